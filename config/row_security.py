@@ -28,6 +28,7 @@ from lib.database.tenancy import ROLE, SETTING
 TENANT: Final = f"(SELECT nullif(current_setting('{SETTING}', true), '')::uuid)"
 _ALL: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _APPEND: Final = frozenset({"SELECT", "INSERT"})
+_READ: Final = frozenset({"SELECT"})
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,21 @@ class Owner:
         return f"{self.column} = '{self.prefix}' || {TENANT}"
 
 
-Bond = Own | Through | Among | Owner
+@dataclass(frozen=True)
+class Offered:
+    """The table's rows are for all organisations where `everyone` is true, else for those that
+    `chosen` names in rows of theirs, which refer to this table by `chosen_column`."""
+
+    column: str
+    chosen: str
+    chosen_column: str
+
+    def condition(self, table: str) -> str:
+        theirs = f"SELECT {self.chosen_column} FROM {_table(self.chosen)}"  # noqa: S608
+        return f"everyone OR {self.column} = ANY (ARRAY({theirs}))"
+
+
+Bond = Own | Through | Among | Owner | Offered
 
 BOUND: Final[Mapping[str, Bond]] = {
     "accounts.Organisation": Own("id"),
@@ -153,6 +168,9 @@ BOUND: Final[Mapping[str, Bond]] = {
     "gateway.AnswerPiece": Own(),
     "gateway.MediaTask": Own(),
     "gateway.OwnKey": Own(),
+    "gateway.OwnKeyOffer": Offered(
+        "channel_id", "gateway.OwnKeyOffer_organisations", "ownkeyoffer_id"
+    ),
     "gateway.OwnKeyOffer_organisations": Own(),
     "playground.Conversation": Own(),
     "playground.Message": Through("conversation_id", "playground.Conversation"),
@@ -186,6 +204,9 @@ WRITTEN_ONCE: Final = frozenset(
 )
 """A tenant may not change or delete rows of these tables (I2)."""
 
+ONLY_READ: Final = frozenset({"gateway.OwnKeyOffer", "gateway.OwnKeyOffer_organisations"})
+"""A tenant may not write rows of these tables: operators decide on them."""
+
 SHARED: Final[Mapping[str, str]] = {
     "accounts.User": "A person may belong to several organisations, and is named by what they did "
     "in one that they have left; which people an organisation has its memberships say.",
@@ -214,7 +235,6 @@ READ_ONLY: Final[Mapping[str, str]] = {
     "usage.DetachedMonth": "The months are the same for all.",
     "gateway.Channel": "The channels serve all.",
     "gateway.Route": "The channels serve all.",
-    "gateway.OwnKeyOffer": "The channels serve all; which organisations are chosen is bound.",
     "gateway.ModelRule": "The models are the same for all.",
     "gateway.ModelAlias": "The models are the same for all.",
     "gateway.ModelEntry": "The models are the same for all.",
@@ -317,7 +337,7 @@ def rules() -> dict[str, Rule]:
         for label, bond in BOUND.items()
     }
     shared = dict.fromkeys([*map(_table, SHARED), *_SHARED_TABLES], Rule(_ALL, None))
-    read_only = dict.fromkeys(map(_table, READ_ONLY), Rule(frozenset({"SELECT"}), None))
+    read_only = dict.fromkeys(map(_table, READ_ONLY), Rule(_READ, None))
     closed = dict.fromkeys(map(_table, CLOSED), Rule(frozenset(), None))
     views = {_table(label): Rule(verbs, None, of_view=True) for label, verbs in VIEWS.items()}
     return {**bound, **shared, **read_only, **closed, **views}
@@ -361,6 +381,8 @@ def _model(label: str) -> type[Model]:
 
 
 def _verbs(label: str) -> frozenset[str]:
+    if label in ONLY_READ:
+        return _READ
     return _APPEND if label in WRITTEN_ONCE else _ALL
 
 

@@ -18,7 +18,7 @@ from relay.endpoints.request import Endpoint, Handler, Request
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import too_busy
+from relay.front.error_answers import MethodNotAllowed, too_busy
 from relay.front.http_sink import PREFLIGHT, HttpSink
 from relay.front.in_process import InProcessRelay
 from relay.ledger.writer import LedgerWriter
@@ -101,11 +101,10 @@ class Relay:
         elif row is None or endpoint is None:
             await sink.unknown(path)
         elif method not in endpoint.methods and not _opens_socket(scope, endpoint):
-            allow = (b"allow", row.allow.encode())
             if _asks_for_websocket(scope):
-                await sink.refuse(_OVER_HTTP_ONLY, *_UPGRADE, allow)
+                await sink.refuse(_OVER_HTTP_ONLY._replace(allow=row.allow), *_UPGRADE)
             else:
-                await sink.fault(RequestFault("method_not_allowed", None, method), allow)
+                await sink.fault(MethodNotAllowed(method, row.allow))
         elif (life := self._life) is None or life.snapshot.epoch < 0:
             await sink.overloaded()
         else:

@@ -66,12 +66,14 @@ def correct(
     cause: Mapping[str, object],
     *,
     actor: str = "",
+    own_change_nano: int = 0,
 ) -> None:
     """Correct the books of an attempt from `stand` to `wanted`, in the transaction that
     `lock_wallet` began.
 
-    The customer's budgets are corrected too, even above their cap (I12). Raises PostingConflict if
-    the same source has reported something else before (I8).
+    The customer's budgets are corrected too, even above their cap (I12); they also count by
+    `own_change_nano` more (below 0: less) that the organisation pays its provider itself. Raises
+    PostingConflict if the same source has reported something else before (I8).
     """
     charge_nano = wanted.customer_nano - stand.customer_nano
     posting = adjust_attempt(
@@ -84,12 +86,11 @@ def correct(
         included_nano=_back_to_units(attempt_id, stand, charge_nano),
         available_nano=_available(organisation_id),
     )
-    if posting is None:
-        return
     with transaction.atomic():
-        post(posting, actor=actor, cause=cause)
-        if charge_nano:
-            execute(correct_windows({attempt_id: charge_nano}))
+        if posting is not None:
+            post(posting, actor=actor, cause=cause)
+        if counted_nano := charge_nano + own_change_nano:
+            execute(correct_windows({attempt_id: counted_nano}))
 
 
 def _back_to_units(attempt_id: UUID, stand: Borne, charge_nano: int) -> int:

@@ -10,19 +10,21 @@ class PriceKind(models.TextChoices):
     CHARGE = "charge"
     COST = "cost"
     PATH = "path"
+    PATH_COST = "path_cost"
 
 
 class Price(models.Model):
     """The price or cost of one model name or pattern; its versions have the rates. A cost can be
-    for one `channel`, "" for any. A price of kind `path` is that of a channel's pass-through rule:
-    its `model` are the rule's methods and path (gateway/passthrough/rules.py). `service_tier` and
+    for one `channel`, "" for any. A price of kind `path` is that of a channel's pass-through rule,
+    and `path_cost` its cost: their `model` are the rule's methods and path
+    (gateway/passthrough/rules.py). `service_tier` and
     `hours` restrict the price (billing/prices/conditions.py); other requests use the price without
     them."""
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)
     kind = models.CharField(
-        max_length=6,
+        max_length=10,
         choices=PriceKind.choices,
         default=PriceKind.CHARGE,
         db_default=PriceKind.CHARGE,
@@ -85,7 +87,7 @@ class PriceProposal(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     model = models.CharField(max_length=200)
-    kind = models.CharField(max_length=6, choices=PriceKind.choices, default=PriceKind.CHARGE)
+    kind = models.CharField(max_length=10, choices=PriceKind.choices, default=PriceKind.CHARGE)
     channel = models.CharField(max_length=120, blank=True, default="")
     service_tier = models.CharField(max_length=40, blank=True, default="")
     hours = models.CharField(max_length=11, blank=True, default="")

@@ -33,6 +33,7 @@ from config.apply.item_fields import (
 )
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, SETTINGS
 from gateway.channels.schemas import BreakerIn, TestingIn, TimeoutsIn
+from gateway.passthrough.rules import AMOUNTS
 from playground.models import PayerRule
 
 Document = dict[str, Any]
@@ -216,7 +217,12 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
 def _pass_through(rules: Sequence[Mapping[str, Any]]) -> Document:
     """Return the rules without what they leave at its default."""
     written = [
-        {name: value for name, value in rule.items() if value not in ("", "0.00")} for rule in rules
+        {
+            name: value
+            for name, value in rule.items()
+            if value and (value != "0.00" or name not in AMOUNTS)
+        }
+        for rule in rules
     ]
     return {"pass_through": written} if written else {}
 

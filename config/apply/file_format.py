@@ -207,6 +207,8 @@ class PassThrough(PassThroughIn):
     price: Annotated[Decimal, AfterValidator(_amount)] = "0.00"
     unit_price: Annotated[Decimal, AfterValidator(_amount)] = "0.00"
     max_charge: Annotated[Decimal, AfterValidator(_amount)] = "0.00"
+    cost: Annotated[Decimal, AfterValidator(_amount)] | Literal[""] = ""
+    unit_cost: Annotated[Decimal, AfterValidator(_amount)] | Literal[""] = ""
 
 
 @take_fields(ChannelSettings, StoredChannel)

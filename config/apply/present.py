@@ -1,6 +1,7 @@
 """Read the installation as items to compare, in one transaction."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from django.db import connection
 from django.db.models import Prefetch, Q
@@ -38,6 +39,7 @@ from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, SETTINGS
 from gateway.models import Channel, ChannelKey, ModelRule, OwnKeyOffer
+from gateway.passthrough.rules import read_rules, stored_rules
 from gateway.public_models import entries as model_entries
 from gateway.public_models.entries import visible_entries
 from gateway.routing.aliases import all_aliases
@@ -107,17 +109,20 @@ def _channels() -> Iterator[Item]:
             "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
             "archived": channel.archived_at is not None,
             "overrides": parts.pop("overrides"),
-            "pass_through": tuple(parts.pop("pass_through")),
+            "pass_through": tuple(stored_rules(read_rules(parts.pop("pass_through")))),
             **{f"{part}.{name}": parts[part][name] for part in parts for name in parts[part]},
         }
         yield Item(Id("channel", (channel.name,)), fields)
+
+
+_OF_PATHS: Final = (PriceKind.PATH, PriceKind.PATH_COST)
 
 
 def _prices() -> Iterator[Item]:
     versions = (
         PriceVersion.objects.select_related("price")
         # Those of pass-through rules are members of their channels.
-        .exclude(Q(source__startswith=CATALOGUE) | Q(price__kind=PriceKind.PATH))
+        .exclude(Q(source__startswith=CATALOGUE) | Q(price__kind__in=_OF_PATHS))
         .order_by(
             "price__model",
             "price__kind",

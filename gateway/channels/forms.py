@@ -266,7 +266,8 @@ class SettingsForm(ConditionFields):
             "One rule per line: methods, path and price per request in USD, such as "
             "GET,POST /files/** 0.001. * is one segment, ** at the end one or more. For a price by "
             "a number in the JSON answer, add its pointer, the price per unit and the maximum "
-            "charge: POST /search 0 /usage/credits 0.002 0.50."
+            "charge: POST /search 0 /usage/credits 0.002 0.50. What the provider charges stands at "
+            "the end: cost=0.0005 unit_cost=0.001."
         ),
     )
     connect = _seconds(_("Connect"))

@@ -238,6 +238,12 @@ class PassThroughIn(Part):
     max_charge: Annotated[str, Field(max_length=24)] = Field(
         "0.00", description="The most that a request with a pointer may cost; reserved for each."
     )
+    cost: Annotated[str, Field(max_length=24)] = Field(
+        "", description="USD that the provider charges per answered request; empty: unknown."
+    )
+    unit_cost: Annotated[str, Field(max_length=24)] = Field(
+        "", description="USD that it charges for each unit of that number."
+    )
 
 
 class TestingIn(Part):

@@ -16,6 +16,7 @@ from billing.currency.money import format_usd
 from billing.prices.own_key_fee import FEE_MAX_NANO, OwnKeyFee
 from gateway.channels.fields import provider_of
 from gateway.models import Channel, OwnKey, OwnKeyOffer
+from gateway.own_keys.cloud_keys import has_project
 from lib.refusal import Refused, check_text
 
 TITLE_MAX: Final = 120
@@ -46,9 +47,10 @@ def set_offer(
     title = check_text("title", title, TITLE_MAX)
     if not title:
         title = provider.label
-    if provider.signer is not None or provider.credential_source is not None:
+    if has_project(provider, channel.base_url):
         text = gettext(
-            "%(provider)s takes credentials of a cloud. Organisations can only bring plain keys."
+            "The address names a project, which %(provider)s bills whoever signs. Organisations "
+            "can use their own keys only at an address without a project."
         )
         raise OfferRefused("title", text % {"provider": provider.label})
     _check_fee(fee)

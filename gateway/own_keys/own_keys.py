@@ -20,8 +20,9 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation, Team
 from accounts.secrets.sealing import pepper, seal
-from gateway.channels.fields import check_secret
+from gateway.channels.fields import check_secret, provider_of
 from gateway.models import Channel, OwnKey, OwnKeyOffer
+from gateway.own_keys.cloud_keys import names_source
 from lib import clock
 from lib.ids import new_id
 from lib.refusal import Refused, check_text
@@ -177,6 +178,12 @@ def _checked_name(name: str, otherwise: str) -> str:
 
 def _set_secret(key: OwnKey, channel: Channel, secret: str) -> None:
     check_secret(channel, secret)
+    if names_source(provider_of(channel), secret):
+        text = gettext(
+            "This key only names a source of temporary credentials, which this installation would "
+            "ask with its own rights. Enter a key that is complete."
+        )
+        raise OwnKeyRefused("secret", text)
     digest = secret_digest(secret)
     if bytes(key.digest) == digest:
         raise OwnKeyRefused("secret", gettext("This is the stored key. Enter another one."))

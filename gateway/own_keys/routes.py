@@ -24,6 +24,9 @@ OPERATIONS = frozenset(
         "embeddings",
         "gemini_count_tokens",
         "generate_content",
+        "image_edits",
+        "image_generations",
+        "image_variations",
         "interactions",
         "messages",
         "moderations",
@@ -31,11 +34,14 @@ OPERATIONS = frozenset(
         "responses",
         "responses_compact",
         "responses_input_tokens",
+        "speech",
         "stream_generate_content",
+        "transcriptions",
+        "translations",
     }
 )
-"""The operations that an organisation's own key serves: those with text. Media, tasks and realtime
-sessions are bound to the key that began them, and use the installation's."""
+"""The operations that an organisation's own key serves: those that end with their answer. Tasks and
+realtime sessions use the installation's keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,13 @@ text, one rule a line.
 
 METHODS PATH PRICE
 METHODS PATH PRICE POINTER UNIT_PRICE MAX_CHARGE
+
+Each may end with what the provider charges: cost=COST unit_cost=UNIT_COST.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +25,8 @@ from gateway.models import Channel
 from gateway.passthrough.rules import (
     AMOUNT_NANO_MAX,
     AMOUNTS,
+    COST_KIND,
+    COSTS,
     METHODS,
     PATH_MAX,
     PRICE_KIND,
@@ -40,6 +46,7 @@ _FIELD: Final = "pass_through"
 _SIGN_BODIES: Final = (AwsSigner, VolcengineSigner)
 _OF_VALUE: Final = ("pointer", "unit_price", "max_charge")
 _WORDS: Final = (3, 3 + len(_OF_VALUE))
+_COST: Final = re.compile(f"({'|'.join(COSTS)})=(.+)")
 
 
 def check_rules(provider: Provider, rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -78,7 +85,7 @@ def _check_rule(rule: PassThroughRule, earlier: Iterable[PassThroughRule]) -> Pa
     if not taken.isdisjoint(rule.methods):
         text = gettext("%(path)s already has a rule for this method.") % {"path": rule.path}
         raise ChannelRefused(_FIELD, text)
-    for name in AMOUNTS:
+    for name in (*AMOUNTS, *filter(partial(getattr, rule), COSTS)):
         _check_amount(getattr(rule, name))
     _check_value(rule)
     return canonical(rule)
@@ -98,8 +105,8 @@ def _check_amount(text: str) -> None:
 def _check_value(rule: PassThroughRule) -> None:
     unit_nano, max_nano = parse_usd(rule.unit_price), parse_usd(rule.max_charge)
     if not rule.pointer:
-        if unit_nano or max_nano:
-            text = gettext("A price per unit and a maximum charge need a JSON pointer.")
+        if unit_nano or max_nano or rule.unit_cost:
+            text = gettext("An amount per unit and a maximum charge need a JSON pointer.")
             raise ChannelRefused(_FIELD, text)
     elif not is_pointer(rule.pointer):
         text = gettext("%(pointer)s is not a JSON pointer such as /usage/total.")
@@ -113,12 +120,18 @@ def _check_value(rule: PassThroughRule) -> None:
 
 
 def price_rules(actor: Actor, channel: str, rules: Iterable[PassThroughRule]) -> None:
-    """Give the rules of the channel with this name their prices from now on, and end those of
-    others.
+    """Give the rules of the channel with this name their prices and costs from now on, and end
+    those of others.
     """
-    wanted = {rule.label: rule.rates() for rule in rules}
+    rules = tuple(rules)
+    costs = {rule.label: rates for rule in rules if (rates := rule.cost_rates()) is not None}
+    _price(actor, channel, PRICE_KIND, {rule.label: rule.rates() for rule in rules})
+    _price(actor, channel, COST_KIND, costs)
+
+
+def _price(actor: Actor, channel: str, kind: str, wanted: dict[str, dict[str, Any]]) -> None:
     versions = PriceVersion.objects.select_related("price").filter(
-        price__kind=PRICE_KIND, price__channel=channel, valid_to=None
+        price__kind=kind, price__channel=channel, valid_to=None
     )
     now = clock.now()
     for version in versions:
@@ -127,7 +140,7 @@ def price_rules(actor: Actor, channel: str, rules: Iterable[PassThroughRule]) ->
         elif version.price.model not in wanted:
             end_price(actor, version, now)
     for label, rates in wanted.items():
-        set_price(actor, PriceKey(label, PRICE_KIND, channel), now, rates, source="channel")
+        set_price(actor, PriceKey(label, kind, channel), now, rates, source="channel")
 
 
 # ---- as text
@@ -144,24 +157,29 @@ def rules_text(rules: Iterable[PassThroughRule]) -> str:
 
 
 def _line(rule: PassThroughRule) -> str:
-    line = f"{','.join(rule.methods)} {rule.path} {rule.price}"
-    if not rule.pointer:
-        return line
-    return f"{line} {rule.pointer} {rule.unit_price} {rule.max_charge}"
+    words = [",".join(rule.methods), rule.path, rule.price]
+    if rule.pointer:
+        words += [rule.pointer, rule.unit_price, rule.max_charge]
+    words += [f"{name}={text}" for name in COSTS if (text := getattr(rule, name))]
+    return " ".join(words)
 
 
 def parse_rules(text: str) -> list[dict[str, Any]]:
     """Parse rules, one a line. Raises ChannelRefused for an invalid line."""
     rules = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        words = line.split()
+        words, costs = line.split(), dict[str, str]()
+        while len(words) > 1 and (word := _COST.fullmatch(words[-1])) and word[1] not in costs:
+            costs[word[1]] = word[2]
+            del words[-1]
         if len(words) not in _WORDS:
             message = gettext(
                 "%(line)s: expected methods, a path and a price; and for a price by the answer a "
-                "JSON pointer, a price per unit and a maximum charge."
+                "JSON pointer, a price per unit and a maximum charge; at the end, cost= and "
+                "unit_cost=."
             )
             raise ChannelRefused(_FIELD, message % {"line": line[:80]})
         methods, path, price, *value = words
         rule: dict[str, Any] = {"methods": methods.split(","), "path": path, "price": price}
-        rules.append(rule | dict(zip(_OF_VALUE, value, strict=False)))
+        rules.append(rule | dict(zip(_OF_VALUE, value, strict=False)) | costs)
     return rules

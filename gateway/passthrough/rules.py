@@ -30,10 +30,12 @@ POINTER_MAX: Final = 200
 AMOUNT_NANO_MAX: Final = 1_000 * 10**9
 """The maximum of each amount of a rule: its rates must fit 64 bits."""
 AMOUNTS: Final = ("price", "unit_price", "max_charge")
+COSTS: Final = ("cost", "unit_cost")
 MICROS: Final = 1_000_000
 """A value in an answer is counted in millionths."""
 VALUE_METER: Final = "answer_micros"
 PRICE_KIND: Final = "path"
+COST_KIND: Final = "path_cost"
 
 _SEGMENTS_MAX: Final = 60
 # What may stand in a segment as it is (RFC 3986, section 3.3), except `;`, which begins parameters
@@ -56,7 +58,8 @@ class PassThroughRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `price` is charged for each answered request. With a `pointer` (RFC 6901) the number that it
     finds in a JSON answer is charged at `unit_price`; together no more than `max_charge`, which is
-    held for each request.
+    held for each request. `cost` and `unit_cost` are the same of what the provider charges us;
+    where both are empty, that is unknown.
     """
 
     methods: tuple[str, ...]
@@ -65,6 +68,8 @@ class PassThroughRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pointer: str = ""
     unit_price: str = "0.00"
     max_charge: str = "0.00"
+    cost: str = ""
+    unit_cost: str = ""
 
     @property
     def label(self) -> str:
@@ -88,6 +93,15 @@ class PassThroughRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             meters[VALUE_METER] = parse_usd(self.unit_price)
         return {"meters": meters}
 
+    def cost_rates(self) -> dict[str, Any] | None:
+        """Return the rates of its cost, in the same form; None if that is unknown."""
+        if not self.cost and not self.unit_cost:
+            return None
+        meters = {"requests": parse_usd(self.cost or "0") * MICROS}
+        if self.pointer:
+            meters[VALUE_METER] = parse_usd(self.unit_cost or "0")
+        return {"meters": meters}
+
 
 class RuleMatch(NamedTuple):
     """The rule for a path and method; None if there is none, with the methods that the path has."""
@@ -101,7 +115,11 @@ def canonical(rule: PassThroughRule) -> PassThroughRule:
     MoneyInvalid.
     """
     methods = tuple(name for name in METHODS if name in rule.methods)
-    amounts = {name: format_usd(parse_usd(getattr(rule, name))) for name in AMOUNTS}
+    amounts = {
+        name: format_usd(parse_usd(text))
+        for name in (*AMOUNTS, *COSTS)
+        if (text := getattr(rule, name))
+    }
     stored: PassThroughRule = msgspec.structs.replace(rule, methods=methods, **amounts)
     return stored
 

@@ -178,7 +178,7 @@ def _owner(late: LateUsage) -> UUID:
 def _post(late: LateUsage) -> None:
     """Adjust the books of an attempt to the new information, or later if its month has just been
     detached."""
-    if not late_usage.is_there(late):
+    if not late_usage.can_be_posted(late):
         return
     stand = usage_corrections.read_borne_cost(late.attempt_id)
     total_nano = late.total_nano
@@ -188,6 +188,7 @@ def _post(late: LateUsage) -> None:
         return
     customer_nano = stand.customer_nano if late.charge_nano is None else late.charge_nano
     customer_nano = min(customer_nano, total_nano)
+    own_change_nano = late_usage.own_change_of(late)
     usage_corrections.correct(
         late.attempt_id,
         late.organisation_id,
@@ -199,5 +200,6 @@ def _post(late: LateUsage) -> None:
             total_nano if late.cost_nano is None else late.cost_nano,
         ),
         cause={"attempt": id_text(late.attempt_id), "meters": dict(late.meters)},
+        own_change_nano=own_change_nano or 0,
     )
-    late_usage.mark_posted(late)
+    late_usage.mark_posted(late, own_change_nano)

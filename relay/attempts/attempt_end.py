@@ -45,6 +45,7 @@ class AttemptEnd:
         "_drain_limit",
         "_usage_meter",
         "outcome",
+        "status",
         "ttft_ms",
         "unheard",
         "upstream_request_id",
@@ -63,6 +64,8 @@ class AttemptEnd:
         # The error with which the request ended. None before the end, and after a failure before
         # content, because another attempt may follow.
         self.outcome: Outcome | None = None
+        # The status of an answer without an error.
+        self.status = 200
         # How the request ended for its client, while the answer is drained for its usage.
         self.unheard = CLIENT_CLOSED
         # The charge rule of an abandoned attempt; None while the client waits.
@@ -221,7 +224,7 @@ class AttemptEnd:
         context = self._context
         return Outcome(
             request_id=context.request_id,
-            status=200 if error is None else error.status,
+            status=self.status if error is None else error.status,
             kind=None if error is None else error.kind,
             message="" if error is None else error.message,
             finish_reason=self._usage_meter.finish_reason,

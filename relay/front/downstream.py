@@ -33,7 +33,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
 class ErrorAnswer(NamedTuple):
     """An error answer. `waits` is False if waiting cannot help; `budget_id` is the budget that
-    refused.
+    refused; `allow` are the methods that the path has, for its header.
     """
 
     kind: ErrorKind
@@ -45,6 +45,7 @@ class ErrorAnswer(NamedTuple):
     headroom: Mapping[str, Headroom] = NOTHING_LIMITED
     waits: bool = True
     budget_id: int | None = None
+    allow: str = ""
 
 
 class AnswerRecorder(Protocol):

@@ -5,6 +5,7 @@
     RequestFault: an invalid request               its kind and parameter
       LimitReached                                   with the wait, and the rest of the limit
       UsedUp: balance or budget                      402 (`limit_answers.py`)
+      MethodNotAllowed                               405 with the methods that the path has
     ChannelsOut: no channel is available           429 or 503, with the wait (`channels_out.py`)
     UpstreamFailed, by attempt                     the last one, or one that the contract prefers
     a time limit of the upstream                   F11 or F13, as a failure of the attempt
@@ -69,6 +70,14 @@ def too_busy(come_again_ms: int) -> ErrorAnswer:
     return OVERLOADED._replace(retry_after_ms=come_again_ms)
 
 
+class MethodNotAllowed(RequestFault):
+    """The path has other methods: `allow`, separated by commas (RFC 9110, section 15.5.6)."""
+
+    def __init__(self, method: str, allow: str) -> None:
+        super().__init__("method_not_allowed", None, method)
+        self.allow = allow
+
+
 def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer:
     """Return the answer to a request that was never sent on, or whose next attempt was refused."""
     if isinstance(error, ChannelsOut):
@@ -79,6 +88,8 @@ def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer
     answer = ErrorAnswer(error.kind, KINDS[error.kind].status, error.message, error.param)
     if isinstance(error, UsedUp):
         return answer._replace(budget_id=error.budget_id)
+    if isinstance(error, MethodNotAllowed):
+        return answer._replace(allow=error.allow)
     if not isinstance(error, LimitReached):
         return answer
     return answer._replace(
@@ -153,6 +164,8 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
     if not _may_pass(error):
         # OpenAI's and Anthropic's clients retry by status unless this header says no.
         fields.append((b"x-should-retry", b"false"))
+    if error.allow:
+        fields.append((b"allow", error.allow.encode()))
     if error.status == 401:
         fields.append((b"www-authenticate", b"Bearer"))
     elif error.status in (413, 501):

@@ -78,9 +78,9 @@ class HttpSink:
             await self._send({"type": "http.response.start", "status": status, "headers": section})
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def fault(self, fault: RequestFault, *fields: tuple[bytes, bytes]) -> None:
+    async def fault(self, fault: RequestFault) -> None:
         """Refuse a request that was not run, or whose run failed by a defect of ours."""
-        await self.refuse(answer_to(fault), *fields)
+        await self.refuse(answer_to(fault))
 
     async def overloaded(self) -> None:
         await self.refuse(OVERLOADED)

@@ -90,7 +90,7 @@ class HoldPlacer:
         """
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
-        price, cost = _price_on(self._routed, channel), self._find_cost(channel)
+        price, cost = _price_on(self._routed, channel), self.find_cost(channel)
         unary, total_s = (
             context.invocation.unary,
             channel.timeouts_of(self._routed.model.name).total,
@@ -183,7 +183,7 @@ class HoldPlacer:
             own=own,
         )
 
-    def _find_cost(self, channel: Channel) -> Price | None:
+    def find_cost(self, channel: Channel) -> Price | None:
         """Return the cost price of the provider, for the conditions in the body."""
         snapshot, routed = self._context.snapshot, self._routed
         if not snapshot.costs or channel.own is not None:

@@ -326,6 +326,7 @@ class PassedRelay:
             message = message_of("provider_rejected", f"the provider answered {status}")
             error = ErrorAnswer("provider_rejected", status, message)
             return parts.end.settle(error, _NOT_CHARGED)
+        parts.end.status = status
         outcome = parts.end.settle(None, parts.end.bill_so_far())
         parts.probe.good()
         return outcome

@@ -22,6 +22,7 @@ from gateway.passthrough.rules import (
     normalise_path,
     path_of,
 )
+from gateway.prices.lookup import Price
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Route, plan
 from lib.id_types import ModelName, UpstreamModelName
@@ -29,6 +30,7 @@ from lib.process.asgi import Scope
 from relay.answers.unary import Rates, UnaryFacts
 from relay.attempts.next_attempts import NextAttempts
 from relay.counting.vocabularies import Family
+from relay.front.error_answers import MethodNotAllowed
 from relay.health.channels_out import none_ready
 from relay.holds.estimate import UnaryHoldEstimate
 from relay.holds.place_hold import HoldPlacer
@@ -92,6 +94,21 @@ class _Unit(NamedTuple):
         return {}
 
 
+class _PathHoldPlacer(HoldPlacer):
+    """Its cost is that of the rule, not of a model."""
+
+    __slots__ = ("_rule",)
+
+    def __init__(
+        self, context: RequestContext, routed: RoutedRequest, rule: PassThroughRule
+    ) -> None:
+        super().__init__(context, routed)
+        self._rule = rule
+
+    def find_cost(self, channel: Channel) -> Price | None:
+        return self._context.snapshot.path_cost(channel.name, self._rule.label)
+
+
 class _Unchanged:
     """The translator of a request that is sent as it came."""
 
@@ -140,7 +157,7 @@ def read_target(snapshot: Snapshot, scope: Scope, key: str | None) -> PassThroug
     method = scope["method"]
     match = find_rule(channel.path_rules, method, path)
     if match.rule is None and match.methods:
-        raise RequestFault("method_not_allowed", None, method)
+        raise MethodNotAllowed(method, ", ".join(match.methods))
     if match.rule is None:
         raise _unknown(scope)
     base = urlsplit(channel.base_url)
@@ -199,7 +216,9 @@ def route_to(context: RequestContext, asked: PassThrough, reader: RequestReader)
         estimate=UnaryHoldEstimate(facts, price, max_cost_nano=facts.max_cost_nano),
         retry_budget=health.budget(name),
     )
-    routed_model = RoutedModel(routed, _Unchanged(asked), HoldPlacer(context, routed), None)
+    routed_model = RoutedModel(
+        routed, _Unchanged(asked), _PathHoldPlacer(context, routed, rule), None
+    )
     return NextAttempts(context, routed_model, RoutedModels(context, facts, None, NO_FALLBACKS))
 
 

@@ -248,41 +248,53 @@ class RequestContext:
         budget window that refused it. With `after_attempts`, write it unless an attempt is recorded
         as its end.
         """
-        principal, outcome = self.principal, self.uncharged_outcome(error)
-        options, session = self.options, self.session
+        outcome = self.uncharged_outcome(error)
         ending = Ending(
             final=True,
             status=error.status,
             kind=error.kind,
-            message=kept_message(principal, error.kind, error.message),
+            message=kept_message(self.principal, error.kind, error.message),
             total_ms=outcome.total_ms,
-            address=options.address,
+            address=self.options.address,
         )
-        labels = principal.attribution(options.labels, options.client_app)
+        refusal = self._record(ending, model, self.invocation.operation, stream=stream)
         self.parts.ledger.settle(
-            Refusal(
-                organisation_id=principal.organisation_id,
-                request_id=self.request_id,
-                team_id=principal.team_id,
-                key_id=principal.key_id,
-                user_id=principal.user_id,
-                model=ModelName(model[:MODEL_LENGTH_MAX]),
-                dialect=self.invocation.codec.name,
-                operation=self.invocation.operation,
-                stream=stream,
-                source=self.source,
-                ending=ending,
-                window_id=window_id,
-                after_attempts=after_attempts,
-                project=labels.project,
-                tags=labels.tags,
-                customer=labels.customer,
-                client_app=labels.client_app,
-                session_id=None if session is None else session.id,
-                session=None if session is None else session.details,
-            )
+            msgspec.structs.replace(refusal, window_id=window_id, after_attempts=after_attempts)
         )
         return outcome
+
+    def record_answer(self, model: str, operation: str) -> None:
+        """Write the record of this request, which was answered here: it has no attempt, and costs
+        nothing. `model` may be empty.
+        """
+        ending = Ending(
+            final=True, status=200, total_ms=self.elapsed_ms(), address=self.options.address
+        )
+        self.parts.ledger.settle(self._record(ending, model, operation, stream=False))
+
+    def _record(self, ending: Ending, model: str, operation: str, *, stream: bool) -> Refusal:
+        """Return the record of a request without an attempt."""
+        principal, session = self.principal, self.session
+        labels = principal.attribution(self.options.labels, self.options.client_app)
+        return Refusal(
+            organisation_id=principal.organisation_id,
+            request_id=self.request_id,
+            team_id=principal.team_id,
+            key_id=principal.key_id,
+            user_id=principal.user_id,
+            model=ModelName(model[:MODEL_LENGTH_MAX]),
+            dialect=self.invocation.codec.name,
+            operation=operation,
+            stream=stream,
+            source=self.source,
+            ending=ending,
+            project=labels.project,
+            tags=labels.tags,
+            customer=labels.customer,
+            client_app=labels.client_app,
+            session_id=None if session is None else session.id,
+            session=None if session is None else session.details,
+        )
 
 
 def context_of_task(

@@ -41,7 +41,7 @@ _ALLOW_FALLBACK: Final = (
 )
 _NO_OWN_OPERATION: Final = (
     "your organisation uses model {model} with its own provider key only, and such keys serve "
-    f"text requests only; {_ALLOW_FALLBACK}"
+    f"neither tasks, such as videos, nor realtime sessions; {_ALLOW_FALLBACK}"
 )
 _NO_OWN_KEY: Final = (
     "your organisation uses model {model} with its own provider key only, and that key cannot be "

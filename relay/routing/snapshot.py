@@ -140,6 +140,8 @@ class Snapshot:
     unusable: tuple[tuple[str, str], ...] = ()
     # The prices of pass-through rules, by the channel's name and the rule's label.
     path_prices: Mapping[str, PriceList] = field(default_factory=dict)
+    # Their costs, likewise.
+    path_costs: Mapping[str, PriceList] = field(default_factory=dict)
     # Whether any of them has conditions for requests.
     selective: bool = False
     # Whether any channel has limits.
@@ -222,11 +224,19 @@ class Snapshot:
 
     def path_price(self, channel: str, label: str, multiplier_ppm: int) -> Price | None:
         """Return the price in force of a channel's pass-through rule, multiplied."""
-        prices = self.path_prices.get(channel)
+        price = self._of_path(self.path_prices, channel, label)
+        return None if price is None else price.multiplied(multiplier_ppm)
+
+    def path_cost(self, channel: str, label: str) -> Price | None:
+        """Return our cost in force of a channel's pass-through rule."""
+        return self._of_path(self.path_costs, channel, label)
+
+    def _of_path(self, lists: Mapping[str, PriceList], channel: str, label: str) -> Price | None:
+        prices = lists.get(channel)
+        # A label is a name here, although it may look like a pattern.
         if prices is None or label not in prices.names:
             return None
-        price = prices.find((label,), self.now())
-        return None if price is None else price.multiplied(multiplier_ppm)
+        return prices.find((label,), self.now())
 
     def cost_of(self, model: str, channel: str) -> Price | None:
         """Return our cost of a model on a channel now: the channel's own price, else the general

@@ -18,8 +18,9 @@ from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
 from gateway.overrides.condition_rules import compile_conditions
 from gateway.overrides.rules import read_overrides
+from gateway.own_keys.cloud_keys import has_project, names_source
 from gateway.own_keys.routes import OwnKeyRoute
-from gateway.passthrough.rules import PRICE_KIND, read_rules
+from gateway.passthrough.rules import COST_KIND, PRICE_KIND, read_rules
 from gateway.prices.lookup import PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, BadAddress, Provider
@@ -62,7 +63,9 @@ def build(text: str, vault: Vault) -> Snapshot:
         channels[channel.id] = channel
         routes += _routes(row)
     own_channels, own_keys = _own_keys(raw.own_keys, channels, vault)
-    costs, path_prices = (_by_channel(raw.prices, kind) for kind in ("cost", PRICE_KIND))
+    costs, path_prices, path_costs = (
+        _by_channel(raw.prices, kind) for kind in ("cost", PRICE_KIND, COST_KIND)
+    )
     rules = tuple(_rule(row) for row in raw.rules)
     exact: dict[str, tuple[Route, ...]] = {}
     for route in routes:
@@ -77,6 +80,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         charges=PriceList(row for row in raw.prices if row.kind == "charge"),
         costs=costs,
         path_prices=path_prices,
+        path_costs=path_costs,
         plans={plan.id: Plan(plan.multiplier_ppm, tuple(plan.models)) for plan in raw.plans},
         egress=EgressPolicy(raw.egress_allow),
         egress_users=EgressPolicy(raw.egress_allow_users),
@@ -118,7 +122,7 @@ def _own_keys(
             try:
                 secret = vault.open(base64.b64decode(row.sealed), f"gateway_ownkey|{row.id}|sealed")
                 own_channels[id] = _own_channel(channel, row, row.fee, secret)
-            except VaultError as error:
+            except (VaultError, BadAddress) as error:
                 log.error("an own key for channel %s cannot be used: %s", channel.name, error)
         route = OwnKeyRoute(
             id=id,
@@ -137,14 +141,19 @@ def _own_keys(
 
 def _own_channel(channel: Channel, row: "_OwnKeyRow", fee: OwnKeyFee, secret: str) -> Channel:
     """Return a channel with an organisation's own key: its limits, caps and conditions protect the
-    operator's account, and do not apply. Raises VaultError.
+    operator's account, and do not apply. Raises VaultError, BadAddress.
     """
-    if channel.signers or channel.credential_sources:
-        raise VaultError("its provider takes credentials of a cloud, not a key")
+    provider = channel.provider
+    if has_project(provider, channel.base_url):
+        raise VaultError("the address names a project, which is billed whoever signs")
+    if names_source(provider, secret):
+        raise VaultError("the key only names a source of credentials")
     return replace(
         channel,
         id=str(row.id),
-        headers=(_headers(channel.provider, secret),),
+        headers=(_headers(provider, secret),),
+        signers=() if provider.signer is None else (provider.signer_of(secret),),
+        credential_sources=(),
         key_endings=(row.last4,),
         key_ids=(row.id,),
         limits=None,

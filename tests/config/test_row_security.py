@@ -38,6 +38,7 @@ from billing.models import Budget, LedgerEntry, TopUp
 from config.row_security import (
     BOUND,
     CLOSED,
+    ONLY_READ,
     READ_ONLY,
     SHARED,
     VIEWS,
@@ -48,6 +49,7 @@ from config.row_security import (
     secure_tables,
 )
 from config.server.middleware import tenancy as middleware
+from gateway.models import Channel, OwnKeyOffer
 from lib import clock
 from lib.database import tenancy
 from lib.database.tenancy import NOBODY, ROLE, own_context, use_tenant
@@ -217,7 +219,7 @@ def test_every_model_says_how_it_is_locked() -> None:
     models = {model._meta.label for model in apps.get_models(include_auto_created=True)}
     named = [label for names in LISTS for label in names]
     assert sorted(named) == sorted(models)
-    assert BOUND.keys() >= WRITTEN_ONCE
+    assert BOUND.keys() >= WRITTEN_ONCE | ONLY_READ
 
 
 def test_what_has_an_organisation_is_bound() -> None:
@@ -314,6 +316,36 @@ def test_only_the_organisations_own_rows_are_seen(foreign: cast.Cast) -> None:
         assert not Message.objects.exists()
     with use_tenant(foreign.stranger.id):
         assert Message.objects.get().content == f"{MARK} words"
+
+
+@pytest.mark.django_db
+def test_offers_for_own_keys_are_seen_by_whom_they_are_for(people: cast.Cast) -> None:
+    """P12: their titles and fees are terms between the operator and an organisation. Nobody inside
+    one chooses it."""
+    for title, everyone, chosen in (
+        ("all", True, []), ("both", False, [people.acme, people.stranger]),
+        ("ours", False, [people.acme]), (MARK, False, [people.stranger]), ("nobody", False, []),
+    ):  # fmt: skip
+        channel = Channel.objects.create(name=title, provider="openai", base_url="https://x.test")
+        offer = OwnKeyOffer.objects.create(channel=channel, title=title, everyone=everyone)
+        offer.organisations.set(chosen)
+    seen = OwnKeyOffer.objects.order_by("title").values_list("title", flat=True)
+    with use_tenant(people.acme.id):
+        assert list(seen.all()) == ["all", "both", "ours"]
+        theirs = OwnKeyOffer.organisations.through.objects.values_list("organisation", flat=True)
+        assert set(theirs) == {people.acme.id}
+        for write in (
+            lambda: OwnKeyOffer.objects.update(fee_request_nano=0),
+            lambda: OwnKeyOffer.objects.all()._raw_delete("default"),
+            lambda: OwnKeyOffer.organisations.through.objects.create(
+                ownkeyoffer_id=channel.pk, organisation=people.acme
+            ),
+        ):
+            with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+                write()
+    with use_tenant(people.stranger.id):
+        assert list(seen.all()) == ["all", "both", MARK]
+    assert len(seen.all()) == 5
 
 
 @pytest.mark.django_db

@@ -284,3 +284,36 @@ def test_an_unknown_member_of_usage_is_put_under_review(
     record = hub.record(answer.headers["x-request-id"])
     assert record["status"] == 200
     assert "unknown_member" in record["flags"]
+
+
+def test_own_key_signs_for_its_organisation_alone(
+    hub: Hub, fake: FakeUpstream, bedrock: FakeBedrock
+) -> None:
+    """P12: the channel's key is sent as it is, the organisation's signs; the books have the fee,
+    and the price beside it."""
+    own, other = hub.tenant(), hub.tenant()
+    model = open_model(hub, bedrock, BEARER)
+    (route,) = hub.rows("SELECT channel_id FROM gateway_route WHERE model = %s", model)
+    hub.own_key(own, route["channel_id"], f"{ACCESS}|{SECRET}", fee=(5_000, 0), fall_back=False)
+    # One that only says where credentials are is never used, however it came to be there.
+    hub.own_key(other, route["channel_id"], '{"type": "instance_metadata"}', fall_back=False)
+    hub.budget(own, "1")
+    open_model(hub, bedrock)
+    speaker, wish = SPEAKERS["openai"], Wish("#tokens=5 hello")
+    answer = ask(hub, own, speaker, model, wish)
+    assert answer.status == 200, answer.body
+    assert bedrock.requests[-1]["headers"]["authorization"].startswith("AWS4-HMAC-SHA256 ")
+    hub.settled(own)
+    record = hub.record(answer.headers["x-request-id"])
+    row = fake.wait_for_row(id_text(record["id"]))
+    usage = row["usage"]
+    price = usage["prompt_tokens"] * IN + usage["completion_tokens"] * OUT
+    assert (record["charge_nano"], record["own_nano"], record["cost_nano"]) == (5_000, price, 0)
+    assert hub.balance(own)["revenue"] == 5_000
+    assert hub.windows(own)["key"]["spent_nano"] == 5_000 + price
+    asked = len(bedrock.requests)
+    assert ask(hub, other, speaker, model, wish).status == 400
+    assert len(bedrock.requests) == asked
+    neither = hub.tenant()
+    assert ask(hub, neither, speaker, model, wish).status == 200
+    assert bedrock.requests[-1]["headers"]["authorization"] == f"Bearer {BEARER}"

@@ -34,7 +34,7 @@ BY_ID = {
     "billing/holds/resolve_holds.py:_REOPEN_HOLD",
     "billing/limits/budgets.py:_fill",
     "usage/records/late_usage.py:_NOTE",
-    "usage/records/late_usage.py:is_there",
+    "usage/records/late_usage.py:can_be_posted",
     "usage/records/late_usage.py:mark_posted",
     # Of an id that the guard compares with the organisation of who asks.
     "billing/access.py:access_posting",

@@ -153,7 +153,13 @@ _BY_WINDOW: Final = f"""
         SELECT window_id, e.amount_nano FROM billing_posting p {_LINE_OF_POSTING}
         {_account("revenue", "id = e.account_id")} {_hold(f"id = {_CORRECTED}")},
         unnest(h.window_ids) AS window_id
-        WHERE {_SPAN} AND p.kind = 'correct'"""
+        WHERE {_SPAN} AND p.kind = 'correct'
+        UNION ALL
+        -- What an organisation pays its provider itself is in no posting.
+        SELECT window_id, late.own_change_nano FROM usage_latetruth late
+        {_hold("id = late.attempt_id")}, unnest(h.window_ids) AS window_id
+        WHERE late.own_change_nano IS NOT NULL
+          AND late.posted_at >= %(from)s::timestamptz AND late.posted_at < %(to)s::timestamptz"""
 
 
 def _detached_sums_sql(kind: str) -> str:

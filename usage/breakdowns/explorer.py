@@ -13,7 +13,7 @@ from usage.rollups.buckets import Span
 from usage.rollups.clickhouse_figures import Reader, from_clickhouse
 from usage.rollups.histograms import SHARES, digits_sql, quantiles_of, stored_value
 from usage.rollups.levels import Freshness, read_freshness
-from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIMES
+from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, OWN_SUM, TIMES
 from usage.rollups.used_rows import join_spans, used_rows
 
 CELLS_MAX: Final = 5000
@@ -147,13 +147,14 @@ def _sums(
         WITH sums AS (
             SELECT {ids} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
-                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {COMMON_SUMS},
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {OWN_SUM},
+                   {COMMON_SUMS},
                    {MERGED_TIMES if timed else _NO_TIMES}
             FROM {rows.text} r GROUP BY 1
         ){other_meters(ids, rows.text)}
         SELECT g.id, g.channel_name, g.requests, g.errors, g.charge_nano,
-               g.meters || coalesce(o.meters, '{{}}'), g.saved_nano, {_DIGITS}, g.timed_tokens,
-               g.timed_ms
+               g.meters || coalesce(o.meters, '{{}}'), g.saved_nano, g.own_nano, {_DIGITS},
+               g.timed_tokens, g.timed_ms
         FROM sums g LEFT JOIN other o USING (id)
         ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
         {**rows.parameters, "starts": [span.start_at for span in spans], "limit": limit},
@@ -162,10 +163,10 @@ def _sums(
         _Row(
             ids_,
             name,
-            Totals(requests, errors, charge_nano, summed_meters(meters), saved),
+            Totals(requests, errors, charge_nano, summed_meters(meters), saved, own),
             times_of(*times),
         )
-        for ids_, name, requests, errors, charge_nano, meters, saved, *times in result_rows
+        for ids_, name, requests, errors, charge_nano, meters, saved, own, *times in result_rows
     ]
 
 

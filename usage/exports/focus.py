@@ -4,6 +4,10 @@ the renamed columns of 1.3.
 A row is the charge of one key and one model on one UTC day. Charges are those at the end of
 requests; later corrections, taxes and discounts are on invoices. There is no list price beside the
 organisation's price, so all four costs are equal.
+
+What the organisation paid its providers itself, with keys of its own, is on their invoices, and in
+their files of this kind. So it is in none of the costs, but in a column of its own, with the prefix
+that the specification has for these.
 """
 
 import datetime as dt
@@ -66,6 +70,7 @@ _NAMES: Final = (
     "SubAccountType",
     "Tags",
     "x_Errors",
+    "x_PaidToProviders",
     "x_Requests",
 )
 COLUMNS: Final = tuple(Column(name, name) for name in _NAMES)
@@ -169,6 +174,7 @@ def _row(organisation: Organisation, issuer: str, day: Span, cell: Cell) -> dict
         "SubAccountType": "Team",
         "Tags": "{}",
         "x_Errors": cell.totals.errors,
+        "x_PaidToProviders": usd(cell.totals.own_nano or 0),
         "x_Requests": cell.totals.requests,
     }
 

@@ -176,10 +176,15 @@ _SPENT = """
             WHERE p.idempotency_id IN (
                 'adjust:' || r.id || ':late', 'adjust:' || r.id || ':look_up',
                 'adjust:' || r.id || ':review'))), 0)::bigint
+            + coalesce(sum(corrected.own_change_nano), 0)::bigint
         FROM (
-            SELECT attempt_id FROM usage_latetruth
-            WHERE organisation_id = %(organisation)s AND posted_at IS NOT NULL
-            UNION SELECT attempt_id FROM usage_review WHERE organisation_id = %(organisation)s
+            SELECT attempt_id, sum(own_change_nano) AS own_change_nano FROM (
+                SELECT attempt_id, own_change_nano FROM usage_latetruth
+                WHERE organisation_id = %(organisation)s AND posted_at IS NOT NULL
+                UNION ALL
+                SELECT attempt_id, NULL FROM usage_review
+                WHERE organisation_id = %(organisation)s
+            ) known GROUP BY attempt_id
         ) corrected
         JOIN usage_usagerecord r
             ON r.organisation_id = %(organisation)s AND r.id = corrected.attempt_id

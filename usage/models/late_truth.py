@@ -11,9 +11,12 @@ class TruthSource(models.TextChoices):
 
 class LateTruth(models.Model):
     """Late information about an attempt after its hold was resolved (I7). `late` comes from the
-    attempt's own process, which was believed dead, with its charge. `look_up` comes from the
-    provider, asked by the attempt's id. `meters` are null until known; a look-up is repeated at
-    `ask_at`. It is posted once, at `posted_at`."""
+    attempt's own process, which was believed dead, with its charge, and in `own_nano` with what
+    its organisation pays its provider itself. `look_up` comes from the provider, asked by the
+    attempt's id. `meters` are null until known; a look-up is repeated at `ask_at`. It is posted
+    once, at `posted_at`, the instant of its posting; `own_change_nano` is by how much budgets then
+    count more (below 0: less) for the provider of the organisation, null for the installation's
+    keys."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.UUIDField()
@@ -21,11 +24,13 @@ class LateTruth(models.Model):
     source = models.CharField(max_length=8, choices=TruthSource.choices)
     meters = models.JSONField(null=True)
     charge_nano = models.BigIntegerField(null=True)
+    own_nano = models.BigIntegerField(null=True)
     raw_usage = models.JSONField(null=True)
     tries = models.SmallIntegerField(default=0)
     ask_at = models.DateTimeField(null=True)
     learnt_at = models.DateTimeField(db_default=Now())
     posted_at = models.DateTimeField(null=True)
+    own_change_nano = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = [
@@ -36,7 +41,12 @@ class LateTruth(models.Model):
                 fields=["id"],
                 condition=models.Q(posted_at__isnull=True, meters__isnull=False),
                 name="truth_to_post",
-            )
+            ),
+            models.Index(
+                fields=["posted_at"],
+                condition=models.Q(own_change_nano__isnull=False),
+                name="truth_of_own_key",
+            ),
         ]
 
     def __str__(self) -> str:

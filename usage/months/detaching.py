@@ -562,9 +562,19 @@ _CORRECTS: Final = """
     p.kind IN ('correct', 'loss') AND p.id >= %(first)s
     AND split_part(p.idempotency_id, ':', 2)::uuid >= %(first)s
     AND split_part(p.idempotency_id, ':', 2)::uuid < %(end)s"""
-_LAST_CORRECTION: Final = f"SELECT max(p.created_at) FROM billing_posting p WHERE {_CORRECTS}"
+# By how much more an organisation pays its provider itself: in no posting.
+_CORRECTS_OWN: Final = """
+    late.own_change_nano IS NOT NULL AND late.posted_at IS NOT NULL
+    AND late.attempt_id >= %(first)s AND late.attempt_id < %(end)s"""
+_LAST_CORRECTION: Final = f"""
+    SELECT greatest(
+        (SELECT max(p.created_at) FROM billing_posting p WHERE {_CORRECTS}),
+        (SELECT max(late.posted_at) FROM usage_latetruth late WHERE {_CORRECTS_OWN}))"""
 _CORRECTED_SINCE: Final = f"""
-    SELECT FROM billing_posting p WHERE p.created_at >= %(since)s AND {_CORRECTS} LIMIT 1"""
+    SELECT FROM billing_posting p WHERE p.created_at >= %(since)s AND {_CORRECTS}
+    UNION ALL
+    SELECT FROM usage_latetruth late WHERE late.posted_at >= %(since)s AND {_CORRECTS_OWN}
+    LIMIT 1"""
 _VERSIONS: Final = """
     SELECT price_version_id FROM {attempts} UNION SELECT cost_version_id FROM {attempts}
     UNION SELECT price_version_id FROM {records} UNION SELECT cost_version_id FROM {records}
@@ -588,6 +598,10 @@ _SUMS: Final = f"""
         JOIN {{holds}} h ON h.id = split_part(p.idempotency_id, ':', 2)::uuid,
         unnest(h.window_ids) AS window_id
         WHERE p.kind = 'correct' AND {_CORRECTS}
+        UNION ALL
+        SELECT window_id, late.own_change_nano FROM usage_latetruth late
+        JOIN {{holds}} h ON h.id = late.attempt_id, unnest(h.window_ids) AS window_id
+        WHERE {_CORRECTS_OWN}
     ) spent GROUP BY 2 ORDER BY 1, 2"""
 _ROLLED: Final = """
     SELECT organisation_id, sum(requests), sum(charge_nano) FROM usage_dayrollup

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from django.contrib.postgres.functions import TransactionNow
 from django.db.models import Exists, OuterRef
 
 from billing.models import Hold
 from billing.prices.pricing import total_of
 from lib import clock
 from lib.ids import first_id_at
-from usage.models import DetachedMonth, LateTruth, TruthSource
+from usage.models import DetachedMonth, LateTruth, TruthSource, UsageRecord
 from usage.months.partitions import ID_SLACK
 from usage.records.records import add_request_meter, cost_of, versions_of
 from usage.reports.visibility import run
@@ -38,7 +39,8 @@ class LateUsage(NamedTuple):
     `charge_nano` is what its own process charged for it, None if that process died. `total_nano` is
     the count at the price of the admission, None if it cannot be computed. `cost_nano` is our cost,
     None without a cost price. The provider's count takes precedence over ours, unless the provider
-    did not know the attempt yet.
+    did not know the attempt yet. `own_nano` is what its organisation pays its provider itself, None
+    for the installation's keys.
     """
 
     attempt_id: UUID
@@ -48,6 +50,7 @@ class LateUsage(NamedTuple):
     charge_nano: int | None
     total_nano: int | None
     cost_nano: int | None
+    own_nano: int | None = None
 
 
 def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
@@ -97,7 +100,6 @@ def list_unposted(limit: int) -> list[LateUsage]:
         version, cost_version, _, own_fee = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
         if own_fee is not None:
-            # The organisation pays its provider itself: only the fee is in our books.
             late_usages.append(_own_late(row, late_ending, meters))
             continue
         total = 0 if version is None else total_of(add_request_meter(meters, version), version)
@@ -122,22 +124,43 @@ def list_unposted(limit: int) -> list[LateUsage]:
 def _own_late(
     row: LateTruth, late_ending: LateTruth | None, meters: Mapping[str, int]
 ) -> LateUsage:
-    fee_nano = None if late_ending is None else late_ending.charge_nano
+    """Only the fee is in the ledger, because the organisation pays its provider itself. Its own
+    process alone knows both: the installation's key cannot ask for what another account used."""
+    known = row if late_ending is None else late_ending
     return LateUsage(
-        row.attempt_id, row.organisation_id, row.source, meters, fee_nano, fee_nano, cost_nano=0
+        attempt_id=row.attempt_id,
+        organisation_id=row.organisation_id,
+        source=row.source,
+        meters=meters,
+        charge_nano=known.charge_nano,
+        total_nano=known.charge_nano,
+        cost_nano=0,
+        own_nano=known.own_nano,
     )
 
 
-def is_there(late: LateUsage) -> bool:
-    """Return whether the attempt is in the database, and keep it there until this transaction
-    ends."""
-    return Hold.objects.filter(id=late.attempt_id).exists()
+def can_be_posted(late: LateUsage) -> bool:
+    """Return whether the attempt is in the database and nobody has posted this meanwhile, and keep
+    both so until this transaction, which has locked the wallet, ends."""
+    unposted = LateTruth.objects.filter(
+        attempt_id=late.attempt_id, source=late.source, posted_at=None
+    )
+    return unposted.exists() and Hold.objects.filter(id=late.attempt_id).exists()
 
 
-def mark_posted(late: LateUsage) -> None:
-    """Mark late usage as posted, in the transaction of its posting."""
+def own_change_of(late: LateUsage) -> int | None:
+    """Return by how much more its organisation pays its provider than the record says, None for the
+    installation's keys."""
+    if late.own_nano is None:
+        return None
+    record = UsageRecord.objects.get(organisation_id=late.organisation_id, id=late.attempt_id)
+    return late.own_nano - (record.own_nano or 0)
+
+
+def mark_posted(late: LateUsage, own_change_nano: int | None = None) -> None:
+    """Mark late usage as posted, in the transaction of its posting, and at its instant."""
     LateTruth.objects.filter(attempt_id=late.attempt_id, source=late.source).update(
-        posted_at=clock.now()
+        posted_at=TransactionNow(), own_change_nano=own_change_nano
     )
 
 

@@ -254,7 +254,9 @@ _RECORD_ARRAYS: Final = RowArrays(RecordWritten, without=["ending"])
 _ENDING_ARRAYS: Final = RowArrays(Ending, without=["address"])
 _REFUSAL_ARRAYS: Final = RowArrays(Refusal, without=["ending", "window_id", "after_attempts"])
 _ADDRESS_ARRAYS: Final = RowArrays(AddressNoted)
-_LATE_ENDING_ARRAYS: Final = RowArrays(Ending, only=["meters", "charge_nano", "raw_usage"])
+_LATE_ENDING_ARRAYS: Final = RowArrays(
+    Ending, only=["meters", "charge_nano", "raw_usage", "own_nano"]
+)
 
 _OPEN_ATTEMPTS = f"""
     INSERT INTO usage_attempt ({_ATTEMPT_ARRAYS.names}, admitted_at)

@@ -29,7 +29,6 @@ from usage.months.detached import detached_from, detached_within, names_of
 from usage.reports import filters
 from usage.reports.filters import RangeRefused, Scope, UsageFilter
 from usage.reports.groupings import GROUPINGS, read_groupings
-from usage.reports.own_spending import paid_to_providers_nano
 from usage.reports.reports import Totals
 from usage.reports.visibility import Period
 from usage.requests import log as request_log
@@ -59,6 +58,10 @@ Id = Annotated[str, AfterValidator(_id)]
 Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
 Meters = dict[str, int]
 _LABELS: Final = "Labels."
+PAID: Final = (
+    "USD, exact, that your organisation paid its providers itself, at the models' prices and "
+    "beside the charge; null: it used no key of its own."
+)
 _SAVED: Final = (
     "What cached input saved: its tokens at the difference between the prices of plain and cached "
     "input, each request rounded to 1 nano-dollar. null: some of it is from before it was counted."
@@ -136,6 +139,7 @@ class UsageItem(Schema):
     meters: Meters
     charge: str = Field(description="USD, exact.")
     saved_by_cache: str | None = Field(description=_SAVED)
+    paid_to_provider: str | None = Field(description=PAID)
     times: TimesOut | None = Field(
         description="null: some of it was summed before durations were kept."
     )
@@ -147,6 +151,7 @@ class UsageTotal(Schema):
     meters: Meters
     charge: str
     saved_by_cache: str | None = Field(description=_SAVED)
+    paid_to_provider: str | None = Field(description=PAID)
 
 
 class UsageOut(Schema):
@@ -160,10 +165,6 @@ class UsageOut(Schema):
         description="A request with several tags is in the groups of all of them."
     )
     total: UsageTotal = Field(description="Each request once.")
-    paid_to_providers: str | None = Field(
-        description="What your own provider keys cost, at the models' prices; paid to the "
-        "providers and not part of `charge`. null: nothing, or too many requests to add up."
-    )
     detached_months: list[str] = Field(
         description="Months, such as 2026-09, that are not included: labels, applications and "
         "statuses are read from single requests, and an operator detached these into a file."
@@ -449,9 +450,6 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
         "group_by": ",".join(by),
         "items": items,
         "total": _totals(explored.total),
-        "paid_to_providers": _usd(
-            paid_to_providers_nano(actor, usage_filter.scope, usage_filter.spans, at)
-        ),
         "detached_months": names_of(
             detached_from(usage_filter, [axis for axis in by if axis != DAY], at)
         ),
@@ -598,6 +596,7 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "meters": totals.meters,
         "charge": format_usd(totals.charge_nano),
         "saved_by_cache": _usd(totals.saved_nano),
+        "paid_to_provider": _usd(totals.own_nano),
     }
 
 

@@ -27,7 +27,7 @@ from usage.reports.reports import (
 from usage.reports.visibility import run
 from usage.rollups.clickhouse_figures import Reader, from_clickhouse
 from usage.rollups.levels import Freshness
-from usage.rollups.sums import MERGED_SAVED
+from usage.rollups.sums import MERGED_SAVED, OWN_SUM
 from usage.rollups.used_rows import used_rows
 
 
@@ -86,8 +86,9 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
         figure,
         meters,
         saved,
+        own,
     ) in result_rows:
-        summed_up = Totals(requests, errors, charge_nano, summed_meters(meters), saved)
+        summed_up = Totals(requests, errors, charge_nano, summed_meters(meters), saved, own)
         if kind == "bucket":
             totals[n] = summed_up
         elif kind == "part":
@@ -158,7 +159,7 @@ def _text(usage_filter: UsageFilter, rows: str) -> str:
         SELECT grouping(n) AS by_key, grouping(id) AS by_bucket, n, id, now, key,
                max(channel_name) AS channel_name, sum(requests)::bigint AS requests,
                sum(errors)::bigint AS errors, sum(charge_nano)::bigint AS charge_nano,
-               sum(value) AS value, {MERGED_SAVED}, {COMMON_SUMS}
+               sum(value) AS value, {MERGED_SAVED}, {OWN_SUM}, {COMMON_SUMS}
         FROM (
             SELECT r.*, {_N} AS n, {_N} > 0 AS now, {group.id} AS id, {key.id} AS key,
                    {METRICS[usage_filter.metric]} AS value
@@ -171,14 +172,14 @@ def _text(usage_filter: UsageFilter, rows: str) -> str:
     ),
     {RANKED}{other_meters(_N, rows)}
     SELECT 'bucket', n, 0, '', '', requests, errors, charge_nano, 0,
-           g.meters || coalesce(o.meters, '{{}}'), g.saved_nano
+           g.meters || coalesce(o.meters, '{{}}'), g.saved_nano, g.own_nano
     FROM sums g LEFT JOIN other o ON o.id = g.n WHERE by_key = 0 AND by_bucket = 1
     UNION ALL
-    SELECT 'part', n, place, value, label, 0, 0, 0, figure, '{{}}', 0
+    SELECT 'part', n, place, value, label, 0, 0, 0, figure, '{{}}', 0, NULL
     FROM ({series_parts(group)}) shown (n, place, value, label, figure)
     UNION ALL
     SELECT 'key', g.now::int, 0, {key.value}, {key.label}, g.requests, g.errors, g.charge_nano, 0,
-           '{{}}', g.saved_nano
+           '{{}}', g.saved_nano, g.own_nano
     FROM (SELECT *, key AS id
-          FROM (SELECT now, key, requests, errors, charge_nano, saved_nano FROM sums
-                WHERE by_key = 1) keyed) g {key.join}"""  # noqa: S608 - own names only
+          FROM (SELECT now, key, requests, errors, charge_nano, saved_nano, own_nano
+                FROM sums WHERE by_key = 1) keyed) g {key.join}"""  # noqa: S608 - own names only

@@ -22,7 +22,7 @@ from usage.reports.groupings import GroupBy
 from usage.reports.visibility import NIL, Period, Where, run, where_of
 from usage.rollups.buckets import Span
 from usage.rollups.levels import COMMON, Freshness, summed, summed_by_span
-from usage.rollups.sums import MERGED_SAVED
+from usage.rollups.sums import MERGED_SAVED, OWN_SUM
 from usage.rollups.used_rows import used_rows
 
 SERIES_MAX: Final = 7
@@ -49,13 +49,16 @@ By = GroupBy | Literal["bucket", "all"]
 @dataclass(frozen=True)
 class Totals:
     """Sums over some requests. `errors` counts failed ones; a stopped request has not failed.
-    `saved_nano` is the saving by cached input, or None if it is not known for all of them."""
+    `saved_nano` is the saving by cached input, or None if it is not known for all of them.
+    `own_nano` is what its organisation paid its providers itself, beside the charge; None if it
+    used no key of its own."""
 
     requests: int = 0
     errors: int = 0
     charge_nano: int = 0
     meters: Mapping[str, int] = field(default_factory=dict)
     saved_nano: int | None = 0
+    own_nano: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -84,6 +87,9 @@ class Totals:
             None
             if self.saved_nano is None or other.saved_nano is None
             else self.saved_nano + other.saved_nano,
+            sum(own)
+            if (own := [n for n in (self.own_nano, other.own_nano) if n is not None])
+            else None,
         )
 
 
@@ -349,19 +355,22 @@ def _sums(
         WITH sums AS (
             SELECT {group.id} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
-                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {OWN_SUM},
                    {COMMON_SUMS if metered else NO_METERS}
             FROM {used.text} r GROUP BY 1
         ){other_meters(group.id, used.text) if metered else ""}
         SELECT {group.value}, {group.label}, g.requests, g.errors, g.charge_nano,
-               {"g.meters || coalesce(o.meters, '{}')" if metered else "g.meters"}, g.saved_nano
+               {"g.meters || coalesce(o.meters, '{}')" if metered else "g.meters"}, g.saved_nano,
+               g.own_nano
         FROM sums g {"LEFT JOIN other o USING (id)" if metered else ""} {group.join}
         ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
         {**used.parameters, "starts": [span.start_at for span in spans], "limit": limit},
     )
     return [
-        Group(str(id), label, Totals(requests, errors, charge_nano, summed_meters(meters), saved))
-        for id, label, requests, errors, charge_nano, meters, saved in rows
+        Group(
+            str(id), label, Totals(requests, errors, charge_nano, summed_meters(meters), saved, own)
+        )
+        for id, label, requests, errors, charge_nano, meters, saved, own in rows
     ]
 
 

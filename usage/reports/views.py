@@ -29,7 +29,6 @@ from usage.reports.filter_bar import GROUPS_SHOWN, dates_of, usage_bar
 from usage.reports.filters import Dropped, UsageFilter
 from usage.reports.groupings import GROUPINGS, GroupBy
 from usage.reports.overview import Overview, overview
-from usage.reports.own_spending import paid_to_providers_nano
 from usage.reports.reports import Series, SeriesPart, Totals
 from usage.reports.visibility import sees_requests
 from usage.requests import log as request_log
@@ -98,7 +97,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "stats": _stats(actor, usage_filter, seen),
         "error_points": _error_points(total, seen.before),
         "total": total,
-        "own_nano": paid_to_providers_nano(actor, usage_filter.scope, usage_filter.spans, at),
+        "own_nano": total.own_nano,
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
         "asked": usage_filter,
         "bar": usage_bar(actor, usage_filter, kept=(("tab", tab),) if tab else (), at=at),

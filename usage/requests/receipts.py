@@ -162,6 +162,9 @@ class RequestDetail:
     address: str = ""
     # Who paid the charge; None while it runs, and until that is counted.
     payers: Payers | None = None
+    # By how much more (below 0: less) its organisation pays its provider itself than it did at
+    # first, by late usage.
+    own_change_nano: int = 0
 
     @property
     def asked_model(self) -> str | None:
@@ -254,6 +257,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         receipt=None if running else receipt(request_row, in_force),
         address="" if running else _address(actor, last),
         payers=None if running else _payers(actor, attempts),
+        own_change_nano=last.own_change_nano or 0,
     )
 
 
@@ -410,6 +414,7 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
             for posting in detail.corrections
         ],
         "paid": format_usd(detail.paid_nano),
+        "own_correction": format_usd(detail.own_change_nano),
         "problem": stored_receipt.problem,
     }
 
@@ -566,6 +571,7 @@ class _AttemptRow(NamedTuple):
     pricing: Any
     own_nano: int | None
     own_fee: Any
+    own_change_nano: int | None
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -686,7 +692,12 @@ _DETAIL: Final = """
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
            w.project, w.tags, w.customer, w.client_app, w.session_id, w.end_user,
-           w.upstream_request_id, w.dropped, w.saved_nano, w.pricing, w.own_nano, w.own_fee
+           w.upstream_request_id, w.dropped, w.saved_nano, w.pricing, w.own_nano, w.own_fee,
+           (
+               SELECT sum(late.own_change_nano)::bigint FROM usage_latetruth late
+               WHERE late.organisation_id = w.organisation_id AND late.attempt_id = w.id
+                 AND late.posted_at IS NOT NULL
+           )
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

@@ -151,6 +151,8 @@ def _detail(
             _usd(format_usd(posting.paid_nano), places) for posting in visible_detail.corrections
         ],
         "paid": _usd(format_usd(visible_detail.paid_nano), places),
+        "own_correction": visible_detail.own_change_nano
+        and _usd(format_usd(visible_detail.own_change_nano), places),
         **_payers(visible_detail, places),
         "raw_usage": _pretty(visible_detail.raw_usage),
         "speed": _speed(row),
@@ -218,6 +220,7 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -
 def _receipt_places(detail: receipts.RequestDetail) -> int:
     """Return the number of decimals that show every amount of the receipt in full."""
     amounts = [format_usd(posting.paid_nano) for posting in detail.corrections]
+    amounts.append(format_usd(detail.own_change_nano))
     if receipt := detail.receipt:
         amounts += [line.amount for line in receipt.lines]
         amounts += [receipt.rounding, receipt.above_hold, receipt.waived, receipt.own, receipt.fee]

@@ -251,7 +251,7 @@ def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
 
 
 def _cell(row: list[Any], *, metered: bool) -> CellRow:
-    ids, channel_name, requests, errors, nano, saved, common, names, sums, *times = row
+    ids, channel_name, requests, errors, nano, saved, own, common, names, sums, *times = row
     ttft, total, written, ms = times
     meters: dict[str, int] = {}
     if metered:
@@ -259,7 +259,7 @@ def _cell(row: list[Any], *, metered: bool) -> CellRow:
         # A meter that sums to nothing is left out of `sums`.
         meters |= {name: sums.get(name, 0) for name in names}
     rate = (2 * 10_000 * written + ms) // (2 * ms) if ms else None
-    totals = Totals(requests, errors, nano, summed_meters(meters), saved)
+    totals = Totals(requests, errors, nano, summed_meters(meters), saved, own)
     return CellRow(ids, channel_name, totals, ttft or None, total or None, rate)
 
 
@@ -304,10 +304,10 @@ _ERRORS: Final = f"countIf(r.final AND {outcomes.FAILED_SQL})"
 _COMMON_SUMS: Final = ", ".join(f"sum(r.{name})" for name in COMMON)
 _SUMMED: Final = f"""max(r.channel_name) AS last_name, countIf(r.final) AS requests,
     {_ERRORS} AS errors, sum(r.charge_nano) AS nano,
-    if(count() = count(r.saved_nano), sum(r.saved_nano), NULL) AS saved,
+    if(count() = count(r.saved_nano), sum(r.saved_nano), NULL) AS saved, sum(r.own_nano) AS own,
     tuple({_COMMON_SUMS}) AS common,
     groupUniqArrayArray(mapKeys(r.meters)) AS names, sumMap(r.meters) AS units"""
-_SUMS: Final = "last_name, requests, errors, nano, saved, common, names, units"
+_SUMS: Final = "last_name, requests, errors, nano, saved, own, common, names, units"
 _ANSWERED: Final = f"r.final AND {outcomes.ANSWERED_SQL}"
 _WRITING: Final = f"{_ANSWERED} AND r.ttft_ms < r.total_ms"
 _TIMED: Final = f"""

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from lib.network.clickhouse import ClickHouse
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """The version of the tables. Another version means other tables, which are filled from the
 start."""
 RECORDS: Final = f"weir_usage_{SCHEMA}"

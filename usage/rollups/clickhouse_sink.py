@@ -316,7 +316,12 @@ def _columns() -> Iterator[_Column]:
     yield from plain("Int16", "status")
     yield from plain("Int64", "charge_nano", "hold_nano", "multiplier_ppm")
     yield from plain(
-        "Nullable(Int64)", "cost_nano", "price_version_id", "cost_version_id", "saved_nano"
+        "Nullable(Int64)",
+        "cost_nano",
+        "price_version_id",
+        "cost_version_id",
+        "saved_nano",
+        "own_nano",
     )
     for name, value in zip(COMMON, meters, strict=True):
         yield _Column(name, "Nullable(Int64)", value)
@@ -347,12 +352,13 @@ _OUR_SUMS: Final = ", ".join(
         "r.total_ms",
         "r.status",
         "r.saved_nano",
+        "r.own_nano",
         *columns_of("quarter")[0],
     )
 )
 _THEIR_SUMS: Final = ", ".join(
     f"ifNull(sum(r.{name}), 0)"
-    for name in ("charge_nano", "total_ms", "status", "saved_nano", *COMMON)
+    for name in ("charge_nano", "total_ms", "status", "saved_nano", "own_nano", *COMMON)
 )
 _OUR_DAYS: Final = f"""
     SELECT to_char(r.admitted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), count(*), {_OUR_SUMS}

@@ -18,7 +18,7 @@ from lib.ids import id_text, parse_id
 from lib.tables import keyset
 from lib.tables.keyset import Order, Values, boundary_of, decode_cursor, encode_cursor
 from usage.months.detached import detached_within, names_of
-from usage.reports.api import Meters, PeriodQuery, period_of, scope_of
+from usage.reports.api import PAID, Meters, PeriodQuery, period_of, scope_of
 from usage.sessions import endings
 from usage.sessions.cache_use import CacheUse, read_cache_use
 from usage.sessions.limits import SessionLimit, read_limits
@@ -49,6 +49,7 @@ class SessionOut(Schema):
     last_at: dt.datetime = Field(description="The end of its last turn.")
     meters: Meters
     charge: str = Field(description="USD, exact.")
+    paid_to_provider: str | None = Field(description=PAID)
     ended_at: dt.datetime | None = Field(
         description="When it was ended: its requests are rejected until it is reopened."
     )
@@ -87,6 +88,7 @@ class AgentOut(Schema):
     turns: int
     meters: Meters
     charge: str
+    paid_to_provider: str | None = Field(description=PAID)
 
 
 class CacheUseOut(Schema):
@@ -207,9 +209,14 @@ def _agents(actor: Actor, row: SessionRow) -> list[dict[str, Any]]:
             "turns": agent.turns,
             "meters": agent.meters,
             "charge": format_usd(agent.charge_nano),
+            "paid_to_provider": _usd(agent.own_nano),
         }
         for agent in read_agents(actor, row.id)
     ]
+
+
+def _usd(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
 
 
 def _serialize(row: SessionRow, limits: Sequence[SessionLimit]) -> dict[str, Any]:
@@ -229,6 +236,7 @@ def _serialize(row: SessionRow, limits: Sequence[SessionLimit]) -> dict[str, Any
         "last_at": row.last_at,
         "meters": row.meters,
         "charge": format_usd(row.charge_nano),
+        "paid_to_provider": _usd(row.own_nano),
         "ended_at": row.ended_at,
         "limit": format_usd(limits[0].limit_nano) if limits else None,
         "left": format_usd(limits[0].left_nano) if limits else None,

@@ -17,6 +17,7 @@ from usage.reports.visibility import Period, Where, run, where_of
 from usage.requests import outcomes
 from usage.requests.outcomes import has_failed
 from usage.rollups.buckets import Span
+from usage.rollups.sums import OWN_SUM
 from usage.sessions.sources import FIRST_RESPONSE
 
 AGENTS_MAX: Final = 200
@@ -26,7 +27,8 @@ AGENTS_MAX: Final = 200
 class SessionRow:
     """One session, restricted to the wanted requests. `name` and `source` are as in
     `relay/requests/sessions.py`. `agents` counts its sub-agents, `failed` its failed turns.
-    `status` is that of its last turn. `ended_at` is when a person ended it."""
+    `status` is that of its last turn. `ended_at` is when a person ended it. `own_nano` is what its
+    organisation paid its providers itself, None if it used no key of its own."""
 
     id: UUID
     last_at: dt.datetime
@@ -46,6 +48,7 @@ class SessionRow:
     meters: Mapping[str, int]
     running: bool
     ended_at: dt.datetime | None
+    own_nano: int | None
 
     @property
     def tokens(self) -> Tokens:
@@ -71,6 +74,7 @@ class Turn:
     meters: Mapping[str, int]
     charge_nano: int
     total_ms: int
+    own_nano: int | None
 
     @property
     def tokens(self) -> Tokens:
@@ -89,6 +93,7 @@ class Agent:
     depth: int
     turns: int
     charge_nano: int
+    own_nano: int | None
     meters: Mapping[str, int]
 
     @property
@@ -183,8 +188,8 @@ def _ordered(rows: Mapping[str, Sequence[Any]]) -> list[Agent]:
     seen = {""}
 
     def add(name: str, depth: int) -> None:
-        _, turns, charge_nano, meters = rows.get(name, ("", 0, 0, "{}"))
-        agents.append(Agent(name, depth, turns, charge_nano, read_json(meters or "{}")))
+        _, turns, charge_nano, own_nano, meters = rows.get(name, ("", 0, 0, None, "{}"))
+        agents.append(Agent(name, depth, turns, charge_nano, own_nano, read_json(meters or "{}")))
         for child, (parent, *_) in rows.items():
             if parent == name and child not in seen:
                 seen.add(child)
@@ -215,7 +220,7 @@ def _turn(*row: Any) -> Turn:
 # In the order of the statement's columns.
 _COLUMNS: Final = (
     "id", "last_at", "turns", "charge_nano", "first_at", "session", "app", "key_id", "key_name",
-    "user", "models", "agents", "failed", "status", "meters", "running", "ended_at",
+    "user", "models", "agents", "failed", "status", "meters", "running", "ended_at", "own_nano",
 )  # fmt: skip
 _OWN: Final = "r.final AND r.session_id IS NOT NULL"
 _LISTED: Final = "count(*) > 1 OR coalesce(max(r.session->>'source'), '-') <> %(unlisted)s"
@@ -233,7 +238,7 @@ _SESSIONS: Final = f"""
     WITH page AS MATERIALIZED (
         SELECT * FROM (
             SELECT r.session_id AS id, max(r.ended_at) AS last_at, count(*) AS turns,
-                   sum(r.charge_nano)::bigint AS charge_nano
+                   sum(r.charge_nano)::bigint AS charge_nano, {OWN_SUM}
             FROM usage_usagerecord r WHERE {{where}} AND {_OWN}
             GROUP BY r.session_id HAVING {_LISTED}
         ) listed
@@ -247,7 +252,7 @@ _SESSIONS: Final = f"""
     SELECT page.id, page.last_at, page.turns, page.charge_nano, whole.first_at, whole.session,
            whole.client_app, whole.key_id, k.name, u.email, whole.models, whole.agents,
            whole.failed, whole.status, {_METERS.format(of="r.session_id = page.id")},
-           page.id IN (SELECT session_id FROM running), ended.ended_at
+           page.id IN (SELECT session_id FROM running), ended.ended_at, page.own_nano
     FROM page
     CROSS JOIN LATERAL (
         SELECT min(r.admitted_at) AS first_at,
@@ -274,17 +279,17 @@ _COUNT: Final = f"""
 
 _TURNS: Final = """
     SELECT r.id, r.request_id, r.admitted_at, r.model, coalesce(r.session->>'agent', '') AS agent,
-           r.status, r.kind, r.meters, r.charge_nano, r.total_ms
+           r.status, r.kind, r.meters, r.charge_nano, r.total_ms, r.own_nano
     FROM usage_usagerecord r WHERE {where} AND r.final"""
 
 _AGENTS: Final = f"""
-    SELECT agent, parent, turns, charge_nano, {
+    SELECT agent, parent, turns, charge_nano, own_nano, {
     _METERS.format(of="coalesce(r.session->>'agent', '') = listed.agent")
 }
     FROM (
         SELECT coalesce(r.session->>'agent', '') AS agent,
                coalesce(max(r.session->>'parent'), '') AS parent,
-               count(*) AS turns, sum(r.charge_nano)::bigint AS charge_nano,
+               count(*) AS turns, sum(r.charge_nano)::bigint AS charge_nano, {OWN_SUM},
                min(r.id::text) AS first
         FROM usage_usagerecord r WHERE {{where}} AND r.final
         GROUP BY 1

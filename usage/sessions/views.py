@@ -65,6 +65,13 @@ _TOKENS: Final = (
         "tokens_out", _("Out"), "number", priority=2, hint=_("Output tokens, including reasoning")
     ),
 )
+_OWN: Final = Column(
+    "own",
+    _("Paid to your provider"),
+    "money",
+    chosen=False,
+    hint=_("By your own provider key, at the model's price here"),
+)
 SESSIONS: Final = Table(
     "sessions",
     _("Sessions"),
@@ -82,6 +89,7 @@ SESSIONS: Final = Table(
         Column("total", _("Duration"), "duration", chosen=False),
         *_TOKENS,
         Column("cost", _("Cost"), "money", value="charge_nano", sort="charge_nano", card="money"),
+        _OWN,
         Column("limit", _("Limit"), "money", chosen=False, hint=_("The session's tightest limit")),
         Column("left", _("Left"), "money", priority=2, hint=_("Of the session's tightest limit")),
         Column("started", _("Started"), "time", chosen=False),
@@ -102,6 +110,7 @@ TURNS: Final = Table(
         Column("total", _("Duration"), "duration", value="total_ms", priority=2, card="second"),
         *_TOKENS,
         Column("cost", _("Cost"), "money", value="charge_nano", card="money"),
+        _OWN,
         Column("id", _("Request ID"), "code", value="rid", chosen=False),
     ),
     default_sort="time",
@@ -261,6 +270,7 @@ def _cells(path: str, row: SessionRow, limits: Sequence[SessionLimit]) -> dict[s
         "failed": row.failed,
         "total": row.total_ms,
         "charge_nano": row.charge_nano,
+        "own": row.own_nano,
         "limit": limits[0].limit_nano if limits else None,
         "left": limits[0].left_nano if limits else None,
         "ended": row.ended_at is not None,
@@ -282,6 +292,7 @@ def _turn_cells(log: str, turn: Turn) -> dict[str, Any]:
         "model": turn.model,
         "total_ms": turn.total_ms,
         "charge_nano": turn.charge_nano,
+        "own": turn.own_nano,
         **_token_cells(turn.tokens),
     }
 

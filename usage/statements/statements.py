@@ -14,6 +14,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from django.db.models import Sum
+
 from accounts.models import Organisation
 from billing.invoices.billing_details import zone_of
 from billing.invoices.invoices import Movement, movement_of
@@ -24,6 +26,7 @@ from billing.models import Invoice, InvoiceKind, InvoiceState
 from billing.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
+from usage.models import LateTruth
 from usage.reports.visibility import Where, run
 from usage.rollups.levels import read_freshness, summed
 
@@ -158,15 +161,21 @@ def _checks(
 
 
 def paid_to_providers_nano(organisation: Organisation, span: Span) -> int:
-    """What it paid its providers itself, with keys of its own, for what was admitted in that time:
-    at the models' prices here, and in no balance."""
+    """What it paid its providers itself, with keys of its own, for what was admitted in that time,
+    and what was corrected in it: at the models' prices here, and in no balance."""
     where = Where("r.organisation_id = %(organisation)s", {"organisation": organisation.id})
     rows = summed(where, [span])
     ((nano,),) = run(
         f"SELECT coalesce(sum(r.own_nano), 0)::bigint FROM {rows.text} r",  # noqa: S608 - own names
         rows.parameters,
     )
-    return int(nano)
+    corrected = LateTruth.objects.filter(
+        organisation_id=organisation.id,
+        own_change_nano__isnull=False,
+        posted_at__gte=span.start_at,
+        posted_at__lt=span.end_at,
+    ).aggregate(nano=Sum("own_change_nano"))["nano"]
+    return int(nano) + int(corrected or 0)
 
 
 def _reported_nano(organisation: Organisation, span: Span) -> int:

@@ -1,7 +1,9 @@
 """Create a client secret: it opens realtime sessions as the key that asks for it, in a browser that
 must not have the key. Nothing is held or charged: its sessions are. It counts as a request of the
-key's minute.
+key's minute, and leaves a record.
 """
+
+from typing import Final
 
 from dialects.codec import Target
 from dialects.endpoints.client_secrets import SecretRequest, read_request, write_answer
@@ -12,9 +14,12 @@ from relay.credentials import client_secrets
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX, ClientSecret, SecretTooLong
 from relay.endpoints.request import Request
 from relay.media.realtime.operation import Realtime, first_bound
-from relay.requests.context import RequestOptions
+from relay.requests.context import RequestContext, RequestOptions
 from relay.requests.reader import RequestReader
 from relay.routing.routing import route
+
+_OPERATION: Final = "client_secret"
+"""What its record is called: not a session, which it opens."""
 
 
 async def create_client_secret(request: Request) -> None:
@@ -24,8 +29,9 @@ async def create_client_secret(request: Request) -> None:
     headers = request.read_headers()
     wanted = read_request(await request.read_body(headers))
     options = request.options_of(headers)
+    context = request.make_context(request.invocation, options)
     if wanted.model:
-        _check_model(request, wanted.model, options)
+        _check_model(context, wanted.model)
     secret = _secret(request, wanted, options)
     try:
         text = client_secrets.seal(request.life.config.pepper, secret)
@@ -36,18 +42,18 @@ async def create_client_secret(request: Request) -> None:
         )
         raise RequestFault("invalid_value", "session", what) from None
     await request.life.count_request(request.principal)
+    context.record_answer(wanted.model, _OPERATION)
     id = id_text(request.sink.request_id)
     await request.respond(write_answer(text, secret.expires_at, secret.session, id))
 
 
-def _check_model(request: Request, model: str, options: RequestOptions) -> None:
+def _check_model(context: RequestContext, model: str) -> None:
     """Raise RequestFault if the key could open no session of this model, whichever channel is
     available now.
     """
-    context = request.make_context(request.invocation, options)
     named = RequestReader(context).find_model(model)
-    facts = Realtime(first_bound(request.snapshot, named.name)).read(b"{}", Target(named.name))
-    channels = request.snapshot.channels
+    facts = Realtime(first_bound(context.snapshot, named.name)).read(b"{}", Target(named.name))
+    channels = context.snapshot.channels
     routed = route(context, facts, named, whatever_rests=True)
     if not any("realtime" in channels[one.channel_id].address.urls for one in routed.candidates):
         raise not_offered(facts, "realtime sessions")

@@ -1,6 +1,7 @@
 """Own provider keys on pages and in the API: who adds them, what is shown, and what is never shown
 again (P12, P14)."""
 
+import json
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from lib.ids import id_text
 from tests import cast
 from tests.billing.credits.test_operator_api import api_of, post
 from tests.cast import Cast
+from tests.fakes.google_keys import service_account_key
 from tests.usage.rows import price_version
 
 pytestmark = pytest.mark.django_db
@@ -193,14 +195,47 @@ def test_refused_fee_is_named_as_the_api_has_it(
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("provider", ["bedrock", "vertex", "kling"])
-def test_cloud_credentials_cannot_be_offered(provider: str) -> None:
-    """A customer's text would choose which of this installation's credentials are used."""
-    channel = Channel(name="cloud", provider=provider, base_url="https://x.example.com")
+METADATA = '{"type": "instance_metadata"}'
+
+
+@pytest.mark.parametrize(
+    ("provider", "secret", "complete"),
+    [
+        ("bedrock", "AKIA1|secret", True),
+        ("bedrock", "AKIA1|secret|session", True),
+        ("bedrock", "bedrock-api-key-1", True),
+        ("vertex", "AIza-key-of-a-project", True),
+        ("bedrock", METADATA, False),
+        ("vertex", METADATA, False),
+        # Its token would be asked from the address in it, for a project that is not in ours.
+        ("vertex", json.dumps(service_account_key()), False),
+    ],
+)
+def test_key_for_a_cloud_is_complete(
+    people: Cast, provider: str, secret: str, *, complete: bool
+) -> None:
+    """P12: a customer's text must not choose which of this installation's credentials are used."""
+    channel = Channel(name="cloud", provider=provider, base_url="https://x.example.com/v1")
     channel.save()
-    with pytest.raises(OfferRefused) as refused:
+    offered = set_offer(SYSTEM, channel, title="Cloud", everyone=True, fee=OwnKeyFee())
+    if complete:
+        key = own_keys.add_own_key(SYSTEM, people.acme, None, offered, name="", secret=secret)
+        assert offers.state_of(key) == "active"
+        with pytest.raises(own_keys.OwnKeyRefused, match="only names a source"):
+            own_keys.rotate_own_key(SYSTEM, key, METADATA)
+        return
+    with pytest.raises(own_keys.OwnKeyRefused, match="only names a source") as refused:
+        own_keys.add_own_key(SYSTEM, people.acme, None, offered, name="", secret=secret)
+    assert refused.value.field == "secret"
+
+
+def test_address_with_a_project_cannot_be_offered(people: Cast) -> None:
+    """Google bills the project in the address, whoever signs."""
+    root = "https://aiplatform.googleapis.com/v1/projects/ours/locations/global"
+    channel = Channel(name="cloud", provider="vertex", base_url=root)
+    channel.save()
+    with pytest.raises(OfferRefused, match="The address names a project"):
         set_offer(SYSTEM, channel, title="Cloud", everyone=True, fee=OwnKeyFee())
-    assert refused.value.field == "title"
 
 
 def test_a_title_is_of_one_channel(people: Cast, channel: Channel) -> None:

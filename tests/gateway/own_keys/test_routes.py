@@ -62,7 +62,7 @@ def test_plan(keys: tuple[OwnKeyRoute, ...], planned: list[str]) -> None:
     assert plan(*keys) == planned
 
 
-@pytest.mark.parametrize("operation", ["image_generations", "realtime", "videos", "speech"])
+@pytest.mark.parametrize("operation", ["realtime", "videos", "midjourney_tasks", "suno_tasks"])
 def test_other_operations_use_the_installations_keys_or_none(operation: str) -> None:
     assert plan(key("own"), operation=operation) == ["a", "b"]
     with pytest.raises(OwnKeyRequired) as refused:

@@ -27,12 +27,12 @@ from tests.config.applying import Installation
 pytestmark = pytest.mark.django_db
 LINES = """\
 GET,POST /files/** 0.001
-POST /search 0.10 /usage/credits 0.002 0.50"""
+POST /search 0.10 /usage/credits 0.002 0.50 cost=0.05 unit_cost=0.001"""
 STORED = [
     {"methods": ["GET", "POST"], "path": "/files/**", "price": "0.001", "pointer": "",
-     "unit_price": "0.00", "max_charge": "0.00"},
+     "unit_price": "0.00", "max_charge": "0.00", "cost": "", "unit_cost": ""},
     {"methods": ["POST"], "path": "/search", "price": "0.10", "pointer": "/usage/credits",
-     "unit_price": "0.002", "max_charge": "0.50"},
+     "unit_price": "0.002", "max_charge": "0.50", "cost": "0.05", "unit_cost": "0.001"},
 ]  # fmt: skip
 FILE = """\
 version: 1
@@ -42,7 +42,7 @@ channels:
     pass_through:
       - {methods: [POST, GET], path: /files/**, price: "0.001"}
       - {methods: [POST], path: /search, price: "0.1", pointer: /usage/credits,
-         unit_price: "0.002", max_charge: "0.5"}
+         unit_price: "0.002", max_charge: "0.5", cost: "0.05", unit_cost: "0.001"}
 """
 
 
@@ -58,8 +58,8 @@ def dora(people: Cast) -> Client:
     return signed_in(people.dora)
 
 
-def prices() -> dict[str, Any]:
-    open_versions = PriceVersion.objects.filter(price__kind="path", valid_to=None)
+def prices(kind: str = "path") -> dict[str, Any]:
+    open_versions = PriceVersion.objects.filter(price__kind=kind, valid_to=None)
     return {
         f"{one.price.channel} {one.price.model}": one.rates["meters"]
         for one in open_versions.select_related("price")
@@ -72,10 +72,29 @@ EAST = {
 }
 
 
+COSTS = {"east POST /search": {"requests": 5 * 10**13, "answer_micros": 1_000_000}}
+
+
 def test_rules_are_stored_in_one_form_with_prices(channel: Channel) -> None:
     assert channel.pass_through == STORED
     assert rules_text(rules_of(channel)) == LINES
     assert prices() == EAST
+    assert prices("path_cost") == COSTS
+
+
+def test_cost_that_is_zero_is_known_and_one_that_is_left_out_is_not(channel: Channel) -> None:
+    lines = "GET /a 1 cost=0\nGET /b 1\nGET /c 1 /n 0.1 5 unit_cost=0.2"
+    change_channel(SYSTEM, channel, {"pass_through": parse_rules(lines)})
+    channel.refresh_from_db()
+    assert prices("path_cost") == {
+        "east GET /a": {"requests": 0},
+        "east GET /c": {"requests": 0, "answer_micros": 200_000_000},
+    }
+    assert rules_text(rules_of(channel)).splitlines() == [
+        "GET /a 1.00 cost=0.00", "GET /b 1.00", "GET /c 1.00 /n 0.10 5.00 unit_cost=0.20",
+    ]  # fmt: skip
+    change_channel(SYSTEM, channel, {"pass_through": []})
+    assert prices("path_cost") == {}
 
 
 def test_price_of_unchanged_rule_stays_and_of_changed_rule_is_new(channel: Channel) -> None:
@@ -120,6 +139,11 @@ def test_change_is_in_the_audit_log(channel: Channel) -> None:
         ("GET /a 1001", "An amount must be from 0"),
         ("GET /a 1 total 1 5", "total is not a JSON pointer"),
         ("GET /a 1 /total 0 5", "a price per unit above 0"),
+        ("GET /a 1 unit_cost=1", "An amount per unit and a maximum charge need a JSON pointer"),
+        ("GET /a 1 cost=free", "free is not an amount"),
+        ("GET /a 1 cost=-1", "An amount must be from 0"),
+        ("GET /a 1 cost=1 cost=1", "expected methods, a path and a price"),
+        ("GET /a cost=1", "expected methods, a path and a price"),
         ("GET /a 1 /total 1 1", "a maximum charge above the price per request"),
         ("GET /a 1 /total 1 0.5", "a maximum charge above the price per request"),
     ],
@@ -189,3 +213,4 @@ def test_file_applies_and_exports_the_rules(tmp_path: Path) -> None:
     assert "kind: path" not in exported
     assert "nothing to change" in installation.apply(exported, "--prune")
     assert prices() == EAST
+    assert prices("path_cost") == COSTS

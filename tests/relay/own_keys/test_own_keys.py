@@ -2,26 +2,38 @@
 budgets count, and what a bad key may do to others (P12, I23)."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
-from http.client import IncompleteRead
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from lib.ids import id_text
+from tests.databases import own_database
+from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub, Tenant
+from tests.hub import RATES, START_LIMIT_S, Hub, Tenant
 from tests.relay.asking import ask
-from tests.relay.ledger.test_marks import let_die
+from tests.relay.clients import Clients, attempt_of, final_record
+from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.many import Post, post_all
+from tests.relay.media.test_images import post_form
 from tests.relay.sweeper import receipt, sweep
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
+PICTURE_TOKENS = {
+    "in_text": 10**6,
+    "in_image": 2 * 10**6,
+    "out_image": 3 * 10**6,
+    "out_text": 10**6,
+}
 SHARED, ALICE, BOB = "sk-shared-0000", "sk-alice-11111", "sk-bobby-22222"
 
 
@@ -30,6 +42,20 @@ def provider() -> Iterator[FakeUpstream]:
     """A provider with three accounts."""
     with FakeUpstream(name="o", keys=(SHARED, ALICE, BOB), fsync=False) as fake:
         yield fake
+
+
+@pytest.fixture
+def struck_hub() -> Iterator[Hub]:
+    """A hub with failpoints and a database of its own: nobody else adopts its journal."""
+    with own_database("hub") as dsn:
+        hub = Hub(dsn, application="tests.relay.failpoints")
+        try:
+            hub.settings()
+            hub.start()
+            yield hub
+        finally:
+            hub.kill()
+            hub.close()
 
 
 def channel_of(hub: Hub, model: str) -> UUID:
@@ -201,16 +227,62 @@ def test_embeddings_and_other_text_operations_use_it_too(hub: Hub, provider: Fak
         assert used_key(hub, provider, answer.headers["x-request-id"]) == [ALICE], path
 
 
+EACH = 10**6 * 10**9
+
+
+@pytest.mark.parametrize("case", ["pictures", "picture tokens", "speech", "transcript"])
+@pytest.mark.parametrize("fee", [(5_000, 0), (0, 10**9)], ids=["by request", "by tokens"])
+def test_pictures_and_sound_cost_the_fee_and_count_the_price(
+    hub: Hub, provider: FakeUpstream, case: str, fee: tuple[int, int]
+) -> None:
+    """The provider's account is the organisation's, and ledger, record and window agree."""
+    rates, upstream = {
+        "pictures": ({"images": 4 * EACH}, "fake"),
+        "picture tokens": (PICTURE_TOKENS, "fake"),
+        "speech": ({"characters": 1_000 * 10**6}, "fake"),
+        "transcript": ({"audio_ms": 10**6}, "whisper-1"),
+    }[case]
+    model = hub.model(provider, rates=rates, upstream_model=upstream)
+    tenant = hub.tenant("100")
+    hub.own_key(tenant, channel_of(hub, model), ALICE, fee=fee, fall_back=False)
+    hub.budget(tenant, "100")
+    knows(hub)
+    if case == "transcript":
+        parts = (("model", model), ("file", wav(2_500)))
+        answer = post_form(hub, tenant, "/v1/audio/transcriptions", *parts)
+    elif case == "speech":
+        body: dict[str, Any] = {"model": model, "input": "twelve chars", "voice": "alloy"}
+        answer = hub.post(tenant, body, path="/v1/audio/speech")
+    else:
+        body = {"model": model, "prompt": "a boat #tokens=9", "n": 2, "size": "1024x1024"}
+        answer = hub.post(tenant, body, path="/v1/images/generations")
+    assert answer.status == 200, answer.body
+    request_id = answer.headers["x-request-id"]
+    assert used_key(hub, provider, request_id) == [ALICE]
+    hub.settled(tenant)
+    record = hub.record(request_id)
+    price = sum(n * rates[meter] // 10**6 for meter, n in record["meters"].items() if n)
+    tokens = sum(n for meter, n in record["meters"].items() if meter in PICTURE_TOKENS)
+    assert (record["own_nano"], record["cost_nano"]) == (price, 0)
+    assert price > 0
+    assert record["charge_nano"] == fee[0] + 1_000 * tokens * bool(fee[1])
+    assert hub.balance(tenant).get("revenue", 0) == record["charge_nano"]
+    window = hub.windows(tenant)["key"]
+    assert window["spent_nano"] == record["charge_nano"] + price
+    assert window["held_nano"] == 0
+    hub.assert_books_balance()
+
+
 def test_only_own_key_refuses_what_it_cannot_serve(hub: Hub, provider: FakeUpstream) -> None:
-    """Neither media nor a key that is no longer offered goes silently to the shared channel."""
+    """Neither tasks nor a key that is no longer offered goes silently to the shared channel."""
     model, tenant = hub.model(provider), hub.tenant()
     channel = channel_of(hub, model)
     hub.own_key(tenant, channel, ALICE, fall_back=False)
     knows(hub)
     asked = provider.totals()["requests"]
-    picture = hub.post(tenant, {"model": model, "prompt": "a cat"}, path="/v1/images/generations")
-    assert picture.status == 400
-    assert "own provider key only" in picture.error["message"]
+    video = hub.post(tenant, {"model": model, "prompt": "a cat"}, path="/v1/videos")
+    assert video.status == 400
+    assert "own provider key only" in video.error["message"]
     hub.connection.execute("DELETE FROM gateway_ownkeyoffer WHERE channel_id = %s", [channel])
     knows(hub)
     answer = hub.post(tenant, ask(model))
@@ -302,9 +374,99 @@ def test_killed_own_attempt_is_charged_its_fee_up_to_the_mark(
     own_hub.assert_books_balance()
 
 
-def _ignore(hub: Hub, tenant: Tenant, body: object) -> None:
+@pytest.mark.parametrize("prompt", [1, 1000], ids=["we count more", "we count less"])
+def test_late_ending_corrects_the_fee_and_the_price(
+    hub: Hub, provider: FakeUpstream, clients: Clients, prompt: int
+) -> None:
+    """I7, I12: its process was believed dead and its hold resolved by its mark. Afterwards ledger,
+    record with correction, and budget window have what the provider counted."""
+    model, tenant = hub.model(provider), hub.tenant()
+    hub.own_key(tenant, channel_of(hub, model), ALICE, fee=(0, 1_000_000), fall_back=False)
+    hub.budget(tenant, "1")
+    knows(hub)
+    text = f"some words to begin with #tokens=90 #prompt={prompt} #hold=20"
+    leaver = clients.ask(hub, tenant, ask(model, text, stream=True))
+    hub.wait(lambda: bool(mark_of(hub, tenant)), "no mark")
+    hub.connection.execute(
+        "UPDATE billing_hold SET expires_at = now() - interval '1 s' WHERE organisation_id = %s",
+        [tenant.organisation_id],
+    )
+    ended = "SELECT 1 FROM billing_hold WHERE organisation_id = %s AND state = 'expired'"
+    hub.wait(lambda: sweep(hub) == 1 or bool(hub.rows(ended, tenant.organisation_id)), "not swept")
+    record = final_record(hub, tenant)
+    assert record["flags"] == ["crash_cut"]
+    assert record["own_nano"] != prompt + 3 * 90
+    assert hub.windows(tenant)["key"]["spent_nano"] == record["charge_nano"] + record["own_nano"]
+    provider.release(attempt_of(hub, tenant))
+    leaver.read_until(b"[DONE]")
+    assert_corrected(hub, tenant, record, fee=prompt + 90, price=prompt + 3 * 90)
+    body = receipt(hub, tenant.key, id_text(record["request_id"]))
+    assert Decimal(body["own_correction"]) * 10**9 == prompt + 3 * 90 - record["own_nano"]
+    assert Decimal(body["paid"]) * 10**9 == prompt + 90
+
+
+@pytest.mark.parametrize("fee", [(0, 1_000_000), (0, 0)], ids=["with a fee", "without"])
+def test_killed_process_leaves_fee_and_price_to_the_next(
+    struck_hub: Hub, provider: FakeUpstream, fee: tuple[int, int]
+) -> None:
+    """I7, P18: it is killed with its answer counted and nothing committed. Its hold is resolved for
+    nothing, and then the next process finds the ending in the journal: where there is no fee, no
+    posting says so, and the budget has it all the same."""
+    hub = struck_hub
+    model, tenant = hub.model(provider), hub.tenant()
+    hub.own_key(tenant, channel_of(hub, model), ALICE, fee=fee, fall_back=False)
+    hub.budget(tenant, "1")
+    knows(hub)
+    headers = {"x-failpoint": "kill settling"}
+    asking = threading.Thread(
+        target=lambda: _ignore(hub, tenant, ask(model, "#tokens=90 #prompt=1000"), headers)
+    )
+    asking.start()
+    assert hub.process is not None
+    assert hub.process.wait(START_LIMIT_S) == -signal.SIGKILL
+    hub.process = None
+    asking.join()
+    let_die(hub)
+    assert sweep(hub) == 1
+    record = final_record(hub, tenant)
+    assert (record["charge_nano"], record["own_nano"]) == (0, 0)
+    hub.start()
+    fee_nano = 1000 + 90 if fee[1] else 0
+    assert_corrected(hub, tenant, record, fee=fee_nano, price=1000 + 3 * 90)
+    postings = hub.rows(
+        "SELECT 1 FROM billing_posting WHERE organisation_id = %s AND kind = 'correct'",
+        tenant.organisation_id,
+    )
+    assert len(postings) == bool(fee_nano)
+
+
+def assert_corrected(
+    hub: Hub, tenant: Tenant, record: dict[str, Any], *, fee: int, price: int
+) -> None:
+    """Late usage is posted, once: the ledger has the fee, the record and its correction the price,
+    the window both."""
+    late = "SELECT * FROM usage_latetruth WHERE organisation_id = %s"
+
+    def posted() -> bool:
+        sweep(hub)
+        return [row["posted_at"] is not None for row in hub.rows(late, tenant.organisation_id)] == [
+            True
+        ]
+
+    hub.wait(posted, "late usage stays unposted")
+    assert sweep(hub) == 0
+    (row,) = hub.rows(late, tenant.organisation_id)
+    assert record["own_nano"] + row["own_change_nano"] == row["own_nano"] == price
+    assert hub.balance(tenant).get("revenue", 0) == fee
+    assert hub.balance(tenant).get("platform:loss", 0) == 0
+    window = hub.windows(tenant)["key"]
+    assert (window["spent_nano"], window["held_nano"]) == (fee + price, 0)
+    hub.assert_books_balance()
+
+
+def _ignore(hub: Hub, tenant: Tenant, body: object, headers: dict[str, str] | None = None) -> None:
     try:
-        hub.post(tenant, body)
-    except (OSError, IncompleteRead):
+        hub.post(tenant, body, headers=headers)
+    except (OSError, HTTPException):
         # The process is killed in the middle of its answer.
         return

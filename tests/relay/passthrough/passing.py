@@ -22,6 +22,8 @@ def channel_of(
     name = f"{model}-0"
     for rule in rules:
         hub.price(rule.label, rule.rates()["meters"], kind="path", channel=name)
+        if (rates := rule.cost_rates()) is not None:
+            hub.price(rule.label, rates["meters"], kind="path_cost", channel=name)
     hub.price(model, RATES)
     hub.channel(
         model, provider.url, provider.key, pass_through=Jsonb(stored_rules(rules)), **channel

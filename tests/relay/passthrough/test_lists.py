@@ -111,6 +111,20 @@ def test_path_arrives_in_the_form_that_was_compared(
     assert (status, seen) == ((200, [target]) if target else (405, []))
 
 
+def test_other_methods_of_a_path_are_named(
+    hub: Hub, provider: Provider, root: str, tenant: Tenant
+) -> None:
+    """RFC 9110, section 15.5.6."""
+    before = len(provider.seen)
+    answer = hub.request("DELETE", f"{root}/once", tenant)
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    answer = hub.request("POST", f"{root}/open/a", tenant, b"{}")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")
+    unknown = hub.request("GET", f"{root}/admin", tenant)
+    assert (unknown.status, "allow" in unknown.headers) == (404, False)
+    assert len(provider.seen) == before
+
+
 def test_headers_cannot_smuggle_a_second_request(
     hub: Hub, provider: Provider, root: str, tenant: Tenant
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.passthrough.rules import PassThroughRule
 from lib.ids import id_text
@@ -28,6 +29,14 @@ CENT = 10_000_000
 FLAT = PassThroughRule(ALL, "/files/**", "0.01")
 # A thousandth of a USD for each unit, 1 USD at most.
 BY_VALUE = PassThroughRule(ALL, "/search", "0.01", "/usage/credits", "0.001", "1.00")
+
+
+COSTLY = [
+    structs.replace(FLAT, cost="0.003"),
+    structs.replace(BY_VALUE, cost="0.004", unit_cost="0.0005"),
+    PassThroughRule(ALL, "/free", cost="0.000000007"),
+    PassThroughRule(ALL, "/unknown", "0.01"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +273,68 @@ def test_plan_multiplies_price_and_hold(hub: Hub, provider: Provider, tenant: Te
     assert answer.headers["x-weir-hold"] == "1.50"
     assert record(hub, answer)["multiplier_ppm"] == 1_500_000
     assert spent(hub, tenant) == 165_000_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "charge", "cost"),
+    [
+        ("/files/a", b"ok", CENT, 3_000_000),
+        # 2,500,001 millionths at half a nano each: rounded half to even.
+        ("/search", b'{"usage": {"credits": 2.500001}}', CENT + 2_500_001, 4_000_000 + 1_250_000),
+        # Free for the customer, and not for the operator.
+        ("/free", b"ok", 0, 7),
+        ("/unknown", b"ok", CENT, None),
+    ],
+)
+def test_cost_of_the_provider_is_in_record_and_ledger(
+    hub: Hub, provider: Provider, tenant: Tenant, path: str, body: bytes, charge: int,
+    cost: int | None,
+) -> None:  # fmt: skip
+    root = channel_of(hub, provider, COSTLY)
+    provider.answers[path] = lambda handler: handler.reply(body, kind="application/json")
+    row = record(hub, hub.request("GET", f"{root}{path}", tenant))
+    assert (row["charge_nano"], row["cost_nano"]) == (charge, cost)
+    assert spent(hub, tenant) == charge
+    balance = hub.balance(tenant)
+    # I15: without a cost price what was charged is taken for it.
+    owed = charge if cost is None else cost
+    assert balance.get("provider:payable", 0) == -balance.get("provider:cost", 0) == owed
+    hub.assert_books_balance()
+
+
+def test_plan_multiplies_no_cost(hub: Hub, provider: Provider, tenant: Tenant) -> None:
+    hub.plan(tenant, 1_500_000)
+    root = channel_of(hub, provider, COSTLY)
+    row = record(hub, hub.request("GET", f"{root}/files/a", tenant))
+    assert (row["charge_nano"], row["cost_nano"]) == (CENT * 3 // 2, 3_000_000)
+
+
+def test_spend_cap_of_the_channel_counts_the_cost(
+    hub: Hub, provider: Provider, tenant: Tenant
+) -> None:
+    """Also of a path that is free for its clients."""
+    root = channel_of(hub, provider, COSTLY, spend_cap_day_nano=7)
+    assert hub.request("GET", f"{root}/free", tenant).status == 200
+    answers: list[Answer] = []
+
+    def capped() -> bool:
+        answers.append(hub.request("GET", f"{root}/free", tenant))
+        return answers[-1].status != 200
+
+    hub.wait(capped, "the cap does nothing")
+    assert "the operator's cap on its cost is reached" in answers[-1].error["message"]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 207, 303])
+def test_record_has_the_status_of_the_provider(
+    hub: Hub, provider: Provider, root: str, tenant: Tenant, status: int
+) -> None:
+    provider.answers["/files/a"] = lambda handler: handler.reply(b"", status=status)
+    answer = hub.request("POST", f"{root}/files/a", tenant, b"{}")
+    assert answer.status == status
+    row = record(hub, answer)
+    assert (row["status"], row["kind"], row["charge_nano"]) == (status, None, CENT)
+    assert spent(hub, tenant) == CENT
 
 
 def test_request_that_nobody_can_pay_is_not_sent(hub: Hub, provider: Provider, root: str) -> None:

@@ -51,7 +51,7 @@ def test_every_row_is_as_specified_and_they_sum_to_the_charges(
 ) -> None:
     for n in range(12):
         happen(key, NOON - dt.timedelta(hours=7 * n), 10**8 + n, model=f"m-{n % 2}")
-    happen(key, NOON, 5, meters={"images": 2}, model="painter")
+    happen(key, NOON, 5, meters={"images": 2}, model="painter", own_nano=7_000_000_001)
     sum_up()
     days = "from=2026-11-14&to=2026-11-18"
     rows = rows_of(cast.signed_in(people.alice), f"/o/acme/usage/focus.csv?range=custom&{days}")
@@ -71,6 +71,10 @@ def test_every_row_is_as_specified_and_they_sum_to_the_charges(
         assert first <= start < end <= last
         assert (first.day, last.day) == (1, 1)
         assert row["ResourceId"] == id_text(key.id)
+    # What is paid to the provider itself is in its own bill, and in no cost here.
+    assert {row["ServiceName"]: row["x_PaidToProviders"] for row in rows} == {
+        "m-0": "0.00", "m-1": "0.00", "painter": "7.000000001",
+    }  # fmt: skip
     (painted,) = [row for row in rows if row["ServiceName"] == "painter"]
     assert (painted["PricingQuantity"], painted["PricingUnit"]) == ("1", "Requests")
 

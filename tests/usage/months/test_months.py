@@ -69,7 +69,7 @@ def make_month() -> None:
     from tests.usage.rows import admit, credit, end, happen, price_version, refuse
     from usage.books import check as books_check
     from usage.books import walk as books_walk
-    from usage.models import BooksCheck
+    from usage.models import BooksCheck, LateTruth
     from usage.months.partitions import ensure_partitions
 
     check_secrets()
@@ -106,9 +106,14 @@ def make_month() -> None:
     )  # fmt: skip
     window = BudgetWindow.objects.create(
         budget=budget, starts_at=at, ends_at=at + dt.timedelta(days=9), cap_nano=10**12,
-        spent_nano=20 * 210_000 + 90_000,
+        spent_nano=20 * 210_000 + 90_000 - 7,
     )  # fmt: skip
     Hold.objects.filter(id__in=ids).update(window_ids=[window.id])
+    # What its organisation pays its provider itself was less than at first; no posting says so.
+    LateTruth.objects.create(
+        organisation_id=people.acme.id, attempt_id=ids[0], source="late", meters=read,
+        own_nano=0, own_change_nano=-7, posted_at=at + dt.timedelta(days=1),
+    )  # fmt: skip
     post_at(at)
     happen(key, month_after_at(), price_version_id=version.id)
     close_invoices(people.acme, people)

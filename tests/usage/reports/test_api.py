@@ -216,7 +216,6 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     response = get(management(people), f"usage?{DAY}")
     assert set(response) == {
         "from", "to", "complete_to", "group_by", "items", "total", "detached_months",
-        "paid_to_providers",
     }  # fmt: skip
     assert response["detached_months"] == []
     assert (response["from"], response["to"]) == ("2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z")
@@ -237,6 +236,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
             "meters": meters,
             "charge": "3.000000001",
             "saved_by_cache": "0.00",
+            "paid_to_provider": None,
             "times": times,
         },
         {
@@ -247,6 +247,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
             "meters": meters,
             "charge": "0.000000001",
             "saved_by_cache": "0.00",
+            "paid_to_provider": None,
             "times": dict.fromkeys(times),
         },
     ]
@@ -256,7 +257,22 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
         "meters": {"in_text": 2000, "out_text": 200},
         "charge": "3.000000002",
         "saved_by_cache": "0.00",
+        "paid_to_provider": None,
     }
+
+
+def test_what_was_paid_to_providers_stands_beside_the_charge(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    happen(key, model="claude", charge_nano=5_000, own_nano=3_000_000_001)
+    happen(key, model="claude", charge_nano=7, own_nano=None)
+    happen(key, charge_nano=1)
+    sum_up()
+    response = get(management(people), f"usage?{DAY}")
+    paid = {item["group"]: (item["charge"], item["paid_to_provider"]) for item in response["items"]}
+    assert paid == {"claude": ("0.000005007", "3.000000001"), "gpt-5": ("0.000000001", None)}
+    assert response["total"]["charge"] == "0.000005008"
+    assert response["total"]["paid_to_provider"] == "3.000000001"
 
 
 @pytest.mark.extended

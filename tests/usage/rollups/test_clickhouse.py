@@ -159,6 +159,7 @@ def many(people: cast.Cast, key: Key, rng: random.Random, requests: int) -> list
             ttft_ms=rng.choice((None, rng.randrange(1, 900))),
             total_ms=rng.randrange(1000),
             saved_nano=rng.choice((0, rng.randrange(-9, 10**6), rng.randrange(10**6))),
+            own_nano=(None, 0, 10**8 + at.microsecond)[at.microsecond % 3],
             **fields,
         )
     return owners

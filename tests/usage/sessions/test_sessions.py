@@ -82,6 +82,33 @@ def test_a_session_is_the_sum_of_its_turns(people: cast.Cast, key: Key) -> None:
     assert row["user"] == people.bob.email
 
 
+def test_fee_and_price_of_own_keys_stand_apart(people: cast.Cast, key: Key) -> None:
+    session, other = new_id(), new_id()
+    turn(key, session, 0, 5_000, own_nano=2_000_000)
+    turn(key, session, 60, 5_000, own_nano=3_000_000, named={"agent": "a-1"})
+    turn(key, session, 90, 1_000_000)
+    turn(key, other, 30)
+    client = api(people)
+    with_own, without = (
+        client.get(f"/api/v1/sessions/{id_text(id)}").json() for id in (session, other)
+    )
+    assert (with_own["charge"], with_own["paid_to_provider"]) == ("0.00101", "0.005")
+    assert [(one["charge"], one["paid_to_provider"]) for one in with_own["agents"]] == [
+        ("0.001005", "0.002"), ("0.000005", "0.003"),
+    ]  # fmt: skip
+    assert without["paid_to_provider"] is None
+    alice = cast.signed_in(people.alice)
+    listed = page_of(alice, "?cols=name,cost,own")
+    for text in ("Paid to your provider", "$0.00101", "$0.005"):
+        assert text in listed
+    stats = [
+        page_of(alice, f"/{id_text(id)}").partition('class="stats"')[2].partition("<dl")[0]
+        for id in (session, other)
+    ]
+    assert ["Paid to your provider" in one for one in stats] == [True, False]
+    assert "$0.005" in stats[0]
+
+
 def test_a_response_that_nothing_continues_is_not_listed(people: cast.Cast, key: Key) -> None:
     """Its own page shows it; with a second turn both are one session."""
     alone, series = new_id(), new_id()
@@ -182,14 +209,14 @@ def test_hostile_names_are_texts(people: cast.Cast, key: Key) -> None:
 
 def test_agents_that_name_each_other_as_parents_end() -> None:
     rows = {
-        name: (parent, 1, 5, "{}")
+        name: (parent, 1, 5, None, "{}")
         for name, parent in (("a", "b"), ("b", "a"), ("c", "unknown"), ("d", "d"), ("e", ""))
     }
     agents = _ordered(rows)
     assert [(one.name, one.depth) for one in agents] == [
         ("", 0), ("e", 1), ("a", 1), ("b", 2), ("c", 1), ("d", 1),
     ]  # fmt: skip
-    chain = {str(n): (str(n - 1) if n else "", 1, 0, "{}") for n in range(AGENTS_MAX)}
+    chain = {str(n): (str(n - 1) if n else "", 1, 0, None, "{}") for n in range(AGENTS_MAX)}
     assert _ordered(chain)[-1].depth == AGENTS_MAX
 
 

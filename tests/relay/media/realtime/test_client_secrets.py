@@ -12,6 +12,7 @@ from openai import OpenAI
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from lib.ids import id_text
 from relay.endpoints.table import listed_rows
 from tests.chromium import Running
 from tests.fakes import listeners
@@ -29,6 +30,7 @@ from tests.relay.media.realtime.test_realtime import (
     transcribing,
 )
 from tests.relay.requests.test_carriers import CARRIERS, ask
+from tests.relay.sweeper import receipt
 from tests.relay.test_javascript_clients import run_script
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -77,6 +79,31 @@ def refusal(hub: Hub, key: str, model: str, **options: Any) -> Refused:
 
 
 # Whole ------------------------------------------------------------------------------------------
+
+
+def test_creation_leaves_a_record(hub: Hub, provider: FakeRealtime, model: str) -> None:
+    """Who created one, when and for what is seen where requests are; nothing is held or charged,
+    and the secret itself is nowhere."""
+    tenant = hub.tenant()
+    before = hub.balance(tenant)
+    labels = {"x-weir-labels": json.dumps({"customer": "c-7"})}
+    body = {"session": {"type": "realtime", "model": model}}
+    answer = create(hub, tenant, body, labels)
+    assert answer.status == 200, answer
+    query = "SELECT * FROM usage_usagerecord WHERE organisation_id = %s"
+    hub.wait(lambda: bool(hub.rows(query, tenant.organisation_id)), "no record")
+    (record,) = hub.rows(query, tenant.organisation_id)
+    assert id_text(record["id"]) == answer.headers["x-request-id"]
+    assert (record["operation"], record["status"], record["kind"]) == ("client_secret", 200, None)
+    assert (record["key_id"], record["model"], record["customer"]) == (tenant.key_id, model, "c-7")
+    assert (record["charge_nano"], record["hold_nano"], record["basis"]) == (0, 0, "none")
+    assert answer.json()["value"] not in str(record)
+    assert hub.balance(tenant) == before
+    assert receipt(hub, tenant.key, answer.headers["x-request-id"])["charge"] == "0.00"
+    # One that is refused is none.
+    assert create(hub, tenant, {"session": {"type": "realtime", "model": "none"}}).status == 404
+    hub.assert_books_balance()
+    assert len(hub.rows(query, tenant.organisation_id)) == 1
 
 
 @pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")

@@ -110,8 +110,12 @@ class Refused(Exception):
 
 
 def records(hub: Hub, tenant: Tenant, count: int) -> list[dict[str, Any]]:
-    """The final records of an organisation, in their order, when there are so many."""
-    query = "SELECT * FROM usage_usagerecord WHERE organisation_id = %s AND final ORDER BY id"
+    """The final records of an organisation, in their order, when there are so many; without those
+    of client secrets, which cost nothing."""
+    query = (
+        "SELECT * FROM usage_usagerecord WHERE organisation_id = %s AND final "
+        "AND operation <> 'client_secret' ORDER BY id"
+    )
     rows: list[dict[str, Any]] = []
 
     def has_rows() -> bool:
