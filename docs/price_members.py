@@ -18,6 +18,7 @@ _TITLES = {
     "converse": "Converse",
     "interactions": "Interactions",
     "realtime": "Realtime",
+    "live": "Live sessions",
     "unary": "Embeddings, images, speech, transcriptions",
 }
 _HEAD = """# What changes a price

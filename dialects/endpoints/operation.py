@@ -47,6 +47,7 @@ Operation = Literal[
     "transcriptions",
     "translations",
     "realtime",
+    "live",
     "midjourney",
     "suno",
 ]

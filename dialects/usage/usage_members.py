@@ -311,6 +311,9 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
     }
 )
 
+# A total of the session, which is charged by the minute.
+LIVE: Final[Mapping[str, Member]] = MappingProxyType({"seconds": _meter("session_minutes")})
+
 # Embeddings, moderations, pictures, speech, transcriptions: the price of the model decides which of
 # them are meters (docs/prices.md).
 UNARY: Final[Mapping[str, Member]] = MappingProxyType(
@@ -370,6 +373,7 @@ TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
     "converse": CONVERSE,
     "interactions": INTERACTIONS,
     "realtime": REALTIME,
+    "live": LIVE,
     "unary": UNARY,
 }
 

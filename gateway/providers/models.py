@@ -24,7 +24,7 @@ Modality = Literal["text", "image", "audio", "file", "video"]
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
 Endpoint = Literal[
     "chat", "embeddings", "moderations", "rerank", "images", "speech", "transcriptions", "videos",
-    "realtime", "midjourney", "suno",
+    "realtime", "live", "midjourney", "suno",
 ]  # fmt: skip
 Trait = Literal[
     "prefer_responses",  # use the responses dialect if the provider supports it
@@ -284,6 +284,15 @@ _OPENAI_REALTIME = Capabilities(
     context_max=32_000,
     output_max=4_096,
     endpoint="realtime",
+)
+# Sessions that are charged by the minute; the pages of the models state no limits.
+_OPENAI_LIVE = Capabilities(
+    owner="openai",
+    inputs=frozenset({"text", "audio"}),
+    outputs=frozenset({"text", "audio"}),
+    json="none",
+    thinking="never",
+    endpoint="live",
 )
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
 
@@ -616,6 +625,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     ),
     (_OPENAI_REALTIME, ("gpt-realtime*", "gpt-4o-realtime*", "gpt-4o-mini-realtime*")),
     (_OPENAI_REALTIME_2, ("gpt-realtime-2", "gpt-realtime-2.*")),
+    (_OPENAI_LIVE, ("gpt-live-1", "gpt-live-1.*", "gpt-live-1-*")),
     (_VIDEO, ("sora-*",)),
     (replace(_EMBEDDINGS, owner="openai"), ("text-embedding-3*", "text-embedding-ada*")),
     (replace(_MODERATIONS, owner="openai"), ("omni-moderation*", "text-moderation*")),

@@ -65,6 +65,7 @@ from relay.media.kling_operations import (
     PREDICT_LONG_RUNNING,
     TEXT_TO_VIDEO,
 )
+from relay.media.live.open_live import open_live
 from relay.media.media_operation import MediaOperation
 from relay.media.realtime.new_client_secret import create_client_secret
 from relay.media.realtime.open_session import open_session
@@ -186,6 +187,7 @@ _CLIENT_SECRETS: Final = Endpoint(
     create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
     shows="client_secret",
 )  # fmt: skip
+_LIVE: Final = Endpoint(open_live, ("GET",), operation="live_sessions", socket=open_live)
 # Midjourney's paths, by the speed mode of the picture.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
     "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
@@ -359,6 +361,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/video/generations": _GENERATIONS,
         "/v1/realtime": _REALTIME,
         "/api/v1/realtime": _REALTIME,
+        "/v1/live/sessions": _LIVE,
+        "/api/v1/live/sessions": _LIVE,
         "/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/api/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/kling/v1/videos/text2video": _TEXT_TO_VIDEO,

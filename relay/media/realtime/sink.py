@@ -1,7 +1,7 @@
 """The client's end of a realtime session: an HTTP response until it is accepted, then events."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -57,9 +57,14 @@ class SessionListener(Protocol):
 
 
 class RealtimeSink(HttpSink):
-    """The sink of one session. `listener` receives its holds and charges."""
+    """The sink of one session. `listener` receives its holds and charges; `write_error` writes an
+    error as an event, with the arguments of `realtime.error_event`.
+    """
 
-    __slots__ = ("_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener")
+    __slots__ = (
+        "_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener",
+        "write_error",
+    )  # fmt: skip
 
     def __init__(
         self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
@@ -71,6 +76,7 @@ class RealtimeSink(HttpSink):
         self.accepted = False
         self.listener: SessionListener | None = None
         self._closed = False
+        self.write_error: Callable[..., str] = error_event
 
     def listen(self, receive: Receive) -> None:
         """Set where events come from."""
@@ -107,7 +113,7 @@ class RealtimeSink(HttpSink):
         """Send an error that does not end the session. Raises ClientLeft."""
         id = id_text(new_id())
         await self.say(
-            error_event(
+            self.write_error(
                 error.kind, error.message, id=id, param=error.param, code=error.code,
                 event_id=event_id,
             )
