@@ -66,6 +66,7 @@ from relay.media.kling_operations import (
     TEXT_TO_VIDEO,
 )
 from relay.media.live.open_live import open_live
+from relay.media.live.refusals import refuse_live
 from relay.media.media_operation import MediaOperation
 from relay.media.realtime.new_client_secret import create_client_secret
 from relay.media.realtime.open_session import open_session
@@ -187,7 +188,10 @@ _CLIENT_SECRETS: Final = Endpoint(
     create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
     shows="client_secret",
 )  # fmt: skip
-_LIVE: Final = Endpoint(open_live, ("GET",), operation="live_sessions", socket=open_live)
+_LIVE_SESSION: Final = Endpoint(open_live, ("GET",), operation="live_sessions", socket=open_live)
+_LIVE: Final = Endpoint(
+    refuse_live, ("POST", "GET"), operation="live_calls", socket=open_live, reading=_LIVE_SESSION
+)
 # Midjourney's paths, by the speed mode of the picture.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
     "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
@@ -423,6 +427,21 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
     ("realtime", "transcription_sessions"): _missing("realtime_sessions", ("POST",)),
     ("realtime", "calls"): Endpoint(
         refuse_not_implemented, ("POST",), operation="realtime_sessions"
+    ),
+    **{
+        ("live", "sessions", None, action): Endpoint(refuse_live, (method,), operation="live_calls")
+        for action, method in (
+            ("accept", "POST"),
+            ("hangup", "POST"),
+            ("refer", "POST"),
+            ("reject", "POST"),
+            ("content", "GET"),
+            ("attach", "GET"),
+        )
+    },
+    # Over HTTP, and over a WebSocket.
+    ("live", "sessions", None, "fork"): Endpoint(
+        refuse_live, ("POST", "GET"), operation="live_calls"
     ),
 } | {
     (*start, *rest): _missing("fine_tunes", methods)

@@ -83,6 +83,7 @@ PRODUCTS: Final[Mapping[Endpoint, Product]] = {
 }
 # The product of a model whose price has such a meter, in the order of precedence.
 _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
+    ("session_minutes", "live"),
     ("session_minutes", "realtime"),
     ("out_text", "chat"),
     ("images", "images"),

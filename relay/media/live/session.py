@@ -122,7 +122,7 @@ class LiveSession(SocketSession):
             raise RequestFault("invalid_value", "type", what)
         if kind == live.APPEND:
             ms = live.sound_length_ms(event.audio, self._bytes_ms)
-            await self._stretches.cover(self._time.most_with(ms, self._now) + MARGIN_MS)
+            await self._stretches.cover(self._time.most_ms(self._now, ms) + MARGIN_MS)
             self._time.hear(ms)
         elif kind == "session.update":
             settings = live.read_update(raw, event)

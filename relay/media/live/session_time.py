@@ -2,16 +2,24 @@
 seconds, lengths in milliseconds.
 
     reported    the last total of the provider
-    most        no more than this has passed: what was reported, and since then the time of the
-                clock, or the sound that was sent if that is longer
+    most        no more than this has passed: what was reported and the time of the clock since
+                then, or the sound that was sent if that is longer
     own         our own count, if the end is reported by nobody: what was reported or what an event
-                named as its position, and since then the sound of either side; at most `most`
+                named as its position, or the sound of either side if that is longer; at most `most`
 """
 
 from typing import Final
 
 # Providers may begin to count before their first event, and round up.
 SLACK_MS: Final = 10_000
+
+
+def part_of(total_ms: int, from_ms: int, length_ms: int, *, is_last: bool) -> int:
+    """Return the part of a time that a stretch from here on has; the last one has all that
+    remains.
+    """
+    part = max(0, total_ms - from_ms)
+    return part if is_last else min(part, length_ms)
 
 
 class SessionTime:
@@ -22,7 +30,6 @@ class SessionTime:
     def __init__(self, now: float) -> None:
         self.reported_ms = self.position_ms = 0
         self._reported_at = now
-        # Sound since the last report.
         self._heard_ms = self._said_ms = 0
 
     def hear(self, ms: int) -> None:
@@ -37,14 +44,10 @@ class SessionTime:
         """Note the position of an event."""
         self.position_ms = max(self.position_ms, ms)
 
-    def most_ms(self, now: float) -> int:
-        """Return an upper bound of the time so far."""
-        return self.most_with(0, now)
-
-    def most_with(self, ms: int, now: float) -> int:
-        """Return the same with so much more sound of the client."""
-        passed_ms = max(int((now - self._reported_at) * 1000), self._heard_ms + ms)
-        return self.reported_ms + passed_ms
+    def most_ms(self, now: float, more_ms: int = 0) -> int:
+        """Return an upper bound of the time so far, with so much more sound of the client."""
+        clock_ms = self.reported_ms + int((now - self._reported_at) * 1000)
+        return max(clock_ms, self._heard_ms + more_ms)
 
     @property
     def least_ms(self) -> int:
@@ -53,8 +56,8 @@ class SessionTime:
 
     def own_ms(self, now: float) -> int:
         """Return our own count."""
-        sound_ms = self.reported_ms + max(self._heard_ms, self._said_ms)
-        return max(self.reported_ms, min(self.most_ms(now), max(self.position_ms, sound_ms)))
+        told_ms = max(self.position_ms, self._heard_ms, self._said_ms)
+        return max(self.reported_ms, min(self.most_ms(now), told_ms))
 
     def report(self, ms: int, now: float) -> str:
         """Note a total that the provider reports. Return a flag if it cannot be: it is then not
@@ -65,5 +68,4 @@ class SessionTime:
         if ms > self.most_ms(now) + SLACK_MS:
             return "usage_huge"
         self.reported_ms, self._reported_at = ms, now
-        self._heard_ms = self._said_ms = 0
         return ""

@@ -10,15 +10,14 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from dialects.usage.session_time import session_minutes
-
 from dialects.streams.live import TimeReading
+from dialects.usage.session_time import session_minutes
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.counting.usage_meter import UsageMeter, meters_text
 from relay.front.downstream import ErrorAnswer
 from relay.media.live.operation import METER, Stretch, StretchBound
-from relay.media.live.session_time import SessionTime
+from relay.media.live.session_time import SessionTime, part_of
 from relay.media.realtime.response import MeteredRequest
 from relay.media.realtime.session_holds import Placed, SessionHolds
 from relay.requests.context import Outcome, RequestContext
@@ -73,8 +72,7 @@ class MeteredStretch(MeteredRequest[StretchMeter, StretchBound]):
 
     def part_of(self, total_ms: int, *, is_last: bool) -> int:
         """Return its part of a time of the session; the last one has all that remains."""
-        part = max(0, total_ms - self.from_ms)
-        return part if is_last else min(part, self.bound.ms)
+        return part_of(total_ms, self.from_ms, self.bound.ms, is_last=is_last)
 
 
 class Stretches:

@@ -33,10 +33,15 @@ def model(hub: Hub, provider: FakeLive) -> str:
     return hub.model(provider, rates=RATES, upstream_model="gpt-live-1", retries=0)
 
 
-def backend_of(hub: Hub, model: str, rates: dict[str, int] = BACKEND_RATES) -> str:
+def backend_of(
+    hub: Hub, model: str, rates: dict[str, int] = BACKEND_RATES, *, listed: bool = False
+) -> str:
     """Another model of the same channel, under another name there."""
     name = f"b-{model}"
-    hub.price(name, rates)
+    version = hub.price(name, rates)
+    if listed:
+        query = "UPDATE billing_priceversion SET source = 'genai-prices' WHERE id = %s"
+        hub.connection.execute(query, [version])
     hub.rows(
         "INSERT INTO gateway_route (channel_id, model, upstream_model) "
         "SELECT channel_id, %s, 'gpt-backend' FROM gateway_route WHERE model = %s RETURNING id",
@@ -122,21 +127,16 @@ def test_a_response_that_never_ends(hub: Hub, provider: FakeLive, model: str) ->
 
 def test_tools_that_have_no_price(hub: Hub, provider: FakeLive, model: str) -> None:
     """P28: what may be charged beside the tokens is refused before the session starts."""
-    backend, tenant = backend_of(hub, model), hub.tenant()
-    hub.rows(
-        "UPDATE billing_priceversion SET source = 'genai-prices' WHERE price_id IN "
-        "(SELECT id FROM billing_price WHERE model = %s) RETURNING id",
-        backend,
-    )
+    backend, tenant = backend_of(hub, model, listed=True), hub.tenant()
     sessions = len(provider.sessions)
     with live(hub, tenant.key) as talk:
-        delegation = delegating(backend, tools=[{"type": "hologram"}])
+        delegation = delegating(backend, tools=[{"type": "file_search"}])
         talk.connection.send(
             {"type": "session.start", "session": {"model": model, "delegation": delegation}}  # type: ignore[misc,arg-type]
         )
         last, code = talk.end()
     assert (last.error.code, code) == ("model_unpriced", 1008)
-    assert "hologram" in last.error.message
+    assert "file_search" in last.error.message
     assert all(not session.start for session in provider.sessions[sessions:])
 
 
@@ -148,7 +148,7 @@ def test_a_backend_that_cannot_be_paid(hub: Hub, provider: FakeLive, model: str)
         session = {"model": model, "delegation": delegating(backend)}
         talk.connection.send({"type": "session.start", "session": session})  # type: ignore[misc,arg-type]
         last, code = talk.end()
-    assert (last.error.code, code) == ("insufficient_balance", 1008)
+    assert (last.error.code, code) == ("insufficient_quota", 1008)
     hub.settled(tenant)
     assert spent(hub, tenant) == 0
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import APIStatusError, OpenAI
 from openai.resources.live.live import LiveConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.fakes.live import FakeLive
 from tests.hub import Hub, Tenant
@@ -64,10 +64,15 @@ class Talk:
         audio = base64.b64encode(bytes(48 * ms)).decode()
         self.say(type="session.input_audio.append", audio=audio)
 
+    def next(self) -> Any:
+        """The next event."""
+        raw = self.connection._connection.recv(timeout=30, decode=False)
+        return self.connection.parse_event(raw)
+
     def hear(self, kind: str) -> Any:
         """The next event of that kind; what comes before it is passed over."""
         while True:
-            event = self.connection.recv()
+            event = self.next()
             if event.type == kind:
                 return event
             assert event.type != "error" or kind == "error", event
@@ -82,7 +87,7 @@ class Talk:
         last = None
         try:
             while True:
-                last = self.connection.recv()
+                last = self.next()
         except ConnectionClosed as closed:
             return last, closed.rcvd.code if closed.rcvd else 1006
 
@@ -242,10 +247,10 @@ def test_money_that_is_used_up(hub: Hub, provider: FakeLive, model: str) -> None
             talk.speak(55_000)
         talk.speak(30_000)
         last, code = talk.end()
-        assert (code, last.error.code) == (1008, "insufficient_balance")
+        assert (code, last.error.code) == (1008, "insufficient_quota")
     one, two = records(hub, tenant, 2)
     assert one["charge_nano"] == MINUTE_NANO
-    assert two["charge_nano"] == MINUTE_NANO * 50 // 60
+    assert two["charge_nano"] == round(MINUTE_NANO * 50 / 60)
     assert provider.sessions[-1].heard_ms == 110_000
 
 
@@ -256,7 +261,7 @@ def test_a_session_that_cannot_be_paid_does_not_start(
     with live(hub, tenant.key) as talk:
         talk.connection.send({"type": "session.start", "session": {"model": model}})
         last, code = talk.end()
-        assert (code, last.error.code) == (1008, "insufficient_balance")
+        assert (code, last.error.code) == (1008, "insufficient_quota")
     assert len(provider.sessions) == sessions
 
 
@@ -315,6 +320,7 @@ def test_a_start_that_the_provider_refuses(hub: Hub, provider: FakeLive) -> None
             assert code == 1008
             assert "Invalid voice" in last.error.message
             assert last.error.param == "session.audio.output.voice"
+        hub.settled(tenant)
     assert spent(hub, tenant) == 0
 
 
@@ -322,14 +328,14 @@ def test_a_start_that_the_provider_refuses(hub: Hub, provider: FakeLive) -> None
     ("event", "code", "param"),
     [
         ({"type": "session.close"}, "invalid_value", "type"),
-        ({"type": "session.start"}, "missing_parameter", "session"),
-        ({"type": "session.start", "session": {}}, "missing_parameter", "session.model"),
+        ({"type": "session.start"}, "missing_required_parameter", "session"),
+        ({"type": "session.start", "session": {}}, "missing_required_parameter", "session.model"),
         ({"session": {"model": "none-such"}}, "model_not_found", "model"),
-        ({"session": {"store": True}}, "unsupported_capability", "session.store"),
-        ({"session": {"standby": {}}}, "unsupported_capability", "session.standby"),
+        ({"session": {"store": True}}, "unsupported_parameter", "session.store"),
+        ({"session": {"standby": {}}}, "unsupported_parameter", "session.standby"),
         (
             {"session": {"triggers": [{"type": "decisions"}]}},
-            "unsupported_capability",
+            "unsupported_parameter",
             "session.triggers",
         ),
         (
@@ -339,7 +345,7 @@ def test_a_start_that_the_provider_refuses(hub: Hub, provider: FakeLive) -> None
         ),
         (
             {"session": {"delegation": {"type": "responses"}}},
-            "missing_parameter",
+            "missing_required_parameter",
             "session.delegation.responses",
         ),
         (
@@ -424,3 +430,40 @@ def test_a_member_that_nobody_knows(hub: Hub, provider: FakeLive, model: str) ->
     (record,) = hub.rows(query, tenant.organisation_id)
     assert record["pricing"]["unknown"] == ["standby_seconds"]
     assert hub.balance(tenant)["customer:held"] != 0
+
+
+@pytest.mark.parametrize("root", ["/v1", "/api/v1"])
+def test_operations_that_are_not_relayed(hub: Hub, root: str) -> None:
+    """Sound that goes past the hub, and what a provider stores: refused, with the next step."""
+    client = OpenAI(base_url=f"{hub.url}{root}", api_key=hub.tenant().key, max_retries=0)
+    sdp: Any = {"type": "webrtc", "sdp": "v=0"}
+    session: Any = {"model": "gpt-live-1"}
+    sessions = client.live.sessions
+    for call, reason in (
+        (lambda: client.live.create(session=session, transport=sdp), "WebRTC or SIP goes past"),
+        (lambda: sessions.accept("live_1", session={**session, "type": "live"}), "goes past"),
+        (lambda: sessions.hangup("live_1"), "goes past"),
+        (lambda: sessions.refer("live_1", target_uri="tel:+14155550123"), "goes past"),
+        (lambda: sessions.reject("live_1", status_code=486), "goes past"),
+        (lambda: sessions.fork("live_1", transport=sdp), "not stored"),
+        (lambda: sessions.download_recording("live_1"), "not stored"),
+    ):
+        with pytest.raises(APIStatusError) as refused:
+            call()
+        assert refused.value.status_code == 501
+        assert reason in refused.value.message
+        assert "/v1/live/sessions" in refused.value.message
+    for connect in (client.live.forks.connect, client.live.sideband.connect):
+        with pytest.raises(InvalidStatus) as shut, connect(session_id="live_1"):
+            pass
+        assert shut.value.response.status_code == 501
+
+
+def test_the_model_is_not_in_the_query(hub: Hub, model: str) -> None:
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        live(hub, hub.tenant().key, extra_query={"model": model}),
+    ):
+        pass
+    assert refused.value.response.status_code == 422
+    assert b"session.start" in refused.value.response.body
