@@ -172,6 +172,9 @@ class _Talk:
             sound = base64.b64decode(event["audio"])
             self._session.heard_ms += len(sound) // BYTES_MS
             if self._session.heard_ms - self._told_ms >= REPORT_MS:
+                at = {"start_ms": self._told_ms, "end_ms": self._session.heard_ms}
+                said = {"type": "session.input_transcript.delta", "delta": "well heard"}
+                await self.send({**said, **at})
                 await self._report()
         elif kind == "session.commentary.append":
             at = self._session.heard_ms

@@ -80,6 +80,7 @@ class Live(UnaryOperation):
     """One session, or a request on it. `unit` is how the request is held."""
 
     lasts_s: ClassVar[float] = SESSION_S
+    has_tools: ClassVar[bool] = True
 
     def __init__(self, unit: Billable) -> None:
         self._unit = unit
