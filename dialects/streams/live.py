@@ -168,6 +168,11 @@ class Settings(NamedTuple):
     config: bytes
     bytes_ms: int
 
+    @property
+    def path(self) -> str:
+        """The path of the configuration in an event."""
+        return f"session.delegation.{self.delegates}"
+
 
 def read_start(raw: bytes) -> Settings:
     """Read the first event. Raises RequestFault for another event, and for a session that could not
@@ -239,8 +244,16 @@ def _read_settings(session: dict[str, Any], model: str) -> Settings:
 
 
 def merge_config(earlier: bytes, changes: bytes) -> bytes:
-    """Return a configuration with these changes."""
-    return msgspec.json.encode({**msgspec.json.decode(earlier), **msgspec.json.decode(changes)})
+    """Return a configuration whose responses may cost as much as those of both: with the tools of
+    both, and without a limit of their length if that is changed.
+    """
+    before, after = msgspec.json.decode(earlier), msgspec.json.decode(changes)
+    merged = {**before, **after}
+    if "max_output_tokens" in after:
+        del merged["max_output_tokens"]
+    tools = [one.get("tools") for one in (before, after)]
+    merged["tools"] = [tool for some in tools if isinstance(some, list) for tool in some]
+    return msgspec.json.encode(merged)
 
 
 def name_models(raw: bytes, model: str, delegates: str, backend: str) -> bytes:

@@ -416,43 +416,46 @@ def _missing(operation: str, methods: tuple[str, ...]) -> Endpoint:
 
 # {p}/… paths that answer 501: the words of the path, None for an id.
 _Words = tuple[str | None, ...]
-_NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
-    ("files",): _missing("files", ("GET", "POST")),
-    ("files", None): _missing("files", ("GET", "DELETE")),
-    ("files", None, "content"): _missing("files", ("GET",)),
-    # Sessions of the beta that are opened without a key, and those without a WebSocket.
-    ("realtime", "sessions"): Endpoint(
-        refuse_not_implemented, ("POST",), operation="realtime_sessions"
-    ),
-    ("realtime", "transcription_sessions"): _missing("realtime_sessions", ("POST",)),
-    ("realtime", "calls"): Endpoint(
-        refuse_not_implemented, ("POST",), operation="realtime_sessions"
-    ),
-    **{
-        ("live", "sessions", None, action): Endpoint(refuse_live, (method,), operation="live_calls")
-        for action, method in (
-            ("accept", "POST"),
-            ("hangup", "POST"),
-            ("refer", "POST"),
-            ("reject", "POST"),
-            ("content", "GET"),
-            ("attach", "GET"),
-        )
-    },
-    # Over HTTP, and over a WebSocket.
-    ("live", "sessions", None, "fork"): Endpoint(
-        refuse_live, ("POST", "GET"), operation="live_calls"
-    ),
-} | {
-    (*start, *rest): _missing("fine_tunes", methods)
-    for start in (("fine-tunes",), ("fine_tuning", "jobs"))
-    for rest, methods in (
-        ((), ("GET", "POST")),
-        ((None,), ("GET",)),
-        ((None, "cancel"), ("POST",)),
-        ((None, "events"), ("GET",)),
+# Live sessions whose sound goes past Weir, and those that a provider stores.
+_LIVE_CALLS: Final[dict[_Words, Endpoint]] = {
+    ("live", "sessions", None, action): Endpoint(refuse_live, methods, operation="live_calls")
+    for action, methods in (
+        ("accept", ("POST",)),
+        ("hangup", ("POST",)),
+        ("refer", ("POST",)),
+        ("reject", ("POST",)),
+        ("content", ("GET",)),
+        ("attach", ("GET",)),
+        # Over HTTP, and over a WebSocket.
+        ("fork", ("POST", "GET")),
     )
 }
+_NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = (
+    _LIVE_CALLS
+    | {
+        ("files",): _missing("files", ("GET", "POST")),
+        ("files", None): _missing("files", ("GET", "DELETE")),
+        ("files", None, "content"): _missing("files", ("GET",)),
+        # Sessions of the beta that are opened without a key, and those without a WebSocket.
+        ("realtime", "sessions"): Endpoint(
+            refuse_not_implemented, ("POST",), operation="realtime_sessions"
+        ),
+        ("realtime", "transcription_sessions"): _missing("realtime_sessions", ("POST",)),
+        ("realtime", "calls"): Endpoint(
+            refuse_not_implemented, ("POST",), operation="realtime_sessions"
+        ),
+    }
+    | {
+        (*start, *rest): _missing("fine_tunes", methods)
+        for start in (("fine-tunes",), ("fine_tuning", "jobs"))
+        for rest, methods in (
+            ((), ("GET", "POST")),
+            ((None,), ("GET",)),
+            ((None, "cancel"), ("POST",)),
+            ((None, "events"), ("GET",)),
+        )
+    }
+)
 # Every path below these words: OpenAI's stored objects and the jobs on them.
 _NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
     name: _missing(name, ("GET", "POST", "DELETE"))

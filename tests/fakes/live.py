@@ -172,9 +172,9 @@ class _Talk:
             sound = base64.b64decode(event["audio"])
             self._session.heard_ms += len(sound) // BYTES_MS
             if self._session.heard_ms - self._told_ms >= REPORT_MS:
-                at = {"start_ms": self._told_ms, "end_ms": self._session.heard_ms}
                 said = {"type": "session.input_transcript.delta", "delta": "well heard"}
-                await self.send({**said, **at})
+                place = {"start_ms": self._told_ms, "end_ms": self._session.heard_ms}
+                await self.send({**said, **place})
                 await self._report()
         elif kind == "session.commentary.append":
             at = self._session.heard_ms
@@ -265,8 +265,8 @@ class _Talk:
         tokens = int(wishes.get("tokens") or 5)
         await self._nest("response.created", response={**snapshot, "status": "in_progress"})
         for number in range(int(wishes.get("searches") or 0)):
-            item = {"id": f"ws_{number}", "type": "web_search_call", "status": "completed"}
-            item |= {"action": {"type": "search", "query": "rivers"}}
+            item: dict[str, Any] = {"id": f"ws_{number}", "type": "web_search_call"}
+            item |= {"status": "completed", "action": {"type": "search", "query": "rivers"}}
             await self._nest("response.output_item.done", output_index=number, item=item)
         part = {"output_index": 9, "content_index": 0, "item_id": "msg_1"}
         for number in range(tokens):

@@ -98,4 +98,4 @@ class LiveAttempt(SessionAttempt):
 
 def _at_delegation(error: ErrorAnswer, settings: Settings) -> ErrorAnswer:
     """Return an error about the model that a session delegates to."""
-    return error._replace(param=f"session.delegation.{settings.delegates}.model")
+    return error._replace(param=f"{settings.path}.model")

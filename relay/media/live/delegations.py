@@ -17,7 +17,7 @@ import msgspec
 from dialects.chat.events import ReasoningDelta, RefusalDelta, TextDelta, ToolArgumentsDelta
 from dialects.codec import Target
 from dialects.codecs import CODECS
-from dialects.errors.errors import clean_upstream
+from dialects.errors.errors import RequestFault, clean_upstream
 from dialects.responses.usage import quantities
 from dialects.responses.websocket import ENDS
 from dialects.streams import live, realtime
@@ -31,6 +31,7 @@ from relay.counting.own_count import NO_USAGE, UsageEvidence
 from relay.counting.usage_meter import UsageMeter, count, meters_text
 from relay.counting.vocabularies import Family
 from relay.front.downstream import ErrorAnswer
+from relay.health.channels_out import ChannelsOut
 from relay.holds.rules import estimate_tokens
 from relay.media.live.operation import BackendBound, Live, backend_bound, backend_invocation
 from relay.media.realtime.conversation import Conversation
@@ -134,20 +135,21 @@ class Delegations:
         return self._holds.find_upstream_model(self._want(self._bound(0)))
 
     def change(self, changes: Settings) -> str:
-        """Apply changed settings; return the channel's name of a new model, "" if it is the same.
+        """Apply changed settings; return the channel's name of the model if they name it, else "".
         Raises RequestFault, ChannelsOut; nothing has changed then.
         """
-        if changes.delegates not in ("", self._settings.delegates or "client"):
+        earlier = self._settings
+        if changes.delegates not in ("", earlier.delegates or "client"):
             # The provider refuses it.
             return ""
-        earlier = self._settings
-        self._settings = earlier._replace(
-            backend=changes.backend or earlier.backend,
-            config=live.merge_config(earlier.config, changes.config),
-        )
+        if changes.backend not in ("", earlier.backend):
+            what = "the model that work is delegated to cannot be changed: open another session"
+            raise RequestFault("invalid_value", f"{changes.path}.model", what)
+        # The provider may refuse what is changed here: it only adds to what may be charged.
+        self._settings = earlier._replace(config=live.merge_config(earlier.config, changes.config))
         try:
             name = self.find_upstream_model()
-        except Exception:
+        except (RequestFault, ChannelsOut):
             self._settings = earlier
             raise
         return name if changes.backend else ""

@@ -49,7 +49,7 @@ class Talk:
 
     def start(self, model: str, **settings: Any) -> Any:
         """Start a session; return its `session.started`."""
-        self.connection.send({"type": "session.start", "session": {"model": model, **settings}})
+        self.say(type="session.start", session={"model": model, **settings})
         return self.hear("session.started")
 
     def say(self, **event: Any) -> None:
@@ -438,10 +438,11 @@ def test_operations_that_are_not_relayed(hub: Hub, root: str) -> None:
     client = OpenAI(base_url=f"{hub.url}{root}", api_key=hub.tenant().key, max_retries=0)
     sdp: Any = {"type": "webrtc", "sdp": "v=0"}
     session: Any = {"model": "gpt-live-1"}
+    accepted: Any = {"model": "gpt-live-1", "type": "live"}
     sessions = client.live.sessions
     for call, reason in (
         (lambda: client.live.create(session=session, transport=sdp), "WebRTC or SIP goes past"),
-        (lambda: sessions.accept("live_1", session={**session, "type": "live"}), "goes past"),
+        (lambda: sessions.accept("live_1", session=accepted), "goes past"),
         (lambda: sessions.hangup("live_1"), "goes past"),
         (lambda: sessions.refer("live_1", target_uri="tel:+14155550123"), "goes past"),
         (lambda: sessions.reject("live_1", status_code=486), "goes past"),
