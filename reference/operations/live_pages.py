@@ -115,7 +115,7 @@ LIVE: Final = ReferencePage(
         _(
             "Not offered: sessions over WebRTC or SIP, whose sound goes past Weir; their sideband "
             "connections; stored sessions (store), their forks and recordings; and decisions by "
-            "triggers. Each is refused with its reason."
+            "triggers. Each is rejected with its reason."
         ),
     ),
     argument=LIVE_MODEL,

@@ -11,7 +11,7 @@ from dialects.streams import live
 from dialects.streams.live import Settings
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import answer_to
+from relay.front.error_answers import INTERNAL, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.media.live.delegations import Delegations
@@ -61,14 +61,21 @@ class LiveAttempt(SessionAttempt):
         )
         await self._delegations.prepare()
         self._delegations.note_input(len(raw))
+        started = b""
         try:
             started = await self._confirm(socket, raw)
-        except BaseException:
-            self._delegations.release(None, "", answer_to(RequestFault("internal", None, "")))
-            raise
+        finally:
+            if not started:
+                self._delegations.release(None, "", INTERNAL)
         parts = LiveParts(self._first, self._holds, self._delegations, self._settings, started)
         return LiveSession(
-            self._context, self._admitted, self._probe, socket, self._sink, self._stopping, parts
+            context=self._context,
+            admitted=self._admitted,
+            probe=self._probe,
+            socket=socket,
+            sink=self._sink,
+            stopping=self._stopping,
+            parts=parts,
         )
 
     def _find_backend(self) -> str:

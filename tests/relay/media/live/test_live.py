@@ -239,7 +239,7 @@ def test_a_session_that_its_provider_ends(hub: Hub, provider: FakeLive, model: s
 
 
 def test_money_that_is_used_up(hub: Hub, provider: FakeLive, model: str) -> None:
-    """W2: a minute that cannot be held does not begin; those before it are charged."""
+    """A minute that cannot be held does not begin; those before it are charged."""
     tenant = hub.tenant("0.12")
     with live(hub, tenant.key) as talk:
         talk.start(model)

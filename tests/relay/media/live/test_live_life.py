@@ -42,7 +42,7 @@ def test_a_process_that_stops_says_so(own_hub: Hub, provider: FakeLive) -> None:
 
 
 def test_minutes_are_held_by_the_clock(provider: FakeLive) -> None:
-    """W2: also if nothing is sent, the next minute is held before the last one can be over."""
+    """Also if nothing is sent, the next minute is held before the last one can be over."""
     with own_database("hub") as dsn:
         hub = Hub(dsn, application="tests.relay.short_stretches")
         try:
