@@ -47,6 +47,7 @@ Operation = Literal[
     "transcriptions",
     "translations",
     "realtime",
+    "bidi_generate_content",
     "midjourney",
     "suno",
 ]

@@ -58,6 +58,7 @@ from relay.media.answers.task_answers import (
 )
 from relay.media.answers.task_content import stream_content
 from relay.media.answers.task_events import stream_events
+from relay.media.gemini_live.open_session import open_live_session
 from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
 from relay.media.kling_operations import (
     IMAGE_TO_VIDEO,
@@ -181,6 +182,12 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
 _REALTIME: Final = Endpoint(
     open_session, ("GET",), operation="realtime", socket=open_session, takes_client_secret=True
 )
+# Google's form of it.
+_LIVE: Final = Endpoint(
+    open_live_session, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
+    socket=open_live_session,
+)  # fmt: skip
+_LIVE_PATH: Final = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiGenerateContent"
 # Keys may call it that may open sessions.
 _CLIENT_SECRETS: Final = Endpoint(
     create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
@@ -366,6 +373,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/jimeng": _JIMENG,
+        _LIVE_PATH.format("v1beta"): _LIVE,
+        _LIVE_PATH.format("v1alpha"): _LIVE,
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(

@@ -29,7 +29,13 @@ from relay.front.limit_answers import ChannelFull, LimitReached
 from relay.health.channels_out import ChannelsOut
 from relay.holds.place_hold import HoldPlacer
 from relay.media.realtime.conversation import Conversation
-from relay.media.realtime.operation import Realtime, ResponseBound, Used, response_bound
+from relay.media.realtime.operation import (
+    FixedBound,
+    Realtime,
+    ResponseBound,
+    Used,
+    response_bound,
+)
 from relay.media.realtime.response import MeteredResponse, ResponseMeter
 from relay.requests.context import RequestContext
 from relay.requests.reader import RequestReader
@@ -63,12 +69,13 @@ class EventRefused(RelayError):
 
 class ResponseHolds:
     """The holds of one session. `first` was placed with the session's request, at its channel's
-    `key`; `newest` returns the current snapshot.
+    `key`; `newest` returns the current snapshot. `fixed_output` is the output limit of all
+    responses, where the provider can be told no other one.
     """
 
     __slots__ = (
-        "_admitted", "_context", "_conversation", "_free", "_key", "_limited", "_newest",
-        "_placing",
+        "_admitted", "_context", "_conversation", "_fixed_output", "_free", "_key", "_limited",
+        "_newest", "_placing",
     )  # fmt: skip
 
     def __init__(
@@ -79,8 +86,10 @@ class ResponseHolds:
         first: MeteredResponse,
         conversation: Conversation,
         newest: Callable[[], Snapshot],
+        fixed_output: int | None = None,
     ) -> None:
         self._context = context
+        self._fixed_output = fixed_output
         self._admitted = admitted
         self._key = key
         self._conversation = conversation
@@ -103,7 +112,7 @@ class ResponseHolds:
             if asked and self._limited is not None and self._context.time() < self._limited[0]:
                 raise EventRefused(self._limited[1])
             model = self._admitted.facts.model
-            bound = response_bound(self._newest(), model).within(needed + _ROOM_TOKENS)
+            bound = self._bound(model, needed + _ROOM_TOKENS)
             try:
                 placed = self._free = await self._granted(self._place(model, bound, bound, held))
             except (EventRefused, SessionOver) as refused:
@@ -113,6 +122,10 @@ class ResponseHolds:
                     raise
                 raise SessionOver(refused.error) from None
             return placed
+
+    def _bound(self, model: str, context_tokens: int) -> ResponseBound | FixedBound:
+        bound = response_bound(self._newest(), model).within(context_tokens)
+        return bound if self._fixed_output is None else bound.fixed(self._fixed_output)
 
     async def take(self) -> MeteredResponse:
         """Return the response that begins, whoever asked for it. Raises SessionOver."""
@@ -137,7 +150,7 @@ class ResponseHolds:
         """Raise RequestFault for a model that this key may not use here."""
         context = self._next_context(model, Used({}))
         lookup = RequestReader(context).find_model(model)
-        facts = Realtime(Used({})).read(b"{}", Target(lookup.name))
+        facts = self._operation(Used({})).read(b"{}", Target(lookup.name))
         stay(context, facts, lookup, self._admitted.channel.id)
 
     async def _granted(self, placing: Awaitable[MeteredResponse]) -> MeteredResponse:
@@ -162,7 +175,7 @@ class ResponseHolds:
         self,
         model: str,
         unit: Billable,
-        bound: ResponseBound,
+        bound: ResponseBound | FixedBound,
         replaced: MeteredResponse | None = None,
     ) -> MeteredResponse:
         """Place the hold of another request of this session, at the current prices; or another hold
@@ -171,7 +184,7 @@ class ResponseHolds:
         context, admitted = self._next_context(model, unit, replaced), self._admitted
         number = 1 if replaced is None else replaced.number + 1
         lookup = RequestReader(context).find_model(model)
-        facts = Realtime(unit).read(b"{}", Target(lookup.name))
+        facts = self._operation(unit).read(b"{}", Target(lookup.name))
         routed = stay(context, facts, lookup, admitted.channel.id)
         channel = context.snapshot.channels[admitted.channel.id]
         if channel.key_ids != admitted.channel.key_ids:
@@ -199,12 +212,18 @@ class ResponseHolds:
             bound,
         )  # fmt: skip
 
+    def _operation(self, unit: Billable) -> Realtime:
+        operation = self._context.invocation.unary
+        if not isinstance(operation, Realtime):
+            raise TypeError("the operation is no session")
+        return operation.with_unit(unit)
+
     def _next_context(
         self, model: str, unit: Billable, replaced: MeteredResponse | None = None
     ) -> RequestContext:
         context = self._context
         invocation = msgspec.structs.replace(
-            context.invocation, target=Target(model), unary=Realtime(unit)
+            context.invocation, target=Target(model), unary=self._operation(unit)
         )
         return RequestContext(
             context.parts,
@@ -220,7 +239,7 @@ class ResponseHolds:
 
 
 def meter_response(
-    context: RequestContext, admitted: AdmittedAttempt, bound: ResponseBound
+    context: RequestContext, admitted: AdmittedAttempt, bound: ResponseBound | FixedBound
 ) -> MeteredResponse:
     """Return a response whose hold is placed, for this bound."""
     meter = ResponseMeter(admitted)

@@ -119,9 +119,7 @@ class RealtimeSession:
         return outcome
 
     async def _pass_events(self) -> SessionOver:
-        await self._sink.accept(self._admitted.head(self._context, None))
-        await self._send_fixed()
-        await self._output_limit.set(self._first.output_cap)
+        await self._begin_session()
         self._touch()
         pumps = [
             asyncio.create_task(pump)
@@ -134,6 +132,12 @@ class RealtimeSession:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _begin_session(self) -> None:
+        """Accept the client's end, and send the provider what precedes the client's events."""
+        await self._sink.accept(self._admitted.head(self._context, None))
+        await self._send_fixed()
+        await self._output_limit.set(self._first.output_cap)
 
     async def _send_fixed(self) -> None:
         """Send the settings of the client secret. Raises SessionOver for a transcription model that
@@ -229,8 +233,7 @@ class RealtimeSession:
             except SocketLost as lost:
                 raise self._lost(lost) from None
             try:
-                event = realtime.read_server_event(raw)
-                forwarded = (await self._note(event, raw)).decode()
+                forwarded = (await self._take(raw)).decode()
             except UnicodeDecodeError:
                 raise upstream_failure("F16") from None
             except ValueError:
@@ -247,6 +250,12 @@ class RealtimeSession:
         if lost.code == _IN_ORDER and not self._running:
             return SessionOver(None)
         return _over_by_failure(upstream_failure("F17" if lost.code == _TOO_LARGE else "F14"))
+
+    async def _take(self, raw: bytes) -> bytes:
+        """Read and count an event; return the event to forward. Raises ValueError for an unreadable
+        one.
+        """
+        return await self._note(realtime.read_server_event(raw), raw)
 
     async def _note(self, event: ServerEvent, raw: bytes) -> bytes:
         """Count an event before the client receives it; return the event to forward. Raises
