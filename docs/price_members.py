@@ -15,6 +15,7 @@ _TITLES = {
     "responses": "Responses",
     "anthropic": "Messages",
     "gemini": "Gemini",
+    "gemini_live": "Gemini Live",
     "converse": "Converse",
     "interactions": "Interactions",
     "realtime": "Realtime",

@@ -48,6 +48,7 @@ Operation = Literal[
     "translations",
     "realtime",
     "live",
+    "bidi_generate_content",
     "midjourney",
     "suno",
 ]

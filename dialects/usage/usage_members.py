@@ -260,10 +260,22 @@ GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
         "serviceTier": Member("condition", "service_tier"),
         "trafficType": Member("condition", "service_tier"),
         "webSearchCount": _meter("searches", "Weir"),
-        "responseTokenCount": Member("review", "of live sessions, which are not relayed"),
+        "responseTokenCount": Member("review", "of live sessions, which have a table of their own"),
         "responseTokensDetails[].modality": Member("review", "of live sessions"),
         "responseTokensDetails[].tokenCount": Member("review", "of live sessions"),
         "cost": _free(_COST, "Weir"),
+    }
+)
+
+# Live sessions name the answer's tokens otherwise.
+GEMINI_LIVE: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        **{name: member for name, member in GEMINI.items() if not name.startswith("candidates")},
+        "responseTokenCount": _meter("out_text"),
+        **{
+            f"responseTokensDetails[].{name}": _meter("out_text, out_audio, out_image")
+            for name in _MODALITIES
+        },
     }
 )
 
@@ -370,6 +382,7 @@ TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
     "responses": RESPONSES,
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
+    "gemini_live": GEMINI_LIVE,
     "converse": CONVERSE,
     "interactions": INTERACTIONS,
     "realtime": REALTIME,

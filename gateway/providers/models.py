@@ -500,6 +500,17 @@ _GEMINI_2_5 = replace(_GEMINI, thinking="budget", output_max=64_000, output_limi
 _GEMINI_2_5_PRO = replace(_GEMINI_2_5, efforts=_BUDGETED, budget_min=128, budget_max=32_768)
 _GEMINI_2_5_FLASH = replace(_GEMINI_2_5, efforts=("none", *_BUDGETED), budget_max=24_576)
 _GEMINI_2_5_FLASH_LITE = replace(_GEMINI_2_5_FLASH, budget_min=512)
+# Models of live sessions, which do not chat (ai.google.dev, page of Gemini 3.8 Live, 2026-09).
+_GEMINI_LIVE = Capabilities(
+    owner="google",
+    inputs=frozenset({"text", "audio", "image", "video"}),
+    outputs=frozenset({"text", "audio"}),
+    json="none",
+    context_max=131_072,
+    output_max=65_536,
+    dialects=("gemini",),
+    endpoint="realtime",
+)
 _GEMINI_TTS = replace(
     _GEMINI,
     inputs=_TEXT,
@@ -684,6 +695,15 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_2_5_PRO, ("gemini-2.5-pro*", "gemini-2.5-pro")),
     (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
     (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),
+    (
+        _GEMINI_LIVE,
+        (
+            "gemini-3.8-live*",
+            "gemini-3.1-flash-live*",
+            "gemini-live-*",
+            "gemini-2.5-flash-native-audio*",
+        ),
+    ),
     (_GEMINI_TTS, ("gemini-2.5-flash-preview-tts", "gemini-2.5-pro-preview-tts")),
     (_GEMINI_TTS, ("gemini-2.5-flash-tts*", "gemini-2.5-pro-tts*", "gemini-3.1-flash-tts*")),
     (_GEMINI_TTS, ("gemini-3.8-flash-tts*", "gemini-3.8-flash-lite-tts*")),

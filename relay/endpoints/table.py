@@ -58,6 +58,7 @@ from relay.media.answers.task_answers import (
 )
 from relay.media.answers.task_content import stream_content
 from relay.media.answers.task_events import stream_events
+from relay.media.gemini_live.open_session import open_live_session
 from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
 from relay.media.kling_operations import (
     IMAGE_TO_VIDEO,
@@ -183,13 +184,19 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
 _REALTIME: Final = Endpoint(
     open_session, ("GET",), operation="realtime", socket=open_session, takes_client_secret=True
 )
+# Google's form of it.
+_LIVE: Final = Endpoint(
+    open_live_session, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
+    socket=open_live_session,
+)  # fmt: skip
+_LIVE_PATH: Final = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiGenerateContent"
 # Keys may call it that may open sessions.
 _CLIENT_SECRETS: Final = Endpoint(
     create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
     shows="client_secret",
 )  # fmt: skip
 _LIVE_SESSION: Final = Endpoint(open_live, ("GET",), operation="live_sessions", socket=open_live)
-_LIVE: Final = Endpoint(
+_GPT_LIVE: Final = Endpoint(
     refuse_live, ("POST", "GET"), operation="live_calls", socket=open_live, reading=_LIVE_SESSION
 )
 # Midjourney's paths, by the speed mode of the picture.
@@ -365,8 +372,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/video/generations": _GENERATIONS,
         "/v1/realtime": _REALTIME,
         "/api/v1/realtime": _REALTIME,
-        "/v1/live/sessions": _LIVE,
-        "/api/v1/live/sessions": _LIVE,
+        "/v1/live/sessions": _GPT_LIVE,
+        "/api/v1/live/sessions": _GPT_LIVE,
         "/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/api/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/kling/v1/videos/text2video": _TEXT_TO_VIDEO,
@@ -374,6 +381,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/jimeng": _JIMENG,
+        _LIVE_PATH.format("v1beta"): _LIVE,
+        _LIVE_PATH.format("v1alpha"): _LIVE,
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(

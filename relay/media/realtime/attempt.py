@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from dialects.streams.fixed_settings import FixedSettings
 from lib.ids import id_text
+from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Settlement
@@ -23,7 +24,7 @@ from relay.front.error_answers import (
     failure_of_limit,
 )
 from relay.health.channel_health import HealthProbe
-from relay.media.realtime.operation import first_bound
+from relay.media.realtime.operation import ResponseBound
 from relay.media.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.media.realtime.session import RealtimeSession
 from relay.media.realtime.session_holds import SessionOver
@@ -171,8 +172,14 @@ class RealtimeAttempt(SessionAttempt):
         self._fixed = fixed
 
     async def _begin(self, socket: UpstreamSocket) -> SocketSession:
-        bound = first_bound(self._context.snapshot, self._admitted.facts.model)
-        first = MeteredResponse(self._context, self._admitted, self._meter, self._end, bound)
+        facts = self._admitted.facts
+        unit = facts.units[0] if isinstance(facts, UnaryFacts) else None
+        if not isinstance(unit, ResponseBound):
+            raise TypeError("the operation is no session")
+        first = MeteredResponse(self._context, self._admitted, self._meter, self._end, unit)
+        return self._new_session(socket, first)
+
+    def _new_session(self, socket: UpstreamSocket, first: MeteredResponse) -> RealtimeSession:
         return RealtimeSession(
             context=self._context,
             admitted=self._admitted,

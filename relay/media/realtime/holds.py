@@ -6,7 +6,7 @@ from relay.attempts.attempt_end import AttemptEnd
 from relay.front.downstream import ErrorAnswer
 from relay.media.realtime.conversation import Conversation
 from relay.media.realtime.next_hold import Kind, NextHold
-from relay.media.realtime.operation import ResponseBound, Used, response_bound
+from relay.media.realtime.operation import FixedBound, ResponseBound, Used, response_bound
 from relay.media.realtime.response import MeteredResponse, ResponseMeter
 from relay.media.realtime.session_holds import EventRefused, Placed, SessionHolds, SessionOver
 from relay.requests.context import RequestContext
@@ -17,7 +17,8 @@ _ROOM_TOKENS: Final = 1_024
 
 class ResponseHolds:
     """The holds of one session's responses of `model`. `first` was placed with the session's
-    request.
+    request. `fixed_output` is the output limit of all responses, where the provider can be told no
+    other one.
     """
 
     __slots__ = ("_holds", "_next")
@@ -29,11 +30,17 @@ class ResponseHolds:
         holds: SessionHolds,
         first: MeteredResponse,
         conversation: Conversation,
+        fixed_output: int | None = None,
     ) -> None:
         self._holds = holds
+
+        def bound_of(needed: int) -> ResponseBound | FixedBound:
+            bound = response_bound(holds.newest, model).within(needed + _ROOM_TOKENS)
+            return bound if fixed_output is None else bound.fixed(fixed_output)
+
         kind = Kind(
             lambda: conversation.tokens_max,
-            lambda needed: response_bound(holds.newest, model).within(needed + _ROOM_TOKENS),
+            bound_of,
             lambda bound: holds.wanted(model, bound),
             meter_response,
         )
@@ -66,7 +73,7 @@ class ResponseHolds:
         self._holds.find_upstream_model(self._holds.wanted(model, Used({})))
 
 
-def meter_response(placed: Placed, bound: ResponseBound) -> MeteredResponse:
+def meter_response(placed: Placed, bound: ResponseBound | FixedBound) -> MeteredResponse:
     """Return a response whose hold is placed, for this bound."""
     meter = ResponseMeter(placed.admitted)
     end = AttemptEnd(placed.context, placed.admitted, meter)

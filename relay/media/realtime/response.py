@@ -8,13 +8,14 @@ from typing import Final, Generic, TypeVar
 
 from dialects.errors.errors import clean_upstream
 from dialects.streams.realtime import Response, ServerEvent, SpokenResponse
-from lib.id_types import RequestId
+from lib.id_types import ModelName, RequestId
+from relay.answers.unary import Passing
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Settlement
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text
 from relay.front.downstream import ErrorAnswer
-from relay.media.realtime.operation import ResponseBound
+from relay.media.realtime.operation import FixedBound, ResponseBound
 from relay.media.realtime.sink import RealtimeSink, SessionListener
 from relay.requests.context import Outcome, RequestContext
 from usage.records.sql import UPSTREAM_ID_LENGTH
@@ -33,7 +34,7 @@ class ResponseMeter(UsageMeter):
 
     def __init__(self, admitted: AdmittedAttempt) -> None:
         super().__init__(admitted)
-        self.passed = self.response = SpokenResponse()
+        self.passed = self.response = _open_answer(admitted)
         self._noted: dict[str, int] = {}
         price = admitted.hold.price
         # A mark cannot charge for meters without a rate.
@@ -49,6 +50,14 @@ class ResponseMeter(UsageMeter):
             return None
         self._noted = output_bounds
         return meters_text(output_bounds)
+
+
+def _open_answer(admitted: AdmittedAttempt) -> SpokenResponse:
+    exchange = admitted.prepared.exchange
+    answer = exchange.open() if isinstance(exchange, Passing) else None
+    if not isinstance(answer, SpokenResponse):
+        raise TypeError("the operation is no session")
+    return answer
 
 
 M = TypeVar("M", bound=UsageMeter)
@@ -87,6 +96,11 @@ class MeteredRequest(Generic[M, B]):
     def hold_nano(self) -> int:
         """What is held for it."""
         return self._admitted.hold.size.hold_nano
+
+    @property
+    def model(self) -> ModelName:
+        """The model of its request."""
+        return ModelName(self._admitted.facts.model)
 
     @property
     def request_id(self) -> RequestId:
@@ -136,7 +150,7 @@ class MeteredRequest(Generic[M, B]):
         return self.settle(error, NOT_USED, fault)
 
 
-class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound]):
+class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound]):
     """A response of a realtime session."""
 
     __slots__ = ()
@@ -151,8 +165,14 @@ class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound]):
 
     def note(self, event: ServerEvent) -> bool:
         """Count the output of one of its events; return False if that exceeds the hold."""
+        return self.note_output(said=self.meter.response.note(event))
+
+    def note_output(self, *, said: bool) -> bool:
+        """Note that an event was counted, which `said` something or not; return False if the output
+        exceeds the hold.
+        """
         answer = self.meter.response
-        if answer.note(event) and self.end.ttft_ms is None:
+        if said and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
         return sum(answer.minimum_output().values()) <= _SLACK * self.bound.output_tokens
 

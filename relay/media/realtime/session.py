@@ -67,8 +67,12 @@ class RealtimeSession(SocketSession):
         super().__init__(context, admitted, probe, socket, sink, stopping)
         self._first = first
         self._conversation = Conversation()
-        holds = SessionHolds(context, admitted, probe.key, newest, Realtime)
-        self._holds = ResponseHolds(context, admitted.facts.model, holds, first, self._conversation)
+        self._session_holds = SessionHolds(
+            context, admitted, probe.key, newest, _operation_of(context).with_unit
+        )
+        self._holds = ResponseHolds(
+            context, admitted.facts.model, self._session_holds, first, self._conversation
+        )
         self._running = RunningResponses()
         # A response was requested, and no event has arrived since.
         self._asked = False
@@ -159,8 +163,13 @@ class RealtimeSession(SocketSession):
     # ---- from the upstream
 
     async def _read(self, raw: bytes) -> str:
-        event = realtime.read_server_event(raw)
-        return (await self._note(event, raw)).decode()
+        return (await self._take(raw)).decode()
+
+    async def _take(self, raw: bytes) -> bytes:
+        """Read and count an event; return the event to forward. Raises ValueError for an unreadable
+        one.
+        """
+        return await self._note(realtime.read_server_event(raw), raw)
 
     async def _say(self, text: str) -> None:
         await super()._say(text)
@@ -264,9 +273,11 @@ class RealtimeSession(SocketSession):
         return self._first.break_off(over.error, fault)
 
     async def _wind_down(self) -> None:
+        if self._running:
+            await self._cancel_running()
+
+    async def _cancel_running(self) -> None:
         """Cancel the abandoned responses at the provider, and wait for their usage."""
-        if not self._running:
-            return
         with contextlib.suppress(SocketLost, TimeoutError, ValueError):
             async with timeout(USAGE_AFTER_TEXT_S):
                 for id in self._running:
@@ -291,3 +302,10 @@ def _check_opening(error: ServerEvent) -> None:
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
+
+
+def _operation_of(context: RequestContext) -> Realtime:
+    operation = context.invocation.unary
+    if not isinstance(operation, Realtime):
+        raise TypeError("the operation is no session")
+    return operation

@@ -22,11 +22,11 @@ stop.
 """
 
 _PROTOCOL: Final = "realtime"
-_LAST_WORDS_S: Final = 1.0
+LAST_WORDS_S: Final = 1.0
 _REASON_BYTES_MAX: Final = 120
 # Close codes (RFC 6455, section 7.4) for errors that the client caused.
-_POLICY, _FAILED, _RESTARTS, _LATER = 1008, 1011, 1012, 1013
-_CODES: Final[dict[ErrorKind, int]] = {
+POLICY, _FAILED, _RESTARTS, _LATER = 1008, 1011, 1012, 1013
+CODES: Final[dict[ErrorKind, int]] = {
     "upstream_error": _FAILED,
     "upstream_unreachable": _FAILED,
     "upstream_truncated": _FAILED,
@@ -129,9 +129,9 @@ class RealtimeSink(HttpSink):
         if self._closed:
             return
         with contextlib.suppress(ClientLeft, TimeoutError):
-            async with timeout(_LAST_WORDS_S):
+            async with timeout(LAST_WORDS_S):
                 await self.complain(error)
-                await self.close(_CODES.get(error.kind, _POLICY), error.message)
+                await self.close(CODES.get(error.kind, POLICY), error.message)
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close it. Raises ClientLeft."""
