@@ -195,10 +195,10 @@ _CLIENT_SECRETS: Final = Endpoint(
     create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
     shows="client_secret",
 )  # fmt: skip
-_LIVE_SESSION: Final = Endpoint(open_live, ("GET",), operation="live_sessions", socket=open_live)
 _GPT_LIVE: Final = Endpoint(
-    refuse_live, ("POST", "GET"), operation="live_calls", socket=open_live, reading=_LIVE_SESSION
-)
+    open_live, ("GET", "POST"), operation="live_sessions", socket=open_live,
+    reading=Endpoint(refuse_live, ("POST",), operation="live_calls"),
+)  # fmt: skip
 # Midjourney's paths, by the speed mode of the picture.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
     "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
