@@ -15,9 +15,11 @@ _TITLES = {
     "responses": "Responses",
     "anthropic": "Messages",
     "gemini": "Gemini",
+    "gemini_live": "Gemini Live",
     "converse": "Converse",
     "interactions": "Interactions",
     "realtime": "Realtime",
+    "live": "Live sessions",
     "unary": "Embeddings, images, speech, transcriptions",
 }
 _HEAD = """# What changes a price

@@ -23,6 +23,7 @@ from relay.front.http_sink import PREFLIGHT, HttpSink
 from relay.front.in_process import InProcessRelay
 from relay.ledger.writer import LedgerWriter
 from relay.lifespan import Lifespan
+from relay.media.gemini_live.sink import LiveSink
 from relay.media.realtime.sink import RealtimeSink
 from relay.upstream.upstream import Upstreams
 
@@ -93,8 +94,7 @@ class Relay:
             calls_model = endpoint.shows == "model" and _calls_model(method, path)
             endpoint = None if calls_model else endpoint.by_method(method)
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
-        make_sink = RealtimeSink if scope["type"] == "websocket" else HttpSink
-        sink = make_sink(scope, send, RequestId(new_id()), invocation)
+        sink = _sink_class(scope, endpoint)(scope, send, RequestId(new_id()), invocation)
         REQUEST_ID.set(sink.request_id)
         if method == "OPTIONS":
             await sink.respond(204, PREFLIGHT, b"")
@@ -154,6 +154,13 @@ class Relay:
     def _has_signed_link(self, request: Request) -> bool:
         query, now = request.scope["query_string"], request.snapshot.now()
         return is_signed(self._config.pepper, request.task_id, query, now)
+
+
+def _sink_class(scope: Scope, endpoint: Endpoint | None) -> type[HttpSink]:
+    if scope["type"] != "websocket":
+        return HttpSink
+    in_googles_form = endpoint is not None and endpoint.dialect == "gemini"
+    return LiveSink if in_googles_form else RealtimeSink
 
 
 def _opens_socket(scope: Scope, endpoint: Endpoint) -> bool:

@@ -27,6 +27,7 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "jimeng_videos": "/jimeng",
     "kling_image2video": "/kling/v1/videos/image2video",
     "kling_text2video": "/kling/v1/videos/text2video",
+    "live_sessions": "/v1/live/sessions",
     "messages": "/v1/messages",
     "midjourney_action": "/mj/submit/action",
     "midjourney_blend": "/mj/submit/blend",

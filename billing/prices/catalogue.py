@@ -61,6 +61,9 @@ _PER_MILLION: Final = Fraction(10**9)
 _PER_THOUSAND_OF_ONE: Final = Fraction(10**15, 10**3)
 # USD an hour is USD per 3.6 million ms.
 _PER_HOUR: Final = Fraction(10**9 * 10**6, 3_600_000)
+# Sessions that are charged for the time for which they are open, at 60 billion units an hour.
+_OPEN_SESSION: Final = re.compile(r"gpt-live-[0-9.]+(?:-.*)?")
+_PER_SESSION_HOUR: Final = Fraction(10**9 * 10**6, 60 * 10**9)
 
 # Price key of the data -> our meters, and nano per million units for each USD. If two keys set one
 # meter, the later key here is more exact and wins.
@@ -250,7 +253,7 @@ def _rows(
         for key in sorted(keys.keys() - _KEYS.keys()):
             skip("no_meter", key)
         try:
-            rates = _add_media_output(_rates(keys), model.id)
+            rates = _add_media_output(_rates(keys, model.id), model.id)
             if conditions:
                 rates["conditions"] = [
                     _condition(rates, model.id, *condition) for condition in conditions
@@ -353,7 +356,7 @@ def _condition(
     plain: Mapping[str, Any], model: str, kind: str, value: str, since: date | None, keys: _Keys
 ) -> dict[str, Any]:
     """Return a condition in the stored form: the rates that it replaces, and its own tiers."""
-    rates = _add_media_output(_rates(keys), model)
+    rates = _add_media_output(_rates(keys, model), model)
     plain_rates = plain["meters"]
     replaced = {
         name: rate for name, rate in rates["meters"].items() if plain_rates.get(name) != rate
@@ -403,7 +406,7 @@ def _add_media_output(rates: dict[str, Any], model: str) -> dict[str, Any]:
     return rates
 
 
-def _rates(keys: Mapping[str, Any]) -> dict[str, Any]:
+def _rates(keys: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Return the rates in the stored form. In the data, a tier applies strictly above its threshold
     and to the whole request."""
     meters: dict[str, int] = {}
@@ -411,6 +414,8 @@ def _rates(keys: Mapping[str, Any]) -> dict[str, Any]:
     for key, (fed, scale) in _KEYS.items():
         if key not in keys:
             continue
+        if key == "audio_hours" and _OPEN_SESSION.fullmatch(model):
+            fed, scale = ("session_minutes",), _PER_SESSION_HOUR
         value = keys[key]
         tiered = hasattr(value, "tiers")
         for meter in fed:

@@ -5,8 +5,9 @@ in brackets, `images[1024,standard]` or `video_ms[720p]`. Each variant has its o
 row of its plain name here.
 
 Outside, a rate is a decimal string of USD per million units (tokens, characters, milliseconds) or
-per one unit (requests, images, pages, searches, sessions). Inside, every rate is an integer of
-nano-USD per million units, so that pricing has one arithmetic.
+per one unit (requests, images, pages, searches, sessions, minutes). Inside, every rate is an
+integer of nano-USD per million units, so that pricing has one arithmetic. Minutes are counted in
+billionths, so that a price per minute is exact for any duration that providers report.
 """
 
 import re
@@ -14,9 +15,11 @@ from typing import Final, Literal, NamedTuple
 
 from billing.currency.money import MoneyInvalid, format_scaled, parse_scaled
 
-Unit = Literal["token", "ms", "character", "request", "image", "page", "search", "session", "value"]
+Unit = Literal[
+    "token", "ms", "minute", "character", "request", "image", "page", "search", "session", "value"
+]
 Side = Literal["in", "out", "other"]
-Scale = Literal["per_million", "per_one"]
+Scale = Literal["per_million", "per_one", "per_billion"]
 
 
 class Meter(NamedTuple):
@@ -54,6 +57,8 @@ METERS: Final[dict[str, Meter]] = {
         Meter("images", "image", "out", "per_one"),
         Meter("video_ms", "ms", "out", "per_million"),
         Meter("audio_ms", "ms", "in", "per_million"),
+        # The time for which a live session is open.
+        Meter("session_minutes", "minute", "other", "per_billion"),
         Meter("characters", "character", "in", "per_million"),
         Meter("pages", "page", "in", "per_one"),
         Meter("searches", "search", "other", "per_one"),
@@ -81,9 +86,9 @@ PLAIN_OF: Final[dict[str, str]] = {
 }
 """The meter of the same input without a cache, for each meter of cached input."""
 
-_WITH_VARIANTS: Final = frozenset({"images", "video_ms", "searches"})
+_WITH_VARIANTS: Final = frozenset({"images", "video_ms", "searches", "session_minutes"})
 _VARIANT: Final = re.compile(r"([a-z0-9_]+)\[[0-9A-Za-z_.:,-]{1,60}\]")
-_SCALE_DIGITS: Final[dict[Scale, int]] = {"per_million": 9, "per_one": 15}
+_SCALE_DIGITS: Final[dict[Scale, int]] = {"per_million": 9, "per_one": 15, "per_billion": 6}
 
 
 class MeterUnknown(ValueError):
@@ -107,12 +112,12 @@ def find_meter(name: str) -> Meter:
 
 
 def parse_rate(meter_name: str, text: str) -> int:
-    """Return a rate that a person wrote (USD per million or per one) as nano per million units.
+    """Return a rate that a person wrote (USD per million units, or per one) as nano per million.
 
     `parse_rate("in_text", "0.15")` is 150_000_000; `parse_rate("requests", "0.04")` is 4 × 10¹³.
     Raises MeterUnknown, and MoneyInvalid for a rate that is negative or not exact in that unit.
     """
-    rate = parse_scaled(text, _SCALE_DIGITS[find_meter(meter_name).scale])
+    rate = parse_scaled(text, scale_digits(meter_name))
     if rate < 0:
         raise MoneyInvalid(text, "a rate that is not negative")
     return rate
@@ -121,4 +126,9 @@ def parse_rate(meter_name: str, text: str) -> int:
 def format_rate(meter_name: str, rate_nano_per_million: int) -> str:
     """Return a rate as exact text without trailing zeros; the inverse of `parse_rate`. Raises
     MeterUnknown."""
-    return format_scaled(rate_nano_per_million, _SCALE_DIGITS[find_meter(meter_name).scale])
+    return format_scaled(rate_nano_per_million, scale_digits(meter_name))
+
+
+def scale_digits(meter_name: str) -> int:
+    """Return the decimals that a written rate may have. Raises MeterUnknown."""
+    return _SCALE_DIGITS[find_meter(meter_name).scale]

@@ -39,6 +39,7 @@ METER_NAMES: Final[Mapping[str, Promise]] = {
     "images": _("Images"),
     "video_ms": _("Video, ms"),
     "audio_ms": _("Audio, ms"),
+    "session_minutes": _("Session time, billionths of a minute"),
     "characters": _("Characters"),
     "pages": _("Pages"),
     "searches": _("Web searches"),
@@ -62,6 +63,7 @@ _UNITS: Final[Mapping[str, Promise]] = {
     "token": PER_MILLION,
     "character": pgettext_lazy("unit of a rate", "1M characters"),
     "ms": pgettext_lazy("unit of a rate", "s"),
+    "minute": pgettext_lazy("unit of a rate", "min"),
     "request": pgettext_lazy("unit of a rate", "request"),
     "image": pgettext_lazy("unit of a rate", "image"),
     "page": pgettext_lazy("unit of a rate", "page"),
@@ -70,8 +72,10 @@ _UNITS: Final[Mapping[str, Promise]] = {
     "value": PER_MILLION,
 }
 # Digits after the point of a rate (nano per million units x parts per million) in USD per unit: per
-# million tokens or characters, per 1,000 ms, per one of anything else.
-_DIGITS: Final[Mapping[str, int]] = {"token": 15, "character": 15, "value": 15, "ms": 18}
+# million tokens or characters, per 1,000 ms, per minute, per one of anything else.
+_DIGITS: Final[Mapping[str, int]] = {
+    "token": 15, "character": 15, "value": 15, "ms": 18, "minute": 12,
+}  # fmt: skip
 # The meters that people look for first; the others follow in the order of the meters.
 _FIRST: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 _ORDER: Final = {

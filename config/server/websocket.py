@@ -34,10 +34,13 @@ def is_session(path: str) -> bool:
 
 
 class _Connection(ServerProtocol):
-    """Sends an error before it closes a connection because of an event that is too large."""
+    """Sends an error before it closes a connection because of an event that is too large, unless
+    the close alone tells it, as in Google's form."""
+
+    tells_errors = True
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
-        if code == CloseCode.MESSAGE_TOO_BIG and self.state is State.OPEN:
+        if self.tells_errors and code == CloseCode.MESSAGE_TOO_BIG and self.state is State.OPEN:
             message = f"API request failed: an event may have {EVENT_BYTES_MAX} bytes"
             event = error_event("body_too_large", message, id=id_text(new_id()))
             self.send_text(event.encode())
@@ -49,7 +52,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = _Connection(max_size=EVENT_BYTES_MAX)
+        self.conn = self._connection = _Connection(max_size=EVENT_BYTES_MAX)
         self._stopping = asyncio.Event()
         self._refused = False
 
@@ -69,6 +72,8 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(_LINGER_S, self.transport.close)
 
     def handle_connect(self, event: Request) -> None:
+        endpoint = find_endpoint(event.path.partition("?")[0])
+        self._connection.tells_errors = endpoint is None or endpoint.dialect != "gemini"
         super().handle_connect(event)
         status = self.response.status_code
         if status != HTTPStatus.SWITCHING_PROTOCOLS:

@@ -47,6 +47,8 @@ Operation = Literal[
     "transcriptions",
     "translations",
     "realtime",
+    "live",
+    "bidi_generate_content",
     "midjourney",
     "suno",
 ]

@@ -162,7 +162,7 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
         "client_closed": ErrorRow(499, _CLIENT, "client_closed", "The client closed the request"),
         "internal": ErrorRow(500, _SERVER, "internal_error", "API request failed: Server Error"),
         "not_implemented": ErrorRow(
-            501, "not_implemented_error", "not_implemented", "This API is not implemented."
+            501, "not_implemented_error", "not_implemented", "This API is not implemented.{what}"
         ),
         "upstream_error": ErrorRow(502, _SERVER, "upstream_error", _FAILED),
         "upstream_unreachable": ErrorRow(502, _SERVER, "upstream_unreachable", _NO_CONNECTION),

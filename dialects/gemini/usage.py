@@ -66,7 +66,7 @@ def _details(count: int, audio: int, image: int) -> list[dict[str, Any]]:
 
 
 def _meters(usage: UsageMembers) -> Quantities:
-    _read_tier(usage)
+    read_tier(usage)
     tools = usage.count("toolUsePromptTokenCount") or 0
     thoughts = usage.count("thoughtsTokenCount") or 0
     prompt = usage.count("promptTokenCount")
@@ -85,13 +85,14 @@ def _meters(usage: UsageMembers) -> Quantities:
         return usage.result({})
     if total is not None and total != prompt + tools + candidates + thoughts:
         usage.flags.add("usage_mismatch")
-    meters = _input_meters(usage, prompt, tools) | _output_meters(usage, candidates, thoughts)
+    meters = input_meters(usage, prompt, tools) | _output_meters(usage, candidates, thoughts)
     if searches := usage.count(_SEARCHES):
         meters["searches"] = searches
     return usage.result(meters)
 
 
-def _read_tier(usage: UsageMembers) -> None:
+def read_tier(usage: UsageMembers) -> None:
+    """Read the service tier that the usage names."""
     traffic, tier = usage.members.get("trafficType"), usage.members.get("serviceTier")
     if traffic is not None:
         word = TRAFFIC.get(traffic) if isinstance(traffic, str) else None
@@ -102,25 +103,30 @@ def _read_tier(usage: UsageMembers) -> None:
     usage.add_condition(TIER, tier)
 
 
-def _input_meters(usage: UsageMembers, prompt: int, tools: int) -> Meters:
+def input_meters(
+    usage: UsageMembers, prompt: int, tools: int, pictures: tuple[str, ...] = ("IMAGE",)
+) -> Meters:
+    """Return the meters of so many tokens of the prompt, and of the results of tools; `pictures`
+    are the modalities that count as such.
+    """
     cached = usage.count("cachedContentTokenCount") or 0
-    audio = _modality(usage, "promptTokensDetails", "AUDIO")
-    image = _modality(usage, "promptTokensDetails", "IMAGE")
+    audio = modality_tokens(usage, "promptTokensDetails", "AUDIO")
+    image = _pictures(usage, "promptTokensDetails", pictures)
     text = prompt - audio - image
     if cached > prompt:
         usage.flags.add("usage_cached_above_input")
     elif text < 0:
         usage.flags.add("usage_parts_above_total")
-    cached_audio = min(_modality(usage, "cacheTokensDetails", "AUDIO"), audio, cached)
+    cached_audio = min(modality_tokens(usage, "cacheTokensDetails", "AUDIO"), audio, cached)
     cached_image = min(
-        _modality(usage, "cacheTokensDetails", "IMAGE"), image, cached - cached_audio
+        _pictures(usage, "cacheTokensDetails", pictures), image, cached - cached_audio
     )
     cached_text = min(cached - cached_audio - cached_image, max(text, 0))
     rest = cached - cached_audio - cached_image - cached_text
     more_audio = min(rest, audio - cached_audio)
     cached_audio, cached_image = cached_audio + more_audio, cached_image + rest - more_audio
-    used_audio = _modality(usage, "toolUsePromptTokensDetails", "AUDIO")
-    used_image = _modality(usage, "toolUsePromptTokensDetails", "IMAGE")
+    used_audio = modality_tokens(usage, "toolUsePromptTokensDetails", "AUDIO")
+    used_image = _pictures(usage, "toolUsePromptTokensDetails", pictures)
     if used_audio + used_image > tools:
         usage.flags.add("usage_parts_above_total")
     return {"in_text": text - cached_text + tools - used_audio - used_image} | present(
@@ -133,15 +139,20 @@ def _input_meters(usage: UsageMembers, prompt: int, tools: int) -> Meters:
 
 
 def _output_meters(usage: UsageMembers, candidates: int, thoughts: int) -> Meters:
-    audio = _modality(usage, "candidatesTokensDetails", "AUDIO")
-    image = _modality(usage, "candidatesTokensDetails", "IMAGE")
+    audio = modality_tokens(usage, "candidatesTokensDetails", "AUDIO")
+    image = modality_tokens(usage, "candidatesTokensDetails", "IMAGE")
     text = candidates - audio - image
     if text < 0:
         usage.flags.add("usage_parts_above_total")
     return {"out_text": text} | present(out_reasoning=thoughts, out_audio=audio, out_image=image)
 
 
-def _modality(usage: UsageMembers, name: str, modality: str) -> int:
+def _pictures(usage: UsageMembers, name: str, modalities: tuple[str, ...]) -> int:
+    return sum(modality_tokens(usage, name, modality) for modality in modalities)
+
+
+def modality_tokens(usage: UsageMembers, name: str, modality: str) -> int:
+    """Return the tokens of a modality in a list of details."""
     details = usage.members.get(name)
     rows = details if isinstance(details, list) else []
     tokens = 0

@@ -260,10 +260,22 @@ GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
         "serviceTier": Member("condition", "service_tier"),
         "trafficType": Member("condition", "service_tier"),
         "webSearchCount": _meter("searches", "Weir"),
-        "responseTokenCount": Member("review", "of live sessions, which are not relayed"),
+        "responseTokenCount": Member("review", "of live sessions, which have a table of their own"),
         "responseTokensDetails[].modality": Member("review", "of live sessions"),
         "responseTokensDetails[].tokenCount": Member("review", "of live sessions"),
         "cost": _free(_COST, "Weir"),
+    }
+)
+
+# Live sessions name the answer's tokens otherwise.
+GEMINI_LIVE: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        **{name: member for name, member in GEMINI.items() if not name.startswith("candidates")},
+        "responseTokenCount": _meter("out_text"),
+        **{
+            f"responseTokensDetails[].{name}": _meter("out_text, out_audio, out_image")
+            for name in _MODALITIES
+        },
     }
 )
 
@@ -310,6 +322,9 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
         "cost": _free(_COST, "Weir"),
     }
 )
+
+# A total of the session, which is charged by the minute.
+LIVE: Final[Mapping[str, Member]] = MappingProxyType({"seconds": _meter("session_minutes")})
 
 # Embeddings, moderations, pictures, speech, transcriptions: the price of the model decides which of
 # them are meters (docs/prices.md).
@@ -367,9 +382,11 @@ TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
     "responses": RESPONSES,
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
+    "gemini_live": GEMINI_LIVE,
     "converse": CONVERSE,
     "interactions": INTERACTIONS,
     "realtime": REALTIME,
+    "live": LIVE,
     "unary": UNARY,
 }
 

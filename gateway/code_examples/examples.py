@@ -32,6 +32,7 @@ SPEECH_MODEL: Final = "gpt-4o-mini-tts"
 TRANSCRIPTION_MODEL: Final = "whisper-1"
 VIDEO_MODEL: Final = "sora-2"
 REALTIME_MODEL: Final = "gpt-realtime"
+LIVE_MODEL: Final = "gpt-live-1"
 KLING_MODEL: Final = "kling-v2-6"
 JIMENG_MODEL: Final = "jimeng_t2v_v30"
 VEO_MODEL: Final = "veo-3.1-generate-preview"
@@ -174,6 +175,8 @@ def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetReque
         case "realtime":
             path = f"/v1/realtime?model={quote(model.name, safe='')}"
             return SnippetRequest("realtime", path, None, "GET", model.name)
+        case "live":
+            return SnippetRequest("live_sessions", "/v1/live/sessions", None, "GET", model.name)
         case "midjourney":
             prompt = {"prompt": "A paper boat on a river"}
             return SnippetRequest("midjourney_imagine", "/mj/submit/imagine", prompt)

@@ -23,6 +23,7 @@ from dialects.chat.chat import Upstream
 from dialects.openai.request import decode as chat_completions
 from dialects.responses.request import encode as responses
 from gateway.code_examples.literals import literal, text_literal
+from gateway.code_examples.live_snippets import live_snippet
 from gateway.code_examples.realtime_snippets import TEXT_SESSION, realtime_snippet
 
 Language = Literal["curl", "python", "javascript"]
@@ -337,6 +338,8 @@ def snippet(request: SnippetRequest, language: Language, base_url: str) -> str:
         return realtime_snippet(
             language, base_url, request.path, request.argument, request.body or TEXT_SESSION
         )
+    if request.operation == "live_sessions":
+        return live_snippet(language, base_url, request.path, request.argument)
     if language == "curl":
         return _curl(request, base_url)
     method = _METHODS.get(request.operation) if request.method in ("GET", "POST") else None

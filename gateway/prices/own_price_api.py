@@ -12,7 +12,7 @@ from pydantic import Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from billing.currency.money import format_multiplier, format_scaled
-from billing.prices.meters import find_meter
+from billing.prices.meters import scale_digits
 from billing.prices.name_patterns import matches
 from billing.prices.written_conditions import write_conditions
 from gateway.prices.price_book import BookEntry, price_book
@@ -55,7 +55,8 @@ class PriceOut(Schema):
         "plan. The rates include it."
     )
     meters: Rates = Field(
-        description="USD per million tokens, characters or milliseconds, otherwise per unit."
+        description="USD per million tokens, characters or milliseconds, per minute of a session, "
+        "otherwise per unit."
     )
     tiers: list[TierOut]
     conditions: list[OwnConditionOut]
@@ -134,5 +135,4 @@ def _rates(stored: Mapping[str, int], multiplier_ppm: int) -> Rates:
 
 def _rate(meter: str, rate: int, multiplier_ppm: int) -> str:
     """Return a rate in the unit of the configuration files, times the multiplier, exactly."""
-    digits = 15 if find_meter(meter).scale == "per_million" else 21
-    return format_scaled(rate * multiplier_ppm, digits)
+    return format_scaled(rate * multiplier_ppm, scale_digits(meter) + 6)

@@ -46,7 +46,10 @@ _REPLACES = (
     "The ID of the version it replaces, active or scheduled for the same time; 409 if that "
     "is a different one by now."
 )
-_RATES = "USD per million tokens, characters or milliseconds, otherwise per unit; exact decimals."
+_RATES = (
+    "USD per million tokens, characters or milliseconds, per minute of a session, otherwise per "
+    "unit; exact decimals."
+)
 
 
 class TierIn(Schema):

@@ -1,8 +1,10 @@
 """Google's Gemini API. Its key is sent in a header, because a query would appear in logs."""
 
+from collections.abc import Mapping
 from typing import Final
 
-from gateway.providers.provider import Auth, Provider, Spoken
+from dialects.endpoints.operation import Operation
+from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 
 _AUTH: Final = Auth("x-goog-api-key")
 # The revision of the API that dialects/interactions implements. Google's own client sends the same.
@@ -11,11 +13,23 @@ INTERACTIONS: Final = Spoken(
     auth=_AUTH,
     headers={"api-revision": "2026-05-20"},
 )
+# Live sessions are beside the versions of the API (google-genai 3.3, live.py).
+_LIVE: Final = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+
+
+def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
+    urls = dict(paths_below(paths, path, query))
+    if "bidi_generate_content" in urls:
+        urls["bidi_generate_content"] = path.removesuffix("/v1beta") + _LIVE
+    return urls
+
+
 PROVIDER = Provider(
     name="gemini",
     label="Google Gemini",
     base_url="https://generativelanguage.googleapis.com/v1beta",
     needs_secret=True,
+    shape=_shape,
     dialects={
         "gemini": Spoken(
             paths={
@@ -27,6 +41,7 @@ PROVIDER = Provider(
                 # Veo (ai.google.dev, "Generate videos with Veo 3.1", 2026-10).
                 "veo_videos": "/models/{model}:predictLongRunning",
                 "video_tasks": "",
+                "bidi_generate_content": "",
                 "models": "/models",
             },
             auth=_AUTH,

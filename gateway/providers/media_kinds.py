@@ -26,7 +26,7 @@ def media_kind(known: Capabilities | None, meters: Collection[str]) -> MediaKind
 
 
 def _kind_in_catalogue(known: Capabilities) -> MediaKind | None:
-    if known.endpoint == "realtime":
+    if known.endpoint in ("realtime", "live"):
         return None
     if known.endpoint in _SERVICES:
         return _SERVICES[known.endpoint]

@@ -24,7 +24,7 @@ Modality = Literal["text", "image", "audio", "file", "video"]
 Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
 Endpoint = Literal[
     "chat", "embeddings", "moderations", "rerank", "images", "speech", "transcriptions", "videos",
-    "realtime", "midjourney", "suno",
+    "realtime", "live", "midjourney", "suno",
 ]  # fmt: skip
 Trait = Literal[
     "prefer_responses",  # use the responses dialect if the provider supports it
@@ -285,6 +285,15 @@ _OPENAI_REALTIME = Capabilities(
     output_max=4_096,
     endpoint="realtime",
 )
+# Sessions that are charged by the minute; the pages of the models state no limits.
+_OPENAI_LIVE = Capabilities(
+    owner="openai",
+    inputs=frozenset({"text", "audio"}),
+    outputs=frozenset({"text", "audio"}),
+    json="none",
+    thinking="never",
+    endpoint="live",
+)
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
 
 # They return vectors, verdicts or rankings, and generate nothing. Whether they accept more than
@@ -491,6 +500,17 @@ _GEMINI_2_5 = replace(_GEMINI, thinking="budget", output_max=64_000, output_limi
 _GEMINI_2_5_PRO = replace(_GEMINI_2_5, efforts=_BUDGETED, budget_min=128, budget_max=32_768)
 _GEMINI_2_5_FLASH = replace(_GEMINI_2_5, efforts=("none", *_BUDGETED), budget_max=24_576)
 _GEMINI_2_5_FLASH_LITE = replace(_GEMINI_2_5_FLASH, budget_min=512)
+# Models of live sessions, which do not chat (ai.google.dev, page of Gemini 3.8 Live, 2026-09).
+_GEMINI_LIVE = Capabilities(
+    owner="google",
+    inputs=frozenset({"text", "audio", "image", "video"}),
+    outputs=frozenset({"text", "audio"}),
+    json="none",
+    context_max=131_072,
+    output_max=65_536,
+    dialects=("gemini",),
+    endpoint="realtime",
+)
 _GEMINI_TTS = replace(
     _GEMINI,
     inputs=_TEXT,
@@ -616,6 +636,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     ),
     (_OPENAI_REALTIME, ("gpt-realtime*", "gpt-4o-realtime*", "gpt-4o-mini-realtime*")),
     (_OPENAI_REALTIME_2, ("gpt-realtime-2", "gpt-realtime-2.*")),
+    (_OPENAI_LIVE, ("gpt-live-1", "gpt-live-1.*", "gpt-live-1-*")),
     (_VIDEO, ("sora-*",)),
     (replace(_EMBEDDINGS, owner="openai"), ("text-embedding-3*", "text-embedding-ada*")),
     (replace(_MODERATIONS, owner="openai"), ("omni-moderation*", "text-moderation*")),
@@ -674,6 +695,15 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_2_5_PRO, ("gemini-2.5-pro*", "gemini-2.5-pro")),
     (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
     (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),
+    (
+        _GEMINI_LIVE,
+        (
+            "gemini-3.8-live*",
+            "gemini-3.1-flash-live*",
+            "gemini-live-*",
+            "gemini-2.5-flash-native-audio*",
+        ),
+    ),
     (_GEMINI_TTS, ("gemini-2.5-flash-preview-tts", "gemini-2.5-pro-preview-tts")),
     (_GEMINI_TTS, ("gemini-2.5-flash-tts*", "gemini-2.5-pro-tts*", "gemini-3.1-flash-tts*")),
     (_GEMINI_TTS, ("gemini-3.8-flash-tts*", "gemini-3.8-flash-lite-tts*")),

@@ -27,6 +27,7 @@ PROVIDER = Provider(
                 "transcriptions": "/audio/transcriptions",
                 "translations": "/audio/translations",
                 "realtime": "/realtime?model={model}",
+                "live": "/live/sessions",
                 "models": "/models",
             },
             passed_headers=("openai-beta",),

@@ -23,6 +23,7 @@ PROVIDER = Provider(
                 "translations": "/audio/translations",
                 "videos": "/videos",
                 "realtime": "/realtime?model={model}",
+                "live": "/live/sessions",
                 "models": "/models",
             },
             passed_headers=("openai-beta",),

@@ -148,7 +148,8 @@ def offered_kinds(actor: Actor) -> set[str]:
     for model in offered_models(actor):
         known = find_row(_asked_as(model.name, channels)) or find_row(model.name)
         if known is not None and known.endpoint == "realtime":
-            kinds.add("realtime")
+            if _speaks_events(known):
+                kinds.add("realtime")
         elif kind := media_kind(known, model.meters):
             kinds.add(kind)
     return kinds
@@ -169,7 +170,13 @@ def realtime_models(actor: Actor) -> list[str]:
         for model in offered_models(actor)
         if (row := find_row(_asked_as(model.name, channels)) or find_row(model.name)) is not None
         and row.endpoint == "realtime"
+        and _speaks_events(row)
     ]
+
+
+def _speaks_events(known: Capabilities) -> bool:
+    """Return whether a model's sessions are in OpenAI's form, which the page uses."""
+    return known.owner != "google"
 
 
 def _asked_as(model: str, channels: Iterable[Channel]) -> str:

@@ -21,6 +21,7 @@ from reference.operations.list_pages import (
     PASS_THROUGH,
     RESPONSES_COUNT,
 )
+from reference.operations.live_pages import LIVE
 from reference.operations.media_pages import (
     IMAGE_EDITS,
     IMAGE_VARIATIONS,
@@ -72,7 +73,7 @@ GROUPS: Final[tuple[Group, ...]] = (
         _("Images and audio"),
         (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
     ),
-    Group(_("Realtime"), (REALTIME, CLIENT_SECRETS)),
+    Group(_("Realtime"), (REALTIME, CLIENT_SECRETS, LIVE)),
     Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG, VEO)),
     Group(
         _("Midjourney"),

@@ -158,6 +158,7 @@ NOT_MADE: Final = ReferencePage(
         "threads",
         "vector_stores",
         "realtime_sessions",
+        "live_calls",
     ),
     "/v1/files",
     answer='{"error": {"message": "This API is not implemented.", "type": "not_implemented_error", "param": null, "code": "not_implemented"}, "request_id": "01M7YYFGRCEHGS5PPRYN1BF7R2"}',  # noqa: E501

@@ -118,6 +118,96 @@ REALTIME: Final = ReferencePage(
     ),
     argument=REALTIME_MODEL,
 )
+LIVE: Final = ReferencePage(
+    slug="live-sessions",
+    title=_("Gemini Live sessions"),
+    summary=_(
+        "A WebSocket for text, audio and video in both directions. Messages are those of Google's "
+        "Live API. They are passed on unchanged, except for the setup and the handles of "
+        "resumption."
+    ),
+    operations=("live_session",),
+    path="/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+    fields=(
+        Field(
+            "setup",
+            "client message",
+            _(
+                "The first message: model, generationConfig, systemInstruction, tools, "
+                "sessionResumption and others of Google's. maxOutputTokens is lowered to what the "
+                "balance covers."
+            ),
+            True,
+        ),
+        Field("setup.model", "string", _("The model to use, with or without models/."), True),
+        Field(
+            "setup.sessionResumption.handle",
+            "string",
+            _(
+                "The newHandle of an earlier session of the same team: the conversation goes on "
+                "at the same channel."
+            ),
+        ),
+        Field(
+            "clientContent",
+            "client message",
+            _("turns, and turnComplete: true to ask for an answer."),
+        ),
+        Field(
+            "realtimeInput",
+            "client message",
+            _("audio, video or text as it arises; the model answers when a turn ends."),
+        ),
+        Field("toolResponse", "client message", _("functionResponses: the results of tool calls.")),
+        Field("setupComplete", "server message", _("The session begins.")),
+        Field(
+            "serverContent",
+            "server message",
+            _("modelTurn, turnComplete, interrupted, generationComplete, transcriptions."),
+        ),
+        Field("toolCall", "server message", _("functionCalls: id, name, args.")),
+        Field(
+            "usageMetadata",
+            "server message",
+            _(
+                "What the turn used: promptTokenCount, the whole context, responseTokenCount, "
+                "thoughtsTokenCount, and details by modality."
+            ),
+        ),
+        Field(
+            "sessionResumptionUpdate, goAway",
+            "server message",
+            _("newHandle: a handle of Weir. timeLeft: the provider closes soon."),
+        ),
+        Field(
+            "key",
+            "string",
+            _("Your API key, in the query, if the client can send no x-goog-api-key header."),
+        ),
+    ),
+    example=None,
+    answer="""{"serverContent": {"turnComplete": true}, "usageMetadata": {
+  "promptTokenCount": 541, "responseTokenCount": 156, "totalTokenCount": 697,
+  "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 410},
+    {"modality": "AUDIO", "tokenCount": 131}],
+  "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": 156}]
+}}""",
+    notes=(
+        _(
+            "Each turn is a request of its own, with its usage and its receipt. Its maximum cost "
+            "is reserved before it starts, and its usage is charged. Google counts the whole "
+            "context of each turn."
+        ),
+        _(
+            "An error closes the session, with its reason: 1007 for an invalid message, 1008 when "
+            "the balance, a budget or a limit is used up, or the API key is revoked; with 1009 "
+            "when a message is too large; with 1011 when the provider fails; with 1012 when the "
+            "server restarts."
+        ),
+        _("Google's clients always use TLS: their base URL must be https."),
+    ),
+    argument="",
+)
 CLIENT_SECRETS: Final = ReferencePage(
     slug="client-secrets",
     title=_("Client secrets"),

@@ -142,11 +142,13 @@ class Sending(NamedTuple):
 class UnaryOperation(ABC):
     """One operation in one client's form. `default_model` is used if none of the body's
     `model_fields` names one; `lasts_s` is its time limit, if longer than the channel's total time.
+    `has_tools`: the tools in its body are those of its dialect, and go to any provider as they are.
     """
 
     default_model: str = ""
     model_fields: ClassVar[tuple[str, ...]] = ("model",)
     lasts_s: ClassVar[float] = 0.0
+    has_tools: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> UnaryFacts:

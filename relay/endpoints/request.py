@@ -45,6 +45,8 @@ _MAX_COST_HEADER: Final = "x-weir-max-cost"
 _JSON: Final = ((b"content-type", b"application/json"),)
 # Rows that show the catalogue: every key may use them.
 _CATALOGUE: Final = frozenset({"models", "model"})
+# Rows that open a session, without a body.
+_SESSIONS: Final = frozenset({"realtime", "live_sessions"})
 
 Handler = Callable[["Request"], Awaitable[None]]
 """Answers a request. Raises RequestFault, ClientGone, DatabaseFailed."""
@@ -83,7 +85,7 @@ class Endpoint:
     @property
     def restricted(self) -> bool:
         """Whether keys can be excluded from it; everybody may list the models."""
-        if self.body_bytes_max > 0 or self.operation == "realtime":
+        if self.body_bytes_max > 0 or self.operation in _SESSIONS:
             return True
         return self.shows not in _CATALOGUE and self.shows != ""
 

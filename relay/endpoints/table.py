@@ -58,6 +58,7 @@ from relay.media.answers.task_answers import (
 )
 from relay.media.answers.task_content import stream_content
 from relay.media.answers.task_events import stream_events
+from relay.media.gemini_live.open_session import open_live_session
 from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
 from relay.media.kling_operations import (
     IMAGE_TO_VIDEO,
@@ -65,6 +66,8 @@ from relay.media.kling_operations import (
     PREDICT_LONG_RUNNING,
     TEXT_TO_VIDEO,
 )
+from relay.media.live.open_live import open_live
+from relay.media.live.refusals import refuse_live
 from relay.media.media_operation import MediaOperation
 from relay.media.realtime.new_client_secret import create_client_secret
 from relay.media.realtime.open_session import open_session
@@ -181,10 +184,20 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
 _REALTIME: Final = Endpoint(
     open_session, ("GET",), operation="realtime", socket=open_session, takes_client_secret=True
 )
+# Google's form of it.
+_LIVE: Final = Endpoint(
+    open_live_session, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
+    socket=open_live_session,
+)  # fmt: skip
+_LIVE_PATH: Final = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiGenerateContent"
 # Keys may call it that may open sessions.
 _CLIENT_SECRETS: Final = Endpoint(
     create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
     shows="client_secret",
+)  # fmt: skip
+_GPT_LIVE: Final = Endpoint(
+    open_live, ("GET", "POST"), operation="live_sessions", socket=open_live,
+    reading=Endpoint(refuse_live, ("POST",), operation="live_calls"),
 )  # fmt: skip
 # Midjourney's paths, by the speed mode of the picture.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
@@ -359,6 +372,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/video/generations": _GENERATIONS,
         "/v1/realtime": _REALTIME,
         "/api/v1/realtime": _REALTIME,
+        "/v1/live/sessions": _GPT_LIVE,
+        "/api/v1/live/sessions": _GPT_LIVE,
         "/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/api/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/kling/v1/videos/text2video": _TEXT_TO_VIDEO,
@@ -366,6 +381,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/jimeng": _JIMENG,
+        _LIVE_PATH.format("v1beta"): _LIVE,
+        _LIVE_PATH.format("v1alpha"): _LIVE,
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(
@@ -408,28 +425,46 @@ def _missing(operation: str, methods: tuple[str, ...]) -> Endpoint:
 
 # {p}/… paths that answer 501: the words of the path, None for an id.
 _Words = tuple[str | None, ...]
-_NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
-    ("files",): _missing("files", ("GET", "POST")),
-    ("files", None): _missing("files", ("GET", "DELETE")),
-    ("files", None, "content"): _missing("files", ("GET",)),
-    # Sessions of the beta that are opened without a key, and those without a WebSocket.
-    ("realtime", "sessions"): Endpoint(
-        refuse_not_implemented, ("POST",), operation="realtime_sessions"
-    ),
-    ("realtime", "transcription_sessions"): _missing("realtime_sessions", ("POST",)),
-    ("realtime", "calls"): Endpoint(
-        refuse_not_implemented, ("POST",), operation="realtime_sessions"
-    ),
-} | {
-    (*start, *rest): _missing("fine_tunes", methods)
-    for start in (("fine-tunes",), ("fine_tuning", "jobs"))
-    for rest, methods in (
-        ((), ("GET", "POST")),
-        ((None,), ("GET",)),
-        ((None, "cancel"), ("POST",)),
-        ((None, "events"), ("GET",)),
+# Live sessions whose sound goes past Weir, and those that a provider stores.
+_LIVE_CALLS: Final[dict[_Words, Endpoint]] = {
+    ("live", "sessions", None, action): Endpoint(refuse_live, methods, operation="live_calls")
+    for action, methods in (
+        ("accept", ("POST",)),
+        ("hangup", ("POST",)),
+        ("refer", ("POST",)),
+        ("reject", ("POST",)),
+        ("content", ("GET",)),
+        ("attach", ("GET",)),
+        # Over HTTP, and over a WebSocket.
+        ("fork", ("POST", "GET")),
     )
 }
+_NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = (
+    _LIVE_CALLS
+    | {
+        ("files",): _missing("files", ("GET", "POST")),
+        ("files", None): _missing("files", ("GET", "DELETE")),
+        ("files", None, "content"): _missing("files", ("GET",)),
+        # Sessions of the beta that are opened without a key, and those without a WebSocket.
+        ("realtime", "sessions"): Endpoint(
+            refuse_not_implemented, ("POST",), operation="realtime_sessions"
+        ),
+        ("realtime", "transcription_sessions"): _missing("realtime_sessions", ("POST",)),
+        ("realtime", "calls"): Endpoint(
+            refuse_not_implemented, ("POST",), operation="realtime_sessions"
+        ),
+    }
+    | {
+        (*start, *rest): _missing("fine_tunes", methods)
+        for start in (("fine-tunes",), ("fine_tuning", "jobs"))
+        for rest, methods in (
+            ((), ("GET", "POST")),
+            ((None,), ("GET",)),
+            ((None, "cancel"), ("POST",)),
+            ((None, "events"), ("GET",)),
+        )
+    }
+)
 # Every path below these words: OpenAI's stored objects and the jobs on them.
 _NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
     name: _missing(name, ("GET", "POST", "DELETE"))

@@ -40,6 +40,7 @@ _OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
         ),
     ),
     ("realtime", ("realtime",)),
+    ("live", ("live_sessions",)),
     (
         "midjourney",
         (
@@ -76,11 +77,14 @@ PRODUCTS: Final[Mapping[Endpoint, Product]] = {
     "transcriptions": Product("transcribes speech", "transcripts", "/v1/audio/transcriptions"),
     "videos": Product("generates videos", "videos of this size", "/v1/videos"),
     "realtime": Product("speaks in realtime sessions", "realtime sessions", "/v1/realtime"),
+    "live": Product("speaks in Live sessions", "Live sessions", "/v1/live/sessions"),
     "midjourney": Product("serves Midjourney's actions", "this action", "/mj/submit/imagine"),
     "suno": Product("generates songs", "songs", "/suno/submit/music"),
 }
 # The product of a model whose price has such a meter, in the order of precedence.
 _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
+    ("session_minutes", "live"),
+    ("session_minutes", "realtime"),
     ("out_text", "chat"),
     ("images", "images"),
     ("out_image", "images"),

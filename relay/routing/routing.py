@@ -220,7 +220,10 @@ def _keep_priced(
     public_url = context.parts.config.public_url
     dialect = context.invocation.codec.name
     # A translation carries no hosted tools of the client's dialect (`client_names.omit_tool`).
-    as_it_came = any(dialect in provider.dialects for provider in providers)
+    unary = context.invocation.unary
+    as_it_came = (unary is not None and unary.has_tools) or any(
+        dialect in provider.dialects for provider in providers
+    )
     if price is not None and price.listed and as_it_came:
         unpriced = unpriced_members(dialect, facts.body)
         if unpriced:

@@ -95,7 +95,9 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         "xai": "x_ai",
     }
 )
-# A realtime session is accepted, or refused by an HTTP response.
+# Operations whose attempts are parts of a session.
+_SESSIONS: Final = frozenset({"realtime", "live_sessions"})
+# A session is accepted, or refused by an HTTP response.
 _ANSWERED: Final = frozenset(
     {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 )
@@ -491,8 +493,8 @@ def _set_ending(begun: _Begun, ending: Ending) -> None:
         attributes |= _usage(meters)
     if ending.finish_reason:
         attributes["gen_ai.response.finish_reasons"] = [ending.finish_reason]
-    if begun.operation == "realtime" and ending.upstream_request_id:
-        # The provider's id of the response.
+    if begun.operation in _SESSIONS and ending.upstream_request_id:
+        # The id of the response, or of the Live session.
         attributes["gen_ai.response.id"] = ending.upstream_request_id
     elif answer is not None:
         if answer.id:

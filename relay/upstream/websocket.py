@@ -32,12 +32,13 @@ _log.setLevel(logging.CRITICAL)
 
 class SocketLost(RelayError):
     """The connection is closed: with the peer's code, 1006 if there was none, 1009 if its message
-    was too large.
+    was too large; and with the peer's reason.
     """
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(str(code))
         self.code = code
+        self.reason = reason
 
 
 class UpstreamSocket(asyncio.Protocol):
@@ -133,7 +134,9 @@ class UpstreamSocket(asyncio.Protocol):
         if isinstance(self._ws.parser_exc, PayloadTooBig):
             return SocketLost(CloseCode.MESSAGE_TOO_BIG)
         frame = self._ws.close_rcvd
-        return SocketLost(CloseCode.ABNORMAL_CLOSURE if frame is None else frame.code)
+        if frame is None:
+            return SocketLost(CloseCode.ABNORMAL_CLOSURE)
+        return SocketLost(frame.code, frame.reason)
 
     # ---- the transport's calls
 

@@ -213,6 +213,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_PER_MILLION": "1000000000",
         "_PER_THOUSAND_OF_ONE": "1000000000000",
         "_PER_HOUR": "2500000000/9",
+        "_PER_SESSION_HOUR": "50000/3",
     },
     "billing.prices.catalogue_additions": {
         "_PLACED_SINCE": "(4, 6)",

@@ -16,6 +16,7 @@ from anthropic.types.tool_union_param import ToolUnionParam
 from openai.types import CompletionUsage, CreateEmbeddingResponse, ImagesResponse
 from openai.types.audio import Transcription, TranscriptionTextDoneEvent, TranscriptionVerbose
 from openai.types.chat import completion_create_params as chat
+from openai.types.live import SessionUsage
 from openai.types.realtime import RealtimeResponseUsage
 from openai.types.responses import ResponseUsage, response_create_params, tool
 from openai.types.responses.response import ToolUsage
@@ -81,6 +82,7 @@ USAGE_TYPES: list[tuple[str, type[BaseModel]]] = [
     ("anthropic", BetaUsage),
     ("anthropic", BetaMessageDeltaUsage),
     ("realtime", RealtimeResponseUsage),
+    ("live", SessionUsage),
     *(
         ("unary", kind)
         for answer in (

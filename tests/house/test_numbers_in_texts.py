@@ -30,6 +30,8 @@ from playground.panel import openapi_tools
 from playground.runs import events
 from relay import config as relay_config
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
+from relay.media.live.session_time import SLACK_MS
+from relay.media.live.stretches import LEAD_MS, MARGIN_MS
 from relay.requests import uploads
 from relay.requests.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
@@ -81,7 +83,12 @@ _SAYS: Final = [
     ("docs/realtime.md", f"{client_secrets.SECONDS_MIN} to {client_secrets.SECONDS_MAX:,}"),
     ("docs/realtime.md", f"by default {client_secrets.SECONDS_DEFAULT}"),
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
-    ("docs/promises.md", f"A realtime session | {relay_config.SESSION_S / 60:.0f} min"),
+    ("docs/promises.md", f"A realtime or Live session | {relay_config.SESSION_S / 60:.0f} min"),
+    ("reference/operations/live_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
+    ("docs/realtime.md", f"held {LEAD_MS // 1000} seconds before"),
+    ("docs/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),
+    ("docs/promises.md", f"next one {LEAD_MS // 1000} s before"),
+    ("docs/promises.md", f"is {SLACK_MS // 1000} s ahead"),
     ("docs/usage.md", f"{RECORDS_MAX:,} requests"),
     ("usage/reports/api.py", f"more than {RECORDS_MAX:,}"),
     ("docs/usage.md", f"within {ERROR_PER_CENT} %"),

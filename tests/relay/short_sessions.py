@@ -2,10 +2,10 @@
 hour, and half a second in place of a quarter of one."""
 
 from relay.media.realtime import attempt as realtime_attempt
-from relay.media.realtime import session as realtime_session
+from relay.media.realtime import socket_session
 
 vars(realtime_attempt)["SESSION_S"] = 4.0
-vars(realtime_session)["SESSION_IDLE_S"] = 0.5
+vars(socket_session)["SESSION_IDLE_S"] = 0.5
 
 from tests.soon import application  # noqa: E402
 

@@ -20,7 +20,7 @@ from accounts.models import Key
 from billing.credits import promo
 from billing.credits.promo_rules import Payers
 from billing.currency.money import format_multiplier, format_scaled, format_usd, round_half_even
-from billing.prices.meters import MeterUnknown, find_meter, format_rate
+from billing.prices.meters import MeterUnknown, Scale, find_meter, format_rate
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price, stored_parts
 from lib.ids import id_text, parse_id
@@ -37,6 +37,8 @@ _EXACT_DIGITS: Final = 27
 _EXACT_PER_NANO: Final = 10**18
 RECEIPT_FORMAT: Final = "weir-receipt-1"
 # These bases are never charged, whatever was counted.
+# How many units a written rate is for.
+_UNITS_PER: Final[Mapping[Scale, int]] = {"per_million": 10**6, "per_one": 1, "per_billion": 10**9}
 
 
 @dataclass(frozen=True)
@@ -510,7 +512,7 @@ def _rate_documents(meters: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _written_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str, Any]:
-    per = 10**6 if find_meter(meter).scale == "per_million" else 1
+    per = _UNITS_PER[find_meter(meter).scale]
     return {name: format_rate(meter, rate_nano_per_million), "per": per}
 
 

@@ -17,7 +17,7 @@ from billing.currency.money import format_multiplier, format_usd
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.prices.meters import find_meter, format_rate
 from billing.prices.pricing import PPM
-from billing.prices.words import PER_MILLION, condition_words
+from billing.prices.words import PER_MILLION, condition_words, unit_word
 from billing.wallets.words import money_symbol
 from dialects.errors.errors import detail_of
 from lib import clock
@@ -301,8 +301,11 @@ def _recomputed_context(recomputed: receipts.Recomputed) -> dict[str, Any]:
 
 def _rate(meter: str, rate_nano_per_million: int) -> str:
     price = money_symbol() + pad(format_rate(meter, rate_nano_per_million))
-    if find_meter(meter).scale == "per_million":
+    scale = find_meter(meter).scale
+    if scale == "per_million":
         return f"{price} / {PER_MILLION}"
+    if scale == "per_billion":
+        return f"{price} / {unit_word(meter)}"
     return gettext("%(rate)s each") % {"rate": price}
 
 

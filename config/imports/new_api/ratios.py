@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from billing.currency.money import round_half_even
-from billing.prices.meters import find_meter, format_rate
+from billing.prices.meters import format_rate, scale_digits
 from config.imports.new_api.channel_types import Peer
 
 Ratios = Mapping[str, Fraction]
@@ -201,8 +201,7 @@ def written_rates(rates: Mapping[str, Fraction]) -> tuple[dict[str, str], bool]:
     precision."""
     written, rounded = {}, False
     for meter, rate in rates.items():
-        digits = 9 if find_meter(meter).scale == "per_million" else 15
-        scaled = rate * 10**digits
+        scaled = rate * 10 ** scale_digits(meter)
         rounded |= scaled.denominator != 1
         stored = round_half_even(scaled.numerator, scaled.denominator)
         written[meter] = format_rate(meter, stored)

@@ -1,18 +1,21 @@
-"""The attempt to open a realtime session at one channel. Other channels may be tried until its
-WebSocket is open; then the session begins.
+"""The attempt to open a session at one channel. Other channels may be tried until its WebSocket is
+open, and has begun a session of its kind; then the session runs.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from dialects.streams.fixed_settings import FixedSettings
 from lib.ids import id_text
+from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Settlement
 from relay.config import SESSION_S
-from relay.counting.usage_meter import Bill, cost_of
+from relay.counting.usage_meter import UsageMeter, cost_of
 from relay.front.deadline import EndReason
+from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import (
     CLIENT_CLOSED,
     INTERNAL,
@@ -21,44 +24,46 @@ from relay.front.error_answers import (
     failure_of_limit,
 )
 from relay.health.channel_health import HealthProbe
-from relay.media.realtime.operation import first_bound
-from relay.media.realtime.response import MeteredResponse, ResponseMeter
+from relay.media.realtime.operation import ResponseBound
+from relay.media.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.media.realtime.session import RealtimeSession
+from relay.media.realtime.session_holds import SessionOver
 from relay.media.realtime.sink import RealtimeSink
+from relay.media.realtime.socket_session import SocketSession
 from relay.requests.context import Outcome, RequestContext
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import UpstreamSocket
 
-_NOT_SENT = Bill({}, 0, "none", (), None)
 
-
-class RealtimeAttempt:
-    """An admitted attempt, with the interface of `Attempt`. `newest` returns the current snapshot;
-    `stopping` is set when the process is about to stop; `fixed` are the settings that the client
-    may not change.
+class SessionAttempt(ABC):
+    """An admitted attempt to open a session, with the interface of `Attempt`. `meter` is that of
+    its first request; `stopping` is set when the process is about to stop.
     """
 
     def __init__(
         self,
         sink: RealtimeSink,
-        newest: Callable[[], Snapshot],
         stopping: asyncio.Event,
-        fixed: FixedSettings | None,
         context: RequestContext,
         admitted: AdmittedAttempt,
         probe: HealthProbe,
+        meter: UsageMeter,
     ) -> None:
         self._sink = sink
-        self._newest = newest
         self._stopping = stopping
-        self._fixed = fixed
         self._context = context
         self._admitted = admitted
         self._probe = probe
-        self._meter = ResponseMeter(admitted)
-        self._end = AttemptEnd(context, admitted, self._meter)
+        self._prices = meter.prices
+        self._end = AttemptEnd(context, admitted, meter)
         self._failed = False
+
+    @abstractmethod
+    async def _begin(self, socket: UpstreamSocket) -> SocketSession:
+        """Begin a session on an open WebSocket. Raises UpstreamFailed, and SessionOver if no
+        session may begin.
+        """
 
     @property
     def key(self) -> int:
@@ -73,7 +78,7 @@ class RealtimeAttempt:
         return ""
 
     def cost_of(self, outcome: Outcome) -> int | None:
-        return cost_of(outcome.meters, self._meter.prices.cost)
+        return cost_of(outcome.meters, self._prices.cost)
 
     def leave(self) -> None:
         self._context.deadline.interrupt("left")
@@ -91,9 +96,12 @@ class RealtimeAttempt:
         socket: UpstreamSocket | None = None
         try:
             socket = await self._open()
-            return await self._session(socket).run()
+            session = await self._begin(socket)
+            return await session.run()
         except asyncio.CancelledError:
             return await self._end_cancelled()
+        except SessionOver as over:
+            return await self._refuse(over.error or CLIENT_CLOSED)
         except UpstreamFailed as failure:
             self._failed = True
             self._probe.failed(failure)
@@ -103,7 +111,7 @@ class RealtimeAttempt:
             if socket is not None:
                 socket.close()
             if self._end.outcome is None and not self._failed:
-                self._end.settle(INTERNAL, _NOT_SENT)
+                self._end.settle(INTERNAL, NOT_USED)
 
     async def _open(self) -> UpstreamSocket:
         context, admitted = self._context, self._admitted
@@ -119,20 +127,11 @@ class RealtimeAttempt:
         self._probe.accepted()
         return socket
 
-    def _session(self, socket: UpstreamSocket) -> RealtimeSession:
-        bound = first_bound(self._context.snapshot, self._admitted.facts.model)
-        first = MeteredResponse(self._context, self._admitted, self._meter, self._end, bound)
-        return RealtimeSession(
-            context=self._context,
-            admitted=self._admitted,
-            probe=self._probe,
-            first=first,
-            socket=socket,
-            sink=self._sink,
-            newest=self._newest,
-            stopping=self._stopping,
-            fixed=self._fixed,
-        )
+    async def _refuse(self, error: ErrorAnswer) -> Outcome:
+        """Settle an attempt whose session may not begin."""
+        outcome = self._end.settle(error, NOT_USED)
+        await self._sink.refuse(error)
+        return outcome
 
     async def _end_cancelled(self) -> Outcome:
         """Settle after a cancellation before a session began."""
@@ -149,6 +148,46 @@ class RealtimeAttempt:
         if reason == "revoked" or reason == "session_ended":
             context = self._context
             error = answer_of_end(reason, context.session, context.parts.config.public_url)
-        outcome = self._end.settle(error, _NOT_SENT)
-        await self._sink.refuse(error)
-        return outcome
+        return await self._refuse(error)
+
+
+class RealtimeAttempt(SessionAttempt):
+    """The attempt to open a realtime session. `newest` returns the current snapshot; `fixed` are
+    the settings that the client may not change.
+    """
+
+    def __init__(
+        self,
+        sink: RealtimeSink,
+        newest: Callable[[], Snapshot],
+        stopping: asyncio.Event,
+        fixed: FixedSettings | None,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        probe: HealthProbe,
+    ) -> None:
+        self._meter = ResponseMeter(admitted)
+        super().__init__(sink, stopping, context, admitted, probe, self._meter)
+        self._newest = newest
+        self._fixed = fixed
+
+    async def _begin(self, socket: UpstreamSocket) -> SocketSession:
+        facts = self._admitted.facts
+        unit = facts.units[0] if isinstance(facts, UnaryFacts) else None
+        if not isinstance(unit, ResponseBound):
+            raise TypeError("the operation is no session")
+        first = MeteredResponse(self._context, self._admitted, self._meter, self._end, unit)
+        return self._new_session(socket, first)
+
+    def _new_session(self, socket: UpstreamSocket, first: MeteredResponse) -> RealtimeSession:
+        return RealtimeSession(
+            context=self._context,
+            admitted=self._admitted,
+            probe=self._probe,
+            first=first,
+            socket=socket,
+            sink=self._sink,
+            newest=self._newest,
+            stopping=self._stopping,
+            fixed=self._fixed,
+        )

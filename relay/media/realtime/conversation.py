@@ -2,7 +2,7 @@
 reads."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from dialects.streams import realtime
 from dialects.streams.realtime import ClientEvent, ServerEvent
@@ -22,6 +22,8 @@ class Conversation:
         "said_bytes_ms", "transcription",
     )  # fmt: skip
 
+    input_token_ms: ClassVar[int] = realtime.INPUT_TOKEN_MS
+
     def __init__(self) -> None:
         # By our own count, if no usage reports it.
         self._heard = {"in_text": 0}
@@ -36,9 +38,7 @@ class Conversation:
     def tokens_max(self) -> int:
         """Return an upper bound of what the next response reads."""
         return (
-            self._known
-            + self._sent_bytes // _BYTES_A_TOKEN
-            + self._heard_ms // realtime.INPUT_TOKEN_MS
+            self._known + self._sent_bytes // _BYTES_A_TOKEN + self._heard_ms // self.input_token_ms
         )
 
     def note_sent(self, event: ClientEvent, size: int) -> None:
@@ -65,7 +65,7 @@ class Conversation:
         self._known = self.tokens_max
         self._sent_bytes = 0
         self._heard["in_audio"] = (
-            self._heard.get("in_audio", 0) + self._heard_ms // realtime.INPUT_TOKEN_MS
+            self._heard.get("in_audio", 0) + self._heard_ms // self.input_token_ms
         )
         self._heard_ms = 0
         return dict(self._heard)

@@ -36,7 +36,7 @@ from relay.requests.context import Invocation
 from relay.routing.snapshot import Snapshot
 
 # The input held before anything about a session is known.
-_FIRST_CONTEXT: Final = 4_096
+FIRST_CONTEXT: Final = 4_096
 # The limits of an unknown model: those of gpt-realtime.
 _CONTEXT: Final = 32_000
 _OUTPUT: Final = 4_096
@@ -66,15 +66,37 @@ class ResponseBound(NamedTuple):
         """Return the same bound with at most this answer."""
         return self._replace(output_tokens=output_tokens)
 
+    def fixed(self, output_tokens: int) -> "FixedBound":
+        """Return the same bound with an answer of this length, which cannot be capped any more."""
+        return FixedBound(self.context_tokens, output_tokens, self.is_full)
+
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
-        if "in_text" not in rates or "out_text" not in rates:
-            return None
-        dearest_input = max((name for name in _IN if name in rates), key=lambda name: rates[name])
-        dearest_output = max((name for name in _OUT if name in rates), key=lambda name: rates[name])
-        return {dearest_input: self.context_tokens, dearest_output: self.output_tokens}
+        return _bound(self, rates)
 
     def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
         return {}
+
+
+class FixedBound(NamedTuple):
+    """A `ResponseBound` whose answer cannot be capped: its provider was told the limit already."""
+
+    context_tokens: int
+    output_tokens: int
+    is_full: bool
+
+    def bound(self, rates: Rates) -> Mapping[str, int] | None:
+        return _bound(self, rates)
+
+    def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
+        return {}
+
+
+def _bound(bound: ResponseBound | FixedBound, rates: Rates) -> Mapping[str, int] | None:
+    if "in_text" not in rates or "out_text" not in rates:
+        return None
+    dearest_input = max((name for name in _IN if name in rates), key=lambda name: rates[name])
+    dearest_output = max((name for name in _OUT if name in rates), key=lambda name: rates[name])
+    return {dearest_input: bound.context_tokens, dearest_output: bound.output_tokens}
 
 
 class Used(NamedTuple):
@@ -96,6 +118,10 @@ class Realtime(UnaryOperation):
 
     def __init__(self, unit: Billable) -> None:
         self._unit = unit
+
+    def with_unit(self, unit: Billable) -> "Realtime":
+        """Return the operation of another response of the session."""
+        return Realtime(unit)
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         return UnaryFacts(
@@ -127,7 +153,7 @@ def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
 
 def first_bound(snapshot: Snapshot, model: str) -> ResponseBound:
     """Return what is held for the first response, before the session is open."""
-    return response_bound(snapshot, model).within(_FIRST_CONTEXT)
+    return response_bound(snapshot, model).within(FIRST_CONTEXT)
 
 
 def session_invocation(

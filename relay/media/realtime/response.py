@@ -4,22 +4,24 @@ once, by the usage that its provider reports.
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from dialects.errors.errors import clean_upstream
 from dialects.streams.realtime import Response, ServerEvent, SpokenResponse
-from lib.id_types import RequestId
+from lib.id_types import ModelName, RequestId
+from relay.answers.unary import Passing
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Settlement
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text
 from relay.front.downstream import ErrorAnswer
-from relay.media.realtime.operation import ResponseBound
+from relay.media.realtime.operation import FixedBound, ResponseBound
 from relay.media.realtime.sink import RealtimeSink, SessionListener
 from relay.requests.context import Outcome, RequestContext
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
-_NOT_USED: Final = Bill({}, 0, "none", (), None)
+NOT_USED: Final = Bill({}, 0, "none", (), None)
+"""The bill of what has not begun."""
 # Providers count differently; more than twice the held amount is not explained by that.
 _SLACK: Final = 2
 _ENDED_KEPT: Final = 64
@@ -32,7 +34,7 @@ class ResponseMeter(UsageMeter):
 
     def __init__(self, admitted: AdmittedAttempt) -> None:
         super().__init__(admitted)
-        self.passed = self.response = SpokenResponse()
+        self.passed = self.response = _open_answer(admitted)
         self._noted: dict[str, int] = {}
         price = admitted.hold.price
         # A mark cannot charge for meters without a rate.
@@ -50,9 +52,21 @@ class ResponseMeter(UsageMeter):
         return meters_text(output_bounds)
 
 
-class MeteredResponse:
-    """A response from the placing of its hold, for the amount in `bound`. `id` is the provider's,
-    "" until it begins.
+def _open_answer(admitted: AdmittedAttempt) -> SpokenResponse:
+    exchange = admitted.prepared.exchange
+    answer = exchange.open() if isinstance(exchange, Passing) else None
+    if not isinstance(answer, SpokenResponse):
+        raise TypeError("the operation is no session")
+    return answer
+
+
+M = TypeVar("M", bound=UsageMeter)
+B = TypeVar("B")
+
+
+class MeteredRequest(Generic[M, B]):
+    """A request of a session from the placing of its hold, for the amount in `bound`. `id` is the
+    provider's, "" until it begins or if it has none.
     """
 
     __slots__ = ("_admitted", "_context", "_listener", "bound", "end", "id", "meter")
@@ -61,9 +75,9 @@ class MeteredResponse:
         self,
         context: RequestContext,
         admitted: AdmittedAttempt,
-        meter: ResponseMeter,
+        meter: M,
         end: AttemptEnd,
-        bound: ResponseBound,
+        bound: B,
     ) -> None:
         self._context = context
         self._admitted = admitted
@@ -84,6 +98,11 @@ class MeteredResponse:
         return self._admitted.hold.size.hold_nano
 
     @property
+    def model(self) -> ModelName:
+        """The model of its request."""
+        return ModelName(self._admitted.facts.model)
+
+    @property
     def request_id(self) -> RequestId:
         """The id of its request in the log."""
         return self._context.request_id
@@ -93,8 +112,17 @@ class MeteredResponse:
         """The number of its current hold within the request."""
         return self._admitted.number
 
+    @property
+    def output_cap(self) -> int | None:
+        """The output cap that the hold covers, None for the model's own maximum."""
+        return self._admitted.hold.size.output_cap
+
+    def elapsed_ms(self) -> int:
+        """Return the milliseconds since it began."""
+        return self._context.elapsed_ms()
+
     def give_way(self) -> Settlement:
-        """Return the end of its hold, which another one replaces before the response has begun."""
+        """Return the end of its hold, which another one replaces before it has begun."""
         return self.end.replaced()
 
     def refuse(self, error: ErrorAnswer) -> None:
@@ -102,27 +130,49 @@ class MeteredResponse:
         model = self._admitted.facts.model
         self._context.record_refusal(error, model, stream=True, after_attempts=True)
 
-    @property
-    def output_cap(self) -> int | None:
-        """The output cap that the hold covers, None for the model's own maximum."""
-        return self._admitted.hold.size.output_cap
-
-    def begin(self, id: str, *, input_meters: dict[str, int], said_bytes_ms: int) -> None:
-        """Begin the response; `input_meters` is our own count of what it reads."""
+    def start(self, id: str) -> None:
+        """Begin it; `id` is the provider's name for it, "" for none."""
         self.id = id
         self._context.began = self._context.time()
         if id.isascii() and id.isprintable():
             self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
+        self._context.parts.ledger.marks.watch(self.meter)
+
+    def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
+        """Queue its settlement; only the first call counts."""
+        was_ended, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
+        if self._listener is not None and not was_ended:
+            self._listener.settled(outcome)
+        return outcome
+
+    def release(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
+        """Settle it, because it does not begin: nothing was used."""
+        return self.settle(error, NOT_USED, fault)
+
+
+class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound]):
+    """A response of a realtime session."""
+
+    __slots__ = ()
+
+    def begin(self, id: str, *, input_meters: dict[str, int], said_bytes_ms: int) -> None:
+        """Begin the response; `input_meters` is our own count of what it reads."""
         self.meter.response.input_meters = {
             name: used for name, used in input_meters.items() if used
         }
         self.meter.response.said_bytes_ms = said_bytes_ms
-        self._context.parts.ledger.marks.watch(self.meter)
+        self.start(id)
 
     def note(self, event: ServerEvent) -> bool:
         """Count the output of one of its events; return False if that exceeds the hold."""
+        return self.note_output(said=self.meter.response.note(event))
+
+    def note_output(self, *, said: bool) -> bool:
+        """Note that an event was counted, which `said` something or not; return False if the output
+        exceeds the hold.
+        """
         answer = self.meter.response
-        if answer.note(event) and self.end.ttft_ms is None:
+        if said and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
         return sum(answer.minimum_output().values()) <= _SLACK * self.bound.output_tokens
 
@@ -135,21 +185,14 @@ class MeteredResponse:
             return self.settle(None, self.end.bill_so_far())
         error = ErrorAnswer("upstream_error", 502, clean_upstream(done.failure))
         told_nothing = answer.usage is None and not answer.begun
-        return self.settle(error, _NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
+        return self.settle(error, NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
 
     def break_off(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
         """Settle a response that ends without usage by our own count; nothing was used if it has
         not begun.
         """
-        bill = self.end.bill_so_far() if self.id else _NOT_USED
+        bill = self.end.bill_so_far() if self.id else NOT_USED
         return self.settle(error, bill, fault)
-
-    def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
-        """Queue its settlement; only the first call counts."""
-        was_ended, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
-        if self._listener is not None and not was_ended:
-            self._listener.settled(outcome)
-        return outcome
 
 
 class RunningResponses(dict[str, MeteredResponse]):

@@ -5,9 +5,8 @@ held before it can begin and settled when it ends.
     upstream --response.created--> uses the hold; without one, one is placed first
              --deltas--> counted, for its mark
              --response.done--> settled by its usage --> client
-    money used up, key ended, a time limit, the process stops, either end lost
-             --> the client gets an error and a close --> running responses are cancelled at the
-                 upstream, whose usage is awaited briefly --> settled
+    the end --> running responses are cancelled at the upstream, whose usage is awaited briefly
+            --> settled
 """
 
 import asyncio
@@ -23,46 +22,32 @@ from dialects.streams.model_alias import name_answer
 from dialects.streams.realtime import ClientEvent, ServerEvent
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.config import SESSION_IDLE_S, SESSION_S, USAGE_AFTER_TEXT_S
+from relay.config import USAGE_AFTER_TEXT_S
 from relay.counting.own_count import UsageEvidence
 from relay.counting.usage_meter import count
-from relay.front.deadline import Reason
 from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import (
-    CLIENT_CLOSED,
-    STOPPING,
-    answer_behind_content,
-    answer_of_end,
-    answer_of_kind,
-    answer_to,
-    failure_of_limit,
-)
+from relay.front.error_answers import CLIENT_CLOSED, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.media.realtime.conversation import Conversation
-from relay.media.realtime.holds import EventRefused, ResponseHolds, SessionOver
-from relay.media.realtime.operation import Used
+from relay.media.realtime.holds import ResponseHolds
+from relay.media.realtime.operation import Realtime, Used
 from relay.media.realtime.output_limit import OutputLimit
 from relay.media.realtime.response import MeteredResponse, RunningResponses
-from relay.media.realtime.sink import ClientLeft, RealtimeSink
+from relay.media.realtime.session_holds import EventRefused, SessionHolds, SessionOver
+from relay.media.realtime.sink import RealtimeSink
+from relay.media.realtime.socket_session import SocketSession
 from relay.requests.context import Outcome, RequestContext
 from relay.routing.snapshot import Snapshot
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 # Parallel responses; OpenAI makes one in the conversation and some outside it.
 _RESPONSES_MAX: Final = 16
 _HEARD: Final = "conversation.item.input_audio_transcription.completed"
-_FULL_WAIT_S: Final = 1.0
-_CLOSE_S: Final = 1.0
-# Close codes (RFC 6455, section 7.4).
-_IN_ORDER, _TOO_LARGE = 1000, 1009
-_NOT_TEXT: Final = ErrorAnswer(
-    "invalid_type", 400, "API request failed: Invalid Format: events are text frames"
-)
 
 
-class RealtimeSession:
+class RealtimeSession(SocketSession):
     """One session. `first` is the response whose hold was placed with the session's request;
     `fixed` are the settings that the client may not change, sent before its first event.
     """
@@ -79,15 +64,15 @@ class RealtimeSession:
         stopping: asyncio.Event,
         fixed: FixedSettings | None,
     ) -> None:
-        self._context = context
-        self._admitted = admitted
-        self._probe = probe
+        super().__init__(context, admitted, probe, socket, sink, stopping)
         self._first = first
-        self._socket = socket
-        self._sink = sink
-        self._stopping = stopping
         self._conversation = Conversation()
-        self._holds = ResponseHolds(context, admitted, probe.key, first, self._conversation, newest)
+        self._session_holds = SessionHolds(
+            context, admitted, probe.key, newest, _operation_of(context).with_unit
+        )
+        self._holds = ResponseHolds(
+            context, admitted.facts.model, self._session_holds, first, self._conversation
+        )
         self._running = RunningResponses()
         # A response was requested, and no event has arrived since.
         self._asked = False
@@ -96,44 +81,10 @@ class RealtimeSession:
         # The provider has confirmed the fixed settings, or there are none to set.
         self._fixed_in_use = asyncio.Event()
 
-    async def run(self) -> Outcome:
-        """Forward events until the session ends, and settle its usage. Raises nothing that either
-        end could cause.
-        """
-        over = SessionOver(None)
-        try:
-            over = await self._pass_events()
-        except asyncio.CancelledError:
-            over = self._by_deadline(self._context.deadline.caught())
-        except SessionOver as ended:
-            # Before the first event was forwarded.
-            over = ended
-        except SocketLost as lost:
-            over = self._lost(lost)
-        except ClientLeft:
-            # Before it was accepted.
-            over = SessionOver(None)
-        finally:
-            self._context.deadline.stop()
-            outcome = await self._end(over)
-        return outcome
-
-    async def _pass_events(self) -> SessionOver:
+    async def _begin_session(self) -> None:
         await self._sink.accept(self._admitted.head(self._context, None))
         await self._send_fixed()
         await self._output_limit.set(self._first.output_cap)
-        self._touch()
-        pumps = [
-            asyncio.create_task(pump)
-            for pump in (self._from_client(), self._from_upstream(), self._until_stopped())
-        ]
-        try:
-            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            return _over_reason(done)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _send_fixed(self) -> None:
         """Send the settings of the client secret. Raises SessionOver for a transcription model that
@@ -154,35 +105,24 @@ class RealtimeSession:
     # ---- from the client
 
     async def _from_client(self) -> None:
+        await self._within_stall(_wait(self._fixed_in_use))
+        await super()._from_client()
+
+    async def _forward(self, raw: bytes) -> None:
+        event = realtime.read_client_event(raw)
         try:
-            async with timeout(self._stall_s):
-                await self._fixed_in_use.wait()
-        except TimeoutError:
-            raise upstream_failure("F13", seconds=int(self._stall_s)) from None
-        while True:
-            text = await self._sink.receive()
-            if text is None:
-                await self._sink.complain(_NOT_TEXT)
-                continue
-            raw = text.encode()
-            event = realtime.read_client_event(raw)
-            try:
-                if self._fixed is not None:
-                    raw = self._fixed.fit(raw)
-                    event = realtime.read_client_event(raw)
-                raw = await self._admit(event, raw)
-            except (RequestFault, ChannelsOut) as fault:
-                await self._sink.complain(answer_to(fault), event.event_id)
-                continue
-            except EventRefused as limited:
-                await self._sink.complain(limited.error, event.event_id)
-                continue
-            try:
-                async with timeout(self._stall_s):
-                    await self._socket.send(raw)
-            except TimeoutError:
-                raise upstream_failure("F13", seconds=int(self._stall_s)) from None
-            self._note_sent(event, len(raw))
+            if self._fixed is not None:
+                raw = self._fixed.fit(raw)
+                event = realtime.read_client_event(raw)
+            raw = await self._admit(event, raw)
+        except (RequestFault, ChannelsOut) as fault:
+            await self._sink.complain(answer_to(fault), event.event_id)
+            return
+        except EventRefused as limited:
+            await self._sink.complain(limited.error, event.event_id)
+            return
+        await self._send(raw)
+        self._note_sent(event, len(raw))
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
         """Return the event to forward. Raises RequestFault for one that is refused, SessionOver if
@@ -222,31 +162,19 @@ class RealtimeSession:
 
     # ---- from the upstream
 
-    async def _from_upstream(self) -> None:
-        while True:
-            try:
-                raw = await self._socket.receive()
-            except SocketLost as lost:
-                raise self._lost(lost) from None
-            try:
-                event = realtime.read_server_event(raw)
-                forwarded = (await self._note(event, raw)).decode()
-            except UnicodeDecodeError:
-                raise upstream_failure("F16") from None
-            except ValueError:
-                raise upstream_failure("F15") from None
-            try:
-                async with timeout(self._stall_s):
-                    await self._sink.say(forwarded)
-            except TimeoutError:
-                raise SessionOver(None) from None
-            self._asked = False
-            self._touch()
+    async def _read(self, raw: bytes) -> str:
+        return (await self._take(raw)).decode()
 
-    def _lost(self, lost: SocketLost) -> SessionOver:
-        if lost.code == _IN_ORDER and not self._running:
-            return SessionOver(None)
-        return _over_by_failure(upstream_failure("F17" if lost.code == _TOO_LARGE else "F14"))
+    async def _take(self, raw: bytes) -> bytes:
+        """Read and count an event; return the event to forward. Raises ValueError for an unreadable
+        one.
+        """
+        return await self._note(realtime.read_server_event(raw), raw)
+
+    async def _say(self, text: str) -> None:
+        await super()._say(text)
+        self._asked = False
+        self._touch()
 
     async def _note(self, event: ServerEvent, raw: bytes) -> bytes:
         """Count an event before the client receives it; return the event to forward. Raises
@@ -316,73 +244,37 @@ class RealtimeSession:
 
     # ---- times
 
-    def _touch(self) -> None:
-        """Restart the silence timer, because an event arrived."""
-        idle_s = self._admitted.timeouts.idle if self._running else SESSION_IDLE_S
-        self._context.deadline.allow("idle", idle_s)
+    @property
+    def _idle_s(self) -> float:
+        return self._admitted.timeouts.idle if self._running else super()._idle_s
 
     @property
-    def _stall_s(self) -> float:
-        """Return how long either end may block its input."""
-        return self._context.parts.config.write_stall_s
+    def _works(self) -> bool:
+        return bool(self._running) or self._asked
 
-    async def _until_stopped(self) -> None:
-        """Wait until the process stops; running responses may finish."""
-        await self._stopping.wait()
+    @property
+    def _ends_in_order(self) -> bool:
+        return not self._running
+
+    async def _finish_work(self) -> None:
         await self._running.none_left.wait()
-        raise SessionOver(STOPPING)
-
-    def _by_deadline(self, reason: Reason | None) -> SessionOver:
-        if reason is None:
-            return SessionOver(STOPPING)
-        if reason == "revoked" or reason == "session_ended":
-            context = self._context
-            url = context.parts.config.public_url
-            return SessionOver(answer_of_end(reason, context.session, url))
-        if reason == "left":
-            return SessionOver(None)
-        if reason == "total":
-            return SessionOver(
-                _expired_answer(f"the session has lasted for {SESSION_S / 60:.0f} minutes")
-            )
-        if not self._running and not self._asked:
-            what = f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes"
-            return SessionOver(_expired_answer(what))
-        failure = failure_of_limit(reason, self._admitted.timeouts, self._admitted.first_content_s)
-        return _over_by_failure(failure or upstream_failure("F13"))
 
     # ---- its end
 
-    async def _end(self, over: SessionOver) -> Outcome:
-        """Tell the client, cancel running responses, settle all."""
-        downstream, fault = self._context.downstream, ""
-        failed = None
-        if over.failure is not None:
-            fault, failed = over.failure.fault, over.error
-            self._probe.failed(over.failure)
-        self._holds.release(failed, fault)
+    def _release(self, over: SessionOver, error: ErrorAnswer | None, fault: str) -> None:
+        self._holds.release(error, fault)
         for response in self._running.values():
             response.end.unheard = over.error or CLIENT_CLOSED
-        try:
-            await self._tell(over)
-            downstream.client_gone = True
-            if self._running and self._socket.is_open:
-                await self._cancel_running()
-        finally:
-            downstream.client_gone = True
-            for response in self._running.values():
-                response.break_off(over.error, fault)
-            self._running.clear()
-            self._socket.close()
+
+    def _settle(self, over: SessionOver, fault: str) -> Outcome:
+        for response in self._running.values():
+            response.break_off(over.error, fault)
+        self._running.clear()
         return self._first.break_off(over.error, fault)
 
-    async def _tell(self, over: SessionOver) -> None:
-        if over.error is not None:
-            await self._sink.refuse(over.error)
-            return
-        with contextlib.suppress(ClientLeft, TimeoutError):
-            async with timeout(_CLOSE_S):
-                await self._sink.close(_IN_ORDER)
+    async def _wind_down(self) -> None:
+        if self._running:
+            await self._cancel_running()
 
     async def _cancel_running(self) -> None:
         """Cancel the abandoned responses at the provider, and wait for their usage."""
@@ -399,24 +291,6 @@ class RealtimeSession:
                         response.finish(done)
 
 
-def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
-    """Return the reason of the first pump that ended. Raises a defect of ours."""
-    error = next(filter(None, (task.exception() for task in done)))
-    if isinstance(error, SessionOver):
-        return error
-    if isinstance(error, ClientLeft):
-        return SessionOver(None)
-    if isinstance(error, UpstreamFailed):
-        return _over_by_failure(error)
-    if isinstance(error, SocketLost):
-        return _over_by_failure(upstream_failure("F14"))
-    raise error
-
-
-def _over_by_failure(failure: UpstreamFailed) -> SessionOver:
-    return SessionOver(answer_behind_content(failure), failure)
-
-
 def _check_opening(error: ServerEvent) -> None:
     """Raise SessionOver if the provider refused the fixed settings."""
     message = error.error_about(OPENING_ID)
@@ -426,8 +300,12 @@ def _check_opening(error: ServerEvent) -> None:
         raise SessionOver(answer)
 
 
-def _expired_answer(what: str) -> ErrorAnswer:
-    answer = answer_of_kind("request_timeout")
-    return answer._replace(
-        message=f"API request failed: {what}; open another session", code="session_expired"
-    )
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def _operation_of(context: RequestContext) -> Realtime:
+    operation = context.invocation.unary
+    if not isinstance(operation, Realtime):
+        raise TypeError("the operation is no session")
+    return operation

@@ -1,7 +1,7 @@
 """The client's end of a realtime session: an HTTP response until it is accepted, then events."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -22,11 +22,11 @@ stop.
 """
 
 _PROTOCOL: Final = "realtime"
-_LAST_WORDS_S: Final = 1.0
+LAST_WORDS_S: Final = 1.0
 _REASON_BYTES_MAX: Final = 120
 # Close codes (RFC 6455, section 7.4) for errors that the client caused.
-_POLICY, _FAILED, _RESTARTS, _LATER = 1008, 1011, 1012, 1013
-_CODES: Final[dict[ErrorKind, int]] = {
+POLICY, _FAILED, _RESTARTS, _LATER = 1008, 1011, 1012, 1013
+CODES: Final[dict[ErrorKind, int]] = {
     "upstream_error": _FAILED,
     "upstream_unreachable": _FAILED,
     "upstream_truncated": _FAILED,
@@ -57,9 +57,14 @@ class SessionListener(Protocol):
 
 
 class RealtimeSink(HttpSink):
-    """The sink of one session. `listener` receives its holds and charges."""
+    """The sink of one session. `listener` receives its holds and charges; `write_error` writes an
+    error as an event, with the arguments of `realtime.error_event`.
+    """
 
-    __slots__ = ("_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener")
+    __slots__ = (
+        "_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener",
+        "write_error",
+    )  # fmt: skip
 
     def __init__(
         self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
@@ -71,6 +76,7 @@ class RealtimeSink(HttpSink):
         self.accepted = False
         self.listener: SessionListener | None = None
         self._closed = False
+        self.write_error: Callable[..., str] = error_event
 
     def listen(self, receive: Receive) -> None:
         """Set where events come from."""
@@ -107,7 +113,7 @@ class RealtimeSink(HttpSink):
         """Send an error that does not end the session. Raises ClientLeft."""
         id = id_text(new_id())
         await self.say(
-            error_event(
+            self.write_error(
                 error.kind, error.message, id=id, param=error.param, code=error.code,
                 event_id=event_id,
             )
@@ -123,9 +129,9 @@ class RealtimeSink(HttpSink):
         if self._closed:
             return
         with contextlib.suppress(ClientLeft, TimeoutError):
-            async with timeout(_LAST_WORDS_S):
+            async with timeout(LAST_WORDS_S):
                 await self.complain(error)
-                await self.close(_CODES.get(error.kind, _POLICY), error.message)
+                await self.close(CODES.get(error.kind, POLICY), error.message)
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close it. Raises ClientLeft."""

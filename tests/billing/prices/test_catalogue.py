@@ -97,6 +97,12 @@ def test_every_price_key_feeds_its_meters_exactly(prices: Shape, meters: dict[st
     assert row.rates["meters"] == meters
 
 
+def test_a_live_session_is_charged_for_the_time_it_is_open() -> None:
+    (row,) = convert(model("gpt-live-1", usd(audio_hours="3"))).rows
+
+    assert row.rates["meters"] == {"session_minutes": 50_000}
+
+
 def test_tiers_are_strictly_above_and_for_the_whole_request() -> None:
     prices = usd(
         input_mtok=tiered("1", (200, "2"), (400, "4")),

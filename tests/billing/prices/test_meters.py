@@ -16,7 +16,8 @@ from billing.prices.meters import (
 LISTED = """in_text in_cache_read in_cache_write_5m in_cache_write_30m in_cache_write_1h
 in_cache_write_12h in_audio in_audio_cached
 in_image in_image_cached in_video_ms out_text out_reasoning out_audio out_image images video_ms
-audio_ms characters pages searches file_searches code_sessions answer_micros requests""".split()  # noqa: SIM905 - a list of words
+audio_ms session_minutes characters pages searches file_searches code_sessions answer_micros
+requests""".split()  # noqa: SIM905 - a list of words
 
 
 def test_the_table_has_every_listed_meter_and_no_other() -> None:
@@ -80,6 +81,8 @@ def test_unknown_meters_are_refused(name: str) -> None:
         ("in_text", "0.15", 150_000_000),
         ("characters", "15", 15_000_000_000),
         ("audio_ms", "0.1", 100_000_000),
+        ("session_minutes", "0.05", 50_000),
+        ("session_minutes[standby]", "0.02", 20_000),
         ("requests", "0.04", 40_000_000_000_000),
         ("images[1024,standard]", "0.04", 40_000_000_000_000),
         ("searches", "0.000000000000001", 1),
@@ -98,7 +101,13 @@ def test_rates_read_back_as_written(name: str, rate: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("in_text", "-1"), ("in_text", "0.0000000001"), ("requests", "9224"), ("in_text", "free")],
+    [
+        ("in_text", "-1"),
+        ("in_text", "0.0000000001"),
+        ("session_minutes", "0.0000001"),
+        ("requests", "9224"),
+        ("in_text", "free"),
+    ],
 )
 def test_rates_that_are_negative_inexact_or_too_large_are_refused(name: str, text: str) -> None:
     with pytest.raises(MoneyInvalid):

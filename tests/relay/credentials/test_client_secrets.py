@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from accounts.keys import key_format
 from accounts.organisations.data_policy import DataPolicy
 from dialects.errors.errors import RequestFault
-from relay.credentials import client_secrets
+from relay.credentials import client_secrets, sealed_texts
 from relay.credentials.client_secrets import (
     CONTENT_BYTES_MAX,
     ClientSecret,
@@ -170,9 +170,10 @@ def test_a_secret_has_room_for_so_much_and_no_more() -> None:
 
 def test_a_longer_text_is_not_even_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has no secret at all may send a header of 32 KiB."""
-    monkeypatch.setattr(client_secrets, "CONTENT_BYTES_MAX", CONTENT_BYTES_MAX + 100)
-    text = seal(PEPPER, of_size(CONTENT_BYTES_MAX + 1))
-    monkeypatch.setattr(client_secrets, "_cipher", None)
+    with monkeypatch.context() as longer:
+        longer.setattr(client_secrets, "CONTENT_BYTES_MAX", CONTENT_BYTES_MAX + 100)
+        text = seal(PEPPER, of_size(CONTENT_BYTES_MAX + 1))
+    monkeypatch.setattr(sealed_texts, "_cipher", None)
     assert open_sealed(PEPPER, text) is None
 
 

@@ -17,6 +17,7 @@ from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import refuse_not_implemented, remix_video
 from relay.endpoints.request import Endpoint
 from relay.endpoints.table import listed_rows
+from relay.media.live.refusals import refuse_live
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 
@@ -32,8 +33,8 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 ABOUT = (
     "models", "model", "response", "response_items", "video",
     "video_content", "video_generation", "video_events", "kling_video", "jimeng_result",
-    "veo_operation", "realtime", "midjourney_task", "midjourney_tasks", "midjourney_seed",
-    "suno_task", "suno_tasks", "interaction", "interaction_cancel",
+    "veo_operation", "realtime", "live_sessions", "midjourney_task", "midjourney_tasks",
+    "midjourney_seed", "suno_task", "suno_tasks", "interaction", "interaction_cancel",
     "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
 )  # fmt: skip
 PASSING = "carried-passing"
@@ -47,7 +48,7 @@ MORE: dict[str, dict[str, Any]] = {
     # There a prompt is one that is stored, which nobody can count.
     "responses_input_tokens": {"prompt": None},
 }
-ASKS_NONE = (show_balance, refuse_not_implemented, remix_video)
+ASKS_NONE = (show_balance, refuse_not_implemented, refuse_live, remix_video)
 LIMITS = ("networks", "endpoints", "models")
 
 

@@ -1,0 +1,67 @@
+"""Live sessions in Google's form, from their first message to their last. The client's end is
+accepted before the model is known, because the first message names it.
+"""
+
+import asyncio
+from functools import partial
+
+import msgspec
+
+from dialects.codec import Target
+from dialects.errors.errors import RequestFault
+from dialects.streams.gemini_live import read_setup
+from lib.process.waiting import timeout
+from relay.attempts.run import Run
+from relay.endpoints.request import Request, read_headers
+from relay.media.gemini_live.attempt import LiveAttempt
+from relay.media.gemini_live.handles import open_handle
+from relay.media.gemini_live.operation import Live, LiveOrder
+from relay.media.gemini_live.sink import LiveSink
+from relay.media.realtime.sink import STOPPING_EXTENSION
+from relay.requests.sessions import realtime_session
+
+
+async def open_live_session(request: Request) -> None:
+    """Open a session and run it to its end. Raises RequestFault, ClientGone, DatabaseAway."""
+    sink, life = request.sink, request.life
+    options = request.options_of(read_headers(request.scope["headers"], 0))
+    if not isinstance(sink, LiveSink):
+        raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
+    options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
+    sink.listen(request.receive)
+    await sink.open()
+    order = await _read_order(request, sink)
+    # The key may have ended while the client waited.
+    await request.refresh()
+    request.check_use()
+    model = order.setup.model
+    invocation = msgspec.structs.replace(
+        request.invocation,
+        target=Target(model),
+        unary=Live(order.bound(request.snapshot, model), order),
+    )
+    context = request.make_context(invocation, options)
+    stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
+    run = Run(context, partial(LiveAttempt, sink, lambda: life.snapshot, stopping, order))
+    life.running.enter(run, context.principal)
+    try:
+        await run.answer(msgspec.json.encode(order.setup.members))
+    finally:
+        life.running.leave(run)
+
+
+async def _read_order(request: Request, sink: LiveSink) -> LiveOrder:
+    """Return what the client's first message asks for. Raises RequestFault, ClientLeft."""
+    seconds = request.life.config.body_wait_s
+    try:
+        async with timeout(seconds):
+            raw = (await sink.receive()).encode()
+    except TimeoutError:
+        what = f"the setup did not arrive within {int(seconds)} s"
+        raise RequestFault("request_timeout", None, what) from None
+    setup = read_setup(raw)
+    resumed = None
+    if setup.handle is not None:
+        team_id = request.principal.team_id
+        resumed = open_handle(request.life.config.pepper, setup.handle, team_id)
+    return LiveOrder(setup, len(raw), resumed)

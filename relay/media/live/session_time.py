@@ -1,0 +1,71 @@
+"""The time of a Live session, by its provider and by our own count. Times of the clock are in
+seconds, lengths in milliseconds.
+
+    reported    the last total of the provider
+    most        no more than this has passed: what was reported and the time of the clock since
+                then, or the sound that was sent if that is longer
+    own         our own count, if the end is reported by nobody: what was reported or what an event
+                named as its position, or the sound of either side if that is longer; at most `most`
+"""
+
+from typing import Final
+
+# Providers may begin to count before their first event, and round up.
+SLACK_MS: Final = 10_000
+
+
+def part_of(total_ms: int, from_ms: int, length_ms: int, *, is_last: bool) -> int:
+    """Return the part of a time that a stretch from here on has; the last one has all that
+    remains.
+    """
+    part = max(0, total_ms - from_ms)
+    return part if is_last else min(part, length_ms)
+
+
+class SessionTime:
+    """The time of one session that started at `now`."""
+
+    __slots__ = ("_heard_ms", "_reported_at", "_said_ms", "position_ms", "reported_ms")
+
+    def __init__(self, now: float) -> None:
+        self.reported_ms = self.position_ms = 0
+        self._reported_at = now
+        self._heard_ms = self._said_ms = 0
+
+    def hear(self, ms: int) -> None:
+        """Count sound of the client."""
+        self._heard_ms += ms
+
+    def say(self, ms: int) -> None:
+        """Count sound of the provider."""
+        self._said_ms += ms
+
+    def reach(self, ms: int) -> None:
+        """Note the position of an event."""
+        self.position_ms = max(self.position_ms, ms)
+
+    def most_ms(self, now: float, more_ms: int = 0) -> int:
+        """Return an upper bound of the time so far, with so much more sound of the client."""
+        clock_ms = self.reported_ms + int((now - self._reported_at) * 1000)
+        return max(clock_ms, self._heard_ms + more_ms)
+
+    @property
+    def least_ms(self) -> int:
+        """Return a time that the provider's count is not below."""
+        return max(self.reported_ms, self.position_ms)
+
+    def own_ms(self, now: float) -> int:
+        """Return our own count."""
+        told_ms = max(self.position_ms, self._heard_ms, self._said_ms)
+        return max(self.reported_ms, min(self.most_ms(now), told_ms))
+
+    def report(self, ms: int, now: float) -> str:
+        """Note a total that the provider reports. Return a flag if it cannot be: it is then not
+        used.
+        """
+        if ms < self.reported_ms:
+            return "usage_negative"
+        if ms > self.most_ms(now) + SLACK_MS:
+            return "usage_huge"
+        self.reported_ms, self._reported_at = ms, now
+        return ""
