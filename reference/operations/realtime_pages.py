@@ -123,7 +123,8 @@ LIVE: Final = ReferencePage(
     title=_("Gemini Live sessions"),
     summary=_(
         "A WebSocket for text, audio and video in both directions. Messages are those of Google's "
-        "Live API. They are passed on unchanged, except for the setup and the handles of resumption."
+        "Live API. They are passed on unchanged, except for the setup and the handles of "
+        "resumption."
     ),
     operations=("live_session",),
     path="/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
