@@ -79,7 +79,13 @@ class LiveSession(RealtimeSession):
         self._conversation: LiveConversation = LiveConversation(order.context_tokens)
         limit = first.bound.output_tokens if first.output_cap is None else first.output_cap
         self._holds = ResponseHolds(
-            context, admitted, probe.key, first, self._conversation, newest, limit
+            context=context,
+            admitted=admitted,
+            key=probe.key,
+            first=first,
+            conversation=self._conversation,
+            newest=newest,
+            fixed_output=limit,
         )
         # The turn was interrupted by the client.
         self._interrupted = False
