@@ -138,8 +138,8 @@ class MeteredResponse:
         return self.note_output(has_content=self.meter.response.note(event))
 
     def note_output(self, *, has_content: bool) -> bool:
-        """Note that an event was counted, with content or without; return False if the output exceeds
-        the hold.
+        """Note that an event was counted, with content or without; return False if the output
+        exceeds the hold.
         """
         answer = self.meter.response
         if has_content and self.end.ttft_ms is None:
