@@ -32,7 +32,7 @@ from reference.operations.media_pages import (
 )
 from reference.operations.message_pages import GEMINI, MESSAGES
 from reference.operations.page import Group, ReferencePage
-from reference.operations.realtime_pages import CLIENT_SECRETS, REALTIME
+from reference.operations.realtime_pages import CLIENT_SECRETS, LIVE, REALTIME
 from reference.operations.task_pages import (
     ACTION,
     BLEND,

@@ -33,7 +33,15 @@ class LiveAttempt(RealtimeAttempt):
         admitted: AdmittedAttempt,
         probe: HealthProbe,
     ) -> None:
-        super().__init__(sink, newest, stopping, None, context, admitted, probe)
+        super().__init__(
+            sink=sink,
+            newest=newest,
+            stopping=stopping,
+            fixed=None,
+            context=context,
+            admitted=admitted,
+            probe=probe,
+        )
         self._order = order
         # The provider's first message.
         self._opening = b""

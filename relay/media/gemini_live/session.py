@@ -157,8 +157,8 @@ class LiveSession(RealtimeSession):
         if message.has_output:
             await self._begin_output()
         if (response := self._running.get(_TURN)) is not None:
-            said = self._answer(response).note_message(message)
-            if not response.note_output(said=said):
+            has_content = self._answer(response).note_message(message)
+            if not response.note_output(has_content=has_content):
                 raise upstream_failure("F18", "an answer is longer than its model's limit")
         if message.interrupts:
             self._interrupted = True

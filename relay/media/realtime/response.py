@@ -165,14 +165,14 @@ class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound])
 
     def note(self, event: ServerEvent) -> bool:
         """Count the output of one of its events; return False if that exceeds the hold."""
-        return self.note_output(said=self.meter.response.note(event))
+        return self.note_output(has_content=self.meter.response.note(event))
 
-    def note_output(self, *, said: bool) -> bool:
-        """Note that an event was counted, which `said` something or not; return False if the output
+    def note_output(self, *, has_content: bool) -> bool:
+        """Note that an event was counted, with content or without; return False if the output
         exceeds the hold.
         """
         answer = self.meter.response
-        if said and self.end.ttft_ms is None:
+        if has_content and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
         return sum(answer.minimum_output().values()) <= _SLACK * self.bound.output_tokens
 
