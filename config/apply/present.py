@@ -124,6 +124,7 @@ def _prices() -> Iterator[Item]:
             "price__channel",
             "price__service_tier",
             "price__hours",
+            "price__region",
             "valid_from",
         )
     )
