@@ -64,7 +64,7 @@ def test_an_inference_profile_is_charged_by_its_region(
     answer = hub.post(tenant, ask(model, "#tokens=7", max_tokens=11, stream=stream))
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["basis"]) == (200, "measured")
-    assert record["charge_nano"] == by_rates(record["meters"], rates)
+    assert record["charge_nano"] == by_rates(record["meters"], rates) > 0
     assert record["price_version_id"] == versions[(PLAIN, DEAR, DEAREST).index(rates)]
     assert record["hold_nano"] >= record["charge_nano"]
     hub.assert_books_balance()
@@ -83,8 +83,8 @@ def test_our_cost_is_that_of_the_region_and_the_customers_price_stays(
     answer = hub.post(tenant, ask(model, "#tokens=7", max_tokens=11))
     record = hub.record(answer.headers["x-request-id"])
     assert (record["price_version_id"], record["cost_version_id"]) == (charged, cost)
-    assert record["charge_nano"] == by_rates(record["meters"], DEAREST)
-    assert record["cost_nano"] == by_rates(record["meters"], DEAR)
+    assert record["charge_nano"] == by_rates(record["meters"], DEAREST) > 0
+    assert record["cost_nano"] == by_rates(record["meters"], DEAR) > 0
 
 
 def test_the_hold_covers_the_dearest_region_and_the_one_that_answers_is_charged(
@@ -105,7 +105,7 @@ def test_the_hold_covers_the_dearest_region_and_the_one_that_answers_is_charged(
     answer = hub.post(tenant, ask(model, "#tokens=7", max_tokens=11))
     first, last = hub.records(answer.headers["x-request-id"])
     assert (first["price_version_id"], last["price_version_id"]) == (dear, version)
-    assert last["charge_nano"] == by_rates(last["meters"], PLAIN)
+    assert last["charge_nano"] == by_rates(last["meters"], PLAIN) > 0
     # No region that none of its channels is in makes the hold larger.
     assert first["hold_nano"] == last["hold_nano"] < 9**9 // 1000
     assert first["hold_nano"] >= by_rates({**last["meters"], "out_text": 11}, DEAREST)
@@ -128,7 +128,7 @@ def test_a_region_that_nobody_knows_is_reviewed_until_the_operator_states_it(
     assert answer.status == 200
     record = hub.record(answer.headers["x-request-id"])
     if stated:
-        assert record["charge_nano"] == by_rates(record["meters"], DEAR)
+        assert record["charge_nano"] == by_rates(record["meters"], DEAR) > 0
         return
     assert (record["basis"], record["charge_nano"]) == ("held", 0)
     assert {"unknown_member", "quarantine"} <= set(record["flags"])
@@ -143,13 +143,13 @@ def test_where_a_provider_prices_by_no_region_the_stated_one_counts(
     for name, region in ((model, "eu"), (other, "")):
         hub.price(name, PLAIN)
         hub.price(name, DEAR, region="eu")
-        hub.channel(name, fake.url, "k", region=region)
+        hub.channel(name, fake.url, fake.key, region=region)
     hub.know(model, listed=True)
     hub.know(other, listed=True)
     for name, rates in ((model, DEAR), (other, PLAIN)):
         answer = hub.post(tenant, ask(name, "#tokens=7", max_tokens=11))
         record = hub.record(answer.headers["x-request-id"])
-        assert record["charge_nano"] == by_rates(record["meters"], rates)
+        assert record["charge_nano"] == by_rates(record["meters"], rates) > 0
 
 
 def test_a_service_tier_of_a_region_has_its_own_price(hub: Hub, fake: FakeUpstream) -> None:
@@ -159,7 +159,7 @@ def test_a_service_tier_of_a_region_has_its_own_price(hub: Hub, fake: FakeUpstre
         hub.price(name, PLAIN)
         hub.price(name, PLAIN, service_tier="priority")
         hub.price(name, DEAR, region="eu")
-        hub.channel(name, fake.url, "k", region="eu")
+        hub.channel(name, fake.url, fake.key, region="eu")
     priority = hub.price(tiered, DEAREST, region="eu", service_tier="priority")
     for name in (bare, tiered):
         hub.know(name, listed=True)
