@@ -99,14 +99,14 @@ class Channel(StoredChannel):
     path_rules: tuple[PassThroughRule, ...] = ()
 
     def priced_in(self, upstream_model: str) -> Sequence[str] | None:
-        """Return the regions by which its provider prices a model, the most exact one first: what
-        its address or the model's name tells, else the region that the operator stated. None if the
-        provider prices by region, and nobody knows which one it is.
+        """Return the regions by which its provider prices a model, the most exact one first: those
+        of its address or of the model's name, else the region that the operator entered. None if
+        the provider prices by region, and nobody knows which one it is.
         """
         place = self.provider.place
-        told = () if place is None else place.priced_in(self.base_url, upstream_model)
-        if told or self.region:
-            return told or regions_of(self.region)
+        regions = () if place is None else place.priced_in(self.base_url, upstream_model)
+        if regions or self.region:
+            return regions or regions_of(self.region)
         return () if place is None else None
 
     def timeouts_of(self, model: str) -> Timeouts:

@@ -95,14 +95,14 @@ def read_bedrock(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> 
     """Return the parts of a channel for Bedrock. Its keys are `access|secret|region`, or
     `API key|region`. Raises Skipped."""
     parts = 2 if _settings(row).get("aws_key_type") == _API_KEY else 3
-    regions, found = set(), []
+    regions, secrets = set(), []
     for key in keys:
         *secret, region = map(str.strip, key.split("|"))
         if len(secret) + 1 != parts or not all((*secret, region)):
             form = "API key|region" if parts == 2 else "access|secret|region"
             raise Skipped(f"a key is not of the form {form}")
         regions.add(region)
-        found.append("|".join(secret))
+        secrets.append("|".join(secret))
     region = _only(regions, "its keys are of several regions")
     area = region.partition("-")[0]
 
@@ -110,7 +110,7 @@ def read_bedrock(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> 
         id, areas = _BEDROCK.get(name, (name, ()))
         return f"{_BEDROCK_PROFILES[area]}.{id}" if area in areas else id
 
-    return CloudChannel(_address(AMAZON, region, ""), tuple(found), _named(models, named))
+    return CloudChannel(_address(AMAZON, region, ""), tuple(secrets), _named(models, named))
 
 
 def read_vertex(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> CloudChannel:
@@ -118,8 +118,8 @@ def read_vertex(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> C
     keys. Raises Skipped."""
     by_model = _regions(field(row, "other", values.text).strip())
     default = by_model.get("default") or "global"
-    told = {by_model.get(model) or default for model in models} or {default}
-    region = _only(told, "its models are served in several regions")
+    regions = {by_model.get(model) or default for model in models} or {default}
+    region = _only(regions, "its models are served in several regions")
     named = _named(models, lambda name: _VERTEX.get(name, name))
     if _settings(row).get("vertex_key_type") == _API_KEY:
         host = "" if region == "global" else f"{region}-"
