@@ -397,7 +397,7 @@ class PriceKeyForm(forms.Form):
         label=gettext_lazy("Region"),
         max_length=40,
         required=False,
-        widget=forms.TextInput(attrs={"class": "input mono", "placeholder": "eu"}),
+        widget=forms.TextInput(attrs={"class": "input mono"}),
         help_text=gettext_lazy("Where the provider serves the request, if that has its own price."),
     )
 
