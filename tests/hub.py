@@ -36,6 +36,7 @@ from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.posting import opening_credit
 from billing.ledger.sql import NewEntry, insert_posting
 from billing.limits.budget_windows import count_guards
+from billing.prices.conditions import PriceKey
 from lib.ids import id_text, new_id, parse_id
 from lib.vault import Vault
 from tests.books import assert_books_balance
@@ -351,12 +352,13 @@ class Hub:
         return int(row["id"])
 
     def price(self, model: str, rates: Mapping[str, int], **narrowed: str) -> int:
-        """Price a model since yesterday, its tiers, hours, or its cost; the version's id."""
-        words = {"kind": "charge", "channel": "", "service_tier": "", "hours": ""} | narrowed
+        """Price a model since yesterday, its tiers, hours, regions, or its cost; the version's
+        id."""
+        key = PriceKey(model, **narrowed)
         row = self.connection.execute(
-            "INSERT INTO billing_price (model, kind, channel, service_tier, hours) "
-            "VALUES (%s,%s,%s,%s,%s) RETURNING id",
-            [model, words["kind"], words["channel"], words["service_tier"], words["hours"]],
+            "INSERT INTO billing_price (model, kind, channel, service_tier, hours, region) "
+            "VALUES (%s,%s,%s,%s,%s,%s) RETURNING id",
+            list(key),
         ).fetchone()
         assert row is not None
         version = self.connection.execute(

@@ -17,9 +17,8 @@ class Price(models.Model):
     """The price or cost of one model name or pattern; its versions have the rates. A cost can be
     for one `channel`, "" for any. A price of kind `path` is that of a channel's pass-through rule,
     and `path_cost` its cost: their `model` are the rule's methods and path
-    (gateway/passthrough/rules.py). `service_tier` and
-    `hours` restrict the price (billing/prices/conditions.py); other requests use the price without
-    them."""
+    (gateway/passthrough/rules.py). `service_tier`, `hours` and `region` restrict the price
+    (billing/prices/conditions.py); other requests use the price without them."""
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)
@@ -32,11 +31,13 @@ class Price(models.Model):
     channel = models.CharField(max_length=120, blank=True, default="", db_default="")
     service_tier = models.CharField(max_length=40, blank=True, default="", db_default="")
     hours = models.CharField(max_length=11, blank=True, default="", db_default="")
+    region = models.CharField(max_length=40, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["model", "kind", "channel", "service_tier", "hours"], name="price_once"
+                fields=["model", "kind", "channel", "service_tier", "hours", "region"],
+                name="price_once",
             ),
             models.CheckConstraint(
                 condition=~models.Q(kind="charge") | models.Q(channel=""),
@@ -91,6 +92,7 @@ class PriceProposal(models.Model):
     channel = models.CharField(max_length=120, blank=True, default="")
     service_tier = models.CharField(max_length=40, blank=True, default="")
     hours = models.CharField(max_length=11, blank=True, default="")
+    region = models.CharField(max_length=40, blank=True, default="", db_default="")
     valid_from = models.DateTimeField(null=True, help_text="null: from the acceptance on")
     rates = models.JSONField(null=True)
     replaces = models.JSONField(null=True)
@@ -106,10 +108,10 @@ class PriceProposal(models.Model):
     decided_at = models.DateTimeField(null=True)
 
     class Meta:
-        ordering = ["model", "kind", "channel", "service_tier", "hours", "id"]
+        ordering = ["model", "kind", "channel", "service_tier", "hours", "region", "id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["model", "kind", "channel", "service_tier", "hours", "source"],
+                fields=["model", "kind", "channel", "service_tier", "hours", "region", "source"],
                 condition=models.Q(state__in=["open", "second"]) & ~models.Q(source="draft"),
                 name="proposal_open_once",
             )

@@ -1,6 +1,6 @@
-"""The key of a price, and its conditions besides dates: the service tier of a request, and the hour
-of the day. Both are decided at admission (I11), and the record refers to the price version that was
-charged, so a recomputation decides nothing again."""
+"""The key of a price, and its conditions besides dates: the service tier of a request, the hour of
+the day, and the region in which the provider serves it. All are decided at admission (I11), and the
+record refers to the price version that was charged, so a recomputation decides nothing again."""
 
 import re
 from typing import Final, NamedTuple
@@ -20,18 +20,20 @@ class ConditionInvalid(ValueError):
 
 class PriceKey(NamedTuple):
     """The key of a price. `channel` is a channel's name, not for charges ("" = any). An empty
-    `service_tier` is the plain tier; empty `hours` are the whole day."""
+    `service_tier` is the plain tier; empty `hours` are the whole day; an empty `region` is any that
+    has no price of its own."""
 
     model: str
     kind: str = "charge"
     channel: str = ""
     service_tier: str = ""
     hours: str = ""
+    region: str = ""
 
     @property
     def unconditional(self) -> bool:
-        """Return whether the price has no service tier and no hours."""
-        return not self.service_tier and not self.hours
+        """Return whether the price has no service tier, no hours and no region."""
+        return not self.service_tier and not self.hours and not self.region
 
     def __str__(self) -> str:
         return " ".join(part for part in self if part and part != "charge")

@@ -5,6 +5,10 @@
 Costs are USD per token. Nothing is guessed: a model with a price that depends on something unknown
 to us (long prompts, pictures, seconds) is left out, with the reason. Prices of other services
 (batches, flex, priority) are ignored.
+
+Prices by region are of two kinds. `regional_endpoint_uplift_multiplier` multiplies the price of
+Vertex AI wherever it is not served by the global endpoint. `bedrock/us-gov-west-1/NAME` is the
+price of NAME in that region, if the list has a price of NAME.
 """
 
 import json
@@ -34,6 +38,10 @@ _OTHER_SERVICE: Final = re.compile(
     r"|vector_store|computer_use|citation)"
 )
 _NAME: Final = re.compile(r"[^\s*]{1,200}")
+_UPLIFT: Final = "regional_endpoint_uplift_multiplier"
+# Every region but `global` (gateway/providers/cloud_places.py).
+_REGIONAL: Final = "regional"
+_IN_REGION: Final = re.compile(r"bedrock/([a-z]{2,4}(?:-[a-z]+)+-[0-9]+)/([^/]+)")
 
 
 class ListInvalid(ValueError):
@@ -41,10 +49,12 @@ class ListInvalid(ValueError):
 
 
 class PriceListRead(NamedTuple):
-    """The rates by model, in the stored form of pricing.py; and the reasons for skipped models."""
+    """The rates by model, in the stored form of pricing.py; the reasons for skipped models; and the
+    rates by model and region."""
 
     rates: dict[str, dict[str, Any]]
     skipped: dict[str, str]
+    regions: dict[tuple[str, str], dict[str, Any]]
 
 
 class _Left(Exception):
@@ -59,14 +69,28 @@ def read_price_list(text: str | bytes) -> PriceListRead:
         raise ListInvalid(f"It is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise ListInvalid("It is no JSON object of models.")
-    result = PriceListRead({}, {})
+    result = PriceListRead({}, {}, {})
     for name, entry in document.items():
         if not isinstance(entry, dict) or entry.get("mode") not in _MODES:
             continue
         try:
-            result.rates[name] = {"meters": _meters(name, entry), "tiers": []}
+            meters = _meters(name, entry)
+            uplifted = _uplifted(meters, entry)
         except _Left as left:
             result.skipped[name] = str(left)
+            continue
+        placed = _IN_REGION.fullmatch(name)
+        if placed is not None and placed[2] in document:
+            result.regions[placed[2], placed[1]] = {"meters": meters, "tiers": []}
+            continue
+        result.rates[name] = {"meters": meters, "tiers": []}
+        if uplifted is not None:
+            result.regions[name, _REGIONAL] = {"meters": uplifted, "tiers": []}
+    for model, region in list(result.regions):
+        if model not in result.rates:
+            why = result.skipped.get(model, "no price of a token")
+            result.skipped[f"bedrock/{region}/{model}"] = f"{model} is left out: {why}"
+            del result.regions[model, region]
     if not result.rates and not result.skipped:
         raise ListInvalid("It names no model with a mode of chat, completion or embedding.")
     return result
@@ -85,6 +109,19 @@ def _meters(name: str, entry: Mapping[str, Any]) -> dict[str, int]:
     if "input_cost_per_token" not in entry:
         raise _Left("no price of a token")
     return {"in_text": 0, **meters}
+
+
+def _uplifted(meters: Mapping[str, int], entry: Mapping[str, Any]) -> dict[str, int] | None:
+    """Return the rates outside the global endpoint; None if they are the same."""
+    times = entry.get(_UPLIFT)
+    if times in (None, 1):
+        return None
+    if isinstance(times, bool) or not isinstance(times, int | Decimal) or not 0 < times <= 100:
+        raise _Left(f"{_UPLIFT} is no multiplier")
+    uplifted = {meter: rate * Decimal(times) for meter, rate in meters.items()}
+    if any(rate != rate.to_integral_value() or rate > INT64_MAX for rate in uplifted.values()):
+        raise _Left(f"{_UPLIFT} is not exact to a nano per million tokens")
+    return {meter: int(rate) for meter, rate in uplifted.items()}
 
 
 def _nano(key: str, value: Any) -> int:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
+from accounts.organisations.data_policy import is_region
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion
 from billing.prices import pricing
 from billing.prices.catalogue import CATALOGUE as CATALOGUE
@@ -68,6 +69,9 @@ def check_key(key: PriceKey) -> None:
             "%(tier)s is not a service tier of its own. Leave it empty for the standard price."
         )
         raise PriceRefused(text % {"tier": key.service_tier})
+    if key.region and not is_region(key.region):
+        text = gettext("%(region)s is not a region. Enter one such as us-east-1, eu or global.")
+        raise PriceRefused(text % {"region": key.region})
     try:
         read_hours(key.hours)
     except ConditionInvalid as error:
@@ -139,7 +143,11 @@ def _refuse_shared_hours(key: PriceKey) -> None:
     if hours is None:
         return
     same = Price.objects.filter(
-        model=key.model, kind=key.kind, channel=key.channel, service_tier=key.service_tier
+        model=key.model,
+        kind=key.kind,
+        channel=key.channel,
+        service_tier=key.service_tier,
+        region=key.region,
     )
     for other in same.exclude(hours__in=("", key.hours)).filter(versions__isnull=False).distinct():
         span = read_hours(other.hours)
@@ -152,11 +160,11 @@ def _refuse_shared_hours(key: PriceKey) -> None:
 
 
 def _end_shipped_prices(key: PriceKey, valid_from: dt.datetime) -> None:
-    """End the catalogue's prices by service tier and by hour when a plain price of our own begins:
-    the plain price then applies to them."""
+    """End the catalogue's prices by service tier, hour and region when a plain price of our own
+    begins: the plain price then applies to them."""
     if key.kind != PriceKind.CHARGE or not key.unconditional:
         return
-    conditional = Q(service_tier__gt="") | Q(hours__gt="")
+    conditional = Q(service_tier__gt="") | Q(hours__gt="") | Q(region__gt="")
     prices = Price.objects.filter(conditional, model=key.model, kind=key.kind)
     # By ids: with a join, the planner expected no rows and read the whole table per version.
     narrowed = PriceVersion.objects.filter(
@@ -259,17 +267,17 @@ def catalogue_key(row: CatalogueRow) -> PriceKey:
 
 def key_of(price: Price | PriceProposal) -> PriceKey:
     """Return the key of a stored price or of a proposal."""
-    return PriceKey(price.model, price.kind, price.channel, price.service_tier, price.hours)
+    return PriceKey(**{name: getattr(price, name) for name in PriceKey._fields})
 
 
 def list_prices(models: Iterable[str] | None = None, *, kind: str = "charge") -> list[ListedPrice]:
     """Return every version of that kind, by key and time. With `models`, only the versions of
     these.
 
-    The plain price of a model comes before the prices of its service tiers and hours.
+    The plain price of a model comes before the prices of its service tiers, hours and regions.
     """
     versions = PriceVersion.objects.filter(price__kind=kind).order_by(
-        "price__model", "price__channel", "price__service_tier", "price__hours", "valid_from"
+        *(f"price__{name}" for name in PriceKey._fields if name != "kind"), "valid_from"
     )
     if models is not None:
         versions = versions.filter(price__model__in=list(models))

@@ -140,9 +140,14 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
     return counts
 
 
+def _is_dropped(key: PriceKey, rates: Mapping[PriceKey, dict[str, Any]]) -> bool:
+    """Return whether a list has the plain price of a region's price, and no longer the latter."""
+    return key not in rates and PriceKey(key.model) in rates
+
+
 def propose_list(
     actor: Actor,
-    rates: Mapping[str, dict[str, Any]],
+    rates: Mapping[PriceKey, dict[str, Any]],
     source: str,
     *,
     listed_names: Collection[str] | None = None,
@@ -152,12 +157,13 @@ def propose_list(
     need not have every model. A price that came from this list is proposed for removal if the list
     no longer has it.
 
-    `listed_names` are all names of the list, also those whose prices cannot be converted. Models
+    `rates` are by key; those of a region come with the plain price of their model. `listed_names`
+    are all names of the list, also those whose prices cannot be converted. Models
     with a price from elsewhere than the shipped catalogue or this list are skipped, and so are
     those that a name or pattern of `ignored` matches. Open proposals of the same list are deleted.
     A proposal that was ignored is not made again.
     """
-    now, listed_names = clock.now(), rates if listed_names is None else listed_names
+    now, listed_names = clock.now(), listed_names or {key.model for key in rates}
     current = _prices_in_force(list_prices(), now)
     own = {
         price.model
@@ -167,22 +173,22 @@ def propose_list(
     with transaction.atomic():
         PriceProposal.objects.filter(source=source, state__in=WAITING).delete()
         put_away = {
-            (row.model, _canonical(row.rates))
+            (key_of(row), _canonical(row.rates))
             for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
         }
         new_proposals: list[PriceProposal] = []
-        for model, wanted in rates.items():
-            there = current.get(PriceKey(model))
-            left = model in own or any(matches(pattern, model) for pattern in ignored)
+        for key, wanted in rates.items():
+            there = current.get(key)
+            left = key.model in own or any(matches(pattern, key.model) for pattern in ignored)
             same = there is not None and _is_same_price(there.rates, wanted)
-            if not left and not same and (model, _canonical(wanted)) not in put_away:
-                new_proposals.append(_proposal(PriceKey(model), wanted, there, source))
+            if not left and not same and (key, _canonical(wanted)) not in put_away:
+                new_proposals.append(_proposal(key, wanted, there, source))
         new_proposals += [
             _proposal(key, None, there, source)
             for key, there in current.items()
             if there.source == source
-            and key.model not in listed_names
-            and (key.model, "") not in put_away
+            and (key.model not in listed_names or (key.region and _is_dropped(key, rates)))
+            and (key, "") not in put_away
             and not any(matches(pattern, key.model) for pattern in ignored)
         ]
         PriceProposal.objects.bulk_create(new_proposals)
@@ -310,7 +316,7 @@ def accept(
     waiting: list[PriceProposal] = []
     with transaction.atomic():
         rows = PriceProposal.objects.select_for_update().filter(id__in=list(proposal_ids))
-        for row in rows.order_by("model", "service_tier", "hours"):
+        for row in rows.order_by("model", "service_tier", "hours", "region"):
             if row.state not in WAITING:
                 text = gettext("The proposal for %(model)s was already decided.")
                 raise PriceRefused(text % {"model": row.model})
@@ -431,12 +437,18 @@ def _charges_of(model: str) -> Charges:
 
 def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
     """Return the rates that apply at an instant in place of a price: its own, or those of the whole
-    day, of the plain tier, or of a pattern."""
+    day, of the plain tier, of any region, or of a pattern."""
     patterns = [name for name in charges if "*" in name and matches(name, own.model)]
     patterns.sort(key=lambda name: (-len(name), name))
     for name in (own.model, *patterns):
         held = _prices_in_force(charges.get(name, ()), at)
-        for key in (own, PriceKey(name, service_tier=own.service_tier), PriceKey(name)):
+        for key in (
+            own,
+            PriceKey(name, service_tier=own.service_tier, region=own.region),
+            PriceKey(name, region=own.region),
+            PriceKey(name, service_tier=own.service_tier),
+            PriceKey(name),
+        ):
             if key in held:
                 return held[key].rates
     return None

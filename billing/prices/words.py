@@ -14,6 +14,7 @@ from billing.currency.money import (
     format_price,
     format_scaled,
 )
+from billing.prices.conditions import PriceKey
 from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter
 from billing.prices.multipliers import Multiplier
 from billing.prices.prices import ListedPrice
@@ -200,15 +201,17 @@ def condition_kind_name(kind: str) -> str:
     return str(_CONDITION_KINDS[kind])
 
 
-def condition_text(service_tier: str, hours: str, channel: str = "") -> str:
-    """Return a price's channel, service tier and hours in words; "" for a plain price."""
+def condition_text(key: PriceKey) -> str:
+    """Return a price's channel, region, service tier and hours in words; "" for a plain price."""
     parts = []
-    if channel:
-        parts.append(gettext("channel %(name)s") % {"name": channel})
-    if service_tier:
-        parts.append(gettext("service tier %(name)s") % {"name": service_tier})
-    if hours:
-        parts.append(gettext("%(hours)s UTC") % {"hours": hours})
+    if key.channel:
+        parts.append(gettext("channel %(name)s") % {"name": key.channel})
+    if key.region:
+        parts.append(gettext("region %(name)s") % {"name": key.region})
+    if key.service_tier:
+        parts.append(gettext("service tier %(name)s") % {"name": key.service_tier})
+    if key.hours:
+        parts.append(gettext("%(hours)s UTC") % {"hours": key.hours})
     return " · ".join(parts)
 
 

@@ -235,7 +235,7 @@ def _price(name: tuple[str, ...], fields: Mapping[str, Value]) -> Document:
     model, valid_from, *narrowed = name
     price: Document = {"model": model}
     if narrowed:
-        words = ("kind", "channel", "service_tier", "hours")
+        words = ("kind", "channel", "service_tier", "hours", "region")
         price |= {word: text for word, text in zip(words, narrowed, strict=True) if text}
     price["valid_from"] = dt.datetime.fromisoformat(valid_from)
     price["valid_to"] = fields["valid_to"]

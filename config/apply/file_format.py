@@ -259,6 +259,7 @@ class Price(Part):
     channel: Name | Literal[""] = ""
     service_tier: Annotated[str, AfterValidator(_service_tier)] = ""
     hours: Annotated[str, AfterValidator(_hours)] = ""
+    region: Region | Literal[""] = ""
     valid_from: Instant
     valid_to: Instant | None = None
     meters: Meters

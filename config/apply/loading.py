@@ -74,7 +74,7 @@ def load(text: str, resolve: Resolve) -> Loaded:
 
 def price_key(price: file_format.Price) -> PriceKey:
     """Return the key of the price."""
-    return PriceKey(price.model, price.kind, price.channel, price.service_tier, price.hours)
+    return PriceKey(**{name: getattr(price, name) for name in PriceKey._fields})
 
 
 def stored_rates(price: file_format.Price) -> dict[str, object]:

@@ -17,6 +17,7 @@ from billing.models import (
     PriceVersion,
     WalletSetting,
 )
+from billing.prices.conditions import PriceKey
 from billing.prices.plans import list_plans
 from billing.prices.prices import CATALOGUE, key_of
 from config.apply.difference import Id, Item, Secret, Value
@@ -123,14 +124,7 @@ def _prices() -> Iterator[Item]:
         PriceVersion.objects.select_related("price")
         # Those of pass-through rules are members of their channels.
         .exclude(Q(source__startswith=CATALOGUE) | Q(price__kind__in=_OF_PATHS))
-        .order_by(
-            "price__model",
-            "price__kind",
-            "price__channel",
-            "price__service_tier",
-            "price__hours",
-            "valid_from",
-        )
+        .order_by(*(f"price__{name}" for name in PriceKey._fields), "valid_from")
     )
     now = clock.now()
     for version in versions:

@@ -22,7 +22,7 @@ class Settings(NamedTuple):
 
     now: dt.datetime
     salt_key: str = ""
-    price_map: PriceListRead = PriceListRead({}, {})
+    price_map: PriceListRead = PriceListRead({}, {}, {})
     accepted: frozenset[str] = frozenset()
 
 

@@ -227,7 +227,7 @@ class _Writer:
         own = PriceVersion.objects.filter(
             Q(valid_to=None) | Q(valid_to__gt=self._at),
             price__model=price.model, price__kind="charge", price__channel="",
-            price__service_tier="", price__hours="",
+            price__service_tier="", price__hours="", price__region="",
         ).exclude(source__startswith=prices.CATALOGUE)  # fmt: skip
         if own.exists():
             raise prices.PriceRefused("a price was set for it here already, and stays")

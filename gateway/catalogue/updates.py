@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
+from billing.prices.conditions import PriceKey
 from billing.prices.name_patterns import matches
 from billing.prices.price_list import ListInvalid, read_price_list
 from billing.prices.proposals import propose_list
@@ -71,7 +72,10 @@ def update_catalogue(
         return {name: row for name, row in rows.items() if choice.takes(name, names)}
 
     rules = list(CatalogueIgnoreRule.objects.values_list("model", "field"))
-    rates = taken(prices.rates)
+    rates = {PriceKey(name): listed for name, listed in taken(prices.rates).items()}
+    for (name, region), listed in prices.regions.items():
+        if PriceKey(name) in rates:
+            rates[PriceKey(name, region=region)] = listed
     with transaction.atomic():
         priced = propose_list(
             actor,

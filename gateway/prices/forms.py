@@ -393,6 +393,13 @@ class PriceKeyForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"class": "input mono", "placeholder": "16:30-00:30"}),
     )
+    region = forms.CharField(
+        label=gettext_lazy("Region"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono"}),
+        help_text=gettext_lazy("Where the provider serves the request, if that has its own price."),
+    )
 
     def __init__(self, actor: Actor, key: PriceKey) -> None:
         super().__init__(initial=key._asdict())

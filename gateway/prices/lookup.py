@@ -2,7 +2,7 @@
 
 import bisect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -41,6 +41,7 @@ class PriceRow(msgspec.Struct):
     valid_to: float | None
     rates: dict[str, object]
     source: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,9 @@ class Price:
     `others` are the versions for service tiers that the answer may report instead. `tier` is the
     requested service tier, `asked` are the other requested conditions. `listed` means that it is
     from the shipped price list: a condition without terms then has an unknown price, while an
-    operator's price applies under every condition that has no terms."""
+    operator's price applies under every condition that has no terms. `regions` are the prices of
+    requests that are served in these; `unplaced` means that there are some, and that nobody knows
+    where the request is served."""
 
     id: int
     valid_from: float
@@ -60,26 +63,34 @@ class Price:
     tier: str = ""
     asked: Mapping[str, str] = field(default_factory=dict)
     listed: bool = False
+    regions: Mapping[str, "Price"] = field(default_factory=dict)
+    unplaced: bool = False
 
     @property
     def bound(self) -> PriceVersion:
         """Return the price to size a hold with: at least as high as any price that can apply."""
-        if not self.others:
+        if not self.others and not self.regions:
             return self.version.bound_under(self.asked) if self.asked else self.version
         versions = [self.version, *(other.version for other in self.others.values())]
-        return dearest([version.bound_under(self.asked) for version in versions])
+        bounds = [version.bound_under(self.asked) for version in versions]
+        return dearest([*bounds, *(price.bound for price in self.regions.values())])
 
     def asking(self, conditions: Mapping[str, str]) -> "Price":
         """Return the price for a request with these conditions besides the service tier."""
-        return replace(self, asked=conditions) if conditions else self
+        if not conditions:
+            return self
+        regions = {name: price.asking(conditions) for name, price in self.regions.items()}
+        return replace(self, asked=conditions, regions=regions)
 
     def for_request(self, tier: str) -> "Price":
         """Return the price for a request of a service tier. If the upstream reports less, the plain
         price applies. Nobody pays for a tier that was not requested."""
+        regions = {name: price.for_request(tier) for name, price in self.regions.items()}
         tier_price = self.others.get(tier)
         if tier_price is None:
-            return replace(self, others={}, tier=tier)
-        return replace(tier_price, others={"": self, tier: tier_price}, tier=tier)
+            return replace(self, others={}, tier=tier, regions=regions)
+        others = {"": replace(self, regions={}), tier: tier_price}
+        return replace(tier_price, others=others, tier=tier, regions=regions)
 
     def for_tier(self, tier: str) -> "Price":
         """Return the price for the service tier that the upstream reports."""
@@ -89,6 +100,29 @@ class Price:
         """Return whether a service tier has its own price."""
         return tier in self.others
 
+    def served_in(self, regions: Sequence[str] | None) -> "Price":
+        """Return the price of a request that is served in `regions` (the most exact name first):
+        that of the first one that has a price, else the price of any other region. None means that
+        nobody knows where."""
+        if not self.regions:
+            return self
+        if regions is None:
+            return replace(self, regions={}, unplaced=True)
+        named = next((name for name in regions if name in self.regions), None)
+        return replace(self, regions={}) if named is None else self.regions[named]
+
+    def within(self, places: Iterable[Sequence[str] | None]) -> "Price":
+        """Return the price with those regions only that a request may be served in, given the
+        regions of each place (see `served_in`)."""
+        reached: dict[str, Price] = {}
+        for place in places:
+            if place is None:
+                return self
+            name = next((name for name in place if name in self.regions), None)
+            if name is not None:
+                reached[name] = self.regions[name]
+        return replace(self, regions=reached)
+
     def multiplied(self, multiplier_ppm: int) -> "Price":
         """Return the price multiplied for an organisation's plan."""
         if multiplier_ppm == PPM:
@@ -97,6 +131,9 @@ class Price:
             self,
             version=self.version.multiplied(multiplier_ppm),
             others={tier: price.multiplied(multiplier_ppm) for tier, price in self.others.items()},
+            regions={
+                name: price.multiplied(multiplier_ppm) for name, price in self.regions.items()
+            },
         )
 
 
@@ -106,6 +143,8 @@ class PriceList:
     def __init__(self, rows: Iterable[PriceRow]) -> None:
         self._standard: dict[str, list[Price]] = {}
         self._tiers: dict[str, dict[str, list[Price]]] = {}
+        self._regions: dict[str, dict[str, list[Price]]] = {}
+        self._region_tiers: dict[tuple[str, str], dict[str, list[Price]]] = {}
         for row in rows:
             try:
                 price = _price(row)
@@ -113,8 +152,14 @@ class PriceList:
                 log.error("price version %s of %s is out of use: %s", row.id, row.model, error)
                 continue
             if row.service_tier:
-                tiers = self._tiers.setdefault(row.model, {})
+                tiers = (
+                    self._region_tiers.setdefault((row.model, row.region), {})
+                    if row.region
+                    else self._tiers.setdefault(row.model, {})
+                )
                 versions = tiers.setdefault(row.service_tier, [])
+            elif row.region:
+                versions = self._regions.setdefault(row.model, {}).setdefault(row.region, [])
             else:
                 versions = self._standard.setdefault(row.model, [])
             # Prices for certain hours come before those for the whole day.
@@ -141,8 +186,20 @@ class PriceList:
             price = _price_in_force(self._standard[name], now)
             if price is not None:
                 tiers = self._tiers.get(name)
-                return price if tiers is None else replace(price, others=_tiers(tiers, now))
+                if tiers is not None:
+                    price = replace(price, others=_in_force(tiers, now))
+                if name in self._regions:
+                    price = replace(price, regions=self._find_regions(name, now))
+                return price
         return None
+
+    def _find_regions(self, name: str, now: float) -> dict[str, Price]:
+        """Return the prices of a name by region that are in force, with their service tiers."""
+        tiers = self._region_tiers
+        return {
+            region: replace(price, others=_in_force(tiers.get((name, region), {}), now))
+            for region, price in _in_force(self._regions[name], now).items()
+        }
 
 
 def requested_tier(body: Body) -> str:
@@ -183,6 +240,6 @@ def _price_in_force(versions: Iterable[Price], now: float) -> Price | None:
     return None
 
 
-def _tiers(tiers: Mapping[str, Iterable[Price]], now: float) -> dict[str, Price]:
-    in_force = {tier: _price_in_force(versions, now) for tier, versions in tiers.items()}
-    return {tier: price for tier, price in in_force.items() if price is not None}
+def _in_force(by_name: Mapping[str, Iterable[Price]], now: float) -> dict[str, Price]:
+    in_force = {name: _price_in_force(versions, now) for name, versions in by_name.items()}
+    return {name: price for name, price in in_force.items() if price is not None}

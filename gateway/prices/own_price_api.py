@@ -48,6 +48,7 @@ class PriceOut(Schema):
     model: str
     service_tier: str = Field(description="Empty for the standard price.")
     hours: str = Field(description="In UTC. Empty: all day.")
+    region: str = Field(description="Where the provider serves it. Empty: any other region.")
     valid_from: dt.datetime
     valid_to: dt.datetime | None
     multiplier: str = Field(
@@ -98,7 +99,9 @@ def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any
 
 
 def _key_of(entry: BookEntry) -> str:
-    return " ".join((entry.model, entry.price.key.service_tier, entry.price.key.hours))
+    return " ".join(
+        (entry.model, entry.price.key.service_tier, entry.price.key.hours, entry.price.key.region)
+    )
 
 
 def _may_use(actor: Actor, model: str) -> bool:
@@ -113,6 +116,7 @@ def _serialize_entry(entry: BookEntry) -> dict[str, Any]:
         "model": entry.model,
         "service_tier": price.key.service_tier,
         "hours": price.key.hours,
+        "region": price.key.region,
         "valid_from": price.valid_from,
         "valid_to": price.valid_to,
         "multiplier": format_multiplier(ppm),

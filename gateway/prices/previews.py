@@ -210,7 +210,7 @@ class Book:
             costs.setdefault(row.channel, []).append(row)
         self._costs = {channel: PriceList(rows) for channel, rows in costs.items()}
         self._names: dict[str, tuple[str, ...]] = {}
-        self._charged: dict[int, tuple[PriceVersion, str]] = {}
+        self._charged: dict[int, tuple[PriceVersion, str, str]] = {}
 
     def price(self, rows: Sequence[_Row]) -> Iterable[RowPriced]:
         """Yield each row priced twice."""
@@ -220,8 +220,9 @@ class Book:
     def _row(self, row: _Row) -> RowPriced:
         before = self._charged.get(row.price_version_id or 0)
         tier = before[1] if before is not None else ""
+        region = before[2] if before is not None else ""
         draft_nano, repriced, moved, unpriced = row.charge_nano, False, False, False
-        price = self._find(row, tier)
+        price = self._find(row, tier, region)
         if price is not None and price.id < 0 and row.basis not in _UNCHARGED:
             version = price.version.multiplied(row.multiplier_ppm)
             charge = _charge(row, version)
@@ -238,26 +239,26 @@ class Book:
             now_nano=row.charge_nano,
             draft_nano=draft_nano,
             cost_now_nano=row.cost_nano,
-            cost_draft_nano=self._cost(row, tier),
+            cost_draft_nano=self._cost(row, tier, region),
             repriced=repriced,
             moved=moved,
             unpriced=unpriced,
         )
 
-    def _find(self, row: _Row, tier: str) -> Price | None:
+    def _find(self, row: _Row, tier: str, region: str) -> Price | None:
         names = self._names.get(row.model)
         if names is None:
             names = self._names[row.model] = self._charges.names_for(row.model)
         price = self._charges.find(names, row.admitted_s)
-        return None if price is None else price.for_tier(tier)
+        return None if price is None else price.served_in((region,)).for_tier(tier)
 
-    def _cost(self, row: _Row, tier: str) -> int | None:
+    def _cost(self, row: _Row, tier: str, region: str) -> int | None:
         for channel in (row.channel_name, ""):
             costs = self._costs.get(channel)
             price = costs and costs.find(costs.names_for(row.model), row.admitted_s)
             if not price:
                 continue
-            price = price.for_tier(tier)
+            price = price.served_in((region,)).for_tier(tier)
             if price.id >= 0:
                 break
             cost = total_of(_fitting(row.meters, price.version), price.version)
@@ -268,7 +269,8 @@ class Book:
         unknown = ids - self._charged.keys()
         for version in StoredVersion.objects.select_related("price").filter(id__in=unknown):
             rates = PriceVersion.from_stored(version.rates)
-            self._charged[version.id] = (rates, version.price.service_tier)
+            price = version.price
+            self._charged[version.id] = (rates, price.service_tier, price.region)
 
 
 def _rows(
@@ -281,19 +283,18 @@ def _rows(
         if key.kind == kind:
             wanted[key] = draft["rates"]
     rows = [
-        PriceRow(price.version_id, *_words(price.key), 0, None, price.rates)
+        _price_row(price.version_id, price.key, price.rates)
         for price in prices
         if price.in_force_at(now) and price.key not in wanted
     ]
     rows += [
-        PriceRow(-number, *_words(key), 0, None, rates)
-        for number, (key, rates) in enumerate(wanted.items(), 1)
+        _price_row(-number, key, rates) for number, (key, rates) in enumerate(wanted.items(), 1)
     ]
     return rows
 
 
-def _words(key: PriceKey) -> tuple[str, str, str, str, str]:
-    return key.model, key.kind, key.channel, key.service_tier, key.hours
+def _price_row(id: int, key: PriceKey, rates: dict[str, Any]) -> PriceRow:
+    return PriceRow(id=id, **key._asdict(), valid_from=0, valid_to=None, rates=rates)
 
 
 def _charge(row: _Row, version: PriceVersion) -> int | Unpriced:

@@ -94,6 +94,9 @@ class ProposalIn(Schema):
     hours: str = Field(
         "", max_length=11, description=("In UTC, such as 00:30-08:30. Empty: all day.")
     )
+    region: str = Field(
+        "", max_length=40, description="Such as us-east-1, eu or global. Empty: any other region."
+    )
     valid_from: Instant | None = Field(None, description="Null: takes effect when accepted.")
     meters: Rates = Field(min_length=1, description=_RATES)
     tiers: list[TierIn] = Field(default_factory=list, max_length=20)
@@ -142,6 +145,7 @@ class VersionOut(Schema):
     channel: str
     service_tier: str
     hours: str
+    region: str
     valid_from: dt.datetime
     valid_to: dt.datetime | None
     meters: Rates
@@ -168,6 +172,7 @@ class ProposalOut(Schema):
     channel: str
     service_tier: str
     hours: str
+    region: str
     valid_from: dt.datetime | None
     meters: Rates | None = Field(description="Null: the price ends.")
     tiers: list[PriceTierOut]
@@ -256,7 +261,7 @@ def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOu
     """Takes effect once it is accepted."""
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
-    key = PriceKey(body.model, body.kind, body.channel, body.service_tier, body.hours)
+    key = PriceKey(**{name: getattr(body, name) for name in PriceKey._fields})
     rates: dict[str, Any] = {"meters": _serialize_rates(body.meters)}
     if body.tiers:
         rates["tiers"] = [

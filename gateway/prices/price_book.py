@@ -47,8 +47,7 @@ class BookEntry:
 
     @property
     def condition(self) -> str:
-        key = self.price.key
-        return condition_text(key.service_tier, key.hours)
+        return condition_text(self.price.key)
 
     @cached_property
     def rates(self) -> tuple[RateDisplay, ...]:
@@ -75,7 +74,7 @@ class BookEntry:
     def id(self) -> str:
         """Return the entry's unique id within its book."""
         key = self.price.key
-        return f"{self.model} {key.service_tier} {key.hours}"
+        return f"{self.model} {key.service_tier} {key.hours} {key.region}"
 
     @cached_property
     def cells(self) -> dict[str, Any]:
@@ -187,8 +186,9 @@ def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calcula
 def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
     """Yield the book as a table with its head: one rate per row, exact decimals. A meter charged at
     another meter's rate, such as cached input at that of text, has its own row."""
-    yield ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
-           "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")  # fmt: skip
+    yield ("model", "service_tier", "hours_utc", "region", "meter", "unit", "input_over",
+           "tier_mode", "rate_usd", "multiplier", "effective_rate_usd", "valid_from",
+           "valid_to")  # fmt: skip
     for entry in book.entries:
         listed_price = entry.price
         for rate in (*entry.rates, *_fallback_rates(entry.rates)):
@@ -196,6 +196,7 @@ def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
                 entry.model,
                 listed_price.key.service_tier,
                 listed_price.key.hours,
+                listed_price.key.region,
                 rate.meter,
                 unit_word(rate.meter),
                 "" if rate.input_over is None else rate.input_over,

@@ -179,7 +179,7 @@ def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponseB
         context = {
             "version": version,
             "rates": display_rates(version.rates) + display_conditions(version.rates),
-            "condition": condition_text(key.service_tier, key.hours, key.channel),
+            "condition": condition_text(key),
         }
         return render_dialog(request, "gateway/prices/price_withdraw.html", context)
     try:
@@ -219,7 +219,7 @@ def _price_page(
     context = {
         "waiting": count_waiting(),
         "key": key,
-        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "condition": condition_text(key),
         "history": history,
         "edit": edit,
         "key_form": PriceKeyForm(actor, edit.key),
@@ -248,7 +248,7 @@ def _book_row(key: PriceKey, versions: Sequence[ListedPrice], now: dt.datetime) 
         "id": versions[0].price_id,
         "key": key,
         "model": key.model,
-        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "condition": condition_text(key),
         "source": "" if price is None else source_name(price),
         "from_catalogue": price is not None and price.from_catalogue,
         "now": current,
@@ -494,7 +494,7 @@ def _proposal_row(proposal: ListedProposal) -> dict[str, Any]:
         "id": id_text(proposal.row.id),
         "model": key.model,
         "cost": key.kind == "cost",
-        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "condition": condition_text(key),
         "changes": [
             {
                 "name": _change_name(change),
@@ -576,7 +576,7 @@ def _preview_row(preview: PricePreview) -> dict[str, Any]:
                 "id": draft.get("id"),
                 "model": draft["model"],
                 "condition": condition_text(
-                    draft["service_tier"], draft["hours"], draft["channel"]
+                    PriceKey(**{name: draft[name] for name in PriceKey._fields})
                 ),
             }
             for draft in preview.drafts

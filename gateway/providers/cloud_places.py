@@ -1,13 +1,21 @@
 """The place of a cloud's models in an operator's terms: a region and a project of the customer.
-Both are parts of the base URL."""
+Both are parts of the base URL.
+
+Clouds price a model by where they serve it. Amazon's price of an inference profile is that of the
+region it is called in, and `global` profiles have a price of their own (docs.aws.amazon.com,
+"Increase throughput with cross-Region inference", 2026-11). Google's `global` endpoint has one
+price; regions and multi-regions may have another.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.providers.cloud_credentials.credentials import BadKey
 from gateway.providers.cloud_credentials.google import project_of
+from gateway.providers.signing import aws_region
 
 _REGION: Final = re.compile(r"[a-z]{2,16}(?:-[a-z0-9]{1,16}){0,4}")
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9\-_.]{0,62}")
@@ -18,6 +26,16 @@ _GOOGLE: Final = re.compile(r"https?://[^/]+/v1/projects/([^/]+)/locations/([^/]
 _AMAZON: Final = re.compile(
     r"https://bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
 )
+# Google's hosts, of a region, of several, and of all.
+_GOOGLE_HOST: Final = re.compile(
+    r"(?:([a-z0-9-]+)-)?aiplatform(?:\.([a-z]+)\.rep)?\.googleapis\.com"
+)
+# The regions of an inference profile, before the owner and the name of its model.
+_PROFILE: Final = re.compile(r"(global|apac|[a-z]{2}(?:-[a-z]+)?)\.")
+_ARN: Final = re.compile(r"arn:[a-z-]+:bedrock:([a-z0-9-]*):[0-9]*:([a-z-]+)/(.+)")
+GLOBAL: Final = "global"
+REGIONAL: Final = "regional"
+"""Every region but `global`, in a price."""
 
 
 class BadPlace(ValueError):
@@ -31,12 +49,15 @@ class BadPlace(ValueError):
 @dataclass(frozen=True, slots=True, eq=False)
 class CloudPlace:
     """How a provider's base URL is built from a region and a project. `region` is the proposed
-    value. `read` returns both from a base URL, "" for a missing one."""
+    value. `read` returns both from a base URL, "" for a missing one. `priced_in` returns the
+    regions by which the provider prices a request, from the base URL and the upstream's name of the
+    model, the most exact one first; none if they do not tell."""
 
     region: str
     has_project: bool
     write: Callable[[str, str], str]
     read: Callable[[str], tuple[str, str]]
+    priced_in: Callable[[str, str], Sequence[str]]
 
     def base_url(self, region: str, project: str, secret: str) -> str:
         """Return the base URL. Without a project, the key's is used. Raises BadPlace."""
@@ -81,5 +102,35 @@ def _read_amazon(base_url: str) -> tuple[str, str]:
     return (match[1], "") if match else ("", "")
 
 
-GOOGLE: Final = CloudPlace("global", True, _write_google, _read_google)
-AMAZON: Final = CloudPlace("us-east-1", False, _write_amazon, _read_amazon)
+def regions_of(*names: str) -> Sequence[str]:
+    """Return the regions of a price for these names, the most exact one first."""
+    known = tuple(dict.fromkeys(name for name in names if name))
+    return known if not known or known[0] == GLOBAL else (*known, REGIONAL)
+
+
+def _google_regions(base_url: str, model: str) -> Sequence[str]:
+    region = _read_google(base_url)[0]
+    if not region:
+        host = _GOOGLE_HOST.fullmatch(urlsplit(base_url).hostname or "")
+        if host is None:
+            return ()
+        region = host[1] or host[2] or GLOBAL
+    return regions_of(region)
+
+
+def _amazon_regions(base_url: str, model: str) -> Sequence[str]:
+    region = aws_region(urlsplit(base_url).hostname or "")
+    arn = _ARN.fullmatch(model)
+    if arn is not None:
+        region, kind, model = arn[1] or region, arn[2], arn[3]
+        if kind == "application-inference-profile":
+            # Its name does not tell whether it is a copy of a global profile.
+            return ()
+    profile = _PROFILE.match(model)
+    if profile is not None and profile[1] == GLOBAL:
+        return (GLOBAL,)
+    return regions_of(region, profile[1] if profile else "")
+
+
+GOOGLE: Final = CloudPlace("global", True, _write_google, _read_google, _google_regions)
+AMAZON: Final = CloudPlace("us-east-1", False, _write_amazon, _read_amazon, _amazon_regions)

@@ -111,13 +111,18 @@ class AwsSigner:
         return added | {"authorization": authorization(key, method, target, signed, digest)}
 
 
+def aws_region(host: str) -> str:
+    """Return the region in the name of one of Amazon's hosts; "" if there is none."""
+    match = _AWS_REGION.search(host)
+    return match[1] if match else ""
+
+
 @lru_cache(_URLS_MAX)
 def _aws_address(url: str) -> tuple[str, str, str]:
     """Return the `Host` of a URL, its path with the query, and its region."""
     parts = urlsplit(url)
-    match = _AWS_REGION.search(parts.hostname or "")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _host(url), target, match[1] if match else _AWS_DEFAULT_REGION
+    return _host(url), target, aws_region(parts.hostname or "") or _AWS_DEFAULT_REGION
 
 
 def _stamp(now_s: int) -> str:

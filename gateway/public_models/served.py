@@ -80,6 +80,7 @@ def prices_in_force(kind: str = "charge", channel: str = "") -> dict[str, Listed
         for price in list_prices(kind=kind)
         if price.key.channel == channel
         and not price.key.service_tier
+        and not price.key.region
         and price.in_force_at(now)
         and _hold_at(price.key.hours, now)
     }

@@ -87,15 +87,16 @@ class Attempt:
         self._admitted = admitted
         self._probe = probe
         self._post = post or context.parts.upstreams.post
-        snapshot, price = context.snapshot, admitted.hold.price
+        snapshot, price, channel = context.snapshot, admitted.hold.price, admitted.channel
+        upstream_model = admitted.upstream_model
         multiplier_ppm = PPM if price is None else price.version.multiplier_ppm
         self._usage_meter = UsageMeter(
             admitted,
             OtherPrices(
-                lambda name: snapshot.price_of(name, multiplier_ppm),
-                lambda name: snapshot.cost_of(name, admitted.channel.name),
+                lambda name: snapshot.price_on(name, channel, upstream_model, multiplier_ppm),
+                lambda name: snapshot.cost_of(name, channel, upstream_model),
             ),
-            snapshot.accepted.get(admitted.channel.provider.name, {}),
+            snapshot.accepted.get(channel.provider.name, {}),
         )
         self._end = AttemptEnd(context, admitted, self._usage_meter)
         # The process's memory for an incomplete event of its answer.

@@ -221,10 +221,10 @@ def _sending(
     if channel is None or not _is_plain(context, facts):
         return None
     priced = shadow.model or main.model.name
-    price = snapshot.cost_of(priced, channel.name) or snapshot.price_of(priced)
-    candidate = Candidate(
-        channel.id, UpstreamModelName(_name_there(snapshot, channel, shadow, main)), 0
-    )
+    name_there = UpstreamModelName(_name_there(snapshot, channel, shadow, main))
+    price = snapshot.cost_of(priced, channel, name_there)
+    price = price or snapshot.price_on(priced, channel, name_there)
+    candidate = Candidate(channel.id, name_there, 0)
     organisation_id = context.principal.organisation_id
     if price is None or context.parts.health.why_not(candidate, organisation_id) is not None:
         return None

@@ -156,9 +156,13 @@ class TierPrices:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Return the reported tier if its price is unknown (P28)."""
+        """Return the reported tier or the region if its price is unknown (P28)."""
         price = self._prices
-        if price is None or not (price.tier or self._heard):
+        if price is None:
+            return ()
+        if price.unplaced:
+            return ("region=unknown",)
+        if not (price.tier or self._heard):
             return ()
         tier = price.tier if self._heard is None else self._heard
         if tier in _PLAIN_TIERS:

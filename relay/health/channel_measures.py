@@ -64,10 +64,11 @@ class ChannelMeasures:
         measured = {channel_id: self._of(channel_id, model) for channel_id in channel_ids}
         rates: dict[str, Mapping[str, int]] = {}
         if pick == "price":
-            for channel_id in channel_ids:
-                cost = snapshot.cost_of(model, snapshot.channels[channel_id].name)
+            for route in snapshot.routes_of(model):
+                channel = snapshot.channels[route.channel_id]
+                cost = snapshot.cost_of(model, channel, route.upstream_model or model)
                 if cost is not None:
-                    rates[channel_id] = cost.version.rates
+                    rates[route.channel_id] = cost.version.rates
         return figures_of(pick, measured, rates)
 
     def _of(self, channel_id: str, model: str) -> Measured:

@@ -90,7 +90,9 @@ class HoldPlacer:
         """
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
-        price, cost = _price_on(self._routed, channel), self.find_cost(channel)
+        upstream_model = chosen.candidate.upstream_model
+        price = _price_on(self._routed, channel, upstream_model)
+        cost = self.find_cost(channel, upstream_model)
         unary, total_s = (
             context.invocation.unary,
             channel.timeouts_of(self._routed.model.name).total,
@@ -183,12 +185,12 @@ class HoldPlacer:
             own=own,
         )
 
-    def find_cost(self, channel: Channel) -> Price | None:
+    def find_cost(self, channel: Channel, upstream_model: str) -> Price | None:
         """Return the cost price of the provider, for the conditions in the body."""
         snapshot, routed = self._context.snapshot, self._routed
         if not snapshot.costs or channel.own is not None:
             return None
-        cost = snapshot.cost_of(routed.model.name, channel.name)
+        cost = snapshot.cost_of(routed.model.name, channel, upstream_model)
         if cost is None:
             return None
         tier = "" if _drops_tier(channel) else requested_tier(routed.facts.body)
@@ -313,13 +315,16 @@ def _reduce_units(known: Mapping[str, int], remaining: Mapping[str, int]) -> dic
     return {**known, **{row: 0 if row in known else count for row, count in remaining.items()}}
 
 
-def _price_on(routed: RoutedRequest, channel: Channel) -> Price | None:
-    """Return the price of a request as a channel sends it: without a service tier that it drops.
-    The hold covers both.
+def _price_on(routed: RoutedRequest, channel: Channel, upstream_model: str) -> Price | None:
+    """Return the price of a request as a channel sends it: in the region of its provider, and
+    without a service tier that it drops. The hold covers all of them.
     """
-    if routed.price is None or not _drops_tier(channel):
-        return routed.price
-    return routed.price.for_tier("").for_request("")
+    price = routed.price
+    if price is not None and price.regions:
+        price = price.served_in(channel.priced_in(upstream_model))
+    if price is None or not _drops_tier(channel):
+        return price
+    return price.for_tier("").for_request("")
 
 
 def _drops_tier(channel: Channel) -> bool:

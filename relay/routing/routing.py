@@ -208,7 +208,8 @@ def _keep_priced(
     """Return the common price and the estimate of the hold; None for a free model. Raises
     RequestFault if the model produces something else, or no price covers the request or its parts.
     """
-    price, operation = _price(context, facts, model.name), context.invocation.operation
+    price = _price(context, facts, model.name, candidates)
+    operation = context.invocation.operation
     names = (*(candidate.upstream_model for candidate in candidates), model.name)
     known = next(filter(None, map(find_row, names)), None)
     channels = context.snapshot.channels
@@ -238,7 +239,10 @@ def _keep_priced(
     raise unpriced_fault(model, operation, known, price, public_url)
 
 
-def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
+def _price(
+    context: RequestContext, facts: Facts, model: str, candidates: Sequence[Candidate]
+) -> Price | None:
+    """Return the price that covers the request at every candidate."""
     snapshot, principal = context.snapshot, context.principal
     multiplier_ppm = snapshot.multiplier_for(model, principal.plan_id, principal.multipliers)
     price = snapshot.price_of(model, multiplier_ppm)
@@ -246,7 +250,13 @@ def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
         return None
     # The tier in the body decides, and the other conditions that the request asks for.
     tier = requested_tier(facts.body)
-    if tier or price.others:
+    if price.regions:
+        channels = snapshot.channels
+        price = price.within(
+            channels[candidate.channel_id].priced_in(candidate.upstream_model)
+            for candidate in candidates
+        )
+    if tier or price.others or price.regions:
         price = price.for_request(tier)
     return price.asking(asked_conditions(facts.body))
 

@@ -24,6 +24,7 @@ from gateway.own_keys.routes import OwnKeyRoute
 from gateway.passthrough.rules import PassThroughRule
 from gateway.prices.lookup import Price, PriceList
 from gateway.providers.cloud_credentials.credentials import CredentialSource
+from gateway.providers.cloud_places import regions_of
 from gateway.providers.provider import Address, Provider
 from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merge_entries
@@ -96,6 +97,17 @@ class Channel(StoredChannel):
     own: OwnKeyTerms | None = None
     # Which of its paths clients may call as they are.
     path_rules: tuple[PassThroughRule, ...] = ()
+
+    def priced_in(self, upstream_model: str) -> Sequence[str] | None:
+        """Return the regions by which its provider prices a model, the most exact one first: those
+        of its address or of the model's name, else the region that the operator entered. None if
+        the provider prices by region, and nobody knows which one it is.
+        """
+        place = self.provider.place
+        regions = () if place is None else place.priced_in(self.base_url, upstream_model)
+        if regions or self.region:
+            return regions or regions_of(self.region)
+        return () if place is None else None
 
     def timeouts_of(self, model: str) -> Timeouts:
         """Return the timeouts of a model here: by its name, else by the longest pattern, else the
@@ -200,6 +212,17 @@ class Snapshot:
         price = self.charges.find(self._match(model).price_names, self.now())
         return None if price is None else price.multiplied(multiplier_ppm)
 
+    def price_on(
+        self, model: str, channel: Channel, upstream_model: str, multiplier_ppm: int = PPM
+    ) -> Price | None:
+        """Return the price in force where a channel serves the upstream's model, multiplied; None
+        without one, or if nobody knows where that is.
+        """
+        price = self.price_of(model, multiplier_ppm)
+        if price is not None and price.regions:
+            price = price.served_in(channel.priced_in(upstream_model))
+        return None if price is None or price.unplaced else price
+
     def multiplier_for(
         self, model: str, plan_id: int | None, multipliers: Sequence[Multiplier]
     ) -> int:
@@ -238,15 +261,17 @@ class Snapshot:
             return None
         return prices.find((label,), self.now())
 
-    def cost_of(self, model: str, channel: str) -> Price | None:
+    def cost_of(self, model: str, channel: Channel, upstream_model: str) -> Price | None:
         """Return our cost of a model on a channel now: the channel's own price, else the general
-        one.
+        one, in the region of the channel and the upstream's name. None if nobody knows it.
         """
-        for name in (channel, ""):
+        for name in (channel.name, ""):
             costs = self.costs.get(name)
             price = None if costs is None else costs.find(costs.names_for(model), self.now())
             if price is not None:
-                return price
+                if price.regions:
+                    price = price.served_in(channel.priced_in(upstream_model))
+                return None if price.unplaced else price
         return None
 
     def answering(self, model: str) -> str | None:

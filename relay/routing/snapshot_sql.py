@@ -98,8 +98,8 @@ _LOAD = """
         'prices', coalesce((
             SELECT json_agg(json_build_object(
                 'id', v.id, 'model', p.model, 'kind', p.kind, 'channel', p.channel,
-                'service_tier', p.service_tier, 'hours', p.hours, 'rates', v.rates,
-                'source', v.source,
+                'service_tier', p.service_tier, 'hours', p.hours, 'region', p.region,
+                'rates', v.rates, 'source', v.source,
                 'valid_from', extract(epoch FROM v.valid_from),
                 'valid_to', extract(epoch FROM v.valid_to)))
             FROM billing_price p JOIN billing_priceversion v ON v.price_id = p.id

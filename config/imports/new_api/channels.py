@@ -1,11 +1,19 @@
 """Channels of New API and One API."""
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from config.imports import values
 from config.imports.converted import Channel, Origin
 from config.imports.new_api.channel_types import CHANNEL_TYPES, ChannelType, Peer, address_of
+from config.imports.new_api.cloud_channels import (
+    KEY_SETTINGS,
+    CloudChannel,
+    read_bedrock,
+    read_vertex,
+    split_keys,
+)
 from config.imports.reading import Reader, Skipped, distinguish_names, field, is_model_name
 from config.imports.values import Row
 
@@ -16,6 +24,10 @@ _OF_AZURE: Final = ("config", "other")
 # Before this day New API removed dots from the names of Azure's deployments; One API still does.
 _DOTS_STAY_SINCE: Final = dt.datetime(2025, 5, 10, tzinfo=dt.UTC)
 _CHAIN_MAX: Final = 20
+_CLOUDS: Final[Mapping[str, Callable[[Row, tuple[str, ...], Mapping[str, str]], CloudChannel]]] = {
+    "bedrock": read_bedrock,
+    "vertex": read_vertex,
+}
 
 
 class GroupedChannel(NamedTuple):
@@ -51,10 +63,18 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
     if not kind.provider:
         raise Skipped(f"Weir has no provider for {kind.name} (type {number})")
     provider, base_url = address_of(kind, field(row, "base_url", values.text))
+    keys, models = _keys(reader, row, name), _models(peer, row, kind)
+    if kind.provider in _CLOUDS:
+        base_url, keys, models = _CLOUDS[kind.provider](row, keys, models)
+        closed = _without_key_kind(row, closed)
     if kind.name == "Azure" and (version := _azure_version(row)):
         base_url = f"{base_url}?api-version={version}"
     if kind.name != "Azure":
-        azure_columns = [column for column in _OF_AZURE if not values.is_nothing(row.get(column))]
+        # Vertex AI's region is where Azure's version is.
+        of_azure = [
+            column for column in _OF_AZURE if kind.provider != "vertex" or column != "other"
+        ]
+        azure_columns = [column for column in of_azure if not values.is_nothing(row.get(column))]
         closed += reader.without_accepted(f"{_TABLE}.{column}" for column in azure_columns)
     id = field(row, "id", values.text)
     weight = field(row, "weight", values.integer)
@@ -63,8 +83,8 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
         name,
         provider,
         base_url,
-        _keys(reader, row, name),
-        _models(peer, row, kind),
+        keys,
+        models,
         enabled=field(row, "status", values.integer) == _ENABLED,
         closed=closed,
         # There the highest priority is used first, here the lowest.
@@ -74,6 +94,14 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
     )
 
 
+def _without_key_kind(row: Row, closed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the restrictions without settings that only name the kind of a key."""
+    settings = field(row, "settings", values.mapping)
+    if settings and KEY_SETTINGS.issuperset(settings):
+        return tuple(name for name in closed if name != f"{_TABLE}.settings")
+    return closed
+
+
 def _azure_version(row: Row) -> str:
     config = field(row, "config", values.mapping)
     return field(row, "other", values.text).strip() or str(config.get("api_version") or "")
@@ -81,8 +109,8 @@ def _azure_version(row: Row) -> str:
 
 def _keys(reader: Reader, row: Row, name: str) -> tuple[str, ...]:
     """Return the enabled keys of a pool."""
-    written = field(row, "key", values.text).strip("\n")
-    keys = [key.strip() for key in written.split("\n")]
+    written = field(row, "key", values.text)
+    keys = split_keys(written)
     states = field(row, "channel_info", values.mapping).get("multi_key_status_list") or {}
     off = {
         keys[int(place)]

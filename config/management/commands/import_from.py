@@ -123,7 +123,7 @@ def _check_accepted(hub: Peer, accepted: frozenset[str]) -> None:
 
 def _price_map(hub: Peer, path: str | None) -> PriceListRead:
     if path is None:
-        return PriceListRead({}, {})
+        return PriceListRead({}, {}, {})
     if not hub.litellm:
         raise CommandError("--price-map: only LiteLLM has one.")
     try:

@@ -59,3 +59,40 @@ def test_a_cost_that_cannot_be_is_named(value: str) -> None:
 def test_a_name_that_no_model_has_is_left_out(name: str) -> None:
     text = f'{{"{name}": {{"mode": "chat", "input_cost_per_token": 0.001}}}}'
     assert read_price_list(text).rates == {}
+
+
+PLACED = b"""{
+ "vertex_ai/claude-x": {"mode": "chat", "input_cost_per_token": 1e-06,
+   "output_cost_per_token": 5e-06, "regional_endpoint_uplift_multiplier": 1.1},
+ "vertex_ai/same-x": {"mode": "chat", "input_cost_per_token": 1e-06,
+   "regional_endpoint_uplift_multiplier": 1},
+ "vertex_ai/odd-x": {"mode": "chat", "input_cost_per_token": 1e-15,
+   "regional_endpoint_uplift_multiplier": 1.05},
+ "vertex_ai/no-x": {"mode": "chat", "input_cost_per_token": 1e-06,
+   "regional_endpoint_uplift_multiplier": "1.1"},
+ "anthropic.claude-x": {"mode": "chat", "input_cost_per_token": 3e-06},
+ "bedrock/us-gov-west-1/anthropic.claude-x": {"mode": "chat", "input_cost_per_token": 3.6e-06},
+ "bedrock/us-gov-west-1/amazon.alone": {"mode": "chat", "input_cost_per_token": 1e-06},
+ "amazon.fine": {"mode": "chat", "input_cost_per_token": 1e-17},
+ "bedrock/eu-west-1/amazon.fine": {"mode": "chat", "input_cost_per_token": 1e-06},
+ "bedrock/us-east-1/1-month-commitment/anthropic.claude-x": {"mode": "chat",
+   "input_cost_per_second": 0.01}
+}"""
+
+
+def test_prices_of_regions_are_carried_over_exactly_or_named() -> None:
+    read = read_price_list(PLACED)
+    assert {key: rates["meters"] for key, rates in read.regions.items()} == {
+        ("vertex_ai/claude-x", "regional"): {"in_text": 1_100_000_000, "out_text": 5_500_000_000},
+        ("anthropic.claude-x", "us-gov-west-1"): {"in_text": 3_600_000_000},
+    }
+    assert {name: rates["meters"]["in_text"] for name, rates in read.rates.items()} == {
+        "vertex_ai/claude-x": 1_000_000_000,
+        "vertex_ai/same-x": 1_000_000_000,
+        "anthropic.claude-x": 3_000_000_000,
+        "bedrock/us-gov-west-1/amazon.alone": 1_000_000_000,
+    }
+    assert set(read.skipped) == {
+        "vertex_ai/odd-x", "vertex_ai/no-x", "amazon.fine", "bedrock/eu-west-1/amazon.fine",
+        "bedrock/us-east-1/1-month-commitment/anthropic.claude-x",
+    }  # fmt: skip

@@ -399,7 +399,8 @@ LIST = "list prices.example.org/list.json"
 def test_a_list_proposes_what_it_says_otherwise_and_removes_nothing(loaded: Cast) -> None:
     set_price(SYSTEM, "mine", clock.now(), rates(7), source="page")
     wanted = {
-        name: rates(n) for name, n in (("a", 200), ("b", 100), ("mine", 1), ("new", 5), ("z/x", 5))
+        PriceKey(name): rates(n)
+        for name, n in (("a", 200), ("b", 100), ("mine", 1), ("new", 5), ("z/x", 5))
     }
     assert propose_list(SYSTEM, wanted, LIST, ignored=["z/*"]) == Proposed(1, 1, 0)
     results = {listed.row.model: listed for listed in list_proposals()}
@@ -414,22 +415,41 @@ def test_a_list_proposes_what_it_says_otherwise_and_removes_nothing(loaded: Cast
 
 
 def test_what_was_ignored_of_a_list_is_proposed_again_only_with_other_rates(loaded: Cast) -> None:
-    propose_list(SYSTEM, {"a": rates(200)}, LIST)
+    propose_list(SYSTEM, {PriceKey("a"): rates(200)}, LIST)
     (waiting,) = list_proposals()
     ignore(SYSTEM, [waiting.row.id])
-    assert propose_list(SYSTEM, {"a": rates(200)}, LIST) == Proposed(0, 0, 0)
-    assert propose_list(SYSTEM, {"a": rates(300)}, LIST) == Proposed(0, 1, 0)
+    assert propose_list(SYSTEM, {PriceKey("a"): rates(200)}, LIST) == Proposed(0, 0, 0)
+    assert propose_list(SYSTEM, {PriceKey("a"): rates(300)}, LIST) == Proposed(0, 1, 0)
 
 
 def test_what_was_accepted_of_a_list_is_the_lists_and_no_longer_the_shipped_ones(
     loaded: Cast,
 ) -> None:
-    propose_list(SYSTEM, {"a": rates(200)}, LIST)
+    propose_list(SYSTEM, {PriceKey("a"): rates(200)}, LIST)
     accept(SYSTEM, [list_proposals()[0].row.id])
     assert in_force("a") == [rates(200)]
     assert propose_catalogue(SYSTEM, [row("a", 50), row("b", 100), row("gone", 100)], NEW) == (
         Proposed(0, 0, 0)
     )
-    assert propose_list(SYSTEM, {"a": rates(210)}, LIST) == Proposed(0, 1, 0)
+    assert propose_list(SYSTEM, {PriceKey("a"): rates(210)}, LIST) == Proposed(0, 1, 0)
     other = "list other.example.org/list.json"
-    assert propose_list(SYSTEM, {"a": rates(220)}, other) == Proposed(0, 0, 0)
+    assert propose_list(SYSTEM, {PriceKey("a"): rates(220)}, other) == Proposed(0, 0, 0)
+
+
+def test_a_lists_price_of_a_region_comes_and_goes_with_the_list(loaded: Cast) -> None:
+    """The plain price and that of a region are proposed apart; what the list no longer has is
+    proposed to end, and nothing is left of the region by accident."""
+    plain, regional = PriceKey("a"), PriceKey("a", region="regional")
+    assert propose_list(SYSTEM, {plain: rates(100), regional: rates(110)}, LIST) == (
+        Proposed(1, 0, 0)
+    )
+    (waiting,) = list_proposals()
+    assert (waiting.key, waiting.what) == (regional, "added")
+    accept(SYSTEM, [waiting.row.id])
+    there = {listed.key: listed.rates for listed in list_prices(["a"])}
+    assert (there[plain], there[regional]) == (rates(100), rates(110))
+    own = propose_list(SYSTEM, {plain: rates(100), regional: rates(120)}, LIST)
+    assert own == Proposed(0, 1, 0)
+    assert propose_list(SYSTEM, {plain: rates(100)}, LIST) == Proposed(0, 0, 1)
+    (ending,) = list_proposals()
+    assert (ending.key, ending.what) == (regional, "removed")

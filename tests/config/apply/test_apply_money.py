@@ -49,6 +49,7 @@ prices:
     meters: {in_text: "1", out_text: "2", "images[1024,standard]": "0.04", searches: "0.01"}
     tiers: [{input_over: 1000, mode: marginal, meters: {in_text: "2"}}]
   - {model: m, service_tier: flex, valid_from: 2026-01-01T00:00:00Z, meters: {in_text: "0.5"}}
+  - {model: m, region: us-gov-west-1, valid_from: 2026-01-01T00:00:00Z, meters: {in_text: "1.2"}}
   - {model: m, hours: "16:30-00:30", valid_from: 2026-01-01T00:00:00Z, meters: {in_text: "0.7"}}
   - model: m
     kind: cost
@@ -72,7 +73,13 @@ def test_prices_in_full_and_plans_come_out_as_they_went_in(installation: Install
     exported = installation.export()
     assert installation.apply(exported, "--prune") == "nothing to change\n"
     assert installation.apply(FULL, "--prune") == "nothing to change\n"
-    for part in ("hours: 16:30-00:30", "service_tier: flex", "kind: cost", "channel: first"):
+    for part in (
+        "hours: 16:30-00:30",
+        "service_tier: flex",
+        "kind: cost",
+        "channel: first",
+        "region: us-gov-west-1",
+    ):
         assert part in exported
     assert "multiplier: '1.07'" in exported
 

@@ -268,7 +268,7 @@ def database(rows: Rows, defaults: Mapping[str, Mapping[str, object]] | None = N
 
 
 def convert_litellm(rows: Rows, accepted: frozenset[str] = frozenset()) -> Converted:
-    return litellm.convert(database(rows), "", PriceListRead({}, {}), accepted, NOW)
+    return litellm.convert(database(rows), "", PriceListRead({}, {}, {}), accepted, NOW)
 
 
 @given(litellm_hubs())
@@ -594,7 +594,7 @@ def test_what_a_table_has_by_itself_restricts_nothing() -> None:
     rows["LiteLLM_VerificationToken"][0]["added"] = "t"
     defaults = {"LiteLLM_VerificationToken": {"added": "true"}}
     there = database(rows, defaults)
-    converted = litellm.convert(there, "", PriceListRead({}, {}), frozenset(), NOW)
+    converted = litellm.convert(there, "", PriceListRead({}, {}, {}), frozenset(), NOW)
     assert not is_closed(homes(converted)[0])
 
 

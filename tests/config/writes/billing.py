@@ -139,7 +139,7 @@ WRITES: Final[Writes] = {
         w.dora, {PriceKey("m-1", "cost", "main"): RATES}, "upstream main", ended=[]
     ),
     "billing.prices.proposals.propose_list": lambda w: proposals.propose_list(
-        w.dora, {"m-9": RATES}, "list x"
+        w.dora, {PriceKey("m-9"): RATES}, "list x"
     ),
     "billing.prices.proposals.propose_catalogue": lambda w: proposals.propose_catalogue(
         w.dora, [ROW], SOURCE

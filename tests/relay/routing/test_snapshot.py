@@ -31,7 +31,8 @@ def channel(name: str, *models: str, **over: Any) -> dict[str, Any]:
 def price(number: int, model: str, rate: int, since: float, until: float | None) -> dict[str, Any]:
     rates = {"meters": {"in_text": rate, "out_text": rate}}
     return {"id": number, "model": model, "kind": "charge", "channel": "", "service_tier": "",
-            "hours": "", "valid_from": since, "valid_to": until, "rates": rates}  # fmt: skip
+            "hours": "", "region": "", "valid_from": since, "valid_to": until,
+            "rates": rates}  # fmt: skip
 
 
 def snapshot(
