@@ -105,7 +105,7 @@ class _PathHoldPlacer(HoldPlacer):
         super().__init__(context, routed)
         self._rule = rule
 
-    def find_cost(self, channel: Channel) -> Price | None:
+    def find_cost(self, channel: Channel, upstream_model: str) -> Price | None:
         return self._context.snapshot.path_cost(channel.name, self._rule.label)
 
 
