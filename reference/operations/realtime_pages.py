@@ -118,7 +118,7 @@ REALTIME: Final = ReferencePage(
     ),
     argument=REALTIME_MODEL,
 )
-LIVE: Final = ReferencePage(
+GEMINI_LIVE: Final = ReferencePage(
     slug="live-sessions",
     title=_("Gemini Live sessions"),
     summary=_(
