@@ -222,7 +222,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECONDS_PER_DAY": "86400",
     },
     "billing.prices.meters": {
-        "_SCALE_DIGITS": "{'per_million': 9, 'per_one': 15}",
+        "_SCALE_DIGITS": "{'per_million': 9, 'per_one': 15, 'per_billion': 6}",
     },
     "billing.prices.multipliers": {
         "MULTIPLIERS_MAX": "50",
@@ -375,9 +375,17 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.credentials.client_secrets": {
         "CONTENT_BYTES_MAX": "5000",
+    },
+    "relay.credentials.sealed_texts": {
         "_NONCE": "12",
         "_TAG": "16",
-        "_TEXT_MAX": "6706",
+    },
+    "relay.media.live.session_time": {
+        "SLACK_MS": "10000",
+    },
+    "relay.media.live.stretches": {
+        "LEAD_MS": "5000",
+        "MARGIN_MS": "2000",
     },
     "relay.credentials.keys": {
         "_CACHED_MAX": "20000",
