@@ -376,6 +376,11 @@ BOUNDS: Final[dict[str, Bound]] = {
     "billing/prices/price_list.py:_nano:INT64_MAX": Bound(
         lambda _, n: price_list._nano("a", Decimal(n).scaleb(-15)), 0, 2**63 - 1
     ),
+    "billing/prices/price_list.py:_uplifted:INT64_MAX": Bound(
+        lambda _, n: price_list._uplifted({"in_text": 2 * n}, {price_list._UPLIFT: Decimal("0.5")}),
+        None,
+        2**63 - 1,
+    ),
     "billing/prices/pricing.py:_round:INT64_MAX": Bound(
         lambda _, n: isinstance(price({"in_text": n}, NANO_EACH), CostLines), 0, 2**63 - 1
     ),
@@ -403,9 +408,6 @@ ELSEWHERE: Final = {
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
     "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
     "relay/credentials/client_secrets.py:seal:CONTENT_BYTES_MAX": (
-        "tests/relay/credentials/test_client_secrets.py"
-    ),
-    "relay/credentials/client_secrets.py:open_sealed:_TEXT_MAX": (
         "tests/relay/credentials/test_client_secrets.py"
     ),
     "billing/prices/upstream_prices.py:read_upstream_prices:MODELS_MAX": (

@@ -19,12 +19,4 @@ class Migration(migrations.Migration):
             name="own_nano",
             field=models.BigIntegerField(null=True),
         ),
-        migrations.AddIndex(
-            model_name="latetruth",
-            index=models.Index(
-                condition=models.Q(("own_change_nano__isnull", False)),
-                fields=["posted_at"],
-                name="truth_of_own_key",
-            ),
-        ),
     ]
