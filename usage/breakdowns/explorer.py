@@ -13,7 +13,7 @@ from usage.rollups.buckets import Span
 from usage.rollups.clickhouse_figures import Reader, from_clickhouse
 from usage.rollups.histograms import SHARES, digits_sql, quantiles_of, stored_value
 from usage.rollups.levels import Freshness, read_freshness
-from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, OWN_SUM, TIMES
+from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, SHOWN_OWN, TIMES
 from usage.rollups.used_rows import join_spans, used_rows
 
 CELLS_MAX: Final = 5000
@@ -147,7 +147,7 @@ def _sums(
         WITH sums AS (
             SELECT {ids} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
-                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {OWN_SUM},
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {SHOWN_OWN},
                    {COMMON_SUMS},
                    {MERGED_TIMES if timed else _NO_TIMES}
             FROM {rows.text} r GROUP BY 1

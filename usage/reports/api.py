@@ -60,7 +60,7 @@ Meters = dict[str, int]
 _LABELS: Final = "Labels."
 PAID: Final = (
     "USD, exact, that your organisation paid its providers itself, at the models' prices and "
-    "beside the charge; null: it used no key of its own."
+    "beside the charge; null: nothing."
 )
 _SAVED: Final = (
     "What cached input saved: its tokens at the difference between the prices of plain and cached "

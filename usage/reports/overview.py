@@ -27,7 +27,7 @@ from usage.reports.reports import (
 from usage.reports.visibility import run
 from usage.rollups.clickhouse_figures import Reader, from_clickhouse
 from usage.rollups.levels import Freshness
-from usage.rollups.sums import MERGED_SAVED, OWN_SUM
+from usage.rollups.sums import MERGED_SAVED, SHOWN_OWN
 from usage.rollups.used_rows import used_rows
 
 
@@ -159,7 +159,7 @@ def _text(usage_filter: UsageFilter, rows: str) -> str:
         SELECT grouping(n) AS by_key, grouping(id) AS by_bucket, n, id, now, key,
                max(channel_name) AS channel_name, sum(requests)::bigint AS requests,
                sum(errors)::bigint AS errors, sum(charge_nano)::bigint AS charge_nano,
-               sum(value) AS value, {MERGED_SAVED}, {OWN_SUM}, {COMMON_SUMS}
+               sum(value) AS value, {MERGED_SAVED}, {SHOWN_OWN}, {COMMON_SUMS}
         FROM (
             SELECT r.*, {_N} AS n, {_N} > 0 AS now, {group.id} AS id, {key.id} AS key,
                    {METRICS[usage_filter.metric]} AS value

@@ -22,7 +22,7 @@ from usage.reports.groupings import GroupBy
 from usage.reports.visibility import NIL, Period, Where, run, where_of
 from usage.rollups.buckets import Span
 from usage.rollups.levels import COMMON, Freshness, summed, summed_by_span
-from usage.rollups.sums import MERGED_SAVED, OWN_SUM
+from usage.rollups.sums import MERGED_SAVED, SHOWN_OWN
 from usage.rollups.used_rows import used_rows
 
 SERIES_MAX: Final = 7
@@ -50,8 +50,8 @@ By = GroupBy | Literal["bucket", "all"]
 class Totals:
     """Sums over some requests. `errors` counts failed ones; a stopped request has not failed.
     `saved_nano` is the saving by cached input, or None if it is not known for all of them.
-    `own_nano` is what its organisation paid its providers itself, beside the charge; None if it
-    used no key of its own."""
+    `own_nano` is what its organisation paid its providers itself, beside the charge; None if that
+    is nothing."""
 
     requests: int = 0
     errors: int = 0
@@ -355,7 +355,7 @@ def _sums(
         WITH sums AS (
             SELECT {group.id} AS id, max(r.channel_name) AS channel_name,
                    sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors,
-                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {OWN_SUM},
+                   sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {SHOWN_OWN},
                    {COMMON_SUMS if metered else NO_METERS}
             FROM {used.text} r GROUP BY 1
         ){other_meters(group.id, used.text) if metered else ""}

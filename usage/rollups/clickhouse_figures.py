@@ -304,7 +304,8 @@ _ERRORS: Final = f"countIf(r.final AND {outcomes.FAILED_SQL})"
 _COMMON_SUMS: Final = ", ".join(f"sum(r.{name})" for name in COMMON)
 _SUMMED: Final = f"""max(r.channel_name) AS last_name, countIf(r.final) AS requests,
     {_ERRORS} AS errors, sum(r.charge_nano) AS nano,
-    if(count() = count(r.saved_nano), sum(r.saved_nano), NULL) AS saved, sum(r.own_nano) AS own,
+    if(count() = count(r.saved_nano), sum(r.saved_nano), NULL) AS saved,
+    nullIf(sum(r.own_nano), 0) AS own,
     tuple({_COMMON_SUMS}) AS common,
     groupUniqArrayArray(mapKeys(r.meters)) AS names, sumMap(r.meters) AS units"""
 _SUMS: Final = "last_name, requests, errors, nano, saved, own, common, names, units"

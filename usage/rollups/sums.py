@@ -25,6 +25,9 @@ MERGED_SAVED: Final = (
 """The saving by cached input of rows `r` together; null if it is not known for all of them."""
 OWN_SUM: Final = "sum(r.own_nano)::bigint AS own_nano"
 """What organisations paid providers themselves; null if no row has any."""
+SHOWN_OWN: Final = "nullif(sum(r.own_nano), 0)::bigint AS own_nano"
+"""The same; null also for nothing, which is all that a part of an hour or day tells: some of its
+rows are subtracted."""
 
 
 def written_sql(meters: str) -> str:

@@ -17,7 +17,7 @@ from usage.reports.visibility import Period, Where, run, where_of
 from usage.requests import outcomes
 from usage.requests.outcomes import has_failed
 from usage.rollups.buckets import Span
-from usage.rollups.sums import OWN_SUM
+from usage.rollups.sums import SHOWN_OWN
 from usage.sessions.sources import FIRST_RESPONSE
 
 AGENTS_MAX: Final = 200
@@ -28,7 +28,7 @@ class SessionRow:
     """One session, restricted to the wanted requests. `name` and `source` are as in
     `relay/requests/sessions.py`. `agents` counts its sub-agents, `failed` its failed turns.
     `status` is that of its last turn. `ended_at` is when a person ended it. `own_nano` is what its
-    organisation paid its providers itself, None if it used no key of its own."""
+    organisation paid its providers itself, None if that is nothing."""
 
     id: UUID
     last_at: dt.datetime
@@ -238,7 +238,7 @@ _SESSIONS: Final = f"""
     WITH page AS MATERIALIZED (
         SELECT * FROM (
             SELECT r.session_id AS id, max(r.ended_at) AS last_at, count(*) AS turns,
-                   sum(r.charge_nano)::bigint AS charge_nano, {OWN_SUM}
+                   sum(r.charge_nano)::bigint AS charge_nano, {SHOWN_OWN}
             FROM usage_usagerecord r WHERE {{where}} AND {_OWN}
             GROUP BY r.session_id HAVING {_LISTED}
         ) listed
@@ -289,7 +289,7 @@ _AGENTS: Final = f"""
     FROM (
         SELECT coalesce(r.session->>'agent', '') AS agent,
                coalesce(max(r.session->>'parent'), '') AS parent,
-               count(*) AS turns, sum(r.charge_nano)::bigint AS charge_nano, {OWN_SUM},
+               count(*) AS turns, sum(r.charge_nano)::bigint AS charge_nano, {SHOWN_OWN},
                min(r.id::text) AS first
         FROM usage_usagerecord r WHERE {{where}} AND r.final
         GROUP BY 1

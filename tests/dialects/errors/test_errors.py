@@ -51,13 +51,17 @@ def test_every_phrase_can_be_filled(kind: ErrorKind) -> None:
         ("upstream_auth", "API request failed: the provider refused the request"),
         ("overloaded", "Server Overloaded: try again shortly"),
         ("no_channel", "Server Overloaded: no channel is available for model m"),
-        ("not_implemented", "This API is not implemented."),
         ("permission", "The API key may not use w"),
         ("body_too_large", "API request failed: Invalid Format: w is 2 bytes; the limit is 1"),
     ],
 )
 def test_phrases_are_those_of_the_contract(kind: ErrorKind, message: str) -> None:
     assert message_of(kind, "w", model="m", seconds=3, size=2, limit=1) == message
+
+
+def test_what_is_not_implemented_may_have_a_reason() -> None:
+    assert message_of("not_implemented") == "This API is not implemented."
+    assert message_of("not_implemented", " Use x.") == "This API is not implemented. Use x."
 
 
 def test_timeout_without_seconds() -> None:

@@ -12,11 +12,14 @@ from billing.prices.pricing import PriceVersion
 from dialects.anthropic import usage as anthropic
 from dialects.converse import usage as converse
 from dialects.endpoints import unary
+from dialects.gemini import live_usage
 from dialects.gemini import usage as gemini
 from dialects.interactions import usage as interactions
 from dialects.openai import usage as openai
 from dialects.responses import usage as responses
-from dialects.streams import realtime
+from dialects.streams import live, realtime
+from dialects.usage.session_time import session_minutes
+from dialects.usage.usage import Quantities
 from dialects.usage.usage_members import TABLES
 from gateway.prices.lookup import Price
 from relay.counting.own_count import UsageEvidence
@@ -27,9 +30,19 @@ HOLD = 10**12
 RATES = {
     "in_text": 3_000_000, "out_text": 9_000_000, "in_audio": 4_000_000, "out_audio": 5_000_000,
     "in_image": 4_000_000, "out_image": 6_000_000, "searches": 10**13, "code_sessions": 10**13,
+    "session_minutes": 50_000,
     "in_audio_cached": 1_000_000, "in_image_cached": 1_000_000, "in_cache_write_12h": 8_000_000,
 }  # fmt: skip
 PRICE = Price(1, 0.0, None, PriceVersion.from_stored({"meters": RATES}))
+
+
+def session_quantities(raw: bytes) -> Quantities:
+    """What a Live session reads from the object of its provider's total."""
+    reading = live.read_time(msgspec.Raw(raw))
+    meters = {} if reading.ms is None else {"session_minutes": session_minutes(reading.ms)}
+    return Quantities(meters, reading.flags, unknown=reading.unknown, wire="live")
+
+
 HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
     "chat": (
         openai.quantities,
@@ -96,6 +109,15 @@ HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
             "output_token_details": {"text_tokens": 50, "audio_tokens": 0},
         },
     ),
+    "gemini_live": (
+        live_usage.quantities,
+        {
+            "promptTokenCount": 100, "responseTokenCount": 50, "totalTokenCount": 150,
+            "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 100}],
+            "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": 50}],
+        },
+    ),
+    "live": (session_quantities, {"seconds": 90}),
     "unary": (unary.input_quantities, {"prompt_tokens": 100, "total_tokens": 100}),
 }  # fmt: skip
 ODD: tuple[Any, ...] = (
