@@ -33,6 +33,10 @@ TRANSCRIPTION_MODEL: Final = "whisper-1"
 VIDEO_MODEL: Final = "sora-2"
 REALTIME_MODEL: Final = "gpt-realtime"
 LIVE_MODEL: Final = "gpt-live-1"
+GEMINI_LIVE_MODEL: Final = "gemini-3.8-live"
+GEMINI_LIVE_PATH: Final = (
+    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+)
 KLING_MODEL: Final = "kling-v2-6"
 JIMENG_MODEL: Final = "jimeng_t2v_v30"
 VEO_MODEL: Final = "veo-3.1-generate-preview"
@@ -172,6 +176,8 @@ def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetReque
             files = {"file": "speech.mp3"}
             path = "/v1/audio/transcriptions"
             return SnippetRequest("transcriptions", path, body, files=files)
+        case "realtime" if model.can.dialects == ("gemini",):
+            return SnippetRequest("live_session", GEMINI_LIVE_PATH, None, "GET", model.name)
         case "realtime":
             path = f"/v1/realtime?model={quote(model.name, safe='')}"
             return SnippetRequest("realtime", path, None, "GET", model.name)

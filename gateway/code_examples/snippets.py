@@ -22,6 +22,7 @@ from dialects.anthropic.request import encode as messages
 from dialects.chat.chat import Upstream
 from dialects.openai.request import decode as chat_completions
 from dialects.responses.request import encode as responses
+from gateway.code_examples.gemini_live_snippets import gemini_live_snippet
 from gateway.code_examples.literals import literal, text_literal
 from gateway.code_examples.live_snippets import live_snippet
 from gateway.code_examples.realtime_snippets import TEXT_SESSION, realtime_snippet
@@ -340,6 +341,8 @@ def snippet(request: SnippetRequest, language: Language, base_url: str) -> str:
         )
     if request.operation == "live_sessions":
         return live_snippet(language, base_url, request.path, request.argument)
+    if request.operation == "live_session":
+        return gemini_live_snippet(language, base_url, request.path, request.argument)
     if language == "curl":
         return _curl(request, base_url)
     method = _METHODS.get(request.operation) if request.method in ("GET", "POST") else None

@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.code_examples.examples import REALTIME_MODEL
+from gateway.code_examples.examples import GEMINI_LIVE_MODEL, GEMINI_LIVE_PATH, REALTIME_MODEL
 from reference.operations.fields import Field
 from reference.operations.page import ReferencePage
 
@@ -127,7 +127,7 @@ GEMINI_LIVE: Final = ReferencePage(
         "resumption."
     ),
     operations=("live_session",),
-    path="/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+    path=GEMINI_LIVE_PATH,
     fields=(
         Field(
             "setup",
@@ -206,7 +206,7 @@ GEMINI_LIVE: Final = ReferencePage(
         ),
         _("Google's clients always use TLS: their base URL must be https."),
     ),
-    argument="",
+    argument=GEMINI_LIVE_MODEL,
 )
 CLIENT_SECRETS: Final = ReferencePage(
     slug="client-secrets",

@@ -381,6 +381,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/jimeng": _JIMENG,
+        _LIVE_PATH.format("v1"): _LIVE,
         _LIVE_PATH.format("v1beta"): _LIVE,
         _LIVE_PATH.format("v1alpha"): _LIVE,
     }

@@ -4,6 +4,7 @@ code under test.
 The text of a turn says what its answer is to be: `#tokens=20` its length, `#audio` that it is said,
 `#call` that a function is called first, `#think=7` thoughts beside it, `#search=2` searches,
 `#slow=5` milliseconds between pieces, `#update` a handle behind it, `#goaway` that it closes then.
+A setup with a transcription has its answers said.
 Sound of a second or more is answered by five tokens of sound, and interrupts what is being said.
 `#fault=close@3` says what goes wrong behind three pieces:
 
@@ -200,7 +201,8 @@ class _Talk:
     async def _answer(self, text: str) -> None:
         wishes = dict(_DIRECTIVE.findall(text))
         tokens = int(wishes.get("tokens") or 5)
-        self._audio, self._said = "audio" in wishes, 0
+        transcribed = "outputAudioTranscription" in self._call.setup
+        self._audio, self._said = transcribed or "audio" in wishes, 0
         fault, _, behind = wishes.get("fault", "").partition("@")
         if "call" in wishes:
             self._results.clear()
@@ -215,6 +217,9 @@ class _Talk:
                 data = base64.b64encode(bytes(TOKEN_BYTES)).decode()
                 part = {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": data}}
             await self.send({"serverContent": {"modelTurn": {"role": "model", "parts": [part]}}})
+            if transcribed:
+                told = {"outputTranscription": {"text": f"w{number} "}}
+                await self.send({"serverContent": told})
             self._said += 1
             if "slow" in wishes:
                 await asyncio.sleep(int(wishes["slow"] or 5) / 1000)
