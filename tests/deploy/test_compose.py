@@ -115,7 +115,6 @@ def test_redis_asks_for_its_password(stage: Stage) -> None:
     assert stage.shape.given["REDIS_PASSWORD"] not in command
 
 
-@pytest.mark.extended
 def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
     """The roll-up of what was asked above appears only now: nobody else sums."""
     stage.settle()
