@@ -1,6 +1,6 @@
 """Each command writes its own section of the page, and lets the others stand."""
 
-from tests.bench.page import KEPT, section_of, with_kept, with_section
+from tests.bench.page import KEPT, PAGE, section_of, with_kept, with_section
 
 MEASURED = "# Performance\n\n## Targets\n\nold\n"
 
@@ -21,3 +21,8 @@ def test_a_section_is_written_in_its_own_place() -> None:
     after = with_section(page, "## Idle\n\nafter\n")
     assert after == page.replace("before", "after")
     assert section_of(after, "Reading") == ""
+
+
+def test_no_section_of_the_page_is_lost_when_one_is_written() -> None:
+    page = PAGE.read_text()
+    assert with_section(page, section_of(page, KEPT[-1])) == page
