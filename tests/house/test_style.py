@@ -292,7 +292,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "relay/upstream/http1.py",  # a bug in passing a piece on is its request's, not the socket's
         "playground/media/runs.py",  # the same of a media run
         "playground/runs/runs.py",  # a run's bug becomes the run's failure, seen on its page
-        "stack/supervisor.py",
+        "stack/processes/supervisor.py",
     }
     results = {
         str(path.relative_to(ROOT))

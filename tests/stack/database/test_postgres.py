@@ -11,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stack import postgres, processes
+from stack.database import postgres
+from stack.processes import processes
 
 WAIT_SECONDS = 20
 

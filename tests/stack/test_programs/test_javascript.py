@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import javascript
+from stack.test_programs import javascript
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 first, all at once.
 
 One event loop in the main thread owns every child: the kernel ties a child's death to the thread
-that started it (stack/leash.py), so no other thread may start one.
+that started it (stack/processes/leash.py), so no other thread may start one.
 
 A child that ends is restarted after a pause, which doubles from 0.5 to 30 seconds and is reset once
 the child has lived for a minute. A child that ends three times in a row without having been
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.process.line_writer import WAITING_BYTES_MAX, LineWriter
-from stack.processes import CannotStart, leashed_command
+from stack.processes.processes import CannotStart, leashed_command
 
 LINE_BYTES_MAX = 16_384
 TAIL_LINES = 20

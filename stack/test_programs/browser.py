@@ -1,6 +1,6 @@
 """Find the Chromium that the tests drive, or install it.
 
-    python -m stack.browser
+    python -m stack.test_programs.browser
 
 A headless build is preferred: it opens a page in a third of the time of full Chromium in headless
 mode, which starts invisible windows. On Debian its package is installed (Ubuntu's is a stub for

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import servers
+from stack.test_programs import servers
 
 
 @pytest.fixture

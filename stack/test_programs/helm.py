@@ -1,6 +1,6 @@
 """Find Helm, which renders the chart of deploy/chart for its tests, or fetch it by its hash.
 
-    python -m stack.helm
+    python -m stack.test_programs.helm
 
 Otherwise it reports what is missing and succeeds: the tests that need it fail with the same
 message.
@@ -18,7 +18,10 @@ from pathlib import Path
 
 LOCK = Path(__file__).with_name("helm.lock.txt")
 BIN = Path(sys.executable).parent
-ADVICE = "The Helm chart cannot be tested without Helm 4. Install it, or run: python -m stack.helm"
+ADVICE = (
+    "The Helm chart cannot be tested without Helm 4. "
+    "Install it, or run: python -m stack.test_programs.helm"
+)
 
 
 def find() -> str | None:

@@ -9,7 +9,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from stack import leash
+from stack.processes import leash
 
 
 class CannotStart(Exception):
@@ -20,7 +20,7 @@ def leashed_command(
     command: list[str], *, orphan_signal: signal.Signals = signal.SIGKILL, drop: str = "keep"
 ) -> list[str]:
     """Return `command` wrapped so that it ends with `orphan_signal` when this process does; see
-    stack/leash.py.
+    stack/processes/leash.py.
     """
     start = [sys.executable, "-I", "-S", leash.__file__]
     return [*start, str(os.getpid()), str(int(orphan_signal)), drop, "--", *command]

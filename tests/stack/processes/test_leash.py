@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from stack import leash
-from stack.processes import wait_gone
+from stack.processes import leash
+from stack.processes.processes import wait_gone
 
 WAIT_SECONDS = 20
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stack import processes
+from stack.processes import processes
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from stack import local_model, up
+from stack import up
+from stack.model import packages as local_model
 from stack.origin import start_line
-from stack.reception import Reception
-from stack.supervisor import Console, Supervisor
+from stack.processes.reception import Reception
+from stack.processes.supervisor import Console, Supervisor
 from tests.ports import free_port
 
 NAMES = local_model.PACKAGES

@@ -11,7 +11,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from lib.database.postgres_tools import find_tool, login_of
-from stack import template
+from stack.database import template
 from stack.origin import ROOT
 from tests.databases import own_database
 

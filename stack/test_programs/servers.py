@@ -1,6 +1,6 @@
 """Find the programs that test the production files, or install them.
 
-    python -m stack.servers
+    python -m stack.test_programs.servers
 
 Debian's and Ubuntu's packages are installed if permitted. Otherwise it reports what is missing and
 succeeds: the tests that need it fail with the same message.
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from stack.browser import install_packages, root_command
+from stack.test_programs.browser import install_packages, root_command
 
 # Program -> package.
 PACKAGES = {

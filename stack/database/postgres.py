@@ -32,7 +32,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stack.origin import start_line
-from stack.processes import (
+from stack.processes.processes import (
     CannotStart,
     alive,
     command_line,
@@ -76,7 +76,7 @@ class PostgresError(CannotStart):
 
 @dataclass(frozen=True)
 class Cluster:
-    """The paths of one server. `drop` says how it drops root, see stack/leash.py."""
+    """The paths of one server. `drop` says how it drops root, see stack/processes/leash.py."""
 
     data: Path
     socket_folder: Path

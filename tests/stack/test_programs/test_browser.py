@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import browser
+from stack.test_programs import browser
 
 
 @pytest.fixture

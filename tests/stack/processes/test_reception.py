@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from stack.checks import open_port
-from stack.reception import DATABASE, TABLES, Reception, compose_answer
+from stack.processes.reception import DATABASE, TABLES, Reception, compose_answer
 from tests.ports import free_port
 
 BROWSER = b"GET / HTTP/1.1\r\nHost: h\r\nAccept: text/html,*/*\r\nAccept-Language: "

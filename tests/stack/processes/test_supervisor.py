@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.processes import wait_gone
-from stack.supervisor import Child, ChildFailed, Console, Patience, Supervisor
+from stack.processes.processes import wait_gone
+from stack.processes.supervisor import Child, ChildFailed, Console, Patience, Supervisor
 
 HASTY = Patience(pause_first=0.02, pause_max=0.08, established_after=30, stop_within=5)
 WAIT_SECONDS = 20
@@ -232,8 +232,8 @@ async def test_a_failed_step_stops_the_children_and_is_told() -> None:
 
 KEEPER = """
 import asyncio, os, sys
-from tests.stack.test_supervisor import OBEDIENT, STUBBORN, RecordingConsole, HASTY, child
-from stack.supervisor import Supervisor
+from tests.stack.processes.test_supervisor import OBEDIENT, STUBBORN, RecordingConsole, HASTY, child
+from stack.processes.supervisor import Supervisor
 
 async def main():
     heard = RecordingConsole()
@@ -271,7 +271,7 @@ def test_kill_9_leaves_no_child(keeper: "subprocess.Popen[str]") -> None:
 
 MERGING = """
 import asyncio, sys
-from stack.supervisor import OUTPUT, Child, Console, Supervisor
+from stack.processes.supervisor import OUTPUT, Child, Console, Supervisor
 
 async def main():
     console = Console(["web"], colour=False)

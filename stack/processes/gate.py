@@ -1,12 +1,12 @@
 """Load the code of the web process, prepare the database if asked to, and serve.
 
-    python -m stack.gate DESCRIPTOR ARGUMENTS OF UVICORN …
+    python -m stack.processes.gate DESCRIPTOR ARGUMENTS OF UVICORN …
 
 The imports take as long as the start of the database and run at the same time. DESCRIPTOR is the
 reading end of a pipe, whose other end is closed when the database runs. What it holds is the
-preparation (stack/prepare.py) as JSON, the arguments of its `prepare`. It does that in this
-process, because another one would need the same imports. A later web process finds the pipe empty,
-and serves at once.
+preparation (stack/database/prepare.py) as JSON, the arguments of its `prepare`. It does that in
+this process, because another one would need the same imports. A later web process finds the pipe
+empty, and serves at once.
 """
 
 import gc
@@ -44,7 +44,7 @@ def read_all(descriptor: int) -> bytes:
 def main(descriptor: int, arguments: list[str]) -> None:
     load()
     if asked := read_all(descriptor):
-        from stack.prepare import prepare
+        from stack.database.prepare import prepare
 
         prepare(**json.loads(asked))
     import uvicorn

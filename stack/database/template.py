@@ -1,7 +1,7 @@
 """The empty database as one SQL file, written when the wheel is built. A new installation loads it
 instead of running every migration.
 
-    python -m stack.template FILE
+    python -m stack.database.template FILE
 
 The months' partitions are left out: a new installation creates those of its own time.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from stack import postgres
+from stack.database import postgres
 from stack.origin import ROOT
 
 FILE = ROOT / "stack" / "empty.sql.gz"
@@ -44,7 +44,7 @@ def write(target: Path) -> None:
 
 
 def fill(dsn: str) -> None:
-    from stack.prepare import load_queues
+    from stack.database.prepare import load_queues
 
     load_queues(dsn)
     command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]

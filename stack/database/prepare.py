@@ -1,10 +1,11 @@
-"""Update the database for this checkout, in the web process before it serves (stack/gate.py).
+"""Update the database for this checkout, in the web process before it serves
+(stack/processes/gate.py).
 
 Every step can be repeated, because each start runs it. What only depends on the code and on
 the environment is left out if the last start did it with the same: the database then has their mark
 in its cache. To load the price list, nobody waits:
 
-    python -m stack.prepare MARK
+    python -m stack.database.prepare MARK
 
 does that beside the web process, and stores the mark.
 """
@@ -28,7 +29,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from lib.vault import VaultError
-from stack import template
+from stack.database import template
 from stack.origin import PACKAGED, ROOT
 
 _MARK = "prepared"

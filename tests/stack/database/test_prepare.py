@@ -8,7 +8,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from config.system import secret_check
 from lib.vault import WrongSecret
-from stack import postgres, prepare
+from stack.database import postgres, prepare
 from tests.cast import person
 
 

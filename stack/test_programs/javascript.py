@@ -1,6 +1,6 @@
 """Find Node.js and install the JavaScript clients that the tests drive.
 
-    python -m stack.javascript
+    python -m stack.test_programs.javascript
 
 Debian's and Ubuntu's packages are installed if permitted; the clients come from the npm registry by
 their lock file. Otherwise it reports what is missing and succeeds: the tests that need it fail with
@@ -10,14 +10,14 @@ the same message.
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-from stack.browser import install_packages, root_command
+from stack.origin import ROOT
+from stack.test_programs.browser import install_packages, root_command
 
-CLIENTS = Path(__file__).resolve().parent.parent / "tests" / "clients_js"
+CLIENTS = ROOT / "tests" / "clients_js"
 ADVICE = (
     "The JavaScript clients cannot be tested without {}. Install Node.js 20 or newer with npm, "
-    "then run: python -m stack.javascript"
+    "then run: python -m stack.test_programs.javascript"
 )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack import model
+from stack.model import server as model
 
 
 def test_missing_weights_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
