@@ -6,7 +6,7 @@ import pytest
 from django import forms
 from django.http import QueryDict
 
-from lib.rows import Cell, RowsText
+from lib.forms.rows import Cell, RowsText
 from tests.hostile import STORABLE
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import override
 from pydantic import BaseModel, Field, Strict, ValidationError
 
 from gateway.models import Channel
-from lib.fields import Words, fields_of, offer_fields, show_fields, take_fields
+from lib.forms.fields import Words, fields_of, offer_fields, show_fields, take_fields
 
 Share = Annotated[int, Strict(), Field(ge=0, le=9)]
 

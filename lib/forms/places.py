@@ -9,7 +9,7 @@ from babel import Locale
 from django import forms
 from django.utils.translation import get_language, gettext_lazy, to_locale
 
-from lib.picker import PickSelect
+from lib.forms.picker import PickSelect
 
 # CLDR codes that are not countries.
 _NO_COUNTRIES: Final = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
