@@ -36,7 +36,7 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
     secret, refused = "", ""
     if request.method == "POST":
         try:
-            _, secret = keys.mint_key(
+            _, secret = keys.mint_numbered_key(
                 actor,
                 access.access_team(actor),
                 AGENTS[slug].name,
