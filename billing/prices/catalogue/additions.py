@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from billing.prices.catalogue import UNDATED, CatalogueRow
+from billing.prices.catalogue.catalogue import UNDATED, CatalogueRow
 from billing.prices.meters import TOKEN_METERS, parse_rate
 
 # A provider's other names for models of the catalogue.

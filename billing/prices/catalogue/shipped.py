@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from accounts.access.actors import Actor
 from billing.models import Price, PriceProposal, PriceVersion
-from billing.prices.catalogue import convert_catalogue
-from billing.prices.catalogue_additions import add_own_prices, own_models
+from billing.prices.catalogue.additions import add_own_prices, own_models
+from billing.prices.catalogue.catalogue import convert_catalogue
 from billing.prices.prices import CATALOGUE, catalogue_loaded, load_catalogue
 from billing.prices.proposals import Proposed, propose_catalogue
 
