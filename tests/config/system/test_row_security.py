@@ -35,7 +35,8 @@ from billing.ledger.posting import Entry
 from billing.ledger.posting import Posting as NewPosting
 from billing.limits import budgets, enforcement
 from billing.models import Budget, LedgerEntry, TopUp
-from config.row_security import (
+from config.server.middleware import tenancy as middleware
+from config.system.row_security import (
     BOUND,
     CLOSED,
     ONLY_READ,
@@ -48,7 +49,6 @@ from config.row_security import (
     rules,
     secure_tables,
 )
-from config.server.middleware import tenancy as middleware
 from gateway.models import Channel, OwnKeyOffer
 from lib import clock
 from lib.database import tenancy
