@@ -4,11 +4,11 @@ from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.next_attempts import NextAttempts
 from relay.attempts.run import Run
 from relay.endpoints.generation import Registration
+from relay.endpoints.passthrough.attempt import PassThroughAttempt
+from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX, IncomingBody
+from relay.endpoints.passthrough.operation import PassThrough, read_target, route_to
 from relay.endpoints.request import Request, read_headers
 from relay.health.channel_health import HealthProbe
-from relay.passthrough.attempt import PassThroughAttempt
-from relay.passthrough.incoming_body import BODY_BYTES_MAX, IncomingBody
-from relay.passthrough.operation import PassThrough, read_target, route_to
 from relay.requests.context import RequestContext
 from relay.requests.reader import RequestReader
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.passthrough import incoming_body
-from relay.passthrough.incoming_body import IncomingBody
+from relay.endpoints.passthrough import incoming_body
+from relay.endpoints.passthrough.incoming_body import IncomingBody
 
 LEFT = {"type": "http.disconnect"}
 

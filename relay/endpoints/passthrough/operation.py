@@ -30,11 +30,11 @@ from lib.process.asgi import Scope
 from relay.answers.unary import Rates, UnaryFacts
 from relay.attempts.next_attempts import NextAttempts
 from relay.counting.vocabularies import Family
+from relay.endpoints.passthrough.headers import forwarded_headers
 from relay.front.error_answers import MethodNotAllowed
 from relay.health.channels_out import none_ready
 from relay.holds.estimate import UnaryHoldEstimate
 from relay.holds.place_hold import HoldPlacer
-from relay.passthrough.headers import forwarded_headers
 from relay.requests.context import MODEL_LENGTH_MAX, RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.prepared import AnswerTraits, ExchangeBody, PreparedRequest

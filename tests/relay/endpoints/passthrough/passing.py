@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from gateway.passthrough.rules import PassThroughRule, stored_rules
 from tests.hub import RATES, Hub, Tenant
-from tests.relay.passthrough.provider import Provider
+from tests.relay.endpoints.passthrough.provider import Provider
 
 
 def channel_of(

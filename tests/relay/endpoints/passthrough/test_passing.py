@@ -19,8 +19,8 @@ from msgspec import structs
 from gateway.passthrough.rules import PassThroughRule
 from lib.ids import id_text
 from tests.hub import Answer, Hub, Tenant
-from tests.relay.passthrough.passing import channel_of
-from tests.relay.passthrough.provider import KEY, Handler, Provider, running_provider
+from tests.relay.endpoints.passthrough.passing import channel_of
+from tests.relay.endpoints.passthrough.provider import KEY, Handler, Provider, running_provider
 from tests.relay.sweeper import receipt as receipt_of
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"

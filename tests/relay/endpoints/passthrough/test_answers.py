@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.errors.errors import RequestFault
-from relay.passthrough.answer_value import (
+from relay.endpoints.passthrough.answer_value import (
     ANSWER_BYTES_MAX,
     HUGE,
     MISSING,
@@ -17,8 +17,8 @@ from relay.passthrough.answer_value import (
     ValueReader,
     read_value,
 )
-from relay.passthrough.headers import forwarded_headers, returned_headers
-from relay.passthrough.secret_mask import SecretMask
+from relay.endpoints.passthrough.headers import forwarded_headers, returned_headers
+from relay.endpoints.passthrough.secret_mask import SecretMask
 
 SECRET = "sk-abcabcabd-0"
 MOST = 10**12

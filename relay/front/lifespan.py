@@ -26,7 +26,7 @@ from relay.config import RelayConfig
 from relay.counting.tokenizer import read_vocabulary
 from relay.credentials.keys import Authenticator, Principal
 from relay.credentials.revocation import Running
-from relay.errors import DatabaseAway, DatabaseFailed
+from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.front.limit_answers import LimitReached
 from relay.front.load import Load, count_refused
 from relay.front.readiness import Readiness

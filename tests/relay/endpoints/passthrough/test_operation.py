@@ -7,7 +7,7 @@ import pytest
 
 from dialects.errors.errors import RequestFault
 from gateway.passthrough.rules import PassThroughRule
-from relay.passthrough.operation import PassThrough, _Unchanged, _Unit, read_target
+from relay.endpoints.passthrough.operation import PassThrough, _Unchanged, _Unit, read_target
 
 RULES: Final = (
     PassThroughRule(("POST",), "/files"),
