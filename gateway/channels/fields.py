@@ -12,12 +12,12 @@ from accounts.limits.rules import LIMIT_MAX
 from accounts.organisations import names
 from accounts.organisations.data_policy import REGION_MAX, is_region
 from accounts.organisations.labels import LABEL_LENGTH, is_label
-from gateway.balances.rules import Source
 from gateway.channel_tests.calls import STAGES
 from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from gateway.channels import bounds as bounds
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ChannelKey, OnLeave
+from gateway.provider_accounts.balances.rules import Source
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider

@@ -125,7 +125,9 @@ class ChannelKey(models.Model):
     last4 = models.CharField(max_length=4)
     disabled_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(null=True, help_text="Null: before this was kept.")
-    balance = models.JSONField(null=True, help_text="gateway/balances/rules.py: Reading.")
+    balance = models.JSONField(
+        null=True, help_text="gateway/provider_accounts/balances/rules.py: Reading."
+    )
 
     class Meta:
         ordering = ["position"]
@@ -164,7 +166,7 @@ class ModelListing(models.Model):
 
 class UpstreamPriceList(models.Model):
     """The prices that a channel's provider publishes, read each day
-    (gateway/upstream_prices/upstream_prices.py).
+    (gateway/prices/upstream_prices/upstream_prices.py).
 
     `group` is that of our key there, "" if the provider has none. With `markup_ppm`, sale prices
     are proposed as well: the cost times the markup. `result` is the outcome of the last list;

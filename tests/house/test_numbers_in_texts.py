@@ -21,7 +21,7 @@ from gateway.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
 from gateway.channels.bounds import URL_MAX
 from gateway.health import figures as channel_figures
 from gateway.health import uptime
-from gateway.reconciliation import bill_api
+from gateway.provider_accounts.reconciliation import bill_api
 from lib.tables.exports import SHEET_ROWS
 from notify.webhooks import signing
 from playground.attachments import rules as files

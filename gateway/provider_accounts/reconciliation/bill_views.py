@@ -15,7 +15,7 @@ from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.currency.money import format_usd
 from gateway.access import every_channel
-from gateway.reconciliation.bill_forms import BillForm, NoteForm
+from gateway.provider_accounts.reconciliation.bill_forms import BillForm, NoteForm
 from lib.htmx import see_other
 from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
@@ -79,7 +79,10 @@ def bill_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     rows = provider_bills.visible_bills(actor)
     if text := state.value("q"):
         rows = rows.filter(provider__icontains=text) | rows.filter(file_name__icontains=text)
-    templates = ("gateway/reconciliation/bills.html", "gateway/reconciliation/_bills.html")
+    templates = (
+        "gateway/provider_accounts/reconciliation/bills.html",
+        "gateway/provider_accounts/reconciliation/_bills.html",
+    )
     return answer_table(request, state, QuerySource(rows), templates, {}, _bill_rows)
 
 
@@ -131,7 +134,9 @@ def _new_page(
         "back": reverse("bills"),
         "verb": gettext("Compare"),
     }
-    return render(request, "gateway/reconciliation/bill_new.html", context, status=status)
+    return render(
+        request, "gateway/provider_accounts/reconciliation/bill_new.html", context, status=status
+    )
 
 
 @operator_page("credits.read")
@@ -147,8 +152,8 @@ def bill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         rows = rows.filter(kind=state.value("kind"))
     context = {"bill": bill, "waiting": waiting, "n_all": bill.differences.count()}
     templates = (
-        "gateway/reconciliation/bill.html",
-        "gateway/reconciliation/_bill_differences.html",
+        "gateway/provider_accounts/reconciliation/bill.html",
+        "gateway/provider_accounts/reconciliation/_bill_differences.html",
     )
     return answer_table(
         request, state, QuerySource(rows), templates, context,
@@ -207,7 +212,12 @@ def _difference_page(
         "difference": difference,
         "form": form,
     }
-    return render(request, "gateway/reconciliation/bill_difference.html", context, status=status)
+    return render(
+        request,
+        "gateway/provider_accounts/reconciliation/bill_difference.html",
+        context,
+        status=status,
+    )
 
 
 def _bill_rows(page: list[ProviderBill]) -> list[ProviderBill]:

@@ -13,14 +13,14 @@ from gateway.access import access_channel
 from gateway.channel_tests.words import words_of
 from gateway.models import Channel
 from gateway.prices.forms import multiplier_error
-from gateway.upstream_prices.upstream_prices import (
+from gateway.prices.upstream_prices.upstream_prices import (
     GROUP_MAX,
     follow_prices,
     price_list_of,
     source_of,
     unfollow_prices,
 )
-from gateway.upstream_prices.words import reason_words
+from gateway.prices.upstream_prices.words import reason_words
 from lib.api.openapi import Schema
 from lib.refusal import Refused
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.currency.money import INT64_MAX, INT64_MIN
-from gateway.balances.rules import (
+from gateway.provider_accounts.balances.rules import (
     PATHS,
     STALE,
     Amount,

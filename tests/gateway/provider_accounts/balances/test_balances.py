@@ -12,9 +12,6 @@ from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from gateway.balances import balances
-from gateway.balances.balances import check_balance, reading_of
-from gateway.balances.rules import EVERY, STALE, Amount, Reading
 from gateway.channel_tests.rules import TEST_CAUSES, TakenOut
 from gateway.channel_tests.scheduled_tests import work_off_schedule
 from gateway.channels.channels import (
@@ -27,6 +24,9 @@ from gateway.channels.channels import (
     take_out,
 )
 from gateway.models import Channel
+from gateway.provider_accounts.balances import balances
+from gateway.provider_accounts.balances.balances import check_balance, reading_of
+from gateway.provider_accounts.balances.rules import EVERY, STALE, Amount, Reading
 from gateway.settings.installation import save_settings
 from gateway.tasks import check_balances
 from lib import clock

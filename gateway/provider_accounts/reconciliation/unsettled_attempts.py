@@ -8,7 +8,7 @@ from django.db import transaction
 
 from billing.holds import unsettled_holds
 from billing.holds.unsettled_holds import Expired
-from gateway.reconciliation import usage_reconciliation
+from gateway.provider_accounts.reconciliation import usage_reconciliation
 from usage.records.records import Cut, crash_cut, write_crash_cut
 
 _BATCH = 500

@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
-from gateway.balances.balances import check_balance
 from gateway.channels.channels import create_channel
 from gateway.models import Channel
+from gateway.provider_accounts.balances.balances import check_balance
 from gateway.settings.installation import save_settings
 from lib.ids import id_text
 from tests import cast

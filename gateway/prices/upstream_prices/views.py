@@ -19,7 +19,7 @@ from billing.forms import MarkupField
 from gateway.access import access_channel
 from gateway.channel_tests.words import words_of
 from gateway.models import Channel
-from gateway.upstream_prices.upstream_prices import (
+from gateway.prices.upstream_prices.upstream_prices import (
     GROUP_MAX,
     follow_prices,
     open_proposals,
@@ -28,7 +28,7 @@ from gateway.upstream_prices.upstream_prices import (
     source_of,
     unfollow_prices,
 )
-from gateway.upstream_prices.words import reason_words
+from gateway.prices.upstream_prices.words import reason_words
 from lib.htmx import see_other
 from lib.ids import id_text
 from lib.numbers.formatting import group_digits
@@ -116,7 +116,9 @@ def _page(
         "possible": publishes_prices(channel),
         "may_write": scope_of(actor, "prices.write") is not None,
     }
-    return render(request, "gateway/upstream_prices/channel_prices.html", context, status=status)
+    return render(
+        request, "gateway/prices/upstream_prices/channel_prices.html", context, status=status
+    )
 
 
 def _initial(followed: Any) -> dict[str, str]:

@@ -17,8 +17,15 @@ from django.db.models import Q
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
-from gateway.balances.calls import BalanceAnswer, ask
-from gateway.balances.rules import (
+from gateway.channel_tests.channel_test import target_of
+from gateway.channel_tests.rules import Cause, TakenOut
+from gateway.channel_tests.schedule import claim_due
+from gateway.channel_tests.staged_calls import Target
+from gateway.channels.channels import take_in, take_out
+from gateway.channels.egress import address_of
+from gateway.models import Channel, ChannelKey
+from gateway.provider_accounts.balances.calls import BalanceAnswer, ask
+from gateway.provider_accounts.balances.rules import (
     EVERY,
     PATHS,
     Balance,
@@ -27,14 +34,7 @@ from gateway.balances.rules import (
     failed_reading,
     known_reading,
 )
-from gateway.balances.words import balance_text, limit_text
-from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.rules import Cause, TakenOut
-from gateway.channel_tests.schedule import claim_due
-from gateway.channel_tests.staged_calls import Target
-from gateway.channels.channels import take_in, take_out
-from gateway.channels.egress import address_of
-from gateway.models import Channel, ChannelKey
+from gateway.provider_accounts.balances.words import balance_text, limit_text
 from gateway.settings.installation import egress_policy
 from lib import clock
 from lib.ids import id_text

@@ -8,8 +8,8 @@ from django.views.decorators.http import require_POST
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from gateway.access import access_channel
-from gateway.balances.balances import check_balance
-from gateway.balances.rows import balance_rows
+from gateway.provider_accounts.balances.balances import check_balance
+from gateway.provider_accounts.balances.rows import balance_rows
 from lib.htmx import see_other
 
 

@@ -5,11 +5,11 @@ from typing import Final, NamedTuple, cast
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 
-from gateway.balances.balances import reading_of
-from gateway.balances.rules import Reading, is_stale
-from gateway.balances.words import balance_text, balance_words, limit_text
 from gateway.channel_tests.staged_calls import Fault
 from gateway.models import Channel, ChannelKey
+from gateway.provider_accounts.balances.balances import reading_of
+from gateway.provider_accounts.balances.rules import Reading, is_stale
+from gateway.provider_accounts.balances.words import balance_text, balance_words, limit_text
 from lib import clock
 
 _REPORTING: Final = frozenset({"openrouter", "deepseek", "kimi"})

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.balances.rules import PATHS, Balance, BalanceRefused, BalanceUnknown, read_balance
 from gateway.channel_tests.staged_calls import (
     CallFailed,
     CallResult,
@@ -18,6 +17,13 @@ from gateway.channel_tests.staged_calls import (
     Target,
     fault_of_status,
     first_text,
+)
+from gateway.provider_accounts.balances.rules import (
+    PATHS,
+    Balance,
+    BalanceRefused,
+    BalanceUnknown,
+    read_balance,
 )
 from gateway.providers.provider import BadAddress, NotOffered
 from lib.network.egress import EgressPolicy

@@ -11,7 +11,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
-from gateway.reconciliation import usage_reconciliation
+from gateway.provider_accounts.reconciliation import usage_reconciliation
 from gateway.settings.installation import save_settings
 from lib import clock
 from tests.cast import Cast, make_key

@@ -18,9 +18,7 @@ from billing.prices.proposals import accept, ignore, list_proposals
 from gateway.channel_tests.channel_test import target_of
 from gateway.channels.channels import change_channel, create_channel
 from gateway.models import Channel, UpstreamPriceList
-from gateway.settings.installation import save_settings
-from gateway.tasks import check_models
-from gateway.upstream_prices.upstream_prices import (
+from gateway.prices.upstream_prices.upstream_prices import (
     check_prices,
     follow_prices,
     pricing_address,
@@ -29,6 +27,8 @@ from gateway.upstream_prices.upstream_prices import (
     unfollow_prices,
     work_off_schedule,
 )
+from gateway.settings.installation import save_settings
+from gateway.tasks import check_models
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
