@@ -5,7 +5,7 @@ from django.db import connection
 from psycopg import sql
 
 from gateway.catalogue import model_changes
-from gateway.channel_tests import scheduled_tests
+from gateway.channels.channel_tests import scheduled_tests
 from gateway.health import traffic
 from gateway.media_tasks import media_tasks
 from gateway.models import AnswerPiece, IdempotentAnswer, KeptState

@@ -2,9 +2,11 @@ from django.urls import path
 
 from gateway.catalogue import model_change_views
 from gateway.catalogue import views as catalogue_views
-from gateway.channel_tests import views as channel_test_views
-from gateway.channels import edit_views, new_views, several_views
+from gateway.channels import edit_views
 from gateway.channels import views as channel_views
+from gateway.channels.bulk import views as several_views
+from gateway.channels.channel_tests import views as channel_test_views
+from gateway.channels.setup import views as new_views
 from gateway.health import views as health_views
 from gateway.limits import budget_subjects, budget_views, key_views
 from gateway.media_tasks import callback_views

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.organisations.labels import join_labels
 from billing.prices.name_patterns import matches
-from gateway.channel_tests.words import describe_check
+from gateway.channels.channel_tests.words import describe_check
 from gateway.health.reports import Trouble, model_badness
 from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.models import Channel

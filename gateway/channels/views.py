@@ -15,17 +15,17 @@ from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from gateway.access import access_channel, every_channel, visible_channels
 from gateway.catalogue.model_changes import changes_of
-from gateway.channel_tests.forms import CheckForm, SwitchForm
-from gateway.channel_tests.scheduled_tests import check_by_rule
+from gateway.channels.channel_tests.forms import CheckForm, SwitchForm
+from gateway.channels.channel_tests.scheduled_tests import check_by_rule
 from gateway.channels.channels import switch_capability
-from gateway.channels.limits import limits_of
+from gateway.channels.overrides.conditions import display_conditions
 from gateway.channels.rows import channel_row, key_rows, taken_out_words
 from gateway.health.figures import ChannelFigures, last_uses
 from gateway.health.reports import ChannelTroubles
 from gateway.health.uptime import uptime_by_channel
 from gateway.health.views import health_context
+from gateway.limits.channel_limits import limits_of
 from gateway.models import Channel, Route
-from gateway.overrides.conditions import display_conditions
 from gateway.own_keys.views import channel_offer_context
 from gateway.passthrough.rules import path_of
 from gateway.prices.upstream_prices.upstream_prices import open_proposals, publishes_prices

@@ -59,7 +59,7 @@ class Channel(models.Model):
     conditions = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="Which requests it is for: gateway/overrides/condition_rules.py.",
+        help_text="Which requests it is for: gateway/channels/overrides/condition_rules.py.",
     )
     zero_retention = models.BooleanField(
         default=False, db_default=False, help_text="Its provider keeps no data of requests."
@@ -70,7 +70,7 @@ class Channel(models.Model):
     overrides = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="What it changes of requests (gateway/overrides/rules.py).",
+        help_text="What it changes of requests (gateway/channels/overrides/rules.py).",
     )
     pass_through = models.JSONField(
         default=list,
@@ -86,7 +86,7 @@ class Channel(models.Model):
     testing = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="gateway/channel_tests/rules.py: CheckRule.",
+        help_text="gateway/channels/channel_tests/rules.py: CheckRule.",
     )
     next_test_at = models.DateTimeField(null=True, help_text="Null: now, if it is tested at all.")
     check_models_every_h = models.PositiveSmallIntegerField(

@@ -37,7 +37,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
-from gateway.overrides.rules import RequestOverrides, is_header_value
+from gateway.channels.overrides.rules import RequestOverrides, is_header_value
 from gateway.providers.models import (
     Capabilities,
     Modality,

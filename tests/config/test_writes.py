@@ -170,7 +170,7 @@ ELSEWHERE: Final = {
     "gateway.provider_accounts.balances.balances.check_balance": "channel.balance_asked",
     "gateway.provider_accounts.balances.balances.record_readings": "channel.balance_asked",
     "gateway.provider_accounts.balances.balances.work_off_schedule": "channel.balance_asked",
-    "gateway.channel_tests.channel_test.check_channel": "channel.tested",
+    "gateway.channels.channel_tests.channel_test.check_channel": "channel.tested",
     "gateway.catalogue.model_changes.check_models": "channel.models_changed",
     "gateway.catalogue.model_changes.decide": "channel.models_decided",
     "gateway.catalogue.model_changes.work_off_schedule": "channel.models_changed",

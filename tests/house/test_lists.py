@@ -55,7 +55,7 @@ NO_LIST = {
     "playground/embeddings/_embedded.html": "one answer",
     "playground/compare/_keys.html": "shortcuts",
     "gateway/catalogue/channel_model_changes.html": "a form",
-    "gateway/provider_accounts/balances/_channel_balances.html": "the keys of a channel, a hundred at most",
+    "gateway/provider_accounts/balances/_channel_balances.html": "a channel's keys, 100 at most",
     "gateway/prices/upstream_prices/channel_prices.html": "what of one list is not understood",
     "playground/compare/_compare_summary.html": "one chat",
     "playground/chats/_tokens.html": "one answer",

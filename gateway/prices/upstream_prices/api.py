@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from accounts.access import access, actors, api_auth
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from gateway.access import access_channel
-from gateway.channel_tests.words import words_of
+from gateway.channels.channel_tests.words import words_of
 from gateway.models import Channel
 from gateway.prices.forms import multiplier_error
 from gateway.prices.upstream_prices.upstream_prices import (

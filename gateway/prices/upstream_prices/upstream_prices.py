@@ -5,7 +5,7 @@ The provider's prices are the channel's cost prices. With a markup, sale prices 
 well. Nothing is billed differently until an operator accepts a proposal
 (billing/prices/proposals.py).
 
-    address, connect   as in every call (gateway/channel_tests/staged_calls.py)
+    address, connect   as in every call (gateway/channels/channel_tests/staged_calls.py)
     accept             the provider takes the key
     list               it answers with a list of prices
 """
@@ -33,9 +33,9 @@ from billing.prices.upstream_prices import (
     UpstreamPrices,
     read_upstream_prices,
 )
-from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.schedule import claim_due
-from gateway.channel_tests.staged_calls import (
+from gateway.channels.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.schedule import claim_due
+from gateway.channels.channel_tests.staged_calls import (
     CallFailed,
     CallResult,
     StagedCall,

@@ -17,7 +17,7 @@ from accounts.access.guards import operator_page
 from billing.currency.money import format_markup
 from billing.forms import MarkupField
 from gateway.access import access_channel
-from gateway.channel_tests.words import words_of
+from gateway.channels.channel_tests.words import words_of
 from gateway.models import Channel
 from gateway.prices.upstream_prices.upstream_prices import (
     GROUP_MAX,

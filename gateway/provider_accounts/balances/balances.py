@@ -17,10 +17,10 @@ from django.db.models import Q
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
-from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.rules import Cause, TakenOut
-from gateway.channel_tests.schedule import claim_due
-from gateway.channel_tests.staged_calls import Target
+from gateway.channels.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.rules import Cause, TakenOut
+from gateway.channels.channel_tests.schedule import claim_due
+from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channels import take_in, take_out
 from gateway.channels.egress import address_of
 from gateway.models import Channel, ChannelKey

@@ -1,6 +1,6 @@
 """The question for the balance of a key, stage by stage.
 
-address, connect   as in every call (gateway/channel_tests/staged_calls.py)
+address, connect   as in every call (gateway/channels/channel_tests/staged_calls.py)
 accept             the provider takes the key
 balance            it answers with a balance
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.channel_tests.staged_calls import (
+from gateway.channels.channel_tests.staged_calls import (
     CallFailed,
     CallResult,
     StagedCall,

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, cast
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 
-from gateway.channel_tests.staged_calls import Fault
+from gateway.channels.channel_tests.staged_calls import Fault
 from gateway.models import Channel, ChannelKey
 from gateway.provider_accounts.balances.balances import reading_of
 from gateway.provider_accounts.balances.rules import Reading, is_stale

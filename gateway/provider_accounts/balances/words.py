@@ -7,8 +7,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.currency.display import TOTAL_PLACES, display
-from gateway.channel_tests.staged_calls import Fault
-from gateway.channel_tests.words import words_of
+from gateway.channels.channel_tests.staged_calls import Fault
+from gateway.channels.channel_tests.words import words_of
 from gateway.provider_accounts.balances.rules import Amount, Balance
 
 _CENT_NANO: Final = 10**7

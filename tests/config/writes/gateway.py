@@ -8,8 +8,8 @@ from accounts.access.actors import SYSTEM
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.catalogue import model_proposals
 from gateway.catalogue import updates as catalogue_updates
-from gateway.channel_tests import scheduled_tests
 from gateway.channels import channels
+from gateway.channels.channel_tests import scheduled_tests
 from gateway.models import Announcement, ModelProposal, OwnKey, OwnKeyOffer, PricePreview
 from gateway.own_keys import offers, own_keys
 from gateway.prices import previews
@@ -177,7 +177,7 @@ WRITES: Final[Writes] = {
     "gateway.channels.channels.switch_capability": lambda w: channels.switch_capability(
         w.dora, w.channel, "m-1", "tools", False
     ),
-    "gateway.channel_tests.scheduled_tests.start_run": lambda w: scheduled_tests.start_run(
+    "gateway.channels.channel_tests.scheduled_tests.start_run": lambda w: scheduled_tests.start_run(
         w.dora, "plain"
     ),
     "gateway.prices.upstream_prices.upstream_prices.follow_prices": lambda w: (

@@ -15,7 +15,7 @@ from billing.models import PriceProposal, PriceVersion
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import list_prices, set_price
 from billing.prices.proposals import accept, ignore, list_proposals
-from gateway.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.channel_test import target_of
 from gateway.channels.channels import change_channel, create_channel
 from gateway.models import Channel, UpstreamPriceList
 from gateway.prices.upstream_prices.upstream_prices import (

@@ -12,8 +12,8 @@ from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from gateway.channel_tests.rules import TEST_CAUSES, TakenOut
-from gateway.channel_tests.scheduled_tests import work_off_schedule
+from gateway.channels.channel_tests.rules import TEST_CAUSES, TakenOut
+from gateway.channels.channel_tests.scheduled_tests import work_off_schedule
 from gateway.channels.channels import (
     add_key,
     change_channel,

@@ -12,8 +12,8 @@ from billing.models import Posting
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
 from gateway.catalogue.model_lists import list_models
-from gateway.channel_tests.calls import _SCHEMA, STAGES, ChannelCheck, fits
-from gateway.channel_tests.channel_test import check_channel, target_of, upstream_name
+from gateway.channels.channel_tests.calls import _SCHEMA, STAGES, ChannelCheck, fits
+from gateway.channels.channel_tests.channel_test import check_channel, target_of, upstream_name
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.models import Channel

@@ -11,9 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organisation, Team
 from accounts.organisations.labels import is_label, join_labels, split_labels
 from billing.models import Plan
-from gateway.channels.refusals import ChannelRefused
-from gateway.models import Channel
-from gateway.overrides.condition_rules import (
+from gateway.channels.overrides.condition_rules import (
     COUNTS,
     FEATURES,
     LISTS,
@@ -21,6 +19,8 @@ from gateway.overrides.condition_rules import (
     VALUES_MAX,
     normal,
 )
+from gateway.channels.refusals import ChannelRefused
+from gateway.models import Channel
 from lib.numbers.formatting import group_digits
 from lib.numbers.whole_numbers import WholeNumberField
 

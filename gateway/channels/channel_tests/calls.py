@@ -55,8 +55,8 @@ from dialects.chat.events import (
 from dialects.codec import Target as CodecTarget
 from dialects.codec import UpstreamCodec
 from dialects.errors.errors import RequestFault
-from gateway.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
-from gateway.channel_tests.staged_calls import (
+from gateway.channels.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
+from gateway.channels.channel_tests.staged_calls import (
     CallFailed,
     CallResult,
     Fault,

@@ -9,21 +9,21 @@ import pytest
 
 from dialects.chat.chat import Dialect
 from dialects.json.body import read_body
-from gateway.channels.refusals import ChannelRefused
-from gateway.overrides.overrides import (
+from gateway.channels.overrides.overrides import (
     check_overrides,
     headers_text,
     parameters_text,
     read_headers,
     read_parameters,
 )
-from gateway.overrides.rules import (
+from gateway.channels.overrides.rules import (
     RequestOverrides,
     is_header,
     is_protected,
     read_overrides,
     stored_overrides,
 )
+from gateway.channels.refusals import ChannelRefused
 from gateway.providers import PROVIDERS
 
 OPENAI = PROVIDERS["openai"]

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from gateway.channel_tests import scheduled_tests
+from gateway.channels.channel_tests import scheduled_tests
 from gateway.channels.channels import change_channel, create_channel
 from gateway.health.traffic import FIRST_TOKEN_MS
 from gateway.models import Channel, ChannelTestRun, TrafficBucket

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway.channels.fields import ChannelFields, relabel
 from gateway.channels.forms import LabelsField, SettingsForm, settings_of, settings_values, text_of
-from gateway.channels.route_table import Change
 from gateway.models import Channel
+from gateway.routing.route_table import Change
 
 # The fields that make sense for channels of different providers, in the order of the page.
 SHARED: Final = (

@@ -1,5 +1,5 @@
-"""The test of a channel: one short request, recorded in stages (gateway/channel_tests/calls.py),
-and its consequences.
+"""The test of a channel: one short request, recorded in stages
+(gateway/channels/channel_tests/calls.py), and its consequences.
 
 Nobody is charged: the request has no hold and no usage record. Its cost at the provider is computed
 from the provider's counts.
@@ -14,12 +14,12 @@ from django.db import connection, transaction
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from billing.prices.pricing import PriceVersion, total_of
-from gateway.channel_tests.calls import STAGES, ChannelCheck, Variant, call
-from gateway.channel_tests.staged_calls import Target
+from gateway.channels.channel_tests.calls import STAGES, ChannelCheck, Variant, call
+from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
+from gateway.channels.overrides.rules import NO_OVERRIDES, read_overrides
 from gateway.models import Channel, ChannelKey
-from gateway.overrides.rules import NO_OVERRIDES, read_overrides
 from gateway.public_models.served import price_of, prices_in_force
 from gateway.routing import channel_order
 from gateway.settings.installation import egress_policy

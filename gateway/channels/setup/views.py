@@ -17,14 +17,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from gateway.catalogue.model_lists import list_models
-from gateway.channel_tests.channel_test import stored_form, try_model
-from gateway.channel_tests.staged_calls import Target
-from gateway.channel_tests.words import describe_check, describe_model_list
+from gateway.channels.channel_tests.channel_test import stored_form, try_model
+from gateway.channels.channel_tests.staged_calls import Target
+from gateway.channels.channel_tests.words import describe_check, describe_model_list
 from gateway.channels.channels import TIMEOUTS
 from gateway.channels.forms import OFFERED, ChosenModels, chosen_from
-from gateway.channels.new_forms import ConnectionForm, base_url_of, key_of
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.setup import ProposedModel, propose_models, routes_of, set_up_channel
+from gateway.channels.setup.forms import ConnectionForm, base_url_of, key_of
+from gateway.channels.setup.setup import ProposedModel, propose_models, routes_of, set_up_channel
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.public_models.served import prices_in_force

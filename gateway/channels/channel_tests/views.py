@@ -10,8 +10,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from gateway.access import access_test_run
-from gateway.channel_tests.scheduled_tests import start_run
-from gateway.channel_tests.words import VARIANT_NAMES, words_of
+from gateway.channels.channel_tests.scheduled_tests import start_run
+from gateway.channels.channel_tests.words import VARIANT_NAMES, words_of
 from gateway.models import ChannelTestRun
 from lib.htmx import render_part, see_other
 from lib.ids import id_text
@@ -39,8 +39,8 @@ def test_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     }
     return render_part(
         request,
-        "gateway/channel_tests/channel_tests.html",
-        "gateway/channel_tests/_channel_tests.html",
+        "gateway/channels/channel_tests/channel_tests.html",
+        "gateway/channels/channel_tests/_channel_tests.html",
         context,
     )
 

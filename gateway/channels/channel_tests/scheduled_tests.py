@@ -12,16 +12,16 @@ from django.db.models import Q
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
-from gateway.channel_tests.calls import ChannelCheck, Variant
-from gateway.channel_tests.channel_test import check_channel
-from gateway.channel_tests.rules import (
+from gateway.channels.channel_tests.calls import ChannelCheck, Variant
+from gateway.channels.channel_tests.channel_test import check_channel
+from gateway.channels.channel_tests.rules import (
     TEST_CAUSES,
     WINDOW_MIN,
     CheckRule,
     removal_by_test,
     removal_by_traffic,
 )
-from gateway.channel_tests.schedule import claim_due
+from gateway.channels.channel_tests.schedule import claim_due
 from gateway.channels.channels import take_in, take_out
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
 from gateway.public_models.served import prices_in_force, testable_names

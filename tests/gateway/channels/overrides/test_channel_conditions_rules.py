@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.overrides.condition_rules import ScreenedRequest, compile_conditions, normal
+from gateway.channels.overrides.condition_rules import ScreenedRequest, compile_conditions, normal
 
 TEAM, OWNER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 PLANS = {"pro": 7}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.channel_tests.rules import (
+from gateway.channels.channel_tests.rules import (
     CheckRule,
     TakenOut,
     is_status_list,

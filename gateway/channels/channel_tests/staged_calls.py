@@ -17,9 +17,9 @@ from django.conf import settings
 
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import clean_upstream
-from gateway.channel_tests.fetched_credentials import fetch
+from gateway.channels.channel_tests.fetched_credentials import fetch
+from gateway.channels.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
 from gateway.channels.timeouts import Timeouts
-from gateway.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed, CredentialsRefused
 from gateway.providers.provider import Address, BadAddress, Provider

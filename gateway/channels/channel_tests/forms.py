@@ -7,7 +7,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
-from gateway.channel_tests.words import VARIANT_NAMES
+from gateway.channels.channel_tests.words import VARIANT_NAMES
 from gateway.providers.overrides import CAPABILITIES
 from gateway.public_models.shown_models import CAPABILITIES as WORDS
 

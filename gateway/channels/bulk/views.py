@@ -14,9 +14,9 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from gateway.access import access_channels
 from gateway.channels import channels
+from gateway.channels.bulk.forms import SeveralForm
 from gateway.channels.channels import FieldsOfChannel, version_of
 from gateway.channels.refusals import ChannelRefused, ChannelStale
-from gateway.channels.several_forms import SeveralForm
 from gateway.models import Channel
 from lib.htmx import back_to, render_part, see_other
 from lib.ids import id_text

@@ -15,9 +15,9 @@ import msgspec
 from django.utils.translation import gettext
 
 from dialects.chat.chat import Dialect
+from gateway.channels.overrides import rules
+from gateway.channels.overrides.rules import Parameters, RequestOverrides
 from gateway.channels.refusals import ChannelRefused
-from gateway.overrides import rules as rules
-from gateway.overrides.rules import Parameters, RequestOverrides
 from gateway.providers.provider import Provider
 
 _DEPTH_MAX: Final = 20

@@ -10,18 +10,18 @@ from django.utils.translation import gettext_lazy as _
 
 from dialects.chat.chat import Dialect
 from gateway.channels.fields import provider_of
-from gateway.channels.refusals import ChannelRefused
-from gateway.channels.route_table import Change
-from gateway.models import Channel
-from gateway.overrides import rules as rules
-from gateway.overrides.overrides import (
+from gateway.channels.overrides import rules
+from gateway.channels.overrides.overrides import (
     check_overrides,
     headers_text,
     parameters_text,
     read_headers,
     read_parameters,
 )
-from gateway.overrides.rules import NO_OVERRIDES, Parameters, read_overrides
+from gateway.channels.overrides.rules import NO_OVERRIDES, Parameters, read_overrides
+from gateway.channels.refusals import ChannelRefused
+from gateway.models import Channel
+from gateway.routing.route_table import Change
 
 _CODE: Final = {"class": "input mono", "rows": 4, "spellcheck": "false", "autocomplete": "off"}
 _TEXT_MAX: Final = 60_000
