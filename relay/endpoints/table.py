@@ -36,6 +36,8 @@ from relay.config import BODY_BYTES_MAX as _BODY
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import count_tokens, generate, refuse_not_implemented, remix_video
 from relay.endpoints.models import form_of, list_models, show_model
+from relay.endpoints.passthrough.endpoint import pass_through
+from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.endpoints.request import Endpoint
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import (
@@ -74,8 +76,6 @@ from relay.media.realtime.open_session import open_session
 from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from relay.media.task_operations import submit_picture, submit_song
 from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
-from relay.passthrough.endpoint import pass_through
-from relay.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.requests.context import Invocation
 
 # The maximum body of a query for one task.
