@@ -96,10 +96,12 @@ class Decoder(Counting, Protocol):
     @property
     def complete(self) -> bool: ...
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
-        """Rewrite each frame for the client; `rewrite` must not change its texts."""
+        """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
+        change the frame's texts."""
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """Return what is complete so far."""
+        """Return the steps that this chunk completes. The last step of an answer holds End,
+        UpstreamError or Broken."""
 
     def end(self) -> list[Step]:
         """Finish after the upstream has closed the connection."""

@@ -127,7 +127,8 @@ class Gate:
 
 
 class Preparation:
-    """What the web process prints before it serves: its steps, then the link and the mark."""
+    """What the web process prints before it serves: its steps, then a JSON line with the sign-in
+    link and the mark for `stack.prepare`."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []

@@ -159,7 +159,8 @@ def _actors(request: HttpRequest, events: QuerySet[AuditEvent], belong: Q) -> Ch
 
 
 def _objects(request: HttpRequest, hidden: Collection[str]) -> Choices:
-    """Return the choices of object types, one for each label, and the address's own value."""
+    """Return the choices of object types, one for each label, plus the value in the query string if
+    it is not among them."""
     known: dict[str, str] = {}
     for kind in OBJECTS:
         if kind not in hidden and object_word(kind) not in known.values():

@@ -17,7 +17,7 @@ class Words(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A permission on the page of a role: whether the role has it."""
+    """One row of a role's page: a permission, and whether the role has it."""
 
     title: Promise
     line: Promise

@@ -274,7 +274,7 @@ def _subscription_context(actor: Actor, organisation: Organisation) -> dict[str,
     }
 
 
-# The operators' ----------------------------------------------------------------------------------
+# Pages for operators ----------------------------------------------------------------------------
 
 
 @operator_page("credits.read")

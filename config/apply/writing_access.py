@@ -277,8 +277,8 @@ def held_by(key: Key) -> dict[str, Value]:
 def holder_of_key(
     organisation: Organisation, fields: Mapping[str, Value]
 ) -> tuple[User | None, ServiceAccount | None]:
-    """Return the holder of a key. A person who is not a member can hold a key, but it does not
-    work."""
+    """Return the holder of a key, creating the person if needed. A key of a person who is not a
+    member is stored but refused. Raises ChangeRefused if there is no such service account."""
     email, name = cast(str, fields.get("user", "")), fields.get("service_account", "")
     user = members.add_person(email, actor=SYSTEM) if email else None
     if not name:

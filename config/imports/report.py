@@ -25,8 +25,12 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class TableReport:
-    """The counts of one table: rows read, created now, and created by an earlier import; closed
-    rows by their cause and remedy; and skipped or incomplete rows by reason."""
+    """The counts of one table: rows read, created now, and created by an earlier import.
+
+    `closed`: objects that were created locked, by the restrictions that cause it and by what
+    unlocks them. `skipped` and `notes`: rows that were left out or are incomplete, by reason.
+    `columns_left`: how many rows have a value in a column that is not imported.
+    """
 
     read: int = 0
     imported: int = 0

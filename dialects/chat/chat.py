@@ -336,11 +336,13 @@ class AudioOutput(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's request. None, () and {} mean that the client did not set a member. `dialect` is
-    the client's; `request_id` is our id as text, `received_at` Unix seconds. `model` is the
-    requested name. `extra` holds members that only an upstream of `dialect` understands, and
-    `parameters` (Qwen), by their wire names. `legacy_functions`: tools came in openai's old form,
-    and calls are answered in it.
+    """A client's request, whose API is `dialect`. None, () and {} mean that the client did not set
+    a member.
+
+    `request_id` is our id as text, `received_at` Unix seconds, `model` the requested name. `extra`
+    holds, by wire name, members that only upstreams of `dialect` understand, and Qwen's
+    `parameters`. `legacy_functions`: the client sent OpenAI's old `functions`, so calls are
+    answered in that form.
     """
 
     dialect: Dialect

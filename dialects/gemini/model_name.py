@@ -66,9 +66,9 @@ def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | N
 
 
 def settings_of(suffix: Suffix, efforts: tuple[Effort, ...] = ()) -> ReasoningSettings:
-    """Return the settings of a suffix; they replace the client's own. Models with budgets read the
-    budget, models with levels the effort, of which they have `efforts`.
-    """
+    """Return the reasoning settings that a suffix stands for; they replace the client's settings.
+    Budget models use its budget, level models its effort; `efforts` are the levels that the model
+    has."""
     match suffix.setting:
         case "off":
             return ReasoningSettings(switch="off", shown=False)

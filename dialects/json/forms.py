@@ -54,7 +54,7 @@ class FormReader:
         self.ended = False
 
     def feed(self, chunk: bytes) -> list[PartHead | bytes]:
-        """Return what is complete so far."""
+        """Return the heads of parts and the pieces of content that this chunk completes."""
         data = self._rest + chunk if self._rest else chunk
         parts: list[PartHead | bytes] = []
         at = 0

@@ -13,7 +13,7 @@ from dialects.media.videos import Video, VideoRequest
 
 _READ: Final = ("model", "prompt", "image", "duration", "width", "height", "size", "n")
 _PIXELS_MAX: Final = 9999
-# The code of a failure without one of the provider's.
+# The code of a failure for which the provider gives no number.
 _FAILED: Final = 500
 
 

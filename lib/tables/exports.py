@@ -177,7 +177,7 @@ def _new_sheet(book: Any, columns: Sequence[Column], head: Any, zone: str) -> An
 
 
 def _to_cells(column: Column, values: Values, zone: dt.tzinfo) -> Values:
-    """Return the values of a column as cells: numbers, texts that fit, and local times."""
+    """Convert money to numbers and times to local times. Other values stay as they are."""
     if column.kind in _MONEY:
         return [None if nano is None else nano / _NANO for nano in values]
     if column.kind in _TIMES:

@@ -196,8 +196,8 @@ def _midjourney_fields(model: MediaModel) -> list[MediaField]:
 
 
 def _action(model: MediaModel) -> str:
-    """Return the action of a service's model. Its clients do not send it, so it comes from the
-    name."""
+    """Return the action of a service's model, which is the model's name: such requests have no
+    model member."""
     return model.name
 
 

@@ -104,7 +104,8 @@ class Exchange(NamedTuple):
     accepted: AcceptedTask | None = None
 
     def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
-        """Return our own count, by the first way to bill that has rates."""
+        """Return our own count in the first unit that has rates, or in the first unit if none
+        has."""
         unit = next((unit for unit in self.units if unit.bound(rates) is not None), self.units[0])
         return unit.own_count(rates, family)
 

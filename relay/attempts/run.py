@@ -285,7 +285,8 @@ class Run:
                     raise used_up from None
                 return await self._give_up_unadmitted()
             except asyncio.CancelledError:
-                # Also if the hold is being placed: admission then writes the record.
+                # The client may leave while its hold is being placed; admission then writes the
+                # record.
                 self._check_left()
                 return self._context.uncharged_outcome(CLIENT_CLOSED)
             self._attempt = attempt

@@ -8,7 +8,7 @@ from dialects.usage.service_tier import NAME, tier_of_frames
 
 
 class Source(Protocol):
-    """A decoder, or the source that feeds one."""
+    """Turns received chunks into steps: a decoder, or a wrapper around one."""
 
     def feed(self, chunk: bytes) -> list[Step]: ...
     def end(self) -> list[Step]: ...

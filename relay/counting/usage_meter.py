@@ -117,7 +117,7 @@ class Bill(msgspec.Struct, frozen=True):
 
     @property
     def saved_nano(self) -> int:
-        """Return what cached input saved in the parts."""
+        """Return how much less the parts cost because their input was cached, in nano-USD."""
         return sum(saved_by_cache(part.meters, part.version) for part in self.parts)
 
 

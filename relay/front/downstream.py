@@ -49,7 +49,7 @@ class ErrorAnswer(NamedTuple):
 
 
 class AnswerRecorder(Protocol):
-    """Stores the answer of a request that may be repeated, before the answer is settled."""
+    """Stores the answer to a request with an Idempotency-Key before the request is settled."""
 
     async def keep_answer(self, head: Head, raw: bytes) -> None:
         """Store a whole answer."""

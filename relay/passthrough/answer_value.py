@@ -102,7 +102,7 @@ def read_value(raw: bytes, pointer: str, most: int) -> Value:
 
 
 def _parse(raw: bytes) -> Any:
-    """Return a JSON document; None for `null`, and for what is none."""
+    """Parse JSON. Return None for `null`, and for text that is not JSON."""
     try:
         return json.loads(
             raw.decode(), parse_int=_Number, parse_float=_Number, parse_constant=_refuse

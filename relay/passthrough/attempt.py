@@ -72,7 +72,9 @@ class PathMeter(UsageMeter):
         self.value: Value = MISSING
 
     def bill_stream(self, measured: str) -> Bill:
-        """Return the bill of a request that its provider has received."""
+        """Return the bill of a request that its provider has received: the rule's price, plus the
+        value in the answer, at most the hold. An unusable value is held for review; `measured` is
+        the basis of every other bill."""
         meters, raw = {"requests": 1}, None
         if self._rule.pointer:
             value = self.value

@@ -32,9 +32,9 @@ from relay.routing.model_products import misdirected_fault, unpriced_fault, unpr
 from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
 
-# The thinking budget of a reasoning model without a known limit, in addition to its cap.
+# Assumed thinking tokens, beside the output cap, if a reasoning model's limit is unknown.
 _THINKING_TOKENS: Final = 32_000
-# The size of stored input of a model without a known context.
+# Assumed tokens of input that is stored elsewhere, if the model's context size is unknown.
 _UNSEEN_TOKENS: Final = 200_000
 _ALLOW_FALLBACK: Final = (
     "let the key fall back to the installation's channels (Provider keys), or use another model"

@@ -582,7 +582,7 @@ class Connection(asyncio.BufferedProtocol):
         self._response.persists = False
         if self._response.state not in ENDED and self._error is None:
             self._error = self._owner.failed(reason, detail)
-        # Also for a response that was complete before the unreadable data.
+        # Wake the reader even if its response was complete before the unreadable data arrived.
         self._wake()
         self.cut()
 

@@ -398,7 +398,8 @@ class Upstreams:
         self._by_channel.clear()
 
     async def _signer(self, channel: Channel, policy: EgressPolicy, key: int) -> Signer | None:
-        """Return what signs requests by a key, if anything does. Raises UpstreamFailed."""
+        """Return the signer for requests that use this key; None if they are not signed. Raises
+        UpstreamFailed."""
         source = channel.credential_sources[key] if channel.credential_sources else None
         if source is None:
             return channel.signers[key] if channel.signers else None

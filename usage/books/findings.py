@@ -93,7 +93,7 @@ def _note_one(walk: str, invariant: str, row: Any, full: bool) -> int:
 
 
 def _is_same(last: Finding, expected: str, actual: str) -> bool:
-    """Return whether an acknowledged finding is still the one that was acknowledged."""
+    """Return whether the difference is unchanged, so that the acknowledgement still covers it."""
     return last.holds and _difference(last.expected, last.found) == _difference(expected, actual)
 
 

@@ -132,8 +132,9 @@ def prepare_tables() -> None:
 
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
-    """Walk until the entries that are not settled yet, or until an instant, or until the span after
-    which `seconds` have passed. Findings are stored with each step."""
+    """Check spans in order until the unsettled entries or `to_at`. Stop earlier after `seconds`, or
+    if a span could not be finished. Each step stores its findings. Return how far the check has
+    come."""
     began = time.monotonic()
     from_at = _place(name).to_at
     with connection.cursor() as cursor:

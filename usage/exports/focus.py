@@ -125,7 +125,7 @@ def _batches(actor: Actor, days: UsageFilter, at: Freshness) -> Batches:
 
 
 def _keys_of(actor: Actor, scope: Scope, span: Span, at: Freshness) -> Iterator[tuple[UUID, ...]]:
-    """Yield the keys that were used in that time, several at once."""
+    """Yield the ids of the keys used in `span`, in batches."""
     rows = used_rows(actor, scope, [span], _GROUPS, at, bounded=False)
     text = f"""
         SELECT DISTINCT r.key_id FROM {rows.text} r WHERE r.key_id > %(after)s

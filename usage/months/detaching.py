@@ -408,7 +408,7 @@ def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
     """Insert the records that arrived while the month accepted none, except those it has already. A
     record of an older version lacks newer columns, which get their defaults."""
     bounds = _bounds(month)
-    # The rollups recognise new records by their transaction.
+    # Leave out xid: the row must get this transaction's, by which rollups find new records.
     columns = [name for name in _columns(cursor, _RECORDS) if name != "xid"]
     cursor.execute(_LATE_COLUMNS, bounds)
     for (written,) in cursor.fetchall():

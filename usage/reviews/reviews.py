@@ -288,7 +288,7 @@ _COLUMNS: Final = """
     r.id AS attempt_id, r.request_id, r.organisation_id, o.slug, o.name AS organisation, r.model,
     r.channel_name, r.admitted_at, r.flags, r.basis, r.charge_nano, r.hold_nano, r.cost_nano,
     r.meters, r.pricing, r.price_version_id, r.multiplier_ppm"""
-# In the form of the index.
+# Must equal the condition of the partial index, or Postgres does not use the index.
 _DOUBTED: Final = "'quarantine' = ANY (r.flags)"
 _UNDECIDED: Final = (
     f"{_DOUBTED} AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)"

@@ -52,7 +52,8 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
     ) -> ChatRequest:
         plan = request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
         if len(plan.requests) > 1:
-            # Reached only after the channel that has the endpoint has failed.
+            # Several prompts fit only the provider's own endpoint; this channel is a fallback that
+            # only chats.
             what = "prompt must be a single text for this channel of the model, which only chats"
             raise RequestFault("unsupported_capability", "prompt", what)
         return plan.requests[0]

@@ -195,7 +195,8 @@ def _read_reasoning(config: Members) -> ReasoningSettings | None:
 
 
 def _read_audio(config: Members) -> AudioOutput | None:
-    """Return the voice: that of the only speaker, or of the first."""
+    """Return the audio settings: the first speaker's voice, and the client's whole
+    speech_config."""
     speech: Any = config.value.get("speech_config")
     if speech is None:
         return None
