@@ -42,7 +42,7 @@ class Relay:
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
         self._life: Lifespan | None = None
-        self.in_process = InProcessRelay(self._started)
+        self.in_process = InProcessRelay(self._require_lifespan)
 
     @property
     def ready(self) -> bool:
@@ -54,7 +54,7 @@ class Relay:
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
 
     def is_draining(self) -> bool:
-        """Return whether the process is shutting down."""
+        """Return whether the process is shutting down and accepts no more requests."""
         return self._life is not None and self._life.readiness.draining
 
     def linger_s(self) -> float:
@@ -81,7 +81,7 @@ class Relay:
         await self.in_process.drain(self._config.drain_s)
         await self._life.stop()
 
-    def _started(self) -> Lifespan:
+    def _require_lifespan(self) -> Lifespan:
         if self._life is None:
             raise DatabaseAway("the relay has not started")
         return self._life
@@ -178,5 +178,6 @@ def _asks_for_websocket(scope: Scope) -> bool:
 
 
 def _calls_model(method: str, path: str) -> bool:
-    """Return whether a path that looks like a model's address calls a model without a row."""
+    """Return whether a path that matches the address of a model calls a model by an action that has
+    no row."""
     return method not in ("GET", "OPTIONS") and ":" in path

@@ -129,7 +129,7 @@ class Lifespan:
         self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
     async def stop(self) -> None:
-        """Let running requests finish, write every settlement, close."""
+        """Let running requests finish, write every settlement, and close the connections."""
         self.readiness.draining = True
         loop = asyncio.get_running_loop()
         until = loop.time() + self.config.drain_s
@@ -169,16 +169,14 @@ class Lifespan:
     async def charges(
         self, principal: Principal, days: tuple[str, str] | None
     ) -> list[tuple[str, str, int]]:
-        """Return the charges of the principal's key: (day, model, nano), for some days or in
-        all.
-        """
+        """Return what a request under these budgets could hold now, including what its included
+        units would pay. Raises DatabaseAway."""
         rows = await self._ask(key_charges(principal.organisation_id, principal.key_id, days))
         return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 
     async def count_request(self, principal: Principal) -> None:
-        """Count a request that holds nothing for the limits of requests per minute. Raises
-        LimitReached, DatabaseFailed.
-        """
+        """Return the charges of the principal's key as (day, model, nano), for `days` or for all
+        days."""
         if not principal.limited:
             return
         owner, key_id, user_id = principal.organisation_id, principal.key_id, principal.user_id
@@ -187,7 +185,8 @@ class Lifespan:
             raise LimitReached(msgspec.json.decode(rows[0][0] or ""), self.config.public_url)
 
     async def _renew(self, principal: Principal) -> Principal:
-        """Read a principal again whose budgets have changed; others may have changed too."""
+        """Read a principal again, because its budgets have changed; those of others may have
+        changed too."""
         self.authenticator.clear()
         return await self.authenticator.principal_of_key(
             principal.key_id, self.snapshot.now(), principal.user_id
@@ -220,7 +219,7 @@ class Lifespan:
             await self._count_refused()
 
     async def _write_uses(self) -> None:
-        """Write which keys were used here since the last time."""
+        """Write which keys were used in this process since the last call."""
         waiting = LAST_USES.take()
         if not waiting:
             return
@@ -231,7 +230,7 @@ class Lifespan:
             log.warning("the last uses of keys cannot be written: %s", error)
 
     async def _count_refused(self) -> None:
-        """Count the requests that were refused because this process was too busy."""
+        """Write the number of requests that were refused because this process was too busy."""
         refused = self.load.take_refused()
         if not refused:
             return
@@ -241,9 +240,8 @@ class Lifespan:
             self.load.put_back(refused)
 
     async def _share_health(self) -> None:
-        """Share this process's knowledge of the channels, and read that of others: each second
-        while there is something to report, otherwise every few seconds.
-        """
+        """Share what this process knows about the channels, and read what others know: each second
+        while there is something to report, otherwise every few seconds."""
         delivered = False
         for tick in count():
             if delivered or tick % QUIET_TICKS == 0 or self._health_sharing.report():
@@ -255,7 +253,8 @@ class Lifespan:
             await asyncio.sleep(TICK_S)
 
     async def _tell_processes(self) -> bool:
-        """Exchange reports. Return whether another process had something to report too."""
+        """Exchange reports with the other processes. Return whether another process has problems to
+        report."""
         process_id, epoch = self._connections.ledger.process_id, self.snapshot.epoch
         if process_id is None or epoch < 0:
             return False
@@ -280,7 +279,7 @@ class Lifespan:
             await self._shadows.exchange(self.snapshot, self._ask)
 
     async def _report_damage(self) -> None:
-        """Report unreadable records to the operators."""
+        """Alert the operators about unreadable records."""
         records = self.parts.ledger.take_damaged()
         if records:
             self._damaged.append(DamagedRecords(new_id(), records))
@@ -305,7 +304,8 @@ class Lifespan:
 
 
 class _Connections:
-    """The connections of one process, separated by work that must not wait for other work."""
+    """The database connections of one process, one for each kind of work that must not wait for the
+    others."""
 
     def __init__(self, config: RelayConfig) -> None:
         self.look_ups = PipelinedConnection(config.dsn, config.database_wait_s)
@@ -326,7 +326,7 @@ class _Connections:
 
 
 class _OpenRequests:
-    """The number of running requests of the process."""
+    """Counts the running requests of the process."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -334,7 +334,7 @@ class _OpenRequests:
         self._none.set()
 
     def enter(self) -> None:
-        """Register a request. `leave` is called at its end, in every case."""
+        """Register a request. The caller calls `leave` at the request's end in every case."""
         self._count += 1
         if self._count == 1:
             self._none.clear()
@@ -348,14 +348,14 @@ class _OpenRequests:
             self._none.set()
 
     async def wait(self) -> None:
-        """Wait until there is none."""
+        """Wait until no request is running."""
         await self._none.wait()
 
 
 def _kept_files(
     config: RelayConfig, connection: PipelinedConnection
 ) -> tuple[Spool, Journal] | tuple[None, None]:
-    """Return the files that keep a process's unwritten ledger entries when it dies."""
+    """Return the files that keep a process's unwritten ledger entries when the process dies."""
     if config.spool_folder is None or connection.process_id is None:
         return None, None
     return (

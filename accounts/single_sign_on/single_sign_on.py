@@ -111,7 +111,7 @@ def save_single_sign_on(
         for name in _FIELDS:
             setattr(row, name, fields[name])
         if secret:
-            row.sealed = seal(secret, _place(row))
+            row.sealed = seal(secret, _seal_context(row))
         kept = [] if moved else [domain for domain in row.domains if domain in confirmed]
         sign_on_connections.confirm(row, row.domains if actor.operator else kept)
         row.save()
@@ -186,7 +186,7 @@ def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
 def secret_of(row: SingleSignOn) -> str:
     """Return the client secret, to send it to the provider or to compare it; "" if there is
     none."""
-    return open_sealed(row.sealed, _place(row)) if row.sealed else ""
+    return open_sealed(row.sealed, _seal_context(row)) if row.sealed else ""
 
 
 def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
@@ -250,7 +250,7 @@ def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
             raise Refused("group_rules", text)
 
 
-def _place(row: SingleSignOn) -> str:
+def _seal_context(row: SingleSignOn) -> str:
     return f"accounts_singlesignon|{row.pk}|sealed"
 
 

@@ -27,8 +27,8 @@ from billing.invoices.rules import (
     Tax,
     TaxRow,
     add_totals,
+    format_document_number,
     month_after,
-    number_text,
     taxes_of,
 )
 from billing.ledger.funding import close_invoice
@@ -330,7 +330,7 @@ def _next_number(series: str, year: int) -> str:
     counter = InvoiceCounter.objects.select_for_update().get(series=series, year=year)
     counter.last += 1
     counter.save(update_fields=["last"])
-    return number_text(series, year, counter.last)
+    return format_document_number(series, year, counter.last)
 
 
 def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:

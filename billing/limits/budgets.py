@@ -468,7 +468,7 @@ def check_budget(budget: Budget) -> None:
     try:
         rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
     except rules.BudgetInvalid as error:
-        raise BudgetRefused(error.field, _time_text(budget, error.field)) from error
+        raise BudgetRefused(error.field, _time_error(budget, error.field)) from error
     if budget.period == BudgetPeriod.SESSION:
         _check_session(budget)
     if not 0 <= budget.amount_nano <= rules.BUDGET_MAX_NANO:
@@ -489,7 +489,7 @@ def _check_session(budget: Budget) -> None:
         raise BudgetRefused(error.field, text[error.field]) from error
 
 
-def _time_text(budget: Budget, field: str) -> str:
+def _time_error(budget: Budget, field: str) -> str:
     if field == "timezone":
         return gettext("Choose a time zone such as Europe/Berlin.")
     allowed = rules.anchors_of(budget.period)  # type: ignore[arg-type]

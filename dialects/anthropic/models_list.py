@@ -18,7 +18,7 @@ class ListedModel(NamedTuple):
 
 
 def write_model(model: ListedModel) -> bytes:
-    """Return one model."""
+    """Return the JSON of one model."""
     return msgspec.json.encode(_entry(model))
 
 

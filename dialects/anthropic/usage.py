@@ -106,7 +106,7 @@ def _meters(usage: UsageMembers) -> Quantities:
 
 
 def _tokens(usage: UsageMembers, members: dict[str, Any], thinking: int = 0) -> Meters:
-    """Return the tokens of the whole object, or of one of its parts."""
+    """Return the tokens of the whole usage object, or of one of its parts."""
     uncached = usage.count("input_tokens", members)
     output = usage.count("output_tokens", members)
     if uncached is None or output is None:

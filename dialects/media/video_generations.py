@@ -52,7 +52,8 @@ def write_accepted(video: Video) -> dict[str, Any]:
 
 
 def write(video: Video, url: str) -> dict[str, Any]:
-    """Return a task in this form; `url` is the address of its content, once it is finished."""
+    """Return a task in the generic form. `url` is the address of its content, once the task is
+    finished."""
     width, _, height = video.size.partition("x")
     error = None
     if video.error is not None:

@@ -349,7 +349,9 @@ def snippet(request: SnippetRequest, language: Language, base_url: str) -> str:
     if language == "python":
         return _python(request, base_url, method) if method else _httpx_python(request, base_url)
     return (
-        _javascript(request, base_url, method) if method else _fetch_javascript(request, base_url)
+        _javascript(request, base_url, method)
+        if method
+        else _javascript_with_fetch(request, base_url)
     )
 
 
@@ -426,7 +428,7 @@ def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
     if request.argument:
         arguments.append(text_literal(request.argument, "javascript"))
     if request.files:
-        arguments.append(_with_files(request))
+        arguments.append(_javascript_form_members(request))
     elif request.body is not None:
         arguments.append(literal(request.body, "javascript", used=len(method.javascript) + 24))
     if _needs_patience(request, method):
@@ -448,7 +450,7 @@ def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
     )
 
 
-def _with_files(request: SnippetRequest) -> str:
+def _javascript_form_members(request: SnippetRequest) -> str:
     """Return the members of a form in JavaScript."""
     lines = [
         f"  {name}: fs.createReadStream({text_literal(file, 'javascript')}),"
@@ -504,7 +506,7 @@ def _httpx_python(request: SnippetRequest, base_url: str) -> str:
     return f"{head}answer = httpx.{request.method.lower()}({laid})\nprint(answer.json())"
 
 
-def _fetch_javascript(request: SnippetRequest, base_url: str) -> str:
+def _javascript_with_fetch(request: SnippetRequest, base_url: str) -> str:
     lines = [
         f"const answer = await fetch({text_literal(base_url + request.path, 'javascript')}, {{",
     ]

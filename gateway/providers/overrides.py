@@ -39,7 +39,7 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 )
 
 
-def tell_capabilities(overrides: Overrides) -> bool:
+def has_capability(overrides: Overrides) -> bool:
     """Return whether the overrides state a capability, not only limits."""
     return any(name in CAPABILITIES for name, _ in overrides)
 

@@ -83,7 +83,7 @@ def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
     sung."""
     values = form_values(request.GET)
     if kind == MediaKind.MUSIC and ("extend" in values or "sing" in values):
-        values = _music_begun(actor, values)
+        values = _initial_music_values(actor, values)
     if again := values.pop("again", ""):
         repeated = values_of_run(access_media_run(actor, again))
         if "picture" in values:
@@ -92,7 +92,7 @@ def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
     return _page(request, actor, MediaKind(kind), values)
 
 
-def _music_begun(actor: Actor, values: dict[str, str]) -> dict[str, str]:
+def _initial_music_values(actor: Actor, values: dict[str, str]) -> dict[str, str]:
     """Return the initial values of a form that continues a result."""
     run = access_media_run(actor, values.get("extend") or values.get("sing", ""))
     (run_display,) = describe_runs([run])

@@ -169,7 +169,7 @@ class GrowingBlock(ABC):
     def changes(self) -> str:
         """Return the changes since the last call."""
 
-    def closing(self, source: str) -> str:
+    def closing_changes(self, source: str) -> str:
         """Return the changes that close the block."""
         closed = render_block(source, self._labels, self._name)
         changes = self._closing(closed)

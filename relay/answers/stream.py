@@ -38,9 +38,8 @@ from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
 
 class Forwarding:
-    """Reads frames, and returns them as the client receives them: with the model name that it
-    requested, and otherwise changed only where the channel's model requires it.
-    """
+    """Reads frames and returns them for the client: with the requested model name, and changed
+    otherwise only where the channel's model requires it."""
 
     __slots__ = ("_codec", "_naming", "_request_id", "decoder", "end", "feed")
 
@@ -159,7 +158,7 @@ class StreamChunks:
         return self._usage_meter.is_above_cap()
 
     async def pass_on(self, answer: Answer, take: Callable[[bytes], bool]) -> None:
-        """Forward chunks until a decision is needed. Raises UpstreamFailed (F17)."""
+        """Forward chunks until the relay must decide something. Raises UpstreamFailed (F17)."""
         context = self._context
         while True:
             await answer.hand_to(take)
@@ -173,7 +172,7 @@ class StreamChunks:
             context.deadline.allow("idle", self._idle_s, self._heard_at)
 
     async def pass_first(self) -> None:
-        """Forward the first content, with everything before it."""
+        """Forward everything up to and including the first content."""
         context, downstream = self._context, self._context.downstream
         heard_at = self._heard_at = context.time()
         if downstream.keep_alive is not None:
@@ -188,17 +187,18 @@ class StreamChunks:
         context.deadline.allow("idle", self._idle_s, heard_at)
 
     def forget_client(self) -> None:
-        """The client is gone: collect nothing for it, and do not wait for it."""
+        """Stop collecting pieces for the client, and stop waiting for it, because it
+        disconnected."""
         self.pieces.clear()
         self._blocked = None
 
     def taker(
         self, reader: Forwarding | StreamTranslator, gathering: Gathering
     ) -> Callable[[bytes], bool]:
-        """Return a function that reads a chunk, and forwards it if that is all. It returns whether
-        there is more to do. It is one function over local names, because calls and attribute
-        accesses would dominate the cost of a chunk. It is not stored here, so that a stream leaves
-        no reference cycle."""
+        """Return a function that reads a chunk, forwards it unless a decision is needed, and
+        returns whether one is. Its variables are local, because calls and attribute accesses would
+        dominate the cost of a chunk. The function is not stored here, so that a stream leaves no
+        reference cycle."""
         feed, end, decoder = reader.feed, reader.end, self._decoder
         pieces, events = self.pieces, self.events
         note, meter = self.note, self._usage_meter
@@ -284,7 +284,7 @@ class StreamRelay:
 
     @property
     def committed(self) -> bool:
-        """Whether the client has received part of it, so that no other channel can answer."""
+        """Whether the client has received content, so that no other channel can answer."""
         return self._chunks.committed
 
     async def relay(self, answer: Answer) -> Outcome:
@@ -298,8 +298,7 @@ class StreamRelay:
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
         """End a stream that failed after its first content: one typed error frame, no end marker.
-        What was delivered is charged.
-        """
+        The delivered part is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         error = answer_behind_content(failure)
@@ -309,7 +308,7 @@ class StreamRelay:
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """Stop a stream after its first content. What was delivered is charged."""
+        """Stop a stream after its first content. The delivered part is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         outcome = self._end.settle(error, self._end.bill_so_far())
@@ -317,7 +316,8 @@ class StreamRelay:
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
-        """Tell the client that the stream ends; `relay` then reads the rest for its usage."""
+        """Send the client a last error; `relay` then reads the rest of the stream only for its
+        usage."""
         self._end.unheard = error
         await self._say_last(self._reader.fail(error.kind, error.message))
         self._chunks.forget_client()
@@ -363,7 +363,7 @@ class StreamRelay:
         return None
 
     async def _commit(self) -> None:
-        """Commit to this upstream at its first content: no other channel can answer any more."""
+        """Commit to this upstream at its first content: from now on no other channel can answer."""
         context = self._context
         self._chunks.committed = True
         self._probe.first_content()
@@ -375,7 +375,7 @@ class StreamRelay:
     # ---- Ends
 
     async def _end_whole(self) -> Outcome:
-        """Handle the upstream's statement that its answer is complete."""
+        """Settle a stream that the upstream reports as complete, and send its last bytes."""
         self._chunks.note(self._chunks.events)
         if self._state is not None:
             await self._state.keep(self._response())
@@ -405,7 +405,7 @@ class StreamRelay:
         return outcome
 
     async def _cut_at_cap(self) -> Outcome:
-        """F18: end an answer that exceeds its cap, as if it had reached its length."""
+        """End an answer that exceeds its cap as if it had reached its length (F18)."""
         self._usage_meter.finish_reason = "length"
         bill = self._end.bill_so_far()
         outcome = self._end.settle(None, bill, "F18")

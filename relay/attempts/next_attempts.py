@@ -1,6 +1,5 @@
-"""Choose the next channel: the candidates of a request in order, until the fault table says stop or
-none is left; then those of its fallback models.
-"""
+"""Choose the next channel. The candidates of a request follow in order, until the fault table says
+stop or no candidate is left; then those of its fallback models."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,9 +34,8 @@ _KEY_OUT: Final = frozenset({"key_off", "cool"})
 
 
 class NextAttempt(msgspec.Struct, frozen=True):
-    """The next attempt and the reason for it: `fresh` requires an unused connection (F32); `avoid`
-    is the key at fault, -1 for none.
-    """
+    """The next attempt, and why it is made. `fresh` requires an unused connection (F32); `avoid` is
+    the position of the key at fault, -1 for none."""
 
     candidate: Candidate
     prepared: PreparedRequest
@@ -56,16 +54,15 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class _Full(msgspec.Struct, frozen=True):
-    """A candidate whose channel had reached a limit of its own when its hold was to be placed."""
+    """A candidate that was passed over because its channel had reached a limit."""
 
     candidate: Candidate
     block: Block
 
 
 class NextAttempts:
-    """The next attempts of one request. `answering` is the model of the next one. `failed` are
-    those that failed before content, in order; the caller appends to it.
-    """
+    """Chooses the attempts of one request. `answering` is the model of the next attempt. `failed`
+    are the attempts that failed before content, in order; the caller appends to it."""
 
     __slots__ = (
         "_candidates",
@@ -114,10 +111,8 @@ class NextAttempts:
         return following
 
     async def instead_of(self, candidate: Candidate, full: ChannelFull) -> NextAttempt | None:
-        """Return the attempt to make instead of one at a channel that has reached a limit of its
-        own; None if earlier failures are the answer. Raises RequestFault, ChannelsOut,
-        DatabaseFailed.
-        """
+        """Return the attempt to make instead of one at a channel that has reached a limit; None if
+        earlier failures are the answer. Raises RequestFault, ChannelsOut, DatabaseFailed."""
         context = self._context
         wait_s = inf if full.wait_ms is None else full.wait_ms / 1000
         self._full = (*self._full, _Full(candidate, Block(full.reason, wait_s)))
@@ -139,9 +134,8 @@ class NextAttempts:
             raise
 
     async def within_budget(self) -> NextAttempt | None:
-        """Return the attempt with the next fallback model, because a budget refused this one; None
-        if the operators' rule names none for that, or attempts were made.
-        """
+        """Return an attempt with the next fallback model, because a budget refused this one. None
+        if the operators' rule names no model for that case, or if attempts were made already."""
         while not self.failed and "budget" in self._models.causes:
             if not self._take_next_model(why="budget_rule"):
                 break
@@ -173,9 +167,7 @@ class NextAttempts:
 
     async def _best(self) -> NextAttempt:
         """Return the best candidate for this request, and remove those before it. Raises
-        RequestFault if none fits, ChannelsOut if the only ones that fit have reached limits of
-        their own.
-        """
+        RequestFault if none fits, ChannelsOut if all that fit have reached limits."""
         while True:
             candidate = self._candidates[0]
             try:
@@ -254,9 +246,8 @@ class NextAttempts:
     # ---- another model
 
     def _falls_back(self) -> bool:
-        """Change to the next fallback model after failures. Return False if there is none, or none
-        may be used.
-        """
+        """Change to the next fallback model after failures. Return False if no model may be
+        used."""
         failure = self.failed[-1].failure
         return (
             len(self.failed) < ATTEMPTS_MAX
@@ -266,7 +257,7 @@ class NextAttempts:
         )
 
     def _take_other_model(self) -> bool:
-        """Change to a fallback model because no channel of this one can be used."""
+        """Change to a fallback model because no channel of the current model can be used."""
         return self._models.on_error and self._take_next_model()
 
     def _take_next_model(self, why: Why | None = None) -> bool:
@@ -285,13 +276,13 @@ class NextAttempts:
         return {item.candidate.channel_id for item in self._full}
 
     def _spent(self, candidates: Sequence[Candidate]) -> set[str]:
-        """Return the channels that accept no further retry now."""
+        """Return the ids of the channels that accept no further retry now."""
         channel_ids = {candidate.channel_id for candidate in candidates}
         now = self._context.parts.health.now()
         return self.answering.routed.retry_budget.spent(channel_ids, now)
 
     def _out(self, last: Failed) -> set[str]:
-        """Return the channels that are unavailable, to everybody or to this request."""
+        """Return the ids of the channels that are unavailable, in general or to this request."""
         health, organisation_id = (
             self._context.parts.health,
             self._context.principal.organisation_id,
@@ -334,7 +325,7 @@ class NextAttempts:
         return [reasons[item.channel_id] for item in before if item.channel_id in reasons]
 
     async def _held_back(self) -> list[Block]:
-        """Return the limits of channels that could otherwise serve the request."""
+        """Return the limits that keep back channels which could otherwise serve the request."""
         blocks = [item.block for item in self._full]
         organisation_id = self._context.principal.organisation_id
         for candidate in self.answering.routed.resting:

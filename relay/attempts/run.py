@@ -107,7 +107,7 @@ class Run:
         self._settles_at_once = False
 
     def leave(self) -> None:
-        """Handle a client that left: nothing more is written to it."""
+        """Record that the client left. Nothing more is written to it."""
         context = self._context
         if context.downstream.client_gone:
             return
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def session_id(self) -> UUID | None:
-        """The session of the request, as soon as it is known."""
+        """The id of the request's session, once it is known."""
         session = self._context.session
         return None if session is None else session.id
 
@@ -132,7 +132,7 @@ class Run:
             self._attempt.revoke(reason)
 
     async def answer(self, raw: bytes) -> Outcome:
-        """Answer the request with this body. Raises nothing that a client could cause."""
+        """Answer the request with this body. No input of a client makes it raise."""
         return await self._answered(partial(self._answer, raw))
 
     async def _answer(self, raw: bytes) -> Outcome:
@@ -163,9 +163,8 @@ class Run:
             context.downstream.stop_keep_alive()
 
     async def answer_routed(self, route: Callable[[RequestReader], NextAttempts]) -> Outcome:
-        """Answer a request whose channel `route` finds, without a model. It raises RequestFault and
-        ChannelsOut; this raises nothing that a client could cause.
-        """
+        """Answer a request without a model, whose channel `route` finds. `route` raises
+        RequestFault and ChannelsOut; no input of a client makes this method raise."""
 
         async def make_attempts() -> Outcome:
             self._next = route(self._reader)
@@ -196,9 +195,8 @@ class Run:
             context.deadline.stop()
 
     def _find_session(self, facts: Facts, continuation: Continuation | None) -> None:
-        """Note the session that the body names, unless the headers name one. Raises RequestFault
-        for a limit of a session without one.
-        """
+        """Record the session that the body names, unless the headers name one. Raises RequestFault
+        if the request limits its session but names none."""
         context = self._context
         if context.session is None:
             earlier = None if continuation is None else continuation.earlier_session
@@ -349,7 +347,8 @@ class Run:
         return attempt
 
     def _only_key(self, following: NextAttempt) -> int:
-        """Return the position of the only key that has the object of the request; -1 for any."""
+        """Return the position of the only key that can use the object of the request; -1 for any
+        key."""
         facts = self._next.answering.routed.facts
         if not isinstance(facts, UnaryFacts) or facts.only_key is None:
             return -1
@@ -384,9 +383,7 @@ class Run:
             raise
 
     async def _instead_of(self, following: NextAttempt, full: ChannelFull) -> NextAttempt | None:
-        """Return the attempt to make instead of one at a channel that has reached a limit of its
-        own.
-        """
+        """Return the attempt to make instead of one at a channel that has reached a limit."""
         try:
             return await self._next.instead_of(following.candidate, full)
         except DatabaseFailed:
@@ -395,9 +392,8 @@ class Run:
             raise
 
     async def _within_budget(self, fault: UsedUp) -> NextAttempt | None:
-        """Return the attempt to make instead of one that a budget refused, and let the answer say
-        so.
-        """
+        """Return the attempt to make instead of one that a budget refused, and add a notice to the
+        answer's headers."""
         cheaper = await self._next.within_budget() if fault.of_budget else None
         downstream = self._context.downstream
         if cheaper is not None and BY_BUDGET not in downstream.notices:
@@ -411,9 +407,9 @@ class Run:
     # ---- Ends without an answer
 
     async def _end_cancelled(self, attempt: OneAttempt) -> Outcome:
-        """Call this in `except CancelledError`: the client has left, its time is over, or the
-        process stops and its holds would wait for the sweeper.
-        """
+        """End a request that was cancelled: its client has left, its time is over, or the process
+        stops and its holds would otherwise wait for the sweeper. Call this in `except
+        CancelledError`."""
         context = self._context
         if context.deadline.caught() is not None:
             return await self._give_up(attempt)
@@ -431,7 +427,7 @@ class Run:
         return outcome
 
     async def _give_up(self, attempt: OneAttempt) -> Outcome:
-        """Answer with the last failure, or with the one that the contract prefers."""
+        """Answer with the last failure, or with an earlier one that the API contract prefers."""
         failures = [failed.failure for failed in self._next.failed]
         ended = attempt.failed(failures[-1], final=True)
         if self._context.downstream.client_gone:
@@ -443,7 +439,8 @@ class Run:
         return self._context.uncharged_outcome(error, basis=ended.ending.basis)
 
     def _check_left(self) -> None:
-        """Call this in `except CancelledError`: re-raise it unless the client has left."""
+        """Re-raise a cancellation unless the client has left. Call this in `except
+        CancelledError`."""
         if self._context.deadline.caught() is None:
             raise
 
@@ -463,7 +460,7 @@ class Run:
     # ---- shadow traffic
 
     def _follow(self, facts_of: Callable[[], Facts | None], outcome: Outcome) -> None:
-        """Send the request to its model's shadow too, after a success or a failure."""
+        """Send the request to its model's shadow as well, after a success or a failure."""
         context = self._context
         if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
             return
@@ -473,9 +470,8 @@ class Run:
         )
 
     def _main_answer(self, outcome: Outcome) -> MainAnswer | None:
-        """Return what the client received from the requested model; None if another model answered,
-        or none was used.
-        """
+        """Return the answer that the client received from the requested model; None if another
+        model answered, or none did."""
         attempt, answering = self._attempt, self._next.answering
         if answering.why is not None or (attempt is not None and attempt.channel.own is not None):
             # What an organisation sends with its own key goes to no other channel.

@@ -51,7 +51,7 @@ class CountFacts(Protocol):
 
 
 class Counter(NamedTuple):
-    """A dialect's way to count."""
+    """Counts tokens in one dialect."""
 
     operation: Operation
     read: Callable[[bytes, Target], CountFacts]
@@ -61,7 +61,7 @@ class Counter(NamedTuple):
 
 
 def _edit_anthropic(facts: anthropic_request.ChatFacts, model: str) -> bytes:
-    quirks = foreign_thoughts.fit(facts.body, model)
+    quirks = foreign_thoughts.quirks_for(facts.body, model)
     return anthropic_request.edit(facts, model, quirks=quirks)
 
 
@@ -128,7 +128,7 @@ def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
 async def _ask(
     context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
 ) -> bytes | None:
-    """Return an upstream's answer, or None if no upstream can tell. Raises UpstreamFailed for an
+    """Return an upstream's answer, or None if no upstream can count. Raises UpstreamFailed for an
     error in the client's own request."""
     client, snapshot = context.invocation.codec, context.snapshot
     tries = 0

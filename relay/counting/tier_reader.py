@@ -30,7 +30,7 @@ class TierReader:
         return self._listen(self._source.feed(chunk))
 
     def end(self) -> list[Step]:
-        """Return the last steps, after the upstream has closed."""
+        """Return the steps that the last bytes complete, after the upstream has closed."""
         return self._listen(self._source.end())
 
     def _listen(self, steps: list[Step]) -> list[Step]:

@@ -32,11 +32,14 @@ Vocabulary = Literal[
 
 
 class Weights(NamedTuple):
-    """Weights for tokens and characters of a text, in hundredths of a token. `word` is for each
-    token of the vocabulary outside Chinese, Japanese and Korean; `cjk` for each token of the CJK
-    vocabulary. Additional weights are for each token beyond the 4,000 and the 20,000 most common
-    (`uncommon`, `rare`), digit that shares its token (`digit`), run of punctuation (`marks`), run
-    of blanks (`indent`), accented letter (`accent`), Chinese character (`ideograph`)."""
+    """Weights for tokens and characters of a text, in hundredths of a token.
+
+    `word` is for each token of the vocabulary outside Chinese, Japanese and Korean; `cjk` for each
+    token of the CJK vocabulary. The others are added: for each token beyond the 4,000 and the
+    20,000 most common (`uncommon`, `rare`), digit that shares its token (`digit`), run of
+    punctuation (`marks`), run of blanks (`indent`), accented letter (`accent`), Chinese character
+    (`ideograph`).
+    """
 
     word: int = 100
     cjk: int = 100
@@ -172,7 +175,7 @@ UNKNOWN: Final = Family(percent_off=_NOT_MEASURED)
 
 @lru_cache(maxsize=1024)
 def family_of(model: str) -> Family:
-    """Return the family of a model by its provider's name for it. Unknown models count like
-    OpenAI's."""
+    """Return the family of a model, by the name that its provider gives it. Unknown models count
+    like OpenAI's."""
     name = model.rpartition("/")[2].lower()
     return next((family for family, names in _FAMILIES if names.match(name)), UNKNOWN)

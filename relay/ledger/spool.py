@@ -74,7 +74,7 @@ class Spool:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def append(self, settlements: Sequence[AnySettlement], marks: Sequence[Marked] = ()) -> None:
-        """Return when these are synced to the disk. Raises SpoolUnusable."""
+        """Write records and sync them to the disk before returning. Raises SpoolUnusable."""
         lines = b"".join(map(line, settlements))
         if self._size < self._bytes_max // 2:
             lines += b"".join(map(line, marks))
@@ -90,7 +90,7 @@ class Spool:
         self._size += len(lines)
 
     def adopt(self) -> list[Kept]:
-        """Take over what dead processes left behind; `clear` deletes it."""
+        """Return what dead processes left in their spools. `clear` deletes it."""
         left: list[Kept] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
@@ -161,9 +161,8 @@ class SpoolRecords(NamedTuple):
 
 
 def read(raw: bytes) -> SpoolRecords:
-    """Read the records of a file. A torn one at its end was never confirmed, and does not count as
-    damage; one of another release that this one cannot read does.
-    """
+    """Read the records of a file. A torn record at the end was never confirmed, and does not count
+    as damage; a record of another release that this one cannot read does."""
     items: list[Kept] = []
     damaged = 0
     *lines, _torn = raw.split(b"\n")
@@ -198,13 +197,13 @@ def _starts(line: bytes) -> Iterator[int]:
 
 
 def line(item: Kept) -> bytes:
-    """Return a record, with its end."""
+    """Return the line of a record, with its line break."""
     text = _LETTERS[type(item)] + msgspec.json.encode(item)
     return b"%08x%b\n" % (zlib.crc32(text), text)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Sync the folder: only then is the name of a new file on the disk."""
+    """Sync the folder, because only then is the name of a new file on the disk."""
     file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)

@@ -20,7 +20,8 @@ _MICRO_DIGITS: Final = 6
 
 
 class Value(NamedTuple):
-    """A value in millionths, as it was written; or the flag that says why there is none."""
+    """A value in millionths, with the text it was read from; or the flag that says why there is no
+    value."""
 
     micros: int = 0
     text: str = ""
@@ -34,11 +35,12 @@ HUGE: Final = Value(flag="usage_huge")
 
 
 class _Number(str):
-    """A number of a JSON document, as it is written."""
+    """A number of a JSON document, as the text that was written."""
 
 
 class ValueReader:
-    """Reads the value at a pointer in one answer. `most` is the largest one, in millionths."""
+    """Reads the value at a pointer in one answer. `most` is the largest accepted value, in
+    millionths."""
 
     __slots__ = ("_is_stream", "_kept", "_most", "_pointer", "_too_large", "_value")
 
@@ -123,7 +125,7 @@ def _refuse(name: str) -> Any:
 
 
 def _member(document: Any, pointer: str) -> Any:
-    """Return the member at a pointer; None if there is none, or null."""
+    """Return the member at a JSON pointer; None if it is missing or null."""
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict):

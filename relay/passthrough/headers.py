@@ -1,6 +1,5 @@
-"""Which headers of a pass-through go on, in either direction. All do, except those of a connection,
-those that carry a key or a cookie, those of proxies, and our own.
-"""
+"""Which headers of a pass-through are forwarded, in both directions: all except those of a
+connection, those that carry a key or a cookie, those of proxies, and our own."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -41,9 +40,8 @@ _VISIBLE: Final = re.compile(r"[ -~\t]*")
 def forwarded_headers(
     lines: Iterable[tuple[bytes, bytes]], *, names_client: bool
 ) -> dict[str, str]:
-    """Return the headers of a client that its provider gets; its user agent if `names_client`.
-    Raises RequestFault for one that is not ASCII.
-    """
+    """Return the client's headers to send to the provider; with the user agent if `names_client`.
+    Raises RequestFault for a header that is not ASCII."""
     headers: dict[str, str] = {}
     texts = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in lines]
     dropped = _named_by_connection(texts)
@@ -60,9 +58,8 @@ def forwarded_headers(
 
 
 def returned_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> Fields:
-    """Return the headers of a provider's answer that the client gets: none with one of the
-    `secrets`.
-    """
+    """Return the headers of a provider's answer to send to the client, without any that contains
+    one of `secrets`."""
     dropped = _named_by_connection(headers.items())
     return [
         (name.encode(), text.encode("latin-1"))

@@ -18,11 +18,10 @@ _CONNECTIONS_MAX: Final = 2048
 
 class ConnectionPool:
     """Connections to the scheme, host and port of a URL, as `policy` permits. `failed` creates the
-    exception from a reason and a detail for the operator. `connect_s` limits a connection, `tls_s`
-    its TLS handshake, `head_s` the head of an answer after its first bytes. Without `reuse` each
+    exception from a reason and a detail for the operator. `connect_s` limits connecting, `tls_s`
+    the TLS handshake, `head_s` the head of an answer after its first bytes. Without `reuse` each
     connection carries one request. `outbound` is the network route; `proxy_policy` is as for a
-    Dialer.
-    """
+    Dialer."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class ConnectionPool:
 
     async def connection(self, *, fresh: bool) -> Connection:
         """Return an idle connection; `fresh` requires one that was never used. If all are in use,
-        wait for one as long as for opening one."""
+        wait for one no longer than opening one may take."""
         if not fresh and (connection := self._kept()) is not None:
             return connection
         if self._places_taken < _CONNECTIONS_MAX:
@@ -71,7 +70,7 @@ class ConnectionPool:
         return await self._opened()
 
     def keep(self, connection: Connection) -> None:
-        """Take back a connection after the end of its answer."""
+        """Take back a connection whose answer has ended."""
         if not self._reuse or self._closed:
             connection.cut()
             return
@@ -83,7 +82,7 @@ class ConnectionPool:
             self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old)
 
     def forget(self, connection: Connection) -> None:
-        """The connection is closed."""
+        """Remove a closed connection."""
         if connection in self._idle:
             self._idle.remove(connection)
         if connection in self._open:
@@ -91,7 +90,7 @@ class ConnectionPool:
             self._free_place()
 
     def close(self) -> None:
-        """Close idle connections; the others close when their answer has been read."""
+        """Close idle connections. The others close when their answer has been read."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -115,7 +114,8 @@ class ConnectionPool:
     # ---- All connections in use
 
     async def _place(self) -> Connection | None:
-        """Wait in order for a returned connection, or (None) for the place of a closed one."""
+        """Wait for a returned connection, first come first served; return None if a connection was
+        closed, so that a new one may be opened."""
         place: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
@@ -141,7 +141,8 @@ class ConnectionPool:
             raise
 
     def _next_gets(self, what: Connection | None) -> bool:
-        """Give a connection, or a place, to the next waiter."""
+        """Give a returned connection, or the right to open one, to the next waiter. Return False if
+        nobody waits."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
@@ -156,7 +157,7 @@ class ConnectionPool:
     # ---- opening
 
     async def _opened(self) -> Connection:
-        """Open a connection in a place that was reserved for it."""
+        """Open a connection. The caller has reserved room for it."""
         connection: Connection | None = None
         try:
             connection = await self._dialer.dial()

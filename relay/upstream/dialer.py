@@ -125,9 +125,8 @@ class Dialer:
             raise self._owner.failed("denied", str(error)) from error
 
     async def _race(self, addresses: Sequence[str]) -> Connection:
-        """Return the first connection that succeeds; the next address is tried when one fails, or
-        after a delay. Raises the OSError of the last one.
-        """
+        """Return the first connection that succeeds. The next address is tried when one fails, or
+        after a delay. Raises the OSError of the last address."""
         left, trying = deque(addresses), set[asyncio.Task[Connection]]()
         failure = OSError("the name has no address")
         try:
@@ -167,8 +166,8 @@ class Dialer:
     async def _tunnelled(
         self, proxy: Proxy, at: Sequence[str], addresses: Sequence[str]
     ) -> Connection:
-        """Connect through a proxy at one of these addresses, to one of those, or to the name if the
-        proxy resolves it. Raises the OSError of the last one."""
+        """Connect through a proxy at one of the addresses `at`, to one of `addresses`, or to the
+        name if the proxy resolves it. Raises the OSError of the last try."""
         failure = OSError("the name has no address")
         by_address = proxy.by_address or self._tells_address
         for target in addresses if by_address else [self._host]:
@@ -220,7 +219,7 @@ class Dialer:
 
 
 async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, talk: Talk) -> None:
-    """Talk to a proxy until the tunnel is established. Raises OSError."""
+    """Exchange messages with a proxy until the tunnel is established. Raises OSError."""
     to_send = next(talk)
     while True:
         if to_send:
@@ -232,9 +231,8 @@ async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, tal
 
 
 def interleave_addresses(addresses: Sequence[str]) -> list[str]:
-    """Return the addresses of both families alternately, beginning with the first one's (RFC 8305,
-    section 4).
-    """
+    """Return the addresses alternating between IPv6 and IPv4, beginning with the family of the
+    first one (RFC 8305, section 4)."""
     first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
     other = [address for address in addresses if (":" in address) != (":" in addresses[0])]
     return [
@@ -243,7 +241,7 @@ def interleave_addresses(addresses: Sequence[str]) -> list[str]:
 
 
 def _cut_late(task: "asyncio.Task[Connection]") -> None:
-    """Close a connection that succeeded after another."""
+    """Close a connection that succeeded after another one had."""
     if not task.cancelled() and task.exception() is None:
         task.result().cut()
 
@@ -252,7 +250,8 @@ _context: ssl.SSLContext | None = None
 
 
 def _tls_context() -> ssl.SSLContext:
-    """Return the process's TLS context; loading all authorities takes some milliseconds."""
+    """Return the process's TLS context, creating it once, because loading all authorities takes
+    some milliseconds."""
     global _context
     if _context is None:
         _context = trusted_context()

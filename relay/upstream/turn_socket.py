@@ -63,9 +63,8 @@ class Post(Protocol):
 
 
 class Continued(NamedTuple):
-    """What a turn continues: the id of the response, and how many of its input items, which are
-    `items` in all, come from before the end of that response.
-    """
+    """What a turn continues: the id of the response, and how many of the turn's `items` input items
+    come from before the end of that response."""
 
     response_id: str
     before: int
@@ -73,9 +72,9 @@ class Continued(NamedTuple):
 
 
 class TurnSocket:
-    """The socket of one lane, for one turn at a time. `without` are the ids of channels that turned
-    out to have none, shared by the lanes of a connection. Set `continues` before each turn.
-    """
+    """The WebSocket of one lane, used by one turn at a time. `without` are the ids of channels that
+    turned out not to offer WebSockets, shared by the lanes of a connection. Set `continues` before
+    each turn."""
 
     def __init__(self, upstreams: Upstreams, without: set[str]) -> None:
         self._upstreams = upstreams
@@ -150,9 +149,8 @@ class TurnSocket:
         attempt_id: str,
         key: int,
     ) -> bool:
-        """Open the socket unless it is open; return False if the provider has none. Raises
-        UpstreamFailed.
-        """
+        """Open the socket unless it is open. Return False if the provider offers no WebSocket.
+        Raises UpstreamFailed."""
         made_for = (channel, policy, key)
         self._stop_waiting()
         if self._socket is not None:
@@ -218,9 +216,7 @@ class TurnSocket:
 
 
 class SocketAnswer:
-    """The answer to one turn, with the part of the interface of `Answer` by which answers are
-    read.
-    """
+    """The answer to one turn, with the methods of `Answer` by which answers are read."""
 
     status: Final = 200
 
@@ -246,7 +242,8 @@ class SocketAnswer:
         return None
 
     async def next_bytes(self) -> bytes:
-        """Return the next frame, b"" at the end. Raises UpstreamFailed if it ends too early."""
+        """Return the next frame, b"" at the end. Raises UpstreamFailed if the answer ends too
+        early."""
         if self._first:
             first, self._first = self._first, b""
             return first
@@ -272,12 +269,12 @@ class SocketAnswer:
                 return
 
     def release(self) -> None:
-        """Keep the socket if the answer has ended."""
+        """Keep the socket if the answer has ended; otherwise close it."""
         if not self.at_end:
             self.cut()
 
     def cut(self) -> None:
-        """Close the socket now, so that the provider notices."""
+        """Close the socket now, so that the provider notices the disconnect."""
         self.at_end = True
         self._owner.forget(self._socket)
         self._socket.cut()
@@ -298,7 +295,7 @@ class _Event(msgspec.Struct):
 
 
 class _Refusal(NamedTuple):
-    """An error that is the whole answer to a turn, as HTTP would have it."""
+    """An error that is the whole answer to a turn, in the form of an HTTP response."""
 
     status: int
     code: str

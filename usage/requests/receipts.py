@@ -169,7 +169,7 @@ class RequestDetail:
     own_change_nano: int = 0
 
     @property
-    def asked_model(self) -> str | None:
+    def requested_model_if_replaced(self) -> str | None:
         """The name in the request, if another model gave the final answer; else None."""
         return next((attempt.asked_model for attempt in self.attempts if attempt.final), "") or None
 

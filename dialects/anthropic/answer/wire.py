@@ -11,7 +11,7 @@ from dialects.json.raw_json import ABSENT, ReadFault, parser, top_members
 
 
 class Block(msgspec.Struct, gc=False):
-    """A content block, or the beginning of one."""
+    """A content block, or the start of a block in a stream."""
 
     type: str | None = None
     text: str | None = None
@@ -38,7 +38,7 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class Message(msgspec.Struct, gc=False):
-    """A whole answer, the beginning of one in `message_start`, or an error instead of it."""
+    """A whole answer, the start of a streamed one in `message_start`, or an error instead."""
 
     type: str | None = None
     id: str | None = None

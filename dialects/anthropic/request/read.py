@@ -140,10 +140,9 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
 
 
 def _refuse_thread(body: Body) -> None:
-    """Refuse a conversation thread, which is stored in one account of one provider. Any other
-    account would answer without it, its input could not be held for, and another team's would be
-    accessible. The official clients then continue without a thread.
-    """
+    """Refuse a conversation thread, which is stored in one account of one provider. Another account
+    would answer without the thread, a hold could not cover its input, and another team's thread
+    would be accessible. Official clients continue without a thread after the refusal."""
     if body.value("thread") is not None:
         what = "thread is not supported: send the whole conversation in `messages`"
         raise RequestFault("thread_unsupported", "thread", what)

@@ -117,7 +117,7 @@ class _Writer:
         self._documents = 0
 
     def write(self, turn: MergedMessage) -> JsonObject | None:
-        """Return a turn; None if nothing of it is left."""
+        """Return a turn in the dialect's form; None if the turn would be empty."""
         blocks: list[JsonObject] = []
         for part in turn.parts:
             block = self._block(part)
@@ -184,7 +184,7 @@ class _Writer:
 
 
 def write_cache(cache: CacheMark | None) -> list[JsonObject]:
-    """Return the cache point of a mark; nothing without a mark."""
+    """Return the cache point for a cache mark; nothing without a mark."""
     if cache is None:
         return []
     return [{"cachePoint": {"type": "default"} | ({"ttl": "1h"} if cache == "1h" else {})}]

@@ -32,7 +32,7 @@ _LENGTH: Final = (
 
 
 class CompletionsCodec(OpenAICodec[CompletionFacts]):
-    """Text completions; several prompts for a model that only chats are split before."""
+    """Text completions. Several prompts are split beforehand for a model that only chats."""
 
     def read(self, raw: bytes, target: Target) -> CompletionFacts:
         return request_read.read(raw)
@@ -81,7 +81,8 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
 
 
 class _UnechoedDecoder(stream_decode.Decoder):
-    """Does not count the prompt as output if the client asked for it to be repeated."""
+    """Reads a stream in which the client asked for the prompt to be repeated, without counting the
+    prompt as output."""
 
     def __init__(self, facts: CompletionFacts) -> None:
         super().__init__(include_usage=facts.include_usage, choices=facts.shown)

@@ -52,10 +52,10 @@ class ChatFacts:
     the body without its pictures, an upper bound of the tokens of all its text. `media` counts the
     contents that may cost more tokens than they have bytes, by kind. `audio_output`: the answer may
     contain sound. `max_cost_nano` is our own field. `previous_response_id` is the interaction that
-    it continues; `unseen_input`: the model will read more than the body contains. `store` is False
-    if the client forbids storing the answer, `background` asks for one that is fetched later.
-    `foreign` are the positions of thoughts of other providers. The dialect has one choice, always
-    reports usage, names no end user, has no references and no compactions.
+    the request continues; `unseen_input`: the model will read more than the body contains. `store`
+    is False if the client forbids storing the answer; `background` asks for an answer that is
+    fetched later. `foreign` are the positions of thoughts of other providers. The dialect has one
+    choice, always reports usage, names no end user, has no references and no compactions.
     """
 
     body: Body

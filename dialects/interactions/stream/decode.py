@@ -52,7 +52,7 @@ class Decoder(FrameDecoder):
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
         """Return the frames that end a failed forwarded stream."""
-        return errors.frame(kind, message, request_id=request_id)
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18)."""
@@ -77,9 +77,8 @@ class Decoder(FrameDecoder):
         return self._read_event(frame, event)
 
     def _read_word(self, frame: Frame, word: bytes) -> Step:
-        """Read data that is not a JSON object: nothing, the end marker, an invalid number (F27), or
-        a fault.
-        """
+        """Read data that is not a JSON object. It is skipped, the end marker, an invalid number
+        (F27), or a fault."""
         if not word:
             return Step(frame.raw, [])
         if word != b"[DONE]":

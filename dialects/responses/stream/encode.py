@@ -26,7 +26,7 @@ from dialects.media.media import audio_format
 from dialects.responses.answer.finish_reasons import status_of
 from dialects.responses.answer.response_object import ID_PREFIX, open_response
 from dialects.responses.client_tools import CLIENT_CALLS, client_tools, write_item
-from dialects.responses.errors import failed_code, frame
+from dialects.responses.errors import error_frame, failed_code
 from dialects.responses.items_decode import write_mark
 from dialects.responses.items_encode import (
     write_citation,
@@ -93,7 +93,7 @@ class Encoder(CallOrder):
         """Return the end of a failed answer; `output` contains the finished items."""
         request_id = self._request.request_id
         if not self._started:
-            return frame(kind, message, request_id=request_id)
+            return error_frame(kind, message, request_id=request_id)
         self.response |= {
             "status": "failed",
             "error": {"code": failed_code(kind), "message": message},

@@ -41,7 +41,7 @@ async def list_tasks(request: Request) -> None:
 
 
 async def show_seed(request: Request) -> None:
-    """Answer with the seed of a finished picture, which its provider returns."""
+    """Answer with the seed of a finished picture, which is asked from the provider."""
     task, task_id = await _find(request), request.task_id
     if task.video.state != "succeeded":
         what = f"task {task_id} has not succeeded: only then has its picture a seed"
@@ -55,7 +55,7 @@ async def show_seed(request: Request) -> None:
 
 
 async def _ask_seed(request: Request, task: Task) -> str:
-    """Ask the provider for the seed. Raises UpstreamFailed, RequestFault."""
+    """Return the seed that the provider reports. Raises UpstreamFailed, RequestFault."""
     parts, snapshot = request.life.parts, request.snapshot
     channel, request_id = channel_of(task, snapshot), id_text(request.sink.request_id)
     url = channel.address.urls.get(FORM.operation)

@@ -39,7 +39,7 @@ _PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "l
 
 
 async def stream_content(request: Request) -> None:
-    """Answer with the content of a task, for a key or for a request with its link."""
+    """Answer with the content of a task, for a key or for a request with the task's signed link."""
     parts, snapshot, sink = request.life.parts, request.snapshot, request.sink
     variant = request.query.get("variant", _VARIANTS[0])
     wanted = _Wanted(request.task_id, variant, asked_range(request.scope))
@@ -64,7 +64,8 @@ class VideoContent:
         self._idle_s = channel.timeouts.idle
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield all of it. An interruption raises UpstreamFailed or TimeoutError."""
+        """Yield the content as it arrives. An interruption raises UpstreamFailed or
+        TimeoutError."""
         whole = False
         try:
             while True:
@@ -92,7 +93,7 @@ async def open_content(
 
 
 class _Wanted(NamedTuple):
-    """The requested content of a task, and the requested part of it."""
+    """The requested content of a task, and the requested range of its bytes."""
 
     task_id: str
     variant: str
@@ -106,9 +107,8 @@ async def _ask(
     wanted: _Wanted,
     request_id: UUID,
 ) -> tuple[Answer, Channel]:
-    """Return the provider's answer after its head. Raises RequestFault, UpstreamFailed,
-    DatabaseFailed.
-    """
+    """Return the provider's answer once its headers have arrived. Raises RequestFault,
+    UpstreamFailed, DatabaseFailed."""
     if principal is None:
         task = await task_answers.find_linked(parts.states, wanted.task_id)
     else:
@@ -132,7 +132,8 @@ async def _ask(
 
 
 def channel_of(task: Task, snapshot: Snapshot) -> Channel:
-    """Return the channel that made it. Raises RequestFault if that no longer exists."""
+    """Return the channel that made the task's content. Raises RequestFault if that channel no
+    longer exists."""
     channels = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
     channel = next(channels, None)
     if channel is None:
@@ -141,12 +142,12 @@ def channel_of(task: Task, snapshot: Snapshot) -> Channel:
 
 
 def asked_range(scope: Scope) -> bytes:
-    """Return the range that a client requests, b"" for the whole content."""
+    """Return the byte range that a client requests, b"" for the whole content."""
     return known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
 
 
 def known_range(value: bytes) -> bytes:
-    """Return the range that a client requests; b"" without a valid one."""
+    """Return the byte range if it is valid, else b""."""
     return value if _RANGE.fullmatch(value) else b""
 
 
@@ -163,7 +164,8 @@ def _missing(task: Task) -> RequestFault:
 
 
 class _Source:
-    """Where a provider stores the bytes of a task: below the channel's address, or elsewhere."""
+    """Opens the bytes of a task, below the channel's address or wherever the provider stores
+    them."""
 
     def __init__(
         self,
@@ -246,9 +248,8 @@ class _Source:
 
 
 def key_of(task: Task, channel: Channel) -> int:
-    """Return the position of the key that the task belongs to; the first if that no longer
-    exists.
-    """
+    """Return the position of the key that the task belongs to; the first if that key no longer
+    exists."""
     keys = channel.key_ids
     return keys.index(task.channel_key_id) if task.channel_key_id in keys else 0
 

@@ -34,7 +34,7 @@ _FIELDS: Final = (
 
 
 async def stream_events(request: Request) -> None:
-    """Answer with the events of a video. Raises only before the first event."""
+    """Answer with the events of a video. Errors are raised only before the first event."""
     states, principal = request.life.parts.states, request.principal
     task_id, sink = request.task_id, request.sink
     task = await task_answers.find(states, principal, task_id)

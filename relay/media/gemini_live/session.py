@@ -48,7 +48,7 @@ _TURN: Final = "turn"
 
 
 class LiveSession(RealtimeSession):
-    """One session. `opening` is the provider's first message."""
+    """Relays one live session. `opening` is the provider's first message."""
 
     def __init__(
         self,
@@ -121,13 +121,14 @@ class LiveSession(RealtimeSession):
             self._note_message(message)
 
     async def _admit_message(self, message: ClientMessage) -> None:
-        """Hold what an answer to it may cost. Raises RequestFault, EventRefused, SessionOver."""
+        """Place the hold of the answer that a message may cause. Raises RequestFault, EventRefused,
+        SessionOver."""
         self._check_tools(message)
         if message.may_be_answered and not self._running:
             await self._holds.next(asked=True)
 
     def _check_tools(self, message: ClientMessage) -> None:
-        """Raise RequestFault for tools whose charges nobody can compute."""
+        """Check that the charges of a message's tools can be computed. Raises RequestFault."""
         price = self._first.meter.prices.price
         if price is None or not price.listed or bytes(message.tools) in (b"", b"null"):
             return
@@ -176,7 +177,7 @@ class LiveSession(RealtimeSession):
         )
 
     async def _begin_output(self) -> None:
-        """Begin an answer, unless it has begun."""
+        """Begin an answer, unless one is in progress."""
         if self._usage_due is not None:
             # The usage of the turn before this one did not come.
             self._settle_without_usage()
@@ -248,7 +249,8 @@ class LiveSession(RealtimeSession):
     # ---- times
 
     def _touch(self) -> None:
-        """Restart the silence timer: while functions of the client run, it is the client's."""
+        """Restart the silence timer: the client's limit while functions of the client run, else the
+        provider's."""
         if self._client_works:
             self._context.deadline.allow("idle", SESSION_IDLE_S)
         else:
@@ -257,7 +259,7 @@ class LiveSession(RealtimeSession):
     # ---- its end
 
     async def _cancel_running(self) -> None:
-        """Wait for the usage of the abandoned answer: it cannot be cancelled."""
+        """Wait for the usage of the abandoned answer, because it cannot be cancelled."""
         with contextlib.suppress(SocketLost, TimeoutError, ValueError):
             async with timeout(USAGE_AFTER_TEXT_S):
                 while self._running:
