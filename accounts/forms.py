@@ -36,9 +36,9 @@ from accounts.sign_in import try_counts
 from accounts.sign_in.throttle import limits_of_letters
 from accounts.sign_up import sign_up
 from lib import clock
+from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
 from lib.numbers.whole_numbers import WholeNumberField
-from lib.picker import PickSelectMultiple, split_words
 
 # The message for a value of the wrong type. The rules use the same message for files and the API.
 _NO_SUCH = {

@@ -244,6 +244,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
 
 CLOSED: Final[Mapping[str, str]] = {
     "accounts.SignInLink": "Signs a person in.",
+    "accounts.DeviceSignIn": "Signs a device in.",
     "accounts.SetUpLink": "Makes the first operator.",
     "accounts.OwnConnection": "Signing in.",
     "accounts.SignInNetwork": "From where people sign in.",

@@ -29,7 +29,7 @@ from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
 from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.codec import Codec, Counting, Decoder, Encoder, Target, UpstreamCodec
-from dialects.codecs import CODECS, UPSTREAM_CODECS
+from dialects.endpoints.codecs import CODECS, UPSTREAM_CODECS
 from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.json_repair import repair

@@ -115,7 +115,7 @@ def restore(data: Path, backup: Path) -> None:
 )  # fmt: skip
 def web(data: Path, host: str, port: int, proxies: str) -> None:
     """Serve requests and pages behind a proxy, with a database of your own."""
-    from stack.web import web_command
+    from stack.processes.web import web_command
 
     execute(data, web_command(host, port, proxies))
 
@@ -125,7 +125,7 @@ def web(data: Path, host: str, port: int, proxies: str) -> None:
 @click.option("--concurrency", default=8, show_default=True, help="Jobs at the same time.")
 def worker(data: Path, concurrency: int) -> None:
     """Run background jobs, beside an installation with its own database and broker."""
-    from stack.jobs import worker_command
+    from stack.processes.jobs import worker_command
 
     execute(data, worker_command(concurrency))
 
@@ -134,7 +134,7 @@ def worker(data: Path, concurrency: int) -> None:
 @data_option
 def scheduler(data: Path) -> None:
     """Start background jobs when they are due; one per installation."""
-    from stack.jobs import SCHEDULER
+    from stack.processes.jobs import SCHEDULER
 
     execute(data, SCHEDULER)
 

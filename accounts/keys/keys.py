@@ -35,7 +35,7 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.organisations.names import check_name
+from accounts.organisations.names import check_name, number_names
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -116,6 +116,22 @@ def mint_key(
     _check_reach(actor, _reach_of(key))
     text = _new_text(kind)
     return _save(actor, "key.created", key, text), text
+
+
+def mint_numbered_key(actor: Actor, team: Team, name: str, **fields: Any) -> tuple[Key, str]:
+    """Create a key as `mint_key` does, under a name that we chose: where an active key has it, the
+    next free one, such as `Claude Code 2`. Of keys created at once, each gets a name of its own."""
+    living = Key.objects.filter(organisation=team.organisation, revoked_at=None)
+    taken = set(living.filter(name__startswith=name).values_list("name", flat=True))
+    for free in number_names(name):
+        if free not in taken:
+            try:
+                return mint_key(actor, team, free, **fields)
+            except KeyRefused as refused:
+                # A concurrent request took the name.
+                if refused.field != "name" or not refused.already_exists:
+                    raise
+    raise AssertionError("names are not numbered without end")
 
 
 def import_key(

@@ -22,6 +22,9 @@ Action = Literal[
     "second_factor",
     "passkey",
     "confirm",
+    "device",
+    "device_begin",
+    "device_poll",
 ]
 
 
@@ -43,6 +46,10 @@ _PER_NETWORK: dict[Action, int] = {
     "second_factor": 30,
     "passkey": 30,
     "confirm": 20,
+    "device": 20,
+    "device_begin": 30,
+    # 25 devices of one network, each every 5 s.
+    "device_poll": 300,
 }
 
 

@@ -9,9 +9,9 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import SingleSignOn
 from accounts.single_sign_on.single_sign_on import rules_as_lines, rules_from_lines
-from lib.picker import PickText
+from lib.forms.picker import PickText
+from lib.forms.rows import Cell, RowsText
 from lib.refusal import Refused
-from lib.rows import Cell, RowsText
 
 
 def _text(label: Any, hint: Any = "", *, length: int, required: bool = True) -> forms.CharField:

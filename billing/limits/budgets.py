@@ -28,6 +28,7 @@ from billing.ledger.accounts import WALLET_KINDS
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
 from billing.limits.budget_windows import add_holds_to_window, count_guards
+from billing.limits.period_starts import Span
 from billing.models import (
     Budget,
     BudgetAction,
@@ -36,7 +37,6 @@ from billing.models import (
     BudgetWindow,
     Hold,
 )
-from billing.period_starts import Span
 from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
 

@@ -19,8 +19,8 @@ from accounts.audit.epoch import bump_epoch
 from accounts.organisations.data_policy import is_region
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion
 from billing.prices import pricing
-from billing.prices.catalogue import CATALOGUE as CATALOGUE
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CATALOGUE as CATALOGUE
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import ConditionInvalid, PriceKey, read_hours, tier_name
 from billing.prices.meters import MeterUnknown
 

@@ -20,7 +20,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion, ProposalState
 from billing.prices import pricing
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import MeterUnknown
 from billing.prices.name_patterns import matches

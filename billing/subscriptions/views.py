@@ -37,10 +37,10 @@ from billing.subscriptions.plans import (
     unit_term,
 )
 from billing.subscriptions.rules import Terms
+from lib.forms.picker import PickText
+from lib.forms.rows import Cell, RowsText
 from lib.htmx import back_to, redirect_to, render_dialog, see_other
-from lib.picker import PickText
 from lib.refusal import Refused
-from lib.rows import Cell, RowsText
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Filter, Table, status_filter

@@ -52,7 +52,7 @@ from gateway.routing.shadow_rules import NAME_MAX as SHADOW_NAME_MAX
 from gateway.routing.shadow_rules import build_shadow_rule as checked_shadow
 from gateway.routing.shadow_rules import stored_shadow
 from gateway.routing.tie_breaking import Pick
-from lib.fields import take_fields
+from lib.forms.fields import take_fields
 
 KEEP: Final = "keep"
 """A file may have this word in place of a secret that is already stored."""

@@ -2,6 +2,7 @@
 lines, and see the first request arrive."""
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from accounts.access.actors import Actor, person_of
 from accounts.access.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import KeyKind
-from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, System
+from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, Paste, System
 from gateway.code_examples.examples import MODEL, example_models, highlight_code, is_text_model
 from gateway.public_models.shown_models import ListedModel, models_for
 from lib import clock
@@ -36,7 +37,7 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
     secret, refused = "", ""
     if request.method == "POST":
         try:
-            _, secret = keys.mint_key(
+            _, secret = keys.mint_numbered_key(
                 actor,
                 access.access_team(actor),
                 AGENTS[slug].name,
@@ -85,11 +86,16 @@ def connect_request(request: HttpRequest, actor: Actor) -> HttpResponse:
 def _lines(agent: Agent, at: Connection) -> dict[str, Any]:
     pastes = agent.pastes(at) if agent.pastes else []
     return {
-        "pastes": [(paste, highlight_code(paste.text, paste.language)) for paste in pastes],
+        "pastes": _highlight(pastes),
+        "sign_in": _highlight(agent.sign_in(at) if agent.sign_in else []),
         "values": agent.values(at) if agent.values else [],
         "window": agent.window,
         "public": agent.public,
     }
+
+
+def _highlight(pastes: Iterable[Paste]) -> list[tuple[Paste, str]]:
+    return [(paste, highlight_code(paste.text, paste.language)) for paste in pastes]
 
 
 def _default_model(actor: Actor, models: list[ListedModel]) -> str:

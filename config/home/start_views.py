@@ -60,8 +60,10 @@ def start_key(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Create a key. Only this response has the key's text."""
     name = request.POST.get("name", "").strip()[:120]
     secret, refused = "", ""
+    # A name that the person typed is theirs to change; ours is numbered.
+    mint = keys.mint_key if name else keys.mint_numbered_key
     try:
-        _, secret = keys.mint_key(
+        _, secret = mint(
             actor,
             access.access_team(actor),
             name or gettext("First key"),

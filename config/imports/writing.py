@@ -18,7 +18,7 @@ from django.db.models import Q, Sum
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from accounts.members import members
-from accounts.models import Organisation, Role, Team, User
+from accounts.models import Key, Organisation, Role, Team, User
 from accounts.organisations import organisations, teams
 from billing.credits import codes
 from billing.currency.money import MoneyInvalid
@@ -404,12 +404,14 @@ class _Writer:
             ).first()
             # Without its person, the key could do more than the person was allowed to.
             closed += () if user else ("its person could not be made",)
+        living = Key.objects.filter(organisation=organisation, revoked_at=None)
+        name = self._free_name(wanted.name, set(living.values_list("name", flat=True)))
         secret = wanted.secret
         if isinstance(secret, converted.ClearSecret):
-            key = keys.import_key(SYSTEM, team, wanted.name, secret.text, user=user)
+            key = keys.import_key(SYSTEM, team, name, secret.text, user=user)
         else:
             key = keys.import_hashed_key(
-                SYSTEM, team, wanted.name, secret.sha256, last4=secret.last4, user=user
+                SYSTEM, team, name, secret.sha256, last4=secret.last4, user=user
             )
         # This is a separate step, because the imported key may have expired already.
         keys.change_key(

@@ -13,10 +13,10 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from dialects.chat.max_cost import read_amount
 from dialects.errors.errors import ErrorKind, RequestFault, quote_value
 from dialects.json.body import Body
 from dialects.json.raw_json import value_of
+from dialects.usage.max_cost import read_amount
 
 _T = TypeVar("_T")
 _TOOL_NAME_CHARACTERS_MAX: Final = 64

@@ -20,6 +20,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
+from accounts.organisations.names import first_free_name
 from accounts.secrets.sealing import open_sealed, pepper, seal
 from gateway.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels import bounds as bounds
@@ -77,6 +78,13 @@ def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
     check_name(name)
     channel = Channel(name=name, timeouts=dict(TIMEOUTS))
     return _save(actor, channel, fields, "channel.created")
+
+
+def free_name(name: str) -> str:
+    """Return the name for a new channel: the given one, or if it is taken the next free one, such
+    as `openai-2`."""
+    taken = set(Channel.objects.values_list("name", flat=True))
+    return first_free_name(name, taken, joint="-")
 
 
 def change_channel(

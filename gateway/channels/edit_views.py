@@ -154,7 +154,7 @@ def channel_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """Create a copy with another name, and show its settings."""
     channel = access_channel(actor, id)
-    form = CopyForm(request.POST or None, initial={"name": f"{channel.name}-2"})
+    form = CopyForm(request.POST or None, initial={"name": channels.free_name(channel.name)})
     if form.is_valid():
         try:
             copy = channels.copy_channel(actor, channel, form.cleaned_data["name"])

@@ -21,7 +21,7 @@ from gateway.models import Channel, ChannelKey, OnLeave
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider
-from lib.fields import Words, fields_of
+from lib.forms.fields import Words, fields_of
 from lib.network.egress import EgressDenied, check_host, host_and_port
 from lib.numbers.whole_numbers import Whole
 

@@ -24,7 +24,7 @@ from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, form_va
 from gateway.passthrough.passthrough import parse_rules, rules_text
 from gateway.passthrough.rules import read_rules
 from gateway.providers import PROVIDERS
-from lib.fields import offer_fields
+from lib.forms.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 

@@ -44,7 +44,7 @@ from gateway.passthrough.rules import PATH_MAX, POINTER_MAX, RULES_MAX
 from gateway.providers.overrides import Capability
 from lib.api import pagination
 from lib.api.openapi import Part, Schema
-from lib.fields import show_fields, take_fields
+from lib.forms.fields import show_fields, take_fields
 from lib.numbers.whole_numbers import Whole
 
 

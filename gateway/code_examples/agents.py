@@ -1,6 +1,7 @@
 """Instructions that connect a coding agent or a chat application to the hub: the lines to paste,
 for a system, a model and a key. They follow each agent's own documentation."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,13 +61,14 @@ class Connection:
 class Agent:
     """A client that can be connected, by lines to paste or by values for the settings `window`. The
     requests of a `public` client come from its vendor's servers, which must be able to reach the
-    hub."""
+    hub. `sign_in` are the lines with which it signs in by a browser, without a key to paste."""
 
     name: str
     pastes: Callable[[Connection], list[Paste]] | None = None
     values: Callable[[Connection], list[Value]] | None = None
     window: str = ""
     public: bool = False
+    sign_in: Callable[[Connection], list[Paste]] | None = None
 
 
 _TERMINAL: Final = _("Terminal")
@@ -105,6 +107,19 @@ def _claude_code(at: Connection) -> list[Paste]:
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": at.model,
     }
     return [_shell(at, variables, "claude")]
+
+
+def _claude_code_sign_in(at: Connection) -> list[Paste]:
+    """Return the file of the computer's administrator. Claude Code reads the address of a hub that
+    it signs in to from no other."""
+    settings = {"forceLoginMethod": "gateway", "forceLoginGatewayUrl": at.url}
+    text = json.dumps(settings, indent=2)
+    folders = {
+        "windows": ["C:\\Program Files\\ClaudeCode\\"],
+        "unix": ["/Library/Application Support/ClaudeCode/", "/etc/claude-code/"],
+    }
+    places = " · ".join(f"{folder}managed-settings.json" for folder in folders[at.system])
+    return [Paste(places, "json", text)]
 
 
 def _codex(at: Connection) -> list[Paste]:
@@ -219,7 +234,7 @@ def _cline(at: Connection) -> list[Value]:
 
 
 AGENTS: Final[Mapping[str, Agent]] = {
-    "claude-code": Agent("Claude Code", _claude_code),
+    "claude-code": Agent("Claude Code", _claude_code, sign_in=_claude_code_sign_in),
     "codex": Agent("Codex", _codex),
     "gemini-cli": Agent("Gemini CLI", _gemini_cli),
     "opencode": Agent("opencode", _opencode),

@@ -16,7 +16,7 @@ from billing.forms import MoneyField
 from billing.models import Budget
 from gateway.public_models.model_choices import offered_names
 from gateway.public_models.model_fields import ModelsField
-from lib.picker import split_words
+from lib.forms.picker import split_words
 from usage.limits.budget_forms import period_field
 
 _AS_STORED: Final = (

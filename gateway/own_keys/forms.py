@@ -15,7 +15,7 @@ from billing.prices.own_key_fee import OwnKeyFee
 from gateway.channels import bounds
 from gateway.models import OwnKey, OwnKeyOffer
 from gateway.own_keys import offers, own_keys
-from lib.picker import split_words
+from lib.forms.picker import split_words
 
 _INPUT: Final = {"class": "input", "autocomplete": "off"}
 _FALL_BACK: Final = _("Fall back to the installation's channels")

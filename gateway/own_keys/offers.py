@@ -12,6 +12,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation
+from accounts.organisations.names import first_free_name
 from billing.currency.money import format_usd
 from billing.prices.own_key_fee import FEE_MAX_NANO, OwnKeyFee
 from gateway.channels.fields import provider_of
@@ -45,8 +46,6 @@ def set_offer(
     Raises OfferRefused."""
     provider = provider_of(channel)
     title = check_text("title", title, TITLE_MAX)
-    if not title:
-        title = provider.label
     if has_project(provider, channel.base_url):
         text = gettext(
             "The address names a project, which %(provider)s bills whoever signs. Organisations "
@@ -59,6 +58,7 @@ def set_offer(
         raise OfferRefused("organisations", text % {"n": ORGANISATIONS_MAX})
     with transaction.atomic():
         locked = Channel.objects.select_for_update().get(id=channel.id)
+        title = title or free_title(locked)
         taken = OwnKeyOffer.objects.filter(title=title).exclude(channel=locked)
         if taken.exists():
             text = gettext("Another channel is already offered as %(title)s.")
@@ -81,6 +81,14 @@ def set_offer(
             )  # fmt: skip
             bump_epoch()
     return offer
+
+
+def free_title(channel: Channel) -> str:
+    """Return the title that a channel is offered under unless another is chosen: its provider's
+    name, numbered if another channel is offered under it."""
+    others = OwnKeyOffer.objects.exclude(channel=channel)
+    taken = set(others.values_list("title", flat=True))
+    return first_free_name(provider_of(channel).label, taken)
 
 
 def end_offer(actor: Actor, offer: OwnKeyOffer) -> None:

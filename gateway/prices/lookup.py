@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from billing.prices.catalogue import CATALOGUE
+from billing.prices.catalogue.catalogue import CATALOGUE
 from billing.prices.conditions import (
     SECONDS_PER_DAY,
     ConditionInvalid,

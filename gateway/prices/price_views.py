@@ -21,6 +21,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.currency.display import TOTAL_PLACES
 from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
 from billing.models import PriceProposal, ProposalState
+from billing.prices.catalogue.shipped import load_shipped_catalogue
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import ListedPrice, PriceRefused, key_of, list_prices
 from billing.prices.pricing import PPM
@@ -36,7 +37,6 @@ from billing.prices.proposals import (
     withdraw,
 )
 from billing.prices.rate_changes import RateChange
-from billing.prices.shipped_catalogue import load_shipped_catalogue
 from billing.prices.words import (
     condition_text,
     condition_words,

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
 from dialects.codec import UpstreamCodec
-from dialects.codecs import UPSTREAM_CODECS
+from dialects.endpoints.codecs import UPSTREAM_CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource

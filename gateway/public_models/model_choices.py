@@ -17,7 +17,7 @@ from gateway.public_models.public_models import public_models
 from gateway.public_models.served import served_models
 from gateway.public_models.shown_models import ListedModel, models_for
 from gateway.settings.installation import installation_settings
-from lib.picker import CHOICES_MAX, Choice, answer_choices, split_words, typed_text
+from lib.forms.picker import CHOICES_MAX, Choice, answer_choices, split_words, typed_text
 
 ANY = "any"
 """The parameter that makes a list also offer, with a warning, a name that no model has now."""

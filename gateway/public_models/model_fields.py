@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from gateway.access import visible_channels
 from gateway.public_models.model_choices import ANY, ModelNames, installation_names
-from lib.picker import PickSelect, PickText, split_words
+from lib.forms.picker import PickSelect, PickText, split_words
 
 _PATTERNS_MAX: Final = 100
 _PATTERN_LENGTH: Final = 200

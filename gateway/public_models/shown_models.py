@@ -162,6 +162,12 @@ def capabilities_in(can: Capabilities) -> list[str]:
     return [name for name in CAPABILITIES if has[name]]
 
 
+def may_use(actor: Actor, model: str) -> bool:
+    """Return whether the calling key may call this model, if it has a list of models."""
+    patterns = actor.model_key.model_patterns if actor.model_key else ()
+    return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+
 def models_for(actor: Actor | None) -> list[ListedModel]:
     """Return the models that the actor may choose, with its prices; for None, those that anybody
     may."""

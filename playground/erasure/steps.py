@@ -20,6 +20,7 @@ from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.members.pseudonym import replace_person, searched_in_json
 from accounts.models import (
+    DeviceSignIn,
     Erasure,
     Invitation,
     Key,
@@ -236,8 +237,8 @@ def _delete_sign_ins(erasure: Erasure) -> Counts:
     sessions.end(user, "user.erased")
     counts = {"sign_ins": _delete_rows(SignInNetwork.objects.filter(user=user))}
     for rows in (
-        UserSession, SignInLink, EmailAddress, Authenticator, SocialAccount, TablePreference,
-        AnnouncementDismissal,
+        UserSession, SignInLink, DeviceSignIn, EmailAddress, Authenticator, SocialAccount,
+        TablePreference, AnnouncementDismissal,
     ):  # fmt: skip
         rows.objects.filter(user=user).delete()
     for address in erasure.addresses:

@@ -9,8 +9,8 @@ from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
-from dialects.chat.file_types import HEAD_BYTES, Kind, detect_type, type_of
 from dialects.json.forms import PartHead
+from dialects.media.file_types import HEAD_BYTES, Kind, detect_type, type_of
 from lib.database.async_database import run_in_database
 from lib.ids import new_id, parse_id
 from lib.refusal import Refused

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dialects.chat.max_cost import read_amount
 from dialects.errors.errors import RequestFault
+from dialects.usage.max_cost import read_amount
 from playground.panel.json_schema import check_schema
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, Parameter, read_values

@@ -13,10 +13,10 @@ import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.chat import Dialect
-from dialects.chat.max_cost import read_amount
 from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.task_errors import Family
 from dialects.media import jimeng
+from dialects.usage.max_cost import read_amount
 from lib.process.asgi import Receive, Scope
 from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
-from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
+from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
 from dialects.media import veo

@@ -5,9 +5,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
-from dialects.chat.file_types import Kind
 from dialects.errors.errors import RequestFault
 from dialects.json import forms
+from dialects.media.file_types import Kind
 from dialects.usage.usage import Quantities
 from relay.answers.unary import UnaryOperation
 from relay.requests.uploads import Form, UploadedFile

@@ -9,7 +9,7 @@ from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
 from dialects.chat.chat import Encoded
 from dialects.codec import UpstreamCodec
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import read_body
 from gateway.own_keys.routes import requires_own_key

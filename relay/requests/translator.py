@@ -33,7 +33,7 @@ from dialects.chat.reasoning_seals import (
 )
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target, UpstreamCodec
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks

@@ -18,10 +18,10 @@ from typing import Final
 
 import msgspec
 
-from dialects.chat.file_types import HEAD_BYTES, Kind, detect_type, list_formats
 from dialects.errors.errors import RequestFault
 from dialects.json import forms
 from dialects.json.forms import PartHead
+from dialects.media.file_types import HEAD_BYTES, Kind, detect_type, list_formats
 from relay.config import MIB
 
 log = logging.getLogger(__name__)

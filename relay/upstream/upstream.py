@@ -19,7 +19,7 @@ from websockets.http11 import Response
 
 from dialects.chat.chat import Dialect
 from dialects.codec import UpstreamCodec
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import Quirk

@@ -30,7 +30,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if call.when == "call":
+    # A cell is an agent at a model; other tests of agents are in no table.
+    if call.when == "call" and "agent" in getattr(item, "fixturenames", ()):
         item.config.stash[CELLS][_cell_name(item)] = report.passed
     return report
 

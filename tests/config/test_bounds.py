@@ -46,7 +46,8 @@ from billing.currency.money import (
 from billing.idempotency import Answer
 from billing.limits import budget_increases, budgets, charge_rule
 from billing.models import Budget
-from billing.prices import catalogue, price_list
+from billing.prices import price_list
+from billing.prices.catalogue import catalogue
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import CostLines, PriceVersion, price, total_of
 from billing.safeguards import rules as safeguard_rules
@@ -351,7 +352,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "billing/limits/budget_increases.py:ask_for_more:BUDGET_MAX_NANO": Bound(
         ask_for_more, 1, 10**18
     ),
-    "billing/prices/catalogue.py:_exact:INT64_MAX": Bound(
+    "billing/prices/catalogue/catalogue.py:_exact:INT64_MAX": Bound(
         lambda _, n: catalogue._exact("a", Decimal(n), Fraction(1)), 0, 2**63 - 1
     ),
     "billing/limits/charge_rule.py:build_charge_rule:DRAIN_SECONDS_MAX": Bound(

@@ -205,17 +205,17 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_CLOCKS_APART": "1 day, 0:00:00",
         "_LEASE_LIFE": "3 days, 0:00:00",
     },
-    "billing.period_starts": {
+    "billing.limits.period_starts": {
         "_SECOND": "0:00:01",
     },
-    "billing.prices.catalogue": {
+    "billing.prices.catalogue.catalogue": {
         "UNDATED": "1970-01-01 00:00:00+00:00",
         "_PER_MILLION": "1000000000",
         "_PER_THOUSAND_OF_ONE": "1000000000000",
         "_PER_HOUR": "2500000000/9",
         "_PER_SESSION_HOUR": "50000/3",
     },
-    "billing.prices.catalogue_additions": {
+    "billing.prices.catalogue.additions": {
         "_PLACED_SINCE": "(4, 6)",
     },
     "billing.prices.conditions": {

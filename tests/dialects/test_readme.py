@@ -13,7 +13,7 @@ import pytest
 from dialects.chat.chat import ChatRequest, Message, Text
 from dialects.chat.events import Broken, UpstreamError
 from dialects.chat.fold import unfold
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.json.raw_json import ReadFault
 from dialects.translation import (
     AnswerFault,

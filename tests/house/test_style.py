@@ -53,9 +53,9 @@ PURE = ("accounts/audit/masking.py",
     "billing/limits/budget_rules.py",
     "billing/limits/channel_limits.py",
     "billing/limits/charge_rule.py",
-    "billing/period_starts.py",
-    "billing/prices/catalogue.py",
-    "billing/prices/catalogue_additions.py",
+    "billing/limits/period_starts.py",
+    "billing/prices/catalogue/catalogue.py",
+    "billing/prices/catalogue/additions.py",
     "billing/prices/conditions.py",
     "billing/prices/meters.py",
     "billing/prices/multipliers.py",
@@ -157,9 +157,9 @@ MONEY = ("billing/credits/code_format.py",
     "billing/limits/budget_rules.py",
     "billing/limits/channel_limits.py",
     "billing/limits/charge_rule.py",
-    "billing/period_starts.py",
-    "billing/prices/catalogue.py",
-    "billing/prices/catalogue_additions.py",
+    "billing/limits/period_starts.py",
+    "billing/prices/catalogue/catalogue.py",
+    "billing/prices/catalogue/additions.py",
     "billing/prices/conditions.py",
     "billing/prices/meters.py",
     "billing/prices/multipliers.py",
@@ -292,7 +292,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "relay/upstream/http1.py",  # a bug in passing a piece on is its request's, not the socket's
         "playground/media/runs.py",  # the same of a media run
         "playground/runs/runs.py",  # a run's bug becomes the run's failure, seen on its page
-        "stack/supervisor.py",
+        "stack/processes/supervisor.py",
     }
     results = {
         str(path.relative_to(ROOT))

@@ -61,7 +61,7 @@ from outbox.models import Fact
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.spool import Spool
-from stack.prepare import load_queues
+from stack.database.prepare import load_queues
 from stack.up import worker_command
 from tests import cast
 from tests.billing.topups.test_topups import changed

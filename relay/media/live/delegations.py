@@ -16,7 +16,7 @@ import msgspec
 
 from dialects.chat.events import ReasoningDelta, RefusalDelta, TextDelta, ToolArgumentsDelta
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault, clean_upstream
 from dialects.responses.usage import quantities
 from dialects.responses.websocket import ENDS

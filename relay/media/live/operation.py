@@ -9,7 +9,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from dialects.streams.passed_answer import PassedAnswer
 from dialects.usage.session_time import session_minutes

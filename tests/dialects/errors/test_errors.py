@@ -4,7 +4,7 @@ from typing import Any, get_args
 import pytest
 
 from dialects.codec import Codec, Target
-from dialects.codecs import CODECS, TEXT_CODECS
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import (
     KINDS,
     ErrorKind,

@@ -8,7 +8,7 @@ import pytest
 from dialects.chat.fold import AnswerFault
 from dialects.chat.kept import decode_kept
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from dialects.interactions import state
 from dialects.interactions.answer.decode import decode as decode_answer

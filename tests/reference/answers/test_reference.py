@@ -12,8 +12,8 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.endpoints import client_secrets
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import KINDS
 from dialects.gemini.model_name import split_name
 from dialects.json.forms import PartHead
