@@ -41,7 +41,7 @@ _SHOWN_CHARACTERS: Final = 300
 def check_books() -> dict[str, list[str]] | None:
     """Check new entries, store what is wrong and raise the alarm. Return {invariant: [object, …]}
     of everything wrong now, or None while the check rests or is paused. What could not be checked
-    in time does not count as wrong, and the next check continues there. If the checks are more than
+    in time is not counted as wrong, and the next check continues there. If the checks are more than
     an hour behind, that is reported."""
     if is_check_paused() or not _claim():
         return None
@@ -72,7 +72,8 @@ def _check_today(findings: Findings, to_at: dt.datetime) -> None:
 
 
 def _check_present(all_findings: Findings, place: Place) -> None:
-    """Check the invariants over everything at once. Earlier findings that are not confirmed end."""
+    """Check the invariants of the present state over all rows. Earlier findings that are not
+    confirmed end."""
     present = Findings(time.monotonic() + CHECK_S, QUERY_S)
     present.look_at_present(Span(place.to_at), place.sums)
     findings.note(PRESENT, present.broken)
@@ -83,9 +84,9 @@ def _check_present(all_findings: Findings, place: Place) -> None:
 
 
 def is_check_paused() -> bool:
-    """Return whether the database's migrations differ from those of this code, because a check of
-    another version would report new data as wrong. *System health* shows this; after an hour, so
-    does an email. Findings during a migration are not stored either (`usage/books/findings.py`)."""
+    """Return whether the database's migrations differ from this code's, because a check of another
+    version would report new data as wrong. *System health* shows the pause; after an hour an email
+    reports it. Findings during a migration are not stored either (`usage/books/findings.py`)."""
     difference = schema_difference()
     if not difference:
         BooksCheck.objects.filter(id=1).exclude(aside_since=None).update(aside_since=None)
@@ -116,7 +117,7 @@ def _note_aside(difference: str) -> None:
 
 
 def _claim() -> bool:
-    """Return whether the check is due and no other process runs it, and reserve it."""
+    """Reserve the check. Return whether it was due and no other process runs it."""
     BooksCheck.objects.get_or_create(id=1)
     now = clock.now()
     due = BooksCheck.objects.filter(id=1, rest_until__lte=now)

@@ -158,7 +158,7 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _cells_before(
     actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Freshness, *, timed: bool
 ) -> dict[Names, Cell]:
-    """Return the cells of the previous period, by the values of their groups."""
+    """Return the cells of the previous period by their groups."""
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
     return {_names(cell): cell for cell in explore(actor, earlier, by, at, timed=timed).cells}
 
@@ -267,8 +267,8 @@ def _times(times: Times | None) -> dict[str, Any]:
 @organisation_page("usage.read")
 @require_safe
 def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Return the costs of the filter's days in the columns of FOCUS. A worker creates a file that
-    takes long."""
+    """Return the costs of the filter's days in the columns of FOCUS. If that takes long, a worker
+    creates the file."""
     usage_filter = filters.from_query(
         dict(request.GET.lists()), clock.now(), channels=actor.operator, explored=True
     )

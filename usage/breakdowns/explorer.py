@@ -105,7 +105,7 @@ def explore(
 def _explored_there(
     reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
 ) -> Explored:
-    """Return the same as `explore` from ClickHouse, which has durations for any number of
+    """Return the same as `explore`, read from ClickHouse, which has durations for any number of
     requests."""
     group_rows = _rows_there(reader, spans, by, limit + 1, timed)
     more = len(group_rows) > limit
@@ -213,8 +213,8 @@ def _name_cells(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
 
 
 def groups_of(axis: Axis, channel_names: Mapping[str, str]) -> Mapping[str, Group]:
-    """Return the groups of an axis by their ids, which are the keys of `channel_names`. Groups
-    whose names no longer exist are left out."""
+    """Return the groups of an axis by id. The ids are the keys of `channel_names`. Groups whose
+    names no longer exist are left out."""
     if axis in _NAMES:
         name_rows = run(_NAMES[axis], {"ids": list(channel_names)})
         return {id: Group(value, label) for id, value, label in name_rows}

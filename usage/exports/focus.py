@@ -98,7 +98,8 @@ def days_of(usage_filter: UsageFilter) -> UsageFilter:
 
 
 def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
-    """Stream the file to a waiting reader. Raises TooManyRecords immediately, as `explore` does."""
+    """Stream the file to a waiting reader. Raises TooManyRecords before the first byte, as
+    `explore` does."""
     days, at = days_of(usage_filter), read_freshness()
     used_rows(actor, days.scope, days.spans, _GROUPS, at)
     return FORMATS["csv"].write(COLUMNS, _batches(actor, days, at))

@@ -54,8 +54,8 @@ _TITLES: Final = {
 @organisation_page("keys.write_own")
 @require_POST
 def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Show what a change would do to the ticked keys. When confirmed, apply exactly that to all of
-    them, or to none if one is refused."""
+    """Show what a change would do to the ticked keys. When confirmed, apply exactly that change to
+    all of them, or to none if one is refused."""
     act = request.POST.get("act", "")
     act = act if act in _TITLES else "disable"
     if act == "budget":

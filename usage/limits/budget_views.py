@@ -123,7 +123,7 @@ def _matches(row: dict[str, Any], state: State) -> bool:
 
 
 def count_waiting(actor: Actor) -> int:
-    """Count the increase requests that the actor sees and nobody has decided yet."""
+    """Count the increase requests that wait for a decision and that the actor may see."""
     if access.scope_of(actor, "budgets.ask") is None:
         return 0
     return budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()

@@ -27,8 +27,8 @@ _SLACK: Final = dt.timedelta(hours=1)
 
 
 class MarginRow(NamedTuple):
-    """`id` is a model's name, a channel's id or an organisation's slug. `unpriced_nano` is the part
-    of the revenue whose cost is unknown."""
+    """One row of the report. `id` is a model's name, a channel's id or an organisation's slug.
+    `unpriced_nano` is the part of the revenue whose cost is unknown."""
 
     id: str
     name: str
@@ -48,7 +48,7 @@ class MarginRow(NamedTuple):
 
 
 def first_day(last_on: dt.date) -> dt.date:
-    """Return the default first day of the range up to a last one."""
+    """Return the default first day of a range that ends on `last_on`."""
     return dt.date.fromordinal(max(1, last_on.toordinal() - _DEFAULT_DAYS + 1))
 
 

@@ -115,7 +115,7 @@ def month_states() -> list[MonthState]:
 
 
 def obstacles(month: dt.date) -> list[str]:
-    """Return why a month cannot be detached, one sentence each; empty if it can."""
+    """Return the reasons why a month cannot be detached, one sentence each; empty if it can."""
     month_end = _start(next_month(month))
     if DetachedMonth.objects.filter(month=month).exists():
         return ["It is kept in a file already."]
@@ -157,7 +157,7 @@ def obstacles(month: dt.date) -> list[str]:
 
 
 def late_usage(month: dt.date) -> int:
-    """Return how many late endings of its attempts are not posted yet."""
+    """Return how many late endings of a month's attempts are not posted yet."""
     first, end = ids_of(month)
     late = LateTruth.objects.filter(attempt_id__gte=first, attempt_id__lt=end, posted_at=None)
     return late.filter(meters__isnull=False).count()
@@ -211,8 +211,8 @@ def attach(actor: Actor, path: Path, key: bytes) -> DetachedMonth:
 
 
 def reopen(month: dt.date) -> bool:
-    """Let a month accept rows again after an interrupted detaching. Return False if there was
-    none."""
+    """Let a month accept rows again after an interrupted detaching. Return False if no detaching
+    was interrupted."""
     if DetachedMonth.objects.filter(month=month).exists():
         return False
     if month not in [state.month for state in month_states() if not state.writable]:
@@ -260,7 +260,7 @@ def _checked_to() -> dt.datetime:
 
 
 def _refuse_other_file(path: Path, month: dt.date, key: bytes) -> None:
-    """Refuse to overwrite a file unless an earlier attempt left it."""
+    """Refuse to overwrite a file, unless an earlier attempt to detach the same month left it."""
     try:
         same = read_manifest(path, key).month == month
     except MonthFileBroken:
@@ -270,8 +270,8 @@ def _refuse_other_file(path: Path, month: dt.date, key: bytes) -> None:
 
 
 def _close(month: dt.date) -> None:
-    """Make the month accept no more rows. Return after the transactions that were writing to it
-    have ended."""
+    """Close the month to new rows. Return once the transactions that were writing to it have
+    ended."""
 
     def close(cursor: CursorWrapper) -> None:
         for table in PARTITIONED:
@@ -307,7 +307,7 @@ class _Leaving(NamedTuple):
 
 
 def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Leaving:
-    """Return everything that will replace the month."""
+    """Return the rows that will replace the month."""
     checked_to, contents = _checked_to(), _read_contents(month)
     first, end = ids_of(month)
     names = _names(month)
@@ -352,7 +352,7 @@ def _take_out(cursor: CursorWrapper, actor: Actor, leaving: _Leaving) -> None:
 
 
 def _load(path: Path, manifest: Manifest) -> None:
-    """Fill separate tables that nothing reads yet."""
+    """Load a file's rows into separate tables that nothing reads yet."""
     first, end = ids_of(manifest.month)
     _drop_loaded(manifest.month)
     with connection.cursor() as cursor:
@@ -405,8 +405,8 @@ def _restore_tables(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth
 
 
 def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
-    """Insert the records that arrived while the month accepted none, except those it has already. A
-    record of an older version lacks newer columns, which get their defaults."""
+    """Insert the records that arrived while the month was detached, except those that it has
+    already. A record of an older version lacks newer columns, which get their defaults."""
     bounds = _bounds(month)
     # Leave out xid: the row must get this transaction's, by which rollups find new records.
     columns = [name for name in _columns(cursor, _RECORDS) if name != "xid"]
@@ -429,8 +429,8 @@ def _loaded_table(table: str, month: dt.date) -> str:
 
 @contextmanager
 def _lock_detaching() -> Iterator[None]:
-    """Only one process at a time detaches or attaches a month. The lock ends with the process in
-    any case."""
+    """Hold the lock that lets only one process detach or attach a month. The lock ends with the
+    process in any case."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(8113072029)")
         if not cursor.fetchone()[0]:
@@ -443,8 +443,8 @@ def _lock_detaching() -> Iterator[None]:
 
 
 def _exclusively(change: Callable[[CursorWrapper], None]) -> None:
-    """Change partitions while nobody reads or sums them: first take the lock against readers of all
-    tables, then lock the tables in the order in which readers use them."""
+    """Change partitions while no process reads or sums them. First take the lock that excludes
+    readers of all tables, then lock the tables in the order in which readers use them."""
 
     def locked(cursor: CursorWrapper) -> None:
         cursor.execute("LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE")
@@ -456,8 +456,8 @@ def _exclusively(change: Callable[[CursorWrapper], None]) -> None:
 
 
 def _patiently(change: Callable[[CursorWrapper], None]) -> None:
-    """Run the change in a transaction that waits only briefly for a lock, several times. Raises
-    MonthRefused."""
+    """Run the change in a transaction that waits only briefly for a lock; repeat it several times.
+    Raises MonthRefused."""
     for _ in range(_TRIES):
         try:
             with transaction.atomic(), connection.cursor() as cursor:

@@ -81,7 +81,7 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
 
 
 def used_nano(movement: Movement) -> dict[LineKind, int]:
-    """Return what promotional credit, and the usage included in a subscription, have paid."""
+    """Return how much promotional credit, and the usage included in a subscription, have paid."""
     by_units = moved_nano(movement, CHARGED, "included:units")
     return {
         "credit": moved_nano(movement, ["consume"], "promo:earmarked"),
@@ -99,7 +99,8 @@ class _Names:
         self._teams = dict(Team.objects.filter(organisation=organisation).values_list("id", "name"))
 
     def of(self, place: _Place) -> tuple[str, str]:
-        """Return the project's name if there is one, or else the team's."""
+        """Return the names of the project and the team of a line; only one of them is set, the
+        project's first."""
         if place.project_id is not None:
             return self._projects.get(place.project_id, ""), ""
         return "", self._teams.get(place.team_id, "")
@@ -123,8 +124,8 @@ class _Names:
 
 
 def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
-    """Yield lines of prices without tiers. The database sums them, because one rate applies to each
-    meter."""
+    """Yield lines of prices without tiers. The database sums them, because each meter has one
+    rate."""
     rows = _rows(_FLAT, parameters)
     versions = _versions(row[4] for row in rows)
     for project, team, model, origin, version, multiplier_ppm, meter, quantity in rows:

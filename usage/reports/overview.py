@@ -1,4 +1,4 @@
-"""All figures of the page of usage, read from the sums at once."""
+"""All figures of the page of usage, read from the sums in one statement."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final

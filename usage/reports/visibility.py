@@ -1,7 +1,7 @@
 """The rows of usage that an actor may see and a report requests, as one condition.
 
-Every statement on usage uses it: the organisation's rows for a reader of all of it, their own for a
-developer, and its own for a model key. Values are always parameters.
+Every statement on usage uses this condition: a reader of the whole organisation sees all rows, a
+developer their own, and a model key its own. Values are always parameters.
 """
 
 import datetime as dt
