@@ -100,8 +100,8 @@ class Relay:
             await sink.respond(204, PREFLIGHT, b"")
         elif row is None or endpoint is None:
             await sink.unknown(path)
-        elif method not in endpoint.methods and not _opens_socket(scope, endpoint):
-            if _asks_for_websocket(scope):
+        elif method not in endpoint.methods and not _is_websocket(scope, endpoint):
+            if _requests_upgrade(scope):
                 await sink.refuse(_OVER_HTTP_ONLY._replace(allow=row.allow), *_UPGRADE)
             else:
                 await sink.fault(MethodNotAllowed(method, row.allow))
@@ -163,7 +163,7 @@ def _sink_class(scope: Scope, endpoint: Endpoint | None) -> type[HttpSink]:
     return LiveSink if in_googles_form else RealtimeSink
 
 
-def _opens_socket(scope: Scope, endpoint: Endpoint) -> bool:
+def _is_websocket(scope: Scope, endpoint: Endpoint) -> bool:
     return scope["type"] == "websocket" and endpoint.socket is not None
 
 
@@ -172,7 +172,7 @@ def _handler(request: Request) -> Handler:
     return socket or request.endpoint.handler
 
 
-def _asks_for_websocket(scope: Scope) -> bool:
+def _requests_upgrade(scope: Scope) -> bool:
     upgrade: bytes = dict(scope["headers"]).get(b"upgrade", b"")
     return upgrade.lower() == b"websocket"
 

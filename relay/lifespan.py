@@ -72,8 +72,8 @@ class Lifespan:
         vault = Vault(config.kek)
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
-        self.authenticator = Authenticator(config.pepper, self._ask)
-        self.running = Running(self._ask)
+        self.authenticator = Authenticator(config.pepper, self._run_one)
+        self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()
         self.parts = Parts(
             loop=asyncio.get_running_loop(),
@@ -91,12 +91,12 @@ class Lifespan:
             turns=self.turns,
         )
         self._refresher = Refresher(
-            config, self._ask, vault, self.authenticator, self.running, self.parts
+            config, self._run_one, vault, self.authenticator, self.running, self.parts
         )
         self.readiness = Readiness(self._refresher, self._connections.ledger, self.parts.ledger)
         self._health_sharing = HealthSharing(self.parts.health)
         self._tasks: list[asyncio.Task[None]] = []
-        # Not yet reported to the operators.
+        # Damaged records that were not yet reported to the operators.
         self._damaged: list[DamagedRecords] = []
 
     @property
@@ -113,7 +113,7 @@ class Lifespan:
         await self._connections.open()
         await self.parts.ledger.open_spool()
         await self._refresher.start()
-        await self._tell_processes()
+        await self._exchange_reports()
         await self._apply_spend_caps()
         await self._measure()
         await self._exchange_shadows()
@@ -121,7 +121,7 @@ class Lifespan:
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
             asyncio.create_task(self._refresher.listen()),
-            asyncio.create_task(self._live()),
+            asyncio.create_task(self._keep_alive()),
             asyncio.create_task(self._write_uses_each()),
             asyncio.create_task(self._share_health()),
             asyncio.create_task(self.load.watch()),
@@ -150,7 +150,7 @@ class Lifespan:
         # server waits for the password on it.
         self._tasks.clear()
         with contextlib.suppress(DatabaseFailed):
-            await self._shadows.stop(self._ask)
+            await self._shadows.stop(self._run_one)
         self.parts.upstreams.close()
         await self._connections.close()
 
@@ -163,7 +163,9 @@ class Lifespan:
         units would pay. Raises DatabaseAway.
         """
         owner = principal.organisation_id
-        rows = await self._ask(admission.read_available(owner, budget_ids, taken.rows, taken.nano))
+        rows = await self._run_one(
+            admission.read_available(owner, budget_ids, taken.rows, taken.nano)
+        )
         return int(rows[0][0] or 0) if rows else 0
 
     async def charges(
@@ -171,7 +173,7 @@ class Lifespan:
     ) -> list[tuple[str, str, int]]:
         """Return what a request under these budgets could hold now, including what its included
         units would pay. Raises DatabaseAway."""
-        rows = await self._ask(key_charges(principal.organisation_id, principal.key_id, days))
+        rows = await self._run_one(key_charges(principal.organisation_id, principal.key_id, days))
         return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 
     async def count_request(self, principal: Principal) -> None:
@@ -192,7 +194,7 @@ class Lifespan:
             principal.key_id, self.snapshot.now(), principal.user_id
         )
 
-    async def _ask(self, statement: Statement) -> Sequence[Row]:
+    async def _run_one(self, statement: Statement) -> Sequence[Row]:
         return (await self._run([statement]))[0]
 
     async def _run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
@@ -202,14 +204,14 @@ class Lifespan:
 
     # ---- periodic work
 
-    async def _live(self) -> None:
+    async def _keep_alive(self) -> None:
         """Renew this process's lease, so that others do not resolve its holds, and alert the
         operators about what they must fix.
         """
         while True:
             await self.parts.ledger.open_spool()
             self.parts.ledger.renew()
-            await self._tell_operators()
+            await self._publish_alerts()
             await asyncio.sleep(_LEASE_RENEW_S)
 
     async def _write_uses_each(self) -> None:
@@ -224,7 +226,7 @@ class Lifespan:
         if not waiting:
             return
         try:
-            await self._ask(write_last_uses(waiting))
+            await self._run_one(write_last_uses(waiting))
         except DatabaseFailed as error:
             LAST_USES.put_back(waiting)
             log.warning("the last uses of keys cannot be written: %s", error)
@@ -235,7 +237,7 @@ class Lifespan:
         if not refused:
             return
         try:
-            await self._ask(count_refused(refused))
+            await self._run_one(count_refused(refused))
         except DatabaseFailed:
             self.load.put_back(refused)
 
@@ -245,14 +247,14 @@ class Lifespan:
         delivered = False
         for tick in count():
             if delivered or tick % QUIET_TICKS == 0 or self._health_sharing.report():
-                delivered = await self._tell_processes()
+                delivered = await self._exchange_reports()
             await self._apply_spend_caps()
             await self._measure()
             await self._exchange_shadows()
             await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
             await asyncio.sleep(TICK_S)
 
-    async def _tell_processes(self) -> bool:
+    async def _exchange_reports(self) -> bool:
         """Exchange reports with the other processes. Return whether another process has problems to
         report."""
         process_id, epoch = self._connections.ledger.process_id, self.snapshot.epoch
@@ -260,7 +262,7 @@ class Lifespan:
             return False
         reports = self._health_sharing.report()
         with contextlib.suppress(DatabaseFailed):
-            rows = await self._ask(report_statement(process_id, epoch, reports))
+            rows = await self._run_one(report_statement(process_id, epoch, reports))
             for age_s, others in read_reports(rows):
                 self._health_sharing.adopt(others, age_s, self.snapshot)
             return bool(rows)
@@ -268,15 +270,15 @@ class Lifespan:
 
     async def _apply_spend_caps(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await apply_spend_caps(self.parts.health, self.snapshot, self._ask)
+            await apply_spend_caps(self.parts.health, self.snapshot, self._run_one)
 
     async def _measure(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await self.parts.health.measures.refresh(self.snapshot, self._ask)
+            await self.parts.health.measures.refresh(self.snapshot, self._run_one)
 
     async def _exchange_shadows(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await self._shadows.exchange(self.snapshot, self._ask)
+            await self._shadows.exchange(self.snapshot, self._run_one)
 
     async def _report_damage(self) -> None:
         """Alert the operators about unreadable records."""
@@ -285,19 +287,19 @@ class Lifespan:
             self._damaged.append(DamagedRecords(new_id(), records))
         try:
             while self._damaged:
-                await self._ask(damaged_statement(self._damaged[0]))
+                await self._run_one(damaged_statement(self._damaged[0]))
                 self._damaged.pop(0)
         except DatabaseFailed as error:
             log.warning("operators cannot be told of damaged records: %s", error)
 
-    async def _tell_operators(self) -> None:
+    async def _publish_alerts(self) -> None:
         await self._report_damage()
         alerts = self.parts.health.alerts
         waiting = alerts.take()
         if not waiting:
             return
         try:
-            await self._ask(statement(waiting))
+            await self._run_one(statement(waiting))
         except DatabaseFailed as error:
             alerts.put_back(waiting)
             log.warning("operators cannot be told: %s", error)

@@ -285,11 +285,13 @@ def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:
     mine = rows.filter(organisation__memberships__user=user).order_by("organisation__name")
     accounts = {account.provider: account for account in SocialAccount.objects.filter(user=user)}
     return [
-        (row, id, _opens(row, accounts.get(id), user)) for row in mine for id in (provider_id(row),)
+        (row, id, _may_sign_in(row, accounts.get(id), user))
+        for row in mine
+        for id in (provider_id(row),)
     ]
 
 
-def _opens(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool:
+def _may_sign_in(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool:
     return account is not None and sign_on_connections.opens(row, account, user)
 
 
@@ -453,10 +455,10 @@ def _set_membership(organisation: Organisation, user: User, grant: rules.Granted
 def rules_from_lines(text: str) -> list[dict[str, Any]]:
     """Parse the page's text of group rules, one per line: `group = role` or `group = role: team,
     team`. Raises Refused."""
-    return [_rule_from_line(line) for line in _lines(text)]
+    return [_rule_from_line(line) for line in _nonempty_lines(text)]
 
 
-def _lines(text: str) -> Iterable[str]:
+def _nonempty_lines(text: str) -> Iterable[str]:
     return (line.strip() for line in text.splitlines() if line.strip())
 
 

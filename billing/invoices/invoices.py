@@ -53,7 +53,7 @@ _SERIES: Final[Mapping[str, str]] = {
     InvoiceKind.CREDIT_NOTE: "CN",
     InvoiceKind.DEBIT_NOTE: "DN",
 }
-# These lines are computed again with the totals.
+# The kinds of lines that are computed again with the totals.
 _MADE: Final = ("tax", "rounding")
 # Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)

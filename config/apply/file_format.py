@@ -82,7 +82,7 @@ def _credit(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
+def _format_credit_line(text: str) -> str:
     return text if text == "0" else _credit(text)
 
 
@@ -461,7 +461,7 @@ class Organisation(WithRateLimits):
     zero_retention: bool = False
     data_regions: list[Region] = []
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
-    credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
+    credit_line: Annotated[Decimal, AfterValidator(_format_credit_line)] = "0"
     low_balance: Annotated[Decimal, AfterValidator(_amount)] | None = None
     charge_rule: ChargeRule | None = None
     plan: Name | Literal[""] = ""

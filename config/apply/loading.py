@@ -402,7 +402,7 @@ class _Checker:
                         first[text] = path
 
 
-# What pydantic says, in words that name what was expected -----------------------------------------
+# pydantic's errors, in words that name what was expected ---------------------------------------
 
 _EXPECTED = {
     "missing": "this field is missing",

@@ -191,7 +191,8 @@ def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> 
     """Return what messages and tools lose: cache marks, failure marks, and parts that exist in one
     dialect only."""
     parts = [part for message in request.messages for part in message.parts]
-    # By `type`: this loop reads long histories, and isinstance is slow with these classes.
+    # Compare `type`, because this loop reads long histories, and isinstance is slow with these
+    # classes.
     results = [part for part in parts if type(part) is ToolResult]
     inner = [item for result in results for item in result.parts]
     names = [_own_name(p) for p in parts if type(p) is OwnPart and p.dialect != dialect]

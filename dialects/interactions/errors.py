@@ -17,7 +17,7 @@ from dialects.errors.google_errors import status_of as status_of
 
 DONE: Final = b"event: done\ndata: [DONE]\n\n"
 
-# By the name in Google's older form.
+# The dialect's code, by the name in Google's older form.
 _CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "UNAUTHENTICATED": "authentication",

@@ -81,7 +81,7 @@ class Body(msgspec.Struct, frozen=True):
                 pieces += [raw[at : span.start], value]
                 at, has_members = span.end, True
             else:
-                # With a kept member before it, remove the comma before; else the comma after it.
+                # If a kept member precedes it, remove the comma before; else the comma after it.
                 from_at = end if has_members else span.name_at
                 follows = not has_members and i + 1 < len(spans)
                 pieces.append(raw[at:from_at])

@@ -95,7 +95,7 @@ class Pairs:
 
     def _release(self, event: neutral.Event) -> list[neutral.Event]:
         """Return held text for which no second half can come any more."""
-        closed = [key for key in self._held if _ends(key, event)]
+        closed = [key for key in self._held if _ends_text_of(key, event)]
         return [_remove_marks(self._held.pop(key)) for key in closed]
 
 
@@ -131,7 +131,7 @@ def _key(event: Any) -> tuple[type[neutral.Event], int, int]:
     return type(event), event.choice, getattr(event, "index", 0)
 
 
-def _ends(key: tuple[type[neutral.Event], int, int], event: neutral.Event) -> bool:
+def _ends_text_of(key: tuple[type[neutral.Event], int, int], event: neutral.Event) -> bool:
     kind, choice, index = key
     of = getattr(event, "choice", None)
     if isinstance(event, _ASIDE) or (of is not None and of != choice):

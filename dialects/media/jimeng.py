@@ -31,7 +31,7 @@ _STATES: Final[dict[VideoState, str]] = {
     "succeeded": "done",
     "failed": "done",
 }
-# For a failure reported by a provider in another form, without a number.
+# The number for a failure that a provider reports in another form, without a number.
 _FAILED: Final = 50500
 
 

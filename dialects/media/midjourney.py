@@ -106,7 +106,7 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
     state = _text(members, "state") or ""
     sent, prompt, action, model, source_id = _READERS[path](members)
     if mode and path not in ("change", "simple-change", "modal"):
-        # Both names by which the versions of the proxy know it.
+        # Send both names that versions of the proxy use for the mode.
         sent |= {"modes": [mode.upper()], "accountFilter": {"modes": [mode.upper()]}}
     if state:
         sent["state"] = state
@@ -361,7 +361,7 @@ _STATES: Final[Mapping[str, VideoState]] = {
     "CANCEL": "failed",
 }
 _status = msgspec.json.Decoder(_Status)
-# Their finalPrompt is the resulting prompt; that of the others is the requested one.
+# The actions whose finalPrompt is the resulting prompt; that of the others is the requested one.
 _WORDS_MADE: Final = frozenset({"DESCRIBE", "SHORTEN"})
 
 

@@ -104,7 +104,7 @@ def _music(members: Members) -> tuple[dict[str, Any], str, str]:
     clip = _text(members, "continue_clip_id")
     source_id = _text(members, "task_id") or ""
     if clip:
-        # Only the account that has the clip can continue it.
+        # Require the task, because only the account that has the clip can continue it.
         members.required("task_id", source_id or None)
     sent = {
         "prompt": prompt,

@@ -264,7 +264,7 @@ def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
         return None
     if b"\r" in raw:
         return None
-    # With required escapes only, and with all optional ones.
+    # The text in two spellings: with required escapes only, and with all optional ones.
     forms = {msgspec.json.encode(events[0].text), json.dumps(events[0].text).encode()}
     matches = [form for form in forms if form in raw]
     if len(matches) != 1:

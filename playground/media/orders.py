@@ -160,7 +160,7 @@ _INVALID: Final[Mapping[str, Callable[[], str]]] = {
 }
 
 
-# For the relay ----------------------------------------------------------------------------------
+# Order for the relay ----------------------------------------------------------------------------
 
 
 def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:

@@ -27,7 +27,8 @@ from dialects.streams.stream import write_data
 from dialects.usage.usage import Counts
 
 _NAMES: Final = ("usage", "usageMetadata")
-# What the last event of a stream contains as a whole, and how its usage is written.
+# The member that contains the whole answer in the last event of a stream, and how its usage is
+# written.
 _WHOLES: Final = {"response": responses.encode, "interaction": interactions.encode}
 # The members that all chunks of a chat completions stream share.
 _COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "service_tier")

@@ -131,7 +131,7 @@ class IdempotentAnswer:
         while wanted():
             states, rows = await self._states.run([(_STATE, row), (_PIECES, {**row, "n": n})])
             pieces = [
-                await self._states.open(sealed, self._place(request_id, n + i))
+                await self._states.open(sealed, self._seal_context(request_id, n + i))
                 for i, (sealed,) in enumerate(rows)
             ]
             n += len(pieces)
@@ -164,7 +164,7 @@ class IdempotentAnswer:
         statements: list[Statement] = []
         for i, at in enumerate(range(0, len(raw), _PIECE_BYTES_MAX), n):
             piece = raw[at : at + _PIECE_BYTES_MAX]
-            sealed = await self._states.seal(piece, self._place(self._request_id, i))
+            sealed = await self._states.seal(piece, self._seal_context(self._request_id, i))
             statements.append((_PIECE, self.row | {"n": i, "sealed": sealed}))
         return statements
 
@@ -187,7 +187,7 @@ class IdempotentAnswer:
     def _head_place(self, request_id: UUID) -> str:
         return f"gateway_idempotentanswer|{self._organisation}/{self._id}/{request_id}|head"
 
-    def _place(self, request_id: UUID, n: int) -> str:
+    def _seal_context(self, request_id: UUID, n: int) -> str:
         return f"gateway_answerpiece|{self._organisation}/{request_id}/{n}|sealed"
 
 
@@ -488,7 +488,7 @@ class IdempotentRequest:
             if not kept.stream:
                 await self._client.answer(kept.head, b"".join(whole))
         except (VaultError, RunnerDied):
-            # Its process died before the end, or its KEK is unavailable.
+            # The other process died before the end, or its KEK is unavailable.
             await self._client.refuse(ErrorAnswer("internal", 500, message_of("internal")))
 
     # ---- Sink of the run

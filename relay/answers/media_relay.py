@@ -43,7 +43,7 @@ class MediaRelay:
         parts.usage_meter.passed = self._passed
         # The received bytes of its content.
         self._type = JSON
-        # Whether the client has received part of it, so that no other channel can answer.
+        # Whether the client has received part of the answer, so that no other channel can answer.
         self.committed = False
 
     async def relay(self, answer: Answer) -> Outcome:
@@ -63,20 +63,20 @@ class MediaRelay:
         error = answer_behind_content(failure)
         outcome = self._settle(error, failure.fault)
         self._parts.probe.failed(failure)
-        await self._say_last(error)
+        await self._send_last(error)
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
         """Stop an answer after its first bytes were sent. The delivered part is charged."""
         outcome = self._settle(error)
-        await self._say_last(error)
+        await self._send_last(error)
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
         """Send the client a last error; `relay` then reads the rest of the answer only for its
         usage."""
         self._parts.end.unheard = error
-        await self._say_last(error)
+        await self._send_last(error)
         self._parts.context.downstream.client_gone = True
 
     # ---- from the upstream
@@ -155,7 +155,7 @@ class MediaRelay:
     def _settle(self, error: ErrorAnswer, fault: str = "") -> Outcome:
         return self._parts.end.settle(error, self._parts.end.bill_so_far(), fault)
 
-    async def _say_last(self, error: ErrorAnswer) -> None:
+    async def _send_last(self, error: ErrorAnswer) -> None:
         """Send the last bytes to a client that may have disconnected."""
         context = self._parts.context
         if context.downstream.client_gone:

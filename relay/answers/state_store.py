@@ -131,7 +131,9 @@ class StateStore:
                 "organisation": principal.organisation_id,
                 "id": id_,
                 "user": principal.user_id or "",
-                "sealed": await self.seal(state.content, _place(principal.organisation_id, id_)),
+                "sealed": await self.seal(
+                    state.content, _seal_context(principal.organisation_id, id_)
+                ),
                 "hours": hours,
             }
             statements.append((_PUT, parameters))
@@ -157,7 +159,7 @@ class StateStore:
             id_ = UUID(text)
             # A state that was sealed with another KEK cannot be read any more.
             with contextlib.suppress(VaultError):
-                place = _place(principal.organisation_id, id_)
+                place = _seal_context(principal.organisation_id, id_)
                 contents[ids[id_]] = await self.open(sealed, place)
         return contents
 
@@ -208,7 +210,7 @@ def _fail(
             future.set_exception(error)
 
 
-def _place(organisation: UUID, id_: UUID) -> str:
+def _seal_context(organisation: UUID, id_: UUID) -> str:
     return f"{_TABLE}|{organisation}/{id_}|sealed"
 
 

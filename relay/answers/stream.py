@@ -69,24 +69,26 @@ class Forwarding:
 
     def cut(self) -> bytes:
         """Return the bytes that end the client's stream as if it had reached its length (F18)."""
-        return self._named(self._codec.cut(self.decoder))
+        return self._restore_model_name(self._codec.cut(self.decoder))
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """Return the bytes that end the client's stream with an error."""
-        return self._named(self._codec.fail(self.decoder, kind, message, self._request_id))
+        return self._restore_model_name(
+            self._codec.fail(self.decoder, kind, message, self._request_id)
+        )
 
     def response(self) -> bytes | None:
         """Return the complete response of the stream, if its dialect has one."""
         return self._codec.response_of(self.decoder)
 
-    def _named(self, frames: bytes) -> bytes:
+    def _restore_model_name(self, frames: bytes) -> bytes:
         """Restore the client's model name in data that we add, which may repeat the upstream's
         words.
         """
         return frames if self._naming is None else self._naming.show(frames)
 
 
-# Its chunks ---------------------------------------------------------------------------------------
+# The chunks of a stream -----------------------------------------------------------------------
 
 
 _LAST: Final = (End, UpstreamError, Broken)
@@ -304,7 +306,7 @@ class StreamRelay:
         error = answer_behind_content(failure)
         outcome = self._end.settle(error, self._end.bill_so_far(), failure.fault)
         self._probe.failed(failure)
-        await self._say_last(self._reader.fail(error.kind, error.message))
+        await self._send_last(self._reader.fail(error.kind, error.message))
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
@@ -312,14 +314,14 @@ class StreamRelay:
         if self._usage_meter.complete:
             return await self._end_early()
         outcome = self._end.settle(error, self._end.bill_so_far())
-        await self._say_last(self._reader.fail(error.kind, error.message))
+        await self._send_last(self._reader.fail(error.kind, error.message))
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
         """Send the client a last error; `relay` then reads the rest of the stream only for its
         usage."""
         self._end.unheard = error
-        await self._say_last(self._reader.fail(error.kind, error.message))
+        await self._send_last(self._reader.fail(error.kind, error.message))
         self._chunks.forget_client()
         self._context.downstream.client_gone = True
 
@@ -420,7 +422,7 @@ class StreamRelay:
         outcome = self._end.settle(None, bill)
         self._probe.good()
         rest = [step.raw for step in self._reader.end()]
-        await self._say_last(self._with_cost([*self._chunks.pieces, *rest], bill))
+        await self._send_last(self._with_cost([*self._chunks.pieces, *rest], bill))
         return outcome
 
     def _with_cost(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
@@ -451,7 +453,7 @@ class StreamRelay:
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             await context.downstream.write(raw, last=last)
 
-    async def _say_last(self, frame: bytes) -> None:
+    async def _send_last(self, frame: bytes) -> None:
         """Send the last bytes to a client that may have disconnected."""
         if self._context.downstream.client_gone:
             return

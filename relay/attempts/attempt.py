@@ -105,8 +105,8 @@ class Attempt:
         self._sent = False
         # Relays the answer if it is forwarded while it arrives; set after its head has arrived.
         self._stream: AnswerRelay | None = None
-        # Whether it failed before content: its hold is still open, and the next attempt replaces
-        # it.
+        # Whether the attempt failed before content. Its hold is then still open, and the next
+        # attempt replaces it.
         self._failed = False
         # The task of a video, if it was stored before its provider accepted it.
         self._intended: AcceptedVideo | None = None
@@ -144,7 +144,7 @@ class Attempt:
             return
         self._end.abandon()
         if self._usage_meter.complete:
-            # Only the usage is missing.
+            # The answer is complete; only the usage is missing.
             self._context.deadline.limit(reason, USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt(reason)

@@ -249,7 +249,7 @@ class Run:
         try:
             following = await self._next.first()
         except asyncio.CancelledError:
-            self._check_left()
+            self._reraise_unless_left()
             return self._record(CLIENT_CLOSED)
         replaces: Settlement | None = None
         used_up: UsedUp | None = None
@@ -262,7 +262,7 @@ class Run:
                 try:
                     another = await self._instead_of(following, full)
                 except asyncio.CancelledError:
-                    self._check_left()
+                    self._reraise_unless_left()
                     return self._record(CLIENT_CLOSED, after_attempts=bool(self._next.failed))
                 if another is None:
                     return await self._give_up_unadmitted()
@@ -273,7 +273,7 @@ class Run:
                 try:
                     cheaper = await self._within_budget(fault)
                 except asyncio.CancelledError:
-                    self._check_left()
+                    self._reraise_unless_left()
                     return self._record(CLIENT_CLOSED)
                 if cheaper is not None:
                     following = cheaper
@@ -285,7 +285,7 @@ class Run:
             except asyncio.CancelledError:
                 # The client may leave while its hold is being placed; admission then writes the
                 # record.
-                self._check_left()
+                self._reraise_unless_left()
                 return self._context.uncharged_outcome(CLIENT_CLOSED)
             self._attempt = attempt
             if self._revoked is not None:
@@ -336,7 +336,7 @@ class Run:
             attempt = self._new_attempt(context, admitted, probe)
         except DatabaseFailed:
             if replaces is not None:
-                # It is unknown whether that attempt was resolved, and by which transaction.
+                # It is unknown whether the replaced attempt was resolved, and by which transaction.
                 self._settle(replaces, OVERLOADED)
                 self._record(OVERLOADED, after_attempts=True)
             raise
@@ -438,7 +438,7 @@ class Run:
         await self._context.downstream.refuse(error)
         return self._context.uncharged_outcome(error, basis=ended.ending.basis)
 
-    def _check_left(self) -> None:
+    def _reraise_unless_left(self) -> None:
         """Re-raise a cancellation unless the client has left. Call this in `except
         CancelledError`."""
         if self._context.deadline.caught() is None:
@@ -474,7 +474,7 @@ class Run:
         model answered, or none did."""
         attempt, answering = self._attempt, self._next.answering
         if answering.why is not None or (attempt is not None and attempt.channel.own is not None):
-            # What an organisation sends with its own key goes to no other channel.
+            # A request with an organisation's own key is sent to no other channel.
             return None
         if attempt is not None:
             return MainAnswer(

@@ -32,12 +32,12 @@ class Settlement(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     ending: usage.Ending
     # The tokens that it used of a tokens-per-minute limit, if there is one.
     tokens: int = 0
-    # Its cost if nobody pays, at the price of its admission (I13, I15).
+    # Our cost if the customer does not pay, at the price of the admission (I13, I15).
     loss_nano: int = 0
-    # Its channel, if that has limits.
+    # The channel, if it has limits.
     limited_channel_id: ChannelId | None = None
-    # What included units pay of the charge, and how many of each it holds; None if an older release
-    # stored it.
+    # The part of the charge that included units pay, and how many of each the attempt holds; None
+    # if an older release stored it.
     included_nano: int | None = None
     units: tuple[int, ...] = ()
 

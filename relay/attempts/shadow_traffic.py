@@ -190,7 +190,7 @@ class ShadowTraffic:
         if sending is None:
             return
         try:
-            answer = await _ask_shadow(sending)
+            answer = await _request_shadow(sending)
         except RequestFault:
             # The channel cannot serve it, so there is nothing to compare.
             return
@@ -219,7 +219,7 @@ def _sending(
     if channel is None or not _is_plain(context, facts):
         return None
     priced = shadow.model or main.model.name
-    name_there = UpstreamModelName(_name_there(snapshot, channel, shadow, main))
+    name_there = UpstreamModelName(_shadow_model_name(snapshot, channel, shadow, main))
     price = snapshot.cost_of(priced, channel, name_there)
     price = price or snapshot.price_on(priced, channel, name_there)
     candidate = Candidate(channel.id, name_there, 0)
@@ -246,7 +246,9 @@ def _is_plain(context: RequestContext, facts: Facts) -> bool:
     )
 
 
-def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: MainAnswer) -> str:
+def _shadow_model_name(
+    snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: MainAnswer
+) -> str:
     """Return the model's name at the shadow's channel: the rule's name, else the route's."""
     if shadow.model:
         return shadow.model
@@ -255,7 +257,7 @@ def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: 
     return (routes[0].upstream_model if routes else "") or model
 
 
-async def _ask_shadow(sending: _Sending) -> _ShadowAnswer:
+async def _request_shadow(sending: _Sending) -> _ShadowAnswer:
     """Return the shadow's answer. Raises RequestFault if it cannot serve the request."""
     context, facts, candidate = sending.context, sending.facts, sending.candidate
     channel = context.snapshot.channels[candidate.channel_id]

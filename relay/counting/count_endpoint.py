@@ -99,7 +99,7 @@ async def count_tokens(
     raw: bytes | None = None
     context.deadline.limit("total", _COUNT_S)
     try:
-        raw = await _ask(context, counter, facts, candidates)
+        raw = await _request_count(context, counter, facts, candidates)
     except UpstreamFailed as failure:
         await context.downstream.refuse(
             ErrorAnswer(failure.kind, failure.status, failure.message, failure.param, failure.code)
@@ -125,7 +125,7 @@ def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
     return counted + others * _PART_TOKENS
 
 
-async def _ask(
+async def _request_count(
     context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
 ) -> bytes | None:
     """Return an upstream's answer, or None if no upstream can count. Raises UpstreamFailed for an

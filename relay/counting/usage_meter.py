@@ -249,7 +249,7 @@ class UsageMeter:
         self.passed: PassedAnswer | None = None
         # The last tier that the upstream named.
         self.finish_reason = ""
-        # How much of the answer the last usage counts.
+        # The bytes of the answer that the last usage covers.
         self._counted_bytes = 0
         # Counts of the passing answer: each piece has at least one token, and a sample of the
         # pieces shows how long the tokens are.
@@ -613,7 +613,7 @@ class _Pricing:
     ) -> tuple[PricedPart, ...]:
         """Return the parts that are priced separately; none if the meters are priced at the plain
         rates."""
-        granted = self._granted(reported.conditions)
+        granted = self._charged_conditions(reported.conditions)
         if not granted and not reported.parts:
             return ()
         rows: list[UsagePart] = list(reported.parts)
@@ -630,7 +630,7 @@ class _Pricing:
             return ()
         return tuple(parts)
 
-    def _granted(self, conditions: Mapping[str, str]) -> Mapping[str, str]:
+    def _charged_conditions(self, conditions: Mapping[str, str]) -> Mapping[str, str]:
         """Return the conditions that are charged: the requested ones, unless the answer reports
         others, and those that no request can ask for."""
         granted: dict[str, str] = {}

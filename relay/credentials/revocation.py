@@ -35,7 +35,7 @@ class Running:
     def __init__(self, ask: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._ask = ask
         self._principals: dict[Revocable, Principal] = {}
-        # Those that expire, in Unix seconds, as far as is known.
+        # When the requests that expire do so, in Unix seconds, as far as is known.
         self._ends: dict[Revocable, float] = {}
 
     def enter(self, run: Revocable, principal: Principal) -> None:
@@ -67,7 +67,7 @@ class Running:
         for run, principal in list(self._principals.items()):
             state = states.get(_caller(run, principal))
             if state is None:
-                # It began meanwhile, by the rights that hold now.
+                # The request began after the query, by the rights that hold now.
                 continue
             if state.ends_at is None:
                 self._ends.pop(run, None)

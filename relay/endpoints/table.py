@@ -624,12 +624,12 @@ def _find_not_implemented(path: str) -> Endpoint | None:
             if words[0] in _NOT_MADE_BELOW:
                 return _NOT_MADE_BELOW[words[0]]
             for row, endpoint in _NOT_IMPLEMENTED.items():
-                if len(row) == len(words) and all(map(_fits, row, words)):
+                if len(row) == len(words) and all(map(_is_offered, row, words)):
                     return endpoint
     return None
 
 
-def _fits(wanted: str | None, word: str) -> bool:
+def _is_offered(wanted: str | None, word: str) -> bool:
     return bool(word) if wanted is None else word == wanted
 
 

@@ -111,9 +111,9 @@ class Deadline:
             self._armed = self._call_at(at)
 
     def _call_at(self, at: float) -> asyncio.TimerHandle:
-        return self._loop.call_at(at, self._look, max(at, self.time()))
+        return self._loop.call_at(at, self._check_due, max(at, self.time()))
 
-    def _look(self, due: float) -> None:
+    def _check_due(self, due: float) -> None:
         self._armed = None
         now = self.time()
         if was_away(due, now):

@@ -44,7 +44,7 @@ from relay.requests.sessions import Session
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
-# For a slow body, and for another request that is still running.
+# The statuses of passing errors: a slow body, and another request that is still running.
 _PASSING: Final = (408, 409)
 
 

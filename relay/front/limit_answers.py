@@ -165,7 +165,7 @@ def _budget_state(budget: Mapping[str, Any], session: Session | None = None) -> 
         named += f" of session {_session_name(session)}"
     scope = scope or "client's own"
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
-    # With something left, only this request does not fit; a smaller one might.
+    # If something is left, only this request does not fit, and a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     state = "is used up" if fits_none else "has less left than this request may cost"
     return (

@@ -104,11 +104,11 @@ class Load:
             wait_s = now - due + self._turn_wait_s() / TURNS_EACH
             shedding.measured(wait_s, under_way, busy, now)
             if limited != (shedding.limit is not None):
-                self._tell()
+                self._log_limit()
             if under_way < UNDER_WAY_MIN and shedding.limit is None:
                 self._crowded.clear()
 
-    def _tell(self) -> None:
+    def _log_limit(self) -> None:
         if self._shedding.limit is None:
             log.warning("all requests are taken again")
         else:

@@ -24,7 +24,7 @@ class Turns:
         self._is_shared = is_shared
         self._loop = asyncio.get_running_loop()
         self._queue = TurnQueue[_Waiting]()
-        # How many may begin in a turn of the event loop, and in the rest of this turn.
+        # How many requests may begin in a turn of the event loop, and in the rest of this turn.
         self._allowance = self._left = BEGUN_MAX
         # Whether the end of this turn will be noticed, and the CPU time at its beginning.
         self._counting = False

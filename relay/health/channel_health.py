@@ -33,7 +33,7 @@ _BUDGETS_MAX: Final = 4096
 # Reasons that concern one key only.
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _GOOD: Final = ChannelStatus("good")
-# What the owners of an organisation's own key are told.
+# The alerts for the owners of an organisation's own key, by our own cause.
 _OF_OWN_KEY: Final[Mapping[Cause, Cause]] = {
     "key_refused": "own_key_refused",
     "no_credit": "own_no_credit",
@@ -90,7 +90,7 @@ class HealthProbe:
         self.key = only if only >= 0 else state.next_key(sought, self._began, avoid, order)
         self._open = True
         state.in_flight += 1
-        # What is reserved for this attempt.
+        # The breakers and rests that are reserved for this attempt.
         self._breakers: Sequence[Breaker] = ()
         self._rests: Sequence[Rest] = ()
 
@@ -190,7 +190,10 @@ class Health:
         if not troubled or troubled.isdisjoint(item.channel_id for item in candidates):
             return candidates
         now = self.now()
-        known = [(candidate, *self._known(candidate, organisation_id)) for candidate in candidates]
+        known = [
+            (candidate, *self._find_condition(candidate, organisation_id))
+            for candidate in candidates
+        ]
         left = [
             candidate
             for candidate, state, sought in known
@@ -220,7 +223,7 @@ class Health:
             return set()
         now = self.now()
         known = [
-            (candidate.channel_id, *self._known(candidate, organisation_id))
+            (candidate.channel_id, *self._find_condition(candidate, organisation_id))
             for candidate in candidates
         ]
         out = {name for name, state, sought in known if state and not state.allows(sought, now)}
@@ -235,14 +238,14 @@ class Health:
 
     def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
         """Return whether another key of the channel can be used."""
-        (state, sought), now = self._known(candidate, organisation_id), self.now()
+        (state, sought), now = self._find_condition(candidate, organisation_id), self.now()
         return state is not None and any(
             n != key and other.allows(sought, now) for n, other in enumerate(state.keys)
         )
 
     def usable_key(self, candidate: Candidate, organisation_id: UUID) -> int:
         """Return a key for a request that is not an attempt."""
-        state, sought = self._known(candidate, organisation_id)
+        state, sought = self._find_condition(candidate, organisation_id)
         return 0 if state is None else state.next_key(sought, self.now())
 
     def blocks(self, candidates: Sequence[Candidate], organisation_id: UUID) -> list[Block]:
@@ -391,10 +394,10 @@ class Health:
         return {name: state.in_flight for name, state in self._states.items()}
 
     def _block(self, candidate: Candidate, organisation_id: UUID, now: float) -> Block | None:
-        state, sought = self._known(candidate, organisation_id)
+        state, sought = self._find_condition(candidate, organisation_id)
         return None if state is None else state.block(sought, now)
 
-    def _known(
+    def _find_condition(
         self, candidate: Candidate, organisation_id: UUID
     ) -> tuple[ChannelState | None, Sought]:
         sought = Sought(candidate.upstream_model, organisation_id)

@@ -20,7 +20,7 @@ _LONGEST_S: Final = 3600.0
 # The client's errors for causes that only operators can fix. The operators are alerted to all of
 # these. Clients do not learn that a provider refused a key or wants money.
 _REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
-# Its owner can fix this one, and is told.
+# The errors that an organisation can fix itself, because they concern its own key.
 _OWN_REFUSED: Final = (
     "the provider rejects your organisation's own key, or its account there is out of credit; "
     "replace it, or allow the fall-back (Provider keys)"

@@ -84,7 +84,7 @@ class HealthSharing:
         now = self._health.now()
         states = self._health.states()
         for state in states:
-            self._look_at(state, now)
+            self._record_changes(state, now)
         self._forget(now, {state.channel.id for state in states})
         noted = {channel_id for channel_id, _ in self._known}
         return {
@@ -101,7 +101,7 @@ class HealthSharing:
             if channel is None or len(channel.headers) != len(report.keys):
                 continue
             state = self._health.state_of(channel)
-            self._look_at(state, now)
+            self._record_changes(state, now)
             parts: tuple[ChannelReport | KeyReport, ...] = (report, *report.keys)
             for n, part in enumerate(parts, _CHANNEL):
                 known = self._known.get((channel_id, n), _NOTHING)
@@ -139,7 +139,7 @@ class HealthSharing:
             if reached:
                 state.breaker.reachable(self._health.now())
 
-    def _look_at(self, state: ChannelState, now: float) -> None:
+    def _record_changes(self, state: ChannelState, now: float) -> None:
         """Record the changes that this process itself has observed since the last call."""
         for n, out, until in _parts(state, now):
             name = (state.channel.id, n)

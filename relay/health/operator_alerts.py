@@ -50,7 +50,7 @@ class Alerts:
 
     def __init__(self) -> None:
         self._waiting: list[Alert] = []
-        # By the monotonic clock.
+        # When each alert was last sent, by the monotonic clock.
         self._sent_at: dict[Alert, float] = {}
         self.now = time.monotonic
 

@@ -305,7 +305,7 @@ class UnaryHoldEstimate:
 
     def _total(self, quantities: Mapping[str, int]) -> int:
         nano = total_bound(quantities, self._version)
-        # What it may be billed for has a rate; otherwise this estimate could not exist.
+        # Every meter that may be billed has a rate; otherwise this estimate could not exist.
         return nano if isinstance(nano, int) else self._hold_nano
 
 

@@ -298,7 +298,7 @@ def own_hold_of(channel: Channel, routed: RoutedRequest, size: Size) -> OwnKeyHo
     if channel.own is None:
         return None
     fee, estimate = channel.own.fee, routed.estimate
-    # Nothing is charged for a free model.
+    # A free model charges nothing.
     ways = None if estimate is None else estimate.ways(size.output_cap)
     return OwnKeyHold(fee, 0 if ways is None else fee.nano_max(ways))
 

@@ -158,14 +158,14 @@ def input_tokens_min(body: bytes) -> int:
     parse."""
     if len(body) > _READ_BYTES_MAX:
         return 0
-    return _words(msgspec.json.decode(body))
+    return _count_words(msgspec.json.decode(body))
 
 
-def _words(value: Any) -> int:
+def _count_words(value: Any) -> int:
     if isinstance(value, str):
         return len(value.split())
     if isinstance(value, list):
-        return sum(map(_words, value))
+        return sum(map(_count_words, value))
     if isinstance(value, dict):
-        return sum(_words(inner) for name, inner in value.items() if name in _READ)
+        return sum(_count_words(inner) for name, inner in value.items() if name in _READ)
     return 0

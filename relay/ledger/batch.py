@@ -107,7 +107,7 @@ class BatchWriter:
                 future.set_exception(error)
                 failed += 1
             elif not future.cancelled() and future.exception() is None:
-                # It was decided before the failure: it runs, and settles itself.
+                # The request was decided before the failure, so it runs, and settles itself.
                 continue
             # The commit may have succeeded although no response arrived. A record is written only
             # if an attempt exists.
@@ -182,7 +182,7 @@ class BatchWriter:
             try:
                 await self._connection.run(prepared)
             except DatabaseFailed as error:
-                # Only for these: the rest of their batch is decided.
+                # Fail only these requests, because the rest of their batch is decided.
                 self.fail(waiting, error)
                 return
         self._queue.ask_again(waiting)

@@ -178,7 +178,8 @@ class PipelinedConnection:
                     results = await self._exchange(pgconn, statements)
                     failed = _failure(results)
                     if failed is not None:
-                        # It is unknown which statements were prepared before the failure.
+                        # Forget the prepared statements, because it is unknown which were prepared
+                        # before the failure.
                         self._statements.forget()
                         await self._exchange(pgconn, [("DEALLOCATE ALL", {})])
                         self._statements.forget()
@@ -229,7 +230,8 @@ class PipelinedConnection:
         try:
             pgconn.consume_input()
             if pending is None:
-                # Not a response: a notice, or the end of the connection (consume_input raises).
+                # What arrived is no response, but a notice or the end of the connection
+                # (consume_input raises).
                 return
             answer, results = pending
             while not pgconn.is_busy():

@@ -32,16 +32,16 @@ class DatabaseFit:
         self._missing: int | None = None
         # The fingerprint of the migrations at the last count.
         self._counted: str | None = None
-        # None before the first query.
+        # Whether the secrets match; None before the first query.
         self._secrets_fit: bool | None = None
-        # How far the database's clock is ahead.
+        # How many seconds the database's clock is ahead of ours.
         self._skew_s = 0.0
 
     @property
     def fits(self) -> bool:
         return self._missing == 0 and self._secrets_fit is True and abs(self._skew_s) <= _SKEW_S_MAX
 
-    async def _look_at_schema(self, migrations: str | None) -> None:
+    async def _check_schema(self, migrations: str | None) -> None:
         """Count the missing migrations if the database's list has changed since the last call.
         Comparing all of them takes longer than everything else that is queried each second."""
         if not self._config.migrations:
@@ -92,5 +92,5 @@ class DatabaseFit:
         if abs(ahead_s) > _SKEW_S_MAX >= abs(self._skew_s):
             log.error("not ready: the database's clock is %d s ahead of this machine's", ahead_s)
         self._skew_s = ahead_s
-        await self._look_at_schema(migrations)
+        await self._check_schema(migrations)
         return int(epoch or 0)

@@ -138,7 +138,7 @@ class Journal:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             raw = path.read_bytes()
         except (BlockingIOError, FileNotFoundError):
-            # Its process is alive, or another process was faster.
+            # The process that owns the file is alive, or another process was faster.
             os.close(file)
             return []
         slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]

@@ -36,7 +36,7 @@ class LedgerRecovery:
         self._spool = spool
         self._journal = journal
         self._opened = False
-        # Whether the spool can take more.
+        # Whether the spool has room.
         self.usable = True
         # The marks that are in the spool.
         self.spooled_marks: dict[UUID, str] = {}

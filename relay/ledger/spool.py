@@ -142,7 +142,7 @@ class Spool:
             os.close(file)
             return []
         if not path.exists():
-            # Its process has just ended normally.
+            # The process that owns the file has just ended normally.
             os.close(file)
             return []
         self._adopted.append((path, file))
@@ -171,7 +171,7 @@ def read(raw: bytes) -> SpoolRecords:
         if item is None:
             # If the end of a line is damaged, a complete record may follow within it.
             damaged += 1
-            records = (_record(text[at:]) for at in _starts(text))
+            records = (_record(text[at:]) for at in _record_starts(text))
             item = next((record for record in records if record is not None), None)
         if item is not None:
             items.append(item)
@@ -191,7 +191,7 @@ def _record(line: bytes) -> Kept | None:
     return item
 
 
-def _starts(line: bytes) -> Iterator[int]:
+def _record_starts(line: bytes) -> Iterator[int]:
     """Return the positions in a damaged line at which a record may begin."""
     return (match.start() for match in _HEAD.finditer(line, 1))
 

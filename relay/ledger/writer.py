@@ -152,7 +152,7 @@ class LedgerWriter:
 
     async def _work(self) -> None:
         queue, batch, failed = self._queue, Batch(), False
-        while queue.admissions or queue.due or (self._rides_along and not failed):
+        while queue.admissions or queue.due or (self._has_deferrable_data and not failed):
             batch = queue.take(batch)
             try:
                 await self._batches.write(batch)
@@ -178,18 +178,18 @@ class LedgerWriter:
                     await self._unspool(len(batch.settlements))
                 admissions = len(batch.admissions) + len(queue.admissions)
                 if admissions:
-                    await self._let_others_run(_TURNS if admissions > 1 else _TURNS_ALONE)
+                    await self._yield_to_loop(_TURNS if admissions > 1 else _TURNS_ALONE)
             queue.due = queue.has_settlements and (queue.due or failed)
             queue.let_wait()
         self._worker = None
 
     @property
-    def _rides_along(self) -> bool:
+    def _has_deferrable_data(self) -> bool:
         """Return whether there is data that may wait for another transaction: the lease, or
         high-water marks."""
         return self._batches.lease_due or bool(self.marks.waiting)
 
-    async def _let_others_run(self, turns: int) -> None:
+    async def _yield_to_loop(self, turns: int) -> None:
         """Let other callbacks run first: requests that were admitted are sent, and requests that
         are about to be admitted join the next batch. A larger batch costs each request less, and
         only callbacks that are ready are waited for."""

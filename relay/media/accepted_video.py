@@ -45,7 +45,7 @@ async def intend_video(
     """Store the task of a video under our id before the provider is asked for the video. If this
     process dies, the provider can then be asked whether it accepted the order. Raises
     DatabaseFailed."""
-    # Not before the response to the order must have arrived.
+    # Poll first when the response to the order must have arrived.
     first_poll_s = admitted.first_content_s + _PATIENCE_S
     task = _task(context, admitted, accepted, accepted.own_id, key, first_poll_s)
     await media_tasks.begin(context.parts.states, task)

@@ -136,10 +136,10 @@ async def begin(states: StateStore, task: NewTask) -> int:
     sealed = ""
     if task.content is not None:
         content = msgspec.json.encode(task.content)
-        sealed = await states.seal(content, _place(task.id, "request"))
+        sealed = await states.seal(content, _seal_context(task.id, "request"))
     hook = ""
     if task.hook is not None:
-        hook = await states.seal(msgspec.json.encode(task.hook), _place(task.id, "hook"))
+        hook = await states.seal(msgspec.json.encode(task.hook), _seal_context(task.id, "hook"))
     parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed, "hook": hook}
     parameters["channel_key_id"] = task.channel_key_id or ""
     del parameters["content"]
@@ -224,8 +224,8 @@ async def _read(states: StateStore, row: Row) -> Task:
         request, result, form, channel_id, key_id, upstream_id, kept, provider_state, started,
     ) = row  # fmt: skip
     id_ = UUID(id_text)
-    order = await _open(states, request, _place(id_, "request"))
-    stored = await _open(states, result, _place(id_, "result"))
+    order = await _open(states, request, _seal_context(id_, "request"))
+    stored = await _open(states, result, _seal_context(id_, "result"))
     video_state: VideoState = _state(state)
     error = None
     if video_state == "failed":
@@ -286,11 +286,11 @@ def _milliseconds(text: str | None) -> int | None:
     return None if text is None else int(float(text) * 1000)
 
 
-def _place(id_: UUID, column: str) -> str:
+def _seal_context(id_: UUID, column: str) -> str:
     return f"{_TABLE}|{id_}|{column}"
 
 
-# Only if this transaction was just given the hold: tasks without a hold are not polled.
+# Insert only if this transaction was given the hold, because tasks without a hold are not polled.
 _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,

@@ -101,7 +101,7 @@ class Speech(UnaryOperation):
 
 def _speech_quantities(own: SpeechFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if "characters" in rates:
-        # By the requested amount, not by the received one.
+        # Speech is charged by the amount requested, not by the amount received.
         return Quantities({"characters": own.characters}, ())
     return sound.token_quantities(answer.usage, "said")
 

@@ -51,7 +51,8 @@ class ValueReader:
         self._is_stream = kind == EVENT_STREAM
         self._kept = bytearray()
         self._value = MISSING
-        # Also if it is compressed, or nothing that could be read.
+        # Whether the number cannot be read: the answer is too large, compressed, or of another
+        # type.
         self._too_large = encoding.lower() not in ("", "identity") or not (
             self._is_stream or kind == "application/json" or kind.endswith("+json")
         )

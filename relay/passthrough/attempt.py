@@ -51,7 +51,7 @@ from relay.upstream.upstream import (
 )
 
 _NOT_CHARGED: Final = Bill({}, 0, "none", (), None)
-# What a provider says of the channel's key, account and rate, not of the request.
+# Errors about the channel's key, account or rate, not about the request.
 _OF_THE_CHANNEL: Final = frozenset({401, 402, 403, 407, 408, 429})
 _WITHOUT_BODY: Final = frozenset({204, 304})
 # The faults that say that a channel cannot be reached.
@@ -224,7 +224,7 @@ class PassedRelay:
         self._sink = sink
         self._secrets = secrets
         self._mask = SecretMask(secrets)
-        # Whether the client has received part of it.
+        # Whether the client has received part of the answer.
         self.committed = False
 
     async def relay(self, answer: Answer) -> Outcome:
@@ -244,7 +244,7 @@ class PassedRelay:
             await self._write(self._mask.feed(piece))
             context.deadline.allow("idle", self._parts.admitted.timeouts.idle)
         if not has_body:
-            # Nothing tells the parser that this answer has no body.
+            # Close the connection, because nothing tells the parser that this answer has no body.
             answer.cut()
         if reader is not None:
             self._meter.value = reader.end()
@@ -325,7 +325,7 @@ class PassedRelay:
     def _settle_whole(self, status: int) -> Outcome:
         parts = self._parts
         if status >= 400:
-            # As other refusals of requests: the provider did nothing.
+            # The provider refused the request and did nothing, so report it like other refusals.
             message = message_of("provider_rejected", f"the provider answered {status}")
             error = ErrorAnswer("provider_rejected", status, message)
             return parts.end.settle(error, _NOT_CHARGED)

@@ -173,7 +173,7 @@ def route_to(context: RequestContext, asked: PassThrough, reader: RequestReader)
     channel cannot be used now.
     """
     principal, channel, rule = context.principal, asked.channel, asked.rule
-    # What keys, budgets and records have in the place of a model.
+    # The name that keys, budgets and records have in place of a model.
     name = ModelName(f"passthrough/{channel.name}"[:MODEL_LENGTH_MAX])
     reader.take_name(name)
     if not principal.may_use(name):

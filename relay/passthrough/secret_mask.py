@@ -28,7 +28,7 @@ class SecretMask:
         for secret in self._secrets:
             if secret in raw:
                 raw = raw.replace(secret, b"*" * len(secret))
-        size = max(_started_bytes(raw, secret) for secret in self._secrets)
+        size = max(_secret_prefix_length(raw, secret) for secret in self._secrets)
         self._kept = raw[len(raw) - size :]
         return raw[: len(raw) - size] if size else raw
 
@@ -38,7 +38,7 @@ class SecretMask:
         return rest
 
 
-def _started_bytes(raw: bytes, secret: bytes) -> int:
+def _secret_prefix_length(raw: bytes, secret: bytes) -> int:
     """Return how many bytes at the end of `raw` are the start of the secret."""
     for size in range(min(len(raw), len(secret) - 1), 0, -1):
         if secret.startswith(raw[len(raw) - size :]):

@@ -67,7 +67,7 @@ _FORMS: Final[Mapping[Dialect, _Form]] = {
     "responses": _Form(responses, "response", responses.PREVIOUS),
     "interactions": _Form(interactions, "interaction", interactions.PREVIOUS),
 }
-# What only its own provider can interpret.
+# Members that only the provider itself can interpret.
 _ELSEWHERE: Final = ("prompt", "conversation", "cached_content")
 _NO_TARGET: Final = Target()
 _NOT_KEPT: Final = (
@@ -123,7 +123,7 @@ class Continuation:
         # The response that it continues, and the items that it refers to.
         self._earlier = earlier
         self._referred = referred
-        # Whether later requests may continue its answer.
+        # Whether later requests may continue the answer.
         self._keeps = keeps
         # The session of its answer, if it names none and continues nothing.
         self._opens = opens

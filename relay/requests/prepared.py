@@ -123,7 +123,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
         set."""
         body = self.body.encode(self.codec, output_cap)
         if self.overrides is not None:
-            body = self._overridden(body, self.overrides)
+            body = self._apply_overrides(body, self.overrides)
         if self.exchange is not None:
             return self._outgoing_exchange(body, self.exchange)
         return OutgoingRequest(self.codec, self.url, body, self.content_type, self.client_headers)
@@ -143,7 +143,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
             form=OutgoingForm(body, files) if files else None,
         )
 
-    def _overridden(self, body: bytes, overrides: RequestOverrides) -> bytes:
+    def _apply_overrides(self, body: bytes, overrides: RequestOverrides) -> bytes:
         if self.exchange is not None:
             return overrides.other_body(body)
         return overrides.chat_body(body, self.codec.name)

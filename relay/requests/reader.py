@@ -27,7 +27,7 @@ class RequestReader:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        # What is known so far.
+        # The model's name as far as it is known, and whether the catalogue has it.
         self._named = context.invocation.target.model
         self._found = False
         self.stream = context.invocation.target.stream

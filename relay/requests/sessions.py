@@ -127,7 +127,7 @@ def read_session_members(
     members = body.members
     if "metadata" in members:
         for place, text in zip(_METADATA, _read_metadata(body), strict=True):
-            if session := _named(key_id, text, place):
+            if session := _make_session(key_id, text, place):
                 return session
     for place in _MEMBERS:
         value = body.value(place) if place in members else None
@@ -135,12 +135,12 @@ def read_session_members(
             continue
         if place == "previous_response_id" and earlier is not None:
             return Session(UUID(earlier[0]), earlier[1], place)
-        if session := _named(key_id, _text_of(value), place):
+        if session := _make_session(key_id, _text_of(value), place):
             return session
     return None if earlier is None else Session(UUID(earlier[0]), earlier[1], FIRST_RESPONSE)
 
 
-def _named(key_id: UUID, text: str, place: str) -> Session | None:
+def _make_session(key_id: UUID, text: str, place: str) -> Session | None:
     name = _clean(text)
     return Session(session_id(key_id, text.strip()), name, place) if name else None
 

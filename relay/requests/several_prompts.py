@@ -48,7 +48,7 @@ class Prompts:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        # What may still be spent; None without a limit.
+        # The amount that the request may still cost; None without a limit.
         self._max_cost_nano = context.options.max_cost_nano
         # The current run; None between two prompts, and at the end.
         self._run: Run | None = None
@@ -78,7 +78,7 @@ class Prompts:
         try:
             plan, bodies = self._split(raw)
         except RequestFault:
-            # It is refused like any other request.
+            # The run refuses the body like any other request.
             bodies = []
         if len(bodies) < 2:
             self._run = Run(self._context)
@@ -92,7 +92,7 @@ class Prompts:
         context = self._context
         facts = request_read.read(raw)
         plan = CompletionPlan((), 1, False, ())
-        if facts.prompts < 2 or self._offered(facts):
+        if facts.prompts < 2 or self._has_completions(facts):
             return plan, []
         plan = request_decode.decode(
             raw, request_id=id_text(context.request_id), received_at=int(context.snapshot.now())
@@ -106,7 +106,7 @@ class Prompts:
             facts.body.splice({"prompt": bytes(prompt), "max_cost": None}) for prompt in prompts
         ]
 
-    def _offered(self, facts: CompletionFacts) -> bool:
+    def _has_completions(self, facts: CompletionFacts) -> bool:
         """Return whether a channel of the model has the completions endpoint, so that the request
         can be sent whole."""
         snapshot = self._context.snapshot

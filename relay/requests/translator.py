@@ -137,7 +137,7 @@ class RequestTranslator:
         channel = self._context.snapshot.channels[candidate.channel_id]
         if channel.overrides is None:
             return self._prepared(channel, candidate)
-        return self._overridden(channel, channel.overrides, candidate)
+        return self._apply_overrides(channel, channel.overrides, candidate)
 
     async def _prepared(self, channel: Channel, candidate: Candidate) -> PreparedRequest:
         unary = self._context.invocation.unary
@@ -154,13 +154,13 @@ class RequestTranslator:
                 operation = None
         if operation is None:
             codec = channel.provider.codec(dialect)
-            return await self._translated(destination, codec, stream=stream)
+            return await self._prepare_translated(destination, codec, stream=stream)
         codec, quirks = self._forwarding_codec(channel), NO_QUIRKS
         if codec.needs_fit(self._facts, destination.capabilities.flags):
             quirks = await self._quirks(codec, destination)
         return self._forwarded(destination, codec, operation, thinking, quirks, stream=stream)
 
-    async def _overridden(
+    async def _apply_overrides(
         self, channel: Channel, overrides: RequestOverrides, candidate: Candidate
     ) -> PreparedRequest:
         """Apply the channel's overrides. Raises RequestFault for a field that it refuses."""
@@ -196,7 +196,7 @@ class RequestTranslator:
         channel, capabilities = destination.channel, destination.capabilities
         dialect, stream = self._context.invocation.codec.name, self._facts.stream
         if not channel.provider.speaks(dialect, capabilities.owner) or capabilities.traits:
-            needs = self._needs(channel)
+            needs = self._routing_needs(channel)
             dialect = dialect_for(channel.provider, capabilities, dialect, needs)
             stream = stream or must_stream(capabilities, needs)
         return dialect, stream
@@ -292,7 +292,7 @@ class RequestTranslator:
             exchange=sending.exchange,
         )
 
-    async def _translated(
+    async def _prepare_translated(
         self, destination: _Destination, codec: UpstreamCodec, *, stream: bool
     ) -> PreparedRequest:
         client, channel, capabilities = (
@@ -300,8 +300,8 @@ class RequestTranslator:
             destination.channel,
             destination.capabilities,
         )
-        request = self._decoded()
-        upstream, lowered = self._capped(destination, destination.upstream(codec.name), request)
+        request = self._neutral_request()
+        upstream, lowered = self._apply_cap(destination, destination.upstream(codec.name), request)
         request = await self._with_files(codec, request)
         translates, wants_thoughts = codec.name != client.name, _THOUGHT_RULE in capabilities.flags
         if translates or wants_thoughts:
@@ -330,7 +330,7 @@ class RequestTranslator:
             lowered=lowered,
         )
 
-    def _capped(
+    def _apply_cap(
         self, destination: _Destination, upstream: Upstream, request: ChatRequest
     ) -> tuple[Upstream, int | None]:
         """Apply the output cap. Also return the cap that replaces a client's cap above the model's
@@ -376,15 +376,15 @@ class RequestTranslator:
             message += "it out of the conversation, or use a model that can"
             raise RequestFault("unsupported_capability", None, message)
 
-    def _needs(self, channel: Channel) -> Needs:
+    def _routing_needs(self, channel: Channel) -> Needs:
         client, settings = self._context.invocation.codec, self._model.reasoning
         if client.name in channel.provider.dialects:
             needs = client.needs(self._facts)
             effort = None if settings is None else settings.effort
             return needs if effort is None else replace(needs, effort=effort)
-        return needs_of(self._decoded())
+        return needs_of(self._neutral_request())
 
-    def _decoded(self) -> ChatRequest:
+    def _neutral_request(self) -> ChatRequest:
         """Return the request in neutral form. Raises RequestFault."""
         if self._decoded_request is None:
             context, invocation = self._context, self._context.invocation

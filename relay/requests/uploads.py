@@ -72,7 +72,7 @@ class UploadedFile:
             raise RequestFault("invalid_value", self.name, what)
         media_type, ending = judged
         if not ending:
-            # Only its provider can detect the type.
+            # Only the provider can detect the type.
             return
         self.media_type = media_type
         stem = self.filename.rpartition(".")[0] or self.filename

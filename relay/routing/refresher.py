@@ -136,7 +136,7 @@ async def _listen_once(pgconn: PGconn, hear: Callable[[], None]) -> None:
             while pgconn.notifies() is not None:
                 hear()
         except psycopg.Error as error:
-            # Its socket is closed, so its number may belong to another one.
+            # The socket is closed, so its number may belong to another one.
             loop.remove_reader(socket)
             if not lost.done():
                 lost.set_exception(error)

@@ -90,7 +90,8 @@ async def _preview(
         fitting = await order.add(answering, fallback=others)
         following = models.next(failed=order.attempt_count > 0) if others else None
         if following is None and others:
-            # None of them can be used, so the attempt reserved for them becomes available.
+            # No channel of this model can be used, so the attempt reserved for it becomes
+            # available.
             order.take_rest(answering, fitting)
         answering = following
     skipped = _name_skipped(context, [*models.skipped, *order.skipped])

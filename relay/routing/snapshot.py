@@ -43,8 +43,8 @@ class StoredChannel:
     name: ChannelName
     base_url: str
     retries: int
-    # It ignores output caps. The installation pays for output above a hold, so it serves no prepaid
-    # customer (I13).
+    # The channel ignores output caps. The installation pays for output above a hold, so the channel
+    # serves no prepaid customer (I13).
     uncapped: bool = False
     zero_retention: bool = False
     region: str = ""
@@ -71,11 +71,11 @@ class Channel(StoredChannel):
     drain: bool
     timeouts: Timeouts
     breaker: BreakerRule
-    # None where nothing is limited.
+    # The channel's limits; None without any.
     limits: ChannelLimits | None = None
     # The requests that it serves; None = all.
     conditions: Conditions | None = None
-    # Its maximum cost per day and per month, in nano.
+    # The channel's maximum cost per day and per month, in nano.
     spend_caps: tuple[int | None, int | None] = (None, None)
     # The last characters of its keys, and their ids; () if there is none.
     key_endings: tuple[str, ...] = ()
@@ -84,18 +84,18 @@ class Channel(StoredChannel):
     signers: tuple[Signer | None, ...] = ()
     # The sources of temporary credentials, by key; () if the keys themselves are used.
     credential_sources: tuple[CredentialSource | None, ...] = ()
-    # None if requests are not changed.
+    # The changes to requests; None without any.
     overrides: RequestOverrides | None = None
     # The timeouts of models that have their own, by name or pattern.
     model_timeouts: Mapping[str, Timeouts] | None = None
     # The network route by which it is reached.
     outbound: Outbound = DIRECT
-    # Whether its overrides have a system prompt.
+    # Whether the channel's overrides have a system prompt.
     has_prompt: bool = False
     # Set if its key is an organisation's own. It then has the channel's `uuid`, but an `id` of its
     # own, by which health, connections and stored answers are kept apart from the channel's.
     own: OwnKeyTerms | None = None
-    # Which of its paths clients may call as they are.
+    # The provider's paths that clients may call unchanged.
     path_rules: tuple[PassThroughRule, ...] = ()
 
     def priced_in(self, upstream_model: str) -> Sequence[str] | None:
@@ -151,9 +151,9 @@ class Snapshot:
     unusable: tuple[tuple[str, str], ...] = ()
     # The prices of pass-through rules, by the channel's name and the rule's label.
     path_prices: Mapping[str, PriceList] = field(default_factory=dict)
-    # Their costs, likewise.
+    # The costs of these paths, likewise.
     path_costs: Mapping[str, PriceList] = field(default_factory=dict)
-    # Whether any of them has conditions for requests.
+    # Whether any channel has conditions for requests.
     selective: bool = False
     # Whether any channel has limits.
     limited: bool = False

@@ -239,7 +239,7 @@ class _Spans:
         self.tracer = tracer
         self._metrics = metrics
         self._attempts: dict[UUID, _Begun] = {}
-        # By the id of the attempt, or of the request without any attempt.
+        # Open spans by the id of the attempt, or of the request without any attempt.
         self._settlements: dict[UUID, Span] = {}
         # The channel of the last attempt: only the first response of a realtime session connects.
         self._servers: dict[UUID, Mapping[str, AttributeValue]] = {}

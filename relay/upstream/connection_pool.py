@@ -54,27 +54,27 @@ class ConnectionPool:
     async def connection(self, *, fresh: bool) -> Connection:
         """Return an idle connection; `fresh` requires one that was never used. If all are in use,
         wait for one no longer than opening one may take."""
-        if not fresh and (connection := self._kept()) is not None:
+        if not fresh and (connection := self._take_idle()) is not None:
             return connection
         if self._places_taken < _CONNECTIONS_MAX:
             self._places_taken += 1
-            return await self._opened()
-        connection = self._kept() or await self._place()
+            return await self._open_reserved()
+        connection = self._take_idle() or await self._wait_for_turn()
         if connection is None:
-            return await self._opened()
+            return await self._open_reserved()
         if not fresh:
             return connection
-        # Its place is reused for a new connection.
+        # The room of the old connection is used for a new one.
         self._open.discard(connection)
         connection.cut()
-        return await self._opened()
+        return await self._open_reserved()
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection whose answer has ended."""
         if not self._reuse or self._closed:
             connection.cut()
             return
-        if self._waiting and self._next_gets(connection):
+        if self._waiting and self._give_to_waiter(connection):
             return
         self._idle.append(connection)
         if self._sweep is None:
@@ -97,7 +97,7 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().cut()
 
-    def _kept(self) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable(KEEP_ALIVE_S):
@@ -113,7 +113,7 @@ class ConnectionPool:
 
     # ---- All connections in use
 
-    async def _place(self) -> Connection | None:
+    async def _wait_for_turn(self) -> Connection | None:
         """Wait for a returned connection, first come first served; return None if a connection was
         closed, so that a new one may be opened."""
         place: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
@@ -131,7 +131,7 @@ class ConnectionPool:
         try:
             return await place
         except asyncio.CancelledError:
-            # It was assigned just as the waiter was cancelled.
+            # A connection was assigned just as the waiter was cancelled.
             if place.done() and not place.cancelled():
                 connection = place.result()
                 if connection is None:
@@ -140,7 +140,7 @@ class ConnectionPool:
                     self.keep(connection)
             raise
 
-    def _next_gets(self, what: Connection | None) -> bool:
+    def _give_to_waiter(self, what: Connection | None) -> bool:
         """Give a returned connection, or the right to open one, to the next waiter. Return False if
         nobody waits."""
         while self._waiting:
@@ -151,12 +151,12 @@ class ConnectionPool:
         return False
 
     def _free_place(self) -> None:
-        if not self._next_gets(None):
+        if not self._give_to_waiter(None):
             self._places_taken -= 1
 
     # ---- opening
 
-    async def _opened(self) -> Connection:
+    async def _open_reserved(self) -> Connection:
         """Open a connection. The caller has reserved room for it."""
         connection: Connection | None = None
         try:

@@ -146,7 +146,7 @@ class CredentialCache:
             step = next(steps)
             while True:
                 if isinstance(step, Ask):
-                    reply = await _ask(step, channel, policy)
+                    reply = await _send_request(step, channel, policy)
                 else:
                     reply = Reply(200, read_token_file(step.path, self._token_files))
                 step = steps.send(reply)
@@ -160,7 +160,7 @@ class SourceUnreached(RelayError):
         self.reason: Reason = reason
 
 
-async def _ask(ask: Ask, channel: Channel, policy: EgressPolicy) -> Reply:
+async def _send_request(ask: Ask, channel: Channel, policy: EgressPolicy) -> Reply:
     """Send a request for credentials on a new connection. Raises SourceUnreached, EgressDenied,
     CredentialsFailed, and ValueError if no request can be made."""
     check_credential_source(policy, ask.url)
@@ -178,12 +178,12 @@ async def _ask(ask: Ask, channel: Channel, policy: EgressPolicy) -> Reply:
     connection = await pool.connection(fresh=True)
     try:
         await connection.send(head, ask.body)
-        return Reply(connection.status, await _whole(connection), dict(connection.headers))
+        return Reply(connection.status, await _read_body(connection), dict(connection.headers))
     finally:
         connection.cut()
 
 
-async def _whole(connection: Connection) -> bytes:
+async def _read_body(connection: Connection) -> bytes:
     body = b""
     while piece := await connection.next_bytes():
         body += piece

@@ -71,8 +71,8 @@ class Dialer:
         """Return a new connection, which may already have been closed by the peer. Raises the
         owner's exception.
         """
-        connection = await self._connected(
-            await self._permitted(self._policy, self._host, self._port)
+        connection = await self._connect_to_any(
+            await self._permitted_addresses(self._policy, self._host, self._port)
         )
         whole = False
         try:
@@ -84,7 +84,9 @@ class Dialer:
                 connection.cut()
         return connection
 
-    async def _permitted(self, policy: EgressPolicy, host: str, port: int) -> Sequence[str]:
+    async def _permitted_addresses(
+        self, policy: EgressPolicy, host: str, port: int
+    ) -> Sequence[str]:
         """Return the addresses of a host, all of them permitted by a policy."""
         addresses = await self._addresses(host, port)
         try:
@@ -104,16 +106,16 @@ class Dialer:
                 raise self._owner.failed("name", f"{host}: {error}") from error
         return [host]
 
-    async def _connected(self, addresses: Sequence[str]) -> Connection:
+    async def _connect_to_any(self, addresses: Sequence[str]) -> Connection:
         """Return a connection to the first address that accepts, within the time limit."""
         proxy = self._outbound.proxy
         at: Sequence[str] = ()
         if proxy is not None:
-            at = await self._permitted(self._proxy_policy, proxy.host, proxy.port)
+            at = await self._permitted_addresses(self._proxy_policy, proxy.host, proxy.port)
         try:
             async with timeout(self.connect_s):
                 if proxy is not None:
-                    return await self._tunnelled(proxy, at, addresses)
+                    return await self._connect_through_proxy(proxy, at, addresses)
                 if len(addresses) == 1:
                     return await self._connect(addresses[0])
                 return await self._race(addresses)
@@ -146,7 +148,7 @@ class Dialer:
         finally:
             for task in trying:
                 task.cancel()
-                task.add_done_callback(_cut_late)
+                task.add_done_callback(_close_late)
         raise failure
 
     async def _connect(self, address: str) -> Connection:
@@ -163,7 +165,7 @@ class Dialer:
                 connection.cut()
         return connection
 
-    async def _tunnelled(
+    async def _connect_through_proxy(
         self, proxy: Proxy, at: Sequence[str], addresses: Sequence[str]
     ) -> Connection:
         """Connect through a proxy at one of the addresses `at`, to one of `addresses`, or to the
@@ -240,7 +242,7 @@ def interleave_addresses(addresses: Sequence[str]) -> list[str]:
     ]
 
 
-def _cut_late(task: "asyncio.Task[Connection]") -> None:
+def _close_late(task: "asyncio.Task[Connection]") -> None:
     """Close a connection that succeeded after another one had."""
     if not task.cancelled() and task.exception() is None:
         task.result().cut()

@@ -346,9 +346,9 @@ class Connection(asyncio.BufferedProtocol):
             raise self._owner.failed("closed", "")
         transport.write(head)
         for piece in pieces:
-            while self._full and self._goes_on:
+            while self._full and self._may_send_more:
                 await self._wait()
-            if not self._goes_on:
+            if not self._may_send_more:
                 response.persists = False
                 break
             transport.write(piece)
@@ -392,7 +392,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     @property
-    def _goes_on(self) -> bool:
+    def _may_send_more(self) -> bool:
         """Return whether the peer still expects the rest of the request's body."""
         return self._error is None and self._response.state in BEFORE_BODY
 
@@ -406,7 +406,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
-        return self._taken()
+        return self._take_pieces()
 
     async def hand_to(self, take: Callable[[bytes], bool]) -> None:
         """Pass each received piece of the body to `take` until it returns True. `take` runs
@@ -415,7 +415,7 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         while response.pieces or not (response.state in ENDED or self._error is not None):
             if response.pieces:
-                if take(self._taken()):
+                if take(self._take_pieces()):
                     return
                 continue
             self._take = take
@@ -426,7 +426,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._take = None
         take(b"")
 
-    def _taken(self) -> bytes:
+    def _take_pieces(self) -> bytes:
         """Return the received part of the body. Reading resumes when little is left."""
         response = self._response
         pieces = response.pieces
@@ -537,7 +537,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         try:
             while pieces:
-                if take(self._taken()):
+                if take(self._take_pieces()):
                     waiter.set_result(True)
                     return
         except Exception as error:

@@ -37,7 +37,7 @@ from relay.upstream.websocket import SocketLost, UpstreamSocket
 # next turn sends the whole conversation on another one.
 _IDLE_S: Final = 300.0
 _TOO_LARGE: Final = 1009
-# What servers answer to a handshake that know no WebSocket at this path.
+# The statuses of servers that know no WebSocket at this path.
 _NO_SOCKETS: Final = frozenset({400, 404, 405, 426, 501})
 # The provider has lost what the socket had read, or ends the socket: another one is opened.
 _AGAIN: Final = frozenset({"previous_response_not_found", "websocket_connection_limit_reached"})
@@ -106,7 +106,7 @@ class TurnSocket:
             while await self._connect(channel, policy, request, attempt_id, key):
                 if on_sent is not None:
                     on_sent()
-                answer = await self._ask(request, whole=again)
+                answer = await self._send_turn(request, whole=again)
                 if answer is not None:
                     return cast("Answer", answer)
                 if again:
@@ -175,7 +175,7 @@ class TurnSocket:
         if socket is self._socket:
             self._socket, self._held = None, ""
 
-    async def _ask(self, request: OutgoingRequest, *, whole: bool) -> "SocketAnswer | None":
+    async def _send_turn(self, request: OutgoingRequest, *, whole: bool) -> "SocketAnswer | None":
         """Send a turn, and wait for the start of its answer. Return None if the whole conversation
         must be sent on another socket. Raises UpstreamFailed."""
         socket, used = self._socket, self._answer is not None
@@ -191,7 +191,7 @@ class TurnSocket:
         except SocketLost as lost:
             if lost.code == _TOO_LARGE:
                 raise upstream_failure("F17") from None
-            # Whether the fault is that of a kept or a new connection, as over HTTP.
+            # The fault depends on whether the connection was kept or new, as over HTTP.
             raise upstream_failure("F32" if used else "F33") from None
         finally:
             if not begun:
@@ -346,7 +346,8 @@ def _write_frame(event: _Event, message: bytes) -> bytes:
         number = {"sequence_number": event.sequence_number or 0}
         message = _encode({"type": "error", **number, **flat})
     elif b"\n" in message or b"\r" in message:
-        # Only line ends between values; inside a text the decoder reports invalid JSON.
+        # Only line ends between values are replaced; inside a text the decoder reports invalid
+        # JSON.
         message = message.replace(b"\r", b" ").replace(b"\n", b" ")
     name = event.type if _NAME.fullmatch(event.type) else ""
     return (f"event: {name}\n".encode() if name else b"") + b"data: " + message + b"\n\n"

@@ -64,7 +64,7 @@ def check_books() -> dict[str, list[str]] | None:
 
 
 def _check_today(findings: Findings, to_at: dt.datetime) -> None:
-    # Only the entries of the last moments are after this.
+    # Only the entries of the last moments come after this instant.
     findings.look_at_span(Span(to_at))
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
     books_walk.walk_day(findings, midnight, to_at, _DAY_S)
@@ -106,13 +106,13 @@ def _note_aside(difference: str) -> None:
         if stored.aside_since is None:
             stored.aside_since = now
         if stored.rest_until > now:
-            # It was reported less than a minute ago.
+            # The lag was reported less than a minute ago.
             stored.save(update_fields=["aside_since"])
             return
         stored.rest_until = now + dt.timedelta(seconds=CHECK_S)
         stored.save(update_fields=["aside_since", "rest_until"])
         if stored.aside_since < now - _HOUR:
-            _tell_unchecked([f"{difference} since {clock.rfc3339(stored.aside_since)}"])
+            _report_unchecked([f"{difference} since {clock.rfc3339(stored.aside_since)}"])
     log.warning("the ledger check stands aside: %s", difference)
 
 
@@ -143,11 +143,11 @@ def _report(began: float) -> dict[str, list[str]]:
     if unfinished:
         log.error("the ledger check did not finish: %s", unfinished)
         with transaction.atomic():
-            _tell_unchecked(unfinished)
+            _report_unchecked(unfinished)
     return broken
 
 
-def _tell_unchecked(unfinished: list[str]) -> None:
+def _report_unchecked(unfinished: list[str]) -> None:
     """Report what could not be checked, at most once an hour and in a single email."""
     if not was_reported_since("books.unchecked", clock.now() - _HOUR):
         excerpts = [text[:_SHOWN_CHARACTERS] for text in unfinished[:10]]

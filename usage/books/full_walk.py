@@ -38,7 +38,7 @@ CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-# Its `rest_until` is the time of the next turn.
+# The name of the row whose `rest_until` is the time of the next turn.
 _TURN: Final = "turn"
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000

@@ -126,7 +126,7 @@ _RECORDS: Final = f"""(
         UNION ALL
         SELECT r.* FROM billing_posting p {_RECORD_OF_POSTING}
         WHERE {_SPAN} AND {_ENDS} AND {_OF_BEFORE}) r"""
-# Each by its own partial index, which contains only the few unresolved rows.
+# Read each state by its own partial index, which contains only the few unresolved rows.
 _UNRESOLVED: Final = """(
         SELECT * FROM billing_hold WHERE state = 'open'
         UNION ALL

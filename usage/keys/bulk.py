@@ -131,7 +131,7 @@ def limits_change(actor: Actor, limits: Mapping[str, int | None]) -> Change:
 
     def plan(key: Key) -> tuple[str, str]:
         now = {name: getattr(key, name) for name in LIMITS}
-        return _counts(now), _counts({**now, **limits})
+        return _limits_text(now), _limits_text({**now, **limits})
 
     return Change(plan, lambda key: keys.change_key(actor, key, **limits))
 
@@ -184,7 +184,7 @@ def _time(at: dt.datetime | None) -> str:
     return gettext("Never") if at is None else f"{date_format(at, 'DATETIME_FORMAT')} UTC"
 
 
-def _counts(limits: Mapping[str, int | None]) -> str:
+def _limits_text(limits: Mapping[str, int | None]) -> str:
     words: dict[str, Any] = {
         "rpm": gettext("%(n)s requests/min"),
         "tpm": gettext("%(n)s tokens/min"),

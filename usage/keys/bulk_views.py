@@ -69,7 +69,7 @@ def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         error = _refusal(request.POST, act, planned)
         if not error:
             try:
-                return _done(request, actor, apply_planned(planned, change))
+                return _finish(request, actor, apply_planned(planned, change))
             except Refused as refused:
                 error = refused.message
     context = _context(actor, act, form, chosen, planned)
@@ -127,7 +127,7 @@ def _refusal(data: QueryDict, act: str, planned: Sequence[Planned]) -> str:
     return ""
 
 
-def _done(request: HttpRequest, actor: Actor, n: int) -> HttpResponseBase:
+def _finish(request: HttpRequest, actor: Actor, n: int) -> HttpResponseBase:
     text = ngettext("%(n)s key changed.", "%(n)s keys changed.", n) % {"n": n}
     messages.success(request, text)
     return see_other(back_to(request, reverse("keys", args=[slug_of(actor)])))

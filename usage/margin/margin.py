@@ -90,7 +90,7 @@ def total(rows: list[MarginRow]) -> MarginRow:
     )
 
 
-def _text(id: str, name: str, join: str = "") -> str:
+def _margin_sql(id: str, name: str, join: str = "") -> str:
     return f"""
     SELECT {id}, max({name}), count(*) FILTER (WHERE r.final), sum(r.charge_nano)::bigint,
            sum(coalesce(r.cost_nano, r.charge_nano))::bigint,
@@ -103,9 +103,9 @@ def _text(id: str, name: str, join: str = "") -> str:
 
 
 _TEXTS: Final[dict[MarginBy, str]] = {
-    "model": _text("r.model", "r.model"),
-    "channel": _text("coalesce(r.channel_id::text, '')", "r.channel_name"),
-    "customer": _text(
+    "model": _margin_sql("r.model", "r.model"),
+    "channel": _margin_sql("coalesce(r.channel_id::text, '')", "r.channel_name"),
+    "customer": _margin_sql(
         "o.slug", "o.name", "JOIN accounts_organisation o ON o.id = r.organisation_id"
     ),
 }

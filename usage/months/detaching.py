@@ -246,7 +246,7 @@ def find_altered(key: bytes) -> Iterator[str]:
 
 def _read_contents(month: dt.date) -> _MonthContents:
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK.format(**_names(month)), {"start": _start(month)})
+        cursor.execute(_LOOK.format(**_partition_names(month)), {"start": _start(month)})
         row = cursor.fetchone()
         cursor.execute(_LAST_CORRECTION, _bounds(month))
         ((corrected_at,),) = cursor.fetchall()
@@ -286,10 +286,10 @@ def _rows(month: dt.date) -> Iterator[Rows]:
         cursor.execute("SELECT set_config('application_name', %s, true)", [BACKUP_NAME])
         for table in PARTITIONED:
             columns = _columns(cursor, table)
-            yield Rows(table, columns, _lines(cursor, name_of(table, month), columns))
+            yield Rows(table, columns, _copy_lines(cursor, name_of(table, month), columns))
 
 
-def _lines(cursor: CursorWrapper, name: str, columns: Sequence[str]) -> Iterator[bytes]:
+def _copy_lines(cursor: CursorWrapper, name: str, columns: Sequence[str]) -> Iterator[bytes]:
     with cursor.copy(f"COPY {name} ({', '.join(columns)}) TO STDOUT") as copy:
         for line in copy:
             yield bytes(line)
@@ -310,7 +310,7 @@ def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Lea
     """Return the rows that will replace the month."""
     checked_to, contents = _checked_to(), _read_contents(month)
     first, end = ids_of(month)
-    names = _names(month)
+    names = _partition_names(month)
     with connection.cursor() as cursor:
         cursor.execute(_VERSIONS.format(**names))
         versions = [id for (id,) in cursor.fetchall()]
@@ -482,7 +482,7 @@ def _sign(key: bytes, detached: DetachedMonth, file: MonthFile) -> bytes:
     return hmac.digest(key, _SIGNED + json.dumps(conditions, sort_keys=True).encode(), "sha256")
 
 
-def _names(month: dt.date) -> dict[str, str]:
+def _partition_names(month: dt.date) -> dict[str, str]:
     return {
         "holds": name_of(_HOLDS, month),
         "attempts": name_of(_ATTEMPTS, month),
@@ -562,7 +562,7 @@ _CORRECTS: Final = """
     p.kind IN ('correct', 'loss') AND p.id >= %(first)s
     AND split_part(p.idempotency_id, ':', 2)::uuid >= %(first)s
     AND split_part(p.idempotency_id, ':', 2)::uuid < %(end)s"""
-# By how much more an organisation pays its provider itself: in no posting.
+# The corrections of what an organisation pays its provider itself, which are in no posting.
 _CORRECTS_OWN: Final = """
     late.own_change_nano IS NOT NULL AND late.posted_at IS NOT NULL
     AND late.attempt_id >= %(first)s AND late.attempt_id < %(end)s"""
@@ -579,7 +579,7 @@ _VERSIONS: Final = """
     SELECT price_version_id FROM {attempts} UNION SELECT cost_version_id FROM {attempts}
     UNION SELECT price_version_id FROM {records} UNION SELECT cost_version_id FROM {records}
     EXCEPT SELECT NULL ORDER BY 1"""
-# As in usage/books/invariants.py: a charge is in the posting that ends its hold.
+# A charge is in the posting that ends its hold, as in usage/books/invariants.py.
 _SUMS: Final = f"""
     SELECT 'sold', a.id, sum(r.charge_nano) FROM {{records}} r
     JOIN billing_account a ON a.organisation_id = r.organisation_id AND a.kind = 'revenue'

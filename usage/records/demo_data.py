@@ -401,7 +401,7 @@ class _Book:
 
     def _add(self, at: int, sender: _Sender, model: _Model, shape: _Shape, end: str) -> None:
         request_id = self._id(at)
-        counted_to = _counted_to(request_id)
+        counted_to = _attribution_of(request_id)
         if end == "refused":
             self._refuse(request_id, at, sender, model, counted_to)
         elif end == "retried":
@@ -499,7 +499,7 @@ class _Book:
         return f"{at << 80 | 7 << 76 | bits >> 62 << 64 | 2 << 62 | bits & _LOW_BITS:032x}"
 
 
-def _counted_to(request_id: str) -> str:
+def _attribution_of(request_id: str) -> str:
     """Return the labels, application and end user of a request, the same for all its rows."""
     n = int(request_id[-6:], 16)
     end_user = f"user-{n % 1000}" if n % 3 == 0 else ""

@@ -66,11 +66,13 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
             crash_cuts.append(CrashCut(ending, 0, NOTHING_PAID))
             continue
         loss_nano = _estimated_nano(known) if ending.basis == "absorbed" else 0
-        crash_cuts.append(CrashCut(ending, loss_nano, _paid(cut, known, ending.charge_nano)))
+        crash_cuts.append(
+            CrashCut(ending, loss_nano, _paid_by_units(cut, known, ending.charge_nano))
+        )
     return crash_cuts
 
 
-def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
+def _paid_by_units(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
     if not charge_nano or not cut.mark or not cut.units or versions.charge is None:
         return NOTHING_PAID
     meters = add_request_meter(cut.mark, versions.charge)
@@ -157,7 +159,8 @@ def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | No
     """Return our cost of these meters, in nano, or None if no cost price covers them."""
     if version is None or not meters:
         return None
-    # Only our charges have a price per request, unless the provider has one too.
+    # Remove the requests from the meters, because only our charges have a price per request, unless
+    # the provider has one too.
     counted = {name: used for name, used in meters.items() if name != "requests"}
     total = total_of(add_request_meter(counted, version), version)
     return total if isinstance(total, int) else None

@@ -25,7 +25,7 @@ from config.imports.values import Row, ValueUnreadable
 TABLES: Final = tuple(COLUMNS)
 LABELS: Final[Mapping[Peer, str]] = {"new-api": "New API", "one-api": "One API"}
 _NEEDED: Final = ("users", "tokens", "channels")
-# Each has a column of tokens that the other lacks.
+# The column of tokens that only this peer has.
 _OWN_COLUMN: Final[Mapping[Peer, str]] = {"new-api": "model_limits", "one-api": "subnet"}
 
 _QUOTA_PER_USD: Final = Fraction(500_000)

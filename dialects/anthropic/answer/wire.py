@@ -83,11 +83,11 @@ def _read_loosely(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:
             try:
                 known[field.name] = msgspec.json.decode(raw, type=field.type)
             except (msgspec.DecodeError, RecursionError):
-                known[field.name] = _loose(field.name, raw)
+                known[field.name] = _as_text_or_value(field.name, raw)
     return kind(**known)
 
 
-def _loose(name: str, raw: msgspec.Raw) -> Any:
+def _as_text_or_value(name: str, raw: msgspec.Raw) -> Any:
     if name in _TEXTS:
         return bytes(raw).decode()
     try:

@@ -223,7 +223,7 @@ class _RequestWriter:
         adaptive = self._has("thinking_adaptive")
         thinking: JsonObject | None = None
         if wanted and not self._is_forced() and not lacks_own_thinking(self._request):
-            thinking = self._ask_adaptive() if adaptive else self._ask_budget()
+            thinking = self._adaptive_thinking() if adaptive else self._budget_thinking()
         if thinking is not None:
             self._body["thinking"] = thinking
             return
@@ -235,11 +235,11 @@ class _RequestWriter:
     def _is_forced(self) -> bool:
         return self._body.get("tool_choice", {}).get("type") in ("any", "tool")
 
-    def _ask_adaptive(self) -> JsonObject | None:
+    def _adaptive_thinking(self) -> JsonObject | None:
         settings = self._request.reasoning
         budget = None if settings is None else settings.budget_tokens
         if budget is not None and budget > 0:
-            return self._ask_budget()
+            return self._budget_thinking()
         effort = effort_of(settings)
         if effort is not None:
             self._config({"effort": self._nearest_effort(effort)})
@@ -252,7 +252,7 @@ class _RequestWriter:
         substitutes: dict[Effort, Effort] = {"minimal": "low", "xhigh": "max"}
         return nearest(substitutes.get(effort, effort), has)
 
-    def _ask_budget(self) -> JsonObject | None:
+    def _budget_thinking(self) -> JsonObject | None:
         """Return a thinking budget; None if the answer is too short for one or the model cannot
         think."""
         upstream = self._upstream

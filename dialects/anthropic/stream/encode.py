@@ -122,7 +122,7 @@ class Encoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            # Not known before the end; sent in `message_delta`.
+            # The usage is not known before the end; `message_delta` sends it.
             "usage": write_usage(Counts()),
         }
         return _frame({"type": "message_start", "message": message})

@@ -205,7 +205,7 @@ class _RequestWriter:
         if tool.strict:
             self._dropped.append("strict")
         schema = tool.schema
-        if schema is None or (not self._same and _says_nothing(schema)):
+        if schema is None or (not self._same and _has_no_parameters(schema)):
             return function
         if self._has("no_parameters_json_schema"):
             return function | {"parameters": cut_schema(schema)}
@@ -229,6 +229,6 @@ class _RequestWriter:
                 self._body[name] = value
 
 
-def _says_nothing(schema: JsonObject) -> bool:
+def _has_no_parameters(schema: JsonObject) -> bool:
     """Return whether a schema is the one of a function without parameters."""
     return not schema.get("properties") and _NO_PARAMETERS.issuperset(schema)

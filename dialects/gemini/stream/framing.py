@@ -47,7 +47,7 @@ class ElementSplitter:
             return []
         self._pending += chunk
         frames: list[Frame] = []
-        while (frame := self._next()) is not None:
+        while (frame := self._find_element()) is not None:
             frames.append(frame)
             if self._over:
                 return frames
@@ -64,7 +64,7 @@ class ElementSplitter:
         self._pending.clear()
         return Frame(raw, "", raw[self._begin :] if self._depth else None)
 
-    def _next(self) -> Frame | None:
+    def _find_element(self) -> Frame | None:
         pending = self._pending
         if self._depth == 0:
             at = self._skip(self._lead)
@@ -82,7 +82,7 @@ class ElementSplitter:
                     return Frame(bytes(pending[: self._skip(at + 1)]), CLOSED, None)
                 return Frame(bytes(pending), "", bytes(pending[at:]))
             self._begin, self._at, self._depth = at, at + 1, 1
-        return self._cut() if self._find_end() else None
+        return self._take_element() if self._find_end() else None
 
     def _skip(self, at: int) -> int:
         between = _BETWEEN.match(self._pending, at)
@@ -108,7 +108,7 @@ class ElementSplitter:
                 self._at = at
                 return True
 
-    def _cut(self) -> Frame:
+    def _take_element(self) -> Frame:
         raw = bytes(self._pending[: self._at])
         del self._pending[: self._at]
         self._lead = 0

@@ -135,7 +135,7 @@ def _read_messages(body: Members) -> tuple[Message, ...]:
         body.refuse_value("input", "must have at least 1 item")
     check_sizes(messages, "input")
     system = body.text("system_instruction")
-    # It applies to this call only, and precedes the earlier conversation.
+    # The system text applies to this call only, and precedes the earlier conversation.
     return (Message("system", (Text(system),)), *messages) if system else messages
 
 

@@ -118,7 +118,7 @@ def read(raw: bytes) -> ChatFacts:
         output_cap=cap,
         text_bytes=len(raw) - scanner.picture_bytes,
         media=+scanner.kinds,
-        audio_output=_asks_audio(body, config),
+        audio_output=_requests_audio(body, config),
         max_cost_nano=max_cost,
         previous_response_id=previous,
         unseen_input=previous is not None or body.value("cached_content") is not None,
@@ -196,7 +196,7 @@ def _read_input(body: Body) -> list[msgspec.Raw]:
     return _raws.decode(raw)
 
 
-def _asks_audio(body: Body, config: Members) -> bool:
+def _requests_audio(body: Body, config: Members) -> bool:
     forms = value_of(body.value("response_format"))
     rows = forms if isinstance(forms, list) else [forms]
     words = value_of(body.value("response_modalities"))

@@ -72,7 +72,7 @@ class Decoder(FrameDecoder):
         except ReadFault:
             return self._read_word(frame, data.strip())
         if self.complete:
-            # Nothing belongs to the answer any more (F30).
+            # Nothing after the end belongs to the answer (F30).
             return Step(b"", [])
         return self._read_event(frame, event)
 

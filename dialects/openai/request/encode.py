@@ -229,10 +229,10 @@ class _RequestWriter:
             if isinstance(form, JsonSchema):
                 schema = msgspec.json.encode(form.schema).decode()
                 self._sentence = f"{JSON_SENTENCE} It must fit this JSON Schema: {schema}"
-            elif self._has("json_object_only") and not self._names():
+            elif self._has("json_object_only") and not self._mentions_json():
                 self._sentence = JSON_SENTENCE
 
-    def _names(self) -> bool:
+    def _mentions_json(self) -> bool:
         """Return whether a message contains the word JSON, which such models require."""
         texts = (getattr(part, "text", "") for m in self._request.messages for part in m.parts)
         return any("json" in text.lower() for text in texts)

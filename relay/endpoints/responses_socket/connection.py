@@ -162,7 +162,7 @@ class _Connection:
             lane.waiting.clear()
         await self._join()
         if over.error is not None:
-            await self._complain(over.error)
+            await self._send_error(over.error)
         return over
 
     async def _until_stopped(self) -> None:
@@ -193,12 +193,12 @@ class _Connection:
             try:
                 await self._take(text)
             except RequestFault as fault:
-                await self._complain(answer_to(fault))
+                await self._send_error(answer_to(fault))
 
     async def _take(self, text: str | None) -> None:
         """Handle one event. Raises RequestFault."""
         if text is None:
-            await self._complain(_NOT_TEXT)
+            await self._send_error(_NOT_TEXT)
             return
         event = websocket.read_client_event(text.encode(errors="surrogatepass"))
         if isinstance(event, SteerEvent):
@@ -207,14 +207,14 @@ class _Connection:
         lane = self._lanes.get(event.stream_id)
         waiting = sum(len(lane.waiting) for lane in self._lanes.values())
         if waiting >= _WAITING_MAX or (lane is None and len(self._lanes) >= _LANES_MAX):
-            await self._complain(_TOO_MANY, event.stream_id)
+            await self._send_error(_TOO_MANY, event.stream_id)
             return
         if lane is None:
             upstream = TurnSocket(self._request.life.parts.upstreams, self._without)
             lane = self._lanes[event.stream_id] = Lane(self._answer, upstream)
         lane.add(Turn(event))
 
-    async def _complain(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
+    async def _send_error(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
         """Send an error that does not belong to a running request."""
         sink = self._make_sink(RequestId(new_id()), stream_id)
         await sink.refuse(error)

@@ -61,7 +61,7 @@ class Lane:
         """Run a request after the earlier ones of the lane."""
         self.waiting.append(turn)
         if self._task is None:
-            # Without the context of the connection: each request sets its own id.
+            # Start without the context of the connection, because each request sets its own id.
             self._task = asyncio.create_task(self._work(), context=Context())
 
     def leave(self) -> None:

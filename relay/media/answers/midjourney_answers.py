@@ -47,14 +47,14 @@ async def show_seed(request: Request) -> None:
         what = f"task {task_id} has not succeeded: only then has its picture a seed"
         raise RequestFault("conflict", "id", what)
     try:
-        seed_id = await _ask_seed(request, task)
+        seed_id = await _request_seed(request, task)
     except UpstreamFailed as failure:
         await request.sink.refuse(answer_to_failures([failure]))
         return
     await request.respond(midjourney.write_seed(seed_id))
 
 
-async def _ask_seed(request: Request, task: Task) -> str:
+async def _request_seed(request: Request, task: Task) -> str:
     """Return the seed that the provider reports. Raises UpstreamFailed, RequestFault."""
     parts, snapshot = request.life.parts, request.snapshot
     channel, request_id = channel_of(task, snapshot), id_text(request.sink.request_id)
@@ -70,7 +70,7 @@ async def _ask_seed(request: Request, task: Task) -> str:
             answer = await parts.upstreams.get(
                 channel, snapshot.egress, address, request_id, key=key_of(task, channel)
             )
-            raw = await _whole(answer)
+            raw = await _read_body(answer)
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
     try:
@@ -83,7 +83,7 @@ async def _ask_seed(request: Request, task: Task) -> str:
     return submission.upstream_id
 
 
-async def _whole(answer: Answer) -> bytes:
+async def _read_body(answer: Answer) -> bytes:
     """Read the whole response. Raises UpstreamFailed."""
     body, whole = b"", False
     try:

@@ -29,7 +29,7 @@ from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
-# Only types that browsers do not execute.
+# The media types that browsers do not execute.
 _TYPES: Final = frozenset(
     {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
 )
@@ -44,7 +44,9 @@ async def stream_content(request: Request) -> None:
     variant = request.query.get("variant", _VARIANTS[0])
     wanted = _Wanted(request.task_id, variant, asked_range(request.scope))
     try:
-        answer, channel = await _ask(parts, snapshot, request.caller, wanted, sink.request_id)
+        answer, channel = await _request_content(
+            parts, snapshot, request.caller, wanted, sink.request_id
+        )
     except UpstreamFailed as failure:
         await sink.refuse(answer_to_failures([failure]))
         return
@@ -89,7 +91,7 @@ async def open_content(
     DatabaseFailed.
     """
     wanted = _Wanted(task_id, _VARIANTS[0], known_range(range_))
-    return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
+    return VideoContent(*await _request_content(parts, snapshot, principal, wanted, new_id()))
 
 
 class _Wanted(NamedTuple):
@@ -100,7 +102,7 @@ class _Wanted(NamedTuple):
     range: bytes
 
 
-async def _ask(
+async def _request_content(
     parts: Parts,
     snapshot: Snapshot,
     principal: Principal | None,
@@ -113,7 +115,7 @@ async def _ask(
         task = await task_answers.find_linked(parts.states, wanted.task_id)
     else:
         task = await task_answers.find(parts.states, principal, wanted.task_id)
-    _check_there(task)
+    _check_available(task)
     channel = channel_of(task, snapshot)
     source = _Source(parts.upstreams, snapshot, task, channel, id_text(request_id))
     try:
@@ -125,7 +127,7 @@ async def _ask(
         if failure.upstream_status in (404, 410) or (
             task.content and failure.upstream_status == 403
         ):
-            # It no longer exists: the answer for an expired link.
+            # The file no longer exists: answer as for an expired link.
             raise _missing(task) from None
         raise
     return answer, channel
@@ -151,7 +153,7 @@ def known_range(value: bytes) -> bytes:
     return value if _RANGE.fullmatch(value) else b""
 
 
-def _check_there(task: Task) -> None:
+def _check_available(task: Task) -> None:
     state = task.video.state
     if state in ("queued", "running"):
         raise RequestFault("conflict", "video_id", f"video {task.video.id} is not completed yet")

@@ -43,7 +43,7 @@ from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
-# There is one answer at a time; Google gives it no id.
+# The id of the only running answer, because Google gives answers no id.
 _TURN: Final = "turn"
 
 
@@ -173,7 +173,9 @@ class LiveSession(RealtimeSession):
         if message.ends_turn:
             self._client_works = False
         return (
-            raw if message.handle is None else live.with_handle(raw, self._sealed(message.handle))
+            raw
+            if message.handle is None
+            else live.with_handle(raw, self._seal_resumption(message.handle))
         )
 
     async def _begin_output(self) -> None:
@@ -196,7 +198,7 @@ class LiveSession(RealtimeSession):
     async def _settle_by(self, usage: bytes) -> None:
         if _TURN not in self._running:
             if self._settled_without_usage:
-                # It comes too late: the turn was counted here.
+                # The usage comes too late: the turn was counted here.
                 self._settled_without_usage = False
                 return
             await self._begin_answer()
@@ -227,7 +229,7 @@ class LiveSession(RealtimeSession):
             raise TypeError("the operation is no live session")
         return answer
 
-    def _sealed(self, handle: str) -> str:
+    def _seal_resumption(self, handle: str) -> str:
         context, channel = self._context, self._admitted.channel
         return seal_handle(
             context.parts.config.pepper,
@@ -242,7 +244,7 @@ class LiveSession(RealtimeSession):
 
     def _lost(self, lost: SocketLost) -> SessionOver:
         if self._goodbye and not self._running:
-            # It said that it would close.
+            # The provider announced that it would close.
             return SessionOver(None)
         return super()._lost(lost)
 

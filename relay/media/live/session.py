@@ -221,7 +221,7 @@ class LiveSession(SocketSession):
     def _settle(self, over: SessionOver, fault: str) -> Outcome:
         self._delegations.settle(over.error, fault)
         if over.error is None:
-            # Its client ends a session by leaving it: nothing was abandoned.
+            # Clients end a Live session by leaving it, so nothing was abandoned.
             self._context.downstream.client_gone = False
         last = self._stretches.finish(over.error, fault, self._now, is_final=self._is_final)
         return self._first.end.outcome or last

@@ -22,7 +22,8 @@ from relay.media.realtime.response import MeteredRequest
 from relay.media.realtime.session_holds import Placed, SessionHolds
 from relay.requests.context import Outcome, RequestContext
 
-# How long before a stretch can be over the next one is held, and the session is ended if none is.
+# The next stretch is held this long before the current one can be over, and the session is ended
+# this long before if that is refused.
 LEAD_MS: Final = 5_000
 MARGIN_MS: Final = 2_000
 

@@ -25,7 +25,7 @@ class Conversation:
     input_token_ms: ClassVar[int] = realtime.INPUT_TOKEN_MS
 
     def __init__(self) -> None:
-        # By our own count, if no usage reports it.
+        # The tokens of the conversation by our own count, if no usage reports them.
         self._heard = {"in_text": 0}
         self._heard_ms = 0
         self._heard_bytes_ms = self.said_bytes_ms = _DEFAULT_BYTES_MS

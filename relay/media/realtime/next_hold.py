@@ -70,7 +70,7 @@ class NextHold(Generic[R, B]):
         self._context = context
         self._holds = holds
         self._kind = kind
-        # What is held and has not begun; one is placed at a time.
+        # The request that is held and has not begun. Only one is placed at a time.
         self._free = first
         self._placing = asyncio.Lock()
 

@@ -144,7 +144,7 @@ class RealtimeSession(SocketSession):
             what = "session.model cannot be changed: open another session"
             raise RequestFault("invalid_value", "session.model", what)
         if settings.transcription is not None:
-            # It is paid for apart.
+            # Transcription is charged separately.
             self._holds.check_allowed(settings.transcription)
         if settings.model is not None and named:
             raw = name_answer(raw, ("session", "model"), upstream_model)
@@ -248,7 +248,7 @@ class RealtimeSession(SocketSession):
         return self._admitted.timeouts.idle if self._running else super()._idle_s
 
     @property
-    def _works(self) -> bool:
+    def _is_generating(self) -> bool:
         return bool(self._running) or self._asked
 
     @property

@@ -94,7 +94,7 @@ class SessionHolds:
         self._key = key
         self._newest = newest
         self._operation = operation
-        # Until when nothing more is admitted, and why (loop time).
+        # The time until which nothing more is admitted (loop time), and the reason.
         self.limited: tuple[float, ErrorAnswer] | None = None
 
     @property
@@ -154,7 +154,7 @@ class SessionHolds:
             hold = await placer.place(chosen, number, replaces)
         except DatabaseFailed:
             if replaces is not None:
-                # It is unknown whether it was released, and by which transaction.
+                # It is unknown whether the replaced hold was released, and by which transaction.
                 context.parts.ledger.settle(replaces, at_once=False)
             raise
         return Placed(

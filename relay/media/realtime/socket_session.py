@@ -70,12 +70,12 @@ class SocketSession(ABC):
         except asyncio.CancelledError:
             over = self._by_deadline(self._context.deadline.caught())
         except SessionOver as ended:
-            # Before the first event was forwarded.
+            # The session ended before the first event was forwarded.
             over = ended
         except SocketLost as lost:
             over = self._lost(lost)
         except ClientLeft:
-            # Before it was accepted.
+            # The client left before its WebSocket was accepted.
             over = SessionOver(None)
         finally:
             self._context.deadline.stop()
@@ -124,7 +124,7 @@ class SocketSession(ABC):
 
     @property
     @abstractmethod
-    def _works(self) -> bool:
+    def _is_generating(self) -> bool:
         """Whether the upstream is generating a response, or was asked for one."""
 
     @property
@@ -228,7 +228,7 @@ class SocketSession(ABC):
             return SessionOver(
                 _expired_answer(f"the session has lasted for {SESSION_S / 60:.0f} minutes")
             )
-        if not self._works:
+        if not self._is_generating:
             what = f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes"
             return SessionOver(_expired_answer(what))
         failure = failure_of_limit(reason, self._admitted.timeouts, self._admitted.first_content_s)
