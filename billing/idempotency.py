@@ -88,7 +88,7 @@ def run_once(
         if kept is not None and kept.created_at > clock.now() - KEPT:
             if not hmac.compare_digest(bytes(kept.asked_digest), fingerprint):
                 raise KeyReused
-            body = json.loads(open_sealed(kept.sealed, _place(owner, digest)))
+            body = json.loads(open_sealed(kept.sealed, _seal_context(owner, digest)))
             return Answer(kept.status, body, replayed=True)
         answer = act()
         text = json.dumps(answer.body)
@@ -98,7 +98,7 @@ def run_once(
             defaults={
                 "asked_digest": fingerprint,
                 "status": answer.status,
-                "sealed": seal(text, _place(owner, digest)),
+                "sealed": seal(text, _seal_context(owner, digest)),
                 "created_at": clock.now(),
             },
         )
@@ -109,7 +109,7 @@ def replace_body(actor: Actor, key: str, body: Mapping[str, Any]) -> None:
     """Replace the stored response of a key once the work after the commit is done."""
     owner, digest = _owner(actor), _digest(key.encode())
     kept = IdempotentAnswer.objects.filter(owner=owner, key_digest=digest)
-    kept.update(sealed=seal(json.dumps(body), _place(owner, digest)))
+    kept.update(sealed=seal(json.dumps(body), _seal_context(owner, digest)))
 
 
 def drop_old_answers() -> int:
@@ -146,7 +146,7 @@ def _digest(text: bytes) -> bytes:
     return hmac.digest(pepper().encode(), b"billing_idempotentanswer|" + text, "sha256")
 
 
-def _place(owner: str, digest: bytes) -> str:
+def _seal_context(owner: str, digest: bytes) -> str:
     return f"billing_idempotentanswer|{owner}|{digest.hex()}"
 
 

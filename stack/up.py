@@ -131,7 +131,8 @@ class Gate:
 
 
 class Preparation:
-    """What the web process prints before it serves: its steps, then the link and the mark."""
+    """What the web process prints before it serves: its steps, then a JSON line with the sign-in
+    link and the mark for `stack.prepare`."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
@@ -297,7 +298,7 @@ class Installation:
             return None
 
     def model_child(self) -> Child:
-        # It gets only the secret that it needs.
+        # Give the model server only the secret that it needs.
         environment = {**os.environ, "WEIR_MODEL_KEY": self.environment["WEIR_MODEL_KEY"]}
         fetched = local_model.folder(self.place.data)
         if fetched.exists():
@@ -307,7 +308,7 @@ class Installation:
             "model",
             python("-m", "stack.model.server", str(self.model_port)),
             environment,
-            # It listens before the model is loaded.
+            # The server listens before the model is loaded, so ask for its health.
             ready=lambda: probe.is_serving("127.0.0.1", self.model_port, "/health"),
         )
 

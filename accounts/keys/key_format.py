@@ -41,7 +41,8 @@ _FOREIGN: Final = re.compile(r"[!-~]{20,}")
 
 
 class KeyForm(Enum):
-    """The information that the text of a key contains."""
+    """What a text is by its form: a key of ours, a key of ours with a wrong checksum, a key that
+    may have been imported, or no key."""
 
     OWN = "own"
     OWN_BROKEN = "own_broken"

@@ -44,7 +44,7 @@ class Server:
     password: str = field(repr=False)
 
 
-# Which server sends ----------------------------------------------------------------------------
+# The server that sends emails ------------------------------------------------------------------
 
 
 def set_by_environment() -> dict[str, str]:

@@ -192,7 +192,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
     Raises InvitationEnded if it is used or over, and Refused for an address that was not invited,
     for a member, and if the sender may no longer grant the role."""
     with transaction.atomic():
-        # As in every write of members: lock the organisation first, then its rows.
+        # Lock the organisation before its rows, as every write of members does.
         organisation = Organisation.objects.select_for_update().get(id=invitation.organisation_id)
         now = clock.now()
         living = Invitation.objects.filter(

@@ -102,7 +102,7 @@ class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
     passwordless = None
 
     def clean_credential(self) -> dict[str, Any]:
-        return _checked_credential(self.cleaned_data["credential"])
+        return _validate_credential(self.cleaned_data["credential"])
 
 
 class RenamePasskeyForm(webauthn.EditWebAuthnForm):  # type: ignore[misc]
@@ -117,7 +117,7 @@ class _UsesPasskey:
     cleaned_data: dict[str, Any]
 
     def clean_credential(self) -> Authenticator:
-        _checked_credential(self.cleaned_data["credential"])
+        _validate_credential(self.cleaned_data["credential"])
         try:
             return super().clean_credential()  # type: ignore[misc]
         except forms.ValidationError as refused:
@@ -140,7 +140,7 @@ def passkey_refused() -> str:
     return gettext("This passkey was not accepted. Try again, or sign in another way.")
 
 
-def _checked_credential(credential: Any) -> dict[str, Any]:
+def _validate_credential(credential: Any) -> dict[str, Any]:
     """Validate the output of a browser's `toJSON`: an object of texts, with one nested object of
     texts."""
     if isinstance(credential, dict) and isinstance(credential.get("response"), dict):

@@ -64,14 +64,15 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         import qrcode
         from qrcode.image.svg import SvgPathFillImage
 
-        # With its own background, because a camera cannot read dark modules on a dark page.
+        # Draw the code on a background of its own, because a camera cannot read dark modules on a
+        # dark page.
         return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def encrypt(self, text: str) -> str:
-        return base64.b64encode(seal(text, _place(_person_of_request()))).decode()
+        return base64.b64encode(seal(text, _seal_context(_person_of_request()))).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        return open_sealed(base64.b64decode(encrypted_text), _place(_person_of_request()))
+        return open_sealed(base64.b64decode(encrypted_text), _seal_context(_person_of_request()))
 
 
 def _person_of_request() -> int:
@@ -82,7 +83,7 @@ def _person_of_request() -> int:
     return user.pk
 
 
-def _place(person: int) -> str:
+def _seal_context(person: int) -> str:
     return f"mfa_authenticator|{person}|data"
 
 

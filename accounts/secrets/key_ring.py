@@ -84,7 +84,7 @@ def count_by_kek() -> Counter[str | None]:
     """Return how many secrets each KEK has sealed, by its id."""
     counts: Counter[str | None] = Counter()
     for row in Authenticator.objects.iterator():
-        counts.update(kek_id(head[:PREFIX_BYTES]) for _, head in _sealed_texts(row))
+        counts.update(kek_id(head[:PREFIX_BYTES]) for _, head in _sealed_secrets(row))
     for field in sealed_fields():
         with connection.cursor() as cursor:
             cursor.execute(_statement(_COUNT, field), [PREFIX_BYTES])
@@ -132,7 +132,7 @@ def _rewrap_factors(ring: Vault) -> int:
     for row in Authenticator.objects.iterator():
         data = dict(row.data)
         try:
-            for name, sealed in _sealed_texts(row):
+            for name, sealed in _sealed_secrets(row):
                 if sealed.startswith(ring.current_prefix):
                     continue
                 before, after = ring.rewrapped(sealed, f"{FACTORS}|{row.user_id}|data")
@@ -145,7 +145,7 @@ def _rewrap_factors(ring: Vault) -> int:
     return unopened
 
 
-def _sealed_texts(row: Authenticator) -> list[tuple[str, bytes]]:
+def _sealed_secrets(row: Authenticator) -> list[tuple[str, bytes]]:
     """Return the sealed secrets of a factor by name. allauth stores them as texts among other
     data."""
     return [(name, b64decode(row.data[name])) for name in ("secret", "seed") if name in row.data]

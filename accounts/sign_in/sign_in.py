@@ -141,7 +141,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Create the person, who belongs to no organisation until the address is confirmed."""
-        # This hashes the password, so no transaction is open meanwhile.
+        # Saving hashes the password, which is slow, so no transaction is open yet.
         saved: User = super().save_user(request, user, form, commit=False)
         with transaction.atomic():
             saved.save()
@@ -191,7 +191,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if sign_on_connections.stale_record(request, user):
             text = gettext("Single sign-on failed. Start again from the sign-in page.")
             raise AccessDenied(text)
-        # After the address is confirmed, and before the sign-in is recorded.
+        # Join after the address is confirmed, and before the sign-in is recorded.
         sign_up.join_by_domain(user)
         super().login(request, user)
 

@@ -103,14 +103,14 @@ def _check_mode(mode: str) -> None:
 def _validate_domains(domains: Sequence[dict[str, str]]) -> list[SignUpDomain]:
     if len(domains) > DOMAINS_MAX:
         raise Refused("domains", gettext("You can list up to %(n)s entries.") % {"n": DOMAINS_MAX})
-    rows = [_row(**domain) for domain in domains]
+    rows = [_parse_domain(**domain) for domain in domains]
     names = [row.domain for row in rows]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise Refused("domains", gettext("%(name)s is listed twice.") % {"name": twice})
     return rows
 
 
-def _row(domain: str, organisation: str, role: str) -> SignUpDomain:
+def _parse_domain(domain: str, organisation: str, role: str) -> SignUpDomain:
     name = domain.strip().lower()
     if not is_domain(name):
         text = gettext("%(name)s is not a domain such as example.org.") % {"name": name[:80]}

@@ -111,7 +111,7 @@ def save_single_sign_on(
         for name in _FIELDS:
             setattr(row, name, fields[name])
         if secret:
-            row.sealed = seal(secret, _place(row))
+            row.sealed = seal(secret, _seal_context(row))
         kept = [] if moved else [domain for domain in row.domains if domain in confirmed]
         sign_on_connections.confirm(row, row.domains if actor.operator else kept)
         row.save()
@@ -186,7 +186,7 @@ def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
 def secret_of(row: SingleSignOn) -> str:
     """Return the client secret, to send it to the provider or to compare it; "" if there is
     none."""
-    return open_sealed(row.sealed, _place(row)) if row.sealed else ""
+    return open_sealed(row.sealed, _seal_context(row)) if row.sealed else ""
 
 
 def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
@@ -250,7 +250,7 @@ def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
             raise Refused("group_rules", text)
 
 
-def _place(row: SingleSignOn) -> str:
+def _seal_context(row: SingleSignOn) -> str:
     return f"accounts_singlesignon|{row.pk}|sealed"
 
 
@@ -285,11 +285,13 @@ def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:
     mine = rows.filter(organisation__memberships__user=user).order_by("organisation__name")
     accounts = {account.provider: account for account in SocialAccount.objects.filter(user=user)}
     return [
-        (row, id, _opens(row, accounts.get(id), user)) for row in mine for id in (provider_id(row),)
+        (row, id, _may_sign_in(row, accounts.get(id), user))
+        for row in mine
+        for id in (provider_id(row),)
     ]
 
 
-def _opens(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool:
+def _may_sign_in(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool:
     return account is not None and sign_on_connections.opens(row, account, user)
 
 
@@ -453,10 +455,10 @@ def _set_membership(organisation: Organisation, user: User, grant: rules.Granted
 def rules_from_lines(text: str) -> list[dict[str, Any]]:
     """Parse the page's text of group rules, one per line: `group = role` or `group = role: team,
     team`. Raises Refused."""
-    return [_rule_from_line(line) for line in _lines(text)]
+    return [_rule_from_line(line) for line in _nonempty_lines(text)]
 
 
-def _lines(text: str) -> Iterable[str]:
+def _nonempty_lines(text: str) -> Iterable[str]:
     return (line.strip() for line in text.splitlines() if line.strip())
 
 

@@ -183,7 +183,7 @@ def batch_state(batch: CodeBatch) -> str:
 
 
 @contextmanager
-def counted_try(actor: Actor, network: str) -> Iterator[None]:
+def count_redeem_attempt(actor: Actor, network: str) -> Iterator[None]:
     """Count the block as an attempt, which fails unless the block succeeds or the code was redeemed
     before. Raises TooManyTries before anything is looked up. An attempt counts from its start, so
     concurrent ones cannot bypass the limit."""
@@ -198,7 +198,7 @@ def counted_try(actor: Actor, network: str) -> Iterator[None]:
 
 def try_code(actor: Actor, organisation: Organisation, text: str, network: str) -> Redeemed:
     """Redeem a code that a person typed. Raises CodeRefused and TooManyTries."""
-    with counted_try(actor, network):
+    with count_redeem_attempt(actor, network):
         return redeem(actor, organisation, text)
 
 

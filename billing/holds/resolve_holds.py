@@ -31,7 +31,7 @@ class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):
     # The part of the charge that included units pay, and how many units of each row of the hold.
     included_nano: int = 0
     units: tuple[int, ...] = ()
-    # What the organisation pays its provider itself; never more than the hold has of it.
+    # The part that the organisation pays its provider itself; at most what the hold has of it.
     own_nano: int = 0
 
 

@@ -27,8 +27,8 @@ from billing.invoices.rules import (
     Tax,
     TaxRow,
     add_totals,
+    format_document_number,
     month_after,
-    number_text,
     taxes_of,
 )
 from billing.ledger.funding import close_invoice
@@ -53,7 +53,7 @@ _SERIES: Final[Mapping[str, str]] = {
     InvoiceKind.CREDIT_NOTE: "CN",
     InvoiceKind.DEBIT_NOTE: "DN",
 }
-# These lines are computed again with the totals.
+# The kinds of lines that are computed again with the totals.
 _MADE: Final = ("tax", "rounding")
 # Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
@@ -330,7 +330,7 @@ def _next_number(series: str, year: int) -> str:
     counter = InvoiceCounter.objects.select_for_update().get(series=series, year=year)
     counter.last += 1
     counter.save(update_fields=["last"])
-    return number_text(series, year, counter.last)
+    return format_document_number(series, year, counter.last)
 
 
 def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:

@@ -179,7 +179,7 @@ def percent_text(rate_ppm: int) -> str:
     return format_scaled(rate_ppm, 4)
 
 
-def number_text(series: str, year: int, count: int) -> str:
+def format_document_number(series: str, year: int, count: int) -> str:
     """Return a document number such as ``INV-2026-0117``."""
     return f"{series}-{year}-{count:04d}"
 

@@ -39,7 +39,7 @@ def tell_budgets() -> int:
             cursor.execute(_MARK)
             ids = [id for (id,) in cursor.fetchall()]
         alerts = BudgetAlert.objects.select_related("budget__organisation").filter(id__in=ids)
-        _tell(list(alerts.order_by("budget_id", "percent")))
+        _publish_alerts(list(alerts.order_by("budget_id", "percent")))
     return len(ids)
 
 
@@ -56,7 +56,7 @@ def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
             budget=budget, kind=BudgetAlertKind.TEST, starts_at=usage.span.start_at,
             limit_nano=usage.limit_nano, spent_nano=usage.spent_nano,
         )  # fmt: skip
-        _tell([alert])
+        _publish_alerts([alert])
         audit.record(actor, budget.organisation, "budget.alert_tested", budget)
     return alert
 
@@ -92,7 +92,7 @@ def people_of(budget: Budget) -> list[int]:
     return []
 
 
-def _tell(alerts: Sequence[BudgetAlert]) -> None:
+def _publish_alerts(alerts: Sequence[BudgetAlert]) -> None:
     alerted = [alert.budget for alert in alerts]
     names = budgets.subject_names(alerted)
     standings = {usage.budget.id: usage for usage in budgets.current_usage(alerted)}

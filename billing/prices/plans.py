@@ -107,7 +107,7 @@ def save_plan(
     waits = False
     with transaction.atomic():
         plan, _ = Plan.objects.select_for_update().get_or_create(name=name)
-        before = _facts(plan)
+        before = _audit_details(plan)
         if multiplier_ppm is not None:
             before_ppm = plan.multiplier_ppm if is_used(plan) else 0
             waits = _has_to_wait(actor, plan, None, before_ppm, multiplier_ppm)
@@ -124,7 +124,7 @@ def save_plan(
             plan,
             name=name,
             before=before,
-            after=_facts(plan),
+            after=_audit_details(plan),
         )
         bump_epoch()
     if waits:
@@ -132,7 +132,7 @@ def save_plan(
     return plan
 
 
-def _facts(plan: Plan) -> dict[str, object]:
+def _audit_details(plan: Plan) -> dict[str, object]:
     return {"multiplier_ppm": plan.multiplier_ppm, "models": plan.model_patterns}
 
 
@@ -235,7 +235,7 @@ def _has_to_wait(
     return True
 
 
-# Which plan holds -------------------------------------------------------------------------------
+# The plan of an organisation -------------------------------------------------------------------
 
 
 def plan_of(organisation: Organisation) -> ListedPlan:

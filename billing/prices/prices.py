@@ -166,7 +166,8 @@ def _end_shipped_prices(key: PriceKey, valid_from: dt.datetime) -> None:
         return
     conditional = Q(service_tier__gt="") | Q(hours__gt="") | Q(region__gt="")
     prices = Price.objects.filter(conditional, model=key.model, kind=key.kind)
-    # By ids: with a join, the planner expected no rows and read the whole table per version.
+    # Select by ids, because with a join the planner expected no rows and read the whole table per
+    # version.
     narrowed = PriceVersion.objects.filter(
         price__in=list(prices.values_list("id", flat=True)), source__startswith=CATALOGUE
     )

@@ -410,7 +410,10 @@ def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
         charges = _charges_of(row.model)
     now, own = clock.now(), key_of(row)
     at = max(row.valid_from or now, now)
-    before = [row.replaces or _paid(own, charges, at), _paid(own, charges, at - _TOGETHER)]
+    before = [
+        row.replaces or _customer_rates(own, charges, at),
+        _customer_rates(own, charges, at - _TOGETHER),
+    ]
     return any(fell_by_more_than_half(rates, row.rates) for rates in before)
 
 
@@ -424,7 +427,7 @@ def _deep_cuts(key: PriceKey) -> set[int]:
         if version.valid_from <= now:
             continue
         instants = (version.valid_from - dt.timedelta.resolution, version.valid_from - _TOGETHER)
-        before = [_paid(version.key, charges, at) for at in instants]
+        before = [_customer_rates(version.key, charges, at) for at in instants]
         if any(fell_by_more_than_half(rates, version.rates) for rates in before):
             deep.add(version.version_id)
     return deep
@@ -435,7 +438,7 @@ def _charges_of(model: str) -> Charges:
     return _charges_by_name(list_prices(named.values_list("model", flat=True)))
 
 
-def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
+def _customer_rates(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
     """Return the rates that apply at an instant in place of a price: its own, or those of the whole
     day, of the plain tier, of any region, or of a pattern."""
     patterns = [name for name in charges if "*" in name and matches(name, own.model)]

@@ -309,7 +309,7 @@ def _digest(
     cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, form: bytes
 ) -> tuple[int, bytes]:
     """Return the number of rows of a span, and the digest over their contents."""
-    query = _JOINED.format(lines=_lines(kind, form))
+    query = _JOINED.format(lines=_sealed_lines(kind, form))
     total, digest = 0, hashlib.sha256()
     # The parts one after another give the lines of the whole span.
     for part_from, part_to in spans(cursor, kind, from_at, to_at, _READ_ROWS):
@@ -327,7 +327,7 @@ def _digest(
     return total, digest.digest()
 
 
-def _lines(kind: str, form: bytes) -> str:
+def _sealed_lines(kind: str, form: bytes) -> str:
     if kind == SealKind.LEDGER and form != _FORM:
         return _LINES_OF_THEIR_OWN
     if kind == SealKind.TRAIL and form in (_SECOND_FORM, _FIRST_FORM):

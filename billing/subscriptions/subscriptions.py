@@ -160,7 +160,7 @@ def choose_plan(
             text = gettext("The balance is %(amount)s USD short. Top up first.")
             raise SubscriptionRefused("plan", text % {"amount": format_usd(preview.missing_nano)})
         before = subscription.plan.name if subscription else ""
-        _tell_of_multipliers(plan, *([subscription.plan] if subscription else []))
+        _notify_of_multipliers(plan, *([subscription.plan] if subscription else []))
         if subscription is None:
             subscription = Subscription.objects.create(
                 organisation=organisation,
@@ -255,7 +255,7 @@ def _renew(organisation_id: UUID) -> None:
             _mark_unpaid(subscription)
             return
         if subscription.state == SubscriptionState.UNPAID:
-            _tell_of_multipliers(subscription.plan)
+            _notify_of_multipliers(subscription.plan)
         subscription.month = month
         subscription.state, subscription.unpaid_since = SubscriptionState.ACTIVE, None
         subscription.save(update_fields=["month", "state", "unpaid_since"])
@@ -276,7 +276,7 @@ def _mark_unpaid(subscription: Subscription) -> None:
     if subscription.unpaid_since is None:
         subscription.state, subscription.unpaid_since = SubscriptionState.UNPAID, now
         subscription.save(update_fields=["state", "unpaid_since"])
-        _tell_of_multipliers(subscription.plan)
+        _notify_of_multipliers(subscription.plan)
         audit.record(
             SYSTEM, subscription.organisation, "subscription.unpaid", subscription,
             plan=subscription.plan.name,
@@ -292,7 +292,7 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
     subscription.state, subscription.ended_at = SubscriptionState.ENDED, clock.now()
     subscription.unpaid_since = None
     subscription.save(update_fields=["state", "ended_at", "unpaid_since"])
-    _tell_of_multipliers(subscription.plan)
+    _notify_of_multipliers(subscription.plan)
     _limit_usage(subscription)
     audit.record(
         actor, subscription.organisation, "subscription.ended", subscription,
@@ -304,7 +304,7 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
     )  # fmt: skip
 
 
-def _tell_of_multipliers(*plans: SubscriptionPlan) -> None:
+def _notify_of_multipliers(*plans: SubscriptionPlan) -> None:
     """Make the relay load the new multipliers of prices."""
     if any(plan.multipliers for plan in plans):
         bump_epoch()

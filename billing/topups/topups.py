@@ -169,7 +169,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             actor, locked.organisation, "topup.confirmed", locked,
             amount=format_usd(locked.amount_nano), document=document,
         )  # fmt: skip
-        together_nano = locked.amount_nano + _confirmed_alone(actor.user, locked.organisation)
+        together_nano = locked.amount_nano + _has_confirmed_alone(actor.user, locked.organisation)
         if together_nano > credit_limit_nano(locked.organisation) and not locked.confirmed_by:
             locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
             locked.payment_id = document
@@ -210,11 +210,11 @@ def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
         locked.state, locked.payment_id = TopUpState.CANCELLED, ""
         locked.save(update_fields=["state", "payment_id"])
         if by_operator:
-            _tell("topup.failed", locked, locked.amount_nano)
+            _publish_top_up("topup.failed", locked, locked.amount_nano)
     return locked
 
 
-def _confirmed_alone(user: User, organisation: Organisation) -> int:
+def _has_confirmed_alone(user: User, organisation: Organisation) -> int:
     confirmed = AuditEvent.objects.filter(
         actor_user=user, organisation=organisation, action="topup.confirmed",
         at__gt=clock.now() - TOGETHER,
@@ -306,7 +306,7 @@ def _apply(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str
     if event.kind == "refunded":
         return _refund(event, top_up)
     if event.kind == "unrefunded":
-        return _tell_unrefunded(event, top_up), ""
+        return _report_failed_refund(event, top_up), ""
     return _dispute(event, top_up)
 
 
@@ -336,7 +336,7 @@ def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
             organisation_id=top_up.organisation_id,
             defaults={"processor": name, "customer_ref": event.customer},
         )
-    _tell("topup.paid", top_up, top_up.amount_nano)
+    _publish_top_up("topup.paid", top_up, top_up.amount_nano)
     return EventVerdict.APPLIED, ""
 
 
@@ -373,7 +373,7 @@ def _follow(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, st
         top_up.state = TopUpState(event.kind)
         top_up.save(update_fields=["state"])
         if event.kind == "failed":
-            _tell("topup.failed", top_up, top_up.amount_nano)
+            _publish_top_up("topup.failed", top_up, top_up.amount_nano)
     return EventVerdict.APPLIED, ""
 
 
@@ -390,11 +390,11 @@ def _refund(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
         post(posting, actor=event.processor, cause={"top_up": top_up.outer_id})
         top_up.refunded_nano = total_nano
         top_up.save(update_fields=["refunded_nano"])
-        _tell("topup.refunded", top_up, more_nano)
+        _publish_top_up("topup.refunded", top_up, more_nano)
     return EventVerdict.APPLIED, ""
 
 
-def _tell_unrefunded(event: PaymentEvent, top_up: TopUp) -> EventVerdict:
+def _report_failed_refund(event: PaymentEvent, top_up: TopUp) -> EventVerdict:
     """Report a failed refund: the processor has the money again. A person decides whether to send
     it again or to credit the balance, because refunds are reported as sums that do not say which
     refund failed."""
@@ -427,7 +427,7 @@ def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
     top_up.disputed_nano += change_nano
     top_up.save(update_fields=["disputed_nano"])
     if event.kind == "disputed":
-        _tell("topup.disputed", top_up, event.amount_nano)
+        _publish_top_up("topup.disputed", top_up, event.amount_nano)
     return EventVerdict.APPLIED, ""
 
 
@@ -503,7 +503,7 @@ def _is_posted(idempotency_id: str) -> bool:
     return Posting.objects.filter(idempotency_id=idempotency_id).exists()
 
 
-def _tell(kind: str, top_up: TopUp, amount_nano: int) -> None:
+def _publish_top_up(kind: str, top_up: TopUp, amount_nano: int) -> None:
     payload: dict[str, Any] = {
         "top_up": top_up.outer_id,
         "amount": format_usd(amount_nano),

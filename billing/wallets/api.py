@@ -101,7 +101,7 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
         )
 
     # Outside the response's transaction: a wrong code counts, although nothing else is written.
-    with codes.counted_try(actor, network):
+    with codes.count_redeem_attempt(actor, network):
         return answer_idempotently(request, actor, act)
 
 

@@ -169,7 +169,8 @@ class ManagementAPI(NinjaAPI):
             path_prefix = self.get_root_path(path_params or {})
         return self._schema_at(path_prefix)
 
-    # It takes half a second, and each page of the reference reads it.
+    # Cached, because building the schema takes half a second and each page of the reference reads
+    # it.
     @cache  # noqa: B019 - the API lives as long as its process
     def _schema_at(self, path_prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix)

@@ -82,7 +82,7 @@ def _credit(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
+def _format_credit_line(text: str) -> str:
     return text if text == "0" else _credit(text)
 
 
@@ -340,17 +340,17 @@ class ScopedBudget(Budget):
     subject: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
-class Counted(Part):
+class WithRateLimits(Part):
     rpm: Count | None = None
     tpm: Count | None = None
     parallel: Count | None = None
 
 
-class Limited(Counted):
+class WithBudgets(WithRateLimits):
     budgets: list[Budget] = []
 
 
-class Key(Limited):
+class Key(WithBudgets):
     name: Name
     secret: Secret = KEEP
     models: list[ModelName] = []
@@ -381,7 +381,7 @@ class ServiceAccount(Part):
     disabled: bool = False
 
 
-class Team(Limited):
+class Team(WithBudgets):
     name: Name
     slug: Slug | Literal[""] = ""
     plan: Name | Literal[""] = ""
@@ -397,7 +397,7 @@ class Role(Part):
     permissions: list[str] = []
 
 
-class Member(Counted):
+class Member(WithRateLimits):
     email: Email
     role: RoleName
     teams: list[Name] | None = None
@@ -452,7 +452,7 @@ class SignUp(Part):
     domains: list[SignUpDomain] = []
 
 
-class Organisation(Counted):
+class Organisation(WithRateLimits):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
     currency: Literal["USD"] = "USD"
@@ -461,7 +461,7 @@ class Organisation(Counted):
     zero_retention: bool = False
     data_regions: list[Region] = []
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
-    credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
+    credit_line: Annotated[Decimal, AfterValidator(_format_credit_line)] = "0"
     low_balance: Annotated[Decimal, AfterValidator(_amount)] | None = None
     charge_rule: ChargeRule | None = None
     plan: Name | Literal[""] = ""

@@ -122,7 +122,7 @@ _OF_PATHS: Final = (PriceKind.PATH, PriceKind.PATH_COST)
 def _prices() -> Iterator[Item]:
     versions = (
         PriceVersion.objects.select_related("price")
-        # Those of pass-through rules are members of their channels.
+        # Prices of pass-through rules are left out, because they are members of their channels.
         .exclude(Q(source__startswith=CATALOGUE) | Q(price__kind__in=_OF_PATHS))
         .order_by(*(f"price__{name}" for name in PriceKey._fields), "valid_from")
     )

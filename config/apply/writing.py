@@ -219,7 +219,7 @@ class _Writer:
         (name,) = change.id.name
         offer = OwnKeyOffer.objects.filter(channel__name=name).first()
         if change.action == "remove":
-            # It ends with its channel, where that is removed too.
+            # The offer ends with its channel, if the channel is removed too.
             if offer is not None:
                 offers.end_offer(SYSTEM, offer)
             return

@@ -69,7 +69,7 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
         "secret": secret,
         "refused": refused,
         "since": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
-        **_lines(AGENTS[slug], at),
+        **_paste_lines(AGENTS[slug], at),
     }
     status = 422 if refused else 200
     return render(request, "config/home/connect.html", context, status=status)
@@ -83,7 +83,7 @@ def connect_request(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "config/home/_connect_request.html", _arrived(actor, since))
 
 
-def _lines(agent: Agent, at: Connection) -> dict[str, Any]:
+def _paste_lines(agent: Agent, at: Connection) -> dict[str, Any]:
     pastes = agent.pastes(at) if agent.pastes else []
     return {
         "pastes": _highlight(pastes),

@@ -51,7 +51,7 @@ class TableColumns:
             ("closes", self.closes),
             ("unused", self.unused),
         ):
-            if any(_fits(name, column) for names in reasons.values() for name in names):
+            if any(_matches_pattern(name, column) for names in reasons.values() for name in names):
                 return meaning  # type: ignore[return-value]
         document = column.partition(".")[0]
         if document != column and document in self.remarks:
@@ -85,7 +85,7 @@ class TableColumns:
             try:
                 members = mapping(value)
             except ValueUnreadable:
-                # Its name is in no table, so it closes.
+                # An unreadable name is in no table, so it locks the imported object.
                 yield f"{column} (unreadable)", True
                 continue
             for name, member in members.items():
@@ -94,14 +94,14 @@ class TableColumns:
                 yield f"{column}.{name}", True if off else member
 
 
-def _fits(name: str, column: str) -> bool:
+def _matches_pattern(name: str, column: str) -> bool:
     return column.startswith(name[:-1]) if name.endswith("*") else column == name
 
 
 def _is_default(value: object, default: object) -> bool:
-    return default is not None and _plain(value) == _plain(default)
+    return default is not None and _normalise_value(value) == _normalise_value(default)
 
 
-def _plain(value: object) -> str:
+def _normalise_value(value: object) -> str:
     written = str(value).lower() if isinstance(value, bool) else text(value).strip().lower()
     return {"t": "true", "1": "true", "f": "false", "0": "false"}.get(written, written)

@@ -148,8 +148,8 @@ def _change() -> None:
         # Another process may have reported it in the meantime.
         _expect_all()
         states = job_states()
-        _tell("jobs.stopped", _find_stopped(states, clock.now()))
-        _tell("jobs.resumed", _find_resumed(states, clock.now()))
+        _publish_failures("jobs.stopped", _find_stopped(states, clock.now()))
+        _publish_failures("jobs.resumed", _find_resumed(states, clock.now()))
 
 
 def _expected_jobs() -> list[Job]:
@@ -191,7 +191,7 @@ def _expect_all() -> None:
         JobRun.objects.exclude(task=BACKUP_TASK).update(expected_at=clock.now())
 
 
-def _tell(kind: str, states: list[JobState]) -> None:
+def _publish_failures(kind: str, states: list[JobState]) -> None:
     if not states:
         return
     told_at = clock.now() if kind == "jobs.stopped" else None

@@ -48,7 +48,7 @@ def _round(work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:
-        # As in a worker: log the error and continue with the next round.
+        # Log the error and continue with the next round, as a worker does.
         log.exception("a round of %s failed", work.__name__.strip("_").replace("_", " "))
     finally:
         connection.close()

@@ -108,7 +108,7 @@ def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-class Sessions(SessionMiddleware):
+class SignInAgainMiddleware(SessionMiddleware):
     """Redirects to the sign-in page if another request has signed the person in or out in the
     meantime. Django would answer 400."""
 

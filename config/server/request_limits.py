@@ -60,7 +60,7 @@ _CARRIERS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key")
 RETRY_AFTER_S: Final = 5
 # The place of the request id in a page that is rendered once for all requests.
 _ID_PLACE: Final = b"-request-id-"
-# By status: message, type and code of an error of the management API.
+# The error of the management API by status: message, type and code.
 _API_ERRORS: Final = {
     408: (
         f"The body did not come within {_BODY_S:.0f} s. Send it again.",
@@ -203,7 +203,7 @@ class RequestLimits:
                     continue
                 given_up = not begun.is_set() and not work.done()
                 if given_up:
-                    # Its thread cannot be stopped; it continues as soon as the database answers.
+                    # The thread cannot be stopped. It continues as soon as the database answers.
                     self._abandoned.add(work)
                     work.add_done_callback(self._forget)
                     raise DatabaseAway

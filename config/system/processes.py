@@ -82,7 +82,8 @@ class Reporter:
             [row], update_conflicts=True, unique_fields=["host", "pid"], update_fields=_FIELDS
         )
         if first:
-            # Only here, so that there are never more rows of dead processes than starts.
+            # Delete reports only here, so that there are never more rows of dead processes than
+            # starts.
             ProcessReport.objects.filter(reported_at__lt=Now() - ALIVE_FOR).delete()
 
 

@@ -355,7 +355,7 @@ def secure_tables(*, using: str, **_: Any) -> None:
     for table, rule in rules().items():
         if table in installed and not rule.holds(*installed[table]):
             with transaction.atomic(using), connection.cursor() as cursor:
-                cursor.execute("; ".join(_changes(table, rule)))
+                cursor.execute("; ".join(_policy_statements(table, rule)))
     with connection.cursor() as cursor:
         cursor.execute(_USE_SEQUENCES)
 
@@ -387,7 +387,7 @@ def _verbs(label: str) -> frozenset[str]:
     return _APPEND if label in WRITTEN_ONCE else _ALL
 
 
-def _changes(table: str, rule: Rule) -> Iterator[str]:
+def _policy_statements(table: str, rule: Rule) -> Iterator[str]:
     # Durability is not needed here: the next `migrate` repeats what a crash loses.
     yield "SET LOCAL synchronous_commit TO off"
     yield f"REVOKE ALL ON {table} FROM {ROLE}"

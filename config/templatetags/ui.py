@@ -108,7 +108,7 @@ def duration(milliseconds: int | None) -> str:
 
 @register.filter
 def size(octets: int) -> str:
-    """Return bytes in decimal units."""
+    """Format a size in bytes in decimal units (kB, MB)."""
     return formatting.data_size(octets)
 
 

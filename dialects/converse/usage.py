@@ -38,7 +38,7 @@ def _meters(usage: UsageMembers) -> Meters:
 
 
 def _long_writes(usage: UsageMembers, details: Any) -> int:
-    """Return the tokens that are cached for an hour."""
+    """Return the tokens that were cached for an hour."""
     rows = details if isinstance(details, list) else []
     long = [row for row in rows if isinstance(row, dict) and row.get("ttl") == "1h"]
     return sum(usage.count("inputTokens", row) or 0 for row in long)

@@ -21,17 +21,17 @@ from dialects.responses.codec import CompactCodec, ResponsesCodec
 
 
 class MediaCodec(ChatCompletionsCodec):
-    """Events of these streams have a `type`, and so do errors."""
+    """The codec of media streams, whose events, including errors, have a `type`."""
 
     before: ClassVar[bytes] = b""
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         error = render(kind, message, request_id=request_id)
         return self.before + b'data: {"type":"error",' + error[1:] + b"\n\n"
 
 
 class ImagesCodec(MediaCodec):
-    """Events of image streams also have an SSE event name."""
+    """The codec of image streams, whose events also have an SSE event name."""
 
     before = b"event: error\n"
 

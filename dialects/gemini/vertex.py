@@ -24,8 +24,10 @@ class VertexGenerateContentCodec(GenerateContentCodec):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return True
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        quirks = super().fit(facts, upstream, thoughts)
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        quirks = super().quirks_for(facts, upstream, thoughts)
         edits, dropped = dict(quirks.edits), quirks.dropped
         contents = edits.get("contents") or facts.body.value("contents")
         named = None if contents is None else name_roles(contents)
@@ -37,7 +39,8 @@ class VertexGenerateContentCodec(GenerateContentCodec):
         return quirks._replace(edits=edits, dropped=dropped)
 
     def count_request(self, body: bytes) -> bytes:
-        """Return the body of a count: what a whole request inside it has, without its model."""
+        """Return the body of a token count. A whole request inside it is unwrapped, without its
+        model."""
         whole = read_body(body)
         inner = whole.value(spelling(whole, INNER))
         counted = whole if inner is None else read_body(inner)

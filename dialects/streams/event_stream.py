@@ -16,9 +16,9 @@ import msgspec
 from dialects.streams.sse import Frame
 
 CONTENT_TYPE: Final = "application/vnd.amazon.eventstream"
-# What no decoder of JSON accepts (F15).
+# A frame that no JSON decoder accepts (F15).
 MALFORMED: Final = Frame(b"", "", b"{")
-# Before the name of an exception, as the name of a frame.
+# The prefix of a frame's name that is the name of an exception.
 EXCEPTION: Final = "exception:"
 _PRELUDE: Final = struct.Struct("!III")
 _CRC: Final = struct.Struct("!I")

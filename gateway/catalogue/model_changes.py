@@ -102,11 +102,11 @@ def _keep(actor: Actor, channel: Channel, listed: ModelList) -> None:
         news = [change for change in changes if not change.signs <= {*listing.told}]
         listing.told = sorted(set[str]().union(*(change.signs for change in changes)))
         if news:
-            _tell(actor, channel, news)
+            _publish_changes(actor, channel, news)
     listing.save()
 
 
-def _tell(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None:
+def _publish_changes(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None:
     named = {
         "added": [change.name for change in news if change.kind == "added"],
         "gone": [change.was for change in news if change.kind == "gone"],

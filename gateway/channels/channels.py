@@ -263,7 +263,7 @@ def secret_digest(text: str) -> bytes:
 def open_secret(key: ChannelKey) -> str:
     """Return the decrypted secret, which may only be sent to its channel's provider. Raises
     VaultError."""
-    return open_sealed(key.sealed, _place(key))
+    return open_sealed(key.sealed, _seal_context(key))
 
 
 def version_of(channel: Channel) -> str:
@@ -472,7 +472,7 @@ def _new_key(
     if source is not None:
         key.last4 = source.ending
     key.disabled_at = disabled_at
-    key.sealed = seal(secret, _place(key))
+    key.sealed = seal(secret, _seal_context(key))
     return key
 
 
@@ -484,5 +484,5 @@ def _decrypt_key(key: ChannelKey) -> str:
         raise ChannelRefused("keys", text) from error
 
 
-def _place(key: ChannelKey) -> str:
+def _seal_context(key: ChannelKey) -> str:
     return f"gateway_channelkey|{key.id}|sealed"

@@ -144,9 +144,10 @@ def _codex(at: Connection) -> list[Paste]:
 
 def _gemini_cli(at: Connection) -> list[Paste]:
     settings = {
-        # With only a base URL, it asks for a sign-in method that it then refuses.
+        # With only a base URL, Gemini CLI asks for a sign-in method that it then refuses.
         "security": {"auth": {"selectedType": "gemini-api-key"}},
-        # Without a known model name, it uses one of Google's models to compress conversations.
+        # Without a known model name, Gemini CLI uses one of Google's models to compress
+        # conversations.
         "modelConfigs": {
             "customAliases": {"chat-compression-default": {"modelConfig": {"model": at.model}}}
         },

@@ -87,7 +87,7 @@ def poll() -> int:
         tasks = _take(_BATCH)
         if not tasks:
             break
-        polled += _write(_ask_all(tasks, until))
+        polled += _write(_poll_all(tasks, until))
     return polled
 
 
@@ -154,7 +154,7 @@ class _PollTarget(NamedTuple):
         return self.channel.id, self.url
 
 
-def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
+def _poll_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
     """Yield the results of polling these tasks. A task that cannot be polled, or not in time, has
     no result."""
     groups: dict[tuple[UUID, str], list[MediaTask]] = {}
@@ -178,7 +178,7 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
             if (pool := _open_pool(policy, target, until)) is not None:
                 pools[target.place] = open_pools.enter_context(pool)
         batches = threads.map(
-            lambda one: _ask_channel(pools.get(one[0].place), one[0], one[1], until), targets
+            lambda one: _poll_channel(pools.get(one[0].place), one[0], one[1], until), targets
         )
         for answers in batches:
             yield from answers
@@ -215,7 +215,7 @@ def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKe
     return _PollKey(provider.headers(secret, form.dialect), provider.signer_of(secret))
 
 
-def _ask_channel(
+def _poll_channel(
     pool: Pool | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
 ) -> list[Poll]:
     """Poll some tasks of one channel, in a thread without a database. After an answer that asks to
@@ -229,7 +229,7 @@ def _ask_channel(
             polls.append(Poll(task, None, wait_s, asked=False))
             continue
         try:
-            status, wait_s = _ask(pool, target, task)
+            status, wait_s = _poll_task(pool, target, task)
             silent = wait_s is not None
         except BadAddress:
             # The provider's id of the task cannot be part of a URL.
@@ -241,7 +241,7 @@ def _ask_channel(
     return polls
 
 
-def _ask(
+def _poll_task(
     pool: Pool, target: _PollTarget, task: MediaTask
 ) -> tuple[VideoStatus | None, float | None]:
     """Return the provider's status of a task or None, and for how long the provider asked not to be
@@ -373,10 +373,10 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
             # The sweeper has released its hold, so nobody has paid for it.
             status = VideoStatus("failed", task.progress, error=_SWEPT)
         if _write_end(task, status):
-            _tell(task, status)
+            _publish_end(task, status)
 
 
-def _tell(task: MediaTask, status: VideoStatus) -> None:
+def _publish_end(task: MediaTask, status: VideoStatus) -> None:
     """Notify the organisation's webhooks, and the address in the task's request."""
     body: dict[str, Any] = {
         "request": id_text(task.request_id),

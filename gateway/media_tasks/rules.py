@@ -37,7 +37,7 @@ and the task has failed."""
 _BACKOFF: Final = 1.25
 _AWAY_S_MAX: Final = 300.0
 _RETRY_AFTER_S_MAX: Final = 3600.0
-# After this many, every wait is the longest one.
+# After this many failures, every wait is the longest one.
 _STEPS_MAX: Final = 64
 
 

@@ -64,14 +64,14 @@ def set_offer(
             text = gettext("Another channel is already offered as %(title)s.")
             raise OfferRefused("title", text % {"title": title}, already_exists=True)
         offer = OwnKeyOffer.objects.filter(channel=locked).first()
-        before = {} if offer is None else _facts(offer)
+        before = {} if offer is None else _audit_details(offer)
         action = "own_key_offer.created" if offer is None else "own_key_offer.changed"
         offer = offer or OwnKeyOffer(channel=locked)
         offer.title, offer.everyone = title, everyone
         offer.fee_request_nano, offer.fee_million_nano = fee.request_nano, fee.million_nano
         offer.save()
         offer.organisations.set([] if everyone else organisations)
-        after = _facts(offer)
+        after = _audit_details(offer)
         changed = [name for name in after if before.get(name) != after[name]]
         if changed:
             audit.record(
@@ -149,7 +149,7 @@ def fee_of(offer: OwnKeyOffer) -> OwnKeyFee:
     return OwnKeyFee(offer.fee_request_nano, offer.fee_million_nano)
 
 
-def _facts(offer: OwnKeyOffer) -> dict[str, object]:
+def _audit_details(offer: OwnKeyOffer) -> dict[str, object]:
     return {
         "title": offer.title,
         "everyone": offer.everyone,

@@ -153,9 +153,9 @@ def _lock_own_key(key: OwnKey) -> OwnKey:
 
 @contextmanager
 def _record_change(actor: Actor, key: OwnKey) -> Iterator[None]:
-    before = _facts(key)
+    before = _audit_details(key)
     yield
-    after = _facts(key)
+    after = _audit_details(key)
     changed = [name for name in after if before[name] != after[name]]
     if not changed:
         return
@@ -168,7 +168,7 @@ def _record_change(actor: Actor, key: OwnKey) -> Iterator[None]:
     bump_epoch()
 
 
-def _facts(key: OwnKey) -> dict[str, object]:
+def _audit_details(key: OwnKey) -> dict[str, object]:
     return {"name": key.name, "enabled": key.enabled, "fall_back": key.fall_back}
 
 

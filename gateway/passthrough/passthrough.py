@@ -153,10 +153,10 @@ def rules_of(channel: Channel) -> tuple[PassThroughRule, ...]:
 
 def rules_text(rules: Iterable[PassThroughRule]) -> str:
     """One a line, as `parse_rules` reads them."""
-    return "\n".join(_line(rule) for rule in rules)
+    return "\n".join(_format_rule(rule) for rule in rules)
 
 
-def _line(rule: PassThroughRule) -> str:
+def _format_rule(rule: PassThroughRule) -> str:
     words = [",".join(rule.methods), rule.path, rule.price]
     if rule.pointer:
         words += [rule.pointer, rule.unit_price, rule.max_charge]

@@ -38,8 +38,8 @@ PRICE_KIND: Final = "path"
 COST_KIND: Final = "path_cost"
 
 _SEGMENTS_MAX: Final = 60
-# What may stand in a segment as it is (RFC 3986, section 3.3), except `;`, which begins parameters
-# for some servers, and `*`, which is a pattern's.
+# The characters allowed in a path segment (RFC 3986, section 3.3), except `;`, which begins
+# parameters for some servers, and `*`, which belongs to patterns.
 _RAW: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,=:@]|%[0-9A-Fa-f]{2})+")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9\-._~!$&'()+,=:@]+")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -191,7 +191,7 @@ def normalise_path(raw: str) -> str:
     if len(inner) >= _SEGMENTS_MAX:
         raise BadPath(f"the path must have at most {_SEGMENTS_MAX} segments")
     segments = [_normalise_segment(segment) for segment in inner]
-    # Only a last slash may stand alone.
+    # Only the last segment may be empty.
     segments.append(_normalise_segment(last) if last else "")
     return "/" + "/".join(segments)
 

@@ -200,14 +200,14 @@ def edit_from(sent: QueryDict) -> PriceEdit:
             strict=False,
         )
     ]
-    words = {name: _word(sent, name)[:200] for name in PriceKey._fields}
+    words = {name: _sent_text(sent, name)[:200] for name in PriceKey._fields}
     words["kind"] = "cost" if words["kind"] == "cost" else "charge"
     edit = PriceEdit(
         PriceKey(**words),
         rows,
         "marginal" if sent.get("mode") == "marginal" else "whole",
         sent.get("valid_from", ""),
-        _word(sent, "note")[:500],
+        _sent_text(sent, "note")[:500],
     )
     edit.condition_rows = [
         ConditionRow(*(text.replace("\x00", "").strip() for text in typed))
@@ -330,7 +330,7 @@ def multiplier_error() -> str:
     return gettext("Enter a number from 0 to 1000, such as 1.07.")
 
 
-def _word(sent: QueryDict, name: str) -> str:
+def _sent_text(sent: QueryDict, name: str) -> str:
     return str(sent.get(name, "")).replace("\x00", "").strip()
 
 

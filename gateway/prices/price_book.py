@@ -106,12 +106,12 @@ class PriceBook:
 
     @property
     def markup(self) -> str:
-        """What their plan adds to list prices, as text."""
+        """Return what the organisation's plan adds to list prices, as text."""
         return markup_words(self.plan.multiplier_ppm)
 
     @property
     def subscribed(self) -> str:
-        """What their subscription multiplies prices by, as text."""
+        """Return what the organisation's subscription multiplies prices by, as text."""
         return multiplier_words(self.plan.subscribed)
 
 

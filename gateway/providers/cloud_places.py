@@ -124,7 +124,7 @@ def _amazon_regions(base_url: str, model: str) -> Sequence[str]:
     if arn is not None:
         region, kind, model = arn[1] or region, arn[2], arn[3]
         if kind == "application-inference-profile":
-            # Its name does not tell whether it is a copy of a global profile.
+            # The name does not tell whether the model is a copy of a global profile.
             return ()
     profile = _PROFILE.match(model)
     if profile is not None and profile[1] == GLOBAL:

@@ -296,8 +296,8 @@ _OPENAI_LIVE = Capabilities(
 )
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
 
-# They return vectors, verdicts or rankings, and generate nothing. Whether they accept more than
-# text is not stated.
+# These models return vectors, verdicts or rankings, and generate nothing. Whether they accept more
+# than text is not stated.
 _EMBEDDINGS = Capabilities(
     outputs=frozenset(),
     tools=False,

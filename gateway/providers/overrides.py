@@ -39,8 +39,8 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 )
 
 
-def tell_capabilities(overrides: Overrides) -> bool:
-    """Return whether at least one of them is a capability, not just a limit."""
+def has_capability(overrides: Overrides) -> bool:
+    """Return whether the overrides state a capability, not only limits."""
     return any(name in CAPABILITIES for name, _ in overrides)
 
 

@@ -45,7 +45,7 @@ class Quirk(StrEnum):
 
     NO_CONNECTION_REUSE = "no_connection_reuse"
     NO_TOOLS = "no_tools"
-    # Its Responses API also accepts WebSockets.
+    # The provider's Responses API also accepts WebSockets.
     RESPONSES_SOCKETS = "responses_sockets"
 
 

@@ -19,7 +19,7 @@ from lib.id_types import ModelName
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")
 _EFFORT_ENDINGS: Final = tuple(f"-{effort}" for effort in _EFFORTS)
-# For models whose own efforts are unknown.
+# The efforts of models whose own are unknown.
 _USUAL: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high")
 
 

@@ -12,7 +12,7 @@ from gateway.catalogue.model_facts import FIELDS, Fact, Field
 from gateway.models import ModelEntry
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, tell_capabilities
+from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
 from gateway.public_models.entries import all_entries, overrides_of
 from gateway.public_models.entry_rules import merge_entries
 from gateway.public_models.served import (
@@ -58,7 +58,7 @@ class PublicModel:
     @property
     def known(self) -> bool:
         """Whether its capabilities are known, and not just defaults."""
-        return self.listed or tell_capabilities(self.overrides)
+        return self.listed or has_capability(self.overrides)
 
     @property
     def price_state(self) -> PriceState:
@@ -175,7 +175,7 @@ class _Reader:
             overrides = merge_entries(overrides, first.can.items())
         elif row is not None:
             can = row
-        if row is None and tell_capabilities(overrides):
+        if row is None and has_capability(overrides):
             can = UNSAID
         return apply_overrides(can, overrides), row is not None, overrides
 

@@ -16,7 +16,7 @@ from gateway.prices.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, tell_capabilities
+from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
 from gateway.public_models.entries import all_entries, overrides_of
 from gateway.public_models.entry_rules import merge_entries
 from gateway.routing.alias_rules import resolve_aliases
@@ -228,7 +228,7 @@ def _build_model(
     provider = PROVIDERS.get(channel.provider)
     can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
     known = find_row(upstream) or find_row(name)
-    if overrides and (known or tell_capabilities(overrides)):
+    if overrides and (known or has_capability(overrides)):
         can = known = apply_overrides(can if known else UNSAID, overrides)
     elif overrides:
         can = apply_overrides(can, overrides)

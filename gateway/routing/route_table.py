@@ -112,7 +112,7 @@ def route_changes(channel: Channel, fields: ChannelFields) -> list[Change]:
     """Return what a write of these routes would change, by name."""
     stored = {route.model: route for route in channel.routes.all()}
     wanted = {
-        name: _words(
+        name: _describe_route(
             upstream,
             fields["priorities"].get(name),
             fields["weights"].get(name),
@@ -173,10 +173,10 @@ def _timeouts_text(timeouts: Mapping[str, float]) -> str:
 
 
 def _words_of(route: Route) -> str:
-    return _words(route.upstream_model, route.priority, route.weight, route.timeouts)
+    return _describe_route(route.upstream_model, route.priority, route.weight, route.timeouts)
 
 
-def _words(
+def _describe_route(
     upstream: str, priority: int | None, weight: int | None, timeouts: Mapping[str, float]
 ) -> str:
     parts = [upstream or gettext("Same name")]

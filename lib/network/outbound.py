@@ -243,7 +243,7 @@ def tls_context(outbound: Outbound) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError) as error:
         raise BadPem("the authorities cannot be read: expected certificates in PEM") from error
     if outbound.cert_pem:
-        _identify(context, outbound.cert_pem, outbound.key_pem)
+        _load_client_certificate(context, outbound.cert_pem, outbound.key_pem)
     return context
 
 
@@ -297,7 +297,7 @@ def _certificates(pem: str) -> list[x509.Certificate]:
         raise BadPem("expected certificates in PEM") from error
 
 
-def _identify(context: ssl.SSLContext, cert_pem: str, key_pem: str) -> None:
+def _load_client_certificate(context: ssl.SSLContext, cert_pem: str, key_pem: str) -> None:
     """Load the certificate and key. OpenSSL reads them only from files, so the key is written to
     one for a moment, encrypted with a password that only this call knows."""
     password = base64.b64encode(os.urandom(24))

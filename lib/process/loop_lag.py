@@ -16,7 +16,7 @@ class LoopLag:
     async def measure_for_ever(self) -> None:
         """Measure the running loop until cancelled."""
         while True:
-            # Not the loop's own clock, which stands still during a turn.
+            # The loop's own clock cannot be used, because it stands still during a turn.
             due_at = time.monotonic() + _CHECK_S
             await asyncio.sleep(_CHECK_S)
             self._delays_s.append(max(0.0, time.monotonic() - due_at))

@@ -219,7 +219,7 @@ def _delete_letters(erasure: Erasure) -> Counts:
         Q(organisation_id=None) | Q(organisation_id__in=erasure.organisations)
     )
     words = searched_in_json((*traces.addresses, *traces.names, *traces.texts))
-    # Not by the number of a membership or a view, because others have the same numbers.
+    # Leave out the numbers of memberships and views, because others have the same numbers.
     things = {name.split(":", 1)[1] for name in erasure.objects_named if len(name) > _ID_LENGTH}
     for fact in here.filter(id__in=[id for (id,) in _rows(_FACTS, erasure, words=words)]):
         about = (

@@ -281,8 +281,8 @@ class _OpenBlock:
         return completes
 
     def ends_before(self, probe: str, blank: Sequence[str], confirm: Confirm) -> bool:
-        """Return whether the block ends before a line that begins like `probe` and follows `blank`
-        lines."""
+        """Return whether the block ends before a line that begins with `probe` and follows `blank`
+        lines. `confirm` asks the parser; after refusals it is asked ever more rarely."""
         other_list = self.items is not None and self.items.is_of_other_list(probe)
         if self.items and not other_list and _continues_list(probe):
             return False
@@ -321,7 +321,7 @@ class _ListItems:
         return True
 
     def is_of_other_list(self, line: str) -> bool:
-        """Return whether the line begins an item of a list beside this one."""
+        """Return whether the line is an item with another marker, which starts a new list."""
         item = self._item_in(line)
         return item is not None and item[2][-1] != self._mark
 

@@ -172,7 +172,7 @@ def message_context(
         return same | _growing_context(message, message.run, slug, answer)
     # An imported message brings its own outcome.
     outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
-    return same | _ended_context(message, message.run, slug, outcome)
+    return same | _finished_context(message, message.run, slug, outcome)
 
 
 def _growing_context(
@@ -200,7 +200,7 @@ def _growing_context(
     }
 
 
-def _ended_context(
+def _finished_context(
     message: Message, run: Run | None, slug: str, outcome: Mapping[str, Any]
 ) -> dict[str, Any]:
     id = message.text_id

@@ -378,7 +378,7 @@ def _new_conversation(actor: Actor, form: TurnForm) -> Conversation:
     title = first_words(form.text or ", ".join(file.name for file in form.files))
     named = preference_of(person_of(actor)).title_model
     if form.temporary:
-        # Its title appears in the browser's history.
+        # A temporary chat has a fixed title, because the title appears in the browser's history.
         title, named = gettext("Temporary chat"), ""
     return Conversation.objects.create(
         organisation=organisation_of(actor),

@@ -55,7 +55,7 @@ async def count_tokens(request: Request) -> None:
 
 
 async def refuse_not_implemented(request: Request) -> None:
-    """Record a request to an endpoint that is not implemented. Raises RequestFault."""
+    """Record a request to an endpoint that is not implemented, and raise RequestFault."""
     fault = RequestFault("not_implemented", None, "")
     request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)
     raise fault
@@ -114,9 +114,8 @@ async def _find_remix_source(request: Request, invocation: Invocation, raw: byte
 
 
 def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invocation, bytes]:
-    """Return the invocation for a form, with its texts as the body. The pictures are part of the
-    body too if the operation forwards no files. Raises RequestFault.
-    """
+    """Return the invocation for a form, and the body: the form's texts, with its pictures if the
+    operation forwards no files. Raises RequestFault."""
     operation = invocation.unary
     if not isinstance(operation, MediaOperation):
         if (size := sum(file.size for file in form.files)) > bytes_max // 2:
@@ -138,7 +137,8 @@ async def _answer_once(
     raw: bytes,
     idempotent: IdempotentRequest,
 ) -> None:
-    """Answer, or replay the answer that the request had under its key (P5)."""
+    """Answer, or replay the stored answer of an earlier request with the same idempotency key
+    (P5)."""
     try:
         with Registration(request, run, idempotent.leave):
             if await idempotent.claim():
@@ -149,9 +149,8 @@ async def _answer_once(
 
 
 class Registration:
-    """Registers a request while it runs, so that it hears when its client leaves or its key ends.
-    `receive` returns the client's messages that nobody else reads.
-    """
+    """Registers a request while it runs, so that it is notified when its client leaves or its key
+    ends. `receive` returns the client's messages that nobody else reads."""
 
     __slots__ = ("_run", "_running", "_watch")
 

@@ -561,7 +561,7 @@ def is_claimed(path: str) -> bool:
 
 
 def dialect_of(path: str) -> Dialect:
-    """Return the dialect of errors for a path without a row."""
+    """Return the dialect in which errors are written for a path without a row."""
     path = _canonical(path)
     if path.startswith(_INTERACTION_PATHS):
         return "interactions"
@@ -571,7 +571,7 @@ def dialect_of(path: str) -> Dialect:
 
 
 def family_of(path: str) -> Family | None:
-    """Return the task service of errors for a path without a row."""
+    """Return the task service in whose form errors are written for a path without a row."""
     if not path.startswith(_FAMILY_BEGINS):
         return None
     match = _FAMILY.fullmatch(path)
@@ -579,7 +579,7 @@ def family_of(path: str) -> Family | None:
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
-    """Return what the path of a request adds to its body."""
+    """Return what the path of a request says in addition to its body."""
     if endpoint.path_names:
         named = _name_in(_canonical(path))
         if endpoint.path_names in ("model", "response"):
@@ -624,12 +624,12 @@ def _find_not_implemented(path: str) -> Endpoint | None:
             if words[0] in _NOT_MADE_BELOW:
                 return _NOT_MADE_BELOW[words[0]]
             for row, endpoint in _NOT_IMPLEMENTED.items():
-                if len(row) == len(words) and all(map(_fits, row, words)):
+                if len(row) == len(words) and all(map(_is_offered, row, words)):
                     return endpoint
     return None
 
 
-def _fits(wanted: str | None, word: str) -> bool:
+def _is_offered(wanted: str | None, word: str) -> bool:
     return bool(word) if wanted is None else word == wanted
 
 
@@ -643,9 +643,8 @@ def _canonical(path: str) -> str:
 def read_invocation(
     endpoint: Endpoint | None, path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes
 ) -> Invocation:
-    """Return the invocation for a path. Without a row (None), it only sets the form of the
-    error.
-    """
+    """Return the invocation for a path. Without a row (None), the invocation only sets the form of
+    the error."""
     if endpoint is None:
         return Invocation(CODECS[dialect_of(path)], "", family=family_of(path))
     codec = _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
@@ -657,8 +656,6 @@ def read_invocation(
 
 
 def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
-    """Return the error response to a request of which only the path, or the start of it, is
-    known.
-    """
+    """Return the error response to a request of which at most the path is known."""
     invocation = read_invocation(find_endpoint(path), path, (), b"")
     return error_response(error, invocation, request_id)

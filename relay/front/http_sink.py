@@ -79,7 +79,7 @@ class HttpSink:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def fault(self, fault: RequestFault) -> None:
-        """Refuse a request that was not run, or whose run failed by a defect of ours."""
+        """Refuse a request that was not run, or whose run failed by a bug of ours."""
         await self.refuse(answer_to(fault))
 
     async def overloaded(self) -> None:
@@ -95,14 +95,15 @@ class HttpSink:
         request_id = id_text(self.request_id)
         if self.begun:
             codec, target = self.invocation.codec, self.invocation.target
-            frame = codec.frame(error.kind, error.message, request_id, target)
+            frame = codec.error_frame(error.kind, error.message, request_id, target)
             await self.write(frame, last=True)
             return
         response = error_response(error, self.invocation, request_id)
         await self.respond(response.status, [*response.fields, *fields], response.body)
 
     def replay(self, request_id: RequestId) -> None:
-        """Announce that the following answer is that of this earlier request, under its id."""
+        """Announce that the answer which follows is the stored answer of this earlier request, and
+        use that request's id."""
         self.request_id = request_id
         self._replayed = True
 
@@ -115,7 +116,7 @@ class HttpSink:
         await self._start(200, fields)
 
     async def begin_bytes(self, status: int, fields: Fields) -> None:
-        """Begin to send a file, with its known properties."""
+        """Begin a response of bytes: the status and the headers."""
         await self._start(status, fields)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
@@ -123,7 +124,7 @@ class HttpSink:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
 
     async def cut(self) -> None:
-        """The server closes the connection of an answer without an end."""
+        """Return without sending an end, so that the server closes the connection."""
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         sending = self._send(
@@ -146,7 +147,7 @@ class HttpSink:
         await self._send({"type": "http.response.start", "status": status, "headers": section})
 
     def _section(self, status: int, own: Fields, length: int | None) -> Fields:
-        """Return the message that begins the response, with the headers that every response has."""
+        """Return the message that begins the response, with the headers common to all responses."""
         request_id = id_text(self.request_id).encode()
         fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
         if self.invocation.codec.names_request and status == 200:
@@ -184,6 +185,6 @@ def _answer_fields(head: Head) -> list[tuple[bytes, bytes]]:
 def _resume_sending(
     awaited: Any, sending: Generator[Any, None, None]
 ) -> Generator[Any, None, None]:
-    """Await the rest of a write that was begun outside a task."""
+    """Await `awaited`, then run the rest of a write that was started outside a task."""
     yield awaited
     yield from sending

@@ -1,5 +1,5 @@
-"""Parameters of a request as its provider receives them, with the names of the gen_ai conventions,
-for spans. The client's texts, such as stop sequences, are left out."""
+"""The parameters of a request as its provider receives them, under the names of the gen_ai
+conventions, for spans. Texts of the client, such as stop sequences, are left out."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -55,7 +55,7 @@ class _InteractionConfig(msgspec.Struct):
 
 
 class _Sent(msgspec.Struct):
-    """The fields for these parameters in every dialect; the rest of a body is skipped."""
+    """The fields of these parameters in every dialect. The rest of a body is skipped."""
 
     max_tokens: int | None = None
     max_completion_tokens: int | None = None

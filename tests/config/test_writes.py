@@ -33,7 +33,7 @@ ROOMS: Final = ("accounts", "billing", "gateway", "notify", "playground", "usage
 # What is one's own and nobody else's, or stands in the trail by what it belongs to.
 NO_EVENT: Final = {
     "accounts.audit.audit.record",
-    "billing.credits.codes.counted_try",
+    "billing.credits.codes.count_redeem_attempt",
     "billing.idempotency.answer_idempotently",
     "billing.idempotency.form_answered",
     "billing.idempotency.run_once",

@@ -38,7 +38,7 @@ CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-# Its `rest_until` is the time of the next turn.
+# The name of the row whose `rest_until` is the time of the next turn.
 _TURN: Final = "turn"
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
@@ -54,7 +54,7 @@ class MonthRow(NamedTuple):
 
 
 def check_whole() -> None:
-    """Take a turn if one is due."""
+    """Take a turn of a walk if one is due."""
     BooksWalk.objects.get_or_create(name=_TURN)
     now = clock.now()
     turn = BooksWalk.objects.filter(name=_TURN)
@@ -74,8 +74,7 @@ def check_whole() -> None:
 
 
 def complete_at() -> dt.datetime | None:
-    """Return when the slowest of the walks last completed, or None until each has completed
-    once."""
+    """Return when the walk that lags most last completed, or None until each has completed once."""
     ends = list(BooksWalk.objects.filter(name__in=WALKS).values_list("ended_at", flat=True))
     known = [at for at in ends if at is not None]
     return min(known) if len(known) == len(WALKS) else None

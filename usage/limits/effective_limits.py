@@ -1,6 +1,6 @@
 """The settings that apply to a team, a person or a key, each with its level (W52). A request must
-satisfy every limit and budget above it, so all of these are shown, the tightest one marked. Of
-lists and switches, only the effective value is shown."""
+fit every limit and budget above it, so all of these are shown, and the tightest is marked. Of lists
+and switches, only the effective value is shown."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -114,6 +114,7 @@ def _budgets(
 
 
 def _labels(levels: Iterable[Level]) -> Iterator[Setting]:
+    """Yield each budget separately, because which one is reached first depends on the spending."""
     title = gettext("Required labels")
     none = True
     for level in levels:
@@ -159,8 +160,8 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
 
 
 def _charge_rule(organisation: Organisation) -> Iterator[Setting]:
-    """Yield the organisation's rule. Without one, the model's or the channel's applies, which only
-    operators may see."""
+    """Yield the organisation's charge rule. Without one, the model's or the channel's rule applies,
+    which only operators may see."""
     title, rule = gettext("Abandoned requests"), charge_rule_of(organisation)
     if rule is None:
         yield Setting(title, "", gettext("As set for the model or channel"))

@@ -61,7 +61,7 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     multiplier_ppm: int = 1_000_000
     cost_version_id: CostVersionId | None = None
     input_estimate: int = 0
-    # None if no channel was passed over.
+    # The channels that were passed over; None without any.
     skipped: Json | None = None
     why: str = ""
     # The last characters of the provider key, and its id.

@@ -1,7 +1,7 @@
 """The rows of usage that an actor may see and a report requests, as one condition.
 
-Every statement on usage uses it: the organisation's rows for a reader of all of it, their own for a
-developer, and its own for a model key. Values are always parameters.
+Every statement on usage uses this condition: a reader of the whole organisation sees all rows, a
+developer their own, and a model key its own. Values are always parameters.
 """
 
 import datetime as dt
@@ -135,7 +135,7 @@ def where_of(
             texts.append(f"{column} = ANY (%({name})s)")
             parameters[name] = list(values)
     if requests:
-        # In the form that their indexes have.
+        # Must equal the conditions of the labels' indexes, or Postgres does not use these.
         texts += [f"r.{pick.column} <> ''" for pick in labels(scope) if pick.values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
@@ -229,7 +229,7 @@ _BY_STATUS = {
     "ok": outcomes.ANSWERED_SQL,
     "error": outcomes.FAILED_SQL,
     "stopped": outcomes.STOPPED_SQL,
-    # In the form of the index of failed requests.
+    # Must equal the condition of the index of failed requests, or Postgres does not use the index.
     "review": "'quarantine' = ANY (r.flags)"
     " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",
 }

@@ -147,7 +147,7 @@ def hidden_columns(actor: Actor) -> list[str]:
 
 
 LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
-    # Without its zone it is read several times faster.
+    # Without its time zone the column is read several times faster.
     "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", convert=_instants),
     "status": LogColumn("concat_ws(' ', r.status, r.kind)", convert=_statuses),
     "model": LogColumn("r.model", convert=_texts),

@@ -164,12 +164,12 @@ class RequestDetail:
     address: str = ""
     # Who paid the charge; None while it runs, and until that is counted.
     payers: Payers | None = None
-    # By how much more (below 0: less) its organisation pays its provider itself than it did at
-    # first, by late usage.
+    # How much more (below 0: less) the organisation pays its provider itself than at first, because
+    # of late usage.
     own_change_nano: int = 0
 
     @property
-    def asked_model(self) -> str | None:
+    def requested_model_if_replaced(self) -> str | None:
         """The name in the request, if another model gave the final answer; else None."""
         return next((attempt.asked_model for attempt in self.attempts if attempt.final), "") or None
 
@@ -387,7 +387,7 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
             {
                 "meter": line.meter,
                 "quantity": line.quantity,
-                **_written_rate(line.meter, line.rate_nano_per_million, "rate"),
+                **_format_rate(line.meter, line.rate_nano_per_million, "rate"),
                 **_line_document(line),
                 "amount": line.amount,
             }
@@ -508,10 +508,10 @@ def _tier_documents(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rate_documents(meters: Mapping[str, int]) -> dict[str, Any]:
-    return {meter: _written_rate(meter, rate, "usd") for meter, rate in meters.items()}
+    return {meter: _format_rate(meter, rate, "usd") for meter, rate in meters.items()}
 
 
-def _written_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str, Any]:
+def _format_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str, Any]:
     per = _UNITS_PER[find_meter(meter).scale]
     return {name: format_rate(meter, rate_nano_per_million), "per": per}
 

@@ -256,7 +256,7 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
                 "amount", gettext("Only enter an amount when settling a specific amount.")
             )
         if settle_as == SettleAs.COUNT:
-            return _counted_nano(under_review)
+            return _known_price_nano(under_review)
         return under_review.hold_nano if settle_as == SettleAs.BOUND else 0
     if amount_nano is None:
         raise ReviewRefused("amount", gettext("Enter the amount to charge."))
@@ -267,7 +267,7 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
     return amount_nano
 
 
-def _counted_nano(under_review: UnderReview) -> int:
+def _known_price_nano(under_review: UnderReview) -> int:
     """Return the price of the known part of its count, at most the hold."""
     meters, pricing = read_json(under_review.meters), read_json(under_review.pricing)
     version_id = under_review.price_version_id
@@ -288,7 +288,7 @@ _COLUMNS: Final = """
     r.id AS attempt_id, r.request_id, r.organisation_id, o.slug, o.name AS organisation, r.model,
     r.channel_name, r.admitted_at, r.flags, r.basis, r.charge_nano, r.hold_nano, r.cost_nano,
     r.meters, r.pricing, r.price_version_id, r.multiplier_ppm"""
-# In the form of the index.
+# Must equal the condition of the partial index, or Postgres does not use the index.
 _DOUBTED: Final = "'quarantine' = ANY (r.flags)"
 _UNDECIDED: Final = (
     f"{_DOUBTED} AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)"

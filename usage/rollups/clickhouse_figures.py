@@ -78,7 +78,7 @@ def from_clickhouse(
     Postgres."""
     global _paused_until
     there = server()
-    # Only Postgres knows which records are under review, or belong to a session.
+    # ClickHouse does not know which records are under review, or belong to a session.
     if there is None or scope.status == "review" or scope.session_id or not at.is_there(spans):
         return None
     if time.monotonic() < _paused_until:
@@ -175,7 +175,7 @@ class Reader:
     def _axis(self, name: str) -> str:
         if name != "tag":
             return _AXES[name]
-        # With a filter by tags, only those: a cell's link selects only its tag.
+        # With a filter by tags, count only those tags, because a cell's link selects only its tag.
         wanted = "arrayFilter(tag -> has({tags:Array(String)}, tag), r.tags)"
         tags = wanted if "tags" in self.parameters else "r.tags"
         return f"arrayJoin(if(empty({tags}), [''], {tags}))"
@@ -224,7 +224,7 @@ def _one_of(pick: Pick) -> tuple[str, Value]:
     type_ = _TYPES.get(pick.column, "String")
     values = [value for value in pick.values if value is not None]
     if len(values) == 1:
-        # With this, the table's key finds the rows.
+        # With this condition, the table's key finds the rows.
         return f"r.{pick.column} = {{{pick.name}:{type_}}}", values[0]
     return f"has({{{pick.name}:Array({type_})}}, r.{pick.column})", values
 

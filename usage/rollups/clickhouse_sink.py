@@ -271,7 +271,8 @@ _IS_AHEAD: Final = """
 _FIRST: Final = """
     SELECT (SELECT min(bucket_at) FROM usage_rollup),
            (SELECT min(admitted_at) FROM usage_usagerecord), now()"""
-# Of one snapshot: a request admitted before it that may still end has an open hold in it.
+# Read everything from one snapshot: a request admitted before it that may still end has an open
+# hold in it.
 _TARGET: Final = f"""
     SELECT {OPEN_HERE}::text, least(%(settled_at)s, min(opened_at))
     FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in

@@ -369,7 +369,7 @@ _WRITE_DIRTY: Final[dict[Level, str]] = {
 
 _COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
 
-# What was complete stays complete. Only a rebuild after a restored dump may go back.
+# Never move the watermark back, except in a rebuild after a restored dump.
 _ADVANCE: Final = f"""
     INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to, levels_to, rest_until)
     SELECT 1, {_OLDEST_OPEN},

@@ -174,14 +174,14 @@ def read_agents(actor: Actor, id: UUID) -> list[Agent]:
     sub-agents. The first one is the main agent."""
     where = _of_session(actor, id)
     rows = run(_AGENTS.format(where=where.text), {**where.parameters, "most": AGENTS_MAX})
-    return _ordered({name: row for name, *row in rows}) if any(row[0] for row in rows) else []
+    return _in_tree_order({name: row for name, *row in rows}) if any(row[0] for row in rows) else []
 
 
 def _of_session(actor: Actor, id: UUID) -> Where:
     return where_of(actor, "requests.read", Scope(session_id=id), Period())
 
 
-def _ordered(rows: Mapping[str, Sequence[Any]]) -> list[Agent]:
+def _in_tree_order(rows: Mapping[str, Sequence[Any]]) -> list[Agent]:
     """Return the agents in the order of a tree. An agent whose parent is unknown, or that is its
     own ancestor, is put below the main one."""
     agents: list[Agent] = []

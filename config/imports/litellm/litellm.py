@@ -169,9 +169,11 @@ class _Converter:
         # Each organisation has a first team here, so a team of the same name needs another name.
         self._team_names = {
             id: f"{name} ({id})" if slug_of_name(name) == FIRST_TEAM else name
-            for id, name in self._names(TEAMS, "team_id", "team_alias").items()
+            for id, name in self._unique_names(TEAMS, "team_id", "team_alias").items()
         }
-        self._key_names = self._names(KEYS, "token", "key_alias", "key_name", length=_HASH_SHOWN)
+        self._key_names = self._unique_names(
+            KEYS, "token", "key_alias", "key_name", length=_HASH_SHOWN
+        )
         self._aliases = {
             values.text(row.get("id")): row for row in self._reader.database.rows.get(ALIASES, ())
         }
@@ -184,9 +186,9 @@ class _Converter:
         finite = [place.organisation.balance_nano for place in self._places.values()]
         money.peer_nano = sum(finite)
         money.peer_total = "what organizations may still spend"
-        return [self._whole(place) for place in self._places.values()]
+        return [self._read_organisation(place) for place in self._places.values()]
 
-    def _whole(self, place: _Place) -> Organisation:
+    def _read_organisation(self, place: _Place) -> Organisation:
         members = {member.email: member for member in self._members(place)}
         holders = {
             user: member.email
@@ -246,7 +248,7 @@ class _Converter:
                     closing[f"{table}.{column}"] = None
         return self._reader.without_accepted(closing)
 
-    def _names(
+    def _unique_names(
         self, table: str, id: str, *columns: str, length: int | None = None
     ) -> dict[str, str]:
         """Return unique names, by the first `length` characters of the row's id."""
@@ -430,7 +432,7 @@ class _Converter:
         terms = together(self._terms.get((id, organization), ()))
         names = {team.name for team in teams} | self._teams_of_keys(id, organization)
         role: Role = "admin" if self._roles.get(id, {}).get(organization) else "developer"
-        if role == "developer" and not self._makes_keys(row, id, organization, teams):
+        if role == "developer" and not self._may_create_keys(row, id, organization, teams):
             role = "viewer"
             text = "a viewer here: could not make keys in each of its teams there"
             self._report.note(USERS, id, email, text)
@@ -444,7 +446,7 @@ class _Converter:
             closed=(*self._user_closed[id], *terms.closed),
         )
 
-    def _makes_keys(self, row: Row, id: str, organization: str, teams: list[_TeamRow]) -> bool:
+    def _may_create_keys(self, row: Row, id: str, organization: str, teams: list[_TeamRow]) -> bool:
         """Return whether the role could create keys wherever the person's role here can."""
         if field(row, "user_role", values.text) in _VIEWERS or self._user_models[id]:
             return False

@@ -51,7 +51,8 @@ class Target(NamedTuple):
     path: str = ""
 
 
-# By the prefix of a model's name before the first slash (docs.litellm.ai/docs/providers, 2026-10).
+# The provider, by the prefix of a model's name before the first slash
+# (docs.litellm.ai/docs/providers, 2026-10).
 _PROVIDERS: Final[Mapping[str, Target]] = {
     "openai": Target("openai"),
     "text-completion-openai": Target("openai"),

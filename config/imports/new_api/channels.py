@@ -19,7 +19,7 @@ from config.imports.values import Row
 
 _TABLE: Final = "channels"
 _ENABLED: Final = 1
-# These change requests, unless they contain the version of Azure's API.
+# These columns change requests, unless they contain the version of Azure's API.
 _OF_AZURE: Final = ("config", "other")
 # Before this day New API removed dots from the names of Azure's deployments; One API still does.
 _DOTS_STAY_SINCE: Final = dt.datetime(2025, 5, 10, tzinfo=dt.UTC)
@@ -87,9 +87,9 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
         models,
         enabled=field(row, "status", values.integer) == _ENABLED,
         closed=closed,
-        # There the highest priority is used first, here the lowest.
+        # In New API the highest priority is used first; here the lowest is.
         priority=-field(row, "priority", values.integer),
-        # There a weight of 0 also gets a share.
+        # In New API a weight of 0 also gets a share.
         weight=weight or 1,
     )
 

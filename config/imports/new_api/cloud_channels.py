@@ -110,7 +110,7 @@ def read_bedrock(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> 
         id, areas = _BEDROCK.get(name, (name, ()))
         return f"{_BEDROCK_PROFILES[area]}.{id}" if area in areas else id
 
-    return CloudChannel(_address(AMAZON, region, ""), tuple(secrets), _named(models, named))
+    return CloudChannel(_address(AMAZON, region, ""), tuple(secrets), _by_name(models, named))
 
 
 def read_vertex(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> CloudChannel:
@@ -120,7 +120,7 @@ def read_vertex(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> C
     default = by_model.get("default") or "global"
     regions = {by_model.get(model) or default for model in models} or {default}
     region = _only(regions, "its models are served in several regions")
-    named = _named(models, lambda name: _VERTEX.get(name, name))
+    named = _by_name(models, lambda name: _VERTEX.get(name, name))
     if _settings(row).get("vertex_key_type") == _API_KEY:
         host = "" if region == "global" else f"{region}-"
         return CloudChannel(f"https://{host}aiplatform.googleapis.com/v1", keys, named)
@@ -164,6 +164,6 @@ def _address(place: CloudPlace, region: str, project: str) -> str:
         raise Skipped(f"{region!r}: {error}") from error
 
 
-def _named(models: Mapping[str, str], named: Callable[[str], str]) -> dict[str, str]:
+def _by_name(models: Mapping[str, str], named: Callable[[str], str]) -> dict[str, str]:
     upstream = {model: named(name or model) for model, name in models.items()}
     return {model: "" if name == model else name for model, name in upstream.items()}

@@ -117,7 +117,7 @@ class _Writer:
         self._documents = 0
 
     def write(self, turn: MergedMessage) -> JsonObject | None:
-        """Return a turn; None if nothing of it is left."""
+        """Return a turn in the dialect's form; None if the turn would be empty."""
         blocks: list[JsonObject] = []
         for part in turn.parts:
             block = self._block(part)
@@ -150,7 +150,7 @@ class _Writer:
             case File():
                 return self._file(part)
             case Image(source=source) | Video(source=source) | Audio(source=source):
-                raise _unsupported(_where(source))
+                raise _unsupported(_source_name(source))
         return None
 
     def _result(self, result: ToolResult) -> JsonObject:
@@ -175,7 +175,7 @@ class _Writer:
                 raise _unsupported(f"a file of the type {media_type}")
             data, kind = source.data, known
         else:
-            raise _unsupported(_where(source))
+            raise _unsupported(_source_name(source))
         self._documents += 1
         # Each document needs a different name with few permitted characters.
         own = _BAD_NAME_CHARACTERS.sub(" ", file.name.rpartition(".")[0] or file.name).strip()
@@ -184,7 +184,7 @@ class _Writer:
 
 
 def write_cache(cache: CacheMark | None) -> list[JsonObject]:
-    """Return the cache point of a mark; nothing without a mark."""
+    """Return the cache point for a cache mark; nothing without a mark."""
     if cache is None:
         return []
     return [{"cachePoint": {"type": "default"} | ({"ttl": "1h"} if cache == "1h" else {})}]
@@ -228,7 +228,7 @@ def _write_media(source: Base64, prefix: str, kinds: Mapping[str, str]) -> JsonO
     return {"format": kinds[kind], "source": {"bytes": source.data}}
 
 
-def _where(source: Url | Base64 | FileId) -> str:
+def _source_name(source: Url | Base64 | FileId) -> str:
     return "a URL" if isinstance(source, Url) else "a file stored at another provider"
 
 

@@ -175,7 +175,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
         request_id=id_text(new_id()),
         received_at=int(clock.now().timestamp()),
         model=model,
-        messages=_words(_SHORT),
+        messages=_user_message(_SHORT),
         output_cap=64,
         stream=variant != "plain",
         include_usage=variant != "plain",
@@ -183,7 +183,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
     if variant == "tools":
         return _with_fields(
             request,
-            messages=_words("What is the weather in Oslo?"),
+            messages=_user_message("What is the weather in Oslo?"),
             tools=(_TOOL,),
             tool_choice=ToolChoice("required", (_TOOL.name,)),
             output_cap=512,
@@ -191,7 +191,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
     if variant == "schema":
         return _with_fields(
             request,
-            messages=_words("Name the capital of Norway as JSON."),
+            messages=_user_message("Name the capital of Norway as JSON."),
             output_form=JsonSchema(_SCHEMA, "capital", strict=True),
             output_cap=512,
         )
@@ -210,18 +210,20 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
     if variant == "reasoning":
         return _with_fields(
             request,
-            messages=_words("Which is larger, 17 times 23 or 19 times 21? Answer with the number."),
+            messages=_user_message(
+                "Which is larger, 17 times 23 or 19 times 21? Answer with the number."
+            ),
             reasoning=ReasoningSettings(effort="medium"),
             output_cap=4096,
         )
     if variant == "cancel":
         return _with_fields(
-            request, messages=_words("Count from 1 to 500, in words."), output_cap=2048
+            request, messages=_user_message("Count from 1 to 500, in words."), output_cap=2048
         )
     return request
 
 
-def _words(text: str) -> tuple[Message, ...]:
+def _user_message(text: str) -> tuple[Message, ...]:
     return (Message("user", (Text(text),)),)
 
 

@@ -222,7 +222,7 @@ class StagedCall:
         if self._signer is None:
             return {}
         signed = self._signer.headers(method, url, body, int(time.time()))
-        # A header also contains dates and the name of its scheme.
+        # Mask long words only: the short ones are dates and the name of the scheme.
         parts = (part for value in signed.values() for part in value.split())
         self._given += [part for part in parts if len(part) > _WORD_MAX]
         return signed

@@ -75,7 +75,7 @@ def check_balance(actor: Actor, channel: Channel) -> None:
     if not connection.in_atomic_block:
         # The provider may take a minute, so the connection is returned to the pool.
         connection.close()
-    asked = list(_ask_keys(channel.balance_source, targets, policy))
+    asked = list(_read_balances(channel.balance_source, targets, policy))
     record_readings(actor, channel, asked)
 
 
@@ -172,7 +172,7 @@ def _target(channel: Channel, key: ChannelKey) -> Target | BalanceAnswer:
         return BalanceAnswer(fault="secret", detail=str(error))
 
 
-def _ask_keys(
+def _read_balances(
     source: str, targets: Sequence[tuple[ChannelKey, Target | BalanceAnswer]], policy: EgressPolicy
 ) -> Iterator[Asked]:
     until = time.monotonic() + _ASK_S

@@ -256,7 +256,7 @@ def _external_account(key: KeyMembers) -> CredentialSource:
     form = source.get("format") or {}
     path, url = key_text(source, "file", ""), key_url(source, "url", "")
     if "environment_id" in source or not (path or url):
-        # These come from AWS, from a program, or from a certificate.
+        # Such credentials come from AWS, from a program, or from a certificate.
         raise BadKey("credential_source must be a file or a url")
     headers = source.get("headers") or {}
     lifetime = key.get("service_account_impersonation") or {}
