@@ -251,7 +251,7 @@ async def test_the_only_channel_is_asked_again_with_another_key() -> None:
         ("F10", ("b", "failover")),
         ("F32", ("a", "resend")),
         ("F33", ("b", "failover")),
-    ],  # fmt: skip
+    ],
 )
 async def test_the_fault_table_says_what_follows(fault: str, expected: Any) -> None:
     assert await Request(Model(A, B)).after(A, fault) == expected
