@@ -145,16 +145,17 @@ RULES: Final[tuple[ToolRule, ...]] = (
 
 
 def _field(rule: ToolRule) -> Field:
-    others = [dialect for dialect in APIS if dialect != rule.dialect]
-    fates = dict.fromkeys(rule.fate_at(dialect) for dialect in others)
-    words = []
-    for fate in filter(None, fates):
-        where = [APIS[dialect] for dialect in others if rule.fate_at(dialect) == fate]
-        words.append(
-            _FATES[fate]
-            if len(fates) == 1
-            else format_lazy("{fate} ({where})", fate=_FATES[fate], where=", ".join(where))
-        )
+    where: dict[Fate, list[str]] = {}
+    for dialect, api in APIS.items():
+        fate = rule.fate_at(dialect)
+        if fate is not None:
+            where.setdefault(fate, []).append(api)
+    words = [_FATES[fate] for fate in where]
+    if len(where) > 1:
+        words = [
+            format_lazy("{fate} ({where})", fate=_FATES[fate], where=", ".join(apis))
+            for fate, apis in where.items()
+        ]
     kind = words[0] if len(words) == 1 else format_lazy("{}; {}", *words)
     return Field(", ".join(rule.names), kind, rule.text)
 

@@ -144,14 +144,14 @@ def test_claude_code_signs_in_without_a_key(
         screen.press(UP + ENTER)
         screen.wait_for("ConnectedtoCloudgateway")
 
-    def keys() -> list[dict[str, Any]]:
+    def keys_of_person() -> list[dict[str, Any]]:
         return hub.rows(
             "SELECT id, name, revoked_at FROM accounts_key WHERE user_id = %s AND id <> %s",
             person,
             tenant.key_id,
         )
 
-    [key] = keys()
+    [key] = keys_of_person()
     assert (key["name"], key["revoked_at"]) == ("Claude Code", None)
     printed = computer.run("claude", "--print", "Say hello to the otter.")
     assert re.search(rf"a-[0-9a-f]{{8}}-0(?: \S+){{{TOKENS - 1}}}", printed), printed
@@ -163,5 +163,5 @@ def test_claude_code_signs_in_without_a_key(
         assert (record["model"], record["status"]) == (model, 200)
         assert record["charge_nano"] > 0
     computer.run("claude", "auth", "logout")
-    assert keys()[0]["revoked_at"] is not None
+    assert keys_of_person()[0]["revoked_at"] is not None
     hub.assert_books_balance()
