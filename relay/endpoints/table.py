@@ -42,6 +42,7 @@ from relay.endpoints.request import Endpoint
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import (
     cancel_interaction,
+    cancel_response,
     list_input_items,
     show_interaction,
     show_response,
@@ -126,6 +127,10 @@ _RESPONSE: Final = Endpoint(
 )  # fmt: skip
 _RESPONSE_ITEMS: Final = Endpoint(
     list_input_items, ("GET",), "responses", "responses", shows="response_items",
+    path_names="response",
+)  # fmt: skip
+_RESPONSE_CANCEL: Final = Endpoint(
+    cancel_response, ("POST",), "responses", "responses", shows="response_cancel",
     path_names="response",
 )  # fmt: skip
 _INTERACTIONS: Final = Endpoint(
@@ -489,6 +494,7 @@ _NAMING: Final = {
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_INTERACTION.items()),
         (f"{_OPENAI_ROOT}responses/{{id}}", _RESPONSE),
         (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
+        (f"{_OPENAI_ROOT}responses/{{id}}/cancel", _RESPONSE_CANCEL),
     )
 }
 # The relay answers all paths below these, with 404 if there is no row.
