@@ -4,17 +4,22 @@
       any --exception--> FAILED      any --unreadable message, unknown event--> BROKEN
 
 A stream that breaks off after COMPLETE is not a fault; its usage is missing (F25). After ENDED,
-FAILED and BROKEN no more is read.
+FAILED and BROKEN no more is read. The bytes of a step are its event as a server-sent event.
 """
 
-from dialects.chat.events import Event, Start, Step
+import msgspec
+
+from dialects.chat.events import Broken, Event, Start, Step, UpstreamError
 from dialects.converse.answer.decode import read_usage
 from dialects.converse.answer.events import BlockReader
-from dialects.converse.answer.finish_reasons import MALFORMED
+from dialects.converse.answer.finish_reasons import MALFORMED, write_reason
 from dialects.converse.answer.wire import Block, StreamEvent, read_event, usage_of
-from dialects.errors import aws_errors
+from dialects.converse.stream.frames import write_block_stop, write_frame, write_stop
+from dialects.errors import aws_answers, aws_errors
+from dialects.errors.errors import ErrorKind
 from dialects.json.raw_json import ReadFault
 from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
+from dialects.streams.event_stream import MALFORMED as UNREADABLE
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8
 
@@ -28,10 +33,11 @@ _KINDS = frozenset(
         "metadata",
     }
 )
+_OPENING = ("contentBlockStart", "contentBlockDelta")
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer, for an encoder: its steps have no bytes."""
+    """Reads one streamed answer."""
 
     _reader: BlockReader
 
@@ -40,6 +46,17 @@ class Decoder(FrameDecoder):
         self._splitter = MessageFrames(frame_bytes_max, _read_message)
         self._reader = BlockReader()
         self._started = False
+        # The block that a client has begun to receive.
+        self._open: int | None = None
+
+    def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        """Return the frames that end a forwarded stream that failed on our side."""
+        return aws_answers.frame(kind, message)
+
+    def length_notice(self) -> bytes:
+        """Return the frames that end the stream as if it had reached its length (F18)."""
+        stop = b"" if self._open is None else write_block_stop(self._open)
+        return stop + write_stop(write_reason("length", refused=False))
 
     def _read(self, frame: Frame) -> Step:
         data = frame.data or b""
@@ -54,7 +71,9 @@ class Decoder(FrameDecoder):
             event = read_event(data)
         except ReadFault:
             return self._repair(frame, marks=True)
-        return self._read_event(frame.event, event)
+        step = self._read_event(frame.event, event)
+        # A frame that was repaired for reading is forwarded as it came.
+        return Step(frame.raw, step.events) if step.raw == b"" and _passes(step) else step
 
     @property
     def _seen(self) -> bool:
@@ -66,6 +85,7 @@ class Decoder(FrameDecoder):
             self._started = True
             events.append(Start("", ""))
         index = event.content_block_index or 0
+        self._open = index if kind in _OPENING else None
         if kind == "contentBlockStart":
             self._reader.open(index, event.start or Block(), events)
         elif kind == "contentBlockDelta":
@@ -96,4 +116,15 @@ def _read_message(message: Message) -> Frame:
     exception = read_exception(message)
     if exception is not None:
         return exception
-    return Frame(b"", message.headers.get(":event-type", ""), message.payload)
+    kind, payload = message.headers.get(":event-type", ""), message.payload
+    if b"\n" in payload or b"\r" in payload:
+        try:
+            payload = msgspec.json.encode(msgspec.json.decode(payload))
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return UNREADABLE
+    return Frame(write_frame(kind, payload), kind, payload)
+
+
+def _passes(step: Step) -> bool:
+    """Return whether a client may receive the frame of a step."""
+    return not (step.events and isinstance(step.events[-1], Broken | UpstreamError))
