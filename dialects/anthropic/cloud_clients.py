@@ -132,6 +132,9 @@ def _betas(body: Body) -> list[str] | None:
 def _invoked(raw: bytes) -> bytes:
     """Return the body of InvokeModel inside one of CountTokens. Raises RequestFault."""
     input_ = _member(read_body(raw), "input")
+    if input_.value("converse") is not None:
+        what = "input.converse is not counted: send input.invokeModel, with a body in Claude's form"
+        raise RequestFault("unsupported_capability", "input.converse", what)
     invoked = _member(input_, "input.invokeModel", "invokeModel")
     encoded = value_of(invoked.value("body") or b"null")
     try:

@@ -20,7 +20,7 @@ from tests.fakes import listeners
 from tests.fakes.tls_front import TlsFront
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub, Tenant
-from tests.relay.speakers import TOOL, UPSTREAMS
+from tests.relay.speakers import TOOL, UPSTREAMS, messages
 from tests.relay.test_matrix import open_model
 
 upstreams = pytest.mark.parametrize("upstream", UPSTREAMS)
@@ -308,6 +308,68 @@ def test_what_converse_has_of_one_account_is_refused(
         with pytest.raises(ClientError, match=words) as refused:
             of_amazon.converse(**({"modelId": model, "messages": [TURN]} | over))
         assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+# ---- both
+
+
+@pytest.mark.parametrize("action", ["invoke", "converse"])
+@pytest.mark.parametrize(
+    ("fault", "name", "status"),
+    [
+        ("F5:401", "ModelErrorException", 502),
+        ("F6:400", "ValidationException", 400),
+        ("F10:500", "ModelErrorException", 502),
+        ("F10:503", "ServiceUnavailableException", 503),
+        ("F10:504", "ModelTimeoutException", 504),
+    ],
+)
+def test_faults_of_providers_have_amazons_names(
+    hub: Hub, fake: FakeUpstream, action: str, fault: str, name: str, status: int
+) -> None:
+    """F5 to F10, by a client that speaks either form."""
+    model = open_model(hub, fake, "anthropic", retries=0)
+    turn = {"role": "user", "content": [{"text": f"#fault={fault}"}]}
+    body = invoked(f"#fault={fault}") if action == "invoke" else json.dumps({"messages": [turn]})
+    answer = hub.post(hub.tenant(), body.encode(), path=f"/model/{model}/{action}")
+    assert answer.headers["x-amzn-errortype"] == answer.json()["__type"] == name
+    if action == "invoke" and status == 503:
+        status = 529
+    assert answer.status == status
+
+
+@pytest.mark.parametrize("action", ["invoke", "converse-stream"])
+def test_money_and_keys_hold_as_everywhere(hub: Hub, fake: FakeUpstream, action: str) -> None:
+    model = open_model(hub, fake, "anthropic")
+    body = (invoked() if action == "invoke" else json.dumps({"messages": [TURN]})).encode()
+    path = f"/model/{model}/{action}"
+    poor = hub.post(hub.tenant("0"), body, path=path)
+    assert (poor.status, poor.json()["__type"]) == (402, "ServiceQuotaExceededException")
+    other = hub.post(hub.tenant(patterns=("other-*",)), body, path=path)
+    assert (other.status, other.json()["__type"]) == (403, "AccessDeniedException")
+    tenant = hub.tenant()
+    hub.limit(tenant, endpoints=["chat_completions"])
+    assert hub.post(tenant, body, path=path).status == 403
+    capped = {"x-weir-max-cost": "0.000000001"}
+    assert hub.post(hub.tenant(), body, path=path, headers=capped).status == 402
+
+
+@pytest.mark.parametrize("action", ["invoke-with-response-stream", "converse-stream"])
+def test_a_repeated_request_gets_the_same_stream(hub: Hub, fake: FakeUpstream, action: str) -> None:
+    """P5: Amazon's messages are written again from what was stored."""
+    model, tenant = open_model(hub, fake, "anthropic"), hub.tenant()
+    body = (json.dumps({"messages": [TURN]}) if action[0] == "c" else invoked()).encode()
+    once = {"idempotency-key": "k-1"}
+    first, again = (
+        hub.post(tenant, body, path=f"/model/{model}/{action}", headers=once) for _ in range(2)
+    )
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["content-type"] == "application/vnd.amazon.eventstream"
+    told = [[(kind, body) for kind, body in messages(one.body)] for one in (first, again)]
+    for events in told:
+        # The time of an answer is its own.
+        events[-1][1].pop("metrics", None)
+    assert told[0] == told[1]
 
 
 # ---- keys and names
