@@ -7,7 +7,7 @@ from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.cloud_names import bedrock_names
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import JSON, Codec, Decoder, Encoder, Framing, Target
-from dialects.converse import usage
+from dialects.converse import errors, usage
 from dialects.converse.answer import decode as answer_decode
 from dialects.converse.answer import encode as answer_encode
 from dialects.converse.request import decode as request_decode
@@ -17,7 +17,6 @@ from dialects.converse.request.read import ChatFacts
 from dialects.converse.stream import decode as stream_decode
 from dialects.converse.stream import encode as stream_encode
 from dialects.converse.stream import frames
-from dialects.errors import aws_answers, aws_errors
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.streams.event_stream import CONTENT_TYPE
@@ -35,8 +34,8 @@ class ConverseCodec(Codec[ChatFacts]):
     urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     other_names = staticmethod(bedrock_names)
     write_answer = staticmethod(answer_encode.encode)
-    read_error = staticmethod(aws_errors.read)
-    read_error_object = staticmethod(aws_errors.read_object)
+    read_error = staticmethod(errors.read)
+    read_error_object = staticmethod(errors.read_object)
 
     def read(self, raw: bytes, target: Target) -> ChatFacts:
         return request_read.read(raw, model=target.model, stream=target.stream)
@@ -84,7 +83,7 @@ class ConverseCodec(Codec[ChatFacts]):
         return answer_decode.decode(raw)
 
     def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
-        return stream_decode.Decoder()
+        return stream_decode.Decoder(forwarded=True)
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return stream_decode.Decoder()
@@ -96,12 +95,12 @@ class ConverseCodec(Codec[ChatFacts]):
         return usage.quantities(answer.usage)
 
     def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
-        return aws_answers.render(kind, message, request_id=request_id)
+        return errors.render(kind, message, request_id=request_id)
 
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return aws_answers.frame(kind, message)
+        return errors.frame(kind, message, request_id=request_id)
 
     def headers(
         self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
     ) -> dict[str, str]:
-        return aws_answers.headers(kind, request_id, wait_ms)
+        return errors.headers(kind, request_id, wait_ms)

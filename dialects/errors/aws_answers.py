@@ -73,13 +73,13 @@ def headers(kind: ErrorKind, request_id: str, wait_ms: int | None) -> dict[str, 
     return fields if wait_ms is None else fields | {"retry-after": str(retry_after_s(wait_ms))}
 
 
-def frame(kind: ErrorKind, message: str) -> bytes:
+def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """Return the error that ends a stream, as a server-sent event; `write_message` makes Amazon's
     message of it.
     """
     name = name_of(kind)
     name = name if name in _IN_STREAM else _STREAM
-    body = msgspec.json.encode({"message": message})
+    body = msgspec.json.encode({"message": message, "request_id": request_id or None})
     return b"event: %b%b\ndata: %b\n\n" % (EXCEPTION.encode(), _lower(name).encode(), body)
 
 

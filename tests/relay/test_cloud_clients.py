@@ -142,7 +142,7 @@ def test_gemini_of_vertex(hub: Hub, fake: FakeUpstream, tenant: Tenant, upstream
     # With a project, by an access token; without one, by an API key.
     named = {"project": "some-project", "location": "europe-west1"}
     for ways in (
-        named | {"credentials": Credentials(token=tenant.key)},
+        named | {"credentials": Credentials(token=tenant.key)},  # type: ignore[no-untyped-call]
         {"api_key": tenant.key},
     ):
         client = genai.Client(vertexai=True, http_options=options, **ways)

@@ -4,7 +4,7 @@
       any --exception--> FAILED      any --unreadable message, unknown event--> BROKEN
 
 A stream that breaks off after COMPLETE is not a fault; its usage is missing (F25). After ENDED,
-FAILED and BROKEN no more is read. The bytes of a step are its event as a server-sent event.
+FAILED and BROKEN no more is read. The bytes of a forwarded step are a server-sent event.
 """
 
 import msgspec
@@ -14,8 +14,9 @@ from dialects.converse.answer.decode import read_usage
 from dialects.converse.answer.events import BlockReader
 from dialects.converse.answer.finish_reasons import MALFORMED, write_reason
 from dialects.converse.answer.wire import Block, StreamEvent, read_event, usage_of
+from dialects.converse.errors import frame as error_frame
+from dialects.converse.errors import read_exception as read_exception_of
 from dialects.converse.stream.frames import write_block_stop, write_frame, write_stop
-from dialects.errors import aws_answers, aws_errors
 from dialects.errors.errors import ErrorKind
 from dialects.json.raw_json import ReadFault
 from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
@@ -37,12 +38,13 @@ _OPENING = ("contentBlockStart", "contentBlockDelta")
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer."""
+    """Reads one streamed answer; the steps have bytes if it is `forwarded`."""
 
     _reader: BlockReader
 
-    def __init__(self, *, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
+    def __init__(self, *, forwarded: bool = False, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         super().__init__(frame_bytes_max)
+        self._forwarded = forwarded
         self._splitter = MessageFrames(frame_bytes_max, _read_message)
         self._reader = BlockReader()
         self._started = False
@@ -51,7 +53,7 @@ class Decoder(FrameDecoder):
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
         """Return the frames that end a forwarded stream that failed on our side."""
-        return aws_answers.frame(kind, message)
+        return error_frame(kind, message, request_id=request_id)
 
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18)."""
@@ -62,7 +64,7 @@ class Decoder(FrameDecoder):
         data = frame.data or b""
         if frame.event.startswith(EXCEPTION):
             name = frame.event.removeprefix(EXCEPTION)
-            return self._fail(b"", aws_errors.read_exception(name, data))
+            return self._fail(b"", read_exception_of(name, data))
         if not data.isascii() and not is_utf8(data):
             return self._break("F16")
         if frame.event not in _KINDS:
@@ -73,7 +75,8 @@ class Decoder(FrameDecoder):
             return self._repair(frame, marks=True)
         step = self._read_event(frame.event, event)
         # A frame that was repaired for reading is forwarded as it came.
-        return Step(frame.raw, step.events) if step.raw == b"" and _passes(step) else step
+        passes = self._forwarded and not step.raw and _passes(step)
+        return Step(frame.raw, step.events) if passes else step
 
     @property
     def _seen(self) -> bool:

@@ -15,10 +15,10 @@ from dialects.chat.chat import ChatRequest, JsonObject
 from dialects.chat.turns import mark_seal
 from dialects.converse.answer.encode import write_call_id, write_citation, write_image
 from dialects.converse.answer.finish_reasons import write_reason
+from dialects.converse.errors import frame as error_frame
 from dialects.converse.seals import write_redacted
 from dialects.converse.stream.frames import write_block_stop, write_event, write_stop
 from dialects.converse.usage import encode as write_usage
-from dialects.errors import aws_answers
 from dialects.errors.errors import ErrorKind
 from dialects.usage.usage import Counts
 
@@ -77,7 +77,7 @@ class Encoder:
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """Return the frames that end a failed answer; no end marker follows."""
-        return aws_answers.frame(kind, message)
+        return error_frame(kind, message, request_id=self._request.request_id)
 
     def _start(self) -> bytes:
         self._started = True

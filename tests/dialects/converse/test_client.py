@@ -309,7 +309,7 @@ def test_a_stream_comes_back(answer: ChatAnswer, split: bool) -> None:
     raw = b"".join(map(writer.feed, pieces))
     *_, (kind, last) = messages(raw)
     assert (kind, last["metrics"]) == ("metadata", {"latencyMs": 12})
-    decoder = Decoder()
+    decoder = Decoder(forwarded=True)
     steps = [step for at in range(0, len(raw), 11) for step in decoder.feed(raw[at : at + 11])]
     events = [event for step in steps for event in step.events]
     assert fold(events[:-1]).choices == answer.choices
@@ -387,7 +387,7 @@ def test_refusals_citations_and_other_pictures() -> None:
 def test_an_exception_of_a_forwarded_stream_is_said_in_our_words() -> None:
     from tests.fakes.aws_stream import event_message, exception
 
-    decoder = Decoder()
+    decoder = Decoder(forwarded=True)
     begun = decoder.feed(event_message("messageStart", b'{"role":\n"assistant"}'))
     assert begun[0].raw == b'event: messageStart\ndata: {"role":"assistant"}\n\n'
     delta = b'{"delta":{"text":"x"},"contentBlockIndex":3}'
@@ -399,7 +399,7 @@ def test_an_exception_of_a_forwarded_stream_is_said_in_our_words() -> None:
     assert step.raw == b""
     assert isinstance(step.events[-1], UpstreamError)
     ((kind, body),) = messages_of(CODEC.fail(decoder, "rate_limited", "later", "r1"))
-    assert (kind, body) == ("throttlingException", {"message": "later"})
+    assert (kind, body) == ("throttlingException", {"message": "later", "request_id": "r1"})
 
 
 def messages_of(frames: bytes) -> list[tuple[str, dict[str, Any]]]:
