@@ -90,7 +90,9 @@ def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) 
     path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
     path += f"&key={key}" if carrier == "query" else ""
     fields: dict[str, Any] = (
-        {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
+        {"messages": [{"role": "user", "content": "x"}]}
+        if "messages" in path or row.operation == "count_tokens"
+        else {}
     )
     fields |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
     fields |= MORE.get(row.operation, {})
