@@ -53,6 +53,7 @@ from dialects.chat.events import (
 )
 from dialects.codec import Target as CodecTarget
 from dialects.codec import UpstreamCodec
+from dialects.endpoints.operation import Operation
 from dialects.errors.errors import RequestFault
 from dialects.usage.usage import Quantities
 from gateway.channel_tests.session_turns import SHORT
@@ -67,7 +68,7 @@ from gateway.channels.channel_tests.staged_calls import (
     fault_of_status,
     first_text,
 )
-from gateway.providers.models import capabilities_of
+from gateway.providers.models import Endpoint, capabilities_of
 from gateway.providers.overrides import Overrides, apply_overrides
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
@@ -108,6 +109,22 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "live": (*_BEGIN, "usage"),
 }
 
+# What models other than chats are asked for: a noun, and the operations of providers, one of which
+# a channel needs.
+_PRODUCTS: Final[Mapping[Endpoint, tuple[str, frozenset[Operation]]]] = {
+    "embeddings": ("embeddings", frozenset({"embeddings", "embed_content"})),
+    "moderations": ("moderations", frozenset({"moderations"})),
+    "rerank": ("rankings", frozenset({"rerank"})),
+    "videos": (
+        "videos",
+        frozenset(
+            {
+                "videos", "kling_videos", "jimeng_videos", "veo_videos", "wan_videos",
+                "ark_videos", "minimax_videos", "video_tasks",
+            }
+        ),
+    ),
+}  # fmt: skip
 _BODY_BYTES_MAX: Final = 1 << 20
 _ARGUMENTS: Final[JsonObject] = {
     "type": "object",
@@ -283,6 +300,7 @@ class _Check:
         capabilities = apply_overrides(
             capabilities_of(model, provider, self._result.model), self._assumed
         )
+        self._check_offered(provider, capabilities.endpoint)
         dialect = dialect_for(provider, capabilities, self._request.dialect)
         upstream = upstream_of(provider, dialect, model, capabilities)
         codec = provider.codec(dialect)
@@ -296,6 +314,13 @@ class _Check:
             encoded,
             self._target.overrides.chat_body(encoded.body, dialect),
         )
+
+    def _check_offered(self, provider: Provider, endpoint: Endpoint) -> None:
+        """Raise CallFailed for a model whose product no request can get from this provider."""
+        noun, operations = _PRODUCTS.get(endpoint, ("", frozenset()))
+        if noun and operations.isdisjoint(self._target.address(provider).urls):
+            what = f"{provider.label} has no {noun} here, so no request can reach this model"
+            raise CallFailed("configuration", what)
 
     def _read(self, answer: Answer, prepared: _Prepared) -> None:
         pieces = answer.iter_raw()

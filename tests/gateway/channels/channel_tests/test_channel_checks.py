@@ -95,6 +95,24 @@ def test_a_channel_to_bedrock_signs_its_test(fake: FakeUpstream, model: str) -> 
     assert ACCESS not in wrong.body
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "noun"),
+    [
+        ("vertex", "text-embedding-005", "embeddings"),
+        ("vertex", "veo-3.1-generate-preview", "videos"),
+        ("anthropic", "rerank-v3.5", "rankings"),
+    ],
+)
+def test_what_a_provider_does_not_have_is_told_before_anything_is_sent(
+    fake: FakeUpstream, provider: str, model: str, noun: str
+) -> None:
+    """Not by the first request of a customer."""
+    channel = channel_to(fake.url, provider=provider, models={model: ""})
+    result = check_channel(SYSTEM, channel, model)
+    assert (result.fault, reached(result)) == ("configuration", [])
+    assert f"has no {noun} here" in result.detail
+
+
 # fault of the fake -> what the test says, and the last stage that passed
 FAULTS = [
     ("#fault=F5", "key", "connect"),
