@@ -39,7 +39,7 @@ SIGNED: Final = "P22 what stands in place of a month in a file is what was signe
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
 # Its `rest_until` is the time of the next turn.
-_TURN: Final = "turn"
+TURN: Final = "turn"
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
 # The maximum duration of one turn over rows that are quick to read.
@@ -55,9 +55,9 @@ class MonthRow(NamedTuple):
 
 def check_whole() -> None:
     """Take a turn if one is due."""
-    BooksWalk.objects.get_or_create(name=_TURN)
+    BooksWalk.objects.get_or_create(name=TURN)
     now = clock.now()
-    turn = BooksWalk.objects.filter(name=_TURN)
+    turn = BooksWalk.objects.filter(name=TURN)
     if not turn.filter(rest_until__lte=now).update(rest_until=now + _LEASE):
         return
     began = time.monotonic()
