@@ -97,7 +97,7 @@ class ConverseCodec(Codec[ChatFacts]):
     def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
         return errors.render(kind, message, request_id=request_id)
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         return errors.frame(kind, message, request_id=request_id)
 
     def headers(
