@@ -56,9 +56,10 @@ class ProcessReport(models.Model):
 
 
 class ImportedRow(models.Model):
-    """A row of another hub's database that was imported, so that it is imported once.
+    """A row of another hub's database that was imported. It prevents a second import of the same
+    row.
 
-    `source` identifies that database, `table` and `row` the row, and `made` is the id created here.
+    `source` identifies the database, `table` and `row` the row, and `made` is the id created here.
     `fingerprint` distinguishes keys of different databases with the same id.
     """
 

@@ -33,7 +33,7 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 
 
 def every_channel(actor: Actor) -> QuerySet[Channel]:
-    """Return every channel, archived ones too, in the same order."""
+    """Return every channel, including archived ones, in the order in which requests try them."""
     require(actor, "channels.read")
     return Channel.objects.prefetch_related("routes", "keys").order_by("priority", "name")
 

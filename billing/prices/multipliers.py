@@ -11,7 +11,7 @@ MULTIPLIERS_MAX: Final = 50
 
 
 class Multiplier(NamedTuple):
-    """Multiplies the prices of models that match `pattern` by `ppm` parts per million."""
+    """A pattern of model names, and the factor for their prices in parts per million."""
 
     pattern: str
     ppm: int

@@ -69,7 +69,7 @@ def check_channel(
 
 
 def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
-    """Run the same test for a channel that does not exist yet. Nothing is stored."""
+    """Run the test of a channel that does not exist yet. Nothing is stored."""
     result = new_result(model, upstream_model or model, "streamed")
     call(target, egress_policy(), result)
     result.cost_nano = cost_of("", model, result.meters)
@@ -77,8 +77,8 @@ def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
 
 
 def cost_of(channel: str, model: str, meters: Mapping[str, int]) -> int | None:
-    """Return the cost of these quantities at the provider, in nano: by the channel's cost price,
-    else the model's cost price, else its price. Return None if nothing was counted or priced."""
+    """Return the provider's cost of these quantities in nano: by the channel's cost price, else the
+    model's cost price, else the model's price. Return None if nothing was counted or priced."""
     if not meters:
         return None
     for kind, owner in dict.fromkeys((("cost", channel), ("cost", ""), ("charge", ""))):
@@ -95,8 +95,8 @@ def stored_form(result: ChannelCheck) -> dict[str, Any]:
 
 
 def target_of(channel: Channel, key: ChannelKey | None = None) -> Target:
-    """Return the target of a channel's calls, with one of its keys, or the first active one. Raises
-    VaultError."""
+    """Return the target for calls to a channel, with one of its keys; by default the first active
+    one. Raises VaultError."""
     key = key or channel.keys.filter(disabled_at=None).first()
     secret = open_secret(key) if key else ""
     overrides = read_overrides(channel.overrides) or NO_OVERRIDES
