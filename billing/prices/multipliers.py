@@ -18,6 +18,6 @@ class Multiplier(NamedTuple):
 
 
 def multiplier_for(multipliers: Iterable[Multiplier], model: str, otherwise: int) -> int:
-    """Return the multiplier for `model` in parts per million: that of the first match, else
-    `otherwise`."""
+    """Return the multiplier for `model` in parts per million: that of the first matching pattern,
+    else `otherwise`."""
     return next((one.ppm for one in multipliers if matches(one.pattern, model)), otherwise)

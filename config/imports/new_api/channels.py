@@ -31,7 +31,7 @@ _CLOUDS: Final[Mapping[str, Callable[[Row, tuple[str, ...], Mapping[str, str]], 
 
 
 class GroupedChannel(NamedTuple):
-    """A channel, and the groups that it serves there."""
+    """A channel, and the groups of the other hub that it serves."""
 
     channel: Channel
     groups: tuple[str, ...]
