@@ -94,7 +94,7 @@ def visible_models(actor: Actor) -> list[PublicModel]:
 
 
 def access_model(actor: Actor, name: str) -> PublicModel:
-    """Return a model, also one that only a pattern matches. Raises Http404."""
+    """Return a model, including one that only a pattern matches. Raises Http404."""
     require(actor, "channels.read")
     model = None if "*" in name else public_model(name)
     if model is None:
