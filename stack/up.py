@@ -132,7 +132,7 @@ class Gate:
 
 class Preparation:
     """What the web process prints before it serves: its steps, then a JSON line with the sign-in
-    link and the mark for `stack.prepare`."""
+    link and the mark for `stack.database.prepare`."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []

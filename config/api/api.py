@@ -64,14 +64,14 @@ from gateway.prices.own_price_api import router as gateway_router
 from gateway.prices.plan_api import router as plan_router
 from gateway.prices.previews import PreviewRefused
 from gateway.prices.price_api import router as price_router
+from gateway.prices.upstream_prices.api import router as upstream_price_router
+from gateway.provider_accounts.reconciliation.bill_api import router as bill_router
 from gateway.public_models.api import router as model_router
-from gateway.reconciliation.bill_api import router as bill_router
 from gateway.routing.model_rule_api import router as model_rule_router
 from gateway.routing.shadow_api import router as shadow_router
 from gateway.settings.api import router as setting_router
 from gateway.status.announcement_api import router as announcement_router
 from gateway.status.usage_mark_api import router as usage_mark_router
-from gateway.upstream_prices.api import router as upstream_price_router
 from lib.api.examples import example_of
 from lib.api.openapi import (
     ERROR,

@@ -21,13 +21,13 @@ from gateway.catalogue.model_change_rules import (
     model_changes,
 )
 from gateway.catalogue.model_lists import ModelList, list_models
-from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.schedule import claim_due
+from gateway.channels.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.schedule import claim_due
 from gateway.channels.channels import change_channel
 from gateway.channels.egress import address_of
 from gateway.channels.fields import provider_of
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.setup import ProposedModel, propose_models, set_proposed_prices
+from gateway.channels.setup.setup import ProposedModel, propose_models, set_proposed_prices
 from gateway.models import Channel, ModelListing
 from gateway.public_models.served import prices_in_force
 from lib import clock

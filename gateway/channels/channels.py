@@ -22,8 +22,8 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.organisations.names import first_free_name
 from accounts.secrets.sealing import open_sealed, pepper, seal
-from gateway.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels.egress import address_of, check_route, copy_secrets, facts_of, set_secrets
 from gateway.channels.fields import (
     PARTS,
@@ -36,12 +36,12 @@ from gateway.channels.fields import (
     check_settings,
     provider_of,
 )
+from gateway.channels.overrides.conditions import check_conditions
+from gateway.channels.overrides.overrides import check_overrides
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
 from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
-from gateway.overrides.conditions import check_conditions
-from gateway.overrides.overrides import check_overrides
 from gateway.own_keys.own_keys import forget_secrets_of
 from gateway.passthrough.passthrough import check_rules, price_rules, rules_of
 from lib import clock

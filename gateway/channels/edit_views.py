@@ -15,12 +15,14 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from gateway.access import access_channel, access_channel_key
 from gateway.catalogue.model_lists import list_models
-from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.words import describe_model_list
 from gateway.channels import channels
+from gateway.channels.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.words import describe_model_list
 from gateway.channels.forms import CopyForm, KeyForm, SettingsForm
 from gateway.channels.refusals import ChannelRefused, ChannelStale
-from gateway.channels.route_table import (
+from gateway.models import Channel
+from gateway.passthrough.rules import path_of
+from gateway.routing.route_table import (
     Change,
     RouteRow,
     mark_unlisted,
@@ -29,8 +31,6 @@ from gateway.channels.route_table import (
     rows_from,
     rows_of,
 )
-from gateway.models import Channel
-from gateway.passthrough.rules import path_of
 from lib.htmx import back_to, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.vault import VaultError

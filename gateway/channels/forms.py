@@ -12,18 +12,18 @@ from django.utils.translation import gettext_lazy as _
 from accounts.organisations.labels import LABEL_LENGTH, join_labels, split_labels
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
-from gateway.channel_tests.words import VARIANT_NAMES
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
+from gateway.channels.channel_tests.words import VARIANT_NAMES
 from gateway.channels.channels import TIMEOUTS, parts_of
 from gateway.channels.fields import AMOUNT_NAMES, SETTINGS, ChannelFields, ChannelSettings
+from gateway.channels.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.route_table import SECONDS, Change
 from gateway.models import Channel
-from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
 from gateway.passthrough.passthrough import parse_rules, rules_text
 from gateway.passthrough.rules import read_rules
 from gateway.providers import PROVIDERS
+from gateway.routing.route_table import SECONDS, Change
 from lib.forms.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused

@@ -12,12 +12,12 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.organisations.labels import join_labels
 from billing.prices.name_patterns import matches
-from gateway.balances.balances import reads_balance
-from gateway.balances.rows import balance_rows
-from gateway.channel_tests.words import describe_check
+from gateway.channels.channel_tests.words import describe_check
 from gateway.health.reports import Trouble, model_badness
 from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.models import Channel
+from gateway.provider_accounts.balances.balances import reads_balance
+from gateway.provider_accounts.balances.rows import balance_rows
 from gateway.providers import PROVIDERS
 from lib.ids import id_text
 from lib.tables.table import Badge

@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 from billing.currency.money import MoneyInvalid, parse_usd
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode
-from gateway.channel_tests.calls import Variant
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.calls import Variant
+from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
 from gateway.channels.fields import (
     ChannelFields,
     ChannelSettings,
@@ -28,11 +28,8 @@ from gateway.channels.fields import (
     Switch,
     Weight,
 )
-from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
-from gateway.models import Channel
-from gateway.overrides.condition_rules import PROMPT_MAX, VALUES_MAX, Feature
-from gateway.overrides.rules import (
+from gateway.channels.overrides.condition_rules import PROMPT_MAX, VALUES_MAX, Feature
+from gateway.channels.overrides.rules import (
     HEADER_CHARACTERS_MAX,
     HEADERS_MAX,
     PARAMETERS_MAX,
@@ -40,6 +37,9 @@ from gateway.overrides.rules import (
     FieldName,
     FieldRule,
 )
+from gateway.channels.timeouts import Timeouts
+from gateway.health.breaker import BreakerRule
+from gateway.models import Channel
 from gateway.passthrough.rules import PATH_MAX, POINTER_MAX, RULES_MAX
 from gateway.providers.overrides import Capability
 from lib.api import pagination

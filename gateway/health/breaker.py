@@ -126,8 +126,6 @@ class Breaker:
         """Record the failure of an attempt that began at `began`. `connect` means that the
         connection failed."""
         self._probe_until = 0.0
-        if not self._rule.enabled:
-            return
         self._connects = self._connects + 1 if connect else 0
         if self._open_s == 0.0:
             self._window.add(now, good=False)

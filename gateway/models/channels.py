@@ -59,7 +59,7 @@ class Channel(models.Model):
     conditions = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="Which requests it is for: gateway/overrides/condition_rules.py.",
+        help_text="Which requests it is for: gateway/channels/overrides/condition_rules.py.",
     )
     zero_retention = models.BooleanField(
         default=False, db_default=False, help_text="Its provider keeps no data of requests."
@@ -70,7 +70,7 @@ class Channel(models.Model):
     overrides = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="What it changes of requests (gateway/overrides/rules.py).",
+        help_text="What it changes of requests (gateway/channels/overrides/rules.py).",
     )
     pass_through = models.JSONField(
         default=list,
@@ -86,7 +86,7 @@ class Channel(models.Model):
     testing = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="gateway/channel_tests/rules.py: CheckRule.",
+        help_text="gateway/channels/channel_tests/rules.py: CheckRule.",
     )
     next_test_at = models.DateTimeField(null=True, help_text="Null: now, if it is tested at all.")
     check_models_every_h = models.PositiveSmallIntegerField(
@@ -125,7 +125,9 @@ class ChannelKey(models.Model):
     last4 = models.CharField(max_length=4)
     disabled_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(null=True, help_text="Null: before this was kept.")
-    balance = models.JSONField(null=True, help_text="gateway/balances/rules.py: Reading.")
+    balance = models.JSONField(
+        null=True, help_text="gateway/provider_accounts/balances/rules.py: Reading."
+    )
 
     class Meta:
         ordering = ["position"]
@@ -164,7 +166,7 @@ class ModelListing(models.Model):
 
 class UpstreamPriceList(models.Model):
     """The prices that a channel's provider publishes, read each day
-    (gateway/upstream_prices/upstream_prices.py).
+    (gateway/prices/upstream_prices/upstream_prices.py).
 
     `group` is that of our key there, "" if the provider has none. With `markup_ppm`, sale prices
     are proposed as well: the cost times the markup. `result` is the outcome of the last list;

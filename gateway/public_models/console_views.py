@@ -26,7 +26,7 @@ from gateway.access import (
     visible_model_proposals,
     visible_models,
 )
-from gateway.channel_tests.words import describe_check
+from gateway.channels.channel_tests.words import describe_check
 from gateway.models import ModelEntry, ModelProposal
 from gateway.prices.columns import PRICE_COLUMNS, add_cells
 from gateway.prices.price_book import BookEntry

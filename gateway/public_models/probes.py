@@ -20,8 +20,8 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from gateway.catalogue.model_facts import Field
 from gateway.catalogue.model_proposals import PROBE, propose_probed
-from gateway.channel_tests.calls import ChannelCheck, Variant, call
-from gateway.channel_tests.channel_test import (
+from gateway.channels.channel_tests.calls import ChannelCheck, Variant, call
+from gateway.channels.channel_tests.channel_test import (
     cost_of,
     new_result,
     stored_form,

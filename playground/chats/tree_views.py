@@ -32,7 +32,7 @@ from playground.turns.form import read_form
 from playground.turns.side_requests import AsideRefused
 from playground.turns.summaries import Summarised, drop_summary, summarise
 from playground.turns.turns import TEXT_MAX, TurnForm, TurnRefused
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 
 
 @organisation_page("playground.use")

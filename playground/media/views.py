@@ -53,7 +53,7 @@ from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.runs.relaying import relay_of
 from playground.turns.form import form_values
-from relay.errors import DatabaseAway, DatabaseRefused
+from relay.front.errors import DatabaseAway, DatabaseRefused
 from relay.upstream.upstream import UpstreamFailed
 
 GALLERY_MAX: Final = 24

@@ -39,8 +39,8 @@ from lib.ids import id_text
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal
-from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer, Head, Sink
+from relay.front.errors import DatabaseFailed, RelayError
 from relay.ledger.database import Statement
 from relay.requests.context import RequestContext
 

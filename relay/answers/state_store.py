@@ -23,7 +23,7 @@ from accounts.organisations.content_retention import RETENTION_HOURS_MAX
 from dialects.json.body import Body
 from lib.vault import Vault, VaultError
 from relay.credentials.keys import Principal
-from relay.errors import DatabaseFailed, DatabaseRefused
+from relay.front.errors import DatabaseFailed, DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Row, Statement
 
 log = logging.getLogger(__name__)

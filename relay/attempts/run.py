@@ -34,7 +34,6 @@ from relay.attempts.rules import backoff_s_max
 from relay.attempts.settlement import Settlement
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.counting.count_endpoint import COUNTERS, count_tokens
-from relay.errors import DatabaseFailed
 from relay.front.deadline import EndReason
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import (
@@ -44,6 +43,7 @@ from relay.front.error_answers import (
     answer_to,
     answer_to_failures,
 )
+from relay.front.errors import DatabaseFailed
 from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut

@@ -15,7 +15,7 @@ from accounts.keys.key_format import CLIENT_SECRET_PREFIX
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from dialects.errors.errors import RequestFault
 from relay.credentials.sealed_texts import open_text, seal_text
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from relay.requests.labels import NO_LABELS, Labels
 
 CONTENT_BYTES_MAX: Final = 5_000

@@ -24,9 +24,9 @@ from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
 from relay.credentials.client_secrets import ClientSecret, SecretRefused, is_client_secret
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
-from relay.errors import ClientGone
+from relay.front.errors import ClientGone
 from relay.front.http_sink import HttpSink
-from relay.lifespan import Lifespan
+from relay.front.lifespan import Lifespan
 from relay.requests.client_apps import client_app
 from relay.requests.context import (
     NO_OPTIONS,

@@ -17,6 +17,7 @@ from relay.endpoints.request import Request
 
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
+_NOTHING_RUNS: Final = "only {} that run in the background can be cancelled; this one has ended"
 
 
 async def show_response(request: Request) -> None:
@@ -55,12 +56,18 @@ async def show_interaction(request: Request) -> None:
         await request.respond(bytes(kept.response))
 
 
+async def cancel_response(request: Request) -> None:
+    """Refuse: responses do not run in the background. Raises RequestFault."""
+    await _find(request, "response")
+    # 400, as OpenAI answers where a response did not run in the background.
+    raise RequestFault("unsupported_capability", None, _NOTHING_RUNS.format("responses"))
+
+
 async def cancel_interaction(request: Request) -> None:
     """Refuse the request, because interactions do not run in the background. Raises
     RequestFault."""
     await _find(request, "interaction")
-    what = "only interactions that run in the background can be cancelled; this one has ended"
-    raise RequestFault("invalid_value", None, what)
+    raise RequestFault("invalid_value", None, _NOTHING_RUNS.format("interactions"))
 
 
 def _id_of(request: Request) -> str:

@@ -36,10 +36,13 @@ from relay.config import BODY_BYTES_MAX as _BODY
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import count_tokens, generate, refuse_not_implemented, remix_video
 from relay.endpoints.models import form_of, list_models, show_model
+from relay.endpoints.passthrough.endpoint import pass_through
+from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.endpoints.request import Endpoint
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import (
     cancel_interaction,
+    cancel_response,
     list_input_items,
     show_interaction,
     show_response,
@@ -74,8 +77,6 @@ from relay.media.realtime.open_session import open_session
 from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from relay.media.task_operations import submit_picture, submit_song
 from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
-from relay.passthrough.endpoint import pass_through
-from relay.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.requests.context import Invocation
 
 # The maximum body of a query for one task.
@@ -126,6 +127,10 @@ _RESPONSE: Final = Endpoint(
 )  # fmt: skip
 _RESPONSE_ITEMS: Final = Endpoint(
     list_input_items, ("GET",), "responses", "responses", shows="response_items",
+    path_names="response",
+)  # fmt: skip
+_RESPONSE_CANCEL: Final = Endpoint(
+    cancel_response, ("POST",), "responses", "responses", shows="response_cancel",
     path_names="response",
 )  # fmt: skip
 _INTERACTIONS: Final = Endpoint(
@@ -489,6 +494,7 @@ _NAMING: Final = {
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_INTERACTION.items()),
         (f"{_OPENAI_ROOT}responses/{{id}}", _RESPONSE),
         (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
+        (f"{_OPENAI_ROOT}responses/{{id}}/cancel", _RESPONSE_CANCEL),
     )
 }
 # The relay answers all paths below these, with 404 if there is no row.

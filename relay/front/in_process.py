@@ -21,9 +21,9 @@ from relay.endpoints.generation import generate
 from relay.endpoints.request import read_headers
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
+from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.holds.preview import read_bound
-from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation

@@ -10,7 +10,7 @@ from accounts.organisations.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
 from gateway.health.channel_state import Block, BlockReason
 from gateway.routing.channel_order import Skipped
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 
 _JITTER: Final = 0.1
 # When to retry if the request never fits, or if only other callers are served.

@@ -18,7 +18,7 @@ from lib.id_types import ChannelId
 from relay.attempts import admission, settlement
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement, Settlement
-from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
+from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Statement
 from relay.ledger.marks import LedgerMarks
 from relay.ledger.queue import Batch, LedgerQueue, Waiting

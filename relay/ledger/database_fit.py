@@ -8,7 +8,7 @@ from typing import Final
 
 from lib.vault import Vault, WrongSecret, check_secrets
 from relay.config import RelayConfig
-from relay.errors import DatabaseFailed
+from relay.front.errors import DatabaseFailed
 from relay.ledger.database import Row, Statement
 from relay.routing import snapshot_sql as statements
 

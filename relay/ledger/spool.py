@@ -26,7 +26,7 @@ import msgspec
 
 from lib.ids import id_text
 from relay.attempts.settlement import AnySettlement, LateSettlement, Marked, Settlement
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from usage.records.sql import Refusal
 
 log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from typing import Final
 
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement
-from relay.errors import DatabaseAway, DatabaseFailed
+from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal

@@ -24,7 +24,7 @@ from lib.vault import VaultError
 from relay.answers.state_store import StateStore
 from relay.attempts import settlement
 from relay.credentials.keys import Principal
-from relay.errors import DatabaseAway, DatabaseFailed
+from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.database import Row
 
 _TABLE: Final = "gateway_mediatask"

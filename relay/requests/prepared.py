@@ -10,7 +10,7 @@ from dialects.chat.chat import ChatRequest, Encoded, JsonObject, Upstream
 from dialects.codec import Codec, Decoder, Facts, UpstreamCodec
 from dialects.json.body import NO_QUIRKS, Quirks
 from dialects.openai.think_tags import TagsDecoder
-from gateway.overrides.rules import RequestOverrides
+from gateway.channels.overrides.rules import RequestOverrides
 from relay.answers.unary import Exchange, Passing
 from relay.requests.uploads import OutgoingForm, UploadedFile
 from relay.upstream.upstream import OutgoingRequest

@@ -37,7 +37,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
-from gateway.overrides.rules import RequestOverrides, is_header_value
+from gateway.channels.overrides.rules import RequestOverrides, is_header_value
 from gateway.providers.models import (
     Capabilities,
     Modality,
@@ -54,7 +54,7 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.answers.unary import Exchange, Passing, UnaryFacts, UnaryOperation
-from relay.errors import DatabaseFailed
+from relay.front.errors import DatabaseFailed
 from relay.media.accepted_video import add_callback
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation

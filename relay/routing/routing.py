@@ -12,8 +12,8 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
 from dialects.json.request_members import unpriced_members
+from gateway.channels.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.health.breaker import RetryBudget
-from gateway.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.own_keys.routes import OwnKeyRequired, plan_own
 from gateway.prices.lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row

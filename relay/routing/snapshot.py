@@ -16,10 +16,10 @@ from billing.prices.name_patterns import matches
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM
 from dialects.chat.chat import Dialect
+from gateway.channels.overrides.condition_rules import Conditions
+from gateway.channels.overrides.rules import RequestOverrides
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
-from gateway.overrides.condition_rules import Conditions
-from gateway.overrides.rules import RequestOverrides
 from gateway.own_keys.routes import OwnKeyRoute
 from gateway.passthrough.rules import PassThroughRule
 from gateway.prices.lookup import Price, PriceList

@@ -14,10 +14,10 @@ from billing.limits.channel_limits import ChannelLimits
 from billing.limits.charge_rule import read_rule
 from billing.prices.own_key_fee import OwnKeyFee
 from dialects.chat.chat import Dialect
+from gateway.channels.overrides.condition_rules import compile_conditions
+from gateway.channels.overrides.rules import read_overrides
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
-from gateway.overrides.condition_rules import compile_conditions
-from gateway.overrides.rules import read_overrides
 from gateway.own_keys.cloud_keys import has_project, names_source
 from gateway.own_keys.routes import OwnKeyRoute
 from gateway.passthrough.rules import COST_KIND, PRICE_KIND, read_rules

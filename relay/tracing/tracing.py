@@ -46,13 +46,13 @@ from relay.attempts.settlement import AnySettlement, LateSettlement, Settlement
 from relay.config import RelayConfig
 from relay.endpoints.table import find_endpoint
 from relay.front.in_process import InProcessRelay
+from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from relay.lifespan import Lifespan
 from relay.requests.context import Outcome, RequestContext
 from relay.routing.snapshot import Channel
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider

@@ -64,7 +64,7 @@ def load_queues(dsn: str) -> None:
 def load_template(dsn: str) -> None:
     """Fill an empty database from the wheel's file, with the partitions of these months."""
     # Models can be imported only after Django's setup.
-    from config.row_security import make_role
+    from config.system.row_security import make_role
     from usage.months.partitions import ensure_partitions
 
     if template.FILE.exists():
@@ -76,7 +76,7 @@ def load_template(dsn: str) -> None:
 def update_tables() -> None:
     """Run `migrate`. If no migration is pending, run only its last step."""
     # Models can be imported only after Django's setup.
-    from config.row_security import secure_tables
+    from config.system.row_security import secure_tables
     from lib.database.code_migrations import is_applied
 
     try:

@@ -30,7 +30,7 @@ from accounts.models import Role
 from accounts.sign_up.sign_up import save_sign_up
 from config.jobs.runs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
-from gateway.channel_tests.words import FAULTS
+from gateway.channels.channel_tests.words import FAULTS
 from gateway.models import Channel, Route
 from lib import clock
 from lib.forms.places import zone_choices

@@ -64,7 +64,7 @@ PATTERNS: Final = (
     "relay/credentials/sealed_texts.py",
     "relay/media/realtime/new_client_secret.py",
     "dialects/endpoints/client_secrets.py",
-    "relay/passthrough/*.py",
+    "relay/endpoints/passthrough/*.py",
     "dialects/streams/fixed_settings.py",
     "gateway/media_tasks/content_links.py",
     "relay/credentials/revocation.py",

@@ -48,8 +48,8 @@ from billing.topups import topups
 from billing.wallets import low_balance, wallets
 from config.jobs.runs import record_run, watch
 from config.models import JobRun
-from gateway.channel_tests.rules import TakenOut
 from gateway.channels import channels
+from gateway.channels.channel_tests.rules import TakenOut
 from gateway.settings import installation
 from lib import clock
 from lib.ids import new_id

@@ -50,7 +50,7 @@ SkipReason = Literal[
     "parallel",
     "spend_day",
     "spend_month",
-    # The channel is not for such a request: gateway/overrides/condition_rules.py.
+    # The channel is not for such a request: gateway/channels/overrides/condition_rules.py.
     "plan",
     "team",
     "label",

@@ -37,9 +37,9 @@ from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
 from relay.endpoints.responses_socket.memory import Memory, Remembered
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
-from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
+from relay.front.errors import DatabaseFailed, RelayError
 from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
 from relay.requests.context import RequestOptions, context_of_task
 from relay.requests.sessions import Session, opening_session, read_session_members

@@ -12,7 +12,7 @@ from lib.process.asgi import Scope
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret
 from relay.endpoints.request import Request, read_headers
-from relay.lifespan import Lifespan
+from relay.front.lifespan import Lifespan
 from relay.media.realtime.attempt import RealtimeAttempt
 from relay.media.realtime.operation import session_invocation
 from relay.media.realtime.sink import STOPPING_EXTENSION, RealtimeSink

@@ -31,7 +31,7 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 # Rows that answer about models, or about what one has made, without asking one; of what is not
 # there nothing else is made.
 ABOUT = (
-    "models", "model", "response", "response_items", "video",
+    "models", "model", "response", "response_items", "response_cancel", "video",
     "video_content", "video_generation", "video_events", "kling_video", "jimeng_result",
     "veo_operation", "realtime", "live_sessions", "midjourney_task", "midjourney_tasks",
     "midjourney_seed", "suno_task", "suno_tasks", "interaction", "interaction_cancel",
