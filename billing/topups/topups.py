@@ -168,7 +168,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             actor, locked.organisation, "topup.confirmed", locked,
             amount=format_usd(locked.amount_nano), document=document,
         )  # fmt: skip
-        together_nano = locked.amount_nano + _has_confirmed_alone(actor.user, locked.organisation)
+        together_nano = locked.amount_nano + _confirmed_alone_nano(actor.user, locked.organisation)
         if together_nano > credit_limit_nano(locked.organisation) and not locked.confirmed_by:
             locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
             locked.payment_id = document
@@ -213,7 +213,7 @@ def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
     return locked
 
 
-def _has_confirmed_alone(user: User, organisation: Organisation) -> int:
+def _confirmed_alone_nano(user: User, organisation: Organisation) -> int:
     confirmed = AuditEvent.objects.filter(
         actor_user=user, organisation=organisation, action="topup.confirmed",
         at__gt=clock.now() - TOGETHER,

@@ -171,8 +171,7 @@ class Lifespan:
     async def charges(
         self, principal: Principal, days: tuple[str, str] | None
     ) -> list[tuple[str, str, int]]:
-        """Return the charges of the principal's key as (day, model, nano), for all days if `days` is
-        None."""
+        """Return the charges of the key as (day, model, nano), of all days if `days` is None."""
         rows = await self._run_one(key_charges(principal.organisation_id, principal.key_id, days))
         return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 

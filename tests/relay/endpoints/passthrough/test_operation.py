@@ -10,9 +10,9 @@ from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from billing.prices.pricing import PriceVersion
 from dialects.errors.errors import RequestFault
 from gateway.passthrough.rules import PassThroughRule
-from relay.health.channels_out import ChannelsOut
 from relay.endpoints.passthrough import operation
 from relay.endpoints.passthrough.operation import PassThrough, _Unchanged, _Unit, read_target
+from relay.health.channels_out import ChannelsOut
 
 VERSION: Final = PriceVersion.from_stored({"meters": {"requests": 10**9}})
 RULES: Final = (
