@@ -9,7 +9,7 @@ attempt, and the events of the answer are encoded for the client.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -87,6 +87,18 @@ class Counting(Protocol):
     def text_bytes(self) -> int: ...
     @property
     def reasoning_bytes(self) -> int: ...
+
+
+class Framing(Protocol):
+    """Writes the server-sent events of a stream in the framing of a client that reads another."""
+
+    content_type: ClassVar[str]
+
+    def feed(self, frames: bytes) -> bytes:
+        """Return the bytes of the complete frames."""
+
+
+HeaderLines = tuple[tuple[bytes, bytes], ...]
 
 
 class Decoder(Counting, Protocol):
@@ -193,6 +205,16 @@ class Codec(UpstreamCodec, Generic[F]):
 
     # ---- requests
 
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        """Return the body in the dialect's usual form, and the headers that it contains: the
+        clients of a cloud write both otherwise. A body that cannot be read is returned unchanged.
+        """
+        return raw, ()
+
+    def other_names(self, model: str) -> Iterator[str]:
+        """Return the names that a model may have here, by its name in the client's cloud."""
+        return iter(())
+
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> F:
         """Read the facts about a client's request."""
@@ -278,6 +300,19 @@ class Codec(UpstreamCodec, Generic[F]):
 
     # ---- answers
 
+    def framing(self, elapsed_ms: Callable[[], int]) -> Framing | None:
+        """Open what writes a stream for a client that reads no server-sent events. `elapsed_ms`
+        returns the time since the request arrived."""
+        return None
+
+    def add_time(self, raw: bytes, elapsed_ms: int) -> bytes:
+        """Return a whole answer with the time that it took, if the dialect tells it."""
+        return raw
+
+    def write_count(self, raw: bytes) -> bytes:
+        """Return the answer to a count of tokens in the client's form."""
+        return raw
+
     @abstractmethod
     def read_answer(self, raw: bytes) -> WholeAnswer:
         """Read a whole answer that is forwarded unchanged."""
@@ -329,7 +364,9 @@ class Codec(UpstreamCodec, Generic[F]):
         """Return the dialect's status for a kind whose neutral status is `status`."""
         return status
 
-    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+    def headers(
+        self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
+    ) -> dict[str, str]:
         """Return the headers of an error response."""
         if wait_ms is None:
             return {}

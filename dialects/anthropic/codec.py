@@ -97,5 +97,7 @@ class MessagesCodec(Codec[ChatFacts]):
     def status(self, kind: ErrorKind, status: int) -> int:
         return errors.status_of(kind)
 
-    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+    def headers(
+        self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
+    ) -> dict[str, str]:
         return errors.headers(request_id, wait_ms)

@@ -53,7 +53,6 @@ import msgspec
 from dialects.chat.events import FinishReason, Seal, Source, TokenLogprob
 from dialects.usage.usage import Counts
 
-# Amazon's Converse is a dialect of upstreams alone.
 Dialect = Literal["openai", "responses", "anthropic", "gemini", "interactions", "converse"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]

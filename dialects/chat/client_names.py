@@ -49,6 +49,8 @@ _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
 # Fields that every dialect except gemini names as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _CONFIG: Final = "generation_config."
+_INFERENCE: Final = "inferenceConfig."
+_ADDITIONAL: Final = "additionalModelRequestFields."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
     {
         "openai": {
@@ -100,6 +102,17 @@ _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
             "modalities": "response_format",
             "audio": _CONFIG + "speech_config",
             "reasoning": _CONFIG + "thinking_level",
+        },
+        "converse": {
+            "tool_choice": "toolConfig.toolChoice",
+            "temperature": _INFERENCE + "temperature",
+            "top_p": _INFERENCE + "topP",
+            "top_k": _ADDITIONAL + "top_k",
+            "stop": _INFERENCE + "stopSequences",
+            "output_cap": _INFERENCE + "maxTokens",
+            "output_form": "outputConfig.textFormat",
+            "reasoning": _ADDITIONAL + "thinking",
+            "service_tier": "serviceTier",
         },
     }
 )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from dialects.anthropic.codec import MessagesCodec
 from dialects.chat.chat import Dialect
-from dialects.codec import Codec, Target, UpstreamCodec
+from dialects.codec import Codec, Target
 from dialects.converse.codec import ConverseCodec
 from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
@@ -43,11 +43,8 @@ CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
         "anthropic": MessagesCodec(),
         "gemini": GenerateContentCodec(),
         "interactions": InteractionsCodec(),
+        "converse": ConverseCodec(),
     }
-)
-# The dialects that requests can be translated to.
-UPSTREAM_CODECS: Final[Mapping[Dialect, UpstreamCodec]] = MappingProxyType(
-    {**CODECS, "converse": ConverseCodec()}
 )
 TEXT_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
     {"completions": CompletionsCodec(), "edits": EditsCodec(), "responses_compact": CompactCodec()}

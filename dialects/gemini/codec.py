@@ -118,5 +118,7 @@ class GenerateContentCodec(Codec[ChatFacts]):
     def status(self, kind: ErrorKind, status: int) -> int:
         return errors.status_of(kind)
 
-    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+    def headers(
+        self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
+    ) -> dict[str, str]:
         return {} if wait_ms is None else {"retry-after": str(retry_after_s(wait_ms))}

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from dialects.chat.chat import Flag, Upstream
+from dialects.codec import HeaderLines, Target
+from dialects.errors.errors import RequestFault
 from dialects.gemini.codec import GenerateContentCodec
 from dialects.gemini.count_tokens import INNER
 from dialects.gemini.names import spelling
@@ -48,6 +50,20 @@ class VertexGenerateContentCodec(GenerateContentCodec):
         named = None if contents is None else name_roles(contents)
         edits = {} if named is None else {"contents": named}
         return counted.splice({**edits, "model": None})
+
+
+class VertexCountClientCodec(GenerateContentCodec):
+    """A count of tokens as clients of Vertex AI ask for it: with all members side by side."""
+
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        try:
+            body = read_body(raw)
+        except RequestFault:
+            return raw, ()
+        if "contents" not in body.members or len(body.members) == 1:
+            return raw, ()
+        named = body.splice({"model": msgspec.json.encode(f"models/{target.model}")})
+        return b'{"%b":%b}' % (INNER.encode(), named), ()
 
 
 class _Role(msgspec.Struct):

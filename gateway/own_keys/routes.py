@@ -18,6 +18,8 @@ OPERATIONS = frozenset(
         "batch_embed_contents",
         "chat_completions",
         "completions",
+        "converse",
+        "converse_stream",
         "count_tokens",
         "edits",
         "embed_content",

@@ -135,3 +135,16 @@ def _amazon_regions(base_url: str, model: str) -> Sequence[str]:
 
 GOOGLE: Final = CloudPlace("global", True, _write_google, _read_google, _google_regions)
 AMAZON: Final = CloudPlace("us-east-1", False, _write_amazon, _read_amazon, _amazon_regions)
+
+
+def priced_in(
+    place: CloudPlace | None, base_url: str, region: str, model: str
+) -> Sequence[str] | None:
+    """Return the regions by which a provider with that place prices a model of a channel, the most
+    exact one first: those of its address or of the model's name, else the region that the operator
+    entered. None if the provider prices by region, and nobody knows which one it is.
+    """
+    regions = () if place is None else place.priced_in(base_url, model)
+    if regions or region:
+        return regions or regions_of(region)
+    return () if place is None else None

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
 from dialects.codec import UpstreamCodec
-from dialects.endpoints.codecs import UPSTREAM_CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource
@@ -210,7 +210,7 @@ class Provider:
 
     def codec(self, dialect: Dialect) -> UpstreamCodec:
         """Return the codec for requests to it in a dialect."""
-        return self.spoken(dialect).codec or UPSTREAM_CODECS[dialect]
+        return self.spoken(dialect).codec or CODECS[dialect]
 
     def speaks(self, dialect: Dialect, owner: str) -> bool:
         """Return whether an owner's models support a dialect here."""

@@ -112,7 +112,8 @@ async def count_tokens(
         raw = counter.write_answer(_estimate(facts, candidates))
     if not context.downstream.client_gone:
         head = Head(JSON, 0, None, 0, notices=context.downstream.notices)
-        await context.downstream.sink.answer(head, raw)
+        answer = context.invocation.codec.write_count(raw)
+        await context.downstream.sink.answer(head, answer)
 
 
 def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:

@@ -166,12 +166,28 @@ class Principal:
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """The text of a request's key, or why the request has no key to look up."""
+    """The text of a request's key, or the reason why there is none to look up. `signed`: it is
+    signed with keys of AWS instead.
+    """
 
     key: str | None
     conflict: bool
+    signed: bool = False
 
 
+class SignedRequest(RequestFault):
+    """The request is signed with keys of AWS, and has no key; the message says what to send."""
+
+    def __init__(self) -> None:
+        super().__init__("authentication", None, "")
+        self.message += _SIGNED
+
+
+_SIGNED: Final = (
+    ": the request is signed with AWS credentials, which open nothing here. Send the API key of "
+    "this hub as a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK), or in the header x-api-key"
+)
+_SIGNATURE: Final = b"AWS4-HMAC-SHA256 "
 NO_CREDENTIALS: Final = Credentials(None, False)
 
 
@@ -184,9 +200,9 @@ def read_credentials(
     """Read the key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`; from
     `mj-api-secret` below the paths of Midjourney; from `?key=` when a query is given (only some
     endpoints accept it there); and from the subprotocols of a WebSocket, because pages can set no
-    headers. The same key twice counts as one.
+    headers. The same key twice counts as one. A signature of AWS is no key.
     """
-    keys, broken = set[str](), False
+    keys, broken, signed = set[str](), False, False
     for name in subprotocols:
         if name.startswith(KEY_PROTOCOL):
             keys.add(name.removeprefix(KEY_PROTOCOL))
@@ -194,7 +210,9 @@ def read_credentials(
     for line, value in headers:
         if line not in names:
             continue
-        if line == b"authorization":
+        if line == b"authorization" and value.startswith(_SIGNATURE):
+            signed = True
+        elif line == b"authorization":
             text = _read_bearer(value)
             broken = broken or text is None
             keys.add(text or "")
@@ -205,7 +223,7 @@ def read_credentials(
     keys.discard("")
     if len(keys) > 1:
         return Credentials(None, True)
-    return Credentials(None if broken else next(iter(keys), None), False)
+    return Credentials(None if broken else next(iter(keys), None), False, signed)
 
 
 def _read_bearer(value: bytes) -> str | None:
@@ -240,7 +258,7 @@ class Authenticator:
         if credentials.conflict:
             raise RequestFault("key_conflict", None, "")
         if credentials.key is None:
-            raise RequestFault("authentication", None, "")
+            raise SignedRequest if credentials.signed else RequestFault("authentication", None, "")
         digest = key_format.digest(self._pepper, credentials.key)
         principal = self._cache.get(digest)
         if principal is None and digest not in self._cache:

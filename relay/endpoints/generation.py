@@ -48,7 +48,8 @@ async def count_tokens(request: Request) -> None:
     """Answer with the number of tokens of the request in the body."""
     headers = request.read_headers()
     raw = await request.read_body(headers)
-    context = request.make_context(request.invocation, request.options_of(headers))
+    invocation, raw = _in_usual_form(request.invocation, raw)
+    context = request.make_context(invocation, request.options_of(headers))
     run = Run(context)
     with Registration(request, run, run.leave):
         await run.count_tokens(raw)
@@ -69,7 +70,7 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
     form = Form() if headers.form_type else None
     try:
         if form is None:
-            raw = await request.read_body(headers)
+            invocation, raw = _in_usual_form(invocation, await request.read_body(headers))
         else:
             config = request.life.config
             await read_form(request.receive, headers.form_type, headers.length, config, form)
@@ -89,6 +90,15 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
     finally:
         if form is not None:
             form.close()
+
+
+def _in_usual_form(invocation: Invocation, raw: bytes) -> tuple[Invocation, bytes]:
+    """Return the request of a cloud's client as others send it. Raises RequestFault."""
+    raw, lines = invocation.codec.standard_request(raw, invocation.target)
+    if lines:
+        headers = (*invocation.headers, *lines)
+        invocation = msgspec.structs.replace(invocation, headers=headers)
+    return invocation, raw
 
 
 async def _find_source(request: Request, invocation: Invocation, raw: bytes) -> Invocation:

@@ -13,6 +13,7 @@ import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.chat import Dialect
+from dialects.codec import Codec
 from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.task_errors import Family
 from dialects.media import jimeng
@@ -62,7 +63,8 @@ class Endpoint:
     stream. `takes_form`: the body may be a form with files, which has another size limit.
     `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
     same path, for some of the methods; `asking` is one selected by an `Action` in the query.
-    `family` is the task service in whose form it returns errors. `socket` answers a WebSocket at
+    `family` is the task service in whose form it returns errors. `codec` replaces that of the
+    dialect: a cloud's form of it. `socket` answers a WebSocket at
     the same path, and with `takes_client_secret` a client secret opens it like its key.
     """
 
@@ -81,6 +83,7 @@ class Endpoint:
     reading: "Endpoint | None" = None
     asking: "Endpoint | None" = None
     family: Family | None = None
+    codec: Codec[Any] | None = None
     socket: Handler | None = None
     takes_client_secret: bool = False
 

@@ -158,7 +158,7 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
     waits = error.waits and error.status in (429, 503)
     wait_ms = max(1, error.retry_after_ms or 1000) if waits else None
     fields = [(b"content-type", b"application/json")]
-    own = codec.headers(error.status, request_id, wait_ms)
+    own = codec.headers(error.kind, error.status, request_id, wait_ms)
     fields += [(name.encode(), value.encode()) for name, value in own.items()]
     fields += limit_headers(codec.name, error.headroom, time.time())
     if not _may_pass(error):

@@ -10,7 +10,10 @@ from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from billing.currency.money import format_usd
+from dialects.codec import Framing
 from dialects.errors.errors import RequestFault, message_of, quote_value
 from lib.id_types import RequestId
 from lib.ids import id_text
@@ -48,6 +51,8 @@ class HttpSink:
     """The sink of an HTTP request, in the form of its endpoint."""
 
     __slots__ = (
+        "_began",
+        "_framing",
         "_from_page",
         "_replayed",
         "_respond",
@@ -61,6 +66,7 @@ class HttpSink:
     def __init__(
         self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
     ) -> None:
+        self._began = time.monotonic()
         self._scope = scope
         self._send = send
         self._respond: Respond | None = scope.get(RESPOND)
@@ -70,6 +76,8 @@ class HttpSink:
         self.invocation = invocation
         self.begun = False
         self._replayed = False
+        # Writes a stream that the client does not read as server-sent events.
+        self._framing: Framing | None = None
 
     async def respond(self, status: int, fields: Fields, body: bytes) -> None:
         """Send a whole response."""
@@ -108,9 +116,13 @@ class HttpSink:
         self._replayed = True
 
     async def answer(self, head: Head, raw: bytes) -> None:
+        raw = self.invocation.codec.add_time(raw, self._elapsed_ms())
         await self.respond(200, self._fields(head), raw)
 
     async def begin(self, head: Head) -> None:
+        self._framing = self.invocation.codec.framing(self._elapsed_ms)
+        if self._framing is not None:
+            head = msgspec.structs.replace(head, content_type=self._framing.content_type)
         fields = self._fields(head)
         fields += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         await self._start(200, fields)
@@ -120,6 +132,8 @@ class HttpSink:
         await self._start(status, fields)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
+        if self._framing is not None:
+            raw = self._framing.feed(raw)
         if raw or last:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
 
@@ -127,6 +141,8 @@ class HttpSink:
         """Return without sending an end, so that the server closes the connection."""
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        if self._framing is not None:
+            raw = self._framing.feed(raw)
         sending = self._send(
             {"type": "http.response.body", "body": raw, "more_body": True}
         ).__await__()
@@ -135,6 +151,9 @@ class HttpSink:
         except StopIteration:
             return None
         return _resume_sending(awaited, sending)
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1_000)
 
     def _fields(self, head: Head) -> list[tuple[bytes, bytes]]:
         fields = _answer_fields(head)

@@ -116,6 +116,18 @@ class RequestReader:
         return Fallbacks(list(models.values())[1:], rule.causes, "fallback_rule")
 
     def _look_up(self, name: str, param: str = "model") -> RequestedModel:
+        """Return the model of a name, or of another name that it has in the client's cloud; the
+        client's is then its alias. Raises RequestFault.
+        """
+        snapshot = self._context.snapshot
+        if not snapshot.routes_of(name):
+            for other in self._context.invocation.codec.other_names(name):
+                if snapshot.routes_of(other):
+                    model = self._look_up_exact(other, param)
+                    return msgspec.structs.replace(model, alias=name[:MODEL_LENGTH_MAX])
+        return self._look_up_exact(name, param)
+
+    def _look_up_exact(self, name: str, param: str) -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal
         model = RequestedModel(ModelName(name))
         if has_ending(name):

@@ -23,7 +23,8 @@ _OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
         "chat",
         (
             "chat_completions", "completions", "edits", "responses", "responses_compact",
-            "messages", "generate_content", "stream_generate_content", "interactions",
+            "messages", "generate_content", "stream_generate_content", "interactions", "converse",
+            "converse_stream",
         ),
     ),
     ("embeddings", ("embeddings", "embed_content", "batch_embed_contents")),

@@ -13,7 +13,6 @@ from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped
 from gateway.routing.model_rule_bounds import Cause
-from relay.answers.unary import UnaryFacts
 from relay.health.channels_out import ChannelsOut
 from relay.holds.place_hold import HoldPlacer
 from relay.requests.context import RequestContext
@@ -165,8 +164,8 @@ class RoutedModels:
 
 
 def _naming(facts: Facts, model: RequestedModel) -> Facts:
-    """Return the facts with this model's name, because an answer names the model that produced
-    it."""
-    change: Any = dataclasses.replace if isinstance(facts, UnaryFacts) else msgspec.structs.replace
+    """Return the facts with this model's name, because the answer names the model that answered."""
+    is_struct = isinstance(facts, msgspec.Struct)
+    change: Any = msgspec.structs.replace if is_struct else dataclasses.replace
     named: Facts = change(facts, model=model.name)
     return named

@@ -24,7 +24,7 @@ from gateway.own_keys.routes import OwnKeyRoute
 from gateway.passthrough.rules import PassThroughRule
 from gateway.prices.lookup import Price, PriceList
 from gateway.providers.cloud_credentials.credentials import CredentialSource
-from gateway.providers.cloud_places import regions_of
+from gateway.providers.cloud_places import priced_in
 from gateway.providers.provider import Address, Provider
 from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merge_entries
@@ -99,14 +99,8 @@ class Channel(StoredChannel):
     path_rules: tuple[PassThroughRule, ...] = ()
 
     def priced_in(self, upstream_model: str) -> Sequence[str] | None:
-        """Return the regions by which its provider prices a model, the most exact first: the
-        regions of the channel's address or of the model's name, else the region that the operator
-        entered. None if the provider prices by region and the region is unknown."""
-        place = self.provider.place
-        regions = () if place is None else place.priced_in(self.base_url, upstream_model)
-        if regions or self.region:
-            return regions or regions_of(self.region)
-        return () if place is None else None
+        """Return the regions by which its provider prices a model, as `cloud_places.priced_in`."""
+        return priced_in(self.provider.place, self.base_url, self.region, upstream_model)
 
     def timeouts_of(self, model: str) -> Timeouts:
         """Return the timeouts of a model at this channel: those for its name, else for the longest

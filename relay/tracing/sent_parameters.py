@@ -54,6 +54,12 @@ class _InteractionConfig(msgspec.Struct):
     thinking_level: str | None = None
 
 
+class _InferenceConfig(msgspec.Struct, rename="camel"):
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
 class _Sent(msgspec.Struct):
     """The fields of these parameters in every dialect. The rest of a body is skipped."""
 
@@ -79,6 +85,7 @@ class _Sent(msgspec.Struct):
     interaction_config: _InteractionConfig | None = msgspec.field(
         default=None, name="generation_config"
     )
+    inference_config: _InferenceConfig | None = msgspec.field(default=None, name="inferenceConfig")
 
 
 class _SentEmbeddings(msgspec.Struct):
@@ -175,4 +182,17 @@ def _parameters_of_interactions(sent: _Sent) -> dict[str, str | int | float | No
     }
 
 
-_READ: Final = {"gemini": _parameters_of_gemini, "interactions": _parameters_of_interactions}
+def _parameters_of_converse(sent: _Sent) -> dict[str, str | int | float | None]:
+    config = sent.inference_config or _InferenceConfig()
+    return {
+        "gen_ai.request.max_tokens": config.max_tokens,
+        "gen_ai.request.temperature": config.temperature,
+        "gen_ai.request.top_p": config.top_p,
+    }
+
+
+_READ: Final = {
+    "gemini": _parameters_of_gemini,
+    "interactions": _parameters_of_interactions,
+    "converse": _parameters_of_converse,
+}

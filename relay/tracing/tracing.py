@@ -76,6 +76,8 @@ _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "interactions": "generate_content",
         "generate_content": "generate_content",
         "stream_generate_content": "generate_content",
+        "converse": "chat",
+        "converse_stream": "chat",
         "completions": "text_completion",
         "edits": "text_completion",
         "embed_content": "embeddings",

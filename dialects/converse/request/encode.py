@@ -21,6 +21,7 @@ from dialects.chat.client_names import client_name, dropped_names, omit_tool
 from dialects.chat.reasoning import effort_of, nearest
 from dialects.chat.text_only import check_text_only
 from dialects.chat.turns import call_names, urls
+from dialects.converse.request.decode import ADDITIONAL
 from dialects.converse.request.message_encode import write_cache, write_conversation
 
 _FOREIGN = (
@@ -192,8 +193,18 @@ class _RequestWriter:
             fields["reasoningConfig"] = {"type": "disabled"} if effort == "none" else on
         elif effort is not None and "additional_effort" in flags:
             fields["reasoning_effort"] = effort
+        fields |= self._write_own()
         if fields:
-            self._body["additionalModelRequestFields"] = fields
+            self._body[ADDITIONAL] = fields
+
+    def _write_own(self) -> JsonObject:
+        """Write the client's members that only this dialect has; return its additional fields."""
+        fields: JsonObject = {}
+        own = self._request.extra if self._request.dialect == "converse" else {}
+        for name, value in own.items():
+            inside = name.removeprefix(f"{ADDITIONAL}.")
+            (self._body if inside == name else fields)[inside] = value
+        return fields
 
 
 def _write_spec(tool: FunctionTool) -> JsonObject:

@@ -77,7 +77,7 @@ Fault = Literal[
 ]
 """Why a call failed. Pages have texts for the cause and the fix of each."""
 
-_CALL_S_MAX: Final = 60.0
+CALL_S_MAX: Final = 60.0
 _SHOWN_BYTES_MAX: Final = 4096
 _WORD_MAX: Final = 24
 
@@ -148,7 +148,8 @@ class StagedCall:
         self._signer: Signer | None = None
         self._given: list[str] = []
         self._began = self._mark = time.monotonic()
-        self._deadline = self._began + min(_CALL_S_MAX, Timeouts.of(target.timeouts).total)
+        # The end of the call, by `time.monotonic`.
+        self.deadline = self._began + min(CALL_S_MAX, Timeouts.of(target.timeouts).total)
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
@@ -186,7 +187,7 @@ class StagedCall:
             client = guarded_client(
                 self._policy,
                 connect_s=timeouts.connect,
-                read_s=min(timeouts.first_content, _CALL_S_MAX),
+                read_s=min(timeouts.first_content, CALL_S_MAX),
                 schemes=("http", "https"),
                 # Resolve once, for both the stage and the connection.
                 resolver=lambda name, port: addresses if name == host else resolve(name, port),
@@ -253,7 +254,7 @@ class StagedCall:
     @property
     def late(self) -> bool:
         """Whether the time for the whole call is over."""
-        return time.monotonic() > self._deadline
+        return time.monotonic() > self.deadline
 
     def _lap(self) -> int:
         now = time.monotonic()
