@@ -69,9 +69,9 @@ def run_once(
 ) -> Answer:
     """Run `act` once per key, and store its response in the same transaction.
 
-    `request` is (method, path, body). Without a key it just runs. An exception is not stored, so a
-    refused request may be sent again. `act` must not make outgoing requests (I9). Raises KeyReused,
-    KeyInUse and KeyInvalid.
+    `request` is (method, path, body). Without a key, `act` runs and nothing is stored. An exception
+    is not stored, so a refused request may be sent again. `act` must not make outgoing requests
+    (I9). Raises KeyReused, KeyInUse and KeyInvalid.
     """
     if key is None:
         with transaction.atomic():
@@ -118,7 +118,8 @@ def drop_old_answers() -> int:
 
 
 def _try_lock(owner: str, digest: bytes) -> bool:
-    """Return whether no other request with this key runs now; holds until the transaction ends."""
+    """Lock the key until the transaction ends. Return False if another request with this key runs
+    now."""
     number = int.from_bytes(
         hashlib.sha256(owner.encode() + digest).digest()[:8], "big", signed=True
     )
@@ -134,8 +135,8 @@ def _owner(actor: Actor) -> str:
 
 
 def _principal(actor: Actor) -> str:
-    """Return the caller's id. A response may hold a secret that a colleague with the same key must
-    not get."""
+    """Return the caller's id. Responses are stored by caller, because one may hold a secret that a
+    colleague with the same key must not get."""
     if actor.user is not None:
         return f"user:{actor.user.id}"
     account = actor.key.service_account_id if actor.key else None

@@ -143,7 +143,7 @@ def _context(state: State) -> dict[str, Any]:
 
 
 def _members(actor: Actor) -> Q:
-    """Return the condition for members whom the actor may see, among those who acted."""
+    """Return the condition for users whom the actor may see in the log."""
     if access.scope_of(actor, "members.read") == "all":
         return Q(memberships__organisation=actor.organisation)
     return Q(id__in=())
@@ -213,8 +213,8 @@ def _read_filter(state: State, organisation: str = "") -> AuditFilter:
 
 
 def _midnight(text: str) -> dt.datetime | None:
-    """Return the start of a day, or None for an invalid date; filters ignore what they cannot
-    parse."""
+    """Return the start of a day, or None for an invalid date, because filters ignore what they
+    cannot parse."""
     try:
         day = parse_date(text)
     except ValueError:

@@ -50,7 +50,8 @@ class DeviceRefused(Exception):
 
 
 class Begun(NamedTuple):
-    """The codes of a sign-in that has begun, and the addresses of its page."""
+    """The codes of a sign-in that has begun, and the addresses of the page that asks for its
+    code."""
 
     device_code: str
     user_code: str
@@ -59,7 +60,8 @@ class Begun(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """The text of the device's key, its lifetime in seconds and its person's address."""
+    """The text of the key that the device gets, its lifetime in seconds, and the person's
+    address."""
 
     text: str
     lifetime_s: int
@@ -67,8 +69,8 @@ class Signed(NamedTuple):
 
 
 def begin(client: str, address: str) -> Begun:
-    """Begin the sign-in of a device. `client` is what it calls itself. Also deletes those that have
-    expired."""
+    """Begin the sign-in of a device, and delete expired ones. `client` is the device's name for
+    itself."""
     device_code, user_code, now = new_link_text(), new_user_code(), clock.now()
     with transaction.atomic():
         DeviceSignIn.objects.filter(key=None, expires_at__lt=now).delete()
@@ -85,7 +87,7 @@ def begin(client: str, address: str) -> Begun:
 
 
 def find_open(user_code: str) -> DeviceSignIn | None:
-    """Return the sign-in that shows this code and that nobody has decided yet."""
+    """Return the undecided sign-in that shows this code."""
     code = read_user_code(user_code)
     return _open().filter(user_code_digest=_user_code_digest(code)).first() if code else None
 
@@ -144,8 +146,8 @@ def _sign_in(row: DeviceSignIn, actor: Actor, team: Team) -> Signed:
 
 
 def _place_of(row: DeviceSignIn) -> tuple[Actor, Team] | None:
-    """Return the person who allowed the device, and the team of the key, if that person may still
-    have keys."""
+    """Return the actor who allowed the device, and the team of the key; None if that person may no
+    longer have keys."""
     membership = (
         memberships()
         .filter(
@@ -166,8 +168,8 @@ def _place_of(row: DeviceSignIn) -> tuple[Actor, Team] | None:
 
 
 def sign_out(text: str) -> None:
-    """Revoke the key with that text if a device got it by signing in. Other keys stay: who has one
-    may use it, and not end it for others."""
+    """Revoke the key with that text if a device got it by signing in. Other keys stay valid:
+    whoever has the text of one may use the key, but not end it for others."""
     key = None
     if key_format.check(text) is key_format.KeyForm.OWN:
         key, _ = find_key_of(text)

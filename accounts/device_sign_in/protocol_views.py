@@ -50,7 +50,7 @@ def _throttled(action: Action) -> Callable[[_View], _View]:
 @public
 @require_safe
 def server_metadata(request: HttpRequest) -> HttpResponse:
-    """Say where a device begins, asks and signs out."""
+    """Return the addresses at which a device begins its sign-in, polls, and signs out."""
     url = settings.PUBLIC_URL
     return JsonResponse(
         {
@@ -89,8 +89,8 @@ def device_begin(request: HttpRequest) -> HttpResponse:
 @require_POST
 @_throttled("device_poll")
 def device_token(request: HttpRequest) -> HttpResponse:
-    """Return the device's key once it is allowed. There is no refresh: the key's end is the end of
-    the sign-in."""
+    """Return the device's key once a person has allowed it. There is no refresh token: the sign-in
+    ends with the key."""
     if request.POST.get("grant_type") == "refresh_token":
         return _error("invalid_grant", 401)
     if request.POST.get("grant_type") != DEVICE_GRANT:
@@ -120,7 +120,7 @@ def device_revoke(request: HttpRequest) -> HttpResponse:
 
 
 def _client_of(request: HttpRequest) -> str:
-    """Return what the device calls itself, for the page and the name of its key."""
+    """Return the device's name for itself, for the page and the name of its key."""
     named = _SURFACES.get(request.POST.get("surface", ""))
     agent = request.META.get("HTTP_USER_AGENT", "")
     if named is None and agent.startswith("claude-code/"):

@@ -23,13 +23,14 @@ def new_user_code() -> str:
 
 
 def read_user_code(text: str) -> str:
-    """Return a code in the form of `new_user_code`, however it was typed; "" if it is none."""
+    """Return a code in the form of `new_user_code`, however it was typed; "" if the text is not a
+    code."""
     letters = "".join(letter for letter in text[:100].upper() if letter in _LETTERS)
     return f"{letters[:4]}-{letters[4:]}" if len(letters) == _LENGTH else ""
 
 
 def polls_too_soon(polled_at: dt.datetime | None, now: dt.datetime) -> bool:
-    """Return whether a device asks again before its interval is over. A second less is granted, for
-    the way of the request."""
+    """Return whether a device polls before its interval is over. A second less is accepted, because
+    a request takes time."""
     least = dt.timedelta(seconds=INTERVAL_S - 1)
     return polled_at is not None and now - polled_at < least

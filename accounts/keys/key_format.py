@@ -65,7 +65,7 @@ def compose(kind: KeyFormKind, random32: bytes) -> str:
 
 
 def visible_ends(text: str) -> tuple[str, str]:
-    """Return the parts of a key that stay readable: its first and last characters."""
+    """Return the first and the last characters of a key, which stay readable."""
     return text[:_SHOWN_FIRST], text[-_SHOWN_LAST:]
 
 

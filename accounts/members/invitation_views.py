@@ -163,8 +163,7 @@ def invitation_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResp
 
 
 def _invited_response(request: HttpRequest, results: list[Sendable]) -> HttpResponse:
-    """Return the only response that contains the links. It must not be cached (`private,
-    no-store`)."""
+    """Return the only response that contains the links. It is not cached (`private, no-store`)."""
     errors = send_letters(results)
     rows = [
         {

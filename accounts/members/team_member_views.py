@@ -108,7 +108,7 @@ def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -
 @organisation_page("teams.write")
 @require_POST
 def team_lead(request: HttpRequest, actor: Actor, team: str, id: str) -> HttpResponseBase:
-    """Make a member the lead of the team, or undo that."""
+    """Make a member the lead of the team, or end the lead."""
     row = access.writable_team(actor, team)
     member = team_members.access_team_member(actor, row, id)
     lead = request.POST.get("lead") == "1"

@@ -104,8 +104,8 @@ def _redirect_to_members(request: HttpRequest, actor: Actor) -> HttpResponseBase
 
 
 def _preview(actor: Actor, member: Membership, form: MemberForm) -> dict[str, Any]:
-    """Return the authority that the form would give the member; for an invalid form, the current
-    one."""
+    """Return the authority that the form would give the member. For an invalid form, return the
+    current authority."""
     held = members.authority_of(member)
     wanted = held
     if form.is_bound and form.is_valid():

@@ -116,8 +116,8 @@ def has_permission(authority: Authority, permission: Permission) -> bool:
 
 
 def permission_groups(authority: Authority) -> list[tuple[Promise, list[PermissionRow]]]:
-    """List what the authority can and cannot do, by group. A permission for one's own part is
-    listed only if the permission for all is missing."""
+    """List what the authority can and cannot do, by group. A permission for own objects is listed
+    only if the permission for all objects is missing."""
     return [
         (
             name,

@@ -52,7 +52,7 @@ _CODE_HINT = gettext_lazy("From your authenticator app, or one of your recovery 
 
 
 class AuthenticateForm(_UsesCode, codes.AuthenticateForm):  # type: ignore[misc]
-    """The code that follows the password."""
+    """The form for the code that follows the password."""
 
     code = _code_field(gettext_lazy("Authentication code"), _CODE_HINT)
 
@@ -64,7 +64,8 @@ class ReauthenticateForm(_UsesCode, codes.ReauthenticateForm):  # type: ignore[m
 
 
 class ActivateTOTPForm(totp.ActivateTOTPForm):  # type: ignore[misc]
-    """The first code of an app, which proves that it has the secret."""
+    """The form for the first code of an authenticator app, which proves that the app has the
+    secret."""
 
     code = _code_field(gettext_lazy("Code from the app"))
 
@@ -95,7 +96,7 @@ def _name_field() -> forms.CharField:
 
 
 class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
-    """A new passkey, which also signs in by itself."""
+    """The form for a new passkey, which can also be used without a password."""
 
     name = _name_field()
     # These options are sent to the browser and require a passkey that can sign in by itself.
@@ -112,7 +113,7 @@ class RenamePasskeyForm(webauthn.EditWebAuthnForm):  # type: ignore[misc]
 
 
 class _UsesPasskey:
-    """Has its own message for a passkey that does not match."""
+    """A form with its own message for a passkey that does not match."""
 
     cleaned_data: dict[str, Any]
 
@@ -129,7 +130,7 @@ class AuthenticatePasskeyForm(_UsesPasskey, webauthn.AuthenticateWebAuthnForm): 
 
 
 class LoginPasskeyForm(_UsesPasskey, webauthn.LoginWebAuthnForm):  # type: ignore[misc]
-    """The passkey in place of the password."""
+    """The form for signing in by a passkey instead of the password."""
 
 
 class ReauthenticatePasskeyForm(_UsesPasskey, webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]

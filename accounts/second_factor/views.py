@@ -69,7 +69,7 @@ class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]
 
 
 class PasskeyLoginView(webauthn.LoginWebAuthnView):  # type: ignore[misc]
-    """Signs in by a passkey alone: GET returns the options for the script, POST takes its
+    """Signs in by a passkey alone: GET returns the options for the script, POST receives the
     answer."""
 
     def form_valid(self, form: LoginPasskeyForm) -> HttpResponse:

@@ -92,8 +92,8 @@ def use_sign_in_link(text: str) -> User | None:
 
 
 def sign_in_by_link(request: HttpRequest, text: str) -> HttpResponseBase | None:
-    """Use up the link and sign its person in, or ask for their second factor first. Return None if
-    it is unknown, used or expired."""
+    """Use up the link and sign the person in, or ask for the second factor first. Return None if
+    the link is unknown, used or expired."""
     user = use_sign_in_link(text)
     if user is None:
         return None
@@ -104,7 +104,7 @@ def sign_in_by_link(request: HttpRequest, text: str) -> HttpResponseBase | None:
 
 
 def note_sign_in(request: HttpRequest, user: User) -> None:
-    """Remember the network from which the person signed in. An email reports a new one."""
+    """Store the network from which the person signed in. An email reports a new network."""
     network = network_of_request(request)
     with transaction.atomic():
         known = set(user.sign_in_networks.values_list("network", flat=True))

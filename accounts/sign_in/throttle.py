@@ -54,8 +54,8 @@ _PER_NETWORK: dict[Action, int] = {
 
 
 def network_of(address: str) -> str:
-    """Return the network that an address counts as. An IPv6 client can use any address of its
-    /64."""
+    """Return the network in whose name an address is limited: the address itself, for IPv6 its /64,
+    because a client can use any address of that."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

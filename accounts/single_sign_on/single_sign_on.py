@@ -152,8 +152,8 @@ def facts_of(row: SingleSignOn) -> dict[str, Any]:
 
 def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any]) -> SingleSignOn:
     """Record an operator's confirmation that the domains are the organisation's, with this issuer
-    and client. People with addresses there may then join by it. Raises Refused if `seen`, the
-    `facts_of` it that the operator saw, is out of date."""
+    and client. People with addresses at these domains may then join by single sign-on. Raises
+    Refused if `seen`, the `facts_of` the configuration that the operator saw, is out of date."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if not locked.domains or dict(seen) != facts_of(locked):
@@ -168,8 +168,8 @@ def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any])
 
 
 def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
-    """Withdraw the confirmation. End the connections that it created, and the sessions that used
-    them."""
+    """Withdraw the confirmation, and end the connections that it permitted and the sessions that
+    used them."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if locked.confirmed_domains:
@@ -279,8 +279,8 @@ def row_of_email(email: str) -> SingleSignOn | None:
 
 
 def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:
-    """Return, for each organisation of the person with single sign-on, its configuration, its
-    provider id, and whether the person has a connection that opens."""
+    """Return, for each of the person's organisations with single sign-on, the configuration, the
+    provider id, and whether the person has a connection that may sign in."""
     rows = SingleSignOn.objects.select_related("organisation")
     mine = rows.filter(organisation__memberships__user=user).order_by("organisation__name")
     accounts = {account.provider: account for account in SocialAccount.objects.filter(user=user)}
@@ -402,7 +402,8 @@ def _come_in(
 
 
 def _connect_own(request: HttpRequest, login: SocialLogin, row: SingleSignOn) -> None:
-    """Connect the account of the signed-in person. A connection by domain becomes their own."""
+    """Connect the provider's account to the signed-in person. A connection by domain becomes the
+    person's own."""
     if not isinstance(request.user, User):
         return
     with transaction.atomic():
@@ -434,8 +435,8 @@ def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: 
 
 
 def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:
-    """Apply the role of the groups. An owner stays an owner, so that a provider cannot lock out
-    everybody."""
+    """Apply the role that the groups give. An owner stays an owner, so that a provider cannot lock
+    out everybody."""
     membership = Membership.objects.filter(organisation=organisation, user=user).first()
     if membership is not None and membership.role == Role.OWNER:
         return

@@ -43,7 +43,8 @@ class CodeRefused(Refused):
 
 
 class RedeemedAlready(CodeRefused):
-    """The organisation has redeemed this code before. It does not count as a wrong guess."""
+    """The organisation has already redeemed this code. The attempt does not count as a wrong
+    guess."""
 
 
 class TooManyTries(Exception):
@@ -133,7 +134,7 @@ def import_codes(
     *,
     expires_at: dt.datetime | None = None,
 ) -> CodeBatch:
-    """Create a batch of imported codes. People have their texts already, so there is no download.
+    """Create a batch of imported codes. People already have the texts, so there is no download.
     Raises CodeRefused for a text that cannot be a code or is one already, and Refused for an
     invalid name."""
     letters = [code_format.read(text) for text in texts]

@@ -37,8 +37,8 @@ PaymentState = Literal["paid", "due", "overdue", "void"]
 
 
 def payment_state(invoice: Invoice) -> PaymentState | None:
-    """Return the payment state of a closed invoice. Drafts have none. Notes have none either: they
-    change the amount due of their invoice."""
+    """Return the payment state of a closed invoice; None for a draft, and for a note, which changes
+    the amount due of its invoice."""
     if invoice.state != InvoiceState.CLOSED or invoice.kind != InvoiceKind.INVOICE:
         return None
     if left_nano(invoice):
@@ -61,7 +61,7 @@ def due_on(invoice: Invoice) -> dt.date:
 
 
 def noted_nano(invoice: Invoice) -> int:
-    """Return the change of the invoice's total by its closed notes."""
+    """Return how much closed notes change the invoice's total."""
     notes = Invoice.objects.filter(corrects=invoice, state=InvoiceState.CLOSED)
     return int(notes.aggregate(nano=Sum("total_nano"))["nano"] or 0)
 

@@ -83,7 +83,8 @@ def alert_facts(usage: budgets.BudgetUsage, name: str) -> dict[str, Any]:
 
 
 def people_of(budget: Budget) -> list[int]:
-    """Return the people whose budget it is, in addition to those who manage all budgets."""
+    """Return the ids of the people whom the budget concerns, in addition to those who manage all
+    budgets."""
     if budget.scope == BudgetScope.USER:
         return [int(budget.subject)]
     if budget.scope == BudgetScope.KEY:

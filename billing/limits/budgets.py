@@ -49,8 +49,8 @@ _SECOND: Final = dt.timedelta(seconds=1)
 
 
 class Past(NamedTuple):
-    """The past of a budget's present window: the amount charged, and the attempts that still
-    run."""
+    """What a budget's present window already contains when the budget is created: the amount
+    charged, and the attempts that still run."""
 
     spent_nano: int
     open_attempts: Sequence[UUID]
@@ -65,9 +65,9 @@ class BudgetRefused(Refused):
 
 
 class BudgetUsage(NamedTuple):
-    """A budget with its present window: the amounts spent and held, its end, and the limit at the
-    instant `at` of the reading. For a budget per session, it is the window of the session that has
-    used the most."""
+    """A budget with its present window: the amounts spent and held, the window's end, and the limit
+    at the instant `at` of the reading. For a budget per session, this is the window of the session
+    that has used the most."""
 
     budget: Budget
     span: Span
@@ -83,8 +83,8 @@ class BudgetUsage(NamedTuple):
 
     @property
     def forecast_at(self) -> dt.datetime | None:
-        """Return the instant when the limit is reached at this period's pace; None if the period
-        ends before, or the limit is already reached."""
+        """Return the instant when the limit is reached if spending continues at this period's pace;
+        None if the period ends before, or the limit is already reached."""
         if self.budget.period in rules.WITHOUT_END or not 0 < self.spent_nano < self.limit_nano:
             return None
         passed_s = (self.at - self.span.start_at) // _SECOND
@@ -568,8 +568,8 @@ def _living(budget: Budget) -> Budget:
 
 
 def _fill(budget: Budget, look_back: LookBack) -> None:
-    """Fill the budget's present window with the past usage of its time. The requests of sessions
-    open their windows (`usage/sessions/windows.py`)."""
+    """Add the past usage of its time to the budget's present window. Windows of sessions are opened
+    by their requests (`usage/sessions/windows.py`)."""
     if budget.period == BudgetPeriod.SESSION:
         return
     now = database_now()
@@ -597,10 +597,10 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
 
 
 def _drop_window(budget: Budget) -> None:
-    """Delete the present window of a budget that is switched off: the window misses later usage,
-    which is read again when the budget is switched on. The usage of a label is stored nowhere else
-    (see `usage.limits.budget_simulation`), so its window stays; else switching off and on would
-    reset it."""
+    """Delete the present window of a budget that is switched off, because it misses later usage,
+    which is read again when the budget is switched on. The window of a label stays: its usage is
+    stored nowhere else (see `usage.limits.budget_simulation`), so switching off and on would reset
+    it."""
     if budget.scope not in rules.LABEL_SCOPES:
         BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 

@@ -112,7 +112,7 @@ def _read_meters(name: str, entry: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _uplifted(meters: Mapping[str, int], entry: Mapping[str, Any]) -> dict[str, int] | None:
-    """Return the rates outside the global endpoint; None if they are the same."""
+    """Return the rates outside the global endpoint; None if they equal the global rates."""
     times = entry.get(_UPLIFT)
     if times in (None, 1):
         return None

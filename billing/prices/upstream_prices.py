@@ -102,9 +102,9 @@ class Reason(NamedTuple):
 
 
 class UpstreamPrices(NamedTuple):
-    """`rates` by the upstream's model name, in the stored form of pricing.py. `not_understood`
-    gives the reason for the other models. `unknown` are unknown members with the number of models
-    that have them. `groups` are the groups to choose from, if any."""
+    """`rates` by the upstream's model name, as pricing.py stores them. `not_understood` has the
+    reason for each other model. `unknown` are unknown members with the number of models that have
+    them. `groups` are the groups to choose from, if any."""
 
     form: Form
     rates: dict[str, dict[str, Any]]
@@ -119,7 +119,7 @@ class UpstreamPrices(NamedTuple):
 
 
 class _NotUnderstood(Exception):
-    """A model is left out."""
+    """The model is left out, with the reason."""
 
     def __init__(self, code: ReasonCode, member: str = "", value: str = "") -> None:
         super().__init__(code)

@@ -115,9 +115,9 @@ def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
 
 
 def needs_another_operator(plan: SubscriptionPlan) -> bool:
-    """Return whether the plan's author may not offer it alone. Plans with units always need a
-    second operator, because their value changes with the price book. A multiplier below half does
-    too, like any such price cut."""
+    """Return whether another operator than the plan's author must offer the plan. That holds for
+    plans with units, because their value changes with the price book, and for a multiplier below
+    half, as for any such price cut."""
     halves = any(2 * one.ppm < PPM for one in multipliers_of_plan(plan))
     return bool(plan.units) or halves or plan.included_nano - plan.price_nano > credit_limit_nano()
 

@@ -203,7 +203,7 @@ class TopUpPage(Schema):
 
 
 class WalletSettingIn(Schema):
-    """When to tell of a low balance, and whether to fill it by the kept card."""
+    """When to alert about a low balance, and whether to fill it from the stored card."""
 
     model_config = ConfigDict(extra="forbid")
 

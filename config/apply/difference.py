@@ -50,7 +50,7 @@ _WHY_ONCE: Final = {
 
 
 class Id(NamedTuple):
-    """The identity of an object: its kind, and its name within its parent."""
+    """The identity of an object: its kind, its parent, and its name within the parent."""
 
     kind: Kind
     name: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Id(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret by its keyed digest. `text` is only set if a file has the secret, and never
+    """A secret by its keyed digest. `text` is only set if the file contains the secret, and never
     shown."""
 
     digest: bytes
@@ -207,7 +207,8 @@ def _settle_channel_keys(
 def _settle_egress(
     name: str, item: Item, fields: dict[str, Value], now: Item | None, *, moved: bool
 ) -> list[InvalidEntry]:
-    """Replace `keep` as `_settle_channel_keys` does, for a secret that a channel has only once."""
+    """Replace `keep` as `_settle_channel_keys` does, for a secret of which a channel has only
+    one."""
     stored = None if now is None or moved else now.fields[name]
     if not isinstance(fields.get(name), Kept):
         if moved:
@@ -236,7 +237,8 @@ def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[
 
 
 def _settle_secret(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
-    """Remove a secret with `keep` from the comparison; it must be stored already."""
+    """Leave a secret with `keep` out of the comparison. An error is returned if no such secret is
+    stored."""
     if not isinstance(fields.get("secret"), Kept):
         return []
     if now is not None:

@@ -57,7 +57,7 @@ def single_sign_on_document(fields: Mapping[str, Value]) -> Document:
 
 
 def _slug(name: str, slug: Value) -> Document:
-    """Return the slug unless it follows from the name."""
+    """Return the slug unless it is the one that follows from the name."""
     return {} if slug == slugify(name) else {"slug": slug}
 
 

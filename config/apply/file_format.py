@@ -59,7 +59,7 @@ KEEP: Final = "keep"
 
 
 def wrong(message: str) -> PydanticCustomError:
-    """Return an error whose text is shown as it is."""
+    """Return an error whose text is shown unchanged."""
     return PydanticCustomError("expected", "{message}", {"message": message})
 
 
@@ -279,7 +279,7 @@ class ChargeRule(Part):
     cost: Annotated[Decimal, AfterValidator(_amount)] | None = None
 
     def stored(self) -> dict[str, Any]:
-        """Return the rule in its stored form, which changes show too."""
+        """Return the rule as it is stored, which is also how changes show it."""
         return stored_rule(build_charge_rule(self.kind, self.seconds, self.cost))
 
     @model_validator(mode="after")
@@ -296,7 +296,7 @@ class Shadow(Part):
     cap: Annotated[Decimal, AfterValidator(_cap)]
 
     def stored(self) -> dict[str, Any]:
-        """Return the shadow in its stored form, which changes show too."""
+        """Return the shadow as it is stored, which is also how changes show it."""
         return stored_shadow(checked_shadow(self.channel, self.percent, self.cap, self.model))
 
 

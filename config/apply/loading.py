@@ -56,9 +56,10 @@ class Loaded:
 
 
 def load(text: str, resolve: Resolve) -> Loaded:
-    """Parse and check a file. Raises FileInvalid with all problems that can be found at once.
+    """Parse and check a file. Raises FileInvalid with as many problems as can be found in one pass.
 
-    Problems of form come first: the meaning of values is checked only in a well-formed file.
+    Problems of form come first, because the meaning of values is checked only in a well-formed
+    file.
     """
     source = read_yaml(text)
     try:

@@ -390,8 +390,8 @@ def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _subject(organisation: Organisation, scope: str, name: str) -> str:
-    """Return the stored subject of a budget. Ended keys are found too, so that their budgets can be
-    removed."""
+    """Return the stored subject of a budget. Revoked keys are included, so that their budgets can
+    be removed."""
     subject: object = name
     if scope == "team":
         subject = Team.objects.values_list("id", flat=True).get(

@@ -213,7 +213,7 @@ def _invitation(organisation: Organisation, change: Change) -> None:
 
 
 def _invitation_fields(invitation: Invitation | None) -> dict[str, Any]:
-    """Return the terms of an invitation that another one replaces."""
+    """Return the terms of an invitation that is replaced by another one."""
     if invitation is None:
         return {}
     custom = invitation.custom_role
@@ -268,7 +268,7 @@ def _stored_rule(organisation: Organisation, rule: Mapping[str, Any]) -> dict[st
 
 
 def held_by(key: Key) -> dict[str, Value]:
-    """Return the holder of a key, as a file states it."""
+    """Return the holder of a key, as a file writes it."""
     return {
         "user": key.user.email if key.user else "",
         "service_account": key.service_account.name if key.service_account else "",

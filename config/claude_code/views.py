@@ -48,8 +48,8 @@ def _for_keys(view: _View) -> Callable[[HttpRequest], HttpResponse]:
 
 @_for_keys
 def managed_settings(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Return the models that the key may use, and which of them answers at first. The protocol
-    names a version of the settings by the digest of their canonical JSON."""
+    """Return the models that the key may use, and which is the default. The protocol identifies a
+    version of the settings by the digest of their canonical JSON."""
     listed = filter(is_text_model, models_for(actor))
     models = [model for model in listed if may_use(actor, model.name)]
     if not models:

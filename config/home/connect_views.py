@@ -30,7 +30,8 @@ _PLACEHOLDER: Final = "sk-…"
 @organisation_page("keys.write_own")
 @require_http_methods(["GET", "HEAD", "POST"])
 def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Show the lines for an agent. A POST creates a key; only its response has the key's text."""
+    """Show the lines to paste into an agent. A POST creates a key; only that response has the key's
+    text."""
     chosen = request.POST if request.method == "POST" else request.GET
     slug = chosen.get("agent", "")
     slug = slug if slug in AGENTS else _AGENT
@@ -108,7 +109,7 @@ def _default_model(actor: Actor, models: list[ListedModel]) -> str:
 
 
 def _abilities(model: ListedModel | None) -> dict[str, Any]:
-    """Return the known abilities of a model that agents ask about."""
+    """Return the model's abilities that agents need to know."""
     if model is None:
         return {}
     limits = model.can.context_max, model.can.output_max

@@ -82,7 +82,7 @@ def start_key(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("models.read")
 @require_POST
 def start_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Skip the start page: this browser shows the organisation's dashboard from now on."""
+    """Skip the start page. From now on this browser shows the organisation's dashboard."""
     slug = slug_of(actor)
     response = see_other("home", slug)
     response.set_cookie(

@@ -28,7 +28,8 @@ _SOUNDS_RESTRICTING: Final = re.compile(
 
 
 class RowColumns(NamedTuple):
-    """What a row contains beside the imported columns: those that close it, and those left out."""
+    """The columns of a row that are not imported: those that lock what is created, and those left
+    out."""
 
     closing: tuple[str, ...]
     left: tuple[str, ...]
@@ -36,8 +37,8 @@ class RowColumns(NamedTuple):
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns of one table. `documents` contain a JSON object; `remarks` are free-form ones, in
-    which an unknown name closes the row only if it sounds like a restriction."""
+    """The columns of one table. `documents` contain a JSON object; `remarks` are free-form
+    documents, in which an unknown name locks the row only if it sounds like a restriction."""
 
     imported: Reasons
     closes: Reasons = field(default_factory=dict)

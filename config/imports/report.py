@@ -1,4 +1,4 @@
-"""The report of an import: the rows read, the objects here, those imported closed and how to open
+"""The report of an import: the rows read, the objects here, those imported locked and how to unlock
 them, and everything left out.
 
 It never contains a secret: rows are identified by table, id and name, options by name.

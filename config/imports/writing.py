@@ -138,7 +138,8 @@ class _Writer:
 
     @contextmanager
     def _refusals(self, origin: converted.Origin, name: str, part: str = "") -> Iterator[None]:
-        """Roll back and report a row, or a part of it, that a room refuses."""
+        """Run a block that creates a row or a part of it. If a room refuses, roll the block back
+        and report it."""
         try:
             with transaction.atomic():
                 yield
@@ -430,7 +431,7 @@ class _Writer:
         return key.id
 
     def _locked_plan(self) -> str:
-        """Return the plan of closed teams, which has no models."""
+        """Return the plan of locked teams, which has no models."""
         if not self._plan_of_none:
             name, none = f"{self._source}: closed", [converted.NO_MODEL]
             if not Plan.objects.filter(name=name, model_patterns=none).exists():

@@ -19,7 +19,7 @@ class Job(NamedTuple):
 
     @property
     def source_title(self) -> str:
-        """Return its untranslated title; an email translates it for its reader."""
+        """Return the job's title without translation. An email translates it for its reader."""
         with override(None):
             return str(self.title)
 
@@ -83,8 +83,8 @@ RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
 
 
 def backup_job(every_hours: int) -> Job:
-    """Return the backup job for an interval in hours. It is late after one and a half intervals,
-    because a backup takes a while."""
+    """Return the backup job for an interval in hours. It counts as late after one and a half
+    intervals, because a backup takes a while."""
     return Job(BACKUP_TASK, every_hours * 3600, every_hours * 5400, _("Back up"))
 
 

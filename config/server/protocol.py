@@ -136,22 +136,23 @@ def open_files() -> None:
 
 
 class Connections(NamedTuple):
-    """`in_flight` are those on which a response is awaited or being sent, and sessions."""
+    """The numbers of connections. `in_flight` are connections on which a response is awaited or
+    being sent, and sessions."""
 
     open: int
     in_flight: int
 
 
 def count_connections() -> Connections:
-    """Count the connections of this process. May be called in any thread."""
+    """Count the connections of this process. Safe in any thread."""
     every = [one for state in list(_awaiting_head) for one in tuple(state.connections)]
     busy = [one for one in every if not isinstance(one, Protocol) or one.answering]
     return Connections(len(every), len(busy))
 
 
 class _Ahead(list[Any]):
-    """A queue for pipelined requests. uvicorn would serve the last one first. Its own queue takes
-    760 bytes per connection, although clients rarely pipeline."""
+    """A queue of pipelined requests, first come first served; uvicorn would serve the last one
+    first. uvicorn's own queue takes 760 bytes per connection, although clients rarely pipeline."""
 
     __slots__ = ()
 
@@ -161,7 +162,7 @@ class _Ahead(list[Any]):
 
 
 class _Refused(Exception):
-    """The request of the head that was just read is refused before the application."""
+    """The request whose head was just read is refused before it reaches the application."""
 
 
 def _response(path: str, error: ErrorAnswer) -> tuple[ErrorResponse, list[tuple[bytes, bytes]]]:
@@ -459,7 +460,8 @@ class Protocol(HttpToolsProtocol):
         return bool(poll.poll(0))
 
     def _make_room(self) -> bool:
-        """Close the connection that has been silent for the longest time, if there is one."""
+        """Close the connection that has been silent for the longest time. Return False if there is
+        none."""
         longest = next((one for one in self._awaiting if not one._has_unread()), None)
         if longest is None:
             return False

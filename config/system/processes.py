@@ -34,7 +34,7 @@ _FIELDS: Final = (
 
 
 class WebLoad(NamedTuple):
-    """What only a web process has: its connections, those on which a response is awaited or sent,
+    """The figures of a web process: its connections, those on which a response is awaited or sent,
     and the mean delay of its event loop since the last report."""
 
     connections: int
@@ -107,8 +107,8 @@ class Reporting(threading.Thread):
 
 
 def report_or_wait(reporter: Reporter) -> None:
-    """Report this process. While the database is away nothing is reported, and nothing logged: all
-    others log that."""
+    """Report this process. While the database is away, nothing is reported or logged, because the
+    other parts log that."""
     try:
         reporter.report()
     except DatabaseError:

@@ -62,7 +62,8 @@ class Through:
 
 @dataclass(frozen=True)
 class Among:
-    """Like `Through`, for a `parent` with few rows per organisation: they are read once."""
+    """The table refers to a row of `parent`, like `Through`, but `parent` has few rows per
+    organisation, which are read once."""
 
     column: str
     parent: str
@@ -84,8 +85,8 @@ class Owner:
 
 @dataclass(frozen=True)
 class Offered:
-    """The table's rows are for all organisations where `everyone` is true, else for those that
-    `chosen` names in rows of theirs, which refer to this table by `chosen_column`."""
+    """The table's rows are for all organisations where `everyone` is true. Other rows are for the
+    organisations that `chosen` names in rows that refer to this table by `chosen_column`."""
 
     column: str
     chosen: str
@@ -313,8 +314,8 @@ _SHARED_TABLES: Final = ("accounts_cache",)
 
 
 class Rule(NamedTuple):
-    """The permitted verbs of the role on a table, and the condition of its rows; None means all
-    rows."""
+    """What the role may do on a table: the permitted verbs, and the condition on its rows; None
+    means all rows."""
 
     verbs: frozenset[str]
     condition: str | None

@@ -75,7 +75,8 @@ def version_rows(state: SystemState) -> list[tuple[str, str]]:
 
 
 class MonthRow(NamedTuple):
-    """A month in a file, or about to be. `late` is the number of records that wait for it."""
+    """A month that is in a file, or is being moved to one. `late` is the number of records that
+    wait for it."""
 
     month: str
     status: str

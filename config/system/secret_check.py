@@ -37,8 +37,9 @@ def check_secrets() -> None:
 
 
 def compare_secrets(*, all_keks: bool = True) -> None:
-    """Compare the secrets with the stored check, if there is one, and write nothing. Without
-    `all_keks`, a missing key that sealed values may use is not an error. Raises the same errors."""
+    """Compare the secrets with the stored check, if there is one, without writing. Without
+    `all_keks`, a missing key that sealed values may use is not an error. Raises the same errors as
+    `check_secrets`."""
     kept = SecretCheck.objects.first()
     if kept is not None:
         needed = kept.kek_ids if all_keks else ()

@@ -226,7 +226,7 @@ def _time(at: dt.datetime) -> str:
 
 @register.filter("badge")
 def _badge(value: Badge) -> str:
-    """Return a state's badge as in lists, for a cell that a page draws itself."""
+    """Return the badge of a state as lists show it, for a page that draws the cell itself."""
     name = value.icon or _TONE_ICONS.get(value.tone, "")
     return format_html(
         '<span class="badge" data-tone="{}"{}>{}{}</span>',

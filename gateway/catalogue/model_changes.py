@@ -74,8 +74,8 @@ def check_models(actor: Actor, channel: Channel) -> ModelList:
 
 
 def work_off_schedule() -> int:
-    """Read the lists that are due, for a limited time. Return how many. Several processes may run
-    this concurrently."""
+    """Read the lists that are due, for a limited time. Return how many were read. Several processes
+    may run this concurrently."""
     waiting = Channel.objects.filter(check_models_every_h__isnull=False, enabled=True)
     checked = 0
     for channel in claim_due(waiting, "next_models_check_at", _check_interval):

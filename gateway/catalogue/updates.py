@@ -185,7 +185,7 @@ def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
 def _ignored_fields(
     models: Iterable[PublicModel], rules: Iterable[tuple[str, str]]
 ) -> set[tuple[str, str]]:
-    """Return each model with each of its fields that a rule covers."""
+    """Return each pair of model and field that a rule covers."""
     rules = list(rules)
     return {
         (model.name, name)

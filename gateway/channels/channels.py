@@ -66,7 +66,7 @@ _BALANCE_FIELDS = frozenset(
 
 
 class FieldsOfChannel(NamedTuple):
-    """The fields to set of one channel, chosen by an operator who saw its version `seen`."""
+    """The fields to set on one channel. The operator saw the version `seen` of the channel."""
 
     channel: Channel
     fields: ChannelFields
@@ -81,7 +81,7 @@ def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
 
 
 def free_name(name: str) -> str:
-    """Return the name for a new channel: the given one, or if it is taken the next free one, such
+    """Return a name for a new channel: the given name, or if it is taken, the next free one, such
     as `openai-2`."""
     taken = set(Channel.objects.values_list("name", flat=True))
     return first_free_name(name, taken, joint="-")
@@ -171,8 +171,8 @@ def take_out(channel: Channel, why: TakenOut) -> bool:
 
 
 def take_in(channel: Channel, causes: Collection[Cause]) -> bool:
-    """Enable a channel that its rule disabled for one of the causes. Return False if that is not
-    so."""
+    """Enable a channel that its rule disabled for one of the causes. Return False if it was not
+    disabled so."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         if locked.enabled or locked.taken_out is None or locked.taken_out["cause"] not in causes:
@@ -214,7 +214,7 @@ def switch_key(actor: Actor, channel: Channel, key: ChannelKey, *, enabled: bool
 
 
 def remove_key(actor: Actor, channel: Channel, key: ChannelKey) -> None:
-    """Remove a key with its secret."""
+    """Remove a key and its secret from a channel."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         with _record_change(actor, locked, "channel.changed"):
@@ -273,8 +273,8 @@ def version_of(channel: Channel) -> str:
 
 
 def parts_of(channel: Channel) -> dict[str, Any]:
-    """Return the settings that consist of several parts, with the default of each part that is not
-    stored."""
+    """Return the settings that consist of several parts. Parts that are not stored have their
+    default."""
     return {
         "overrides": channel.overrides,
         "pass_through": channel.pass_through,
@@ -285,7 +285,7 @@ def parts_of(channel: Channel) -> dict[str, Any]:
 
 
 def routes_of(channel: Channel) -> ChannelFields:
-    """Return the stored routes, in the form that a write takes."""
+    """Return the stored routes as fields for a write."""
     routes = list(channel.routes.all())
     return {
         "models": {route.model: route.upstream_model for route in routes},
@@ -388,7 +388,7 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
 
 
 def _facts(channel: Channel) -> dict[str, object]:
-    """Return the facts of a channel for the audit trail; of its keys only digests that tell them
+    """Return the facts of a channel for the audit trail; for its keys only digests that tell them
     apart. Empty for a channel that is not stored yet."""
     if channel._state.adding:
         return {}
@@ -447,8 +447,8 @@ def _only_models(models: Mapping[str, str], values: Mapping[str, Said]) -> dict[
 def _replace_keys(
     channel: Channel, keys: Sequence[str | ChannelKey], *, moved: bool = False
 ) -> None:
-    """Set a channel's keys, in order. A stored key that is given again stays as it is, unless the
-    address `moved`."""
+    """Set a channel's keys, in order. A stored key that is listed again is kept, unless the
+    channel's address `moved`."""
     stored = {} if moved else {bytes(key.digest): key for key in channel.keys.all()}
     channel.keys.all().delete()
     for position, secret in enumerate(keys):

@@ -29,8 +29,8 @@ SecretName = Literal["proxy_login", "client_key"]
 
 
 def address_of(channel: Channel) -> tuple[str, ...]:
-    """Return the address that a channel's secrets were given for: where they are sent, and who may
-    authenticate it."""
+    """Return what a channel's secrets were entered for: the provider and address to which they are
+    sent, and the authorities that may authenticate it."""
     return channel.provider, channel.base_url, channel.proxy_url, channel.ca_bundle
 
 
@@ -97,8 +97,8 @@ def outbound_of(channel: Channel) -> Outbound:
 
 
 def facts_of(channel: Channel) -> dict[str, str]:
-    """Return the facts for the audit trail; of certificates and secrets only digests that tell them
-    apart."""
+    """Return the facts for the audit trail; for certificates and secrets only digests that tell
+    them apart."""
     return {
         "proxy_url": channel.proxy_url,
         "ca_bundle": _digest(channel.ca_bundle.encode()),

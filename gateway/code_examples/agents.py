@@ -22,7 +22,7 @@ SYSTEM_NAMES: Final[Mapping[System, str | Promise]] = {
 
 @dataclass(frozen=True)
 class Paste:
-    """Lines to paste into one place. `place` is the file or window, `language` that of the
+    """Lines to paste into one place. `place` is the file or window, `language` the language of the
     lines."""
 
     place: str | Promise
@@ -40,9 +40,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Connection:
-    """What an agent connects to. `url` has no path; `key` is the text of a key, or a placeholder
-    for it. `images` says whether the model reads pictures. `limits` are its context window and its
-    maximum output, in tokens, if both are known."""
+    """The values with which an agent connects. `url` has no path; `key` is the text of a key, or a
+    placeholder. `images` says whether the model reads pictures. `limits` are its context window and
+    its maximum output, in tokens, if both are known."""
 
     url: str
     key: str
@@ -59,9 +59,9 @@ class Connection:
 
 @dataclass(frozen=True)
 class Agent:
-    """A client that can be connected, by lines to paste or by values for the settings `window`. The
+    """A client that can be connected, by lines to paste or by values for its settings `window`. The
     requests of a `public` client come from its vendor's servers, which must be able to reach the
-    hub. `sign_in` are the lines with which it signs in by a browser, without a key to paste."""
+    hub. `sign_in` are lines for signing in by a browser, without a key to paste."""
 
     name: str
     pastes: Callable[[Connection], list[Paste]] | None = None

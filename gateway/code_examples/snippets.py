@@ -43,7 +43,7 @@ _PLAIN_WORD: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class SnippetRequest:
     """A request: `operation` as in usage records, `path` below the base URL. `argument` is the
-    path's parameter (a model, a response), for the clients' methods. With `files` (names by form
+    path's parameter (a model, a response) for the clients' methods. With `files` (names by form
     field), the members of the body are the other form fields."""
 
     operation: str

@@ -69,7 +69,7 @@ _SWEPT: Final = TaskError("expired", "The task was given up: its state was not k
 
 
 class Poll(NamedTuple):
-    """The result of a poll: the status, or None, and how long the provider wants to be left alone.
+    """The result of a poll: the status, or None, and how long the provider asked not to be polled.
     A task that was not polled waits without counting a failure."""
 
     task: MediaTask
@@ -126,7 +126,7 @@ def _is_late(task: MediaTask) -> bool:
 
 
 class _PollKey(NamedTuple):
-    """How to poll a channel with one of its keys."""
+    """How to poll the tasks of a channel with one of its keys."""
 
     headers: Mapping[str, str]
     signer: Signer | None
@@ -244,8 +244,8 @@ def _poll_channel(
 def _poll_task(
     pool: Pool, target: _PollTarget, task: MediaTask
 ) -> tuple[VideoStatus | None, float | None]:
-    """Return the provider's status of a task or None, and for how long the provider asked not to be
-    polled."""
+    """Return the provider's status of a task, or None, and for how many seconds the provider asked
+    not to be polled."""
     form = target.form
     url = form.below(target.url, form.status_path, task.upstream_id)
     method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
@@ -313,7 +313,7 @@ def _write(polls: Iterable[Poll]) -> int:
 
 
 def _going_on(poll: Poll, form: TaskForm) -> _Waiting:
-    """Return when to poll next, and the status so far."""
+    """Return when to poll a running task next, and its present status."""
     task, status, now = poll.task, poll.status, clock.now()
     polls = task.polls + poll.asked
     failures = 0 if status is not None else task.failures + poll.asked
@@ -433,7 +433,7 @@ def _write_end(task: MediaTask, status: VideoStatus) -> bool:
 
 
 def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
-    """Return how the task's attempt ends: the content of its record, and what happens to its
+    """Return the end of the task's attempt: the content of its record, and what happens to its
     hold."""
     if status.state != "succeeded":
         return _failed_ending(task, status.error or _SWEPT)

@@ -1,5 +1,5 @@
-"""Channels that operators offer to organisations with keys of their own: who may use them so, and
-what it costs."""
+"""Channels that operators offer to organisations with provider keys of their own: which
+organisations may use them, and the fee."""
 
 from collections.abc import Collection, Iterable
 from typing import Final, Literal
@@ -122,7 +122,7 @@ def offer_of(key: OwnKey) -> OwnKeyOffer | None:
 
 
 def state_of(key: OwnKey) -> OwnKeyState:
-    """What a key can be used for now."""
+    """Return what a key can be used for now."""
     if not key.enabled:
         return "disabled"
     if offer_of(key) is None:
@@ -135,7 +135,7 @@ def state_of(key: OwnKey) -> OwnKeyState:
 
 
 def named_organisations(slugs: Collection[str]) -> list[Organisation]:
-    """The organisations with these slugs. Raises OfferRefused for one that is unknown."""
+    """Return the organisations with these slugs. Raises OfferRefused for an unknown slug."""
     rows = list(Organisation.objects.filter(slug__in=[slug for slug in slugs if "\0" not in slug]))
     unknown = sorted(set(slugs) - {row.slug for row in rows})
     if unknown:

@@ -253,7 +253,7 @@ def channel_offer_end(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
 
 
 def channel_offer_context(channel: Channel) -> dict[str, Any]:
-    """What the page of a channel shows of its offer."""
+    """Return what the page of a channel shows of its offer."""
     offer = offers.offer_for(channel)
     if offer is None:
         return {"own_key_offer": None}

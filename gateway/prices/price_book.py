@@ -61,8 +61,8 @@ class BookEntry:
 
     @property
     def main(self) -> dict[str, RateDisplay]:
-        """Return the three main rates of a language model, as far as it has them. A meter without
-        its own rate shows that of its fallback."""
+        """Return the three main rates of a language model, if it has them. A meter without a rate
+        shows the rate of its fallback."""
         plain_rates = {rate.meter: rate for rate in self.rates if not rate.mode}
         priced = (
             (meter, plain_rates.get(meter) or plain_rates.get(FALLBACKS.get(meter, "")))

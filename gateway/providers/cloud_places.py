@@ -49,9 +49,9 @@ class BadPlace(ValueError):
 @dataclass(frozen=True, slots=True, eq=False)
 class CloudPlace:
     """How a provider's base URL is built from a region and a project. `region` is the proposed
-    value. `read` returns both from a base URL, "" for a missing one. `priced_in` returns the
-    regions by which the provider prices a request, from the base URL and the upstream's name of the
-    model, the most exact one first; none if they do not tell."""
+    value. `read` returns region and project of a base URL, "" for a missing one. `priced_in`
+    returns the regions by which the provider prices a request, from the base URL and the upstream's
+    name of the model, the most exact first; none if these do not tell."""
 
     region: str
     has_project: bool
@@ -60,7 +60,8 @@ class CloudPlace:
     priced_in: Callable[[str, str], Sequence[str]]
 
     def base_url(self, region: str, project: str, secret: str) -> str:
-        """Return the base URL. Without a project, the key's is used. Raises BadPlace."""
+        """Return the base URL for a region and a project; without a project, the project in the key
+        is used. Raises BadPlace."""
         if not _REGION.fullmatch(region):
             raise BadPlace("place_region", "the region must be one such as us-east-1")
         if self.has_project:

@@ -72,7 +72,7 @@ def apply_overrides(can: Capabilities, overrides: Overrides) -> Capabilities:
 
 def switched_off(overrides: Overrides, media: Collection[str], *, tools: bool) -> Capability | None:
     """Return a feature that the request needs and the operator has disabled, or None. `media` are
-    the kinds of its content parts."""
+    the kinds of the request's content parts."""
     if tools and ("tools", False) in overrides:
         return "tools"
     for name, modality in _INPUTS.items():

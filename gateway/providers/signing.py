@@ -112,7 +112,7 @@ class AwsSigner:
 
 
 def aws_region(host: str) -> str:
-    """Return the region in the name of one of Amazon's hosts; "" if there is none."""
+    """Return the region in the name of one of Amazon's hosts; "" for another host."""
     match = _AWS_REGION.search(host)
     return match[1] if match else ""
 

@@ -75,13 +75,14 @@ class ListedModel:
 
     @property
     def senses_known(self) -> bool:
-        """Whether its input kinds are facts: a row without limits often does not state them."""
+        """Whether the model's kinds of input are certain; a catalogue row without limits often does
+        not state them."""
         return self.known and are_senses_known(self.can)
 
     @property
     def embeds(self) -> bool:
-        """Whether it is an embedding model. A model that the catalogue treats as a chat model
-        counts as one if its price only has text input."""
+        """Whether the model is an embedding model. A model that the catalogue treats as a chat
+        model counts as one if its price only has text input."""
         return self.can.endpoint == "embeddings" or (
             self.entry is not None
             and "out_text" not in self.entry.main.keys() >= {"in_text"}
@@ -90,7 +91,7 @@ class ListedModel:
 
     @property
     def chats(self) -> bool:
-        """Whether it is a chat model. For a model that the catalogue lacks, the meters of its price
+        """Whether the model is a chat model. If the catalogue lacks it, the meters of its price
         decide."""
         if self.embeds or self.can.endpoint != "chat":
             return False

@@ -141,9 +141,8 @@ Raises ProxyFault; b"" means that the proxy has closed.
 
 
 def tunnel(proxy: Proxy, host: str, port: int) -> Talk:
-    """Ask a proxy for a connection to a host: to an address if it requires one, else to an ASCII
-    name.
-    """
+    """Negotiate a connection to a host with a proxy: by address if the proxy requires one, else by
+    ASCII name."""
     return _socks5(proxy, host, port) if proxy.scheme == "socks5" else _connect(proxy, host, port)
 
 
@@ -260,7 +259,8 @@ def read_authorities(pem: str) -> str:
 
 
 def read_identity(cert_pem: str, key_pem: str) -> tuple[str, str]:
-    """Return a chain of certificates and the key of its first, in canonical PEM. Raises BadPem."""
+    """Return a chain of certificates, and the key of the first one, in canonical PEM. Raises
+    BadPem."""
     chain, key = _certificates(cert_pem), _private_key(key_pem)
     shape = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*shape) != chain[0].public_key().public_bytes(*shape):

@@ -1,4 +1,5 @@
-"""How late an event loop runs what is due: what every step of every request waits for it."""
+"""The delay with which an event loop runs what is due, for which every step of every request
+waits."""
 
 import asyncio
 import time
@@ -8,7 +9,7 @@ _CHECK_S: Final = 0.25
 
 
 class LoopLag:
-    """The mean delay of a timer. It is measured on the loop, and may be taken in any thread."""
+    """The mean delay of a timer. It is measured on the loop, and may be read in any thread."""
 
     def __init__(self) -> None:
         self._delays_s: list[float] = []

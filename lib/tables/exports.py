@@ -240,7 +240,8 @@ def _parquet_pieces(columns: Sequence[Column], batches: Batches) -> Iterator[byt
 
 
 def _number_type(cells: Values, whole: Any, real: Any, text: Any) -> Any:
-    """Return the type of a column's numbers. In some lists the values are words."""
+    """Return the type of a column's numbers. In some lists the values are words, for which it is
+    `text`."""
     known = [cell for cell in cells if cell is not None]
     if all(isinstance(cell, int) for cell in known):
         return whole

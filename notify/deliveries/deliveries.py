@@ -122,7 +122,8 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
 
 
 def send_again(actor: Actor, delivery: Delivery) -> Delivery:
-    """Make a delivery due now, whatever its state. Receivers recognise a repetition by its id."""
+    """Make a delivery due now, whatever its state. Receivers recognise a repetition by the
+    delivery's id."""
     with transaction.atomic():
         locked = (
             Delivery.objects.select_for_update(of=("self",))

@@ -92,8 +92,8 @@ def check_may_erase(actor: Actor, person: User) -> None:
 
 
 def find_erasure(person: User) -> Erasure | None:
-    """Return the erasure of a person, or None if nobody has requested one. The caller has checked
-    access to the person."""
+    """Return the erasure of a person, or None if none was requested. The caller has checked access
+    to the person."""
     return Erasure.objects.filter(user=person).first()
 
 

@@ -307,7 +307,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _open(erasure: Erasure) -> None:
-    """Allow this transaction to change append-only rows."""
+    """Permit this transaction to change append-only rows for an erasure."""
     _rows("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
 
 

@@ -100,7 +100,7 @@ def _column(
 
 
 def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, Attachment]:
-    """Return the files that a form refers to. Raises Refused for one that no longer exists."""
+    """Return the files that a form refers to. Raises Refused for a file that no longer exists."""
     files = {}
     for role in ROLES[kind.value]:
         if form.get(role):

@@ -87,7 +87,7 @@ def model_favourite(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def model_default(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Make a model the default of the person's new chats. Choosing it again removes the default."""
+    """Make a model the default of the person's new chats. Choosing the default again removes it."""
     name = _default_key(request, actor)
     same = preference_of(person_of(actor)).default_model == name
     choose_default_model(actor, "" if same else name)

@@ -34,8 +34,8 @@ class OfferedModel:
 
     @property
     def embeds(self) -> bool:
-        """Whether it is an embedding model, according to the catalogue, or else because its price
-        has only text input."""
+        """Whether the model is an embedding model: by the catalogue, or else because its price has
+        only text input."""
         known = find_row(self.name)
         if known is not None and known.endpoint != "chat":
             return known.endpoint == "embeddings"
@@ -48,7 +48,7 @@ class OfferedModel:
 
     @property
     def chats(self) -> bool:
-        """Whether it is a chat model, as far as its name and price show."""
+        """Whether the model is a chat model, as far as its name and price show."""
         known = find_row(self.name)
         if known is None:
             return not self.embeds and media_kind(None, self.meters) is None

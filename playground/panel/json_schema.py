@@ -16,7 +16,7 @@ _SLOW: Final = re.compile(r"[+*}]\)?[+*{]")
 
 
 class Fault(NamedTuple):
-    """An error and its place."""
+    """An error, and where in the JSON it is."""
 
     path: str
     reason: str
@@ -55,7 +55,7 @@ def check_answer(answer: Any, schema: Any) -> list[Fault]:
 
 
 def schema_like(example: Any) -> dict[str, Any]:
-    """Return a schema that describes values like the example. All of its members are required."""
+    """Return a schema that describes values like the example. All members are required."""
     if isinstance(example, dict):
         inner = {name: schema_like(value) for name, value in example.items()}
         return {"type": "object", "properties": inner, "required": list(inner),

@@ -87,7 +87,7 @@ _FREE_REFUSALS = 8
 
 
 class BlockSplitter:
-    """Takes text by `feed` and `end`, and returns the block events that it causes.
+    """Takes text by `feed` and `end`, and returns the block events that the text causes.
 
     `confirm` asks the Markdown parser. A fence that is never closed ends with the text.
     """
@@ -121,7 +121,7 @@ class BlockSplitter:
         return self._events.take(self._number)
 
     def end(self) -> list[BlockEvent]:
-        """End the text: decide the held line as it is, and close the open block."""
+        """End the text: treat the held line as complete, and close the open block."""
         if self._line or (self._block and self._block.passed):
             self._newline(last=True)
         if self._block:
@@ -312,7 +312,7 @@ class _ListItems:
         self.begin(line)
 
     def begin(self, line: str) -> bool:
-        """Begin an item of this list if the line does so. Return whether it does."""
+        """Begin an item if the line begins one of this list. Return whether it does."""
         item = self._item_in(line)
         if item is None or (self._mark and item[2][-1] != self._mark):
             return False

@@ -40,7 +40,7 @@ from playground.rendering.unfinished_markdown import drawable_part
 def render_so_far(
     text: str, labels: MarkdownLabels, message: str, *, structured: bool = False
 ) -> str:
-    """Render an answer in progress: what a page shows after applying all changes so far."""
+    """Render an answer in progress as a page shows it after applying all changes up to now."""
     html: list[str] = []
     growing: GrowingBlock | None = None
     for event in splitter_of(structured=structured).feed(text):
@@ -58,7 +58,7 @@ def render_so_far(
 
 class Pieces(ABC):
     """Text that grows inside the element `place`, in one element per piece. It starts with one
-    empty piece. The cuts depend only on the text, not on how it arrived."""
+    empty piece. Where pieces end depends only on the text, not on how it arrived."""
 
     def __init__(self, place: str) -> None:
         self._element_selector = place

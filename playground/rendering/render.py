@@ -53,7 +53,7 @@ class Frame:
 
 
 class AnswerPainter:
-    """Renders one answer; a `structured` one as JSON. `paint` takes the events since the last
+    """Renders one answer; a `structured` answer as JSON. `paint` takes the events since the last
     frame, `end` closes the text."""
 
     def __init__(self, message: str, labels: AnswerLabels, *, structured: bool = False) -> None:

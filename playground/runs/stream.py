@@ -102,7 +102,7 @@ def _resume_position(columns: Sequence[_Column]) -> str:
 
 
 async def _wait_for_any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
-    """Wait until one of the subscriptions is notified, or for so many seconds."""
+    """Wait until one of the subscriptions is notified, at most for `seconds`."""
     waits = [asyncio.create_task(notified.wait()) for notified in subscriptions]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

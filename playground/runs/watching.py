@@ -89,7 +89,7 @@ async def _renew_lease(run_id: UUID, watch: _Watch) -> None:
 
 
 async def stop_when_left(run: Run) -> None:
-    """Stop a run once nobody has watched it for its limit. Return when it ends earlier."""
+    """Stop a run once nobody has watched it for its limit. Return early if the run ends before."""
     while True:
         if run.id not in _watches:
             with contextlib.suppress(Error):

@@ -171,14 +171,13 @@ class Lifespan:
     async def charges(
         self, principal: Principal, days: tuple[str, str] | None
     ) -> list[tuple[str, str, int]]:
-        """Return what a request under these budgets could hold now, including what its included
-        units would pay. Raises DatabaseAway."""
+        """Return the charges of the key as (day, model, nano), of all days if `days` is None."""
         rows = await self._run_one(key_charges(principal.organisation_id, principal.key_id, days))
         return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 
     async def count_request(self, principal: Principal) -> None:
-        """Return the charges of the principal's key as (day, model, nano), for `days` or for all
-        days."""
+        """Count a request that holds nothing for the limits on requests per minute. Raises
+        LimitReached, DatabaseFailed."""
         if not principal.limited:
             return
         owner, key_id, user_id = principal.organisation_id, principal.key_id, principal.user_id

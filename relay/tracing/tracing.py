@@ -130,7 +130,7 @@ class TracedRelay(Relay):
         self._providers: list[TracerProvider | MeterProvider] = []
         self._tracer: Tracer = trace.NoOpTracer()
         self._metrics: InferenceMetrics | None = None
-        self.in_process = _TracedInProcess(self._started, lambda: self._tracer)
+        self.in_process = _TracedInProcess(self._require_lifespan, lambda: self._tracer)
 
     async def start(self) -> None:
         resource = _resource(self._version)

@@ -68,7 +68,7 @@ class WrongCharge(NamedTuple):
 
 
 def wrong_charges() -> Iterator[tuple[UUID, str]]:
-    """Yield the id of every wrong record, and what is wrong with it."""
+    """Yield the id of every record with a wrong charge or saving, and what is wrong."""
     place: Place | None = Place()
     versions: dict[int, PriceVersion] = {}
     while place is not None:
@@ -79,8 +79,8 @@ def wrong_charges() -> Iterator[tuple[UUID, str]]:
 def wrong_charges_after(
     place: Place, versions: dict[int, PriceVersion]
 ) -> tuple[list[WrongCharge], Place | None]:
-    """Check the page of records after `place`. Return its wrong records and its end, or None as the
-    end after the last page. `versions` caches price versions by id."""
+    """Check the page of records after `place`. Return its wrong records and its end, or None after
+    the last page. `versions` caches price versions by id."""
     organisation = (
         Organisation.objects.filter(id__gte=place.organisation)
         .order_by("id")

@@ -157,7 +157,7 @@ _CARDS: Final[Mapping[str, tuple[Figure, ...]]] = {
 
 
 def _stats(timed: Timed) -> list[dict[str, Any]]:
-    """Return the cards. Unknown values are left out of their series."""
+    """Return the cards. A series omits unknown values."""
     now, before = (cell.times or UNTIMED for cell in (timed.now, timed.before))
     return [
         {

@@ -10,8 +10,8 @@ from usage.rollups.levels import since, summed
 
 
 class Spending(NamedTuple):
-    """Charged nano, each since the beginning of the present day, of its week from Monday on, and of
-    its month."""
+    """The charged amounts in nano since the beginning of the present day, of the week (Monday), and
+    of the month."""
 
     day_nano: int
     week_nano: int
@@ -19,7 +19,7 @@ class Spending(NamedTuple):
 
 
 def spending_of(actor: Actor) -> Spending:
-    """Return the spending that the actor may see: a model key sees its own."""
+    """Return the spending that the actor may see. A model key sees the key's own."""
     day = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     begins = day, day - dt.timedelta(days=day.weekday()), day.replace(day=1)
     return Spending(*(_spent_since(actor, begin_at) for begin_at in begins))

@@ -42,7 +42,7 @@ class Level(NamedTuple):
 
 class Setting(NamedTuple):
     """One setting at one level. `kind` is how its value is displayed (text, count or money);
-    `binds` marks the one that is reached first."""
+    `binds` marks the setting that is reached first."""
 
     title: Text
     level: Text
@@ -93,7 +93,7 @@ def _limits(levels: Sequence[Level]) -> Iterator[Setting]:
 def _budgets(
     actor: Actor, team: Team | None, member: Membership | None, key: Key | None
 ) -> Iterator[Setting]:
-    """Yield the budgets, each by itself: which one is reached first depends on the spending."""
+    """Yield each budget separately, because which one is reached first depends on the spending."""
     if access.scope_of(actor, "budgets.read") is None:
         return
     over = Q(scope=BudgetScope.ORGANISATION)
@@ -114,7 +114,6 @@ def _budgets(
 
 
 def _labels(levels: Iterable[Level]) -> Iterator[Setting]:
-    """Yield each budget separately, because which one is reached first depends on the spending."""
     title = gettext("Required labels")
     none = True
     for level in levels:

@@ -90,7 +90,7 @@ class _Model(NamedTuple):
 
 
 class _Sender(NamedTuple):
-    """A key with the shared values of its rows; `who` are team, key and person."""
+    """A key with the values that all of its rows share; `who` are team, key and person."""
 
     organisation: str
     who: str
@@ -98,7 +98,7 @@ class _Sender(NamedTuple):
 
 
 def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
-    """Create this many requests over the last days, and sum them. Raises NotEmpty."""
+    """Create `rows` requests over the last `days`, and sum them. Raises NotEmpty."""
     if UsageRecord.objects.exists():
         raise NotEmpty
     rng = random.Random(seed)

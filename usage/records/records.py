@@ -41,8 +41,8 @@ class Cut(NamedTuple):
 
 
 class CrashCut(NamedTuple):
-    """The ending of a cut attempt, its possible cost that nobody pays, and the payment by included
-    units."""
+    """The ending of an attempt that was cut off, the cost that nobody pays, and the part that
+    included units pay."""
 
     ending: sql.Ending
     loss_nano: int
@@ -178,8 +178,8 @@ class Versions(NamedTuple):
 
 
 def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
-    """Return the price versions at which attempts were admitted. Each attempt is given by its
-    organisation's id and its own. None for free or unknown versions."""
+    """Return the price versions at which attempts were admitted. An attempt is given by the ids of
+    its organisation and of itself. None for free or unknown versions."""
     if not attempts:
         return {}
     organisations, ids = ([*values] for values in zip(*attempts, strict=True))

@@ -255,10 +255,10 @@ def from_query(
     ignored: Iterable[str] = (),
     explored: bool = False,
 ) -> UsageFilter:
-    """Parse a page's query string (`dict(request.GET.lists())`), ignoring what it does not know.
+    """Parse a page's query string (`dict(request.GET.lists())`), ignoring unknown parameters.
     `channels` tells whether the actor may see channels; `log` parses filters for single requests
     instead of those for sums; `ignored` are the names that the page itself parses; `explored`
-    allows any grouping, and two at once."""
+    allows any grouping, and two together."""
     reader = _Reader(query)
     zone = reader.single("tz", read_zone)
     zone = UTC_ZONE if zone is None else zone

@@ -41,8 +41,8 @@ class Period(NamedTuple):
 
 
 class Pick(NamedTuple):
-    """A condition: the column `r.column` has one of the values. `name` is that of its parameter.
-    Rows that match `otherwise` are selected too."""
+    """A condition: the column `r.column` has one of the values. `name` is the name of its
+    parameter. Rows that match `otherwise` are selected too."""
 
     name: str
     column: str
@@ -75,8 +75,8 @@ def _condition(pick: Pick) -> tuple[str, Parameters]:
 
 
 def seen_by(actor: Actor, action: Action) -> list[Pick]:
-    """Return the same as `visible`, as conditions that all apply; the first is the
-    organisation's."""
+    """Return what `visible` returns as single conditions, all of which apply; the first selects the
+    organisation."""
     access.require(actor, action)
     organisation = Pick("organisation", "organisation_id", [actors.organisation_of(actor).id])
     if actor.model_key:
@@ -195,9 +195,9 @@ def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
 
 
 def _user_ids(emails: Sequence[str]) -> Sequence[int]:
-    """Return the ids of the people with these addresses. Without a match, return a number that
-    nobody has (0 stands for keys without a person). They are looked up first, because the planner
-    then knows the number of rows."""
+    """Return the ids of the people with these addresses. Without a match, return an id that nobody
+    has (0 stands for keys without a person). The ids are looked up first, because the planner then
+    knows the number of rows."""
     if not emails:
         return ()
     text = "SELECT id FROM accounts_user WHERE lower(email) = ANY (%(emails)s)"
@@ -205,7 +205,7 @@ def _user_ids(emails: Sequence[str]) -> Sequence[int]:
 
 
 def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
-    """Run one statement. Return its rows, or none if it returns none."""
+    """Run one statement and return its rows; [] if it returns none."""
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
         return cursor.fetchall() if cursor.description else []

@@ -69,9 +69,9 @@ class PriceDisplay:
 class AttemptDisplay:
     """One attempt. `start_ms` and `end_ms` count from the first attempt's admission. For operators
     only: `skipped`, the channels that were passed over, each with the reason; why this channel was
-    asked; and the last characters of the provider's key.
+    chosen; and the last characters of the provider's key.
 
-    A request that was refused before any attempt has one entry with its own `id` and `n` 0.
+    A request that was refused before any attempt has one entry with the request's `id` and `n` 0.
     """
 
     id: UUID
@@ -101,8 +101,8 @@ class AttemptDisplay:
 @dataclass(frozen=True)
 class ReceiptLine:
     """One meter. Its exact amount is a decimal of USD, without rounding. `condition_ppm` is the
-    multiplier of the matching `conditions`. `model` is the one that used it, "" for the requested
-    one."""
+    multiplier of the matching `conditions`. `model` is the model that produced the usage, "" for
+    the requested one."""
 
     meter: str
     quantity: int
@@ -175,13 +175,13 @@ class RequestDetail:
 
     @property
     def corrections(self) -> list[PostingDisplay]:
-        """The changes of its charge by late usage and reviews since it ended (I7)."""
+        """The changes of the request's charge by late usage and reviews since it ended (I7)."""
         postings = [posting for attempt in self.attempts for posting in attempt.postings]
         return [posting for posting in postings if posting.kind == "correct" and posting.paid_nano]
 
     @property
     def paid_nano(self) -> int:
-        """What the customer pays for it, according to the ledger."""
+        """The amount that the customer pays for the request, according to the ledger."""
         return self.row.charge_nano + sum(posting.paid_nano for posting in self.corrections)
 
 
@@ -276,8 +276,8 @@ def _payers(actor: Actor, attempts: Sequence[AttemptDisplay]) -> Payers | None:
 
 
 def hide_channel_names(detail: RequestDetail) -> RequestDetail:
-    """Return the details for readers who are not operators, with upstreams as A, B, … in the order
-    of their use."""
+    """Return the details for readers who are not operators. Upstreams are named A, B, … in the
+    order of their use."""
     letters: dict[UUID | None, str] = {}
     attempts = []
     for attempt in detail.attempts:
@@ -350,7 +350,7 @@ def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
 
 
 def _fee_nano(row: RequestRow) -> int:
-    """The fee for a request with its organisation's own key, never above what was held."""
+    """Return the fee for a request with its organisation's own key, at most the held amount."""
     fee = OwnKeyFee() if row.own_fee is None else OwnKeyFee.from_stored(row.own_fee)
     return min(fee.nano_of(row.meters), row.hold_nano)
 

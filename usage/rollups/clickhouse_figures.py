@@ -41,9 +41,9 @@ T = TypeVar("T")
 
 
 class CellRow(NamedTuple):
-    """The sums of a cell, by the ids of its groups: for a bucket its number from 1, for a missing
-    key or channel the nil id. `ttft` and `total` are the milliseconds that each of `SHARES` of 100
-    answers took at most, `rate_tenths` tenths of output tokens per second; None without
+    """The sums of a cell, by the ids of its groups: for a bucket the bucket's number from 1, for a
+    missing key or channel the nil id. `ttft` and `total` are the milliseconds that each of `SHARES`
+    of 100 answers took at most, `rate_tenths` tenths of output tokens per second; None without
     durations."""
 
     ids: list[str]
@@ -74,8 +74,8 @@ class Part(NamedTuple):
 def from_clickhouse(
     actor: Actor, scope: Scope, spans: Sequence[Span], at: Freshness, ask: Callable[["Reader"], T]
 ) -> T | None:
-    """Return what ClickHouse answers, or None if it lacks a part or fails. The caller then asks
-    Postgres."""
+    """Return what ClickHouse answers, or None if ClickHouse lacks a part or fails. The caller then
+    reads from Postgres."""
     global _paused_until
     there = server()
     # ClickHouse does not know which records are under review, or belong to a session.
@@ -121,7 +121,7 @@ class Reader:
         timed: bool = False,
     ) -> list[CellRow]:
         """Return the most expensive cells of some groupings. The grouping "day" is a bucket of the
-        spans. Without `metered` their totals have no meters."""
+        spans. Without `metered` the totals have no meters."""
         axes = [self._axis(name) for name in by]
         groups = "".join(f"{axis} AS g{n}, " for n, axis in enumerate(axes))
         by_groups = f"GROUP BY {', '.join(f'g{n}' for n in range(len(axes)))}" if axes else ""
@@ -230,8 +230,8 @@ def _one_of(pick: Pick) -> tuple[str, Value]:
 
 
 def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
-    """Yield the other conditions of a scope, each with its parameter; the name is "" without
-    one."""
+    """Yield the other conditions of a scope, each with its parameter's name and value; the name is
+    "" without a parameter."""
     for pick in labels(scope):
         if pick.values:
             yield f"r.{pick.column} <> ''", "", ""

@@ -73,7 +73,7 @@ def quantiles_of(histogram: str, per_cent: Sequence[int]) -> list[int]:
 
 
 def stored_value(ms: int) -> int:
-    """Return a duration as a histogram reports it: the middle of its bucket."""
+    """Return a duration as a histogram reports it: as the middle of its bucket."""
     return _middle(bisect_right(BOUNDS, ms))
 
 

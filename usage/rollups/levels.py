@@ -58,8 +58,8 @@ class Freshness(NamedTuple):
     there_to: dt.datetime | None = None
 
     def is_there(self, spans: Sequence[Span]) -> bool:
-        """Return whether ClickHouse has all of some spans, or all except the last moments of one
-        that is not over."""
+        """Return whether ClickHouse has all of some spans; the last moments of a span that is not
+        over may be missing."""
         if self.there_to is None or self.there_from is None or self.complete_to is None:
             return False
         return all(span.start_at >= self.there_from for span in spans) and (

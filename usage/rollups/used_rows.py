@@ -26,7 +26,7 @@ RECORDS_MAX: Final = 500_000
 
 
 class TooManyRecords(Exception):
-    """The requested time has `requests`, each of which would have to be read."""
+    """The requested time has `requests` requests, each of which would have to be read."""
 
     def __init__(self, requests: int) -> None:
         super().__init__(f"{requests} requests, more than {RECORDS_MAX}")

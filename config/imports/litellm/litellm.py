@@ -83,7 +83,7 @@ Role = Literal["admin", "developer", "viewer"]
 
 @dataclass
 class _Place:
-    """An organization of LiteLLM, while it is converted."""
+    """An organization of LiteLLM while it is converted."""
 
     organisation: Organisation
     models: tuple[str, ...]
@@ -204,8 +204,8 @@ class _Converter:
         )
 
     def _members(self, place: _Place) -> Iterable[Member]:
-        """Return the people of an organization, one per e-mail address. A person who could reopen a
-        closed key, or create another one, becomes a viewer."""
+        """Return the people of an organization, one per e-mail address. A person who could unlock a
+        locked key, or create another key, becomes a viewer."""
         closed = {user for user, key in place.keys if key.closed}
         by_email: dict[str, Member] = {}
         for user, member in place.people.items():
@@ -236,7 +236,7 @@ class _Converter:
         return replace(key, budgets=terms.budgets, counts=terms.counts, closed=closed)
 
     def _whole_hub(self) -> Iterable[str]:
-        """Yield the restrictions that apply to everybody's requests there."""
+        """Yield the restrictions of LiteLLM that apply to everybody's requests."""
         closing: dict[str, None] = {}
         for table, columns in WHOLE_HUB.items():
             for row in self._reader.database.rows.get(table, ()):
@@ -301,8 +301,8 @@ class _Converter:
         self._places[id] = _Place(organisation, models)
 
     def _place(self, id: str) -> _Place:
-        """Return the organization's conversion. The one for rows without an organization is created
-        on first use."""
+        """Return the conversion of an organization. The one for rows without an organization is
+        created on first use."""
         if id == _NOBODYS and id not in self._places:
             organisation = Organisation(
                 Origin(ORGANIZATIONS, "(none)"), _LABEL, credit_line_nano=CREDIT_LINE_NANO,
@@ -477,7 +477,7 @@ class _Converter:
         return {team or FIRST_TEAM for place, team in homes if place == organization}
 
     def _home_of(self, row: Row) -> tuple[str, str]:
-        """Return the organization of a key, and the name of its team."""
+        """Return the organization of a key, and the name of the key's team."""
         team = self._teams.get(values.text(row.get("team_id")))
         if team is not None:
             return team.organization, team.name

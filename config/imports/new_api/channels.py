@@ -44,7 +44,7 @@ _CLOUDS: Final[Mapping[tuple[Peer, str], _Cloud]] = {
 
 
 class GroupedChannel(NamedTuple):
-    """A channel, and the groups that it serves there."""
+    """A channel, and the groups of the other hub that it serves."""
 
     channel: Channel
     groups: tuple[str, ...]

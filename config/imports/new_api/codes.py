@@ -19,7 +19,7 @@ _ACTIVE: Final = "active"
 
 
 def read_codes(reader: Reader, terms: Terms, now: dt.datetime) -> list[Code]:
-    """Return the codes that could still be redeemed there."""
+    """Return the codes that could still be redeemed in the other hub."""
 
     def convert(row: Row, closed: tuple[str, ...]) -> Code:
         if not values.is_nothing(row.get("deleted_at")):

@@ -249,7 +249,7 @@ class _Prepared(NamedTuple):
 
 
 class _Received:
-    """The content of an answer so far."""
+    """The content of an answer that has arrived."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -380,7 +380,8 @@ class _Check:
             yield piece
 
     def _hear(self, events: Sequence[Event]) -> bool:
-        """Return whether the answer has ended. Raises CallFailed if it ended with an error."""
+        """Read events. Return whether the answer has ended. Raises CallFailed if it ended with an
+        error."""
         for event in events:
             if isinstance(event, UpstreamError):
                 raise CallFailed("failed", event.message, status=200)

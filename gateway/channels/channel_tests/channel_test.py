@@ -85,7 +85,7 @@ def check_channel(
 
 
 def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
-    """Run the same test for a channel that does not exist yet. Nothing is stored."""
+    """Run the test of a channel that does not exist yet. Nothing is stored."""
     name = upstream_model or model
     result = new_result(model, name, usual_variant(name, "streamed"))
     call(target, egress_policy(), result)
@@ -143,8 +143,8 @@ def stored_form(result: ChannelCheck) -> dict[str, Any]:
 
 
 def target_of(channel: Channel, key: ChannelKey | None = None) -> Target:
-    """Return the target of a channel's calls, with one of its keys, or the first active one. Raises
-    VaultError."""
+    """Return the target for calls to a channel, with one of its keys; by default the first active
+    one. Raises VaultError."""
     key = key or channel.keys.filter(disabled_at=None).first()
     secret = open_secret(key) if key else ""
     overrides = read_overrides(channel.overrides) or NO_OVERRIDES

@@ -48,7 +48,8 @@ def check_by_rule(
 
 
 def model_to_test(channel: Channel) -> str | None:
-    """Return the model that its rule names, or else the first one that can be tested."""
+    """Return the model that the channel's rule names, or else the first model that can be
+    tested."""
     names = testable_names(channel, (name for name in prices_in_force() if "*" not in name))
     wanted = CheckRule(**channel.testing).model
     return wanted if wanted in names else next(iter(names), None)

@@ -84,9 +84,8 @@ _WORD_MAX: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The target of a call: a channel, or one that is about to be created. `secret` is "" for none;
-    `timeouts` are those of a channel, in seconds; `overrides` are its changes to requests,
-    `outbound` is its network route."""
+    """The target of a call: an existing or planned channel. `secret` is "" for none; `timeouts` are
+    in seconds; `overrides` are its changes to requests, `outbound` is its network route."""
 
     provider: str
     base_url: str
@@ -154,7 +153,7 @@ class StagedCall:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Wrap the whole call: a CallFailed is recorded at its stage and not raised further."""
+        """Wrap the whole call. A CallFailed is recorded at its stage and not re-raised."""
         result = self._result
         try:
             yield

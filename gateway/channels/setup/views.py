@@ -108,7 +108,7 @@ def _rule() -> dict[str, str]:
 
 
 def _blank_form(request: HttpRequest) -> ConnectionForm:
-    """Return the form with a provider's defaults. A name that was typed stays."""
+    """Return the form with a provider's defaults. A name that was already typed is kept."""
     provider = request.GET.get("provider", "")
     provider = provider if provider in OFFERED else OFFERED[0]
     name = request.GET.get("name", "").strip()

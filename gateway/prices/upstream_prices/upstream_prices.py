@@ -94,18 +94,18 @@ def source_of(channel: Channel) -> str:
 
 
 def publishes_prices(channel: Channel) -> bool:
-    """Return whether its provider may publish prices in a supported form."""
+    """Return whether the channel's provider may publish prices in a supported form."""
     return channel.provider in PLACES
 
 
 def open_proposals(channel: Channel) -> int:
-    """Return how many proposals of its provider's prices are waiting."""
+    """Return how many proposals of the provider's prices are waiting."""
     rows = PriceProposal.objects.filter(source=source_of(channel), state__in=WAITING)
     return rows.count()
 
 
 def price_list_of(channel: Channel) -> UpstreamPriceList | None:
-    """Return what is stored about the published prices of a channel's provider, or None."""
+    """Return the stored price list of a channel's provider, or None."""
     return UpstreamPriceList.objects.filter(channel=channel).first()
 
 
@@ -350,7 +350,7 @@ class _Reading:
 
 
 def pricing_address(models_url: str) -> str:
-    """Return the URL of a New API's prices, from that of its models (`…/v1/models`)."""
+    """Return the URL of a New API's prices, from the URL of its models (`…/v1/models`)."""
     parts = urlsplit(models_url)
     path = parts.path.removesuffix("/models").removesuffix("/v1")
     return parts._replace(path=f"{path}/api/pricing", query="").geturl()

@@ -55,8 +55,8 @@ class _UsageAnswer(msgspec.Struct):
 
 
 def reconcile() -> int:
-    """Ask about uncertain attempts, and post what providers report. Return how many attempts were
-    corrected.
+    """Query providers about uncertain attempts, and post what they report. Return how many attempts
+    were corrected.
 
     Several processes may run this concurrently.
     """
@@ -73,7 +73,8 @@ def reconcile() -> int:
 
 
 def _query_batch(until: float) -> int:
-    """Ask about a batch while time is left. The others become due again soon."""
+    """Query providers about a batch while time is left. The other attempts become due again
+    soon."""
     channels = {
         channel.id: channel
         for channel in Channel.objects.filter(provider__in=_LOOKED_UP).prefetch_related("keys")

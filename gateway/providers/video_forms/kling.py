@@ -108,7 +108,7 @@ def _data_of(answer: _Answer) -> _Data:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Return its id of a task. Raises AnswerFault."""
+    """Return the provider's id of an accepted task. Raises AnswerFault."""
     return check_id(_data_of(_decode_answer(raw)).task_id)
 
 

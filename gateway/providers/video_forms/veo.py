@@ -96,7 +96,7 @@ def _read(raw: bytes) -> _Operation:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Return its name of an operation. Raises AnswerFault."""
+    """Return the provider's name of an accepted operation. Raises AnswerFault."""
     return check_id(_read(raw).name)
 
 
