@@ -23,7 +23,7 @@ class Modalities(NamedTuple):
     """How a dialect lists parts: the member with the count, the modality of audio, those that count
     as images, and all others."""
 
-    count: str
+    member: str
     audio: str
     images: Collection[str]
     others: Collection[str]
@@ -34,9 +34,9 @@ class Modalities(NamedTuple):
         for row in dicts(usage.members.get(name)):
             word = str(row.get("modality"))
             if word == self.audio:
-                audio += usage.count(self.count, row) or 0
+                audio += usage.count(self.member, row) or 0
             elif word in self.images:
-                image += usage.count(self.count, row) or 0
+                image += usage.count(self.member, row) or 0
             elif word not in self.others:
                 usage.note_unknown(f"{name}.modality={word[:40]}")
         return Parts(tokens, audio, image)
