@@ -1,6 +1,7 @@
 """The page of the mail server, for operators."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
@@ -13,7 +14,6 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.mail_server import mail_server
 from accounts.mail_server.trial_letter import Outcome, send_trial_letter
-from accounts.mail_server.words import ENCRYPTION_NAMES
 from accounts.models import MailEncryption
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from lib.forms.fields import lock_fields
@@ -21,6 +21,11 @@ from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
+ENCRYPTION_NAMES: Final[Mapping[str, Any]] = {
+    MailEncryption.STARTTLS: gettext_lazy("STARTTLS (port 587)"),
+    MailEncryption.TLS: gettext_lazy("TLS (port 465)"),
+    MailEncryption.NONE: gettext_lazy("None (port 25)"),
+}
 _OUTCOME = "trial_letter"
 _recent_sign_in_required = recent_sign_in_required(
     gettext_lazy("change the mail server"), gettext_lazy("System"), gettext_lazy("Mail server")

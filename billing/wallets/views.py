@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.contrib import messages
@@ -26,6 +26,7 @@ from billing.currency.money import format_usd
 from billing.forms import RedeemForm, TopUpForm, WalletForm
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.ledger import statement
+from billing.ledger.statement import USAGE, Statement
 from billing.models import TopUp
 from billing.subscriptions import subscriptions
 from billing.topups import automatic as automatic_topups
@@ -34,7 +35,6 @@ from billing.topups.processors import processors
 from billing.topups.processors.processor import ProcessorError
 from billing.topups.topups import TopUpRefused
 from billing.wallets import low_balance, wallets
-from billing.wallets.balance_history import balance_days
 from billing.wallets.pace import Pace, pace_days, pace_of
 from billing.wallets.words import LINE_WORDS, METHODS, TOP_UP_STATES, line_word, top_up_badge
 from lib import clock
@@ -43,6 +43,38 @@ from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
 from lib.tables.table import Column, Filter, State, Table
+
+_DAY: Final = dt.timedelta(days=1)
+
+
+class BalanceDay(NamedTuple):
+    """One day of UTC: the balance at its end, and the money added that day (top-ups, codes,
+    credits)."""
+
+    on: dt.date
+    balance_nano: int
+    added_nano: int
+
+
+def balance_days(organisation: Organisation, statements: Sequence[Statement]) -> list[BalanceDay]:
+    """Return every day of the statements from the organisation's first day to today."""
+    today = clock.now().astimezone(dt.UTC).date()
+    first = max(statements[0].month, organisation.created_at.astimezone(dt.UTC).date())
+    balance_nano = statements[0].opening_nano
+    ends: dict[dt.date, int] = {}
+    added: dict[dt.date, int] = {}
+    for line in (line for month in statements for line in reversed(month.lines)):
+        on = line.at.astimezone(dt.UTC).date()
+        ends[on] = line.balance_nano
+        if line.kind != USAGE and line.amount_nano > 0:
+            added[on] = added.get(on, 0) + line.amount_nano
+    days = []
+    for n in range((today - first).days + 1):
+        on = first + n * _DAY
+        balance_nano = ends.get(on, balance_nano)
+        days.append(BalanceDay(on, balance_nano, added.get(on, 0)))
+    return days
+
 
 # The months of the balance's chart and of its pace, the present month included.
 _MONTHS: Final = 3

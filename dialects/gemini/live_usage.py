@@ -10,11 +10,14 @@ names are text (discuss.ai.google.dev/t/188765, 2026-11).
 
 from typing import Final
 
-from dialects.gemini.usage import input_meters, modality_tokens, read_tier
-from dialects.usage.usage import Meters, Quantities, UsageMembers, present, read_members
+from dialects.gemini.usage import MODALITIES, input_meters, read_tier
+from dialects.usage.modalities import output_meters
+from dialects.usage.usage import Quantities, UsageMembers, read_members
 
 _SEARCHES: Final = "webSearchCount"
-_PICTURES: Final = ("IMAGE", "VIDEO")
+_ANSWER: Final = "responseTokensDetails"
+_INPUT: Final = MODALITIES._replace(images={"IMAGE", "VIDEO"})
+_FILM: Final = MODALITIES._replace(images={"VIDEO"}, others={*MODALITIES.others, "IMAGE"})
 
 
 def quantities(raw: bytes | None) -> Quantities:
@@ -36,9 +39,11 @@ def _meters(usage: UsageMembers) -> Quantities:
     known = prompt + tools + answer
     if total is not None and total not in (known, known + thoughts):
         usage.flags.add("usage_mismatch")
-    meters = input_meters(usage, prompt, tools, pictures=_PICTURES) | _output(
-        usage, answer, thoughts
-    )
+    meters = input_meters(usage, prompt, tools, _INPUT)
+    if _FILM.parts(usage, answer, _ANSWER).image:
+        # Film has a price of its own, which no meter has.
+        usage.note_unknown(f"{_ANSWER}.modality=VIDEO")
+    meters |= output_meters(usage, MODALITIES.parts(usage, answer, _ANSWER), thoughts)
     if searches := usage.count(_SEARCHES):
         meters["searches"] = searches
     return usage.result(meters)
@@ -47,15 +52,3 @@ def _meters(usage: UsageMembers) -> Quantities:
 def _unreadable(usage: UsageMembers) -> Quantities:
     usage.flags.add("usage_unreadable")
     return usage.result({})
-
-
-def _output(usage: UsageMembers, answer: int, thoughts: int) -> Meters:
-    audio = modality_tokens(usage, "responseTokensDetails", "AUDIO")
-    image = modality_tokens(usage, "responseTokensDetails", "IMAGE")
-    if modality_tokens(usage, "responseTokensDetails", "VIDEO"):
-        # Film has a price of its own, which no meter has.
-        usage.unknown.append("responseTokensDetails.modality=VIDEO")
-    text = answer - audio - image
-    if text < 0:
-        usage.flags.add("usage_parts_above_total")
-    return {"out_text": text} | present(out_reasoning=thoughts, out_audio=audio, out_image=image)

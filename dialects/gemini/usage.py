@@ -7,19 +7,19 @@
     search   `webSearchCount`, which is ours: the answer reports searches outside its usage, and
              `with_searches` adds their number
 
-Counts of 0 are omitted on the wire. Audio and images have meters of their own; text, video and
-documents count as text. Without details, cached tokens count against text first, then audio, then
-image.
+Counts of 0 are omitted on the wire. dialects/usage/modalities.py says what counts as what.
 """
 
 from typing import Any
 
+from dialects.usage.modalities import Modalities, output_meters
+from dialects.usage.modalities import input_meters as modality_meters
 from dialects.usage.price_conditions import TIER, TRAFFIC
-from dialects.usage.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
+from dialects.usage.usage import Counts, Meters, Quantities, UsageMembers, read_members
 
 _SEARCHES = "webSearchCount"
-_MODALITIES = frozenset(
-    {"None", "MODALITY_UNSPECIFIED", "TEXT", "AUDIO", "IMAGE", "VIDEO", "DOCUMENT"}
+MODALITIES = Modalities(
+    "tokenCount", "AUDIO", {"IMAGE"}, {"None", "MODALITY_UNSPECIFIED", "TEXT", "VIDEO", "DOCUMENT"}
 )
 
 
@@ -86,7 +86,9 @@ def _meters(usage: UsageMembers) -> Quantities:
         return usage.result({})
     if total is not None and total != prompt + tools + candidates + thoughts:
         usage.flags.add("usage_mismatch")
-    meters = input_meters(usage, prompt, tools) | _output_meters(usage, candidates, thoughts)
+    meters = input_meters(usage, prompt, tools)
+    answer = MODALITIES.parts(usage, candidates, "candidatesTokensDetails")
+    meters |= output_meters(usage, answer, thoughts)
     if searches := usage.count(_SEARCHES):
         meters["searches"] = searches
     return usage.result(meters)
@@ -105,63 +107,13 @@ def read_tier(usage: UsageMembers) -> None:
 
 
 def input_meters(
-    usage: UsageMembers, prompt: int, tools: int, pictures: tuple[str, ...] = ("IMAGE",)
+    usage: UsageMembers, prompt: int, tools: int, modalities: Modalities = MODALITIES
 ) -> Meters:
-    """Return the meters of `prompt` tokens of input and `tools` tokens of tool results. `pictures`
-    are the modalities that count as pictures."""
+    """Return the meters of `prompt` tokens of input and `tools` tokens of tool results."""
     cached = usage.count("cachedContentTokenCount") or 0
-    audio = modality_tokens(usage, "promptTokensDetails", "AUDIO")
-    image = _pictures(usage, "promptTokensDetails", pictures)
-    text = prompt - audio - image
-    if cached > prompt:
-        usage.flags.add("usage_cached_above_input")
-    elif text < 0:
-        usage.flags.add("usage_parts_above_total")
-    cached_audio = min(modality_tokens(usage, "cacheTokensDetails", "AUDIO"), audio, cached)
-    cached_image = min(
-        _pictures(usage, "cacheTokensDetails", pictures), image, cached - cached_audio
+    return modality_meters(
+        usage,
+        modalities.parts(usage, prompt, "promptTokensDetails"),
+        modalities.parts(usage, cached, "cacheTokensDetails"),
+        modalities.parts(usage, tools, "toolUsePromptTokensDetails"),
     )
-    cached_text = min(cached - cached_audio - cached_image, max(text, 0))
-    rest = cached - cached_audio - cached_image - cached_text
-    more_audio = min(rest, audio - cached_audio)
-    cached_audio, cached_image = cached_audio + more_audio, cached_image + rest - more_audio
-    used_audio = modality_tokens(usage, "toolUsePromptTokensDetails", "AUDIO")
-    used_image = _pictures(usage, "toolUsePromptTokensDetails", pictures)
-    if used_audio + used_image > tools:
-        usage.flags.add("usage_parts_above_total")
-    return {"in_text": text - cached_text + tools - used_audio - used_image} | present(
-        in_cache_read=cached_text,
-        in_audio=audio - cached_audio + used_audio,
-        in_audio_cached=cached_audio,
-        in_image=image - cached_image + used_image,
-        in_image_cached=cached_image,
-    )
-
-
-def _output_meters(usage: UsageMembers, candidates: int, thoughts: int) -> Meters:
-    audio = modality_tokens(usage, "candidatesTokensDetails", "AUDIO")
-    image = modality_tokens(usage, "candidatesTokensDetails", "IMAGE")
-    text = candidates - audio - image
-    if text < 0:
-        usage.flags.add("usage_parts_above_total")
-    return {"out_text": text} | present(out_reasoning=thoughts, out_audio=audio, out_image=image)
-
-
-def _pictures(usage: UsageMembers, name: str, modalities: tuple[str, ...]) -> int:
-    return sum(modality_tokens(usage, name, modality) for modality in modalities)
-
-
-def modality_tokens(usage: UsageMembers, name: str, modality: str) -> int:
-    """Return the tokens of a modality in a list of details."""
-    details = usage.members.get(name)
-    rows = details if isinstance(details, list) else []
-    tokens = 0
-    for row in rows:
-        if isinstance(row, dict):
-            if row.get("modality") == modality:
-                tokens += usage.count("tokenCount", row) or 0
-            elif modality == "AUDIO" and str(row.get("modality")) not in _MODALITIES:
-                unknown = f"{name}.modality={str(row.get('modality'))[:40]}"
-                if unknown not in usage.unknown:
-                    usage.unknown.append(unknown)
-    return tokens

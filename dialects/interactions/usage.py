@@ -6,16 +6,16 @@
     total    total_tokens, the sum of these
     search   grounding_tool_count of the type google_search
 
-Audio and images have meters of their own; text, video and documents count as text. Without a
-breakdown, cached tokens count against text first, then audio, then image.
+dialects/usage/modalities.py says what counts as what.
 """
 
 from typing import Any, Final
 
 from dialects.json.raw_json import dicts
-from dialects.usage.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
+from dialects.usage.modalities import Modalities, input_meters, output_meters
+from dialects.usage.usage import Counts, Quantities, UsageMembers, present, read_members
 
-_MODALITIES: Final = frozenset({"None", "text", "audio", "image", "video", "document"})
+_MODALITIES: Final = Modalities("tokens", "audio", {"image"}, {"None", "text", "video", "document"})
 _SEARCH: Final = "google_search"
 
 
@@ -58,57 +58,16 @@ def _meters(usage: UsageMembers) -> Quantities:
     total = usage.count("total_tokens")
     if total is not None and total != prompt + tools + visible + thoughts:
         usage.flags.add("usage_mismatch")
-    meters = _input_meters(usage, prompt, tools) | _output_meters(usage, visible, thoughts)
-    return usage.result(meters | present(searches=_searches(usage)))
-
-
-def _input_meters(usage: UsageMembers, prompt: int, tools: int) -> Meters:
     cached = usage.count("total_cached_tokens") or 0
-    audio = _tokens(usage, "input_tokens_by_modality", "audio")
-    image = _tokens(usage, "input_tokens_by_modality", "image")
-    text = prompt - audio - image
-    if cached > prompt:
-        usage.flags.add("usage_cached_above_input")
-    elif text < 0:
-        usage.flags.add("usage_parts_above_total")
-    cached_audio = min(_tokens(usage, "cached_tokens_by_modality", "audio"), audio, cached)
-    cached_image = _tokens(usage, "cached_tokens_by_modality", "image")
-    cached_image = min(cached_image, image, cached - cached_audio)
-    cached_text = min(cached - cached_audio - cached_image, max(text, 0))
-    rest = cached - cached_audio - cached_image - cached_text
-    more_audio = min(rest, audio - cached_audio)
-    cached_audio, cached_image = cached_audio + more_audio, cached_image + rest - more_audio
-    used_audio = _tokens(usage, "tool_use_tokens_by_modality", "audio")
-    used_image = _tokens(usage, "tool_use_tokens_by_modality", "image")
-    if used_audio + used_image > tools:
-        usage.flags.add("usage_parts_above_total")
-    return {"in_text": text - cached_text + tools - used_audio - used_image} | present(
-        in_cache_read=cached_text,
-        in_audio=audio - cached_audio + used_audio,
-        in_audio_cached=cached_audio,
-        in_image=image - cached_image + used_image,
-        in_image_cached=cached_image,
+    meters = input_meters(
+        usage,
+        _MODALITIES.parts(usage, prompt, "input_tokens_by_modality"),
+        _MODALITIES.parts(usage, cached, "cached_tokens_by_modality"),
+        _MODALITIES.parts(usage, tools, "tool_use_tokens_by_modality"),
     )
-
-
-def _output_meters(usage: UsageMembers, visible: int, thoughts: int) -> Meters:
-    audio = _tokens(usage, "output_tokens_by_modality", "audio")
-    image = _tokens(usage, "output_tokens_by_modality", "image")
-    text = visible - audio - image
-    if text < 0:
-        usage.flags.add("usage_parts_above_total")
-    return {"out_text": text} | present(out_reasoning=thoughts, out_audio=audio, out_image=image)
-
-
-def _tokens(usage: UsageMembers, name: str, modality: str) -> int:
-    tokens = 0
-    for row in dicts(usage.members.get(name)):
-        word = row.get("modality")
-        if word == modality:
-            tokens += usage.count("tokens", row) or 0
-        elif modality == "audio" and str(word) not in _MODALITIES:
-            _note_unknown(usage, f"{name}.modality={str(word)[:40]}")
-    return tokens
+    answer = _MODALITIES.parts(usage, visible, "output_tokens_by_modality")
+    meters |= output_meters(usage, answer, thoughts) | present(searches=_searches(usage))
+    return usage.result(meters)
 
 
 def _searches(usage: UsageMembers) -> int:
@@ -118,10 +77,5 @@ def _searches(usage: UsageMembers) -> int:
         if row.get("type") == _SEARCH:
             searches += count
         elif count:
-            _note_unknown(usage, f"grounding_tool_count.type={str(row.get('type'))[:40]}")
+            usage.note_unknown(f"grounding_tool_count.type={str(row.get('type'))[:40]}")
     return searches
-
-
-def _note_unknown(usage: UsageMembers, unknown: str) -> None:
-    if unknown not in usage.unknown:
-        usage.unknown.append(unknown)

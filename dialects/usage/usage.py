@@ -168,6 +168,11 @@ class UsageMembers(msgspec.Struct):
             self.unknown.append(f"{kind}={word[:40]}")
         self.conditions[kind] = word
 
+    def note_unknown(self, unknown: str) -> None:
+        """Record what the tables do not know, once."""
+        if unknown not in self.unknown:
+            self.unknown.append(unknown)
+
     def nested(self, name: str) -> dict[str, Any]:
         """Return a nested object; {} for anything else."""
         value = self.members.get(name)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from relay.requests.uploads import UploadedFile
 
 Rates = Mapping[str, int]
 Urls = Mapping[Operation, str]
+_NO_MEDIA: Final[Mapping[Any, int]] = MappingProxyType({})
 
 
 class Billable(Protocol):
@@ -66,6 +68,21 @@ class Unit(NamedTuple):
         return {self.meter: self.here(family)}
 
 
+class CodecFacts(Protocol):
+    """What a codec read of a request."""
+
+    @property
+    def body(self) -> Body: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def max_cost_nano(self) -> int | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class UnaryFacts:
     """The facts of a request that is not a chat. `own` are those of its codec. The price and the
@@ -87,6 +104,28 @@ class UnaryFacts:
     audio_output: bool = False
     only_channel: UUID | None = None
     only_key: UUID | None = None
+
+    @classmethod
+    def of(
+        cls,
+        own: CodecFacts,
+        units: tuple[Billable, ...],
+        *,
+        stream: bool = False,
+        media: Mapping[Any, int] = _NO_MEDIA,
+    ) -> "UnaryFacts":
+        """Return the facts of a request of which its codec read all that is common."""
+        return cls(
+            own=own,
+            body=own.body,
+            model=own.model,
+            user=own.user,
+            text_bytes=own.text_bytes,
+            max_cost_nano=own.max_cost_nano,
+            units=units,
+            stream=stream,
+            media=media,
+        )
 
 
 class Exchange(NamedTuple):
@@ -182,15 +221,7 @@ class _Embeddings(UnaryOperation):
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = embeddings.read(raw, model=target.model or None)
         units = (Unit("in_text", own.text_bytes, partial(_count_embedded, own)),)
-        return UnaryFacts(
-            own=own,
-            body=own.body,
-            model=own.model,
-            user=own.user,
-            text_bytes=own.text_bytes,
-            max_cost_nano=own.max_cost_nano,
-            units=units,
-        )
+        return UnaryFacts.of(own, units)
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: EmbeddingFacts = facts.own
@@ -264,15 +295,7 @@ class _Moderations(UnaryOperation):
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = moderations.read(raw)
         units = (Unit("requests", 1, lambda family: 1),)
-        return UnaryFacts(
-            own=own,
-            body=own.body,
-            model=own.model,
-            user=own.user,
-            text_bytes=own.text_bytes,
-            max_cost_nano=own.max_cost_nano,
-            units=units,
-        )
+        return UnaryFacts.of(own, units)
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         if "moderations" not in urls:
@@ -301,15 +324,7 @@ class _Rerank(UnaryOperation):
             Unit("in_text", own.text_bytes, partial(_count_ranked, own)),
             Unit("searches", own.search_units_max, lambda family: own.search_units),
         )
-        return UnaryFacts(
-            own=own,
-            body=own.body,
-            model=own.model,
-            user=own.user,
-            text_bytes=own.text_bytes,
-            max_cost_nano=own.max_cost_nano,
-            units=units,
-        )
+        return UnaryFacts.of(own, units)
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: RerankFacts = facts.own

@@ -87,16 +87,7 @@ class Images(MediaOperation):
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = images.read(raw, self._operation, files=self.file_names)
         self.check_files()
-        return UnaryFacts(
-            own=own,
-            body=own.body,
-            model=own.model,
-            user=own.user,
-            text_bytes=own.text_bytes,
-            max_cost_nano=own.max_cost_nano,
-            units=(_Pictures(own), _PictureTokens(own)),
-            stream=own.stream,
-        )
+        return UnaryFacts.of(own, (_Pictures(own), _PictureTokens(own)), stream=own.stream)
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: ImageFacts = facts.own

@@ -66,16 +66,7 @@ class Speech(UnaryOperation):
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = sound.read_speech(raw)
-        return UnaryFacts(
-            own=own,
-            body=own.body,
-            model=own.model,
-            user=own.user,
-            text_bytes=own.text_bytes,
-            max_cost_nano=own.max_cost_nano,
-            units=(_Characters(own), _SpeechTokens(own)),
-            stream=own.stream,
-        )
+        return UnaryFacts.of(own, (_Characters(own), _SpeechTokens(own)), stream=own.stream)
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: SpeechFacts = facts.own
@@ -175,15 +166,8 @@ class Transcription(MediaOperation):
         names = self.file_names or []
         own = sound.read_transcription(raw, self._operation, names, bound_ms=longest, ms=ms)
         self.check_files()
-        return UnaryFacts(
-            own=own,
-            body=own.body,
-            model=own.model,
-            user=own.user,
-            text_bytes=own.text_bytes,
-            max_cost_nano=own.max_cost_nano,
-            units=(_Milliseconds(own), _TranscriptionTokens(own)),
-            stream=own.stream,
+        return UnaryFacts.of(
+            own, (_Milliseconds(own), _TranscriptionTokens(own)), stream=own.stream
         )
 
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:

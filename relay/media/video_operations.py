@@ -73,16 +73,7 @@ class VideoOperation(UnaryOperation):
             Unit(meter, asked_ms, lambda family: asked_ms) for meter in video_meters(own.size)
         )
         media = {"image": 1} if own.image else {}
-        return UnaryFacts(
-            own=own,
-            body=own.body,
-            model=own.model,
-            user=own.user,
-            text_bytes=own.text_bytes,
-            max_cost_nano=own.max_cost_nano,
-            units=units,
-            media=media,
-        )
+        return UnaryFacts.of(own, units, media=media)
 
     def send(
         self, facts: UnaryFacts, urls: Mapping[Operation, str], model: str, request_id: str

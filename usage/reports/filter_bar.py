@@ -16,12 +16,34 @@ from lib.tables.filter_bar import Chip, Field, FilterBar
 from lib.tables.table import Choices
 from usage.reports import reports
 from usage.reports.filters import Scope, UsageFilter
-from usage.reports.time_zones import ZONES
 from usage.requests import words
 from usage.requests.words import KINDS
 from usage.rollups.buckets import Span
 from usage.rollups.levels import Freshness
 
+ZONES: Final = (
+    "UTC",
+    "America/Los_Angeles",
+    "America/Denver",
+    "America/Chicago",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Paris",
+    "Europe/Moscow",
+    "Africa/Johannesburg",
+    "Africa/Lagos",
+    "Asia/Dubai",
+    "Asia/Kolkata",
+    "Asia/Singapore",
+    "Asia/Shanghai",
+    "Asia/Hong_Kong",
+    "Asia/Tokyo",
+    "Asia/Seoul",
+    "Australia/Sydney",
+    "Pacific/Auckland",
+)
 RANGES: Choices = (
     ("today", gettext_lazy("Today")),
     ("yesterday", gettext_lazy("Yesterday")),
