@@ -97,8 +97,8 @@ class ConverseCodec(Codec[ChatFacts]):
     def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
         return errors.render(kind, message, request_id=request_id)
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def headers(
         self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None

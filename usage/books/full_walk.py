@@ -38,13 +38,8 @@ CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-<<<<<<< HEAD
 # The name of the row whose `rest_until` is the time of the next turn.
-_TURN: Final = "turn"
-=======
-# Its `rest_until` is the time of the next turn.
 TURN: Final = "turn"
->>>>>>> w/pages40
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
 # The maximum duration of one turn over rows that are quick to read.
@@ -59,13 +54,8 @@ class MonthRow(NamedTuple):
 
 
 def check_whole() -> None:
-<<<<<<< HEAD
     """Take a turn of a walk if one is due."""
-    BooksWalk.objects.get_or_create(name=_TURN)
-=======
-    """Take a turn if one is due."""
     BooksWalk.objects.get_or_create(name=TURN)
->>>>>>> w/pages40
     now = clock.now()
     turn = BooksWalk.objects.filter(name=TURN)
     if not turn.filter(rest_until__lte=now).update(rest_until=now + _LEASE):
