@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dialects.usage.usage import Quantities
-from gateway.channel_tests.session_turns import (
+from gateway.channels.channel_tests.session_turns import (
     GeminiLiveTurn,
     LiveTurn,
     RealtimeTurn,
