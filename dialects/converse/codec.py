@@ -53,7 +53,9 @@ class ConverseCodec(Codec[ChatFacts]):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return facts.foreign
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
         return request_read.fit(facts)
 
     def decode(
@@ -98,7 +100,7 @@ class ConverseCodec(Codec[ChatFacts]):
         return errors.render(kind, message, request_id=request_id)
 
     def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def headers(
         self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None

@@ -2,7 +2,7 @@
 (`aws_errors`).
 """
 
-from dialects.errors.aws_answers import frame as frame
+from dialects.errors.aws_answers import error_frame as error_frame
 from dialects.errors.aws_answers import headers as headers
 from dialects.errors.aws_answers import render as render
 from dialects.errors.aws_errors import read as read

@@ -73,7 +73,7 @@ def headers(kind: ErrorKind, request_id: str, wait_ms: int | None) -> dict[str, 
     return fields if wait_ms is None else fields | {"retry-after": str(retry_after_s(wait_ms))}
 
 
-def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """Return the error that ends a stream, as a server-sent event; `write_message` makes Amazon's
     message of it.
     """

@@ -14,7 +14,7 @@ from dialects.converse.answer.decode import read_usage
 from dialects.converse.answer.events import BlockReader
 from dialects.converse.answer.finish_reasons import MALFORMED, write_reason
 from dialects.converse.answer.wire import Block, StreamEvent, read_event, usage_of
-from dialects.converse.errors import frame as error_frame
+from dialects.converse.errors import error_frame
 from dialects.converse.errors import read_exception as read_exception_of
 from dialects.converse.stream.frames import write_block_stop, write_frame, write_stop
 from dialects.errors.errors import ErrorKind

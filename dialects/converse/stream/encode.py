@@ -15,7 +15,7 @@ from dialects.chat.chat import ChatRequest, JsonObject
 from dialects.chat.turns import mark_seal
 from dialects.converse.answer.encode import write_call_id, write_citation, write_image
 from dialects.converse.answer.finish_reasons import write_reason
-from dialects.converse.errors import frame as error_frame
+from dialects.converse.errors import error_frame
 from dialects.converse.seals import write_redacted
 from dialects.converse.stream.frames import write_block_stop, write_event, write_stop
 from dialects.converse.usage import encode as write_usage

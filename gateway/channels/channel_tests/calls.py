@@ -56,9 +56,9 @@ from dialects.codec import UpstreamCodec
 from dialects.endpoints.operation import Operation
 from dialects.errors.errors import RequestFault
 from dialects.usage.usage import Quantities
+from gateway.channels.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
 from gateway.channels.channel_tests.session_turns import SHORT
 from gateway.channels.channel_tests.sessions import SESSION_VARIANTS, hold_session
-from gateway.channels.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
 from gateway.channels.channel_tests.staged_calls import (
     CallFailed,
     CallResult,

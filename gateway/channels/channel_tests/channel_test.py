@@ -16,8 +16,8 @@ from accounts.audit import audit
 from billing.prices.name_patterns import matches
 from billing.prices.prices import list_prices
 from billing.prices.pricing import total_of
-from gateway.channels.channel_tests.sessions import SESSION_VARIANTS
 from gateway.channels.channel_tests.calls import STAGES, ChannelCheck, Variant, call
+from gateway.channels.channel_tests.sessions import SESSION_VARIANTS
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of

@@ -20,7 +20,7 @@ def answering(
             assert asked["payment_method"] == "pm_1"
         return {"data": cards} if what == "cards" else {"id": "pi_1", "status": status}
 
-    monkeypatch.setattr(StripeProcessor, "_ask", ask)
+    monkeypatch.setattr(StripeProcessor, "_send", ask)
     return StripeProcessor()
 
 

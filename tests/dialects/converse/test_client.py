@@ -235,7 +235,7 @@ def test_facts_count_media_and_edits_touch_nothing_else() -> None:
     assert (facts.model, facts.stream, facts.media) == ("m", True, {"image": 2})
     assert facts.text_bytes < len(raw) - 2 * len(PNG * 100)
     assert facts.max_cost_nano == 5 * 10**8
-    edited = CODEC.edit(facts, "x", 50, None, CODEC.fit(facts, Upstream("x"), {}))
+    edited = CODEC.edit(facts, "x", 50, None, CODEC.quirks_for(facts, Upstream("x"), {}))
     assert json.loads(edited) == {
         "messages": turns, "inferenceConfig": {"topP": 1, "maxTokens": 50}
     }  # fmt: skip
@@ -252,7 +252,7 @@ def test_thoughts_of_other_providers_are_left_out_of_a_forwarded_request() -> No
     ]
     facts = CODEC.read(json.dumps({"messages": turns}).encode(), Target("m"))
     assert CODEC.needs_fit(facts, frozenset())
-    edited = CODEC.edit(facts, "x", None, None, CODEC.fit(facts, Upstream("x"), {}))
+    edited = CODEC.edit(facts, "x", None, None, CODEC.quirks_for(facts, Upstream("x"), {}))
     assert json.loads(edited) == {"messages": [{"role": "assistant", "content": [own, CALL]}]}
     judge("x", edited)
 

@@ -99,7 +99,7 @@ async def test_the_wait_is_measured_while_the_loop_runs(
     monkeypatch.setattr(load_shedding, "BUSY_MIN", 0.0)
     monkeypatch.setattr("relay.front.load.MEASURED_EACH_S", 0.001)
     too_busy = asyncio.Event()
-    monkeypatch.setattr(Load, "_tell", lambda load: too_busy.set())
+    monkeypatch.setattr(Load, "_log_limit", lambda load: too_busy.set())
     many = 2 * load_shedding.UNDER_WAY_MIN
     load = Load(1e-9, lambda: many, float)
     assert all(load.enter(None) for _ in range(many))
