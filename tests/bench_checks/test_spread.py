@@ -54,7 +54,7 @@ def test_a_difference_is_of_each_round() -> None:
     assert Spread(8, 4, 28).wobble == 1.5
 
 
-def test_a_constant_cost_has_equal_slopes_whatever_a_request_costs_besides() -> None:
+def test_a_constant_cost_has_equal_slopes() -> None:
     sizes = [16, 256, 4096]
     assert spread.slopes(sizes, [700 + 3 * size for size in sizes]) == [3, 3]
     first, last = spread.slopes(sizes, [size * size for size in sizes])

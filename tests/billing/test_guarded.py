@@ -436,7 +436,7 @@ def test_old_seconds_are_removed(key: Key) -> None:
     assert RateSecond.objects.count() == 1
 
 
-def test_unlimited_request_beside_limited_ones_is_judged_by_the_wallet_alone(key: Key) -> None:
+def test_an_unlimited_request_is_judged_by_the_wallet_alone(key: Key) -> None:
     key.rpm = 1
     key.save()
     free = another(key.team, "free")

@@ -169,7 +169,7 @@ def test_an_amount_that_is_rounded_has_its_exact_form_as_a_title() -> None:
     assert money.money_price(Decimal("80250")) == "$0.00008025"
 
 
-def test_the_amounts_of_a_column_have_the_same_decimals_and_are_no_markup() -> None:
+def test_amounts_of_a_column_have_equal_decimals_and_no_markup() -> None:
     columns = (Column("cost", "Cost", "money"), Column("rate", "Rate", "price"))
     state = Table("test-decimals", "Test", columns, "").read({})
     REGISTERED.pop("test-decimals")

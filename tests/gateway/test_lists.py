@@ -113,7 +113,7 @@ def test_a_list_filters_sorts_and_exports_what_it_shows(served: Cast, name: str)
     )
 
 
-def test_prices_have_two_decimals_on_the_page_and_every_digit_in_the_file(served: Cast) -> None:
+def test_prices_have_two_decimals_on_pages_and_all_in_files(served: Cast) -> None:
     """I1: what a plan multiplies is not rounded."""
     save_plan(SYSTEM, "odd", multiplier_ppm=1_070_001)
     client = signed_in(served.bob)

@@ -171,7 +171,7 @@ def test_organisations_that_ask_at_once_do_not_go_over(keys: tuple[Key, Key]) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_sweeper_takes_the_lock_of_a_channel_before_it_touches_its_counts(
+def test_the_sweeper_locks_a_channel_before_its_counts(
     keys: tuple[Key, Key],
 ) -> None:
     """I23: settlements and the sweeper come one by one, whatever the order of their rows."""

@@ -33,7 +33,7 @@ PRICE = PriceVersion({"in_text": 10**9, "out_text": 3 * 10**9, "out_reasoning": 
         (ABSORB, DRAIN, ABSORB, "organisation"),
     ],
 )
-def test_the_organisation_comes_before_the_model_and_that_before_the_channel(
+def test_organisation_precedes_model_and_model_precedes_channel(
     organisation: ChargeRule | None, model: ChargeRule | None, rule: ChargeRule, level: str
 ) -> None:
     assert rule_in_force(organisation, model, MEASURED) == (rule, level)

@@ -88,7 +88,7 @@ def window_state(one: BudgetWindow) -> tuple[int, int, int]:
     return one.held_nano, one.spent_nano, one.cap_nano
 
 
-def test_charge_is_spent_and_the_rest_is_free_in_every_window_of_the_hold(key: Key) -> None:
+def test_charge_is_spent_and_the_rest_freed_in_every_window(key: Key) -> None:
     """I23: once, however often the settlement is tried."""
     of_key, of_team, other = window(key, "key"), window(key, "team"), window(key, "user")
     first, second = held(key, 300, of_key, of_team), held(key, 200, of_key)

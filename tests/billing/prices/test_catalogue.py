@@ -406,7 +406,7 @@ def test_a_shipped_price_charges_what_the_package_itself_computes(name: str) -> 
         assert Fraction(message.total_price) * 10**9 == sum(line.amount_nano for line in cost.lines)
 
 
-def test_the_five_models_with_prices_by_the_hour_charge_what_the_package_computes() -> None:
+def test_five_models_with_hourly_prices_charge_as_the_package() -> None:
     from genai_prices import Usage, calc_price
 
     hourly = {row.model for row in SHIPPED.rows if row.hours and row.alias_of is None}

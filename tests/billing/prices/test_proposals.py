@@ -197,7 +197,7 @@ def test_a_draft_may_not_begin_in_the_past(loaded: Cast, monkeypatch: pytest.Mon
     assert [one.row.id for one in list_proposals(drafts=True)] == [draft.id]
 
 
-def test_what_is_published_before_a_planned_version_ends_where_that_begins(loaded: Cast) -> None:
+def test_a_published_version_ends_where_a_planned_one_begins(loaded: Cast) -> None:
     dora, now = actor(loaded.dora), clock.now()
     first, second, third = (now + dt.timedelta(days=days) for days in (10, 20, 30))
     for valid_from, rate in ((third, 130), (first, 110), (second, 120), (None, 105)):
@@ -414,7 +414,7 @@ def test_a_list_proposes_what_it_says_otherwise_and_removes_nothing(loaded: Cast
     assert len(list_proposals()) == 2
 
 
-def test_what_was_ignored_of_a_list_is_proposed_again_only_with_other_rates(loaded: Cast) -> None:
+def test_ignored_prices_are_proposed_again_only_with_other_rates(loaded: Cast) -> None:
     propose_list(SYSTEM, {PriceKey("a"): rates(200)}, LIST)
     (waiting,) = list_proposals()
     ignore(SYSTEM, [waiting.row.id])

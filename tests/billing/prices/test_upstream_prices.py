@@ -312,7 +312,7 @@ def test_a_price_of_one_unit_is_exact_and_between_nothing_and_the_most(
 
 
 @pytest.mark.parametrize("pricing", [None, "0.1", 1, True, [], ["prompt"], [PRICING], ""])
-def test_a_model_without_a_table_of_prices_is_named_and_the_others_are_read(pricing: Any) -> None:
+def test_a_model_without_prices_is_named_and_others_are_read(pricing: Any) -> None:
     entries = [{"id": "odd", "pricing": pricing}, {"id": "none"}, {"id": "m", "pricing": PRICING}]
     result = read_upstream_prices(models(*entries))
     assert [words(result, name) for name in ("odd", "none")] == ["no_prices", "no_prices"]

@@ -382,7 +382,7 @@ def test_what_an_open_transaction_writes_is_sealed_once_it_is_committed(
     assert sum(seal.rows for seal in Seal.objects.filter(kind="trail")) == 1
 
 
-def test_rows_that_stay_unsealed_are_told_by_verify_and_end_the_job_with_an_error(
+def test_verify_reports_unsealed_rows_and_the_job_fails(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever holds the sealing up, a transaction that never ends or a defect."""

@@ -16,7 +16,7 @@ from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
 
 
-def test_a_payment_that_is_told_before_its_checkout_is_kept_is_credited_with_it(
+def test_an_event_before_its_checkout_is_stored_is_credited(
     bank: FakeProcessor, alice: Actor
 ) -> None:
     """The processor was faster with its event than with its answer to us."""

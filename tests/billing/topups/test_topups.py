@@ -275,7 +275,7 @@ def test_without_its_secret_no_event_is_believed(
     assert not ProcessorEvent.objects.exists()
 
 
-def test_a_second_payment_of_one_order_is_kept_apart_until_it_is_refunded(
+def test_a_second_payment_of_an_order_waits_for_its_refund(
     bank: FakeProcessor, alice: Actor
 ) -> None:
     """I24: money that no order explains stands on the clearing account; operators hear of it."""

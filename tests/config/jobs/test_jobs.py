@@ -70,7 +70,7 @@ def verify() -> str:
     return out.getvalue()
 
 
-def test_every_job_of_the_schedule_is_a_task_of_ours_and_records_its_runs() -> None:
+def test_every_scheduled_job_is_our_task_and_records_its_runs() -> None:
     app.loader.import_default_modules()
     for job in SCHEDULE:
         assert job.late_s >= 2 * job.every_s, job

@@ -113,7 +113,7 @@ def test_models_and_prompts_are_found_by_name(people: Cast) -> None:
 
 
 @pytest.mark.extended
-def test_strangers_have_none_and_an_operator_without_an_organisation_their_own(
+def test_strangers_have_no_palette_and_operators_their_own(
     people: Cast,
 ) -> None:
     assert signed_in(people.charlie).get("/o/acme/_f/palette").status_code == 404

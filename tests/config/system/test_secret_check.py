@@ -43,7 +43,7 @@ def test_a_database_that_is_older_is_compared_by_its_channels(settings: LazySett
     assert not SecretCheck.objects.exists()
 
 
-def test_one_key_that_does_not_open_keeps_no_older_database_from_starting() -> None:
+def test_one_unreadable_key_does_not_stop_an_older_database() -> None:
     """Its channel is what is broken; with another WEIR_KEK none of them would open."""
     fields = ChannelFields(provider="openai", base_url="", keys=["sk-1", "sk-2"], models={"m": ""})
     channel = create_channel(SYSTEM, "c", fields)

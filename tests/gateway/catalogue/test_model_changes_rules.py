@@ -43,7 +43,7 @@ def test_what_changed(models: dict[str, str], listed: list[str], wanted: list[st
     assert sorted(ids(models, listed)) == sorted(wanted)
 
 
-def test_a_list_that_was_not_read_to_its_end_says_nothing_of_what_is_gone() -> None:
+def test_a_truncated_list_removes_no_model() -> None:
     assert ids({"gpt-4o": ""}, ["text-9"], complete=False) == ["added text-9"]
     assert known_after({}, ["text-9"], KNOWN, complete=False) == KNOWN
 

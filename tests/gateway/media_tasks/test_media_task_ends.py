@@ -74,7 +74,7 @@ def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def test_a_finished_task_is_charged_and_booked_at_the_meters_of_its_two_prices(
+def test_a_finished_task_is_charged_at_the_meters_of_both_prices(
     task: MediaTask,
 ) -> None:
     """I15: the sale is by resolution, what we owe the provider by length alone."""

@@ -37,7 +37,7 @@ def test_the_headers_are_those_of_the_two_standards() -> None:
     assert not ModelEntry("m", deprecated_at=5.0).ended(9e9)
 
 
-def test_a_channel_knows_better_than_the_model_and_the_model_than_the_catalogue() -> None:
+def test_channel_overrides_model_and_model_overrides_catalogue() -> None:
     overrides = overrides_of({"tools": False, "vision": True}, 4096, None)
     assert overrides == {("tools", False), ("vision", True), ("context_max", 4096)}
     can = apply_overrides(UNKNOWN, overrides)

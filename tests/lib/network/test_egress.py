@@ -297,7 +297,7 @@ class Rebinding:
         return [self.answers.pop()] if self.answers else [self.then]
 
 
-def test_a_name_that_rebinds_is_resolved_once_and_its_checked_address_used(server: Server) -> None:
+def test_a_rebinding_name_is_resolved_once_and_that_address_used(server: Server) -> None:
     resolver = Rebinding("127.0.0.1", "127.0.0.2")
     with guarded_client(LOOPBACK, schemes=("http",), resolver=resolver) as client:
         assert client.get(f"http://rebind.example:{server.port}/").status_code == 200

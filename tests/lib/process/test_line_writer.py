@@ -180,7 +180,7 @@ def test_a_process_that_ends_writes_what_waits(by_signal: bool) -> None:
 
 
 @pytest.mark.parametrize("by_signal", [False, True])
-def test_a_process_that_ends_waits_for_a_reader_that_stopped_no_longer_than_its_bound(
+def test_shutdown_waits_for_a_stopped_reader_up_to_its_bound(
     by_signal: bool,
 ) -> None:
     process = start_ending(MANY, *(["signal"] if by_signal else []))

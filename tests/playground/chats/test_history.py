@@ -147,9 +147,7 @@ def import_file(user: User, data: bytes) -> Any:
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.slow)])
-def test_exported_deleted_and_imported_chats_are_the_same_trees_at_the_same_cost(
-    people: Cast, count: int
-) -> None:
+def test_reimported_chats_have_the_same_trees_and_costs(people: Cast, count: int) -> None:
     """W12."""
     make_chats(people, count)
     before = facts(people.bob)

@@ -85,9 +85,7 @@ def test_the_composer_has_the_focus_and_is_near_by_tab(stage: Stage, bob: Watche
 
 
 @pytest.mark.slow
-def test_nothing_but_the_composer_asks_for_the_focus_of_a_page_that_loads(
-    stage: Stage, bob: Watched
-) -> None:
+def test_only_the_composer_takes_focus_on_load(stage: Stage, bob: Watched) -> None:
     """The browser tells, as a mere information, where a second one does."""
     messages: list[str] = []
     bob.context.on("console", lambda message: messages.append(message.text))

@@ -156,9 +156,7 @@ def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
 
 
 @pytest.mark.slow
-def test_a_temporary_chat_leaves_no_trace_in_the_page_and_ends_when_it_is_left(
-    stage: Stage, bob: Watched
-) -> None:
+def test_a_temporary_chat_ends_and_leaves_no_trace_in_the_page(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     page.get_by_role("button", name="Chat options").click()

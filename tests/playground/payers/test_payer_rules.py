@@ -80,7 +80,7 @@ def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
     assert send(people.bob, answers(), text="own", key=id_text(bobs.id)).status_code != 422
 
 
-def test_without_a_key_of_ones_own_nothing_is_sent_where_only_these_may_pay(people: Cast) -> None:
+def test_without_an_own_key_nothing_is_sent_where_only_these_pay(people: Cast) -> None:
     post(people.alice, "payer_rules", developer="own")
     refused = send(people.bob, answers(), text="Hi", key="")
     assert refused.status_code == 422

@@ -98,7 +98,7 @@ def test_nothing_acts_in_the_whole_answer(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_frame_of_single_characters_acts_or_writes_a_line_of_the_stream(text: str) -> None:
+def test_single_character_frames_cannot_act_or_add_stream_lines(text: str) -> None:
     for html in frames(iter(text), TextDelta):
         judge(html)
         message = server_sent(html, id="7")

@@ -486,9 +486,7 @@ def _without_playground(people: Cast) -> None:
 
 @pytest.mark.extended
 @pytest.mark.parametrize("page", ["playground", "playground/embeddings"])
-def test_in_a_suspended_organisation_it_says_what_is_wrong_and_whom_to_ask(
-    people: Cast, page: str
-) -> None:
+def test_a_suspended_organisation_is_told_why_and_whom_to_ask(people: Cast, page: str) -> None:
     organisations.suspend_organisation(people.acme, "Invoice 7 is unpaid.", actor=SYSTEM)
     text = squeezed(signed_in(people.bob).get(f"/o/acme/{page}").content.decode())
     assert "Acme is suspended." in text

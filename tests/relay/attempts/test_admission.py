@@ -76,7 +76,7 @@ def test_a_verdict_is_read_off_its_row(row: Any, verdict: Verdict) -> None:
 WINDOW: Final = {"now": 1_795_262_400, "windows": [[4, "day", 0, "UTC"], [3, "day", 0, "UTC"]]}
 
 
-def test_accounts_and_windows_are_opened_for_what_lacks_them_and_for_nothing_else() -> None:
+def test_only_missing_accounts_and_windows_are_opened() -> None:
     assert admission.prepare([(request(), Verdict(word, 0, WINDOW)) for word in WORDS[:4]]) == []
     (accounts,) = admission.prepare([(request(), Verdict("no_wallet", 0, WINDOW))])
     assert ORGANISATION.hex in str(accounts).replace("-", "")

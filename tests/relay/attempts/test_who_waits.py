@@ -44,7 +44,7 @@ async def test_a_slow_reader_excuses_no_silence_of_the_provider(
 
 
 @pytest.mark.extended
-async def test_the_bound_is_that_of_the_budget_where_it_has_less_than_the_wallet(
+async def test_the_smaller_of_budget_and_wallet_is_the_bound(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
     """docs/promises.md, "Size of a hold": the page tells what sending would hold, or refuse."""

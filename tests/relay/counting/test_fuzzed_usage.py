@@ -209,7 +209,7 @@ def bill_of(read: Any, usage: dict[str, Any]) -> Any:
     return count(UsageEvidence(40, read(raw), raw), PRICE, HOLD, "measured")
 
 
-def test_a_member_without_a_price_is_reviewed_only_where_it_counts_something() -> None:
+def test_an_unpriced_member_is_reviewed_only_with_a_count() -> None:
     read, usage = HONEST["chat"]
     assert not bill_of(read, usage | {"num_server_side_tools_used": 0}).unknown
     assert bill_of(read, usage | {"num_server_side_tools_used": 1}).unknown == (

@@ -274,7 +274,7 @@ def test_other_content_is_415(hub: Hub, headers: dict[str, str]) -> None:
     check(answer, 415, "invalid_request_error", "unsupported_media_type")
 
 
-def test_content_length_above_the_limit_is_refused_before_the_body_is_read(hub: Hub) -> None:
+def test_a_too_large_content_length_is_refused_before_the_body(hub: Hub) -> None:
     """Nothing of the body is sent, so an answer proves that nothing was waited for."""
     tenant = hub.tenant()
     size = 72 * 1024 * 1024 + 1

@@ -108,7 +108,7 @@ def test_cap_of_doubao_bounds_its_answer_and_not_its_thinking(hub: Hub, fake: Fa
         ("gemini", "azure_openai", "gpt-5.2", "max_completion_tokens", 128_000),
     ],
 )
-def test_a_cap_above_the_models_limit_is_lowered_where_a_request_is_translated(
+def test_translation_lowers_a_cap_above_the_models_limit(
     hub: Hub,
     fake: FakeUpstream,
     client: str,

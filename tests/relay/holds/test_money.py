@@ -189,7 +189,7 @@ def test_parallel_requests_on_a_balance_for_ten_never_overspend(
     hub.assert_books_balance()
 
 
-def test_concurrent_streams_are_byte_equal_and_the_books_are_the_providers(hub: Hub) -> None:
+def test_concurrent_streams_are_byte_equal_and_books_agree(hub: Hub) -> None:
     """P1: 200 at once; text, tokens and nano as the fake counted them."""
     with FakeUpstream(name="c", process=True) as fake:
         tenant, model = hub.tenant("100.00"), hub.model(fake)

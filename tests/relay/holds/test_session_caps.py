@@ -297,7 +297,7 @@ def test_what_an_ended_session_waits_for_ends_too(
     hub.settled(tenant)
 
 
-def test_a_turn_of_an_ended_session_ends_within_a_second_over_a_websocket(
+def test_a_turn_of_an_ended_session_stops_within_a_second_on_ws(
     hub: Hub, fake: FakeUpstream
 ) -> None:
     """Its next turn is refused; a turn of another session on the connection goes on."""

@@ -149,7 +149,7 @@ async def test_a_mark_is_in_the_spool_once_until_it_moves_or_the_spool_is_emptie
     recovery.close()
 
 
-async def test_of_a_dead_process_the_ending_is_taken_once_and_of_its_marks_the_last(
+async def test_a_dead_process_leaves_one_ending_and_its_last_mark(
     tmp_path: Path,
 ) -> None:
     """The journal goes on where the spool may be behind."""

@@ -486,7 +486,7 @@ async def test_a_deadlock_refuses_nobody(
 
 
 @pytest.mark.parametrize("fault", [DatabaseAway("gone"), DatabaseRefused("40001", "not serial")])
-async def test_a_lease_that_was_not_written_is_written_with_the_next_transaction(
+async def test_an_unwritten_lease_is_written_by_the_next_transaction(
     hub: Hub, failing_once: FailingOnce, fault: DatabaseFailed
 ) -> None:
     """A process that lives is not taken for dead because the database was away once."""

@@ -57,9 +57,7 @@ def test_official_client_streams(hub: Hub, openai_client: OpenAIClient, fake: Fa
     hub.settled(tenant)
 
 
-def test_stream_is_the_upstreams_bytes_without_the_usage_chunk_nobody_asked_for(
-    hub: Hub, fake: FakeUpstream
-) -> None:
+def test_stream_is_the_upstreams_bytes_without_unasked_usage(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant("1.00"), hub.model(fake)
     answer = hub.post(tenant, ask(model, "bytes #tokens=9", stream=True))
     assert answer.status == 200

@@ -252,7 +252,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("tier", "more", "unknown"), UNKNOWN)
-def test_what_nobody_has_classified_is_held_for_review_and_charged_to_nobody(
+def test_an_unclassified_condition_is_reviewed_and_not_charged(
     hub: Hub, upstream: Canned, gpt: str, tier: str | None, more: dict[str, Any], unknown: str
 ) -> None:
     tenant = hub.tenant()

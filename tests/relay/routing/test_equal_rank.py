@@ -45,7 +45,7 @@ def test_a_rule_by_user_comes_before_the_session() -> None:
     assert affinity("user", session=True, holder=None) == ACME.bytes + str(KEY).encode()
 
 
-def test_without_a_session_nothing_keeps_requests_together_but_their_conversation() -> None:
+def test_without_a_session_only_the_conversation_has_affinity() -> None:
     assert affinity("weight", {"messages": [HI]}) == b""
     assert affinity("latency", {"messages": [HI]}) == b""
     assert affinity("conversation", {"messages": [HI]}).startswith(ACME.bytes)

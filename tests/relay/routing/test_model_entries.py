@@ -110,7 +110,7 @@ def test_a_model_that_has_ended_is_refused_with_its_replacement(
     assert hub.post(tenant, ask(new, "#tokens=1")).status == 200
 
 
-def test_a_model_that_has_ended_is_answered_by_its_replacement_if_told_so(
+def test_a_retired_model_is_answered_by_its_replacement_if_set(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """The replacement is named and paid for, in several steps too; in a circle nobody answers."""

@@ -155,9 +155,7 @@ def test_a_session_whose_key_is_refused_goes_to_the_next_and_stays_there(
     assert len(east.books()) - before == 4 * len(names)
 
 
-def test_responses_that_continue_each_other_stay_at_the_key_of_the_first(
-    hub: Hub, providers: list[FakeUpstream]
-) -> None:
+def test_continued_responses_stay_at_the_first_key(hub: Hub, providers: list[FakeUpstream]) -> None:
     """The request that opens a series names no session: its response does."""
     east, *_ = providers
     tenant = hub.tenant()

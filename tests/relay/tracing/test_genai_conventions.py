@@ -80,7 +80,7 @@ def test_parameters_of_a_request_have_the_names_of_the_conventions(
     assert "private" not in str(results)
 
 
-def test_responses_messages_and_embeddings_say_the_same_in_their_own_words() -> None:
+def test_responses_messages_and_embeddings_record_the_same_facts() -> None:
     responses = b'{"max_output_tokens": 5, "reasoning": {"effort": "high"}, "n": 1,'
     responses += b' "text": {"format": {"type": "text"}}}'
     assert chat_parameters(responses, "responses") == {

@@ -99,7 +99,7 @@ async def test_the_other_end_of_the_socket_is_judged_too() -> None:
         assert server.requests == []
 
 
-async def test_a_name_is_asked_for_once_and_kept_while_the_name_service_is_away(
+async def test_a_name_is_resolved_once_and_kept_while_dns_is_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers: list[list[str] | None] = [["127.0.0.1"], None, None]
@@ -152,7 +152,7 @@ def test_host_header(url: str, host: str) -> None:
 # ---- bounds
 
 
-async def test_who_finds_all_connections_in_use_gets_the_first_that_is_given_back(
+async def test_a_waiting_request_gets_the_first_returned_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A provider that lets requests hang takes so many sockets of the process and no more."""
@@ -175,7 +175,7 @@ async def test_who_finds_all_connections_in_use_gets_the_first_that_is_given_bac
             other.cut()
 
 
-async def test_who_finds_all_connections_in_use_waits_no_longer_than_for_a_new_one(
+async def test_waiting_for_a_connection_takes_no_longer_than_a_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """F4: nothing was sent, so the next channel may be asked."""

@@ -359,7 +359,7 @@ async def test_an_interim_answer_begins_no_head() -> None:
         connection.release()
 
 
-async def test_a_kept_connection_that_the_other_end_has_reset_was_closed_not_broken() -> None:
+async def test_a_reset_idle_connection_counts_as_closed_not_broken() -> None:
     """F32: nothing of the second request was heard."""
 
     async def script(

@@ -83,7 +83,7 @@ def test_a_picture_is_not_fetched_from_inside(hub: Hub, inside: Canary, place: s
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5"])
-def test_a_channels_proxy_reaches_nothing_inside_for_an_address_that_is_named(
+def test_a_channels_proxy_reaches_no_inside_host_by_name(
     hub: Hub, inside: Canary, kind: str
 ) -> None:
     tenant = hub.tenant()

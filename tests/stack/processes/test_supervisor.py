@@ -307,7 +307,7 @@ def unread(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]
         process.communicate()
 
 
-def test_a_reader_that_stops_keeps_neither_the_children_nor_the_end_waiting(
+def test_a_stopped_reader_blocks_neither_children_nor_shutdown(
     tmp_path: Path, unread: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
     """P34: a child that knows nothing of this writes more than any pipe takes, to its end, and a

@@ -184,7 +184,7 @@ def test_finish_for_want_of_capacity_is_an_error(word: str) -> None:
     assert last.kind == "overloaded"
 
 
-def test_cut_after_every_choice_finished_is_complete_only_for_all_of_them() -> None:
+def test_a_cut_stream_is_complete_only_if_all_choices_finished() -> None:
     first = chunk({"content": "a"}, "stop")
     second = first.replace(b'"index": 0', b'"index": 1')
     assert events_of(run(first, choices=2))[-1] == Broken("F14")

@@ -268,7 +268,7 @@ def test_reasoning_item(item: dict[str, Any], events: list[Event]) -> None:
     assert decoded_events(frame("response.output_item.done", output_index=0, item=whole)) == events
 
 
-def test_citations_count_from_the_beginning_of_all_text_and_are_told_once() -> None:
+def test_citations_count_from_the_start_of_all_text_and_once() -> None:
     first = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 2}
     other = {"type": "url_citation", "url": "v"}
     file = {"type": "file_citation", "file_id": "f"}
