@@ -460,7 +460,7 @@ def chat(page: Page, playground: str) -> dict[str, str]:
     return paths | {"compare": page.url}
 
 
-# Again and again: a log that is laid out for the first time goes to its end once more.
+# Repeat over several frames: a log scrolls to its end when it is first laid out.
 _FROM_THE_BEGINNING = """async () => {
   await document.fonts.ready;
   document.activeElement.blur();

@@ -114,7 +114,7 @@ def restore(data: Path, backup: Path) -> None:
     help="Networks whose word on who asks is believed: those of the proxy in front.",
 )  # fmt: skip
 def web(data: Path, host: str, port: int, proxies: str) -> None:
-    """Serve requests and pages behind a proxy, with a database of your own."""
+    """Serve the API and the pages behind a proxy, with an external database."""
     from stack.processes.web import web_command
 
     execute(data, web_command(host, port, proxies))
@@ -124,7 +124,7 @@ def web(data: Path, host: str, port: int, proxies: str) -> None:
 @data_option
 @click.option("--concurrency", default=8, show_default=True, help="Jobs at the same time.")
 def worker(data: Path, concurrency: int) -> None:
-    """Run background jobs, beside an installation with its own database and broker."""
+    """Run background jobs for an installation with an external database and broker."""
     from stack.processes.jobs import worker_command
 
     execute(data, worker_command(concurrency))

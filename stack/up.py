@@ -83,7 +83,7 @@ class Place:
 
 
 def read_place(options: Mapping[str, Any]) -> Place:
-    """Return the place from the command line, else from the environment."""
+    """Return the place of the installation from the command line, else from the environment."""
     environment = os.environ
     host = options.get("host") or environment.get("HOST") or "127.0.0.1"
     port = options.get("port") or environment.get("PORT")
@@ -131,7 +131,8 @@ class Gate:
 
 
 class Preparation:
-    """What the web process prints before it serves: its steps, then the link and the mark."""
+    """What the web process prints before it serves: its steps, then a JSON line with the sign-in
+    link and the mark for `stack.database.prepare`."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
@@ -140,8 +141,8 @@ class Preparation:
         self.mark = ""
 
     def hear(self, line: str) -> bool:
-        """Take a line of the web process. After the last one, its lines are those of its log.
-        Return whether the line is a secret, because whoever has the link can sign in."""
+        """Process a line of the web process. After the last step, its lines are log lines. Return
+        whether the line is a secret, because whoever has the link can sign in."""
         if self.ended.is_set():
             return False
         if not line.startswith('{"sign_in"'):
@@ -237,9 +238,8 @@ class Installation:
             self.console.quiet = False
 
     async def start_model(self, served: asyncio.Event) -> float | None:
-        """Start the local model after the first page, which needs the processor. Fetch it before,
-        if that is due. Return the time of its first token, or None without a model.
-        """
+        """Start the local model after the first page, which needs the processor; fetch the model
+        first if that is due. Return the time to its first token, or None without a model."""
         if not self.has_model or (self.fetches and not await self.fetch_model()):
             return None
         await served.wait()
@@ -297,7 +297,7 @@ class Installation:
             return None
 
     def model_child(self) -> Child:
-        # It gets only the secret that it needs.
+        # Give the model server only the secret that it needs.
         environment = {**os.environ, "WEIR_MODEL_KEY": self.environment["WEIR_MODEL_KEY"]}
         fetched = local_model.folder(self.place.data)
         if fetched.exists():
@@ -307,7 +307,7 @@ class Installation:
             "model",
             python("-m", "stack.model.server", str(self.model_port)),
             environment,
-            # It listens before the model is loaded.
+            # The server listens before the model is loaded, so ask for its health.
             ready=lambda: probe.is_serving("127.0.0.1", self.model_port, "/health"),
         )
 

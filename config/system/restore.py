@@ -104,7 +104,7 @@ def _restore_database(path: Path, manifest: Manifest) -> None:
 
 
 def reconcile(manifest: Manifest) -> Restored:
-    """Update everything that depends on the time since the backup. It can run again."""
+    """Update everything that depends on the time since the backup. Running it again is safe."""
     ended = sessions.end_all()
     unsettled_holds.suspect_all()
     resolved = unsettled_attempts.resolve_due()

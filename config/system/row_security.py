@@ -62,7 +62,8 @@ class Through:
 
 @dataclass(frozen=True)
 class Among:
-    """Like `Through`, for a `parent` with few rows per organisation: they are read once."""
+    """The table refers to a row of `parent`, like `Through`, but `parent` has few rows per
+    organisation, which are read once."""
 
     column: str
     parent: str
@@ -84,8 +85,8 @@ class Owner:
 
 @dataclass(frozen=True)
 class Offered:
-    """The table's rows are for all organisations where `everyone` is true, else for those that
-    `chosen` names in rows of theirs, which refer to this table by `chosen_column`."""
+    """The table's rows are for all organisations where `everyone` is true. Other rows are for the
+    organisations that `chosen` names in rows that refer to this table by `chosen_column`."""
 
     column: str
     chosen: str
@@ -244,6 +245,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
 
 CLOSED: Final[Mapping[str, str]] = {
     "accounts.SignInLink": "Signs a person in.",
+    "accounts.DeviceSignIn": "Signs a device in.",
     "accounts.SetUpLink": "Makes the first operator.",
     "accounts.OwnConnection": "Signing in.",
     "accounts.SignInNetwork": "From where people sign in.",
@@ -312,8 +314,8 @@ _SHARED_TABLES: Final = ("accounts_cache",)
 
 
 class Rule(NamedTuple):
-    """The permitted verbs of the role on a table, and the condition of its rows; None means all
-    rows."""
+    """What the role may do on a table: the permitted verbs, and the condition on its rows; None
+    means all rows."""
 
     verbs: frozenset[str]
     condition: str | None
@@ -354,7 +356,7 @@ def secure_tables(*, using: str, **_: Any) -> None:
     for table, rule in rules().items():
         if table in installed and not rule.holds(*installed[table]):
             with transaction.atomic(using), connection.cursor() as cursor:
-                cursor.execute("; ".join(_changes(table, rule)))
+                cursor.execute("; ".join(_policy_statements(table, rule)))
     with connection.cursor() as cursor:
         cursor.execute(_USE_SEQUENCES)
 
@@ -386,7 +388,7 @@ def _verbs(label: str) -> frozenset[str]:
     return _APPEND if label in WRITTEN_ONCE else _ALL
 
 
-def _changes(table: str, rule: Rule) -> Iterator[str]:
+def _policy_statements(table: str, rule: Rule) -> Iterator[str]:
     # Durability is not needed here: the next `migrate` repeats what a crash loses.
     yield "SET LOCAL synchronous_commit TO off"
     yield f"REVOKE ALL ON {table} FROM {ROLE}"

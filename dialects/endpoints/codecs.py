@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from dialects.anthropic.codec import MessagesCodec
 from dialects.chat.chat import Dialect
-from dialects.codec import Codec, Target, UpstreamCodec
+from dialects.codec import Codec, Target
 from dialects.converse.codec import ConverseCodec
 from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
@@ -21,17 +21,17 @@ from dialects.responses.codec import CompactCodec, ResponsesCodec
 
 
 class MediaCodec(ChatCompletionsCodec):
-    """Events of these streams have a `type`, and so do errors."""
+    """The codec of media streams, whose events, including errors, have a `type`."""
 
     before: ClassVar[bytes] = b""
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         error = render(kind, message, request_id=request_id)
         return self.before + b'data: {"type":"error",' + error[1:] + b"\n\n"
 
 
 class ImagesCodec(MediaCodec):
-    """Events of image streams also have an SSE event name."""
+    """The codec of image streams, whose events also have an SSE event name."""
 
     before = b"event: error\n"
 
@@ -43,11 +43,8 @@ CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
         "anthropic": MessagesCodec(),
         "gemini": GenerateContentCodec(),
         "interactions": InteractionsCodec(),
+        "converse": ConverseCodec(),
     }
-)
-# The dialects that requests can be translated to.
-UPSTREAM_CODECS: Final[Mapping[Dialect, UpstreamCodec]] = MappingProxyType(
-    {**CODECS, "converse": ConverseCodec()}
 )
 TEXT_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
     {"completions": CompletionsCodec(), "edits": EditsCodec(), "responses_compact": CompactCodec()}

@@ -55,9 +55,8 @@ _DRAWN: Final = "image/svg+xml"
 
 
 def detect_type(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
-    """Return the media type of a file with these first bytes, and its file extension; both "" if
-    only its provider can tell. None if its content, or else its name, contradicts the kind.
-    """
+    """Return the media type and the file extension of a file with these first bytes; both "" if
+    only the provider can tell. None if the content, or else the name, contradicts the kind."""
     if (known := type_of(head, kind)) is not None:
         return known
     recognised = dict(_match_signs(head))

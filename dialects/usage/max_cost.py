@@ -11,10 +11,9 @@ _NANO_MAX: Final = 2**63 - 1
 
 
 def read_amount(text: str, name: str) -> int:
-    """Return the exact nano-USD of a decimal amount of USD such as `0.25`. `name` is the member or
-    header. Raises RequestFault `invalid_value` for every other text: a rounded or guessed limit
-    would not be the client's.
-    """
+    """Return a decimal amount of USD such as `0.25` as exact nano-USD. `name` is the member or
+    header. Raises RequestFault `invalid_value` for every other text, because a rounded or guessed
+    limit would not be the client's."""
     match = _DECIMAL.fullmatch(text)
     nano = int(match[1] + (match[2] or "").ljust(9, "0")) if match else None
     if nano is None or nano > _NANO_MAX:

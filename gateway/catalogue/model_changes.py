@@ -74,8 +74,8 @@ def check_models(actor: Actor, channel: Channel) -> ModelList:
 
 
 def work_off_schedule() -> int:
-    """Read the lists that are due, for a limited time. Return how many. Several processes may run
-    this concurrently."""
+    """Read the lists that are due, for a limited time. Return how many were read. Several processes
+    may run this concurrently."""
     waiting = Channel.objects.filter(check_models_every_h__isnull=False, enabled=True)
     checked = 0
     for channel in claim_due(waiting, "next_models_check_at", _check_interval):
@@ -102,11 +102,11 @@ def _keep(actor: Actor, channel: Channel, listed: ModelList) -> None:
         news = [change for change in changes if not change.signs <= {*listing.told}]
         listing.told = sorted(set[str]().union(*(change.signs for change in changes)))
         if news:
-            _tell(actor, channel, news)
+            _publish_changes(actor, channel, news)
     listing.save()
 
 
-def _tell(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None:
+def _publish_changes(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None:
     named = {
         "added": [change.name for change in news if change.kind == "added"],
         "gone": [change.was for change in news if change.kind == "gone"],

@@ -96,14 +96,14 @@ class _Listing:
                 fault = "no_list" if status in (404, 405) else fault_of_status(status)
                 raise CallFailed(fault, status=status, body=first_text(answer.iter_raw()))
             self._call.reach("accept")
-            body = self._whole(answer)
+            body = self._read_body(answer)
         try:
             return read_page(dialect, json.loads(body))
         except (ValueError, RecursionError) as error:
             excerpt = body[:400].decode("utf-8", "replace")
             raise CallFailed("not_list", status=200, body=excerpt) from error
 
-    def _whole(self, answer: Answer) -> bytes:
+    def _read_body(self, answer: Answer) -> bytes:
         body = b""
         for piece in answer.iter_raw():
             body += piece

@@ -280,7 +280,7 @@ def try_provider(request: HttpRequest, body: Annotated[TargetIn, Body()]) -> Mod
 
 
 def _fields(body: ChannelChange) -> ChannelFields:
-    """Return the fields that a body sets, in the form that a write takes."""
+    """Return the fields that a body sets, as `change_channel` takes them."""
     set_fields: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in set_fields:
         set_fields |= route_fields(body.models)

@@ -35,8 +35,8 @@ Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
 
 
 class ChannelSettings(TypedDict, total=False):
-    """The settings of a channel with a column of the same name. This is their only list: the API,
-    files, exports and the page's form use it."""
+    """The settings of a channel that have a column of the same name. This is the only list of them:
+    the API, files, exports and the page's form use it."""
 
     provider: Annotated[str, Field(max_length=40)]
     base_url: Annotated[Url, Words(reference="Empty: the provider's own address.")]

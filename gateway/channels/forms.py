@@ -49,8 +49,8 @@ def provider_note(provider: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChosenModels:
-    """The submitted form of a provider's models: the listed ones, their names, which are ticked,
-    and further ones that were typed."""
+    """The submitted form of a provider's models: the listed models with their names, those that are
+    ticked, and further models that were typed."""
 
     listed: list[str]
     named: dict[str, str]
@@ -339,7 +339,7 @@ class SettingsForm(ConditionFields):
         self.fields["provider"].help_text = provider_note(channel.provider)
 
     def tell(self, refused: Refused) -> None:
-        """Show a refusal at its field."""
+        """Show a refusal at the form field that it concerns."""
         name = refused.field.removeprefix("timeouts.")
         name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)
         name = _TESTING_FIELDS.get(name.removeprefix("testing."), name)
@@ -352,7 +352,7 @@ class SettingsForm(ConditionFields):
         return not _ADDRESS.isdisjoint(self.changed_data)
 
     def channel_fields(self) -> ChannelFields:
-        """Return the changed fields, in the form that a write takes."""
+        """Return the changed fields for a write."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data}
         secret = changed.pop("secret", "").strip()
         breaker = {
@@ -378,7 +378,7 @@ class SettingsForm(ConditionFields):
         return dict(self.cleaned_data)
 
     def changes(self) -> list[Change]:
-        """Return what would change, as text; for a key only that it is set."""
+        """Return what would change, as text. A key is only reported as set."""
         return [
             Change(str(self.fields[name].label), self._text(name, self.initial.get(name)),
                    self._text(name, self.cleaned_data.get(name)))

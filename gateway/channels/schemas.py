@@ -59,7 +59,7 @@ def _amount(text: str) -> str:
 
 
 def _as_written(seconds: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Convert 10.0 to 10, as it was typed."""
+    """Return 10 for 10.0, as it was typed."""
     check(seconds)
     return seconds
 
@@ -114,7 +114,7 @@ class RouteIn(Part):
 
 
 def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
-    """Return the models of a body or a file, in the form that a write takes."""
+    """Return the models of a body or a file as fields for a write."""
     routes = models.items()
     return {
         "models": {name: route.upstream for name, route in routes},

@@ -140,7 +140,7 @@ def channel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_POST
 def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     channel = access_channel(actor, id)
-    form = CheckForm(_names(channel), request.POST)
+    form = CheckForm(_testable_names(channel), request.POST)
     if not form.is_valid():
         return _channel_page(request, actor, channel, form, status=422)
     check_by_rule(actor, channel, form.cleaned_data["model"], form.cleaned_data["variant"])
@@ -171,7 +171,7 @@ def _channel_page(
     status: int = 200,
 ) -> HttpResponse:
     last = channel.last_test or {}
-    names = _names(channel)
+    names = _testable_names(channel)
     trouble = ChannelTroubles().of(channel)
     initial = {name: last.get(name) for name in ("model", "variant")}
     context = {
@@ -214,7 +214,7 @@ def _switch_texts(route: Route) -> list[tuple[str, bool]]:
     return [(str(CAPABILITIES[name]), on) for name, on in sorted(route.can.items())]
 
 
-def _names(channel: Channel) -> list[str]:
+def _testable_names(channel: Channel) -> list[str]:
     return testable_names(channel, (name for name in prices_in_force() if "*" not in name))
 
 

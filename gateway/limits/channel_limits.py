@@ -41,7 +41,7 @@ class LimitUse(NamedTuple):
 
 def limits_of(channel: Channel) -> list[LimitUse]:
     """Return the limits of the channel; without any, nothing is queried."""
-    return [*_counts(channel), *_caps(channel)]
+    return [*_limits_of(channel), *_caps(channel)]
 
 
 def _caps(channel: Channel) -> list[LimitUse]:
@@ -60,7 +60,7 @@ def _caps(channel: Channel) -> list[LimitUse]:
     ]
 
 
-def _counts(channel: Channel) -> list[LimitUse]:
+def _limits_of(channel: Channel) -> list[LimitUse]:
     most = {name: getattr(channel, name) for name in LIMITS}
     if not any(most.values()):
         return []

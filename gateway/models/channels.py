@@ -142,7 +142,7 @@ class ChannelKey(models.Model):
 
 
 class ModelListing(models.Model):
-    """The last list of a channel's provider, and the known names
+    """The last list of models of a channel's provider, and the known names
     (gateway/catalogue/model_change_rules.py), without duplicates.
 
     `told` identifies the changes that operators were notified of. `fault` is why the last reading
@@ -222,7 +222,7 @@ class Route(models.Model):
 class ChannelTestRun(models.Model):
     """A test of all channels: a job with progress.
 
-    `left` are the ids of the channels that are not tested yet, `results` those of the others:
+    `left` are the ids of the channels that are not tested yet, `results` the results of the others:
     [{channel_id, channel, ok, fault, total_ms, cost_nano}, …]. A process that is testing a channel
     holds the run until `claimed_until`.
     """
@@ -247,7 +247,8 @@ class ChannelTestRun(models.Model):
 class ChannelReport(models.Model):
     """What one web process knows about the channels (relay/health/health_sharing.py).
 
-    `channels` has those that are not healthy, by id; `epoch` is that of the catalogue at the time.
+    `channels` has those with problems, by id; `epoch` is the catalogue's epoch at the time of the
+    report.
     """
 
     process_id = models.UUIDField(primary_key=True)

@@ -135,7 +135,7 @@ class OfferForm(forms.Form):
         return bool(self.cleaned_data["who"] == "everyone")
 
     def chosen(self) -> Sequence[Organisation]:
-        """The chosen organisations. Raises OfferRefused for one that is unknown."""
+        """Return the chosen organisations. Raises OfferRefused for an unknown one."""
         slugs = split_words(self.cleaned_data["organisations"])
         return [] if self.everyone else offers.named_organisations(slugs)
 

@@ -29,7 +29,7 @@ class ModelsField(forms.CharField):
         super().__init__(**{"max_length": 10_000, "widget": widget, **over})
 
     def offer(self, names: ModelNames, url: str) -> None:
-        """Offer these models. The page loads them from `url`."""
+        """Offer these models as choices. The page loads them from `url`."""
         self._names = names
         self.widget.url, self.widget.describe = url, names.describe
 

@@ -29,8 +29,8 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class RouteRow:
-    """One row as typed; `timeouts` as first content/between chunks/total. `gone` means that the
-    provider no longer lists the model."""
+    """One row as typed. `timeouts` are first content/between chunks/total. `gone`: the provider no
+    longer lists the model."""
 
     name: str = ""
     upstream: str = ""
@@ -48,7 +48,7 @@ class RouteRow:
 
 
 def rows_of(channel: Channel) -> list[RouteRow]:
-    """Return the stored routes as rows, and empty rows after them."""
+    """Return the stored routes as rows, followed by empty rows."""
     rows = [
         RouteRow(
             route.model,
@@ -87,7 +87,7 @@ def rows_from(sent: QueryDict) -> list[RouteRow]:
 
 
 def read_routes(rows: Iterable[RouteRow]) -> ChannelFields:
-    """Return the rows in the form that a write takes. A row that cannot be read gets an error."""
+    """Return the rows as fields for a write. A row that cannot be read gets an error."""
     fields: ChannelFields = {"models": {}, "priorities": {}, "weights": {}, "model_timeouts": {}}
     models: dict[str, str] = {}
     priorities: dict[str, int] = {}
@@ -109,10 +109,10 @@ def read_routes(rows: Iterable[RouteRow]) -> ChannelFields:
 
 
 def route_changes(channel: Channel, fields: ChannelFields) -> list[Change]:
-    """Return what a write of these routes would change, by name."""
+    """Return what a write of these routes would change, by model name."""
     stored = {route.model: route for route in channel.routes.all()}
     wanted = {
-        name: _words(
+        name: _describe_route(
             upstream,
             fields["priorities"].get(name),
             fields["weights"].get(name),
@@ -173,10 +173,10 @@ def _timeouts_text(timeouts: Mapping[str, float]) -> str:
 
 
 def _words_of(route: Route) -> str:
-    return _words(route.upstream_model, route.priority, route.weight, route.timeouts)
+    return _describe_route(route.upstream_model, route.priority, route.weight, route.timeouts)
 
 
-def _words(
+def _describe_route(
     upstream: str, priority: int | None, weight: int | None, timeouts: Mapping[str, float]
 ) -> str:
     parts = [upstream or gettext("Same name")]

@@ -25,7 +25,7 @@ _PLAIN: Final = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One row of the list. `note` describes it in a line. `mark` is shown on the chip too, and
+    """One row of the list. `note` is a line of description. `mark` is shown on the chip too, and
     `tone` colours it: "warn" for a doubtful choice."""
 
     value: str
@@ -55,7 +55,7 @@ def answer_choices(request: HttpRequest, choices: Iterable[Choice], empty: str) 
 
 
 class _Picker(forms.Widget):
-    """A widget with chips and a list beside the plain field."""
+    """A widget with chips and a list next to the plain field."""
 
     many = False
     strict = False
@@ -85,8 +85,8 @@ class _Picker(forms.Widget):
 
 class PickText(_Picker, forms.TextInput):
     """A text field whose choices come from `url`. `beside` names another field of the form, which
-    is sent with the typed text; when its value changes, this field is emptied. `strict` allows only
-    listed choices, for forms that cannot check the value."""
+    is sent with the typed text; when the other field changes, this one is emptied. `strict` allows
+    only listed choices, for forms that cannot check the value."""
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class Settings:
         return cls(**{name: stored[name] for name in cls.__slots__ if name in stored})
 
     def stored(self) -> dict[str, Any]:
-        """Return only what was set."""
+        """Return only the settings that were set."""
         values = {name: getattr(self, name) for name in self.__slots__}
         # An empty schema or body is a setting too: the schema accepts everything, the body adds
         # nothing.

@@ -37,7 +37,8 @@ class DatabaseFailed(RelayError):
 
 
 class DatabaseAway(DatabaseFailed):
-    """The database did not accept the transaction; it may have been committed all the same."""
+    """The database did not confirm the transaction, which may have been committed. Also raised
+    before any is sent: the relay has not started, has no connection, or its spool is full."""
 
 
 class DatabaseRefused(DatabaseFailed):

@@ -72,8 +72,8 @@ class Lifespan:
         vault = Vault(config.kek)
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
-        self.authenticator = Authenticator(config.pepper, self._ask)
-        self.running = Running(self._ask)
+        self.authenticator = Authenticator(config.pepper, self._run_one)
+        self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()
         self.parts = Parts(
             loop=asyncio.get_running_loop(),
@@ -91,12 +91,12 @@ class Lifespan:
             turns=self.turns,
         )
         self._refresher = Refresher(
-            config, self._ask, vault, self.authenticator, self.running, self.parts
+            config, self._run_one, vault, self.authenticator, self.running, self.parts
         )
         self.readiness = Readiness(self._refresher, self._connections.ledger, self.parts.ledger)
         self._health_sharing = HealthSharing(self.parts.health)
         self._tasks: list[asyncio.Task[None]] = []
-        # Not yet reported to the operators.
+        # Damaged records that were not yet reported to the operators.
         self._damaged: list[DamagedRecords] = []
 
     @property
@@ -113,7 +113,7 @@ class Lifespan:
         await self._connections.open()
         await self.parts.ledger.open_spool()
         await self._refresher.start()
-        await self._tell_processes()
+        await self._exchange_reports()
         await self._apply_spend_caps()
         await self._measure()
         await self._exchange_shadows()
@@ -121,7 +121,7 @@ class Lifespan:
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
             asyncio.create_task(self._refresher.listen()),
-            asyncio.create_task(self._live()),
+            asyncio.create_task(self._keep_alive()),
             asyncio.create_task(self._write_uses_each()),
             asyncio.create_task(self._share_health()),
             asyncio.create_task(self.load.watch()),
@@ -129,7 +129,7 @@ class Lifespan:
         self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
     async def stop(self) -> None:
-        """Let running requests finish, write every settlement, close."""
+        """Let running requests finish, write every settlement, and close the connections."""
         self.readiness.draining = True
         loop = asyncio.get_running_loop()
         until = loop.time() + self.config.drain_s
@@ -150,7 +150,7 @@ class Lifespan:
         # server waits for the password on it.
         self._tasks.clear()
         with contextlib.suppress(DatabaseFailed):
-            await self._shadows.stop(self._ask)
+            await self._shadows.stop(self._run_one)
         self.parts.upstreams.close()
         await self._connections.close()
 
@@ -163,22 +163,21 @@ class Lifespan:
         units would pay. Raises DatabaseAway.
         """
         owner = principal.organisation_id
-        rows = await self._ask(admission.read_available(owner, budget_ids, taken.rows, taken.nano))
+        rows = await self._run_one(
+            admission.read_available(owner, budget_ids, taken.rows, taken.nano)
+        )
         return int(rows[0][0] or 0) if rows else 0
 
     async def charges(
         self, principal: Principal, days: tuple[str, str] | None
     ) -> list[tuple[str, str, int]]:
-        """Return the charges of the principal's key: (day, model, nano), for some days or in
-        all.
-        """
-        rows = await self._ask(key_charges(principal.organisation_id, principal.key_id, days))
+        """Return the charges of the key as (day, model, nano), of all days if `days` is None."""
+        rows = await self._run_one(key_charges(principal.organisation_id, principal.key_id, days))
         return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 
     async def count_request(self, principal: Principal) -> None:
-        """Count a request that holds nothing for the limits of requests per minute. Raises
-        LimitReached, DatabaseFailed.
-        """
+        """Count a request that holds nothing for the limits on requests per minute. Raises
+        LimitReached, DatabaseFailed."""
         if not principal.limited:
             return
         owner, key_id, user_id = principal.organisation_id, principal.key_id, principal.user_id
@@ -187,13 +186,14 @@ class Lifespan:
             raise LimitReached(msgspec.json.decode(rows[0][0] or ""), self.config.public_url)
 
     async def _renew(self, principal: Principal) -> Principal:
-        """Read a principal again whose budgets have changed; others may have changed too."""
+        """Read a principal again, because its budgets have changed; those of others may have
+        changed too."""
         self.authenticator.clear()
         return await self.authenticator.principal_of_key(
             principal.key_id, self.snapshot.now(), principal.user_id
         )
 
-    async def _ask(self, statement: Statement) -> Sequence[Row]:
+    async def _run_one(self, statement: Statement) -> Sequence[Row]:
         return (await self._run([statement]))[0]
 
     async def _run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
@@ -203,14 +203,14 @@ class Lifespan:
 
     # ---- periodic work
 
-    async def _live(self) -> None:
+    async def _keep_alive(self) -> None:
         """Renew this process's lease, so that others do not resolve its holds, and alert the
         operators about what they must fix.
         """
         while True:
             await self.parts.ledger.open_spool()
             self.parts.ledger.renew()
-            await self._tell_operators()
+            await self._publish_alerts()
             await asyncio.sleep(_LEASE_RENEW_S)
 
     async def _write_uses_each(self) -> None:
@@ -220,48 +220,48 @@ class Lifespan:
             await self._count_refused()
 
     async def _write_uses(self) -> None:
-        """Write which keys were used here since the last time."""
+        """Write which keys were used in this process since the last call."""
         waiting = LAST_USES.take()
         if not waiting:
             return
         try:
-            await self._ask(write_last_uses(waiting))
+            await self._run_one(write_last_uses(waiting))
         except DatabaseFailed as error:
             LAST_USES.put_back(waiting)
             log.warning("the last uses of keys cannot be written: %s", error)
 
     async def _count_refused(self) -> None:
-        """Count the requests that were refused because this process was too busy."""
+        """Write the number of requests that were refused because this process was too busy."""
         refused = self.load.take_refused()
         if not refused:
             return
         try:
-            await self._ask(count_refused(refused))
+            await self._run_one(count_refused(refused))
         except DatabaseFailed:
             self.load.put_back(refused)
 
     async def _share_health(self) -> None:
-        """Share this process's knowledge of the channels, and read that of others: each second
-        while there is something to report, otherwise every few seconds.
-        """
+        """Share what this process knows about the channels, and read what others know: each second
+        while there is something to report, otherwise every few seconds."""
         delivered = False
         for tick in count():
             if delivered or tick % QUIET_TICKS == 0 or self._health_sharing.report():
-                delivered = await self._tell_processes()
+                delivered = await self._exchange_reports()
             await self._apply_spend_caps()
             await self._measure()
             await self._exchange_shadows()
             await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
             await asyncio.sleep(TICK_S)
 
-    async def _tell_processes(self) -> bool:
-        """Exchange reports. Return whether another process had something to report too."""
+    async def _exchange_reports(self) -> bool:
+        """Exchange reports with the other processes. Return whether another process has problems to
+        report."""
         process_id, epoch = self._connections.ledger.process_id, self.snapshot.epoch
         if process_id is None or epoch < 0:
             return False
         reports = self._health_sharing.report()
         with contextlib.suppress(DatabaseFailed):
-            rows = await self._ask(report_statement(process_id, epoch, reports))
+            rows = await self._run_one(report_statement(process_id, epoch, reports))
             for age_s, others in read_reports(rows):
                 self._health_sharing.adopt(others, age_s, self.snapshot)
             return bool(rows)
@@ -269,43 +269,44 @@ class Lifespan:
 
     async def _apply_spend_caps(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await apply_spend_caps(self.parts.health, self.snapshot, self._ask)
+            await apply_spend_caps(self.parts.health, self.snapshot, self._run_one)
 
     async def _measure(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await self.parts.health.measures.refresh(self.snapshot, self._ask)
+            await self.parts.health.measures.refresh(self.snapshot, self._run_one)
 
     async def _exchange_shadows(self) -> None:
         with contextlib.suppress(DatabaseFailed):
-            await self._shadows.exchange(self.snapshot, self._ask)
+            await self._shadows.exchange(self.snapshot, self._run_one)
 
     async def _report_damage(self) -> None:
-        """Report unreadable records to the operators."""
+        """Alert the operators about unreadable records."""
         records = self.parts.ledger.take_damaged()
         if records:
             self._damaged.append(DamagedRecords(new_id(), records))
         try:
             while self._damaged:
-                await self._ask(damaged_statement(self._damaged[0]))
+                await self._run_one(damaged_statement(self._damaged[0]))
                 self._damaged.pop(0)
         except DatabaseFailed as error:
             log.warning("operators cannot be told of damaged records: %s", error)
 
-    async def _tell_operators(self) -> None:
+    async def _publish_alerts(self) -> None:
         await self._report_damage()
         alerts = self.parts.health.alerts
         waiting = alerts.take()
         if not waiting:
             return
         try:
-            await self._ask(statement(waiting))
+            await self._run_one(statement(waiting))
         except DatabaseFailed as error:
             alerts.put_back(waiting)
             log.warning("operators cannot be told: %s", error)
 
 
 class _Connections:
-    """The connections of one process, separated by work that must not wait for other work."""
+    """The database connections of one process, one for each kind of work that must not wait for the
+    others."""
 
     def __init__(self, config: RelayConfig) -> None:
         self.look_ups = PipelinedConnection(config.dsn, config.database_wait_s)
@@ -326,7 +327,7 @@ class _Connections:
 
 
 class _OpenRequests:
-    """The number of running requests of the process."""
+    """Counts the running requests of the process."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -334,7 +335,7 @@ class _OpenRequests:
         self._none.set()
 
     def enter(self) -> None:
-        """Register a request. `leave` is called at its end, in every case."""
+        """Register a request. The caller calls `leave` at the request's end in every case."""
         self._count += 1
         if self._count == 1:
             self._none.clear()
@@ -348,14 +349,14 @@ class _OpenRequests:
             self._none.set()
 
     async def wait(self) -> None:
-        """Wait until there is none."""
+        """Wait until no request is running."""
         await self._none.wait()
 
 
 def _kept_files(
     config: RelayConfig, connection: PipelinedConnection
 ) -> tuple[Spool, Journal] | tuple[None, None]:
-    """Return the files that keep a process's unwritten ledger entries when it dies."""
+    """Return the files that keep a process's unwritten ledger entries when the process dies."""
     if config.spool_folder is None or connection.process_id is None:
         return None, None
     return (

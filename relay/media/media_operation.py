@@ -37,10 +37,10 @@ class MediaOperation(UnaryOperation):
 
     @abstractmethod
     def bare(self) -> Self:
-        """Return another instance for the same operation."""
+        """Return an instance of the same operation without files."""
 
     def check_files(self) -> None:
-        """Raise RequestFault if a file is not of the required kind."""
+        """Check that every file is of the required kind. Raises RequestFault."""
         for file in self.files:
             file.check(self.file_kind)
 

@@ -73,7 +73,7 @@ class _Filling:
                 self._text.append(part)
 
     def end(self) -> None:
-        """Finish the part that was read last."""
+        """Finish the part of the form that was read last."""
         if self._name is not None:
             try:
                 self._form.texts.append((self._name, b"".join(self._text).decode()))

@@ -25,7 +25,7 @@ from relay.upstream.http1 import Connection
 _CLOSE_S: Final = 2.0
 _HOP_BY_HOP: Final = frozenset({"host", "content-type", "accept", "accept-encoding"})
 
-# Its log lines name addresses, not requests.
+# The library's log lines name addresses, not requests.
 _log = logging.getLogger("relay.upstream.websocket.protocol")
 _log.setLevel(logging.CRITICAL)
 

@@ -191,7 +191,7 @@ def await_ready(cluster: Cluster, process: "subprocess.Popen[bytes]", log: int) 
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop the server normally, or at once if that takes too long."""
+    """Stop the server normally, or immediately if that takes too long."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         if process.poll() is None:
             process.send_signal(number)
@@ -238,9 +238,8 @@ def _await_memory(data: Path) -> None:
 
 
 def memory_in_use(data: Path) -> bool:
-    """Return whether a process uses the shared memory named in postmaster.pid, as far as Linux
-    tells.
-    """
+    """Return whether a process uses the shared memory that postmaster.pid names, as far as Linux
+    reports that."""
     try:
         _, identifier = (data / "postmaster.pid").read_text().splitlines()[6].split()
         segments = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
@@ -252,15 +251,14 @@ def memory_in_use(data: Path) -> bool:
 
 
 def forget_socket(cluster: Cluster) -> None:
-    """Remove the socket's folder if it is outside the cluster's own."""
+    """Remove the socket's folder if it is outside the cluster's folder."""
     if cluster.socket_folder.parent != cluster.data.parent:
         shutil.rmtree(cluster.socket_folder, ignore_errors=True)
 
 
 def _make(cluster: Cluster, directory: Path) -> None:
-    """Create the cluster in a temporary folder and then rename it, so that an interrupted one is
-    never found.
-    """
+    """Create the cluster in a temporary folder and then rename the folder, so that an interrupted
+    creation is never found."""
     fresh = directory / "data.fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
@@ -293,10 +291,9 @@ def _run(command: list[str], drop: str, text: str = "") -> None:
 
 
 def _place(directory: Path, drop: str) -> Path:
-    """Return the folder of the cluster, with links resolved. `nobody` cannot enter a closed home.
-    Its data is then below /var/lib, and a link at the expected place leads to it at every later
-    start.
-    """
+    """Return the folder of the cluster, with links resolved. If `nobody` cannot enter the home
+    directory, the data is below /var/lib, and a link at the expected place leads to it at every
+    later start."""
     _make_folder(directory.parent)
     if drop == "nobody" and not directory.exists() and not _open_to_others(directory.parent):
         digest = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
@@ -374,7 +371,7 @@ def _uid(drop: str) -> int:
 
 
 def _give_ownership(directory: Path, drop: str) -> None:
-    """Give the tree to the server's user, as PostgreSQL requires."""
+    """Give the folder and its content to the server's user, as PostgreSQL requires."""
     if os.geteuid() != 0:
         return
     uid = _uid(drop)

@@ -118,8 +118,8 @@ def apply_files(files: Iterable[str]) -> None:
 
 
 def code_mark(files: Sequence[str]) -> str:
-    """Return a text that changes with the code, with what is installed, with the folder of the
-    static files, and with `files` or a variable that one of them names."""
+    """Return a text that changes with the code, with the installed packages, with the folder of the
+    static files, and with `files` or a variable that one of these names."""
     texts = [Path(file).read_text() for file in files]
     named = sorted(set(_VARIABLE.findall(" ".join(texts))))
     digest = sha256(repr((settings.STATIC_ROOT, files, texts)).encode())
@@ -150,9 +150,8 @@ def _packages_in(folder: str) -> str:
 
 
 def is_prepared(mark: str, email: str) -> bool:
-    """Return whether the last start ended all steps with the same code and environment, and what
-    they made is there: the static files, and the person to sign in.
-    """
+    """Return whether the last start completed all steps with the same code and environment, and the
+    results still exist: the static files, and the person to sign in."""
     # Models can be imported only after Django's setup.
     from accounts.models import User
 
@@ -212,7 +211,7 @@ def prepare(email: str, seconds: float, files: Sequence[str]) -> None:
 
 
 def finish(mark: str) -> None:
-    """Load the price list, and store the mark of a preparation that is complete."""
+    """Load the price list, then store the mark, because the preparation is complete."""
     take({"catalogue": lambda: call_command("load_catalogue", verbosity=0)})
     cache.set(_MARK, mark, timeout=None)
 

@@ -31,9 +31,8 @@ def is_here(data: Path) -> bool:
 
 
 def plan(data: Path, wanted: bool | None, first: bool) -> None:
-    """Note in the data folder that the model is to be fetched, so that an interrupted fetch is done
-    at the next start. `wanted` is the option of the command line, None if not given.
-    """
+    """Record in the data folder that the model is to be fetched, so that an interrupted fetch is
+    repeated at the next start. `wanted` is the option of the command line, None if not given."""
     if wanted is not False and (wanted or first) and LOCK.exists() and not is_here(data):
         fresh(data).mkdir(mode=0o700, exist_ok=True)
 

@@ -18,10 +18,10 @@ NAME = "smollm2-135m"
 CONTEXT = 8192
 SLOTS = 2
 THREADS = 2
-# After this time without a request it releases its memory, three quarters of which is its cache for
-# CONTEXT tokens. The next request then waits some seconds, as at its start.
+# After this time without a request the model server releases its memory, three quarters of which is
+# its cache for CONTEXT tokens. The next request then waits some seconds, as after a start.
 SLEEP_SECONDS = 300
-# The limit of its cache for conversations without a slot; the default is 8 GB.
+# The most memory for cached conversations that are in no slot; the server's default is 8 GB.
 KEPT_MIB_MAX = 256
 # By default such a small model repeats one line until its context is full.
 ANSWER_TOKENS_MAX = 1024

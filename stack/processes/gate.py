@@ -36,7 +36,7 @@ def load() -> None:
 
 
 def read_all(descriptor: int) -> bytes:
-    """Wait until the other end of the pipe is closed, and return what it was given."""
+    """Wait until the other end of the pipe is closed, and return what was written to it."""
     with open(descriptor, "rb", closefd=False) as pipe:
         return pipe.read()
 

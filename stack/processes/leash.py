@@ -64,7 +64,7 @@ def follow(parent: int, number: int) -> None:
 
 
 def supervise_child(parent: int, number: int, command: list[str]) -> int:
-    # What this program was passed is the command's: a socket to listen on.
+    # Pass on the file descriptors that this program was given, such as a socket to listen on.
     child = subprocess.Popen(command, close_fds=False)
     for passed in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(passed, lambda received, _frame: child.send_signal(received))

@@ -1,8 +1,8 @@
 """Answer on the installation's address from the first second until the web process takes over.
 
-Both accept from one listening socket, so that no connection is refused in between. Every response
-is 503 with `Retry-After`, which clients do not mistake for a wrong key, an empty wallet or a
-missing right.
+This responder and the web process accept from the same listening socket, so no connection is
+refused in between. Every response is 503 with `Retry-After`, which clients do not mistake for a
+wrong key, an empty wallet or a missing right.
 """
 
 import asyncio

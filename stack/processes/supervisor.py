@@ -114,14 +114,13 @@ class Console:
 
 
 def log_line(line: str) -> None:
-    """Write a line of the supervisor's own, without waiting for a reader."""
+    """Write a line of the supervisor itself, without waiting for a reader."""
     OUTPUT.put(json_line("stack", line.strip()) if LOGS_JSON else line)
 
 
 def json_line(process: str, line: str) -> str:
-    """Return this line as a JSON object with the name of its process. A line that is a JSON object
-    gets the name added.
-    """
+    """Return a line as a JSON object with the name of its process. If the line is a JSON object,
+    the name is added to it."""
     with suppress(ValueError):
         entry = json.loads(line)
         if isinstance(entry, dict):

@@ -18,7 +18,8 @@ NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-
 
 
 def find() -> str | None:
-    """Return the path of a Chromium on PATH; None if Playwright has its own, or there is none."""
+    """Return the path of a Chromium on PATH; None if Playwright has a browser of its own, or no
+    Chromium is found."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 

@@ -114,7 +114,7 @@ def collect_static(target: Path) -> None:
     command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"]
     environment = {**os.environ, "STATIC_ROOT": str(target)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    # It also lists inodes and times of these files, which differ in an installation.
+    # Remove inodes and times of these files, because they differ in an installation.
     manifest = target / "staticfiles.json"
     names = json.loads(manifest.read_text()) | {"stats": {}}
     manifest.write_text(json.dumps(names, sort_keys=True))

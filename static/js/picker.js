@@ -186,6 +186,7 @@ on("beforetoggle", ({ newState }, root, { field, list }) => {
   if (newState === "open") return;
   awaited.delete(root);
   list.replaceChildren();
+  delete list.dataset.answers;
   field.removeAttribute("aria-activedescendant");
 });
 // What belongs to another choice (a team to "Team") goes with it.

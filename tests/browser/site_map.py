@@ -136,6 +136,12 @@ NO_PAGE = {
     "batch_events": "a stream",
     "processor_event": "for processors",
     "task_callback": "for providers",
+    "device_metadata": "for devices",
+    "device_begin": "for devices",
+    "device_token": "for devices",
+    "device_revoke": "for devices",
+    "claude_code_settings": "for Claude Code",
+    "claude_code_spending": "for Claude Code",
     "view_end": "a form",
     "pg_chat": "for programs",
 }

@@ -33,7 +33,7 @@ ROOMS: Final = ("accounts", "billing", "gateway", "notify", "playground", "usage
 # What is one's own and nobody else's, or stands in the trail by what it belongs to.
 NO_EVENT: Final = {
     "accounts.audit.audit.record",
-    "billing.credits.codes.counted_try",
+    "billing.credits.codes.count_redeem_attempt",
     "billing.idempotency.answer_idempotently",
     "billing.idempotency.form_answered",
     "billing.idempotency.run_once",
@@ -140,6 +140,9 @@ ELSEWHERE: Final = {
     "playground.erasure.steps.erase_people": "user.erased",
     "playground.erasure.personal_data.record_download": "user.data_downloaded",
     "accounts.sign_in.sign_in.sign_in_by_link": "sign_in_link.used",
+    "accounts.device_sign_in.device_sign_in.allow": "device.allowed",
+    "accounts.device_sign_in.device_sign_in.deny": "device.denied",
+    "accounts.keys.keys.mint_numbered_key": "key.created",
     "billing.credits.credits.ask_reversal": "credit.asked",
     "billing.invoices.invoices.close_document": "invoice.closed",
     "billing.invoices.invoices.draft_invoice": "invoice.drafted",

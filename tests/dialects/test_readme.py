@@ -91,6 +91,8 @@ def test_a_stream_of_any_dialect_into_any_other(client: Dialect, upstream: Diale
     writer = CODECS[upstream].encoder(request(stream=True), target)
     events = unfold(neutral.answer(Text("Quite well."), finish="stop"))
     frames = [*(writer.feed(event) for event in events), writer.end()]
+    if (framing := CODECS[upstream].framing(lambda: 0)) is not None:
+        frames = [framing.feed(frame) for frame in frames]
     stream = translated.stream()
     assert b"Quite well." in b"".join(map(stream.feed, frames)) + stream.end()
     assert (stream.failure, stream.complete) == (None, True)

@@ -358,6 +358,7 @@ KEPT = frozenset({
 PHRASES = (
     "Top P",
     "Top K",
+    "Live 会话",
     "Idempotency-Key",
     "weir.yaml",
     "WEIR_KEK",

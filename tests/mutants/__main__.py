@@ -230,12 +230,22 @@ def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set
         print("A test did not end; what else was measured counts.")
         running.kill()
         running.wait()
+        _wait_for_workers(out)
         ended = []
     reach.take(out, tree, ended)
     left = len(reach.missing(tests))
     if left:
         print(f"{left} of {len(tests)} test files could not be measured in time.")
     return left
+
+
+def _wait_for_workers(out: Path) -> None:
+    """They write down what they measured once nobody hands tests out any more; not one whose test
+    does not end."""
+    until = time.time() + _LAST_TEST_S
+    workers = [one.name.removeprefix("test-") for one in out.glob("test-*")]
+    while time.time() < until and not all((out / f"ran-{one}.json").exists() for one in workers):
+        time.sleep(1)
 
 
 def _try(

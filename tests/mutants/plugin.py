@@ -79,7 +79,10 @@ class TestMap:
     def pytest_sessionfinish(self) -> None:
         self._measured.stop()
         self._measured.save()
-        (_OUT / f"ran-{os.getpid()}.json").write_text(json.dumps(self._ran))
+        whole = _OUT / f"ran-{os.getpid()}.json"
+        part = whole.with_suffix(".part")
+        part.write_text(json.dumps(self._ran))
+        part.rename(whole)
 
 
 class Deadline:

@@ -92,8 +92,9 @@ class Reach:
 
     def take(self, folder: Path, tree: Path, ended: Iterable[str] = ()) -> None:
         """Take in what was measured in a copy of the tree, and keep it; files that were measured
-        in part, because the time was over, are measured anew the next time. Of the files `ended`
-        every test was run, if they have any."""
+        in part, because the time was over, are measured anew the next time, and those of a
+        process that wrote down no tests. Of the files `ended` every test was run, if they have
+        any."""
         result: defaultdict[str, Any] = defaultdict(
             lambda: {"seconds": {}, "failed": [], "lines": defaultdict(lambda: defaultdict(set))}
         )
@@ -118,6 +119,8 @@ class Reach:
         for file, record in result.items():
             if "cut" in record and file in self._known["tests"]:
                 continue  # more is known from before
+            if record["lines"] and not record["seconds"]:
+                continue
             numbers = {test: n for n, test in enumerate(record["seconds"])}
             self._known["tests"][file] = {
                 "digest": "" if "cut" in record else _digest(self._text(file)),

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import coverage
 import pytest
 
 from tests.mutants import reach
@@ -87,6 +88,19 @@ def test_a_file_without_a_test_to_run_is_known(tree: Path) -> None:
     reached.take(tree / "map", tree, files)
     assert reached.missing(files) == files[1:]
     assert reach.Reach(tree / "build" / "reach.json", tree).missing(files) == files[1:]
+
+
+def test_a_file_whose_process_did_not_end_is_not_known(tree: Path) -> None:
+    """The processes beside it wrote down which lines its tests reached, and nobody which tests."""
+    file = "tests/room/test_other.py"
+    (tree / "map").mkdir()
+    beside = coverage.CoverageData(str(tree / "map" / "reach-1"))
+    beside.set_context(f"{file}::test_it")
+    beside.add_lines({str(tree / "room/codes.py"): [2, 3]})
+    beside.write()
+    reached = known(tree)
+    reached.take(tree / "map", tree)
+    assert reached.missing([file]) == [file]
 
 
 def test_close_is_what_is_named_like_it_or_imports_it(tree: Path) -> None:

@@ -149,6 +149,7 @@ def happen(
             "source",
             "channel_key",
             "channel_key_id",
+            "own_fee",
         )
         if name in over
     }

@@ -183,7 +183,7 @@ def _rank(provider_id: str) -> int:
 
 
 def _owner(name: str, owners: Mapping[str, str]) -> str | None:
-    """Return the owner of a name, also if it is a dated form of an owned name."""
+    """Return the owner of a name, or of the name without its date."""
     dated = _DATED_NAME.match(name)
     return owners.get(name) or (owners.get(f"{dated.group()}*") if dated else None)
 
@@ -367,8 +367,9 @@ def _condition(
 
 
 def _tier_versions(standard: _Dated, variants: _Dated) -> Iterator[_Version]:
-    """Return the spans of a service tier: the plain prices, overlaid with the tier's own. If
-    several sets are active, the first in the list applies. Nothing before the tier's first date."""
+    """Return the spans of a service tier: the plain prices, with the tier's own prices in their
+    place. If several sets are active, the first in the list applies. There is no span before the
+    tier's first date."""
     for begin, end in _spans([*standard, *variants]):
         (only_price,) = (
             keys for at, until, keys, _ in _versions(standard) if _is_within(begin, at, until)
@@ -396,7 +397,7 @@ def _is_within(at: datetime, begin: datetime, end: datetime | None) -> bool:
 
 def _add_media_output(rates: dict[str, Any], model: str) -> dict[str, Any]:
     """Return the rates with a media output meter for a model that only generates pictures or
-    speech: without a media price in the data, its output price is that price."""
+    speech. If the data has no price for media, the output price is used."""
     meter = next((meter for sign, meter in _MEDIA_OUTPUT if sign.fullmatch(model)), None)
     if meter is None or meter in rates["meters"] or "out_text" not in rates["meters"]:
         return rates

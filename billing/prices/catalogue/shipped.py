@@ -15,7 +15,8 @@ from billing.prices.proposals import Proposed, propose_catalogue
 
 
 class Brought(NamedTuple):
-    """The result of loading the shipped catalogue: prices that were created, or proposals."""
+    """The result of loading the shipped catalogue: the number of prices that were created, or of
+    proposals."""
 
     source: str
     made: int

@@ -44,7 +44,7 @@ class SeveralForm(forms.Form):
         self.fields |= {name: _field_of(name) for name in SHARED}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return each setting: its field, and whether it is ticked."""
+        """Return a row for each setting: its field, and whether it is ticked."""
         ticked = self.data.getlist("change") if isinstance(self.data, QueryDict) else []
         return [{"field": self[name], "ticked": name in ticked} for name in SHARED]
 
@@ -63,7 +63,7 @@ class SeveralForm(forms.Form):
         return dict(self.cleaned_data)
 
     def channel_fields(self, channel: Channel) -> ChannelFields:
-        """Return the changes of this channel, in the form that a write takes; empty for none."""
+        """Return the changes of this channel as fields for a write; empty for none."""
         return settings_of(self._values(channel))
 
     def changes(self, channel: Channel) -> list[Change]:

@@ -17,7 +17,6 @@
 The first stage that fails ends the test.
 """
 
-import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +53,11 @@ from dialects.chat.events import (
 )
 from dialects.codec import Target as CodecTarget
 from dialects.codec import UpstreamCodec
+from dialects.endpoints.operation import Operation
 from dialects.errors.errors import RequestFault
+from dialects.usage.usage import Quantities
+from gateway.channels.channel_tests.session_turns import SHORT
+from gateway.channels.channel_tests.sessions import SESSION_VARIANTS, hold_session
 from gateway.channels.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
 from gateway.channels.channel_tests.staged_calls import (
     CallFailed,
@@ -65,7 +68,7 @@ from gateway.channels.channel_tests.staged_calls import (
     fault_of_status,
     first_text,
 )
-from gateway.providers.models import capabilities_of
+from gateway.providers.models import Endpoint, capabilities_of
 from gateway.providers.overrides import Overrides, apply_overrides
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
@@ -84,6 +87,7 @@ Variant = Literal[
     "reasoning",
     "cancel",
     "realtime",
+    "live",
 ]
 Stage = Literal[
     "address", "connect", "accept", "answer", "stream", "tool", "schema", "seen", "read", "heard",
@@ -100,12 +104,28 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "audio": (*_BEGIN, "stream", "heard", "usage"),
     "reasoning": (*_BEGIN, "stream", "thought", "usage"),
     "cancel": (*_BEGIN, "cancel"),
-    # A session is opened and closed again. Nothing is requested, so nothing is used.
-    "realtime": ("address", "connect", "accept"),
+    # One turn of a session.
+    "realtime": (*_BEGIN, "usage"),
+    "live": (*_BEGIN, "usage"),
 }
 
+# What models other than chats are asked for: a noun, and the operations of providers, one of which
+# a channel needs.
+_PRODUCTS: Final[Mapping[Endpoint, tuple[str, frozenset[Operation]]]] = {
+    "embeddings": ("embeddings", frozenset({"embeddings", "embed_content"})),
+    "moderations": ("moderations", frozenset({"moderations"})),
+    "rerank": ("rankings", frozenset({"rerank"})),
+    "videos": (
+        "videos",
+        frozenset(
+            {
+                "videos", "kling_videos", "jimeng_videos", "veo_videos", "wan_videos",
+                "ark_videos", "minimax_videos", "video_tasks",
+            }
+        ),
+    ),
+}  # fmt: skip
 _BODY_BYTES_MAX: Final = 1 << 20
-_SHORT: Final = "Answer with one word: ready"
 _ARGUMENTS: Final[JsonObject] = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -136,36 +156,25 @@ def call(
 ) -> None:
     """Run the test and fill `result`. The `assumed` features are requested as if the catalogue
     listed them."""
-    if result.variant == "realtime":
-        _open_session(target, policy, result)
+    if result.variant in SESSION_VARIANTS:
+        _hold_session(target, policy, result)
     else:
         _Check(target, policy, result, assumed).run()
 
 
-def _open_session(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
-    """Upgrade the connection to a WebSocket (RFC 6455, section 4.1), and close it."""
-    staged = StagedCall(target, policy, STAGES["realtime"], result)
+def _hold_session(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
+    staged = StagedCall(target, policy, STAGES[result.variant], result)
     with staged.recorded():
-        provider = staged.provider()
-        try:
-            url = target.address(provider).url("realtime", result.upstream_model)
-            headers = target.headers(provider, "openai", model=result.model)
-        except BadAddress as error:
-            raise CallFailed("configuration", str(error)) from error
-        headers |= {
-            "connection": "Upgrade",
-            "upgrade": "websocket",
-            "sec-websocket-version": "13",
-            "sec-websocket-key": base64.b64encode(new_id().bytes).decode(),
-        }
-        with staged.send("GET", url, headers) as answer:
-            status = answer.status_code
-            if status == 200:
-                raise CallFailed("not_stream", "no WebSocket", status=status)
-            if status != 101:
-                body = first_text(answer.iter_raw())
-                raise CallFailed(fault_of_status(status), status=status, body=body)
-            staged.reach("accept")
+        used = hold_session(staged, result.variant, result.model, result.upstream_model)
+        _count(staged, result, used)
+
+
+def _count(staged: StagedCall, result: ChannelCheck, counted: Quantities) -> None:
+    """Note the provider's counts. Raises CallFailed if there are none."""
+    if counted.missing or not counted.meters:
+        raise CallFailed("no_usage", ", ".join(counted.flags), status=200)
+    result.meters = dict(counted.meters)
+    staged.reach("usage")
 
 
 def request_of(variant: Variant, model: str) -> ChatRequest:
@@ -175,7 +184,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
         request_id=id_text(new_id()),
         received_at=int(clock.now().timestamp()),
         model=model,
-        messages=_words(_SHORT),
+        messages=_user_message(SHORT),
         output_cap=64,
         stream=variant != "plain",
         include_usage=variant != "plain",
@@ -183,7 +192,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
     if variant == "tools":
         return _with_fields(
             request,
-            messages=_words("What is the weather in Oslo?"),
+            messages=_user_message("What is the weather in Oslo?"),
             tools=(_TOOL,),
             tool_choice=ToolChoice("required", (_TOOL.name,)),
             output_cap=512,
@@ -191,7 +200,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
     if variant == "schema":
         return _with_fields(
             request,
-            messages=_words("Name the capital of Norway as JSON."),
+            messages=_user_message("Name the capital of Norway as JSON."),
             output_form=JsonSchema(_SCHEMA, "capital", strict=True),
             output_cap=512,
         )
@@ -210,18 +219,20 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
     if variant == "reasoning":
         return _with_fields(
             request,
-            messages=_words("Which is larger, 17 times 23 or 19 times 21? Answer with the number."),
+            messages=_user_message(
+                "Which is larger, 17 times 23 or 19 times 21? Answer with the number."
+            ),
             reasoning=ReasoningSettings(effort="medium"),
             output_cap=4096,
         )
     if variant == "cancel":
         return _with_fields(
-            request, messages=_words("Count from 1 to 500, in words."), output_cap=2048
+            request, messages=_user_message("Count from 1 to 500, in words."), output_cap=2048
         )
     return request
 
 
-def _words(text: str) -> tuple[Message, ...]:
+def _user_message(text: str) -> tuple[Message, ...]:
     return (Message("user", (Text(text),)),)
 
 
@@ -238,7 +249,7 @@ class _Prepared(NamedTuple):
 
 
 class _Received:
-    """The content of an answer so far."""
+    """The content of an answer that has arrived."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -289,6 +300,7 @@ class _Check:
         capabilities = apply_overrides(
             capabilities_of(model, provider, self._result.model), self._assumed
         )
+        self._check_offered(provider, capabilities.endpoint)
         dialect = dialect_for(provider, capabilities, self._request.dialect)
         upstream = upstream_of(provider, dialect, model, capabilities)
         codec = provider.codec(dialect)
@@ -302,6 +314,13 @@ class _Check:
             encoded,
             self._target.overrides.chat_body(encoded.body, dialect),
         )
+
+    def _check_offered(self, provider: Provider, endpoint: Endpoint) -> None:
+        """Raise CallFailed for a model whose product no request can get from this provider."""
+        noun, operations = _PRODUCTS.get(endpoint, ("", frozenset()))
+        if noun and operations.isdisjoint(self._target.address(provider).urls):
+            what = f"{provider.label} has no {noun} here, so no request can reach this model"
+            raise CallFailed("configuration", what)
 
     def _read(self, answer: Answer, prepared: _Prepared) -> None:
         pieces = answer.iter_raw()
@@ -328,7 +347,7 @@ class _Check:
             raise CallFailed("broken", f"fault {whole.broken}", status=200)
         self._hear(whole.events)
         self._check_answered()
-        self._count(prepared.codec, whole)
+        _count(self._call, self._result, prepared.codec.quantities(whole))
 
     def _read_stream(self, pieces: Iterator[bytes], prepared: _Prepared) -> None:
         decoder = prepared.codec.translating_decoder(self._request, prepared.encoded.answer_tool)
@@ -350,7 +369,7 @@ class _Check:
         self._check_answered()
         self._call.reach("stream")
         self._check_form(prepared.codec.quantities(decoder).meters)
-        self._count(prepared.codec, decoder)
+        _count(self._call, self._result, prepared.codec.quantities(decoder))
 
     def _bounded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         size = 0
@@ -361,7 +380,8 @@ class _Check:
             yield piece
 
     def _hear(self, events: Sequence[Event]) -> bool:
-        """Return whether the answer has ended. Raises CallFailed if it ended with an error."""
+        """Read events. Return whether the answer has ended. Raises CallFailed if it ended with an
+        error."""
         for event in events:
             if isinstance(event, UpstreamError):
                 raise CallFailed("failed", event.message, status=200)
@@ -409,13 +429,6 @@ class _Check:
     def _check_said(self, word: str, fault: Fault) -> None:
         if not re.search(rf"\b{word}\b", self._heard.text, re.IGNORECASE):
             raise CallFailed(fault, status=200, body=self._heard.text)
-
-    def _count(self, codec: UpstreamCodec, answer: Any) -> None:
-        counted = codec.quantities(answer)
-        if counted.missing or not counted.meters:
-            raise CallFailed("no_usage", ", ".join(counted.flags), status=200)
-        self._result.meters = dict(counted.meters)
-        self._call.reach("usage")
 
 
 def fits(text: str, schema: JsonObject) -> bool:

@@ -35,7 +35,7 @@ def fetch(
         step = next(steps)
         while True:
             if isinstance(step, Ask):
-                reply = _ask(step, policy, outbound, until)
+                reply = _fetch(step, policy, outbound, until)
             else:
                 reply = Reply(200, read_token_file(step.path, token_files))
             step = steps.send(reply)
@@ -43,7 +43,7 @@ def fetch(
         return cast(Credentials, end.value)
 
 
-def _ask(ask: Ask, policy: EgressPolicy, outbound: Outbound, until: float) -> Reply:
+def _fetch(ask: Ask, policy: EgressPolicy, outbound: Outbound, until: float) -> Reply:
     check_credential_source(policy, ask.url)
     left_s = until - time.monotonic()
     if left_s <= 0:

@@ -20,9 +20,9 @@ _STATUSES: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)(?:, ?[1-5](?:[0-9]{2}|xx))*
 
 @dataclass(frozen=True, slots=True)
 class CheckRule:
-    """The rule of a channel.
+    """A channel's rule for tests.
 
-    `every_min` is the interval in minutes between tests, None for no automatic tests. They ask
+    `every_min` is the interval in minutes between tests, None for no automatic tests. Tests use
     `model` ("" for the first possible one) in that `variant`. The channel is disabled by: a
     rejected key, with `on_key`; one of the `statuses` ("403, 5xx") or `words` ("quota, suspended")
     in a failed test; or less than `success_percent` of the latest attempts succeeding. A passed

@@ -16,8 +16,8 @@ _Row = TypeVar("_Row", bound=Model)
 def claim_due(
     waiting: QuerySet[_Row], next_at: str, every: Callable[[_Row], dt.timedelta]
 ) -> Iterator[_Row]:
-    """Yield rows that are due, the longest due first, for a limited time. Each is claimed for this
-    process by setting its next time in the column `next_at`. A row with null there is due."""
+    """Yield rows that are due, the longest overdue first, for a limited time. Each is claimed for
+    this process by setting its next time in the column `next_at`; null there means due."""
     until = time.monotonic() + _STEP_S
     for row in waiting.order_by(F(next_at).asc(nulls_first=True)):
         now = clock.now()

@@ -13,7 +13,7 @@ from django.db.models import Q
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from gateway.channels.channel_tests.calls import ChannelCheck, Variant
-from gateway.channels.channel_tests.channel_test import check_channel
+from gateway.channels.channel_tests.channel_test import check_channel, upstream_name, usual_variant
 from gateway.channels.channel_tests.rules import (
     TEST_CAUSES,
     WINDOW_MIN,
@@ -48,10 +48,15 @@ def check_by_rule(
 
 
 def model_to_test(channel: Channel) -> str | None:
-    """Return the model that its rule names, or else the first one that can be tested."""
+    """Return the model that the channel's rule names, or else the first model that can be
+    tested."""
     names = testable_names(channel, (name for name in prices_in_force() if "*" not in name))
     wanted = CheckRule(**channel.testing).model
     return wanted if wanted in names else next(iter(names), None)
+
+
+def _variant_of(channel: Channel, model: str, wanted: Variant) -> Variant:
+    return usual_variant(upstream_name(channel, model) or model, wanted)
 
 
 # Schedule ---------------------------------------------------------------------------------------
@@ -69,7 +74,8 @@ def work_off_schedule() -> int:
         model = model_to_test(channel)
         if model is not None:
             rule = CheckRule(**channel.testing)
-            check_by_rule(SYSTEM, channel, model, cast(Variant, rule.variant))
+            variant = _variant_of(channel, model, cast(Variant, rule.variant))
+            check_by_rule(SYSTEM, channel, model, variant)
             tested += 1
     return tested
 
@@ -155,7 +161,7 @@ def _result(channel: Channel, variant: Variant) -> dict[str, Any]:
     row: dict[str, Any] = {"channel_id": str(channel.id), "channel": channel.name}
     if model is None:
         return {**row, "ok": False, "fault": "no_model", "total_ms": 0, "cost_nano": None}
-    outcome = check_by_rule(SYSTEM, channel, model, variant)
+    outcome = check_by_rule(SYSTEM, channel, model, _variant_of(channel, model, variant))
     return {
         **row,
         "model": model,

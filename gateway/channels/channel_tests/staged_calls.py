@@ -77,16 +77,15 @@ Fault = Literal[
 ]
 """Why a call failed. Pages have texts for the cause and the fix of each."""
 
-_CALL_S_MAX: Final = 60.0
+CALL_S_MAX: Final = 60.0
 _SHOWN_BYTES_MAX: Final = 4096
 _WORD_MAX: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The target of a call: a channel, or one that is about to be created. `secret` is "" for none;
-    `timeouts` are those of a channel, in seconds; `overrides` are its changes to requests,
-    `outbound` is its network route."""
+    """The target of a call: an existing or planned channel. `secret` is "" for none; `timeouts` are
+    in seconds; `overrides` are its changes to requests, `outbound` is its network route."""
 
     provider: str
     base_url: str
@@ -149,11 +148,12 @@ class StagedCall:
         self._signer: Signer | None = None
         self._given: list[str] = []
         self._began = self._mark = time.monotonic()
-        self._deadline = self._began + min(_CALL_S_MAX, Timeouts.of(target.timeouts).total)
+        # The end of the call, by `time.monotonic`.
+        self.deadline = self._began + min(CALL_S_MAX, Timeouts.of(target.timeouts).total)
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Wrap the whole call: a CallFailed is recorded at its stage and not raised further."""
+        """Wrap the whole call. A CallFailed is recorded at its stage and not re-raised."""
         result = self._result
         try:
             yield
@@ -187,7 +187,7 @@ class StagedCall:
             client = guarded_client(
                 self._policy,
                 connect_s=timeouts.connect,
-                read_s=min(timeouts.first_content, _CALL_S_MAX),
+                read_s=min(timeouts.first_content, CALL_S_MAX),
                 schemes=("http", "https"),
                 # Resolve once, for both the stage and the connection.
                 resolver=lambda name, port: addresses if name == host else resolve(name, port),
@@ -222,7 +222,7 @@ class StagedCall:
         if self._signer is None:
             return {}
         signed = self._signer.headers(method, url, body, int(time.time()))
-        # A header also contains dates and the name of its scheme.
+        # Mask long words only: the short ones are dates and the name of the scheme.
         parts = (part for value in signed.values() for part in value.split())
         self._given += [part for part in parts if len(part) > _WORD_MAX]
         return signed
@@ -254,7 +254,7 @@ class StagedCall:
     @property
     def late(self) -> bool:
         """Whether the time for the whole call is over."""
-        return time.monotonic() > self._deadline
+        return time.monotonic() > self.deadline
 
     def _lap(self) -> int:
         now = time.monotonic()

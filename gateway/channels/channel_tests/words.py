@@ -38,6 +38,7 @@ VARIANT_NAMES: Final[dict[Variant, Promise]] = {
     "reasoning": gettext_lazy("Reasoning"),
     "cancel": gettext_lazy("Cancellation"),
     "realtime": gettext_lazy("Realtime session"),
+    "live": gettext_lazy("Live session"),
 }
 LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
     "address": STAGE_NAMES["address"],

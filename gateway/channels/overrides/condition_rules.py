@@ -40,8 +40,8 @@ class ScreenedRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The conditions of a channel; None means not set. A condition whose names no longer exist
-    matches nobody."""
+    """The conditions of a channel; None means not set. A condition that names only things that no
+    longer exist matches no request."""
 
     plan_ids: frozenset[int] | None = None
     holders: frozenset[UUID] | None = None
@@ -88,7 +88,7 @@ def normal(conditions: Mapping[str, Any]) -> dict[str, Any]:
 def compile_conditions(
     conditions: Mapping[str, Any], plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
 ) -> Conditions | None:
-    """Compile stored conditions to ids. Return None if there are none."""
+    """Compile stored conditions to ids. Return None if there are no conditions."""
     if not conditions:
         return None
     return Conditions(

@@ -109,7 +109,7 @@ def _check_lengths(conditions: Mapping[str, Any]) -> None:
 # Form -------------------------------------------------------------------------------------------
 
 
-def _words(label: Any, hint: Any = "") -> forms.CharField:
+def _words_field(label: Any, hint: Any = "") -> forms.CharField:
     return forms.CharField(
         label=label,
         help_text=hint,
@@ -142,11 +142,11 @@ def _features(label: Any) -> forms.MultipleChoiceField:
 class ConditionFields(forms.Form):
     """The conditions of a channel among its settings, one field each."""
 
-    plans = _words(_("Price plans"), _("Separate several with commas. Leave empty for any."))
-    teams = _words(_("Teams"), _("Slugs such as acme, or acme/core for one team."))
-    projects = _words(_("Projects"))
-    tags = _words(_("Tags"))
-    customers = _words(_("End customers"))
+    plans = _words_field(_("Price plans"), _("Separate several with commas. Leave empty for any."))
+    teams = _words_field(_("Teams"), _("Slugs such as acme, or acme/core for one team."))
+    projects = _words_field(_("Projects"))
+    tags = _words_field(_("Tags"))
+    customers = _words_field(_("End customers"))
     prompt_min = _tokens(_("Shortest prompt"), _("Estimated tokens. Leave empty for any length."))
     prompt_max = _tokens(_("Longest prompt"), _("Estimated tokens. Leave empty for any length."))
     requires = _features(_("Only requests with"))

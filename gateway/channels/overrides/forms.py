@@ -45,7 +45,7 @@ _RULES: Final = [
 ]
 
 
-def _lines(label: Any, hint: Any) -> forms.CharField:
+def _lines_field(label: Any, hint: Any) -> forms.CharField:
     widget = forms.Textarea(attrs=_CODE)
     return forms.CharField(
         label=label, help_text=hint, max_length=_TEXT_MAX, required=False, widget=widget
@@ -66,14 +66,16 @@ class OverridesForm(forms.Form):
         help_text=_("Sent with every chat. Its tokens are charged as input."),
         widget=forms.Textarea(attrs={"class": "input", "rows": 4}),
     )
-    headers = _lines(
+    headers = _lines_field(
         _("Headers"),
         _(
             "One per line, as Name: value. Variables: {request_id}, {organisation}, {key}, {user}, "
             "{model}."
         ),
     )
-    client_headers = _lines(_("Forwarded client headers"), _("Names of headers, one per line."))
+    client_headers = _lines_field(
+        _("Forwarded client headers"), _("Names of headers, one per line.")
+    )
 
     def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:
         self._channel = channel
@@ -82,7 +84,7 @@ class OverridesForm(forms.Form):
         super().__init__(data, initial=self._stored())
         for api in self._apis:
             hint = _("One per line: set NAME VALUE, default NAME VALUE or remove NAME.")
-            self.fields[f"parameters_{api}"] = _lines(_APIS[api], hint)
+            self.fields[f"parameters_{api}"] = _lines_field(_APIS[api], hint)
         for name in rules.FIELD_NAMES:
             widget = forms.Select(attrs={"class": "input"})
             self.fields[f"field_{name}"] = forms.ChoiceField(
@@ -110,8 +112,10 @@ class OverridesForm(forms.Form):
             for api in self._apis:
                 at = f"parameters_{api}"
                 read = read_parameters(cleaned[at])
-                check_overrides(provider_of(self._channel), {"parameters": {api: _plain(read)}})
-                parameters[api] = _plain(read)
+                check_overrides(
+                    provider_of(self._channel), {"parameters": {api: _plain_parameters(read)}}
+                )
+                parameters[api] = _plain_parameters(read)
             at = "headers"
             overrides: dict[str, Any] = {
                 "parameters": parameters,
@@ -141,10 +145,10 @@ class OverridesForm(forms.Form):
                 self._text(name, self.cleaned_data.get(name, "")),
             )
             for name in self.changed_data
-            if self._differs(name)
+            if self._is_changed(name)
         ]
 
-    def _differs(self, name: str) -> bool:
+    def _is_changed(self, name: str) -> bool:
         """Return whether a field differs. Line ends do not count, nor does a position without a
         prompt."""
         if name == "mode" and "system_prompt" not in self.whole:
@@ -176,7 +180,7 @@ class OverridesForm(forms.Form):
         return texts
 
 
-def _plain(parameters: Parameters) -> dict[str, Any]:
+def _plain_parameters(parameters: Parameters) -> dict[str, Any]:
     return {
         "set": parameters.set,
         "default": parameters.default,
@@ -194,7 +198,7 @@ class PreviewForm(forms.Form):
             attrs={"class": "input mono", "autocomplete": "off", "list": "paths"}
         ),
     )
-    sent_headers = _lines(_("Client headers"), _("One per line, as Name: value."))
+    sent_headers = _lines_field(_("Client headers"), _("One per line, as Name: value."))
     body = forms.CharField(
         label=_("Request body"),
         max_length=1_000_000,

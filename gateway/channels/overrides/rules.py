@@ -243,8 +243,8 @@ def is_path(name: str) -> bool:
 
 
 def is_protected(dialect: Dialect, name: str, value: Any = None) -> bool:
-    """Return whether setting it would change what determines the price or the form of the answer:
-    it is such a parameter, is inside one, or contains one."""
+    """Return whether setting a parameter would change what determines the price or the form of the
+    answer: because it is such a parameter, is inside one, or contains one."""
     touched = [name.split(".")]
     if isinstance(value, dict):
         touched += [[*touched[0], *inner] for inner in _paths(value)]
@@ -273,8 +273,8 @@ def is_header(name: str, reserved: Iterable[str] = ()) -> bool:
 
 
 def is_header_value(template: str) -> bool:
-    """Return whether it can be the value of a header: visible ASCII characters with spaces between
-    them."""
+    """Return whether a template can be the value of a header: visible ASCII characters with spaces
+    between them."""
     return len(template) <= HEADER_CHARACTERS_MAX and bool(_HEADER_VALUE.fullmatch(template))
 
 

@@ -29,8 +29,8 @@ _TICKED_UNKNOWN_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class ProposedModel:
-    """One of a provider's models. `price` is what `name` costs now, or with `copied` what it will
-    cost."""
+    """One of a provider's models. `price` is the present price of `name`, or with `copied` the
+    proposed one."""
 
     upstream: str
     name: str
@@ -41,7 +41,7 @@ class ProposedModel:
 
     @property
     def rates(self) -> Mapping[str, str]:
-        """Its prices per million tokens by meter, of the meters that every list shows."""
+        """The prices per million tokens by meter, for the meters that every list shows."""
         if self.price is None:
             return {}
         entry = BookEntry(self.name, self.price, PPM)

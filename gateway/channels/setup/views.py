@@ -20,7 +20,7 @@ from gateway.catalogue.model_lists import list_models
 from gateway.channels.channel_tests.channel_test import stored_form, try_model
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channel_tests.words import describe_check, describe_model_list
-from gateway.channels.channels import TIMEOUTS
+from gateway.channels.channels import TIMEOUTS, free_name
 from gateway.channels.forms import OFFERED, ChosenModels, chosen_from
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.setup.forms import ConnectionForm, base_url_of, key_of
@@ -108,7 +108,7 @@ def _rule() -> dict[str, str]:
 
 
 def _blank_form(request: HttpRequest) -> ConnectionForm:
-    """Return the form with a provider's defaults. A name that was typed stays."""
+    """Return the form with a provider's defaults. A name that was already typed is kept."""
     provider = request.GET.get("provider", "")
     provider = provider if provider in OFFERED else OFFERED[0]
     name = request.GET.get("name", "").strip()
@@ -116,17 +116,11 @@ def _blank_form(request: HttpRequest) -> ConnectionForm:
     place = PROVIDERS[provider].place
     fields = {
         "provider": provider,
-        "name": _free_name(provider) if proposed else name,
+        "name": free_name(provider) if proposed else name,
         "base_url": PROVIDERS[provider].base_url if place is None else "",
         "place_region": "" if place is None else place.region,
     }
     return ConnectionForm(initial=fields)
-
-
-def _free_name(provider: str) -> str:
-    taken = set(Channel.objects.values_list("name", flat=True))
-    names = (provider if n == 1 else f"{provider}-{n}" for n in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken)
 
 
 def _target(request: HttpRequest) -> Target:

@@ -94,18 +94,18 @@ def source_of(channel: Channel) -> str:
 
 
 def publishes_prices(channel: Channel) -> bool:
-    """Return whether its provider may publish prices in a supported form."""
+    """Return whether the channel's provider may publish prices in a supported form."""
     return channel.provider in PLACES
 
 
 def open_proposals(channel: Channel) -> int:
-    """Return how many proposals of its provider's prices are waiting."""
+    """Return how many proposals of the provider's prices are waiting."""
     rows = PriceProposal.objects.filter(source=source_of(channel), state__in=WAITING)
     return rows.count()
 
 
 def price_list_of(channel: Channel) -> UpstreamPriceList | None:
-    """Return what is stored about the published prices of a channel's provider, or None."""
+    """Return the stored price list of a channel's provider, or None."""
     return UpstreamPriceList.objects.filter(channel=channel).first()
 
 
@@ -221,7 +221,7 @@ def _propose(
             for key in keys:
                 listed_rates = prices.rates[upstream]
                 rates[key] = (
-                    listed_rates if key.kind == "cost" else _marked_up(listed_rates, followed)
+                    listed_rates if key.kind == "cost" else _add_markup(listed_rates, followed)
                 )
         elif upstream in prices.not_understood:
             not_understood[upstream] = prices.not_understood[upstream]
@@ -269,7 +269,7 @@ def _keys(channel: Channel, public: str, followed: UpstreamPriceList) -> list[Pr
     return [cost] if followed.markup_ppm is None else [cost, PriceKey(public)]
 
 
-def _marked_up(rates: Mapping[str, Any], followed: UpstreamPriceList) -> dict[str, Any]:
+def _add_markup(rates: Mapping[str, Any], followed: UpstreamPriceList) -> dict[str, Any]:
     """Return a sale price: at least the cost times the markup, so rounded up to the nano."""
     markup_ppm = followed.markup_ppm or 0
     meters = {meter: -(-rate * markup_ppm // PPM) for meter, rate in rates["meters"].items()}
@@ -328,7 +328,7 @@ class _Reading:
                 fault = "no_prices" if status in (404, 405) else fault_of_status(status)
                 raise CallFailed(fault, status=status, body=first_text(answer.iter_raw()))
             self._call.reach("accept")
-            body = self._whole(answer)
+            body = self._read_body(answer)
         try:
             self._result.prices = read_upstream_prices(body, self._group)
         except GroupNeeded as error:
@@ -340,7 +340,7 @@ class _Reading:
         self._result.groups = self._result.prices.groups
         self._call.reach("list")
 
-    def _whole(self, answer: Answer) -> bytes:
+    def _read_body(self, answer: Answer) -> bytes:
         body = bytearray()
         for piece in answer.iter_raw():
             body += piece
@@ -350,7 +350,7 @@ class _Reading:
 
 
 def pricing_address(models_url: str) -> str:
-    """Return the URL of a New API's prices, from that of its models (`…/v1/models`)."""
+    """Return the URL of a New API's prices, from the URL of its models (`…/v1/models`)."""
     parts = urlsplit(models_url)
     path = parts.path.removesuffix("/models").removesuffix("/v1")
     return parts._replace(path=f"{path}/api/pricing", query="").geturl()

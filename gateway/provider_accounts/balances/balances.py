@@ -55,7 +55,7 @@ class Asked(NamedTuple):
 
 
 def reading_of(key: ChannelKey) -> Reading | None:
-    """Return what is known of a key's balance, or None."""
+    """Return the last reading of a key's balance, or None."""
     return None if key.balance is None else msgspec.convert(key.balance, Reading)
 
 
@@ -68,20 +68,21 @@ def reads_balance(channel: Channel) -> bool:
 
 
 def check_balance(actor: Actor, channel: Channel) -> None:
-    """Read the balance of each active key, and act on it. Takes two minutes at most."""
+    """Read the balance of each active key, and apply the channel's rules to it. Takes at most two
+    minutes."""
     if not reads_balance(channel):
         return
     policy, targets = egress_policy(), [(key, _target(channel, key)) for key in _in_turn(channel)]
     if not connection.in_atomic_block:
         # The provider may take a minute, so the connection is returned to the pool.
         connection.close()
-    asked = list(_ask_keys(channel.balance_source, targets, policy))
+    asked = list(_read_balances(channel.balance_source, targets, policy))
     record_readings(actor, channel, asked)
 
 
 def work_off_schedule() -> int:
     """Read the balances that are due, for a limited time, and end rests without a known balance.
-    Return how many channels were read. Several processes may run this concurrently."""
+    Return the number of channels that were read. Several processes may run this concurrently."""
     used = Q(enabled=True) | Q(taken_out__isnull=False)
     waiting = Channel.objects.filter(used, archived_at=None, balance_source__in=sorted(PATHS))
     checked = 0
@@ -104,9 +105,9 @@ def _in_turn(channel: Channel) -> list[ChannelKey]:
 
 
 def record_readings(actor: Actor, channel: Channel, asked: Sequence[Asked]) -> None:
-    """Store the answers, alert operators to a balance that fell below their amount, and let the
-    channel rest or serve. If the channel's source has changed meanwhile, the answers are
-    dropped."""
+    """Store the readings, alert operators to a balance that fell below their amount, and let the
+    channel rest or serve. The readings are dropped if the channel's source has changed in the
+    meantime."""
     with transaction.atomic():
         locked = Channel.objects.select_for_update().filter(id=channel.id).first()
         if locked is None or _way(locked) != _way(channel):
@@ -172,7 +173,7 @@ def _target(channel: Channel, key: ChannelKey) -> Target | BalanceAnswer:
         return BalanceAnswer(fault="secret", detail=str(error))
 
 
-def _ask_keys(
+def _read_balances(
     source: str, targets: Sequence[tuple[ChannelKey, Target | BalanceAnswer]], policy: EgressPolicy
 ) -> Iterator[Asked]:
     until = time.monotonic() + _ASK_S

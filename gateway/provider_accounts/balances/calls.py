@@ -42,7 +42,7 @@ class BalanceAnswer(CallResult):
 
 
 def ask(source: str, target: Target, policy: EgressPolicy) -> BalanceAnswer:
-    """Ask a provider for the balance of a key. Takes a minute at most."""
+    """Read the balance of a key from a provider. Takes at most a minute."""
     result = BalanceAnswer()
     call = StagedCall(target, policy, STAGES, result)
     with call.recorded():

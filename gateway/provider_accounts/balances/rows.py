@@ -28,12 +28,12 @@ class BalanceRow(NamedTuple):
 
 
 def offers_balance(channel: Channel) -> bool:
-    """Return whether its provider is known to report balances, but they are not read."""
+    """Return whether the channel's provider reports balances that are not read."""
     return channel.balance_source == "none" and channel.provider in _REPORTING
 
 
 def balance_rows(channel: Channel) -> list[BalanceRow]:
-    """Return the active keys, with what is known of each."""
+    """Return the rows of the active keys."""
     return [_row(key) for key in channel.keys.all() if key.disabled_at is None]
 
 
@@ -47,7 +47,7 @@ def _row(key: ChannelKey) -> BalanceRow:
 
 
 def fault_words(reading: Reading | None) -> tuple[Promise | None, Promise | None]:
-    """Return why the last reading failed, and what to do; None for both if it did not."""
+    """Return why the last reading failed, and what to do; None for both if it succeeded."""
     return balance_words(cast(Fault, reading.fault) if reading and reading.fault else None)
 
 

@@ -88,8 +88,8 @@ class BalanceRefused(BalanceUnknown):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key's balance: the last reported one with its time, and the result of the
-    last reading, with a `fault` if it failed. `low` means that the balance was below the operator's
+    """The last reading of a key's balance: the last reported balance with its time, and the result
+    of the reading, with a `fault` if it failed. `low`: the balance was below the operator's
     amount."""
 
     checked_at: dt.datetime
@@ -274,7 +274,7 @@ def known_reading(balance: Balance, at: dt.datetime, warn_nano: int | None) -> R
 
 
 def failed_reading(before: Reading | None, at: dt.datetime, fault: str, detail: str) -> Reading:
-    """Return the reading after a failure: the last balance stays, with its time."""
+    """Return the reading after a failure, with the last balance and its time."""
     if before is None:
         return Reading(checked_at=at, fault=fault, detail=detail)
     return msgspec.structs.replace(before, checked_at=at, fault=fault, detail=detail)
@@ -288,8 +288,8 @@ def is_stale(reading: Reading | None, now: dt.datetime) -> bool:
 def decide_rest(
     readings: Iterable[Reading | None], rest_nano: int | None, now: dt.datetime
 ) -> Verdict:
-    """Decide whether a channel rests, by the readings of its active keys. It rests when all of them
-    were recently read below the amount. It serves when one was read above it, or when one is
+    """Decide whether a channel rests, by the readings of its active keys. The channel rests if all
+    of them were recently below the amount. It serves if a reading was above it, or if one is
     missing or out of date. Otherwise nothing changes."""
     known = list(readings)
     if rest_nano is None or not known or any(is_stale(reading, now) for reading in known):

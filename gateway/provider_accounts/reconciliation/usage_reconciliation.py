@@ -55,13 +55,13 @@ class _UsageAnswer(msgspec.Struct):
 
 
 def reconcile() -> int:
-    """Ask about uncertain attempts, and post what providers report. Return how many attempts were
-    corrected.
+    """Query providers about uncertain attempts, and post what they report. Return how many attempts
+    were corrected.
 
     Several processes may run this concurrently.
     """
     until = time.monotonic() + _ASKING_S
-    while time.monotonic() < until and _ask_some(until) == _BATCH:
+    while time.monotonic() < until and _query_batch(until) == _BATCH:
         pass
     posted = 0
     while True:
@@ -72,8 +72,9 @@ def reconcile() -> int:
             return posted
 
 
-def _ask_some(until: float) -> int:
-    """Ask about a batch while time is left. The others become due again soon."""
+def _query_batch(until: float) -> int:
+    """Query providers about a batch while time is left. The other attempts become due again
+    soon."""
     channels = {
         channel.id: channel
         for channel in Channel.objects.filter(provider__in=_LOOKED_UP).prefetch_related("keys")
@@ -97,7 +98,7 @@ def _ask_some(until: float) -> int:
                 continue
             if channel.id not in clients:
                 clients[channel.id] = opened.enter_context(client)
-            usage = _ask(client, attempt, channel, until)
+            usage = _query_usage(client, attempt, channel, until)
             if usage is not None:
                 answers.append((attempt, *usage))
     for attempt, meters, raw_usage in answers:
@@ -115,7 +116,7 @@ def _client(policy: EgressPolicy, channel: Channel) -> httpx.Client | None:
         return None
 
 
-def _ask(
+def _query_usage(
     client: httpx.Client, attempt: Unsure, channel: Channel, until: float
 ) -> tuple[Mapping[str, int], str | None] | None:
     """Return the meters and the raw usage that the provider reports, or None if it cannot answer
@@ -183,7 +184,7 @@ def _post(late: LateUsage) -> None:
     stand = usage_corrections.read_borne_cost(late.attempt_id)
     total_nano = late.total_nano
     if total_nano is None:
-        # Its price cannot be computed: the row is kept, and no money moves.
+        # The price of this usage cannot be computed, so the row is kept and no money moves.
         late_usage.mark_posted(late)
         return
     customer_nano = stand.customer_nano if late.charge_nano is None else late.charge_nano

@@ -20,7 +20,8 @@ _MICRO_DIGITS: Final = 6
 
 
 class Value(NamedTuple):
-    """A value in millionths, as it was written; or the flag that says why there is none."""
+    """A value in millionths, with the text it was read from; or the flag that says why there is no
+    value."""
 
     micros: int = 0
     text: str = ""
@@ -34,11 +35,12 @@ HUGE: Final = Value(flag="usage_huge")
 
 
 class _Number(str):
-    """A number of a JSON document, as it is written."""
+    """A number of a JSON document, as the text that was written."""
 
 
 class ValueReader:
-    """Reads the value at a pointer in one answer. `most` is the largest one, in millionths."""
+    """Reads the value at a pointer in one answer. `most` is the largest accepted value, in
+    millionths."""
 
     __slots__ = ("_is_stream", "_kept", "_most", "_pointer", "_too_large", "_value")
 
@@ -49,7 +51,8 @@ class ValueReader:
         self._is_stream = kind == EVENT_STREAM
         self._kept = bytearray()
         self._value = MISSING
-        # Also if it is compressed, or nothing that could be read.
+        # Whether the number cannot be read: the answer is too large, compressed, or of another
+        # type.
         self._too_large = encoding.lower() not in ("", "identity") or not (
             self._is_stream or kind == "application/json" or kind.endswith("+json")
         )
@@ -102,7 +105,7 @@ def read_value(raw: bytes, pointer: str, most: int) -> Value:
 
 
 def _parse(raw: bytes) -> Any:
-    """Return a JSON document; None for `null`, and for what is none."""
+    """Parse JSON. Return None for `null`, and for text that is not JSON."""
     try:
         return json.loads(
             raw.decode(), parse_int=_Number, parse_float=_Number, parse_constant=_refuse
@@ -123,7 +126,7 @@ def _refuse(name: str) -> Any:
 
 
 def _member(document: Any, pointer: str) -> Any:
-    """Return the member at a pointer; None if there is none, or null."""
+    """Return the member at a JSON pointer; None if it is missing or null."""
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict):

@@ -51,7 +51,7 @@ from relay.upstream.upstream import (
 )
 
 _NOT_CHARGED: Final = Bill({}, 0, "none", (), None)
-# What a provider says of the channel's key, account and rate, not of the request.
+# Errors about the channel's key, account or rate, not about the request.
 _OF_THE_CHANNEL: Final = frozenset({401, 402, 403, 407, 408, 429})
 _WITHOUT_BODY: Final = frozenset({204, 304})
 # The faults that say that a channel cannot be reached.
@@ -60,7 +60,7 @@ _LAST_WORDS_S: Final = 1.0
 
 
 class PathMeter(UsageMeter):
-    """Counts what a rule charges: the request, and the value in its answer."""
+    """Counts what a pass-through rule charges: the request, and the value in its answer."""
 
     __slots__ = ("_hold_nano", "_rule", "value")
 
@@ -72,7 +72,9 @@ class PathMeter(UsageMeter):
         self.value: Value = MISSING
 
     def bill_stream(self, measured: str) -> Bill:
-        """Return the bill of a request that its provider has received."""
+        """Return the bill of a request that its provider has received: the rule's price, plus the
+        value in the answer, at most the hold. An unusable value is held for review; `measured` is
+        the basis of every other bill."""
         meters, raw = {"requests": 1}, None
         if self._rule.pointer:
             value = self.value
@@ -88,7 +90,8 @@ class PathMeter(UsageMeter):
         return Bill(meters, min(charge, self._hold_nano), measured, (), raw)
 
     def unknown_nano(self) -> int:
-        """Return the price of the request alone: what the answer would have cost is unknown."""
+        """Return the price of the request alone, because the value of the missing answer is
+        unknown."""
         price = self.prices.price
         charge = 0 if price is None else total_of({"requests": 1}, price.version)
         return charge if isinstance(charge, int) else 0
@@ -127,7 +130,7 @@ class PassThroughAttempt(Attempt):
             context.deadline.allow("first_content", admitted.first_content_s)
 
     async def _send(self, *, fresh: bool) -> Answer:
-        """Send the request; return its answer if that is to be passed on. Raises UpstreamFailed."""
+        """Send the request; return its answer if that is to be forwarded. Raises UpstreamFailed."""
         context, admitted, body = self._context, self._admitted, self._body
         channel, headers = admitted.channel, dict(self._asked.headers)
         if channel.overrides is not None:
@@ -163,9 +166,8 @@ class PassThroughAttempt(Attempt):
         return answer
 
     def _limit_piece(self, offered: bool) -> None:
-        """Limit how long the provider may take for a piece of the body; the client's time for the
-        next one is limited by the body itself.
-        """
+        """Limit how long the provider may take to accept a piece of the body. The client's time for
+        the next piece is limited by the body itself."""
         timeouts = self._admitted.timeouts
         if offered:
             self._context.deadline.allow("idle", timeouts.idle)
@@ -173,7 +175,7 @@ class PassThroughAttempt(Attempt):
             self._context.deadline.allow("total", timeouts.total)
 
     def _body_sent(self) -> None:
-        """The provider has all of the request: it may cost from now on."""
+        """Record that the provider has the whole request, so that it may cost from now on."""
         self._dispatched()
         self._context.deadline.allow("first_content", self._admitted.first_content_s)
 
@@ -204,7 +206,7 @@ class PassThroughAttempt(Attempt):
 
 
 class PassedRelay:
-    """Passes one answer on."""
+    """Forwards one answer of a pass-through."""
 
     __slots__ = ("_asked", "_mask", "_meter", "_parts", "_secrets", "_sink", "committed")
 
@@ -222,11 +224,11 @@ class PassedRelay:
         self._sink = sink
         self._secrets = secrets
         self._mask = SecretMask(secrets)
-        # Whether the client has received part of it.
+        # Whether the client has received part of the answer.
         self.committed = False
 
     async def relay(self, answer: Answer) -> Outcome:
-        """Pass the answer on to its end, from the current position. Raises UpstreamFailed."""
+        """Forward the answer to its end, from the current position. Raises UpstreamFailed."""
         context, status = self._parts.context, answer.status
         if not self.committed:
             await self._begin(answer)
@@ -242,7 +244,7 @@ class PassedRelay:
             await self._write(self._mask.feed(piece))
             context.deadline.allow("idle", self._parts.admitted.timeouts.idle)
         if not has_body:
-            # Nothing tells the parser that this answer has no body.
+            # Close the connection, because nothing tells the parser that this answer has no body.
             answer.cut()
         if reader is not None:
             self._meter.value = reader.end()
@@ -253,19 +255,20 @@ class PassedRelay:
         return outcome
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
-        """End an answer that failed after it had begun. What was delivered is charged."""
+        """End an answer that failed after its first bytes were sent. The delivered part is
+        charged."""
         outcome = self._settle(answer_behind_content(failure), failure.fault)
         await self._cut()
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """Stop an answer after it has begun. What was delivered is charged."""
+        """Stop an answer after its first bytes were sent. The delivered part is charged."""
         outcome = self._settle(error)
         await self._cut()
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
-        """Cut the client's answer; `relay` then reads the rest for its value."""
+        """Cut the client's answer; `relay` then reads the rest only for the value to charge."""
         self._parts.end.unheard = error
         await self._cut()
         self._parts.context.downstream.client_gone = True
@@ -322,7 +325,7 @@ class PassedRelay:
     def _settle_whole(self, status: int) -> Outcome:
         parts = self._parts
         if status >= 400:
-            # As other refusals of requests: the provider did nothing.
+            # The provider refused the request and did nothing, so report it like other refusals.
             message = message_of("provider_rejected", f"the provider answered {status}")
             error = ErrorAnswer("provider_rejected", status, message)
             return parts.end.settle(error, _NOT_CHARGED)

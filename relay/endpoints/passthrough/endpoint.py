@@ -1,4 +1,4 @@
-"""Pass a request on to a channel, as the rules of the channel allow."""
+"""Forward a request to a channel, as the channel's pass-through rules allow."""
 
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.next_attempts import NextAttempts
@@ -17,7 +17,7 @@ _OF_THE_BODY = frozenset({b"content-type", b"content-encoding", b"idempotency-ke
 
 
 async def pass_through(request: Request) -> None:
-    """Pass a request and its answer on, while they arrive."""
+    """Forward a request, and its answer, while they arrive."""
     lines = request.scope["headers"]
     headers = read_headers([line for line in lines if line[0] not in _OF_THE_BODY], BODY_BYTES_MAX)
     context = request.make_context(request.invocation, request.options_of(headers))

@@ -1,6 +1,5 @@
-"""Which headers of a pass-through go on, in either direction. All do, except those of a connection,
-those that carry a key or a cookie, those of proxies, and our own.
-"""
+"""Which headers of a pass-through are forwarded, in both directions: all except those of a
+connection, those that carry a key or a cookie, those of proxies, and our own."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from dialects.errors.errors import RequestFault
 
 Fields = list[tuple[bytes, bytes]]
 
-# Of one connection (RFC 9110, section 7.6.1), and of a body's framing.
+# Headers of one connection (RFC 9110, section 7.6.1), and of a body's framing.
 _HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
      "upgrade", "content-length"}
@@ -30,7 +29,8 @@ _FROM_PROVIDER: Final = _HOP | {
     "request-id", "x-content-type-options", "openai-organization",
     "openai-project", "anthropic-organization-id", "service-worker-allowed", "report-to", "nel",
 }  # fmt: skip
-# Ours; those of proxies; the provider's limits, which are the operator's; and its rules for pages.
+# Headers that are not returned: our own, those of proxies, the provider's limits, which concern the
+# operator, and its rules for pages.
 _CLIENT_PREFIXES: Final = ("x-weir-", "x-forwarded-", "proxy-", "sec-", "access-control-")
 _PROVIDER_PREFIXES: Final = (
     "x-weir-", "proxy-", "access-control-", "x-ratelimit-", "ratelimit-", "anthropic-ratelimit-",
@@ -41,12 +41,11 @@ _VISIBLE: Final = re.compile(r"[ -~\t]*")
 def forwarded_headers(
     lines: Iterable[tuple[bytes, bytes]], *, names_client: bool
 ) -> dict[str, str]:
-    """Return the headers of a client that its provider gets; its user agent if `names_client`.
-    Raises RequestFault for one that is not ASCII.
-    """
+    """Return the client's headers to send to the provider; with the user agent if `names_client`.
+    Raises RequestFault for a header that is not ASCII."""
     headers: dict[str, str] = {}
     texts = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in lines]
-    dropped = _named_by_connection(texts)
+    dropped = _connection_headers(texts)
     if not names_client:
         dropped.add("user-agent")
     for name, text in texts:
@@ -60,10 +59,9 @@ def forwarded_headers(
 
 
 def returned_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> Fields:
-    """Return the headers of a provider's answer that the client gets: none with one of the
-    `secrets`.
-    """
-    dropped = _named_by_connection(headers.items())
+    """Return the headers of a provider's answer to send to the client, without any that contains
+    one of `secrets`."""
+    dropped = _connection_headers(headers.items())
     return [
         (name.encode(), text.encode("latin-1"))
         for name, text in headers.items()
@@ -74,7 +72,7 @@ def returned_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> Fiel
     ]
 
 
-def _named_by_connection(headers: Iterable[tuple[str, str]]) -> set[str]:
+def _connection_headers(headers: Iterable[tuple[str, str]]) -> set[str]:
     return {
         word.strip().lower()
         for name, text in headers

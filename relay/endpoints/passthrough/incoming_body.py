@@ -1,4 +1,4 @@
-"""The body of a pass-through while it arrives, no faster than its provider takes it."""
+"""The body of a pass-through while it arrives, read no faster than its provider accepts it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,10 +14,9 @@ BODY_BYTES_MAX: Final = 1024 * MIB
 
 
 class IncomingBody:
-    """The body of one request; `length` is None if its client did not say it. `fault` is why it is
-    not read to its end, after `interrupt` was called; None for a client that left. `offer` hears
-    that the provider is to take a piece (True), and that it has (False).
-    """
+    """The body of one request. `length` is None if its client did not state it. `fault` is why the
+    body is not read to its end, after `interrupt` was called; None for a client that left. `offer`
+    is called with True before the provider is to accept a piece, and with False once it has."""
 
     def __init__(self, receive: Receive, length: int | None, *, wait_s: float) -> None:
         self._receive = receive
@@ -30,13 +29,14 @@ class IncomingBody:
 
     @property
     def framing(self) -> bytes:
-        """The header line of its length."""
+        """The header line that states the body's length or chunked encoding."""
         if self._length is None:
             return b"transfer-encoding: chunked\r\n"
         return b"content-length: %d\r\n" % self._length
 
     async def pieces(self, sent: Callable[[], None]) -> AsyncIterator[bytes]:
-        """Yield all of it, as it is framed; call `sent` when all has been taken."""
+        """Yield the body, chunked if its length is unknown. Call `sent` when everything has been
+        taken."""
         size, more = 0, True
         try:
             while more:
@@ -70,7 +70,7 @@ class IncomingBody:
         return message
 
     async def _give_up(self, fault: RequestFault | None) -> None:
-        """End the request, which cancels whoever reads this."""
+        """End the request, which cancels the task that reads this body."""
         self.fault = fault
         self.interrupt()
         await asyncio.Event().wait()

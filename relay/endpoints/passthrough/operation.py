@@ -52,7 +52,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class PassThrough(NamedTuple):
-    """What a request asks for: its channel, the rule for it, and where it goes there."""
+    """The target of a pass-through: its channel, the channel's rule for it, and the path there."""
 
     channel: Channel
     rule: PassThroughRule
@@ -61,9 +61,8 @@ class PassThrough(NamedTuple):
     headers: Mapping[str, str]
 
     def location(self, text: str) -> str | None:
-        """Return where a redirect of the provider leads, as a path here; None if that is not on
-        the list.
-        """
+        """Return where a redirect of the provider leads, as a path of ours; None if that path is
+        not allowed."""
         try:
             parts = urlsplit(urljoin(self.url, text))
             own = urlsplit(self.url)
@@ -95,7 +94,7 @@ class _Unit(NamedTuple):
 
 
 class _PathHoldPlacer(HoldPlacer):
-    """Its cost is that of the rule, not of a model."""
+    """Places holds with the cost of the pass-through rule instead of a model's."""
 
     __slots__ = ("_rule",)
 
@@ -110,7 +109,7 @@ class _PathHoldPlacer(HoldPlacer):
 
 
 class _Unchanged:
-    """The translator of a request that is sent as it came."""
+    """The translator of a request that is sent unchanged."""
 
     continuation: Continuation | None = None
 
@@ -135,7 +134,8 @@ def codec_of(channel: Channel) -> UpstreamCodec:
 
 
 def read_target(snapshot: Snapshot, scope: Scope, key: str | None) -> PassThrough:
-    """Return what a request asks for; `key` is the caller's own. Raises RequestFault."""
+    """Return the target of a request. `key` is the caller's own text of its key. Raises
+    RequestFault."""
     raw, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     name, slash, rest = raw.removeprefix(ROOT).partition("/")
     if not raw.startswith(ROOT) or not slash:
@@ -173,7 +173,7 @@ def route_to(context: RequestContext, asked: PassThrough, reader: RequestReader)
     channel cannot be used now.
     """
     principal, channel, rule = context.principal, asked.channel, asked.rule
-    # What keys, budgets and records have in the place of a model.
+    # The name that keys, budgets and records have in place of a model.
     name = ModelName(f"passthrough/{channel.name}"[:MODEL_LENGTH_MAX])
     reader.take_name(name)
     if not principal.may_use(name):

@@ -1,6 +1,5 @@
-"""Mask a provider's key in an answer, so that an endpoint that returns what it was sent does not
-give the key away. The length of the answer stays.
-"""
+"""Mask a provider's key in an answer, because an endpoint may return what it was sent. The length
+of the answer stays the same."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -22,25 +21,25 @@ class SecretMask:
         self._kept = b""
 
     def feed(self, piece: bytes) -> bytes:
-        """Return what can be passed on after the next piece."""
+        """Return the bytes that can be forwarded once this piece has arrived."""
         if not self._secrets:
             return piece
         raw = self._kept + piece if self._kept else piece
         for secret in self._secrets:
             if secret in raw:
                 raw = raw.replace(secret, b"*" * len(secret))
-        size = max(_started_bytes(raw, secret) for secret in self._secrets)
+        size = max(_secret_prefix_length(raw, secret) for secret in self._secrets)
         self._kept = raw[len(raw) - size :]
         return raw[: len(raw) - size] if size else raw
 
     def end(self) -> bytes:
-        """Return the rest."""
+        """Return the remaining bytes."""
         rest, self._kept = self._kept, b""
         return rest
 
 
-def _started_bytes(raw: bytes, secret: bytes) -> int:
-    """Return how many bytes at the end are the start of a secret."""
+def _secret_prefix_length(raw: bytes, secret: bytes) -> int:
+    """Return how many bytes at the end of `raw` are the start of the secret."""
     for size in range(min(len(raw), len(secret) - 1), 0, -1):
         if secret.startswith(raw[len(raw) - size :]):
             return size

@@ -22,7 +22,7 @@ from relay.requests.sessions import realtime_session
 
 
 async def open_session(request: Request) -> None:
-    """Open a session and run it to its end. Raises RequestFault."""
+    """Open a session and relay it to its end. Raises RequestFault."""
     sink = request.sink
     options = request.options_of(read_headers(request.scope["headers"], 0))
     if not isinstance(sink, RealtimeSink):
@@ -40,9 +40,8 @@ async def open_session(request: Request) -> None:
 
 
 def _options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:
-    """Return the options of a connection within those of its client secret. Raises RequestFault for
-    other labels.
-    """
+    """Return the options of a connection, restricted by its client secret. Raises RequestFault for
+    other labels."""
     labels = options.labels
     if secret.labels != NO_LABELS:
         labels = secret.labels

@@ -63,7 +63,8 @@ class _PageSink(RealtimeSink):
 async def attach_session(
     life: Lifespan, session: PageSession, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Run a session to its end. Raises nothing that the page, its key or a provider could cause."""
+    """Run a session to its end. Nothing that the page, its key or a provider does makes it
+    raise."""
     sink = _PageSink(scope, send, RequestId(new_id()), _INVOCATION)
     sink.listen(receive)
     sink.listener = session.listener

@@ -36,13 +36,14 @@ def test_half_of_twenty_opens_it() -> None:
 
 
 def test_less_than_half_does_not() -> None:
-    breaker = Breaker(RULE)
-    for n in range(100):
-        breaker.good(1)
-        if n % 3:
-            breaker.bad(1, 1)
-        breaker.good(1)
-    assert breaker.closed
+    for rule in (RULE, BreakerRule(failures=3)):
+        breaker = Breaker(rule)
+        for n in range(100):
+            breaker.good(1)
+            if n % 3:
+                breaker.bad(1, 1)
+            assert breaker.closed
+            breaker.good(1)
 
 
 def test_what_is_older_than_the_window_does_not_count() -> None:
@@ -60,6 +61,14 @@ def test_five_connects_in_a_row_open_it() -> None:
     assert breaker.closed
     breaker.bad(0, 0, connect=True)
     assert not breaker.closed
+    breaker = Breaker(RULE)
+    for _ in range(5):
+        breaker.bad(0, 0)
+    fail(breaker, 4, 0, connect=True)
+    assert breaker.closed, "another failure is no failed connection"
+    breaker.recover()
+    fail(breaker, 4, 0, connect=True)
+    assert breaker.closed
 
 
 def test_its_own_number_of_failures() -> None:
@@ -73,7 +82,42 @@ def test_its_own_number_of_failures() -> None:
 def test_disabled_never_opens() -> None:
     breaker = Breaker(BreakerRule(enabled=False))
     fail(breaker, 100, 0, connect=True)
+    breaker.trip(0, 0)
+    breaker.adopt(0, 10)
     assert breaker.closed
+    assert breaker.rest.calm(0)
+
+
+def test_an_open_one_is_asked_after_a_second_where_nothing_else_is_left() -> None:
+    breaker = Breaker(RULE)
+    breaker.trip(0, 0)
+    assert [breaker.asks(now) for now in (0.9, 1)] == [False, True]
+    assert (breaker.allows(1), breaker.asks_in(0.25)) == (False, 0.75)
+    breaker.good(2)
+    assert breaker.allows(2), "it is half-open"
+    assert breaker.rest.calm(2)
+
+
+def test_what_another_process_found_is_taken_over() -> None:
+    breaker = Breaker(RULE)
+    breaker.adopt(0, 7)
+    assert (breaker.allows(6.9), breaker.asks(0), breaker.allows(7)) == (False, True, True)
+    assert breaker.rest.claim(0), "one request asks, and others wait for it"
+    for closed in (False, False, True):
+        breaker.good(7)
+        assert breaker.closed is closed
+    breaker.trip(10, 10)
+    breaker.recover()
+    assert (breaker.closed, breaker.rest.calm(10)) == (True, True)
+
+
+def test_a_channel_that_is_reachable_again_is_asked_at_once() -> None:
+    breaker = Breaker(RULE)
+    breaker.reachable(0)
+    assert breaker.closed
+    breaker.trip(5, 5)
+    breaker.reachable(6)
+    assert (breaker.closed, breaker.allows(6), breaker.rest.calm(6)) == (False, True, True)
 
 
 def test_one_probe_at_a_time_and_three_good_ones_close_it() -> None:

@@ -23,8 +23,8 @@ from gateway.settings.installation import save_settings
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT
 from reference.answers.schemas import SCHEMAS
+from reference.guides.all_guides import GUIDES
 from reference.operations.all_pages import PAGES
-from reference.views import GUIDES
 from relay.counting.count_endpoint import COUNTERS
 from relay.endpoints.generation import count_tokens
 from relay.endpoints.request import Endpoint
@@ -141,6 +141,14 @@ def test_every_page_shows_addresses_and_code_to_everybody(
 # What users ask for, and where on which page it stands.
 TOPICS = {
     "tool-calling": ("phase-1", "phase-2", "tool-advice"),
+    "tools-of-one-api": (
+        "choice",
+        "tools-of-openai",
+        "tools-of-responses",
+        "tools-of-anthropic",
+        "tools-of-gemini",
+        "tools-of-interactions",
+    ),
     "message-members": ("message", "parts"),
     "structured-output": ("json-schema", "structured-advice"),
     "thinking": ("thinking-defaults", "gemini-suffixes", "grok-usage"),

@@ -127,7 +127,7 @@ def test_ends_with_its_starter(stopped_cluster: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
-from stack import postgres
+from stack.database import postgres
 with postgres.server(Path({str(stopped_cluster)!r})) as dsn:
     print(Path({str(stopped_cluster)!r}, "data/postmaster.pid").read_text().split()[0], flush=True)
     signal.pause()

@@ -20,7 +20,7 @@ LOAD = """
 import sys
 from pathlib import Path
 import django
-from stack import prepare, template
+from stack.database import prepare, template
 django.setup()
 template.FILE = Path(sys.argv[1])
 prepare.load_template(sys.argv[2])

@@ -21,7 +21,6 @@ from gateway.settings.installation import save_settings
 from lib import clock
 from tests.fakes.bedrock import ACCESS, OWN, FakeBedrock
 from tests.fakes.listeners import hanging_port, refused_port
-from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
 from usage.models import Attempt, UsageRecord
 
@@ -94,6 +93,24 @@ def test_a_channel_to_bedrock_signs_its_test(fake: FakeUpstream, model: str) -> 
     assert (wrong.fault, wrong.status) == ("key", 403)
     assert "another-secret" not in str(wrong)
     assert ACCESS not in wrong.body
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "noun"),
+    [
+        ("vertex", "text-embedding-005", "embeddings"),
+        ("vertex", "veo-3.1-generate-preview", "videos"),
+        ("anthropic", "rerank-v3.5", "rankings"),
+    ],
+)
+def test_what_a_provider_does_not_have_is_told_before_anything_is_sent(
+    fake: FakeUpstream, provider: str, model: str, noun: str
+) -> None:
+    """Not by the first request of a customer."""
+    channel = channel_to(fake.url, provider=provider, models={model: ""})
+    result = check_channel(SYSTEM, channel, model)
+    assert (result.fault, reached(result)) == ("configuration", [])
+    assert f"has no {noun} here" in result.detail
 
 
 # fault of the fake -> what the test says, and the last stage that passed
@@ -239,20 +256,6 @@ def test_each_failure_of_a_variant_is_found_at_its_stage(
     assert reached(result)[-1] == passed
 
 
-def test_a_realtime_session_is_opened_and_closed() -> None:
-    """Nothing is asked, and nothing used; what refuses it is found."""
-    with FakeRealtime() as provider:
-        channel = channel_to(provider.url)
-        result = check_channel(SYSTEM, channel, "fake", "realtime")
-        assert (result.ok, reached(result)) == (True, list(STAGES["realtime"])), result
-        assert (result.meters, result.cost_nano) == ({}, None)
-        (session,) = provider.sessions
-        assert session.received == []
-        provider.refuses = 401, {"error": {"message": "Incorrect API key provided"}}, {}
-        result = check_channel(SYSTEM, channel, "fake", "realtime")
-        assert (result.fault, result.status, reached(result)[-1]) == ("key", 401, "connect")
-
-
 def test_what_does_not_fit_the_schema_is_found() -> None:
     assert fits('{"city": "Oslo"}', _SCHEMA)
     for text in ("", "Oslo", "[]", '{"city": 1}', '{"city": "Oslo", "more": 1}', "{" * 2000):
@@ -287,3 +290,32 @@ def test_the_cost_of_a_test_is_that_of_the_channel_before_that_of_the_model(
     dearer = {"meters": {"in_text": 5_000_000, "out_text": 5_000_000}}
     set_price(SYSTEM, PriceKey("fake", "cost", channel.name), now, dearer, source="test")
     assert check_channel(SYSTEM, channel, "fake").cost_nano == 5 * sum(tokens.values())
+
+
+def test_the_cost_of_a_test_is_that_of_its_region(fake: FakeUpstream) -> None:
+    """As the relay's: the most exact region that has a price, else the price of any other."""
+    channel, now = channel_to(fake.url, region="eu-west-1"), clock.now()
+    costs = {"": 1, "regional": 3, "eu-west-1": 7, "us-east-1": 9}
+    for region, nano in costs.items():
+        rates = {"meters": {"in_text": nano * 1_000_000, "out_text": nano * 1_000_000}}
+        key = PriceKey("fake", "cost", region=region)
+        set_price(SYSTEM, key, now, rates, source="test")
+    for region, nano in {"eu-west-1": 7, "ap-south-1": 3, "global": 1, "": 1}.items():
+        change_channel(SYSTEM, channel, {"region": region})
+        result = check_channel(SYSTEM, Channel.objects.get(), "fake")
+        assert result.cost_nano == nano * sum(result.meters.values()) > 0, region
+
+
+def test_the_cost_of_a_test_in_an_unknown_region_is_not_known(fake: FakeUpstream) -> None:
+    with FakeBedrock(fake) as bedrock:
+        more = {"provider": "bedrock", "models": {"fake": OWN}, "timeouts": {"first_content": 20}}
+        channel = channel_to(bedrock.url, bedrock.key, **more)
+        rates = {"meters": {"in_text": 1_000_000, "out_text": 1_000_000}}
+        for region in ("", "regional"):
+            key = PriceKey("fake", "cost", region=region)
+            set_price(SYSTEM, key, clock.now(), rates, source="test")
+        result = check_channel(SYSTEM, channel, "fake")
+        assert (result.ok, result.cost_nano) == (True, None), result
+        change_channel(SYSTEM, channel, {"region": "eu-west-1"})
+        result = check_channel(SYSTEM, Channel.objects.get(), "fake")
+        assert result.cost_nano == sum(result.meters.values()) > 0

@@ -2,13 +2,19 @@
 
 from types import SimpleNamespace
 from typing import Any, Final, cast
+from uuid import UUID
 
 import pytest
 
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from billing.prices.pricing import PriceVersion
 from dialects.errors.errors import RequestFault
 from gateway.passthrough.rules import PassThroughRule
+from relay.endpoints.passthrough import operation
 from relay.endpoints.passthrough.operation import PassThrough, _Unchanged, _Unit, read_target
+from relay.health.channels_out import ChannelsOut
 
+VERSION: Final = PriceVersion.from_stored({"meters": {"requests": 10**9}})
 RULES: Final = (
     PassThroughRule(("POST",), "/files"),
     PassThroughRule(("GET",), "/files/*"),
@@ -123,6 +129,7 @@ def test_a_channel_without_rules_is_none() -> None:
         ("/v1/a/b/c", "/passthrough/east/a/b/c"),
         # Not below the base URL, at another origin, or on no list.
         ("/v2/files/2", None),
+        ("/files/2", None),
         ("/v1", None),
         ("http://api.example.com/v1/files/2", None),
         ("https://api.example.com:444/v1/files/2", None),
@@ -148,3 +155,94 @@ def test_a_redirect_may_lead_to_where_its_method_or_a_get_may_go() -> None:
     plain = target("/passthrough/east/files/1", base_url="http://api.example.com/v1")
     assert plain.location("http://api.example.com:80/v1/files/2") == "/passthrough/east/files/2"
     assert plain.location("https://api.example.com:80/v1/files/2") is None
+
+
+# Which attempt it is ------------------------------------------------------------------------------
+
+
+class Reader:
+    """What was noted of the request, and checked."""
+
+    def __init__(self) -> None:
+        self.noted = list[str]()
+
+    def take_name(self, name: str) -> None:
+        self.noted.append(name)
+
+    def check_labels(self) -> None:
+        self.noted.append("labels")
+
+
+def routed(
+    monkeypatch: pytest.MonkeyPatch, *, allowed: bool = True, own: bool = False, ready: bool = True,
+    priced: bool = True, policy: DataPolicy = NO_POLICY,
+) -> tuple[Any, Reader]:  # fmt: skip
+    """The only attempt of a pass-through with these circumstances."""
+    asked, reader = target("/passthrough/east/files/1", id="c"), Reader()
+    price = SimpleNamespace(bound=VERSION, version=VERSION)
+    asked_for = list[tuple[Any, ...]]()
+
+    def path_price(*named: Any) -> Any:
+        asked_for.append(named)
+        return price if priced else None
+
+    health = SimpleNamespace(
+        ready=lambda candidates, _: candidates if ready else [], blocks=lambda *_: [],
+        budget=lambda name: SimpleNamespace(name=name, request=lambda now: None), now=lambda: 0.0,
+    )  # fmt: skip
+    principal = SimpleNamespace(
+        may_use=lambda name: allowed and name == "passthrough/east", organisation_id=UUID(int=1),
+        team_id=UUID(int=2), plan_id=3, multipliers=(), data_policy=policy, postpaid=False,
+    )  # fmt: skip
+    stored = SimpleNamespace(uncapped=False, conditions=None, zero_retention=False, region="eu")
+    context = SimpleNamespace(
+        principal=principal, parts=SimpleNamespace(health=health),
+        options=SimpleNamespace(max_cost_nano=7_000, data_policy=NO_POLICY),
+        snapshot=SimpleNamespace(
+            own_keys={}, multiplier_for=lambda *_: 5, path_price=path_price, selective=False,
+            channels={"c": stored},
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(operation, "requires_own_key", lambda *_: own)
+    attempts = operation.route_to(cast(Any, context), asked, cast(Any, reader))
+    assert asked_for == [("east", "GET /files/*", 5)]
+    return attempts, reader
+
+
+def test_a_pass_through_is_one_attempt_at_its_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts, reader = routed(monkeypatch)
+    one = attempts.answering.routed
+    (candidate,) = one.candidates
+    assert (candidate.channel_id, candidate.upstream_model) == ("c", "GET /files/*")
+    assert candidate.retries == 0, "its body is read once"
+    assert (one.model.name, one.facts.model, one.facts.text_bytes) == ("passthrough/east",) * 2 + (
+        0,
+    )
+    assert (one.facts.max_cost_nano, one.retry_budget.name) == (7_000, "passthrough/east")
+    assert reader.noted == ["passthrough/east", "labels"]
+    assert attempts.answering.holds._context.options.max_cost_nano == 7_000
+    assert not attempts._models
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "kind"),
+    [
+        ({"allowed": False}, "permission"),
+        ({"own": True}, "unsupported_capability"),
+        ({"priced": False}, "model_unpriced"),
+    ],
+)
+def test_who_may_not_pass_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, circumstances: dict[str, bool], kind: str
+) -> None:
+    with pytest.raises(RequestFault) as fault:
+        routed(monkeypatch, **cast(Any, circumstances))
+    assert fault.value.kind == kind
+
+
+def test_a_channel_that_rests_or_may_not_have_the_data_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for circumstances in ({"ready": False}, {"policy": DataPolicy(zero_retention=True)}):
+        with pytest.raises(ChannelsOut):
+            routed(monkeypatch, **cast(Any, circumstances))
