@@ -1,8 +1,6 @@
 """Public pages: the API reference, and models and prices where the operator shows them."""
 
 import json
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,23 +18,14 @@ from gateway.settings.installation import installation_settings
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT, SESSIONS
 from reference.answers.schemas import SCHEMAS
+from reference.guides.all_guides import GUIDES
 from reference.guides.faq import FAQ
-from reference.guides.guide import Guide
-from reference.guides.model_guides import MODELS, SEARCH, THINKING
-from reference.guides.talk_guides import MEMBERS, STRUCTURED, TOOLS
-from reference.guides.tool_rules import OWN_TOOLS
 from reference.operations.all_pages import GROUPS, PAGES
 from reference.operations.page import ReferencePage
 from relay.endpoints.table import listed_rows
 
 # What follows the name of a model in a path.
 _AFTER_MODEL: Final = (":", "/")
-GUIDES: Final[Mapping[str, Guide]] = MappingProxyType(
-    {
-        guide.slug: guide
-        for guide in (MODELS, MEMBERS, TOOLS, OWN_TOOLS, STRUCTURED, THINKING, SEARCH)
-    }
-)
 
 
 @open_page

@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from dialects.chat.chat import ChatRequest, Url
+from dialects.chat.turns import urls
 
 # Hosts whose data Google itself stores or fetches.
 _OWN_HOSTS = frozenset({"generativelanguage.googleapis.com", "youtu.be"})
@@ -21,3 +22,13 @@ def reads_address(request: ChatRequest, source: Url) -> bool:
     except ValueError:
         return False
     return host in _OWN_HOSTS or host == _OWN_DOMAIN or host.endswith("." + _OWN_DOMAIN)
+
+
+def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
+    """Return the URLs that Google does not fetch itself: all except gs://, its files and
+    YouTube.
+    """
+    return urls(
+        request,
+        lambda part: isinstance(part.source, Url) and not reads_address(request, part.source),
+    )

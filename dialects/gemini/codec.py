@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
+from dialects.chat.google_addresses import urls_to_fetch
 from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target
@@ -29,7 +30,7 @@ class GenerateContentCodec(Codec[ChatFacts]):
     name = "gemini"
     model_in_answer = model_in_frame = ("modelVersion",)
     encode = staticmethod(request_encode.encode)
-    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
+    urls_to_fetch = staticmethod(urls_to_fetch)
     thinking = staticmethod(suffix_thinking)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)

@@ -2,12 +2,8 @@
 
 from typing import Any
 
-import msgspec
-
 from dialects.chat.chat import JsonObject
-from dialects.json.lone_surrogates import make_readable
-
-_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+from dialects.json.lone_surrogates import object_line
 
 
 def write_data(data: str, media_type: str) -> JsonObject:
@@ -24,15 +20,5 @@ def write_address(url: str, media_type: str) -> JsonObject:
 def write_call(name: str, arguments: str, id_: str = "") -> JsonObject:
     """Return a function call. Arguments that are not an object are wrapped as `_raw` in one."""
     head: dict[str, Any] = {"id": id_} if id_ else {}
-    args = object_of(arguments or "{}")
+    args = object_line(arguments or "{}")
     return {"functionCall": head | {"name": name, "args": args or {"_raw": arguments}}}
-
-
-def object_of(text: str) -> msgspec.Raw | None:
-    """Return a JSON object on one line; None if the text is not an object."""
-    try:
-        raw = make_readable(text.encode())
-        _objects.decode(raw)
-        return msgspec.Raw(msgspec.json.format(raw, indent=-1))
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return None

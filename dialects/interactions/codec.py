@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat.chat import ChatRequest, JsonObject, ReasoningSettings, Upstream
+from dialects.chat.google_addresses import urls_to_fetch
 from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
@@ -28,7 +29,7 @@ class InteractionsCodec(Codec[ChatFacts]):
     name = "interactions"
     model_in_frame = ("interaction", "model")
     encode = staticmethod(request_encode.encode)
-    urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
+    urls_to_fetch = staticmethod(urls_to_fetch)
     write_answer = staticmethod(answer_encode.encode)
     read_error = staticmethod(errors.read)
     read_error_object = staticmethod(errors.read_object)

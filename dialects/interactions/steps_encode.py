@@ -28,9 +28,7 @@ from dialects.chat.google_seals import UNSEALED
 from dialects.chat.turns import call_names, merge_messages, split_system
 from dialects.errors.errors import RequestFault
 from dialects.interactions.content import write_content
-from dialects.json.lone_surrogates import make_readable
-
-_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+from dialects.json.lone_surrogates import object_line
 
 
 def write_conversation(
@@ -56,17 +54,7 @@ def write_call(id_: str, name: str, arguments: str) -> JsonObject:
 
 def write_arguments(text: str) -> msgspec.Raw | JsonObject:
     """Return the arguments of a call. A value that is not an object is wrapped as `_raw`."""
-    return object_of(text or "{}") or {"_raw": text}
-
-
-def object_of(text: str) -> msgspec.Raw | None:
-    """Return a JSON object on one line; None if the text is not an object."""
-    try:
-        raw = make_readable(text.encode())
-        _objects.decode(raw)
-        return msgspec.Raw(msgspec.json.format(raw, indent=-1))
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return None
+    return object_line(text or "{}") or {"_raw": text}
 
 
 def write_thought(text: str, signature: str) -> JsonObject:

@@ -36,6 +36,7 @@ _TEXTS: Final = (
 )
 # Events that may occur between the pieces of one text.
 _ASIDE: Final = (neutral.Usage, neutral.LogprobsDelta)
+_objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def find(raw: bytes) -> int | None:
@@ -154,3 +155,13 @@ def _remove_marks(event: neutral.Event) -> neutral.Event:
     if _MARKED_BYTES.search(raw) is None:
         return event
     return msgspec.json.decode(_MARKED_BYTES.sub("\ufffd".encode(), raw), type=type(event))
+
+
+def object_line(text: str) -> msgspec.Raw | None:
+    """Return a JSON object on one line; None if the text is not an object."""
+    try:
+        raw = make_readable(text.encode())
+        _objects.decode(raw)
+        return msgspec.Raw(msgspec.json.format(raw, indent=-1))
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None

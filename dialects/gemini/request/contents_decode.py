@@ -30,7 +30,7 @@ from dialects.chat.events import Seal
 from dialects.chat.google_seals import UNSEALED, read_signature
 from dialects.chat.turns import derive_id
 from dialects.gemini.names import camel, read_objects
-from dialects.gemini.part_forms import object_of
+from dialects.json.lone_surrogates import object_line
 from dialects.json.members import Members
 from dialects.media.media import read_base64, read_url
 
@@ -250,6 +250,6 @@ def _read_response(response: dict[str, Any]) -> tuple[str | None, bool]:
     object remains wrapped, so that it is not mistaken for the object."""
     if len(response) == 1:
         ((name, value),) = response.items()
-        if isinstance(value, str) and name in ("result", "error") and object_of(value) is None:
+        if isinstance(value, str) and name in ("result", "error") and object_line(value) is None:
             return value, name == "error"
     return msgspec.json.encode(response).decode() if response else None, False

@@ -29,7 +29,8 @@ from dialects.chat.google_seals import UNSEALED
 from dialects.chat.turns import MergedMessage, call_names, merge_messages, split_system
 from dialects.errors.errors import RequestFault
 from dialects.gemini.answer.encode import write_seal, write_thought
-from dialects.gemini.part_forms import object_of, write_address, write_call, write_data
+from dialects.gemini.part_forms import write_address, write_call, write_data
+from dialects.json.lone_surrogates import object_line
 
 # `call_` and 24 hex digits are our own ids, which no provider uses (`turns.derive_id`).
 _MADE_CHARACTERS = len("call_") + 24
@@ -161,4 +162,4 @@ def _response(result: ToolResult, text: str) -> Any:
         return {"error": text}
     if not text and not any(isinstance(part, Text) for part in result.parts):
         return {}
-    return object_of(text) or {"result": text}
+    return object_line(text) or {"result": text}

@@ -17,12 +17,9 @@ from dialects.chat.chat import (
     JsonSchema,
     OwnTool,
     Upstream,
-    Url,
     WebSearch,
 )
 from dialects.chat.client_names import client_name, dropped_names, is_set, lost_of_search, omit_tool
-from dialects.chat.google_addresses import reads_address
-from dialects.chat.turns import urls
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request.contents_encode import write_contents
 from dialects.gemini.request.decode import STOPS_MAX, is_nested_member
@@ -74,16 +71,6 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     calls that are not in the history.
     """
     return _RequestWriter(request, upstream).encode()
-
-
-def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Return the URLs that Google does not fetch itself: all except gs://, its files and
-    YouTube.
-    """
-    return urls(
-        request,
-        lambda part: isinstance(part.source, Url) and not reads_address(request, part.source),
-    )
 
 
 class _RequestWriter:

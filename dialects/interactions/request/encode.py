@@ -15,13 +15,10 @@ from dialects.chat.chat import (
     JsonSchema,
     OwnTool,
     Upstream,
-    Url,
     WebSearch,
 )
 from dialects.chat.client_names import client_name, dropped_names, is_set, lost_of_search, omit_tool
-from dialects.chat.google_addresses import reads_address
 from dialects.chat.reasoning import effort_of, nearest, thinks
-from dialects.chat.turns import urls
 from dialects.errors.errors import RequestFault
 from dialects.interactions.request.read import STOPS_MAX
 from dialects.interactions.steps_encode import write_conversation
@@ -56,16 +53,6 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     tools of other dialects and parts that the dialect cannot express.
     """
     return _RequestWriter(request, upstream).encode()
-
-
-def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Return the URLs that Google does not fetch itself: all except gs://, its files and
-    YouTube.
-    """
-    return urls(
-        request,
-        lambda part: isinstance(part.source, Url) and not reads_address(request, part.source),
-    )
 
 
 def write_level(effort: Effort, efforts: tuple[Effort, ...]) -> Effort:

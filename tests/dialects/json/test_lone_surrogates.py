@@ -22,10 +22,9 @@ from dialects.chat.events import (
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.endpoints.completions import stream_decode as completions
 from dialects.gemini.answer import decode as gemini_response
-from dialects.gemini.part_forms import object_of
 from dialects.gemini.stream import decode as gemini
 from dialects.json.json_repair import read_answer_body, repair
-from dialects.json.lone_surrogates import Pairs, make_readable, mark, replace
+from dialects.json.lone_surrogates import Pairs, make_readable, mark, object_line, replace
 from dialects.openai.answer import decode as openai_response
 from dialects.openai.stream import decode as openai
 from dialects.responses.answer import decode as responses_response
@@ -219,6 +218,6 @@ def test_a_whole_answer(dialect: str) -> None:
 
 
 def test_arguments_of_a_call() -> None:
-    arguments = object_of(r'{"city":"\ud83d"}')
+    arguments = object_line(r'{"city":"\ud83d"}')
     assert arguments is not None
     assert json.loads(bytes(arguments)) == {"city": "\ufffd"}

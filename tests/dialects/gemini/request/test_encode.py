@@ -34,10 +34,11 @@ from dialects.chat.chat import (
     WebSearch,
 )
 from dialects.chat.events import Seal
+from dialects.chat.google_addresses import urls_to_fetch
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request.decode import decode
-from dialects.gemini.request.encode import encode, urls_to_fetch
+from dialects.gemini.request.encode import encode
 from dialects.openai.request import decode as openai
 from tests.dialects import neutral
 from tests.dialects.neutral import request
