@@ -25,8 +25,9 @@ from config.system.rows import system_rows
 from config.system.state import system_state
 from lib import clock
 from outbox.models import Fact
-from tests.books import post_as_before, walk_to_the_end
+from tests.books import GrowingBooks, post_as_before, walk_to_the_end
 from tests.cast import Cast, actor, assemble, make_key
+from tests.invoicing import charged, mid_month
 from tests.stage import scene
 from tests.usage import rows
 from usage.books import check as books_check
@@ -600,6 +601,26 @@ def test_an_expired_grant_may_remain_while_an_older_request_runs(whole: Key) -> 
     edit("UPDATE billing_promogrant SET expires_at = now() - interval '61 s';"
          " UPDATE billing_hold SET opened_at = now() - interval '62 s'")  # fmt: skip
     assert EXPIRED not in broken()
+
+
+def test_growing_books_are_checked_from_where_the_last_check_ended(key: Key) -> None:
+    """As those of a hub that many tests share: what is new, and every balance."""
+    older = charged(key, mid_month(), 5)
+    books = GrowingBooks()
+    with connection.cursor() as cursor:
+        books.assert_balance(cursor)
+        newer = rows.happen(key, clock.now(), charge_nano=7)
+        for _ in range(2):  # what was summed is not summed again
+            books.assert_balance(cursor)
+        more = "UPDATE usage_usagerecord SET charge_nano = charge_nano + 1 WHERE id ="
+        for wrong in (MORE + "'customer:available'", MORE + "'revenue'", f"{more} '{newer.id}'"):
+            with fault_within(wrong), pytest.raises(AssertionError):
+                books.assert_balance(cursor)
+        # What was found right before is left to the check of the whole.
+        with fault_within(f"{more} '{older.id}'"):
+            books.assert_balance(cursor)
+            assert broken()
+        books.assert_balance(cursor)
 
 
 def test_five_rows_of_an_invariant_are_shown(key: Key) -> None:
