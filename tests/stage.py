@@ -23,7 +23,7 @@ from pytest_django.fixtures import validate_django_db
 from pytest_django.plugin import DjangoDbBlocker
 
 # How far the clock of the database may stay behind; a slow test bears as much.
-AGE_MAX_S: Final = 5.0
+AGE_MAX_S: Final = 2.0
 _COMMITTING: Final = {"transactional_db", "live_server", "django_db_reset_sequences"}
 _Maker = Callable[[], Any]
 
