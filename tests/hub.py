@@ -39,7 +39,7 @@ from billing.limits.budget_windows import count_guards
 from billing.prices.conditions import PriceKey
 from lib.ids import id_text, new_id, parse_id
 from lib.vault import Vault
-from tests.books import assert_books_balance
+from tests.books import GrowingBooks, assert_books_balance
 from tests.databases import own_database
 from tests.fakes.listeners import Authority
 from tests.fakes.upstream import FakeUpstream
@@ -116,6 +116,8 @@ class Hub:
         self._channels: list[uuid.UUID] = []
         self._versions: list[int] = []
         self._asking: Tenant | None = None
+        # Set for the hub that all tests of a session share: its books are checked whole at its end.
+        self.growing_books: GrowingBooks | None = None
         self._unpriced_models = "reject"
         place = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}"
         self._log = place.with_suffix(".log")
@@ -660,9 +662,14 @@ class Hub:
         query = "SELECT id FROM billing_hold WHERE organisation_id = %s AND state = 'open'"
         self.wait(lambda: not self.rows(query, tenant.organisation_id), "holds stay open")
 
-    def assert_books_balance(self) -> None:
+    def assert_books_balance(self, *, whole: bool = False) -> None:
+        """Every invariant holds: over everything, and on the hub that all tests share, unless
+        `whole`, over what was written since the last time."""
         with self.connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-            assert_books_balance(cursor)
+            if whole or self.growing_books is None:
+                assert_books_balance(cursor)
+            else:
+                self.growing_books.assert_balance(cursor)
 
 
 @pytest.fixture(scope="session")
@@ -698,7 +705,9 @@ def hub(authority: Authority) -> Iterator[Hub]:
         "CLOUD_TOKEN_FILES": str(TOKEN_FILE),
     }
     with running_hub(environment) as hub:
+        hub.growing_books = GrowingBooks()
         yield hub
+        hub.assert_books_balance(whole=True)
 
 
 @pytest.fixture

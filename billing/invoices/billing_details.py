@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -14,6 +14,7 @@ from accounts.models import Organisation
 from billing.currency.money import MoneyInvalid, parse_scaled
 from billing.invoices.rules import percent_text
 from billing.models import BuyerDetail, SellerDetail, TaxRate
+from lib.places import zones
 from lib.refusal import Refused, check_text
 
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
@@ -56,7 +57,7 @@ def set_seller(actor: Actor, **fields: str) -> SellerDetail:
 def set_buyer(actor: Actor, organisation: Organisation, zone: str, **fields: str) -> BuyerDetail:
     """Change an organisation's details. Documents that are closed later show the new details.
     Raises DetailRefused."""
-    if zone not in available_timezones():
+    if zone not in zones():
         raise DetailRefused("zone", gettext("This time zone does not exist."))
     with transaction.atomic():
         detail = buyer_of(organisation)

@@ -16,6 +16,7 @@ time belongs to it. A period that a zone skipped altogether has no window.
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -79,13 +80,19 @@ def anchors_of(period: Period) -> range:
     return _ANCHORS[period]
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of all zones: `available_timezones` reads them from the disk each time."""
+    return frozenset(available_timezones())
+
+
 def check_budget(period: Period, anchor: int, timezone: str) -> None:
     """Raise BudgetInvalid unless the anchor and the time zone are valid."""
     allowed = _ANCHORS[period]
     if anchor not in allowed:
         what = f"expected a whole number from {allowed[0]} to {allowed[-1]} for a {period}"
         raise BudgetInvalid("anchor", what)
-    if timezone not in available_timezones():
+    if timezone not in _zones():
         raise BudgetInvalid("timezone", "expected the name of a time zone such as Europe/Berlin")
 
 

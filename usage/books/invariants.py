@@ -535,9 +535,13 @@ def rows_that_break(
     """Return the first rows that violate an invariant, as named tuples. `expected` and `found` are
     the two figures that differ; the other columns identify the object."""
     cursor.execute(INVARIANTS[name], parameters)
+    rows = cursor.fetchmany(rows_max)
+    if not rows:
+        # The usual case. A class costs more than most of these statements.
+        return []
     columns = [column[0] for column in cursor.description or ()]
     row_of = namedtuple("row_of", columns, rename=True)  # type: ignore[misc]
-    return [row_of(*row) for row in cursor.fetchmany(rows_max)]
+    return [row_of(*row) for row in rows]
 
 
 def sums_of(cursor: Cursor, span: Span) -> Counter[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -24,8 +25,9 @@ from config.system.rows import system_rows
 from config.system.state import system_state
 from lib import clock
 from outbox.models import Fact
-from tests.books import post_as_before, walk_to_the_end
+from tests.books import GrowingBooks, post_as_before, walk_to_the_end
 from tests.cast import Cast, actor, assemble, make_key
+from tests.invoicing import charged, mid_month
 from tests.stage import scene
 from tests.usage import rows
 from usage.books import check as books_check
@@ -344,37 +346,45 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@contextlib.contextmanager
+def fault_within(text: str) -> Iterator[None]:
+    """The books as somebody left them, for the length of the block."""
+    sid = transaction.savepoint()
+    edit(text)
+    yield
+    transaction.savepoint_rollback(sid)
+
+
+@pytest.mark.parametrize("of_before", [False, True])
 def test_todays_faults_are_found_each_minute_older_ones_by_walk(
-    key: Key, fault: str, monkeypatch: pytest.MonkeyPatch
+    key: Key, of_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I25: also where the minute's check has been."""
-    text, name = FAULTS[fault]
+    faults = {fault: pair for fault, pair in FAULTS.items() if ("of before" in fault) == of_before}
     rows.happen(key, clock.now(), charge_nano=5)
-    if "of before" in fault:
+    if of_before:
         post_as_before()
     with connection.cursor() as cursor:
         replace_all(cursor, clock.now())
     assert minute() == set()
     settle(monkeypatch)
-    sid = transaction.savepoint()
-    edit(text)
-    assert name in minute()
-    # It is told until all was looked at again.
-    assert name in minute()
-    transaction.savepoint_rollback(sid)
+    for fault, (text, name) in faults.items():
+        with fault_within(text):
+            assert name in minute(), fault
+            # It is told until all was looked at again.
+            assert name in minute(), fault
     assert (minute(), day()) == (set(), set())
-    sid = transaction.savepoint()
-    edit(text)
-    # Of the current day also where the minute's check has been (P33).
-    assert name in minute()
-    transaction.savepoint_rollback(sid)
+    for fault, (text, name) in faults.items():
+        # Of the current day also where the minute's check has been (P33).
+        with fault_within(text):
+            assert name in minute(), fault
     leave_out_today(monkeypatch)
-    edit(text)
-    assert name not in minute()
-    assert name in verified()
-    assert name in day()
-    assert name in BooksCheck.objects.get().broken
+    for fault, (text, name) in faults.items():
+        with fault_within(text):
+            assert name not in minute(), fault
+            assert name in verified(), fault
+            assert name in day(), fault
+            assert name in BooksCheck.objects.get().broken, fault
 
 
 def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -591,6 +601,26 @@ def test_an_expired_grant_may_remain_while_an_older_request_runs(whole: Key) -> 
     edit("UPDATE billing_promogrant SET expires_at = now() - interval '61 s';"
          " UPDATE billing_hold SET opened_at = now() - interval '62 s'")  # fmt: skip
     assert EXPIRED not in broken()
+
+
+def test_growing_books_are_checked_from_where_the_last_check_ended(key: Key) -> None:
+    """As those of a hub that many tests share: what is new, and every balance."""
+    older = charged(key, mid_month(), 5)
+    books = GrowingBooks()
+    with connection.cursor() as cursor:
+        books.assert_balance(cursor)
+        newer = rows.happen(key, clock.now(), charge_nano=7)
+        for _ in range(2):  # what was summed is not summed again
+            books.assert_balance(cursor)
+        more = "UPDATE usage_usagerecord SET charge_nano = charge_nano + 1 WHERE id ="
+        for wrong in (MORE + "'customer:available'", MORE + "'revenue'", f"{more} '{newer.id}'"):
+            with fault_within(wrong), pytest.raises(AssertionError):
+                books.assert_balance(cursor)
+        # What was found right before is left to the check of the whole.
+        with fault_within(f"{more} '{older.id}'"):
+            books.assert_balance(cursor)
+            assert broken()
+        books.assert_balance(cursor)
 
 
 def test_five_rows_of_an_invariant_are_shown(key: Key) -> None:
