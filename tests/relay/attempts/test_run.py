@@ -2,6 +2,7 @@
 nobody. And each way from one attempt to the next or to an end, on a script (P1, P7, P10)."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -17,6 +18,7 @@ from relay.answers.unary import UnaryFacts
 from relay.attempts import attempt
 from relay.attempts import run as run_module
 from relay.attempts.next_attempts import Failed
+from relay.attempts.rules import backoff_s_max
 from relay.attempts.run import Run
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.errors import DatabaseAway, DatabaseFailed
@@ -282,8 +284,8 @@ async def test_a_failed_attempt_is_replaced_by_the_next(monkeypatch: pytest.Monk
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(run_module.random, "uniform", lambda least, most: (least, most))
-    monkeypatch.setattr(run_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(random, "uniform", lambda least, most: (least, most))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     script = Script(
         ends=[FAILURE, upstream_failure("F11"), "answered"],
         then=[following(B, "failover"), following(B, "retry")],
@@ -300,7 +302,7 @@ async def test_a_failed_attempt_is_replaced_by_the_next(monkeypatch: pytest.Monk
         (1, FAILURE, False), (2, script.next.failed[1].failure, False)
     ]  # fmt: skip
     assert [(one.candidate, one.key) for one in script.next.failed] == [(A, 5), (B, 5)]
-    assert waited == [(0, run_module.backoff_s_max(2))], "only before the same channel"
+    assert waited == [(0, backoff_s_max(2))], "only before the same channel"
 
 
 async def test_the_last_failure_is_the_answer() -> None:
