@@ -26,6 +26,7 @@ from relay.front.deadline import Deadline
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING
 from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
+from relay.health.channels_out import ChannelsOut
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 
 
@@ -279,7 +280,7 @@ async def test_the_key_that_has_the_object_is_used(key: Any, position: int) -> N
 
 
 async def test_a_failed_attempt_is_replaced_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited = list[float]()
+    waited = list[Any]()
 
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
@@ -467,6 +468,117 @@ async def test_what_ends_between_attempts_is_settled() -> None:
         assert await script.go() == ("uncharged", STOPPING.kind, "none")
         settled = ("settled", 1, FAILURE, True, STOPPING.kind)
         assert script.wrote == ["sent", settled, ("told", STOPPING.kind)][: 2 if gone else 3]
+
+
+# Whoever ends it ----
+
+
+def test_what_ends_the_request_ends_its_attempt() -> None:
+    for running in (True, False):
+        script = Script()
+        script.context.deadline.interrupt = script.wrote.append
+        if running:
+            script.run._attempt = cast(Any, SimpleNamespace(
+                leave=lambda wrote=script.wrote: wrote.append("attempt left"),
+                revoke=lambda reason, wrote=script.wrote: wrote.append(f"attempt {reason}"),
+            ))  # fmt: skip
+        script.run.revoke("session_ended")
+        script.run.leave()
+        assert script.run._revoked == "session_ended"
+        assert script.wrote == (["attempt session_ended", "attempt left"] if running else ["left"])
+
+
+def test_its_session_is_known_when_it_is_found() -> None:
+    script = Script()
+    script.context.session = None
+    assert script.run.session_id is None
+    script.context.session = SimpleNamespace(id=UUID(int=4))
+    assert script.run.session_id == UUID(int=4)
+
+
+@pytest.mark.parametrize("error", [None, AWAY, RequestFault("permission", None, "m")])
+async def test_whoever_is_refused_hears_of_it_and_no_time_is_limited_any_more(error: Any) -> None:
+    script, stopped = Script(), list[str]()
+    script.run._reader = cast(Any, SimpleNamespace(model_name="m", stream=True))
+    script.context.deadline.stop = lambda: stopped.append("time")
+    script.downstream.stop_keep_alive = lambda: stopped.append("keep alive")
+
+    async def end() -> Any:
+        if error is not None:
+            raise error
+        return "answered"
+
+    outcome = cast(Any, await script.run._answered(end))
+    told = [one for one in script.wrote if one[0] == "told"]
+    if error is None:
+        assert (outcome, told) == ("answered", [])
+    else:
+        kind = "overloaded" if error is AWAY else "permission"
+        assert told == [("told", kind)]
+        assert kind in outcome
+    assert stopped == ["time", "keep alive"]
+
+
+@pytest.mark.parametrize("continued", ["earlier", None])
+@pytest.mark.parametrize("shadowed", [True, False])
+async def test_a_request_goes_through_each_of_its_steps(
+    monkeypatch: pytest.MonkeyPatch, continued: Any, shadowed: bool
+) -> None:
+    script, steps = Script(), list[Any]()
+    script.context.snapshot.shadowed = shadowed
+    codec = SimpleNamespace(continuation_of=lambda _: continued)
+    script.context.invocation = SimpleNamespace(codec=codec)
+
+    async def continuing(_: Any, of: Any) -> str:
+        return f"after {of}"
+
+    async def step(name: str, *values: Any) -> str:
+        steps.append((name, *values))
+        return "answered"
+
+    monkeypatch.setattr(run_module, "continue_request", continuing)
+    script.run._reader = cast(Any, SimpleNamespace(read_facts=lambda raw: f"facts of {raw!r}"))
+    monkeypatch.setattr(Run, "_find_session", lambda _, *v: steps.append(("session", *v)))
+    monkeypatch.setattr(Run, "_route", lambda _, *v: step("route", *v))
+    monkeypatch.setattr(Run, "_make_attempts", lambda _: step("attempts"))
+    monkeypatch.setattr(Run, "_follow", lambda _, *v: steps.append(("shadow", v[1])))
+    assert cast(Any, await script.run._answer(b"{}")) == "answered"
+    found = "facts of b'{}'", f"after {continued}" if continued else None
+    shadow = [("shadow", "answered")] if shadowed else []
+    assert steps == [("session", *found), ("route", *found), ("attempts",), *shadow]
+
+
+async def test_errors_of_the_caller_come_before_those_that_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what continues an answer is routed as a whole."""
+    routed = list[Any]()
+
+    class NoneReady:
+        def __init__(self, context: Any, facts: Any, *_: Any) -> None:
+            routed.append(facts)
+
+        def first(self, model: Any) -> None:
+            raise ChannelsOut("no_channel", "m", None, ())
+
+    async def check_means(*_: Any) -> None:
+        raise RequestFault("insufficient_balance", None, "m")
+
+    monkeypatch.setattr(run_module, "RoutedModels", NoneReady)
+    monkeypatch.setattr(run_module, "check_means", check_means)
+    script = Script()
+    script.context.snapshot.entries = True
+    script.context.snapshot.notices_of = lambda name: (f"notices of {name}",)
+    for alias in ("", "alias"):
+        model = SimpleNamespace(name="m", alias=alias)
+        reader = SimpleNamespace(find_model=lambda _, of=model: of, find_fallbacks=lambda *_: ())
+        script.run._reader = cast(Any, reader)
+        facts: Any = SimpleNamespace(model="m")
+        for continued in (None, SimpleNamespace(facts=SimpleNamespace(model="m"))):
+            with pytest.raises(RequestFault):
+                await script.run._route(facts, cast(Any, continued))
+            assert routed[-1] is (continued.facts if continued else facts)
+        assert script.downstream.notices == (f"notices of {alias or 'm'}",)
 
 
 # What a body names ----

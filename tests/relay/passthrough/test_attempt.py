@@ -16,29 +16,12 @@ from relay.passthrough import attempt as passing
 from relay.passthrough.answer_value import MISSING, Value
 from relay.passthrough.attempt import PassedRelay, PassThroughAttempt, PathMeter
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from tests.relay.calls import Calls
 
 VERSION: Final = PriceVersion.from_stored({"meters": {"requests": 10**9, "answer_micros": 10**6}})
 HOLD_NANO: Final = 5_000_000
 SECRET: Final = "sk-provider-0123"
 TIMES: Final = SimpleNamespace(total=30.0, idle=7.0)
-
-
-class Calls(list[tuple[Any, ...]]):
-    """What was called, in order."""
-
-    def of(self, name: str, result: Any = None) -> Any:
-        def call(*values: Any, **named: Any) -> Any:
-            self.append((name, *values, *named.values()))
-            return result
-
-        return call
-
-    def waited(self, name: str, result: Any = None) -> Any:
-        async def call(*values: Any, **named: Any) -> Any:
-            self.append((name, *values, *named.values()))
-            return result
-
-        return call
 
 
 # What is billed -----------------------------------------------------------------------------------
