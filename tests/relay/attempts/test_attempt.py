@@ -430,3 +430,50 @@ async def test_the_rest_of_an_answer_is_read_for_a_while(
     called.clear()
     module._give_back(cast(Any, answer))
     assert called == [("release",)]
+
+
+async def test_a_withdrawal_is_kept_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the task is referred to, it is not collected; and no longer."""
+    one, ended = One(), asyncio.Event()
+    withdrawn = list[tuple[Any, ...]]()
+
+    async def withdraw(*of: Any) -> None:
+        withdrawn.append(of)
+        await ended.wait()
+
+    monkeypatch.setattr(module, "withdraw", withdraw)
+    before = set(module._rests)
+    one.attempt._withdraw(cast(Any, SimpleNamespace(own_id="own")))
+    (task,) = module._rests - before
+    ended.set()
+    await task
+    await asyncio.sleep(0)
+    assert module._rests == before
+    assert withdrawn == [("states", UUID(int=1), "own")]
+
+
+@pytest.mark.parametrize("ppm", [None, 7])
+def test_a_new_attempt_has_sent_nothing_and_failed_at_nothing(
+    monkeypatch: pytest.MonkeyPatch, ppm: int | None
+) -> None:
+    others = list[Any]()
+    monkeypatch.setattr(module, "UsageMeter", lambda _, prices, accepted: others.append(prices))
+    monkeypatch.setattr(module, "AttemptEnd", lambda *_: None)
+    price = None if ppm is None else SimpleNamespace(version=SimpleNamespace(multiplier_ppm=ppm))
+    channel = SimpleNamespace(provider=SimpleNamespace(name="p"))
+    context = SimpleNamespace(
+        snapshot=SimpleNamespace(price_on=lambda *of: of, cost_of=lambda *of: of, accepted={}),
+        parts=SimpleNamespace(
+            upstreams=SimpleNamespace(post="http"),
+            large=SimpleNamespace(gathering=lambda: "gathering"),
+        ),
+    )
+    admitted = SimpleNamespace(
+        hold=SimpleNamespace(price=price), channel=channel, upstream_model="up"
+    )
+    for post, used in ((None, "http"), ("socket", "socket")):
+        one: Any = Attempt(*cast(Any, (context, admitted, "probe", post)))
+        assert (one._post, one._sent, one._failed, one._stream) == (used, False, False, None)
+    prices = others[0]
+    assert prices.charge("x") == ("x", channel, "up", 10**6 if ppm is None else ppm)
+    assert prices.cost("x") == ("x", channel, "up")

@@ -581,6 +581,44 @@ async def test_errors_of_the_caller_come_before_those_that_pass(
         assert script.downstream.notices == (f"notices of {alias or 'm'}",)
 
 
+@pytest.mark.parametrize("clear", [True, False])
+async def test_tokens_are_counted_of_a_body_whose_names_are_clear(
+    monkeypatch: pytest.MonkeyPatch, clear: bool
+) -> None:
+    """For the channels that may have the data, or here where none may."""
+    counted, stopped = list[Any](), list[str]()
+
+    def check(raw: bytes) -> None:
+        if not clear:
+            raise RequestFault("malformed_json", None, "a name comes twice")
+
+    async def count(*of: Any) -> None:
+        counted.append(of[-1])
+
+    counter = SimpleNamespace(read=lambda *_: SimpleNamespace(model="m"))
+    monkeypatch.setattr(run_module, "COUNTERS", {"scripted": counter})
+    monkeypatch.setattr(run_module, "check_nested_names", check)
+    monkeypatch.setattr(run_module, "count_tokens", count)
+    monkeypatch.setattr(run_module, "plan", lambda *_, seed: ["planned"])
+    monkeypatch.setattr(run_module, "plan_own_keys", lambda _, planned, model: planned)
+    monkeypatch.setattr(Run, "_find_model", lambda *_: SimpleNamespace(name="m"))
+
+    def refuse(*_: Any) -> None:
+        raise ChannelsOut("no_channel", "m", None, ())
+
+    for screen, candidates in ((lambda *_: (["left"], ()), ["left"]), (refuse, [])):
+        monkeypatch.setattr(run_module, "screen", screen)
+        script = Script()
+        script.context.invocation.codec = SimpleNamespace(name="scripted")
+        script.context.snapshot.routes_of = lambda _: []
+        script.context.deadline.stop = lambda: stopped.append("time")
+        counted.clear()
+        await script.run.count_tokens(b"{}")
+        assert counted == ([candidates] if clear else [])
+        assert script.wrote == ([] if clear else [("told", "malformed_json")])
+    assert stopped == ["time", "time"]
+
+
 # What a body names ----
 
 
