@@ -37,7 +37,7 @@ class One:
         self.rule = rule
         self.deadline = SimpleNamespace(
             interrupt=calls.of("interrupt"), limit=calls.of("limit"), allow=calls.of("allow"),
-            caught=lambda: self.deadline.reason, reason=reason,
+            caught=lambda: reason, reason=reason,
         )  # fmt: skip
         self.downstream = SimpleNamespace(
             client_gone=gone, shared=shared, refuse=calls.waited("told"),
@@ -61,8 +61,8 @@ class One:
             outcome=outcome, abandon=self._abandon, unheard="unheard", bill_so_far=lambda: "bill",
             settle=self._settle, limit_drain=calls.of("limit drain"), upstream_request_id="",
         )  # fmt: skip
-        self.attempt: Any = object.__new__(Attempt)
-        one = self.attempt
+        one: Any = object.__new__(Attempt)
+        self.attempt = one
         one._context, one._end, one._sent, one._failed = self.context, self.end, sent, False
         one._intended = None
         one._gathering = SimpleNamespace(whole=calls.of("gathered"))
