@@ -14,18 +14,18 @@ run: python
 # The whole suite, or a part: make test ARGS="tests/billing -x"
 test: python git
 	@$(INSTALL) --dev
-	@$(BIN)/python -m stack.browser
-	@$(BIN)/python -m stack.servers
-	@$(BIN)/python -m stack.helm
-	@$(BIN)/python -m stack.javascript
+	@$(BIN)/python -m stack.test_programs.browser
+	@$(BIN)/python -m stack.test_programs.servers
+	@$(BIN)/python -m stack.test_programs.helm
+	@$(BIN)/python -m stack.test_programs.javascript
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents") $(ARGS)
 
 # The slow tests: every byte offset, full sizes, 100 kills under load, and more examples
 # of what is drawn at random; some: make chaos ARGS="tests/gateway"; an eighth of each: make chaos PART=3/8
 chaos: python git
 	@$(INSTALL) --dev
-	@$(BIN)/python -m stack.browser
-	@$(BIN)/python -m stack.servers
+	@$(BIN)/python -m stack.test_programs.browser
+	@$(BIN)/python -m stack.test_programs.servers
 	@$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile full \
 		-n 2 --dist loadfile --max-worker-restart 0 $(if $(PART),--part $(PART)) $(ARGS)
 
@@ -33,7 +33,7 @@ chaos: python git
 # quarter of an hour; some: make agents ARGS="tests/agents -k codex"
 agents: python git
 	@$(INSTALL) --dev
-	@$(BIN)/python -m stack.javascript
+	@$(BIN)/python -m stack.test_programs.javascript
 	@exec $(BIN)/python -m tests.agents $(ARGS)
 
 # Plant small bugs in the code that decides about money and authority, and list those that no test
@@ -63,7 +63,7 @@ fix: python git
 # Compare with nginx, LiteLLM's proxy and Portkey's gateway: 15 minutes; 3 minutes: make bench QUICK=1
 bench: python
 	@$(INSTALL) --dev
-	@$(BIN)/python -m stack.servers
+	@$(BIN)/python -m stack.test_programs.servers
 	@exec $(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 
 # What requests, jobs and pages cost by the number of requests in the books; some minutes for each
@@ -80,14 +80,14 @@ bench-tool-calls: python
 # How soon pages answer a click or a key, in a browser at a quarter of its pace; some minutes
 bench-interactions: python
 	@$(INSTALL) --dev
-	@$(BIN)/python -m stack.browser
+	@$(BIN)/python -m stack.test_programs.browser
 	@exec $(BIN)/python -m tests.bench.interactions
 
 # The screenshots under docs/images, from an installation of their own; takes minutes. Some of them:
 # make screenshots ARGS="status admin-channel"
 screenshots: python
 	@$(INSTALL) --dev
-	@$(BIN)/python -m stack.browser
+	@$(BIN)/python -m stack.test_programs.browser
 	@$(BIN)/python -m docs.screenshots $(ARGS)
 
 # The diagrams of the rooms and of a request, docs/images/*.svg, from the code

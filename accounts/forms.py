@@ -36,9 +36,9 @@ from accounts.sign_in import try_counts
 from accounts.sign_in.throttle import limits_of_letters
 from accounts.sign_up import sign_up
 from lib import clock
+from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text
 from lib.numbers.whole_numbers import WholeNumberField
-from lib.picker import PickSelectMultiple, split_words
 
 # The message for a value of the wrong type. The rules use the same message for files and the API.
 _NO_SUCH = {
@@ -61,7 +61,7 @@ def _count(label: Any, hint: Any) -> WholeNumberField:
     )
 
 
-def _words(label: Any, hint: Any) -> forms.CharField:
+def _words_field(label: Any, hint: Any) -> forms.CharField:
     return forms.CharField(
         label=label,
         required=False,
@@ -94,7 +94,7 @@ def _zero_retention() -> forms.BooleanField:
 
 
 def _data_regions() -> forms.CharField:
-    return _words(
+    return _words_field(
         gettext_lazy("Data regions"),
         gettext_lazy("For example eu or us-east-1. Requests only go to providers there."),
     )
@@ -126,11 +126,11 @@ class LimitsForm(CountsForm):
         },
         help_text=gettext_lazy("Leave empty to allow all."),
     )
-    networks = _words(
+    networks = _words_field(
         gettext_lazy("Allowed networks"),
         gettext_lazy("For example 10.0.0.0/8. Leave empty to allow any address."),
     )
-    tags = _words(
+    tags = _words_field(
         gettext_lazy("Tags"),
         gettext_lazy(
             "Separated by commas. Added to every request made with this key, for grouping and "

@@ -435,6 +435,25 @@ class SignInLink(models.Model):
         return f"for {self.user_id} until {self.expires_at}"
 
 
+class DeviceSignIn(models.Model):
+    """A device that asks for a key of whoever allows it (RFC 8628). `client` is what it calls
+    itself, `allowed` what a person decided. It stays with the key that it got."""
+
+    digest = models.BinaryField(max_length=32, primary_key=True)
+    user_code_digest = models.BinaryField(max_length=32, unique=True)
+    client = models.CharField(max_length=60)
+    address = models.CharField(max_length=45, blank=True, default="")
+    expires_at = models.DateTimeField(db_index=True)
+    polled_at = models.DateTimeField(null=True)
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="+")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, null=True, related_name="+")
+    allowed = models.BooleanField(null=True)
+    key = models.OneToOneField(Key, models.CASCADE, null=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.client} until {self.expires_at}"
+
+
 class SetUpLink(models.Model):
     """A one-time link that creates the first operator."""
 

@@ -6,6 +6,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access.account_guard import account_page, dangerous_page
 from accounts.access.guards import public
 from accounts.audit import views as audit_views
+from accounts.device_sign_in import protocol_views as device_views
+from accounts.device_sign_in.views import device_page
 from accounts.keys import service_account_views
 from accounts.keys import views as key_revoke_views
 from accounts.mail_server import views as mail_server_views
@@ -113,6 +115,15 @@ urlpatterns = [
         name="mfa_login_webauthn",
     ),
     path("logout", public(allauth.logout), name="account_logout"),
+    path("device", device_page, name="device"),
+    path(
+        ".well-known/oauth-authorization-server",
+        device_views.server_metadata,
+        name="device_metadata",
+    ),
+    path("oauth/device_authorization", device_views.device_begin, name="device_begin"),
+    path("oauth/token", device_views.device_token, name="device_token"),
+    path("oauth/revoke", device_views.device_revoke, name="device_revoke"),
     path("signup", public(throttle_view("sign_up")(SignUpView.as_view())), name="account_signup"),
     path("inactive", public(allauth.account_inactive), name="account_inactive"),
     path(

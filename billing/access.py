@@ -122,7 +122,7 @@ def visible_invoices(actor: Actor) -> QuerySet[Invoice]:
 
 
 def access_invoice(actor: Actor, no: str) -> Invoice:
-    """Return one document of the organisation, by its number, or by its id while it has none.
+    """Return one document of the organisation, by its number, or by its id before it has one.
     Raises Http404."""
     rows = visible_invoices(actor)
     if _NUMBER.fullmatch(no):

@@ -157,7 +157,7 @@ class ChargeRuleForm(forms.Form):
         return {"seconds": DRAIN_SECONDS, **stored_rule(rule)}
 
     def rule_fields(self) -> dict[str, Any]:
-        """Return the rule in its stored form, {} to inherit. Only `drain` has limits."""
+        """Return the rule as it is stored, {} to inherit one. Only `drain` has limits."""
         sent = self.cleaned_data
         if not sent["kind"]:
             return {}

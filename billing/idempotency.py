@@ -69,9 +69,9 @@ def run_once(
 ) -> Answer:
     """Run `act` once per key, and store its response in the same transaction.
 
-    `request` is (method, path, body). Without a key it just runs. An exception is not stored, so a
-    refused request may be sent again. `act` must not make outgoing requests (I9). Raises KeyReused,
-    KeyInUse and KeyInvalid.
+    `request` is (method, path, body). Without a key, `act` runs and nothing is stored. An exception
+    is not stored, so a refused request may be sent again. `act` must not make outgoing requests
+    (I9). Raises KeyReused, KeyInUse and KeyInvalid.
     """
     if key is None:
         with transaction.atomic():
@@ -88,7 +88,7 @@ def run_once(
         if kept is not None and kept.created_at > clock.now() - KEPT:
             if not hmac.compare_digest(bytes(kept.asked_digest), fingerprint):
                 raise KeyReused
-            body = json.loads(open_sealed(kept.sealed, _place(owner, digest)))
+            body = json.loads(open_sealed(kept.sealed, _seal_context(owner, digest)))
             return Answer(kept.status, body, replayed=True)
         answer = act()
         text = json.dumps(answer.body)
@@ -98,7 +98,7 @@ def run_once(
             defaults={
                 "asked_digest": fingerprint,
                 "status": answer.status,
-                "sealed": seal(text, _place(owner, digest)),
+                "sealed": seal(text, _seal_context(owner, digest)),
                 "created_at": clock.now(),
             },
         )
@@ -109,7 +109,7 @@ def replace_body(actor: Actor, key: str, body: Mapping[str, Any]) -> None:
     """Replace the stored response of a key once the work after the commit is done."""
     owner, digest = _owner(actor), _digest(key.encode())
     kept = IdempotentAnswer.objects.filter(owner=owner, key_digest=digest)
-    kept.update(sealed=seal(json.dumps(body), _place(owner, digest)))
+    kept.update(sealed=seal(json.dumps(body), _seal_context(owner, digest)))
 
 
 def drop_old_answers() -> int:
@@ -118,7 +118,8 @@ def drop_old_answers() -> int:
 
 
 def _try_lock(owner: str, digest: bytes) -> bool:
-    """Return whether no other request with this key runs now; holds until the transaction ends."""
+    """Lock the key until the transaction ends. Return False if another request with this key runs
+    now."""
     number = int.from_bytes(
         hashlib.sha256(owner.encode() + digest).digest()[:8], "big", signed=True
     )
@@ -134,8 +135,8 @@ def _owner(actor: Actor) -> str:
 
 
 def _principal(actor: Actor) -> str:
-    """Return the caller's id. A response may hold a secret that a colleague with the same key must
-    not get."""
+    """Return the caller's id. Responses are stored by caller, because one may hold a secret that a
+    colleague with the same key must not get."""
     if actor.user is not None:
         return f"user:{actor.user.id}"
     account = actor.key.service_account_id if actor.key else None
@@ -146,7 +147,7 @@ def _digest(text: bytes) -> bytes:
     return hmac.digest(pepper().encode(), b"billing_idempotentanswer|" + text, "sha256")
 
 
-def _place(owner: str, digest: bytes) -> str:
+def _seal_context(owner: str, digest: bytes) -> str:
     return f"billing_idempotentanswer|{owner}|{digest.hex()}"
 
 

@@ -10,7 +10,7 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         # Models cannot be imported earlier.
-        from config.row_security import secure_tables
+        from config.system.row_security import secure_tables
 
         connection_created.connect(confine_connection)
         # This is the last room, so every table exists.

@@ -113,7 +113,8 @@ offer_reporting(app)
 
 
 def _wait_for_tables(**_: Any) -> None:
-    """Wait until the database has this version's tables. Without them every job would fail."""
+    """Wait until the database has the tables of this version, because without them every job would
+    fail."""
     said_at = -math.inf
     try:
         while pending := pending_migrations():
@@ -144,8 +145,8 @@ def _check_secrets(**_: Any) -> None:
 
 
 def _log_everything(**_: Any) -> None:
-    """Log the output that Python and Celery would write to stderr and stdout. If that pipe were
-    full, the signal handler that ends the worker would never return."""
+    """Log what Python and Celery would write to stderr and stdout. If that pipe were full, the
+    signal handler that ends the worker would never return."""
     # Imported here, because it is large and only workers need it.
     from celery.apps import worker
 

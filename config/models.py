@@ -25,10 +25,11 @@ class JobRun(models.Model):
 
 
 class ProcessReport(models.Model):
-    """What a process of the installation last reported of itself (config/system/processes.py).
+    """What a process of the installation last reported (config/system/processes.py).
 
-    Null stands for what its system does not say; `connections`, `in_flight` and `loop_lag_us` are
-    those of web processes. `cpu_percent` is of one core, since the report before.
+    Null means that its system does not provide the figure. `connections`, `in_flight` and
+    `loop_lag_us` are figures of web processes. `cpu_percent` is the share of one core since the
+    report before.
     """
 
     host = models.CharField(max_length=255)
@@ -56,9 +57,10 @@ class ProcessReport(models.Model):
 
 
 class ImportedRow(models.Model):
-    """A row of another hub's database that was imported, so that it is imported once.
+    """A row of another hub's database that was imported. It prevents a second import of the same
+    row.
 
-    `source` identifies that database, `table` and `row` the row, and `made` is the id created here.
+    `source` identifies the database, `table` and `row` the row, and `made` is the id created here.
     `fingerprint` distinguishes keys of different databases with the same id.
     """
 

@@ -103,7 +103,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
-    "config.server.middleware.Sessions",
+    "config.server.middleware.SignInAgainMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -167,7 +167,8 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 # Empty: accounts/mail_server/mail_server.py decides; allauth reads its settings from there.
 ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "")
 ALLAUTH_SETTING_GETTER = "accounts.mail_server.allauth_settings.read_setting"
-# Only in the browser that signed up, not in another one that opens the link.
+# Sign in after the confirmation only in the browser that signed up, not in another one that opens
+# the link.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
@@ -372,7 +373,7 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {
-        # It would log the address of every outgoing request.
+        # httpx would log the address of every outgoing request.
         "httpx": {"level": "WARNING"},
         # uvicorn logs each handshake, with its address and status.
         "websockets": {"level": "WARNING"},

@@ -2,6 +2,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from config.api import reference_views
 from config.api.paths import ManagementPaths
+from config.claude_code import views as claude_code_views
 from config.erasure import views as erasure_views
 from config.home import connect_views, set_up_views, start_views
 from config.home import views as home_views
@@ -28,6 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("o/<slug:o>/_f/connect/request", connect_views.connect_request, name="connect_request"),
     path("o/<slug:o>/_f/palette", views.palette_found, name="palette"),
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
+    path("managed/settings", claude_code_views.managed_settings, name="claude_code_settings"),
+    path("api/oauth/usage", claude_code_views.spending, name="claude_code_spending"),
     path("metrics", metrics_views.metrics, name="metrics"),
     path("admin/health", views.health, name="health"),
     path("admin/settings/backups", backup_views.backups, name="backups"),

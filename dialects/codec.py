@@ -9,7 +9,7 @@ attempt, and the events of the answer are encoded for the client.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -68,10 +68,9 @@ class Facts(Protocol):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What the path of a request adds to its body: gemini's contains the model and whether to
-    stream. For a path with another name, `model` is that name. `array`: the stream is a JSON array
-    instead of events. `task` is the id of a media task.
-    """
+    """What the path of a request says in addition to its body: gemini's contains the model and
+    whether to stream. `model` is the path's own name for it. `array`: the stream is a JSON array
+    instead of events. `task` is the id of a media task."""
 
     model: str = ""
     stream: bool = False
@@ -80,7 +79,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Counting(Protocol):
-    """The size of an answer, whole or so far."""
+    """The size of an answer, whole or up to now."""
 
     @property
     def usage(self) -> bytes | None: ...
@@ -90,19 +89,33 @@ class Counting(Protocol):
     def reasoning_bytes(self) -> int: ...
 
 
+class Framing(Protocol):
+    """Writes the server-sent events of a stream in the framing of a client that reads another."""
+
+    content_type: ClassVar[str]
+
+    def feed(self, frames: bytes) -> bytes:
+        """Return the bytes of the complete frames."""
+
+
+HeaderLines = tuple[tuple[bytes, bytes], ...]
+
+
 class Decoder(Counting, Protocol):
     """Reads a streamed answer; `complete` is true once a break is no longer a fault."""
 
     @property
     def complete(self) -> bool: ...
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
-        """Rewrite each frame for the client; `rewrite` must not change its texts."""
+        """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
+        change the frame's texts."""
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """Return what is complete so far."""
+        """Return the steps that this chunk completes. The last step of an answer holds End,
+        UpstreamError or Broken."""
 
     def end(self) -> list[Step]:
-        """Finish after the upstream has closed the connection."""
+        """Return the last steps, after the upstream has closed the connection."""
 
 
 class Encoder(Protocol):
@@ -115,7 +128,7 @@ class Encoder(Protocol):
         """Return the frames that end a complete answer."""
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """Return the frames that end a failed answer; they name the request."""
+        """Return the frames that end a failed answer. They contain the request's id."""
 
 
 F = TypeVar("F", bound=Facts)
@@ -139,7 +152,7 @@ class UpstreamCodec(ABC):
         return chat_operation(self.name, stream=stream)
 
     def count_model(self, model: str) -> str | None:
-        """Return the name by which a model's tokens are counted; None if it has none."""
+        """Return the name by which a model's tokens can be counted; None if they cannot."""
         return model
 
     def count_request(self, body: bytes) -> bytes:
@@ -192,6 +205,16 @@ class Codec(UpstreamCodec, Generic[F]):
 
     # ---- requests
 
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        """Return the body in the dialect's usual form, and the headers that it contains: the
+        clients of a cloud write both otherwise. A body that cannot be read is returned unchanged.
+        """
+        return raw, ()
+
+    def other_names(self, model: str) -> Iterator[str]:
+        """Return the names that a model may have here, by its name in the client's cloud."""
+        return iter(())
+
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> F:
         """Read the facts about a client's request."""
@@ -212,7 +235,7 @@ class Codec(UpstreamCodec, Generic[F]):
         """Decode the request into neutral form."""
 
     def needs(self, facts: F) -> Needs:
-        """Return what routing must know of a request that has not been decoded."""
+        """Return the properties of an undecoded request that determine its routing."""
         return NO_NEEDS
 
     def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
@@ -221,27 +244,27 @@ class Codec(UpstreamCodec, Generic[F]):
         return None
 
     def unseen_input(self, facts: F) -> bool:
-        """Return whether the model will read more than the body contains."""
+        """Return whether the model will read input that the body does not contain."""
         return False
 
     def needs_fit(self, facts: F, flags: frozenset[Flag]) -> bool:
         """Return whether a model's flags may change a forwarded request."""
         return False
 
-    def fit(self, facts: F, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        """Return what they change; `thoughts` is the known reasoning of `calls_without_reasoning`.
-        Raises RequestFault."""
+    def quirks_for(self, facts: F, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        """Return the edits that the model's flags require. `thoughts` is the known reasoning of
+        `calls_without_reasoning`. Raises RequestFault."""
         return NO_QUIRKS
 
     def fit_headers(self, facts: F, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
-        """Return the quirks, with the headers that the upstream takes as members of its body.
-        Header names are in lower case."""
+        """Return the quirks, including the headers that this upstream expects as members of its
+        body. Header names are in lower case."""
         return quirks
 
     def forwarded_headers(
         self, headers: tuple[tuple[str, str], ...]
     ) -> tuple[tuple[str, str], ...]:
-        """Return the client's headers in the form that the upstream takes."""
+        """Return the client's headers as this upstream expects them."""
         return headers
 
     def calls_without_reasoning(self, facts: F) -> list[str]:
@@ -255,7 +278,7 @@ class Codec(UpstreamCodec, Generic[F]):
 
     def response_of(self, stream: Any) -> bytes | None:
         """Return the whole answer at the end of a stream, from this dialect's decoder or encoder;
-        None if the dialect has none or the stream broke off."""
+        None if the dialect has no such object or the stream broke off."""
         return None
 
     def other_steps(self, facts: F) -> OtherSteps | None:
@@ -276,6 +299,19 @@ class Codec(UpstreamCodec, Generic[F]):
         return self.upstream_operation(stream=stream)
 
     # ---- answers
+
+    def framing(self, elapsed_ms: Callable[[], int]) -> Framing | None:
+        """Open what writes a stream for a client that reads no server-sent events. `elapsed_ms`
+        returns the time since the request arrived."""
+        return None
+
+    def add_time(self, raw: bytes, elapsed_ms: int) -> bytes:
+        """Return a whole answer with the time that it took, if the dialect tells it."""
+        return raw
+
+    def write_count(self, raw: bytes) -> bytes:
+        """Return the answer to a count of tokens in the client's form."""
+        return raw
 
     @abstractmethod
     def read_answer(self, raw: bytes) -> WholeAnswer:
@@ -321,14 +357,16 @@ class Codec(UpstreamCodec, Generic[F]):
         return api_errors.render(kind, message, param=param, code=code, request_id=request_id)
 
     @abstractmethod
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         """Write an error as the only frame of a stream that has started without content."""
 
     def status(self, kind: ErrorKind, status: int) -> int:
         """Return the dialect's status for a kind whose neutral status is `status`."""
         return status
 
-    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+    def headers(
+        self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
+    ) -> dict[str, str]:
         """Return the headers of an error response."""
         if wait_ms is None:
             return {}

@@ -29,7 +29,7 @@ from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
 from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.codec import Codec, Counting, Decoder, Encoder, Target, UpstreamCodec
-from dialects.codecs import CODECS, UPSTREAM_CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.json_repair import repair
@@ -70,9 +70,9 @@ def translate(
     ids are derived from the request itself. Raises RequestFault.
     """
     reader, target = _codec(client), target or Target()
-    if upstream not in UPSTREAM_CODECS:
-        raise _unknown(upstream, UPSTREAM_CODECS)
-    writer = UPSTREAM_CODECS[upstream]
+    if upstream not in CODECS:
+        raise _unknown(upstream, CODECS)
+    writer = CODECS[upstream]
     facts = reader.read(raw, target)
     request_id = request_id or sha256(raw).hexdigest()
     request = reader.decode(facts, target, request_id, received_at)

@@ -24,8 +24,8 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 from playwright.sync_api import Error as PlaywrightError
 
 from docs import answers, pictures
-from stack import browser as chromium
 from stack.checks import free_port
+from stack.test_programs import browser as chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -460,7 +460,7 @@ def chat(page: Page, playground: str) -> dict[str, str]:
     return paths | {"compare": page.url}
 
 
-# Again and again: a log that is laid out for the first time goes to its end once more.
+# Repeat over several frames: a log scrolls to its end when it is first laid out.
 _FROM_THE_BEGINNING = """async () => {
   await document.fonts.ready;
   document.activeElement.blur();

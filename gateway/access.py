@@ -33,7 +33,7 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 
 
 def every_channel(actor: Actor) -> QuerySet[Channel]:
-    """Return every channel, archived ones too, in the same order."""
+    """Return every channel, including archived ones, in the order in which requests try them."""
     require(actor, "channels.read")
     return Channel.objects.prefetch_related("routes", "keys").order_by("priority", "name")
 
@@ -94,7 +94,7 @@ def visible_models(actor: Actor) -> list[PublicModel]:
 
 
 def access_model(actor: Actor, name: str) -> PublicModel:
-    """Return a model, also one that only a pattern matches. Raises Http404."""
+    """Return a model, including one that only a pattern matches. Raises Http404."""
     require(actor, "channels.read")
     model = None if "*" in name else public_model(name)
     if model is None:

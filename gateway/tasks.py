@@ -4,16 +4,16 @@ from celery import shared_task
 from django.db import connection
 from psycopg import sql
 
-from gateway.balances import balances
 from gateway.catalogue import model_changes
-from gateway.channel_tests import scheduled_tests
+from gateway.channels.channel_tests import scheduled_tests
 from gateway.health import traffic
 from gateway.media_tasks import media_tasks
 from gateway.models import AnswerPiece, IdempotentAnswer, KeptState
 from gateway.prices import previews
-from gateway.reconciliation.unsettled_attempts import sweep
+from gateway.prices.upstream_prices import upstream_prices
+from gateway.provider_accounts.balances import balances
+from gateway.provider_accounts.reconciliation.unsettled_attempts import sweep
 from gateway.routing import shadow_answers
-from gateway.upstream_prices import upstream_prices
 
 _BATCH = 1_000
 

@@ -1,24 +1,26 @@
 from django.urls import path
 
-from gateway.balances import views as balance_views
 from gateway.catalogue import model_change_views
 from gateway.catalogue import views as catalogue_views
-from gateway.channel_tests import views as channel_test_views
-from gateway.channels import edit_views, new_views, several_views
+from gateway.channels import edit_views
 from gateway.channels import views as channel_views
+from gateway.channels.bulk import views as several_views
+from gateway.channels.channel_tests import views as channel_test_views
+from gateway.channels.setup import views as new_views
 from gateway.health import views as health_views
 from gateway.limits import budget_subjects, budget_views, key_views
 from gateway.media_tasks import callback_views
 from gateway.own_keys import views as own_key_views
 from gateway.prices import own_price_views, plan_views, price_views
+from gateway.prices.upstream_prices import views as upstream_price_views
+from gateway.provider_accounts.balances import views as balance_views
+from gateway.provider_accounts.reconciliation import bill_views
 from gateway.public_models import console_views, model_choices
 from gateway.public_models import views as model_views
-from gateway.reconciliation import bill_views
 from gateway.routing import model_rule_views, shadow_views
 from gateway.settings import views as settings_views
 from gateway.status import usage_mark_views
 from gateway.status import views as status_views
-from gateway.upstream_prices import views as upstream_price_views
 
 urlpatterns = [
     path(

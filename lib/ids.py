@@ -23,8 +23,8 @@ _new, _set, _IS_SAFE = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 
 def new_id() -> uuid.UUID:
-    """Return a new UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 bits of their fraction so that
-    the ids of one process are in order (section 6.2, method 3), and 62 random bits."""
+    """Return a new UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 bits of their fraction, which
+    keep the ids of one process in order (section 6.2, method 3), and 62 random bits."""
     return _id(_stamp() | (_draw_number() & _RANDOM_62))
 
 

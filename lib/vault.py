@@ -34,7 +34,7 @@ HEAD_BYTES_MAX: Final = PREFIX_BYTES + _WRAPPED
 
 
 class VaultError(Exception):
-    """The secret cannot be opened: wrong KEK, wrong place, or damaged bytes."""
+    """The secret cannot be opened: the KEK or the context is wrong, or the bytes are damaged."""
 
 
 class WrongSecret(VaultError):
@@ -97,9 +97,8 @@ class Vault:
             raise VaultError("The stored secret is damaged. Enter it again.") from error
 
     def kek_of(self, sealed: bytes, place: str) -> Kek:
-        """Return the KEK of data sealed for that place. Raises VaultError if no KEK of the ring
-        opens it.
-        """
+        """Return the KEK of data sealed for a context. Raises VaultError if no KEK of the ring
+        opens the data."""
         return self._unwrap(sealed[: _head_bytes(sealed)], place.encode())[1]
 
     def rewrapped(self, head: bytes, place: str) -> tuple[bytes, bytes]:

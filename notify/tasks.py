@@ -16,7 +16,7 @@ def tell() -> None:
         continue
     for delivery_id in deliveries.lease_due(_BATCH):
         # After the lease another task gets the delivery, so a message that is not fetched by then
-        # expires.
+        # must expire.
         deliver.apply_async([str(delivery_id)], expires=deliveries.LEASE_S)
 
 

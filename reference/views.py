@@ -1,7 +1,7 @@
 """Public pages: the API reference, and models and prices where the operator shows them."""
 
 import json
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,6 +23,9 @@ from reference.guides.faq import FAQ
 from reference.operations.all_pages import GROUPS, PAGES
 from reference.operations.page import ReferencePage
 from relay.endpoints.table import listed_rows
+
+# What follows the name of a model in a path.
+_AFTER_MODEL: Final = (":", "/")
 
 
 @open_page
@@ -122,9 +125,11 @@ def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, 
         names = {model.name for model in models}
         for named, served in example_models(models).items():
             own = body.get(page.model_field) == named
-            if served not in names and (own or f"/{named}:" in path):
+            in_path = any(f"/{named}{end}" in path for end in _AFTER_MODEL)
+            if served not in names and (own or in_path):
                 unserved = served
-            path = path.replace(f"/{named}:", f"/{quote(served)}:")
+            for end in _AFTER_MODEL:
+                path = path.replace(f"/{named}{end}", f"/{quote(served)}{end}")
             answer = answer.replace(json.dumps(named), json.dumps(served, ensure_ascii=False))
             if own:
                 body = {**body, page.model_field: served}

@@ -16,13 +16,13 @@ from lib.process.log_context import REQUEST_ID
 from relay.config import RelayConfig
 from relay.endpoints.request import Endpoint, Handler, Request
 from relay.endpoints.table import find_endpoint, read_invocation
-from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import MethodNotAllowed, too_busy
+from relay.front.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.http_sink import PREFLIGHT, HttpSink
 from relay.front.in_process import InProcessRelay
+from relay.front.lifespan import Lifespan
 from relay.ledger.writer import LedgerWriter
-from relay.lifespan import Lifespan
 from relay.media.gemini_live.sink import LiveSink
 from relay.media.realtime.sink import RealtimeSink
 from relay.upstream.upstream import Upstreams
@@ -42,7 +42,7 @@ class Relay:
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
         self._life: Lifespan | None = None
-        self.in_process = InProcessRelay(self._started)
+        self.in_process = InProcessRelay(self._require_lifespan)
 
     @property
     def ready(self) -> bool:
@@ -54,7 +54,7 @@ class Relay:
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
 
     def is_draining(self) -> bool:
-        """Return whether the process is shutting down."""
+        """Return whether the process is shutting down and accepts no more requests."""
         return self._life is not None and self._life.readiness.draining
 
     def linger_s(self) -> float:
@@ -81,7 +81,7 @@ class Relay:
         await self.in_process.drain(self._config.drain_s)
         await self._life.stop()
 
-    def _started(self) -> Lifespan:
+    def _require_lifespan(self) -> Lifespan:
         if self._life is None:
             raise DatabaseAway("the relay has not started")
         return self._life
@@ -100,8 +100,8 @@ class Relay:
             await sink.respond(204, PREFLIGHT, b"")
         elif row is None or endpoint is None:
             await sink.unknown(path)
-        elif method not in endpoint.methods and not _opens_socket(scope, endpoint):
-            if _asks_for_websocket(scope):
+        elif method not in endpoint.methods and not _is_websocket(scope, endpoint):
+            if _requests_upgrade(scope):
                 await sink.refuse(_OVER_HTTP_ONLY._replace(allow=row.allow), *_UPGRADE)
             else:
                 await sink.fault(MethodNotAllowed(method, row.allow))
@@ -163,7 +163,7 @@ def _sink_class(scope: Scope, endpoint: Endpoint | None) -> type[HttpSink]:
     return LiveSink if in_googles_form else RealtimeSink
 
 
-def _opens_socket(scope: Scope, endpoint: Endpoint) -> bool:
+def _is_websocket(scope: Scope, endpoint: Endpoint) -> bool:
     return scope["type"] == "websocket" and endpoint.socket is not None
 
 
@@ -172,11 +172,12 @@ def _handler(request: Request) -> Handler:
     return socket or request.endpoint.handler
 
 
-def _asks_for_websocket(scope: Scope) -> bool:
+def _requests_upgrade(scope: Scope) -> bool:
     upgrade: bytes = dict(scope["headers"]).get(b"upgrade", b"")
     return upgrade.lower() == b"websocket"
 
 
 def _calls_model(method: str, path: str) -> bool:
-    """Return whether a path that looks like a model's address calls a model without a row."""
+    """Return whether a path that matches the address of a model calls a model by an action that has
+    no row."""
     return method not in ("GET", "OPTIONS") and ":" in path

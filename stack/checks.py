@@ -86,7 +86,7 @@ def check_space(directory: Path) -> None:
 
 
 def lock(directory: Path) -> IO[str]:
-    """Hold DATA_DIR for this process until the returned file is closed, or the process ends."""
+    """Lock DATA_DIR for this process until the returned file is closed, or the process ends."""
     file = (directory / "run" / "lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,7 +113,7 @@ def parse_port(text: str) -> int:
 
 
 def usual_port(host: str) -> int:
-    """Return the default port, or the next free one if it is taken."""
+    """Return the default port, or the next free port if the default is taken."""
     return next_free(host, PORT) or PORT
 
 

@@ -114,8 +114,8 @@ def restore(data: Path, backup: Path) -> None:
     help="Networks whose word on who asks is believed: those of the proxy in front.",
 )  # fmt: skip
 def web(data: Path, host: str, port: int, proxies: str) -> None:
-    """Serve requests and pages behind a proxy, with a database of your own."""
-    from stack.web import web_command
+    """Serve the API and the pages behind a proxy, with an external database."""
+    from stack.processes.web import web_command
 
     execute(data, web_command(host, port, proxies))
 
@@ -124,8 +124,8 @@ def web(data: Path, host: str, port: int, proxies: str) -> None:
 @data_option
 @click.option("--concurrency", default=8, show_default=True, help="Jobs at the same time.")
 def worker(data: Path, concurrency: int) -> None:
-    """Run background jobs, beside an installation with its own database and broker."""
-    from stack.jobs import worker_command
+    """Run background jobs for an installation with an external database and broker."""
+    from stack.processes.jobs import worker_command
 
     execute(data, worker_command(concurrency))
 
@@ -134,7 +134,7 @@ def worker(data: Path, concurrency: int) -> None:
 @data_option
 def scheduler(data: Path) -> None:
     """Start background jobs when they are due; one per installation."""
-    from stack.jobs import SCHEDULER
+    from stack.processes.jobs import SCHEDULER
 
     execute(data, SCHEDULER)
 

@@ -206,7 +206,7 @@ def main(arguments: list[str]) -> int:
         return 130
     if command:
         os.environ["WEIR_STARTED_AT"] = f"{started_at:.3f}"
-        # It would compile the code at each start.
+        # With this variable set, the program would compile the code at each start.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.execv(command[0], command)
     return 0

@@ -5,7 +5,7 @@ import json
 import time
 
 PROMPT = {"role": "user", "content": "Say hello."}
-# The answer is read to its end, which a newcomer waits for; the first token may be blank.
+# Few, because a newcomer waits for the whole answer; more than one, because the first may be blank.
 _TOKENS = 4
 
 

@@ -11,10 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack import postgres
 from stack.checks import Exit, Refusal, check_layout, check_space, lock, open_data_dir
+from stack.database import postgres
 from stack.origin import ROOT
-from stack.processes import CannotStart
+from stack.processes.processes import CannotStart
 
 NEEDED = ("WEIR_KEK", "WEIR_KEY_PEPPER", "SECRET_KEY")
 

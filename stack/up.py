@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stack import jobs, local_model, model, postgres, probe
+from stack import probe
 from stack.checks import (
     Exit,
     Refusal,
@@ -34,16 +34,20 @@ from stack.checks import (
     port_free,
     usual_port,
 )
+from stack.database import postgres
 from stack.keyring import open_keyring, write_private
+from stack.model import packages as local_model
+from stack.model import server as model
 from stack.origin import PACKAGED, ROOT, start_line
-from stack.processes import CannotStart
-from stack.reception import TABLES, WEB, Reception
-from stack.supervisor import Child, ChildFailed, Console, Supervisor, log_line
-from stack.web import server_options
+from stack.processes import jobs
+from stack.processes.processes import CannotStart
+from stack.processes.reception import TABLES, WEB, Reception
+from stack.processes.supervisor import Child, ChildFailed, Console, Supervisor, log_line
+from stack.processes.web import server_options
 
-DEMO = ROOT / "stack" / "demo.yaml"
+DEMO = ROOT / "stack" / "demo" / "demo.yaml"
 # The demo's channel to the local model.
-DEMO_MODEL = ROOT / "stack" / "demo-model.yaml"
+DEMO_MODEL = ROOT / "stack" / "demo" / "demo-model.yaml"
 DEMO_EMAIL = "demo@weir.example"
 CHILDREN = ("model", "postgres", "web", "worker")
 WEB_DRAIN_SECONDS = 3
@@ -79,7 +83,7 @@ class Place:
 
 
 def read_place(options: Mapping[str, Any]) -> Place:
-    """Return the place from the command line, else from the environment."""
+    """Return the place of the installation from the command line, else from the environment."""
     environment = os.environ
     host = options.get("host") or environment.get("HOST") or "127.0.0.1"
     port = options.get("port") or environment.get("PORT")
@@ -115,8 +119,8 @@ def worker_command() -> list[str]:
 
 
 class Gate:
-    """A pipe at which the web process waits for the database (stack/gate.py). The first one gets
-    the preparation, each later one nothing."""
+    """A pipe at which the web process waits for the database (stack/processes/gate.py). The first
+    one gets the preparation, each later one nothing."""
 
     def __init__(self) -> None:
         self.waiting, self._holding = os.pipe()
@@ -127,7 +131,8 @@ class Gate:
 
 
 class Preparation:
-    """What the web process prints before it serves: its steps, then the link and the mark."""
+    """What the web process prints before it serves: its steps, then a JSON line with the sign-in
+    link and the mark for `stack.database.prepare`."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
@@ -136,8 +141,8 @@ class Preparation:
         self.mark = ""
 
     def hear(self, line: str) -> bool:
-        """Take a line of the web process. After the last one, its lines are those of its log.
-        Return whether the line is a secret, because whoever has the link can sign in."""
+        """Process a line of the web process. After the last step, its lines are log lines. Return
+        whether the line is a secret, because whoever has the link can sign in."""
         if self.ended.is_set():
             return False
         if not line.startswith('{"sign_in"'):
@@ -233,9 +238,8 @@ class Installation:
             self.console.quiet = False
 
     async def start_model(self, served: asyncio.Event) -> float | None:
-        """Start the local model after the first page, which needs the processor. Fetch it before,
-        if that is due. Return the time of its first token, or None without a model.
-        """
+        """Start the local model after the first page, which needs the processor; fetch the model
+        first if that is due. Return the time to its first token, or None without a model."""
         if not self.has_model or (self.fetches and not await self.fetch_model()):
             return None
         await served.wait()
@@ -270,14 +274,14 @@ class Installation:
         self.step("postgres: ready")
 
     def preparation(self) -> Mapping[str, Any]:
-        """Return the arguments of stack.prepare.prepare."""
+        """Return the arguments of stack.database.prepare.prepare."""
         patience = EMBEDDED_SECONDS if self.cluster is not None else EXTERNAL_SECONDS
         files = [DEMO, DEMO_MODEL] if self.has_model else [DEMO]
         return {"email": DEMO_EMAIL, "seconds": patience, "files": [str(file) for file in files]}
 
     async def finish(self, mark: str) -> None:
         """Do what the web process need not wait for."""
-        command = python("-m", "stack.prepare", mark)
+        command = python("-m", "stack.database.prepare", mark)
         steps = await self.supervisor.run("prepare", command, self.environment, lambda _: None)
         self.step(f"database: {', '.join(steps)}")
 
@@ -293,7 +297,7 @@ class Installation:
             return None
 
     def model_child(self) -> Child:
-        # It gets only the secret that it needs.
+        # Give the model server only the secret that it needs.
         environment = {**os.environ, "WEIR_MODEL_KEY": self.environment["WEIR_MODEL_KEY"]}
         fetched = local_model.folder(self.place.data)
         if fetched.exists():
@@ -301,9 +305,9 @@ class Installation:
             environment["PYTHONPATH"] = os.pathsep.join(paths)
         return Child(
             "model",
-            python("-m", "stack.model", str(self.model_port)),
+            python("-m", "stack.model.server", str(self.model_port)),
             environment,
-            # It listens before the model is loaded.
+            # The server listens before the model is loaded, so ask for its health.
             ready=lambda: probe.is_serving("127.0.0.1", self.model_port, "/health"),
         )
 
@@ -323,7 +327,7 @@ class Installation:
     def web_child(self, gate: Gate, preparation: Preparation) -> Child:
         place = self.place
         listening = self.reception.listening.fileno()
-        command = python("-m", "stack.gate", str(gate.waiting)) + server_options(
+        command = python("-m", "stack.processes.gate", str(gate.waiting)) + server_options(
             place.host,
             place.port,
             f"--fd={listening}",

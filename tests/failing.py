@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from relay.errors import DatabaseRefused
+from relay.front.errors import DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Row, Statement
 
 # Failures that another try may cure: two transactions met, and a statement took too long.

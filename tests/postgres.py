@@ -75,7 +75,7 @@ os.environ.setdefault("WEIR_KEK", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 os.environ.setdefault("WEIR_KEY_PEPPER", "a-pepper-for-tests")
 
 if "DATABASE_URL" not in os.environ:
-    from stack import postgres
+    from stack.database import postgres
 
     _until_exit = contextlib.ExitStack()
     atexit.register(_until_exit.close)

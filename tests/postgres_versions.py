@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from stack import postgres
-from stack.processes import leashed_command
+from stack.database import postgres
+from stack.processes.processes import leashed_command
 
 SUPPORTED: Final = (15, 16, 17, 18)
 

@@ -4,8 +4,8 @@ from functools import cache
 
 from genai_prices import data
 
-from billing.prices.catalogue import CatalogueRow, Conversion, convert_catalogue
-from billing.prices.catalogue_additions import add_own_prices
+from billing.prices.catalogue.additions import add_own_prices
+from billing.prices.catalogue.catalogue import CatalogueRow, Conversion, convert_catalogue
 
 
 @cache

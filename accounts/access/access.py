@@ -50,8 +50,8 @@ class AccessDenied(PermissionDenied):
 
 
 def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
-    """Return the actor's scope for `action`: the whole organisation, the teams that it is limited
-    to, only its own, or None."""
+    """Return how far the actor may do `action`: in the whole organisation, in the teams that the
+    actor is limited to, only for its own objects, or None."""
     if actor.model_key:
         return "own" if action in MODEL_KEY_ACTIONS else None
     # An operator sees what is needed to run the installation, never prompts.
@@ -65,14 +65,14 @@ def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
 
 
 def reaches_team(actor: Actor, action: roles.Action, team_id: uuid.UUID) -> bool:
-    """Return whether the actor may do `action` for all of a team that it sees."""
+    """Return whether the actor may do `action` for everything in a team that it sees."""
     scope = scope_of(actor, action)
     return scope == "all" or (scope == "teams" and team_id in actor.authority.teams_of(action))
 
 
 def sees_own_besides(actor: Actor, action: roles.Action) -> bool:
-    """Return whether the actor, who may do `action` in some teams as their lead, may also do it for
-    its own objects in any team, by its role."""
+    """Return whether the actor's role allows `action` for its own objects in every team, beside the
+    teams where the actor may do it as a lead."""
     return actor.authority.scope_by_role(action) == "own"
 
 
@@ -191,8 +191,8 @@ def may_write_key(actor: Actor, key: Key) -> bool:
 
 
 def may_see_address(actor: Actor, key: Key) -> bool:
-    """Return whether the actor may see from which address a visible key was used: those who may
-    change the key, or read the audit trail, which contains addresses too."""
+    """Return whether the actor may see the address from which a visible key was used. Those may who
+    can change the key, or read the audit trail, which contains addresses too."""
     return may_write_key(actor, key) or reaches_team(actor, "audit.read", key.team_id)
 
 
@@ -223,8 +223,8 @@ def access_team(actor: Actor, slug: str | None = None) -> Team:
 
 
 def require_all_teams(actor: Actor) -> None:
-    """Raise AccessDenied if the actor is limited to teams, because a new team would not be one of
-    them."""
+    """Raise AccessDenied if the actor is limited to teams, because a new team would not belong to
+    these."""
     if actor.teams is not None:
         raise AccessDenied(gettext("Only members with access to every team can do this."))
 

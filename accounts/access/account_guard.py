@@ -28,8 +28,8 @@ def account_page(view: View) -> View:
 
 
 def dangerous_page(action: Promise, *place: Promise) -> Callable[[View], View]:
-    """Guard a page like `account_page`, and require a recent sign-in. `action` names what it is
-    for."""
+    """Guard a page like `account_page`, and require a recent sign-in. `action` says what the
+    sign-in is needed for."""
 
     def decorate(view: View) -> View:
         return account_page(recent_sign_in_required(action, *place)(view))

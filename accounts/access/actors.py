@@ -113,7 +113,7 @@ def teams_of(membership: Membership) -> frozenset[uuid.UUID] | None:
 def leads_within(
     membership: Membership, teams: frozenset[uuid.UUID] | None
 ) -> frozenset[uuid.UUID]:
-    """Return the teams that a member leads, of those that the member is in."""
+    """Return the teams that a member leads and still belongs to."""
     leads = frozenset(membership.leads)
     return leads if teams is None else leads & teams
 
@@ -215,8 +215,8 @@ def _living_membership(key: Key) -> Membership | None:
 
 
 def linked_actor(request: HttpRequest, organisation: Organisation) -> Actor:
-    """Return the signed-in person in the organisation that a link without its name leads to: its
-    member, or an operator. Raises Http404 for anybody else."""
+    """Return the signed-in person as an actor in an organisation whose name is not in the link: as
+    its member, or as an operator. Raises Http404 for anybody else."""
     user = cast(User, request.user)
     membership = (
         memberships()
@@ -249,8 +249,8 @@ def session_actor(request: HttpRequest, user: User) -> Actor | None:
 
 
 def last_membership(request: HttpRequest, user: User) -> Membership | None:
-    """Return the membership of the organisation that this session last visited, or else the
-    person's first membership."""
+    """Return the person's membership in the organisation that this session last visited, or else
+    the first membership."""
     mine = list(
         memberships().filter(user=user, organisation__archived_at=None).order_by("created_at", "id")
     )

@@ -119,7 +119,8 @@ def signed_in_view(view: View) -> View:
 
 
 def viewing_page(view: View) -> View:
-    """Guard the one thing that a person may do while they view an organisation: end the view."""
+    """Guard the only action that is allowed while a person views an organisation: ending the
+    view."""
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         return actor_of_member(user, None, None)
@@ -165,8 +166,8 @@ def visitor(request: HttpRequest) -> Actor | None:
 
 
 def act_as(request: HttpRequest, actor: Actor) -> None:
-    """Handle the request as this actor. The database then shows only the rows of its organisation,
-    or of no organisation if it acts in none."""
+    """Handle the request as this actor. From now on the database shows only the rows of the actor's
+    organisation; without one, only rows of no organisation."""
     request.actor = actor  # type: ignore[attr-defined]
     tenancy.enter(actor.organisation.id if actor.organisation else tenancy.NOBODY)
 

@@ -105,7 +105,7 @@ def facts_of(event: AuditEvent, who: str, object_word: str, names: Names) -> dic
     that was empty before. `raised_x` and `lowered_x` are the old value of a rise and a fall.
     """
     detail = event.detail
-    changes = _changes(detail)
+    changes = _change_details(detail)
     facts: dict[str, Any] = {**_after(detail), **detail, **changes}
     name = next((facts[key] for key in NAMES if facts.get(key)), "")
     name = name or names.get((event.object_type, event.object_id), "")
@@ -126,7 +126,7 @@ def _after(detail: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for side in sides if isinstance(side, dict) for key, value in side.items()}
 
 
-def _changes(detail: Mapping[str, Any]) -> dict[str, Any]:
+def _change_details(detail: Mapping[str, Any]) -> dict[str, Any]:
     before, after = detail.get("before") or {}, detail.get("after")
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return {}
@@ -173,13 +173,13 @@ def _text(key: str, value: object) -> str:
     if value is None or isinstance(value, dict | bool):
         return ""
     if isinstance(value, list | tuple):
-        return _listed([_text(kind, one) for one in value])
+        return _join_texts([_text(kind, one) for one in value])
     text = str(value)
     write = _WRITERS.get(kind)
     return write(text) if write and text else _clean(text)
 
 
-def _listed(texts: Iterable[str]) -> str:
+def _join_texts(texts: Iterable[str]) -> str:
     texts = [text for text in texts if text]
     return ", ".join(texts[:_LISTED_MAX]) + (", …" if len(texts) > _LISTED_MAX else "")
 

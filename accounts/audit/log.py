@@ -63,7 +63,8 @@ class EventDisplay:
 
     @property
     def who(self) -> str:
-        """The person, or the key that belongs to nobody, or else the installation itself."""
+        """Return the address of the person, or the name of the key that belongs to nobody, or else
+        that of the installation."""
         if self.user is not None:
             return self.user.email
         return self.key.name if self.key else pgettext("actor", "System")

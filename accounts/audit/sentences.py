@@ -46,6 +46,8 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "user.activated": _of("changed", _("%(who)s activated the account of %(name)s")),
     "user.deactivated": _of("changed", _("%(who)s deactivated the account of %(name)s")),
     "user.signed_in": _of("security", _("%(who)s signed in")),
+    "device.allowed": _of("security", _("%(who)s signed in %(client)s on a device")),
+    "device.denied": _of("security", _("%(who)s refused to sign in %(client)s on a device")),
     "user.data_downloaded": _of(
         "ran",
         _("%(who)s downloaded the personal data of %(name)s"),

@@ -143,7 +143,7 @@ def _context(state: State) -> dict[str, Any]:
 
 
 def _members(actor: Actor) -> Q:
-    """Return the condition for members whom the actor may see, among those who acted."""
+    """Return the condition for users whom the actor may see in the log."""
     if access.scope_of(actor, "members.read") == "all":
         return Q(memberships__organisation=actor.organisation)
     return Q(id__in=())
@@ -155,25 +155,26 @@ def _actors(request: HttpRequest, events: QuerySet[AuditEvent], belong: Q) -> Ch
         user.email: f"{user.name} ({user.email})" if user.name else user.email for user in people
     }
     known |= {id_text(key.id): f"{key.name} …{key.last4}" for key in keys}
-    return [("", _("Anyone")), *_with_asked(request, "actor", known)]
+    return [("", _("Anyone")), *_with_requested_value(request, "actor", known)]
 
 
 def _objects(request: HttpRequest, hidden: Collection[str]) -> Choices:
-    """Return the choices of object types, one for each label, and the address's own value."""
+    """Return the choices of object types, one for each label, plus the value in the query string if
+    it is not among them."""
     known: dict[str, str] = {}
     for kind in OBJECTS:
         if kind not in hidden and object_word(kind) not in known.values():
             known[kind] = object_word(kind)
-    return [("", _("Any object")), *_with_asked(request, "object", known)]
+    return [("", _("Any object")), *_with_requested_value(request, "object", known)]
 
 
 def _organisations(request: HttpRequest) -> Choices:
     rows = Organisation.objects.order_by("name", "slug")[:_ORGANISATIONS_MAX]
     known = {row.slug: row.name for row in rows}
-    return [("", _("Any organisation")), *_with_asked(request, "organisation", known)]
+    return [("", _("Any organisation")), *_with_requested_value(request, "organisation", known)]
 
 
-def _with_asked(request: HttpRequest, name: str, known: dict[str, str]) -> Choices:
+def _with_requested_value(request: HttpRequest, name: str, known: dict[str, str]) -> Choices:
     """Return the choices by their labels, plus the address's value if it is not among them."""
     asked = request.GET.get(name, "").strip()[:200]
     if asked and asked not in known:
@@ -212,8 +213,8 @@ def _read_filter(state: State, organisation: str = "") -> AuditFilter:
 
 
 def _midnight(text: str) -> dt.datetime | None:
-    """Return the start of a day, or None for an invalid date; filters ignore what they cannot
-    parse."""
+    """Return the start of a day, or None for an invalid date, because filters ignore what they
+    cannot parse."""
     try:
         day = parse_date(text)
     except ValueError:

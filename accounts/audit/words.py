@@ -86,7 +86,7 @@ OBJECTS: Final[Mapping[str, Promise]] = {
 }
 
 
-# Only for the installation: no organisation's log has events about these.
+# These objects appear in the installation's log only; no organisation's log has events about them.
 INSTALLATION_OBJECTS: Final = frozenset({
     "announcement", "backup", "billdifference", "catalogueignorerule", "catalogueupdate", "channel",
     "channelkey", "channeltestrun", "codebatch", "detachedmonth", "exchangerate", "finding",

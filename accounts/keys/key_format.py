@@ -41,7 +41,8 @@ _FOREIGN: Final = re.compile(r"[!-~]{20,}")
 
 
 class KeyForm(Enum):
-    """The information that the text of a key contains."""
+    """What a text is by its form: a key of ours, a key of ours with a wrong checksum, a key that
+    may have been imported, or no key."""
 
     OWN = "own"
     OWN_BROKEN = "own_broken"
@@ -64,7 +65,7 @@ def compose(kind: KeyFormKind, random32: bytes) -> str:
 
 
 def visible_ends(text: str) -> tuple[str, str]:
-    """Return the parts of a key that stay readable: its first and last characters."""
+    """Return the first and the last characters of a key, which stay readable."""
     return text[:_SHOWN_FIRST], text[-_SHOWN_LAST:]
 
 

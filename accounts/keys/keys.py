@@ -35,7 +35,7 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.organisations.names import check_name
+from accounts.organisations.names import check_name, number_names
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -116,6 +116,23 @@ def mint_key(
     _check_reach(actor, _reach_of(key))
     text = _new_text(kind)
     return _save(actor, "key.created", key, text), text
+
+
+def mint_numbered_key(actor: Actor, team: Team, name: str, **fields: Any) -> tuple[Key, str]:
+    """Create a key as `mint_key` does, under a name that we choose. If an active key has the name,
+    a number is added, such as `Claude Code 2`. Keys that are created concurrently get different
+    names."""
+    living = Key.objects.filter(organisation=team.organisation, revoked_at=None)
+    taken = set(living.filter(name__startswith=name).values_list("name", flat=True))
+    for free in number_names(name):
+        if free not in taken:
+            try:
+                return mint_key(actor, team, free, **fields)
+            except KeyRefused as refused:
+                # A concurrent request took the name.
+                if refused.field != "name" or not refused.already_exists:
+                    raise
+    raise AssertionError("names are not numbered without end")
 
 
 def import_key(
@@ -209,11 +226,12 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
 
 
 def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
-    """Replace the text of a key and return the new one, which is not stored. Everything else stays.
+    """Replace the text of a key and return the new text, which is not stored. Everything else
+    stays.
 
     The previous text, and older ones that still work, stay valid for at most `grace_hours`; with 0
     they end with the next request. Raises KeyRefused for a key that has ended, and for a key that
-    exceeds the calling key or person, because the new text gives access to all of it.
+    exceeds the calling key or person, because the new text gives all of the key's access.
     """
     if not 0 <= grace_hours <= GRACE_HOURS_MAX:
         message = gettext("The grace period must be between 0 and %(n)s hours.") % {

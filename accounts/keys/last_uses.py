@@ -39,12 +39,12 @@ class LastUses:
         self._waiting[digest or key_id.bytes] = (key_id, digest, monotonic(), address, client)
 
     def take(self) -> list[LastUse]:
-        """Return the uses to write now, and clear them."""
+        """Return and clear the uses to write now."""
         taken, self._waiting = self._waiting, {}
         return list(taken.values())
 
     def put_back(self, uses: Sequence[LastUse]) -> None:
-        """Put back uses that could not be written."""
+        """Add back uses that could not be written."""
         for use in uses:
             key_id, digest, *_ = use
             self._waiting.setdefault(digest or key_id.bytes, use)
@@ -55,7 +55,7 @@ LAST_USES: Final = LastUses()
 
 
 def write_last_uses(uses: Sequence[LastUse]) -> Statement:
-    """Return the statement that writes uses. It keeps a later use that another process wrote."""
+    """Return the statement that writes uses. A later use that another process wrote is kept."""
     now = monotonic()
     rows = [
         {

@@ -10,8 +10,8 @@ from lib import clock
 
 
 def find_key(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
-    """Find the key with that digest. A former secret counts until its end, which is returned
-    too."""
+    """Return the key with that digest. A former secret's digest finds the key until the secret
+    ends; its end is then returned too."""
     keys = Key.objects.select_related(
         "organisation", "team", "user", "service_account__custom_role"
     )

@@ -11,8 +11,8 @@ Field = Literal["expires_at", "model_patterns", "endpoints", "networks", "rpm", 
 
 @dataclass(frozen=True)
 class Reach:
-    """The restrictions of a key: its end, what it may call and from where, and its limits. None and
-    () mean no restriction."""
+    """The restrictions of a key: its expiry, what it may call and from where, and its limits. None
+    and () mean no restriction."""
 
     expires_at: dt.datetime | None = None
     model_patterns: Sequence[str] = ()

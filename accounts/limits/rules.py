@@ -14,6 +14,8 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "batch_embed_contents": "/v1beta/models/{model}:batchEmbedContents",
     "chat_completions": "/v1/chat/completions",
     "completions": "/v1/completions",
+    "converse": "/model/{model}/converse",
+    "converse_stream": "/model/{model}/converse-stream",
     "count_tokens": "/v1/messages/count_tokens",
     "edits": "/v1/edits",
     "embed_content": "/v1beta/models/{model}:embedContent",

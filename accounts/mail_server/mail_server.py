@@ -44,11 +44,11 @@ class Server:
     password: str = field(repr=False)
 
 
-# Which server sends ----------------------------------------------------------------------------
+# The server that sends emails ------------------------------------------------------------------
 
 
 def set_by_environment() -> dict[str, str]:
-    """Return the environment variables that set a part of the server, by the part."""
+    """Return the environment variables that set parts of the mail server, by part."""
     names = dict.fromkeys(("host", "port", "encryption", "username", "password"), "EMAIL_HOST")
     return (names if settings.EMAIL_HOST else {}) | (
         {"sender": "EMAIL_FROM"} if settings.EMAIL_FROM else {}

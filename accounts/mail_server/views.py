@@ -16,7 +16,7 @@ from accounts.mail_server.trial_letter import Outcome, send_trial_letter
 from accounts.mail_server.words import ENCRYPTION_NAMES
 from accounts.models import MailEncryption
 from accounts.sign_in.reauthentication import recent_sign_in_required
-from lib.fields import lock_fields
+from lib.forms.fields import lock_fields
 from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused

@@ -27,8 +27,8 @@ def visible_members(actor: Actor) -> QuerySet[Membership]:
 
 
 def named_members(actor: Actor) -> QuerySet[Membership]:
-    """Return the members whose names the actor may see. An actor who may see only itself still
-    knows its colleagues' names."""
+    """Return the members whose names the actor may see. An actor who may see only its own
+    membership still sees colleagues' names."""
     require(actor, "members.read")
     return _colleagues(actor)
 

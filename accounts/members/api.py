@@ -338,11 +338,11 @@ def _member(member: Membership, slugs: Mapping[UUID, str]) -> dict[str, Any]:
         "active": member.user.is_active,
         "last_sign_in_at": member.user.last_login,
         "created_at": member.created_at,
-        **_place(member),
+        **_team_slugs(member),
     }
 
 
-def _place(row: Membership | Invitation) -> dict[str, Any]:
+def _team_slugs(row: Membership | Invitation) -> dict[str, Any]:
     slugs = None if row.all_teams else sorted(team.slug for team in row.teams.all())
     return {"role": member_access.role_name(row), "teams": slugs}
 
@@ -450,7 +450,7 @@ def _invitation(invitation: Invitation) -> dict[str, Any]:
         "created_at": invitation.created_at,
         "sent_at": invitation.sent_at,
         "expires_at": invitation.expires_at,
-        **_place(invitation),
+        **_team_slugs(invitation),
     }
 
 

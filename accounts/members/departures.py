@@ -40,8 +40,8 @@ DISABLE: Final = KeyFate("disable")
 
 
 def access_leaving(actor: Actor, id: str) -> Membership:
-    """Return the membership that the actor may end: its own, or that of a member whom it outranks.
-    Raises Http404, or AccessDenied if the actor may only see it."""
+    """Return the membership that the actor may end: its own, or that of a member with less
+    authority. Raises Http404, or AccessDenied if the actor may only see it."""
     mine = Membership.objects.filter(organisation=actor.organisation, user=actor.user)
     member = mine.select_related("user", "organisation", "custom_role").first()
     if actor.user is not None and member is not None and str(member.pk) == id:
@@ -72,9 +72,9 @@ def receivers(actor: Actor, key: Key) -> list[Receiver]:
 def end_membership(
     actor: Actor, member: Membership, fates: Mapping[UUID, KeyFate], otherwise: KeyFate
 ) -> None:
-    """Remove a member, or leave. Their keys are handled as `fates` says, else as `otherwise`.
-    Invitations that they sent end. Raises Refused as `members.remove_member` does, and for a key
-    that cannot be transferred as asked."""
+    """Remove a member, or leave. The member's keys are handled as `fates` says, else as
+    `otherwise`; invitations that the member sent end. Raises Refused as `members.remove_member`
+    does, and for a key that cannot be transferred as requested."""
     with transaction.atomic():
         # Lock the organisation before its keys, in the same order as the other ways to remove a
         # member.

@@ -21,8 +21,8 @@ from lib.network.mail import render_letter
 
 
 def send_letters(sendables: Sequence[Sendable]) -> dict[str, str]:
-    """Send an email for each invitation that has an address. Return, by address, the reason why it
-    failed, or "". No transaction is open meanwhile (I9)."""
+    """Send an email for each invitation that has an address. Return the error by address, "" for
+    success. No transaction is open during the sending (I9)."""
     letters = [sendable for sendable in sendables if sendable.invitation.email]
     if not letters:
         return {}

@@ -163,8 +163,7 @@ def invitation_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResp
 
 
 def _invited_response(request: HttpRequest, results: list[Sendable]) -> HttpResponse:
-    """Return the only response that contains the links. It must not be cached (`private,
-    no-store`)."""
+    """Return the only response that contains the links. It is not cached (`private, no-store`)."""
     errors = send_letters(results)
     rows = [
         {
@@ -193,11 +192,11 @@ def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
     # themselves.
     invitation_and_offer = invitations.find_invitation(text)
     if invitation_and_offer is None:
-        return _ended_response(request, "unknown")
+        return _show_ended_invitation(request, "unknown")
     offered, mailed = invitation_and_offer
     state = state_of(offered, clock.now())
     if state != "pending":
-        return _ended_response(request, state)
+        return _show_ended_invitation(request, state)
     user = request.user if isinstance(request.user, User) else None
     known = User.objects.filter(email__iexact=offered.email).exists()
     new = mailed and not known and sign_up.mode() != SignUpMode.OFF
@@ -206,19 +205,19 @@ def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
     if request.method == "POST":
         try:
             if user is not None:
-                return _joined_response(request, offered, user)
+                return _accept_and_redirect(request, offered, user)
             if form is not None and form.is_valid():
                 return _signed_up(request, offered, form)
         except InvitationEnded:
             offered.refresh_from_db()
-            return _ended_response(request, state_of(offered, clock.now()))
+            return _show_ended_invitation(request, state_of(offered, clock.now()))
         except Refused as refused:
             wrong = refused.message
     invitations.remember_invitation(request, text)
     return _offer(request, offered, form, wrong, mailed=mailed)
 
 
-def _joined_response(request: HttpRequest, offered: Invitation, user: User) -> HttpResponseBase:
+def _accept_and_redirect(request: HttpRequest, offered: Invitation, user: User) -> HttpResponseBase:
     organisation = invitations.accept(offered, user).organisation
     request.session[LAST_ORGANISATION] = organisation.slug
     messages.success(request, gettext("Welcome to %(name)s.") % {"name": organisation.name})
@@ -274,5 +273,5 @@ def _offer(
     )
 
 
-def _ended_response(request: HttpRequest, state: str) -> HttpResponse:
+def _show_ended_invitation(request: HttpRequest, state: str) -> HttpResponse:
     return render(request, "accounts/members/invitation_ended.html", {"state": state}, status=410)

@@ -58,12 +58,13 @@ class Sendable:
 
     @property
     def path(self) -> str:
-        """Return the path of its link for copying."""
+        """Return the path of the link for copying."""
         return reverse("invitation", args=[self.text])
 
     @property
     def mailed_path(self) -> str:
-        """Return the path for an email. Whoever opens it can read the mail of that address."""
+        """Return the path of the link for an email. Whoever opens this path can read the mail of
+        the invited address."""
         return reverse("invitation", args=[_MAILED.sign(self.text)])
 
 
@@ -91,8 +92,8 @@ def find_invitation(text: str) -> tuple[Invitation, bool] | None:
 
 
 def remember_invitation(request: HttpRequest, text: str) -> None:
-    """Remember that the visitor opened a valid invitation, which allows signing up where sign-up is
-    otherwise closed."""
+    """Remember that the visitor opened a valid invitation, which permits signing up even if sign-up
+    is for invited people only."""
     request.session[_SESSION] = text
 
 
@@ -142,8 +143,8 @@ def invite(
 
 def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS) -> Sendable:
     """Replace the link and the expiry of an open invitation; the previous link ends. Raises Refused
-    for one that was accepted or withdrawn, for authority that the actor lacks (P23), and if neither
-    the actor is a person nor the inviter is still there."""
+    for an invitation that was accepted or withdrawn, for authority that the actor lacks (P23), and
+    if the actor is not a person and the inviter has left."""
     _check_days(days)
     text = new_link_text()
     with transaction.atomic():
@@ -164,8 +165,8 @@ def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS)
 
 
 def withdraw(invitation: Invitation, *, actor: Actor) -> Invitation:
-    """Withdraw an invitation, from the next request on. One that is withdrawn stays so. Raises
-    Refused for one that was accepted."""
+    """Withdraw an invitation; its link ends immediately. Withdrawing it again changes nothing.
+    Raises Refused for an accepted invitation."""
     with transaction.atomic():
         locked = Invitation.objects.select_for_update(of=("self",)).get(id=invitation.id)
         if locked.accepted_at is not None:
@@ -188,11 +189,11 @@ def withdraw_all_of(inviter: User, organisation: Organisation, *, actor: Actor) 
 
 
 def accept(invitation: Invitation, user: User) -> Membership:
-    """Make the person a member, once; one conditional UPDATE decides between concurrent requests.
-    Raises InvitationEnded if it is used or over, and Refused for an address that was not invited,
-    for a member, and if the sender may no longer grant the role."""
+    """Make the person a member. One conditional UPDATE decides between concurrent requests. Raises
+    InvitationEnded if the invitation was used or has ended, and Refused for an address that was not
+    invited, for a member, and if the sender may no longer grant the role."""
     with transaction.atomic():
-        # As in every write of members: lock the organisation first, then its rows.
+        # Lock the organisation before its rows, as every write of members does.
         organisation = Organisation.objects.select_for_update().get(id=invitation.organisation_id)
         now = clock.now()
         living = Invitation.objects.filter(

@@ -50,9 +50,9 @@ def set_member(
     custom_role: CustomRole | None = None,
     teams: Sequence[Team] | EllipsisType | None = ...,
 ) -> Membership:
-    """Give a person that role and those teams; None means all teams. Without `teams` they stay as
-    they are; a new member gets all. A new person signs in with a link or a password reset. Raises
-    Refused for what the actor may not grant, or not to this member, and LastOwner for the only
+    """Give a person a role in teams; None means all teams. Without `teams` the person's teams stay;
+    a new member gets all. A new person signs in with a link or a password reset. Raises Refused for
+    authority that the actor may not grant, or not to this member, and LastOwner for the only
     owner."""
     with transaction.atomic():
         user = add_person(email, actor=actor)
@@ -116,8 +116,8 @@ def add_member(
 def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> None:
     """End a membership. The person's account stays; their keys in the organisation stop working.
 
-    Raises Refused for a member whom the actor does not outrank, unless it is the actor, and
-    LastOwner for the only owner.
+    Raises Refused for another member whom the actor does not outrank, and LastOwner for the only
+    owner.
     """
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)

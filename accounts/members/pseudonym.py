@@ -29,7 +29,7 @@ class Traces(NamedTuple):
 
 
 def address_pattern(addresses: Iterable[str]) -> str:
-    """Build a case-insensitive regular expression, for Postgres and Python, that matches these
+    """Return a case-insensitive regular expression, for Postgres and Python, that matches these
     addresses in texts and URLs."""
     forms = sorted({form for one in addresses for form in (one, quote(one, safe=""))})
     return _LEFT + "(?:" + "|".join(_literal(form) for form in forms) + ")" + _RIGHT
@@ -83,8 +83,8 @@ def _replace_name(text: str, name: str, pseudonym: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """Escape a text: a backslash before everything that is not a letter or a digit, which both
-    engines accept."""
+    """Escape a text for both regular expression engines: everything that is not a letter or a digit
+    gets a backslash."""
     return "".join(
         char if char.isalnum() or char == "_" or ord(char) > 127 else f"\\{char}" for char in text
     )

@@ -73,7 +73,7 @@ def team_member_add(request: HttpRequest, actor: Actor, team: str) -> HttpRespon
         "title": gettext("Add a member to %(team)s") % {"team": row.name},
         "line": line,
         "verb": gettext("Add member") if form.fields else "",
-        **_back(actor, row),
+        **_back_link(actor, row),
     }
     return render_dialog(request, _DIALOG, context, refused=form.is_bound)
 
@@ -100,7 +100,7 @@ def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -
         "line": gettext("Their keys of this team stop working. They stay in the organisation."),
         "verb": gettext("Remove"),
         "kind": "danger",
-        **_back(actor, row),
+        **_back_link(actor, row),
     }
     return render_dialog(request, _DIALOG, context, refused=form.is_bound)
 
@@ -108,7 +108,7 @@ def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -
 @organisation_page("teams.write")
 @require_POST
 def team_lead(request: HttpRequest, actor: Actor, team: str, id: str) -> HttpResponseBase:
-    """Make a member the lead of the team, or undo that."""
+    """Make a member the lead of the team, or end the lead."""
     row = access.writable_team(actor, team)
     member = team_members.access_team_member(actor, row, id)
     lead = request.POST.get("lead") == "1"
@@ -131,5 +131,5 @@ def _redirect_to_team(request: HttpRequest, actor: Actor, team: Team) -> HttpRes
     return redirect_to(request, "teams", slug_of(actor))
 
 
-def _back(actor: Actor, team: Team) -> dict[str, str]:
+def _back_link(actor: Actor, team: Team) -> dict[str, str]:
     return {"back": reverse("team", args=[slug_of(actor), team.slug]), "back_text": team.name}

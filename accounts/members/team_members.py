@@ -102,8 +102,9 @@ def add_to_team(actor: Actor, team: Team, email: str) -> Membership:
 
 
 def remove_from_team(actor: Actor, team: Team, member: Membership) -> None:
-    """Remove a member from a team; their keys of the team stop working. Raises Refused for one who
-    is in every team, for the last team of a member, and for one whom the actor does not outrank."""
+    """Remove a member from a team; the member's keys of the team stop working. Raises Refused for a
+    member of all teams, for the last team of a member, and for a member whom the actor does not
+    outrank."""
     email = member.user.email
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
@@ -129,8 +130,8 @@ def may_lead(team: Team, member: Membership) -> bool:
 
 
 def set_lead(actor: Actor, team: Team, member: Membership, lead: bool) -> Membership:
-    """Make a member the lead of a team, or undo that. Raises Refused if the actor cannot do what a
-    lead can."""
+    """Make a member the lead of a team, or end the lead. Raises Refused if the actor lacks a
+    permission that leads have."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         member = members_of(team).get(pk=member.pk)

@@ -71,7 +71,7 @@ def member_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form.fields.pop("teams", None)
     if not form.is_valid():
         messages.error(request, gettext("Choose a role."))
-        return _back(request, actor)
+        return _redirect_to_members(request, actor)
     role, custom_role = form.chosen_role
     ids = request.POST.getlist("id")[:_BULK_MAX]
     chosen = [member_access.access_member(actor, id) for id in ids]
@@ -79,7 +79,7 @@ def member_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         if not member_access.may_change_member(actor, member):
             text = gettext("You cannot change %(name)s. Nothing was changed.")
             messages.error(request, text % {"name": member.user})
-            return _back(request, actor)
+            return _redirect_to_members(request, actor)
     try:
         with transaction.atomic():
             for member in chosen:
@@ -96,16 +96,16 @@ def member_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         n = len(chosen)
         text = ngettext("Changed %(n)s member.", "Changed %(n)s members.", n)
         messages.success(request, text % {"n": n})
-    return _back(request, actor)
+    return _redirect_to_members(request, actor)
 
 
-def _back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+def _redirect_to_members(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return see_other(back_to(request, reverse("members", args=[slug_of(actor)])))
 
 
 def _preview(actor: Actor, member: Membership, form: MemberForm) -> dict[str, Any]:
-    """Return the authority that the form would give the member; for an invalid form, the current
-    one."""
+    """Return the authority that the form would give the member. For an invalid form, return the
+    current authority."""
     held = members.authority_of(member)
     wanted = held
     if form.is_bound and form.is_valid():

@@ -13,7 +13,7 @@ from accounts.access.access import all_organisations, visible_teams
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page, organisation_page
 from accounts.models import Organisation
-from lib.picker import CHOICES_MAX, Choice, PickText, answer_choices, typed_text
+from lib.forms.picker import CHOICES_MAX, Choice, PickText, answer_choices, typed_text
 
 
 def pick_organisation(*, many: bool = False) -> PickText:

@@ -14,8 +14,8 @@ REGIONS_MAX: Final = 20
 
 
 class DataPolicy(NamedTuple):
-    """`regions` has one set for each choice that was made. The channel's region must be within one
-    region of every set."""
+    """The rules for an organisation's data. `regions` has one set for each choice that was made;
+    the channel's region must be within one region of every set."""
 
     zero_retention: bool = False
     regions: tuple[tuple[str, ...], ...] = ()

@@ -1,5 +1,7 @@
 """Names of organisations, teams, projects and service accounts, and addresses of people."""
 
+from collections.abc import Container, Iterator
+from itertools import count
 from typing import Final
 
 from django.core.exceptions import ValidationError
@@ -20,6 +22,20 @@ def check_name(name: str, length_max: int = NAME_MAX) -> str:
     if len(checked.splitlines()) != 1:
         raise Refused("name", gettext("A name is a single line."))
     return checked
+
+
+def number_names(name: str, joint: str = " ") -> Iterator[str]:
+    """Yield the names for things that we name ourselves: the name, then the name with 2, 3, ….
+    Each has at most NAME_MAX characters."""
+    yield name[:NAME_MAX]
+    for n in count(2):
+        tail = f"{joint}{n}"
+        yield name[: NAME_MAX - len(tail)] + tail
+
+
+def first_free_name(name: str, taken: Container[str], joint: str = " ") -> str:
+    """Return the first of the `number_names` that is not taken."""
+    return next(free for free in number_names(name, joint) if free not in taken)
 
 
 def check_email(field: str, email: str) -> str:

@@ -67,14 +67,13 @@ def rename_organisation(organisation: Organisation, name: str, *, actor: Actor) 
 
 
 def set_retention(organisation: Organisation, hours: int, *, actor: Actor) -> Organisation:
-    """Set how many hours the organisation's responses are kept for requests that continue them (0
-    to 24)."""
+    """Set how many hours (0 to 24) the organisation's responses are stored for requests that
+    continue them."""
     return change_row(organisation, "organisation.changed", actor, retention_hours=hours)
 
 
 def set_client_address_days(organisation: Organisation, days: int, *, actor: Actor) -> Organisation:
-    """Set how many days the client address of each request is kept (0 to 365; 0 means not at
-    all)."""
+    """Set how many days (0 to 365) the client address of each request is stored; 0 stores none."""
     return change_row(organisation, "organisation.changed", actor, client_address_days=days)
 
 
@@ -98,8 +97,8 @@ def set_display_currency(organisation: Organisation, code: str, *, actor: Actor)
 def set_data_policy(
     organisation: Organisation, *, zero_retention: bool, regions: Sequence[str], actor: Actor
 ) -> Organisation:
-    """Set where the organisation's requests may go: only to providers that keep nothing, or only to
-    providers in these regions. Raises Refused for an invalid region."""
+    """Set where the organisation's requests may be sent: only to providers that store nothing, or
+    only to providers in these regions. Raises Refused for an invalid region."""
     if len(regions) > REGIONS_MAX:
         text = gettext("You can list up to %(n)s entries.")
         raise Refused("data_regions", text % {"n": REGIONS_MAX})

@@ -38,9 +38,9 @@ def keep_preference(user: User, table: Table, preference: Preference) -> None:
 
 
 def apply_form(table: Table, kept: Preference, form: Mapping[str, Sequence[str]]) -> Preference:
-    """Return the preference after a form was sent: the ticked columns in order. `up` and `down`
-    move one column by one place, `reset` restores the defaults; a form with only `page_size` keeps
-    the columns."""
+    """Return the preference after a form was sent. The form has the ticked columns in order; `up`
+    and `down` move one column by one place, `reset` restores the defaults. A form with only
+    `page_size` keeps the columns."""
     if "reset" in form:
         return NO_PREFERENCE
     size = next((n for n in PAGE_SIZES if [str(n)] == list(form.get("page_size", ()))), 0)

@@ -81,7 +81,8 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
 
 
 def _check_permissions(permissions: Collection[Permission]) -> list[Permission]:
-    """Return the permissions in the order of the table. Raises Refused for an unknown one."""
+    """Return the permissions in the order of the table. Raises Refused for an unknown
+    permission."""
     for permission in permissions:
         if permission not in PERMISSIONS:
             text = gettext("Unknown permission %(permission)s.")

@@ -180,7 +180,8 @@ _WIDTH: Final[dict[Scope | None, int]] = {None: 0, "own": 1, "teams": 2, "all": 
 
 
 def scope_of(role: Role, action: Action) -> Scope | None:
-    """Return how far `role` may do `action`: "all" of the organisation, only its "own", or None."""
+    """Return how far `role` may do `action`: "all" in the organisation, only for its "own" objects,
+    or None."""
     return TABLE[action].get(role)
 
 

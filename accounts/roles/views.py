@@ -61,7 +61,8 @@ def role_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _rows(actor: Actor) -> list[dict[str, Any]]:
-    """Return the built-in roles, the widest first, and then the custom ones."""
+    """Return the rows of the built-in roles, the one with most permissions first, then of the
+    custom roles."""
     counts: dict[tuple[str, UUID | None], int] = {
         (row["role"], row["custom_role"]): row["n"]
         for row in member_access.visible_members(actor)
@@ -92,8 +93,8 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _count(role: Role, custom: CustomRole | None) -> int:
-    """Count the role's permissions. The permission for all and the one for one's own count as
-    one."""
+    """Count the role's permissions. The permission for all objects and the one for own objects
+    count as one."""
     lines = [line for _, group in permission_groups(_authority(role, custom)) for line in group]
     return sum(line.has for line in lines)
 

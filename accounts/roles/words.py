@@ -16,8 +16,8 @@ class Words(NamedTuple):
     line: Promise
 
 
-class Line(NamedTuple):
-    """A permission on the page of a role: whether the role has it."""
+class PermissionRow(NamedTuple):
+    """One row of a role's page: a permission, and whether the role has it."""
 
     title: Promise
     line: Promise
@@ -115,14 +115,14 @@ def has_permission(authority: Authority, permission: Permission) -> bool:
     return scope in ("teams", "all")
 
 
-def permission_groups(authority: Authority) -> list[tuple[Promise, list[Line]]]:
-    """List what the authority can and cannot do, by group. A permission for one's own part is
-    listed only if the permission for all is missing."""
+def permission_groups(authority: Authority) -> list[tuple[Promise, list[PermissionRow]]]:
+    """List what the authority can and cannot do, by group. A permission for own objects is listed
+    only if the permission for all objects is missing."""
     return [
         (
             name,
             [
-                Line(words.title, words.line, has_permission(authority, permission))
+                PermissionRow(words.title, words.line, has_permission(authority, permission))
                 for permission, words in group.items()
                 if not permission.endswith(":own") or _covers_only_own(authority, permission)
             ],

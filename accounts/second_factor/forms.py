@@ -52,7 +52,7 @@ _CODE_HINT = gettext_lazy("From your authenticator app, or one of your recovery 
 
 
 class AuthenticateForm(_UsesCode, codes.AuthenticateForm):  # type: ignore[misc]
-    """The code that follows the password."""
+    """The form for the code that follows the password."""
 
     code = _code_field(gettext_lazy("Authentication code"), _CODE_HINT)
 
@@ -64,7 +64,8 @@ class ReauthenticateForm(_UsesCode, codes.ReauthenticateForm):  # type: ignore[m
 
 
 class ActivateTOTPForm(totp.ActivateTOTPForm):  # type: ignore[misc]
-    """The first code of an app, which proves that it has the secret."""
+    """The form for the first code of an authenticator app, which proves that the app has the
+    secret."""
 
     code = _code_field(gettext_lazy("Code from the app"))
 
@@ -95,14 +96,14 @@ def _name_field() -> forms.CharField:
 
 
 class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
-    """A new passkey, which also signs in by itself."""
+    """The form for a new passkey, which can also be used without a password."""
 
     name = _name_field()
     # These options are sent to the browser and require a passkey that can sign in by itself.
     passwordless = None
 
     def clean_credential(self) -> dict[str, Any]:
-        return _checked_credential(self.cleaned_data["credential"])
+        return _validate_credential(self.cleaned_data["credential"])
 
 
 class RenamePasskeyForm(webauthn.EditWebAuthnForm):  # type: ignore[misc]
@@ -112,12 +113,12 @@ class RenamePasskeyForm(webauthn.EditWebAuthnForm):  # type: ignore[misc]
 
 
 class _UsesPasskey:
-    """Has its own message for a passkey that does not match."""
+    """A form with its own message for a passkey that does not match."""
 
     cleaned_data: dict[str, Any]
 
     def clean_credential(self) -> Authenticator:
-        _checked_credential(self.cleaned_data["credential"])
+        _validate_credential(self.cleaned_data["credential"])
         try:
             return super().clean_credential()  # type: ignore[misc]
         except forms.ValidationError as refused:
@@ -129,7 +130,7 @@ class AuthenticatePasskeyForm(_UsesPasskey, webauthn.AuthenticateWebAuthnForm): 
 
 
 class LoginPasskeyForm(_UsesPasskey, webauthn.LoginWebAuthnForm):  # type: ignore[misc]
-    """The passkey in place of the password."""
+    """The form for signing in by a passkey instead of the password."""
 
 
 class ReauthenticatePasskeyForm(_UsesPasskey, webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]
@@ -140,7 +141,7 @@ def passkey_refused() -> str:
     return gettext("This passkey was not accepted. Try again, or sign in another way.")
 
 
-def _checked_credential(credential: Any) -> dict[str, Any]:
+def _validate_credential(credential: Any) -> dict[str, Any]:
     """Validate the output of a browser's `toJSON`: an object of texts, with one nested object of
     texts."""
     if isinstance(credential, dict) and isinstance(credential.get("response"), dict):

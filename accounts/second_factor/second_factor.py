@@ -64,25 +64,26 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         import qrcode
         from qrcode.image.svg import SvgPathFillImage
 
-        # With its own background, because a camera cannot read dark modules on a dark page.
+        # Draw the code on a background of its own, because a camera cannot read dark modules on a
+        # dark page.
         return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def encrypt(self, text: str) -> str:
-        return base64.b64encode(seal(text, _place(_person_of_request()))).decode()
+        return base64.b64encode(seal(text, _seal_context(_person_of_request()))).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        return open_sealed(base64.b64decode(encrypted_text), _place(_person_of_request()))
+        return open_sealed(base64.b64decode(encrypted_text), _seal_context(_person_of_request()))
 
 
 def _person_of_request() -> int:
-    """Return the person whose factors this request is about: the one who is signing in, or else the
-    one who is signed in."""
+    """Return the id of the person whose factors this request concerns: the one who is signing in,
+    or else the one who is signed in."""
     stage = getattr(context.request, "_login_stage", None)
     user: User = stage.login.user if stage else context.request.user
     return user.pk
 
 
-def _place(person: int) -> str:
+def _seal_context(person: int) -> str:
     return f"mfa_authenticator|{person}|data"
 
 
@@ -149,7 +150,8 @@ def _use_code_of_app(row: Authenticator | None, code: str) -> Authenticator | No
 
 
 def _use_step(row: Authenticator, step: int) -> None:
-    """Refuse that step's code and every earlier one from now on."""
+    """Record that a step's code was used. That code and all earlier ones are refused from now
+    on."""
     row.data["last_step"] = step
     row.save(update_fields=["data"])
 
@@ -174,8 +176,8 @@ def _use_recovery_code(
 
 
 def pending_secret(request: HttpRequest, user: User, *, anew: bool) -> str:
-    """Return the secret of the app that is being added. It is kept sealed in the session until
-    then."""
+    """Return the secret of the app that is being added. Until the app is added, the secret is
+    stored sealed in the session."""
     place = f"django_session|{user.pk}|totp"
     sealed = None if anew else request.session.get(SECRET_SESSION_KEY)
     if sealed is not None:
@@ -187,8 +189,8 @@ def pending_secret(request: HttpRequest, user: User, *, anew: bool) -> str:
 
 
 def app_added(request: HttpRequest, user: User, step: int) -> None:
-    """Record that the person's app gives codes from now on. Part of the transaction that adds
-    it."""
+    """Record that an app was added to the person's factors. Call this in the transaction that adds
+    the app."""
     _use_step(Authenticator.objects.get(user=user, type=_TYPES.TOTP), step)
     security_changes.record_change(request, user, "authenticator_app.added")
 
@@ -200,9 +202,9 @@ def recovery_codes_left(rows: list[Authenticator]) -> int | None:
 
 
 def reset_factors(actor: Actor, user: User) -> None:
-    """Remove all factors of a person who has lost them, and end all their sessions. The password
-    alone signs them in again. Raises Refused for an operator, whom only the server's command can
-    reset."""
+    """Remove all second factors of a person who has lost them, and end all the person's sessions.
+    The password alone is then enough to sign in. Raises Refused for an operator, whom only the
+    server's command can reset."""
     if user.operator and not actor.installation:
         text = gettext(
             "Operators cannot reset each other's two-factor authentication. Run on the "

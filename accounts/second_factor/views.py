@@ -69,7 +69,7 @@ class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]
 
 
 class PasskeyLoginView(webauthn.LoginWebAuthnView):  # type: ignore[misc]
-    """Signs in by a passkey alone: GET returns the options for the script, POST takes its
+    """Signs in by a passkey alone: GET returns the options for the script, POST receives the
     answer."""
 
     def form_valid(self, form: LoginPasskeyForm) -> HttpResponse:
@@ -138,7 +138,7 @@ class AddPasskeyView(_Recorded, webauthn.AddWebAuthnView):  # type: ignore[misc]
     action = "passkey.added"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        # Not allauth's own options, which request a key that cannot sign in by itself.
+        # Replace allauth's own options, which request a key that cannot sign in by itself.
         context = FormView.get_context_data(self, **kwargs)
         options = ceremony.begin_registration(self.request.user, True)
         return context | {"options": json.dumps(options)}

@@ -72,8 +72,8 @@ def sealed_fields() -> list[SealedField]:
 
 def rewrap_all() -> Rotation:
     """Seal the data key of every secret under the current KEK, in batches that are committed one by
-    one. An interrupted run can be repeated, and processes may write meanwhile. Raises VaultError
-    for a ring that does not open this database's secrets."""
+    one. An interrupted run can be repeated, and other processes may write during the run. Raises
+    VaultError for a ring that does not open this database's secrets."""
     _keep_seal_key()
     unopened = Counter({_name(field): _rewrap(field, vault()) for field in sealed_fields()})
     unopened[FACTORS] = _rewrap_factors(vault())
@@ -84,7 +84,7 @@ def count_by_kek() -> Counter[str | None]:
     """Return how many secrets each KEK has sealed, by its id."""
     counts: Counter[str | None] = Counter()
     for row in Authenticator.objects.iterator():
-        counts.update(kek_id(head[:PREFIX_BYTES]) for _, head in _sealed_texts(row))
+        counts.update(kek_id(head[:PREFIX_BYTES]) for _, head in _sealed_secrets(row))
     for field in sealed_fields():
         with connection.cursor() as cursor:
             cursor.execute(_statement(_COUNT, field), [PREFIX_BYTES])
@@ -94,7 +94,7 @@ def count_by_kek() -> Counter[str | None]:
 
 
 def forget_unneeded(counts: Counter[str | None]) -> SecretCheck:
-    """Let processes start without the KEKs that no stored value needs any more."""
+    """Record which KEKs stored values still need, so that processes start without the others."""
     check = SecretCheck.objects.select_for_update().get()
     check.kek_ids = sorted({id for id in counts if id is not None} | {vault().current.id})
     check.save(update_fields=["kek_ids"])
@@ -132,7 +132,7 @@ def _rewrap_factors(ring: Vault) -> int:
     for row in Authenticator.objects.iterator():
         data = dict(row.data)
         try:
-            for name, sealed in _sealed_texts(row):
+            for name, sealed in _sealed_secrets(row):
                 if sealed.startswith(ring.current_prefix):
                     continue
                 before, after = ring.rewrapped(sealed, f"{FACTORS}|{row.user_id}|data")
@@ -145,15 +145,15 @@ def _rewrap_factors(ring: Vault) -> int:
     return unopened
 
 
-def _sealed_texts(row: Authenticator) -> list[tuple[str, bytes]]:
+def _sealed_secrets(row: Authenticator) -> list[tuple[str, bytes]]:
     """Return the sealed secrets of a factor by name. allauth stores them as texts among other
     data."""
     return [(name, b64decode(row.data[name])) for name in ("secret", "seed") if name in row.data]
 
 
 def _batches(field: SealedField, current: bytes) -> Iterator[list[dict[str, Any]]]:
-    """Yield batches of rows that another KEK has sealed. Each has the row's columns except the
-    sealed one, and `head`, the head of the sealed value."""
+    """Yield batches of rows that another KEK has sealed. A row has the columns except the sealed
+    one, and `head`, the head of the sealed value."""
     columns = [
         str(other.column)
         for other in field.model._meta.concrete_fields

@@ -35,8 +35,8 @@ _SEEN_EACH: Final = dt.timedelta(minutes=1)
 
 def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTEM) -> int:
     """End all sessions of the person, except the one with the key `but`, and the person's sign-in
-    links. Return how many sessions ended. `reason` is the audit action. The next request of each
-    session is refused, and its open streams end."""
+    links. Return how many sessions ended. `reason` is the audit action. The next request of an
+    ended session is refused, and its open streams end."""
     others = sessions_of(user)
     if but is not None:
         others = others.exclude(session_key=session_digest(but))
@@ -106,7 +106,7 @@ def living_sessions_of(user: User) -> list[UserSession]:
 
 
 def is_alive(session_key: str) -> bool:
-    """Return whether a request with that session would be accepted now. One query."""
+    """Return whether a request with that session would be accepted now. Takes one query."""
     digest = session_digest(session_key)
     row = UserSession.objects.select_related("user").filter(session_key=digest).first()
     if row is None or not row.user.is_active:
@@ -192,7 +192,8 @@ def _client_of(request: HttpRequest) -> dict[str, str]:
 
 
 def _is_background(request: HttpRequest) -> bool:
-    """Requests that an open page sends by itself do not count as use of the session."""
+    """Return whether an open page sent the request by itself, which does not count as use of the
+    session."""
     accept = request.headers.get("accept", "")
     return "/_f/" in request.path or "text/event-stream" in accept
 

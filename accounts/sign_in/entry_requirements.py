@@ -23,8 +23,8 @@ FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
 class EntryRefused(Exception):
-    """The session does not meet a requirement of the organisation; `url` is the page where it
-    can."""
+    """The session does not meet a requirement of the organisation. `url` is the page where the
+    person can meet it."""
 
     def __init__(self, url: str, text: str) -> None:
         super().__init__(text)

@@ -21,7 +21,8 @@ class HashingBusy(Exception):
 
 
 class Turns:
-    """Admits a few threads at once. A few more wait for a short time."""
+    """Lets a few threads hash passwords at a time. A few more wait for a short time; others are
+    refused."""
 
     def __init__(self, at_once: int, waiting_max: int, wait_s: float) -> None:
         self._free = threading.Semaphore(at_once)
@@ -54,6 +55,6 @@ class PasswordHasher(PBKDF2PasswordHasher):
 
 
 def release_connection() -> None:
-    """Return the thread's connection to the pool. The next statement takes one again."""
+    """Return the thread's connection to the pool. The next statement takes a connection again."""
     if not connection.in_atomic_block:
         connection.close()

@@ -137,7 +137,7 @@ def _purpose_of(request: HttpRequest) -> Purpose | None:
 
 
 def _way_of(user: User) -> str:
-    """Return where that person can confirm their identity: here, at an identity provider, or with a
+    """Return where the person can confirm their identity: here, at an identity provider, or with a
     first password."""
     with use_tenant(None):  # how a person signs in belongs to no organisation
         if get_adapter().get_reauthentication_methods(user):

@@ -42,7 +42,8 @@ def record_use(request: HttpRequest, user: User, action: str, **detail: object) 
 
 
 def record_change(request: HttpRequest, user: User, action: str, **detail: object) -> None:
-    """Do what `record_use` does, and end all of the person's sessions except the current one."""
+    """Record the use as `record_use` does, and end all of the person's sessions except the current
+    one."""
     record_use(request, user, action, **detail)
     sessions.end(user, action, but=request.session.session_key)
 

@@ -92,8 +92,8 @@ def use_sign_in_link(text: str) -> User | None:
 
 
 def sign_in_by_link(request: HttpRequest, text: str) -> HttpResponseBase | None:
-    """Use up the link and sign its person in, or ask for their second factor first. Return None if
-    it is unknown, used or expired."""
+    """Use up the link and sign the person in, or ask for the second factor first. Return None if
+    the link is unknown, used or expired."""
     user = use_sign_in_link(text)
     if user is None:
         return None
@@ -104,7 +104,7 @@ def sign_in_by_link(request: HttpRequest, text: str) -> HttpResponseBase | None:
 
 
 def note_sign_in(request: HttpRequest, user: User) -> None:
-    """Remember the network from which the person signed in. An email reports a new one."""
+    """Store the network from which the person signed in. An email reports a new network."""
     network = network_of_request(request)
     with transaction.atomic():
         known = set(user.sign_in_networks.values_list("network", flat=True))
@@ -141,7 +141,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Create the person, who belongs to no organisation until the address is confirmed."""
-        # This hashes the password, so no transaction is open meanwhile.
+        # Saving hashes the password, which is slow, so no transaction is open yet.
         saved: User = super().save_user(request, user, form, commit=False)
         with transaction.atomic():
             saved.save()
@@ -191,7 +191,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if sign_on_connections.stale_record(request, user):
             text = gettext("Single sign-on failed. Start again from the sign-in page.")
             raise AccessDenied(text)
-        # After the address is confirmed, and before the sign-in is recorded.
+        # Join after the address is confirmed, and before the sign-in is recorded.
         sign_up.join_by_domain(user)
         super().login(request, user)
 

@@ -22,6 +22,9 @@ Action = Literal[
     "second_factor",
     "passkey",
     "confirm",
+    "device",
+    "device_begin",
+    "device_poll",
 ]
 
 
@@ -43,12 +46,16 @@ _PER_NETWORK: dict[Action, int] = {
     "second_factor": 30,
     "passkey": 30,
     "confirm": 20,
+    "device": 20,
+    "device_begin": 30,
+    # 25 devices of one network, each every 5 s.
+    "device_poll": 300,
 }
 
 
 def network_of(address: str) -> str:
-    """Return the network that an address counts as. An IPv6 client can use any address of its
-    /64."""
+    """Return the network in whose name an address is limited: the address itself, for IPv6 its /64,
+    because a client can use any address of that."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -51,9 +51,9 @@ class TooManyTries(Exception):
 
 
 def count(limits: Sequence[Limit]) -> None:
-    """Count one attempt under each of the limits. Raises TooManyTries if one is exceeded. The
-    attempt then counts only under that one; otherwise, attempts that are refused in one place would
-    use up the limits of others."""
+    """Count one attempt under each of the limits. If one is exceeded, the attempt counts under that
+    limit alone, so that refused attempts do not use up the limits of others, and TooManyTries is
+    raised."""
     by_digest = {_digest(limit): limit for limit in limits}
     subjects = list(by_digest)
     seconds = [limit.seconds for limit in by_digest.values()]
@@ -71,19 +71,19 @@ def count(limits: Sequence[Limit]) -> None:
 
 
 def give_back(limits: Sequence[Limit]) -> None:
-    """Uncount an attempt, because it succeeded."""
+    """Stop counting an attempt, because it succeeded."""
     with connection.cursor() as cursor:
         cursor.execute(_GIVE_BACK, [[_digest(limit) for limit in limits]])
 
 
 def is_known(email: str, network: str) -> bool:
-    """Return whether somebody has signed in to that account from that network before."""
+    """Return whether the account was used from that network before."""
     networks = SignInNetwork.objects.annotate(email=Lower("user__email"))
     return networks.filter(email=email.lower(), network=network).exists()
 
 
 def remember(user: User, network: str) -> None:
-    """Remember that the person has signed in from that network, for half a year."""
+    """Store the network from which the person has signed in, for half a year."""
     SignInNetwork.objects.update_or_create(user=user, network=network)
     gone = clock.now() - KNOWN_FOR
     SignInNetwork.objects.filter(user=user, last_at__lt=gone).delete()

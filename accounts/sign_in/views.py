@@ -34,7 +34,7 @@ _BUSY_S = 5
 
 
 def throttle_view(action: Action) -> Callable[[View], View]:
-    """Limit how often a form can be submitted that hashes a password or sends an email."""
+    """Limit how often a form that hashes a password or sends an email can be submitted."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -121,9 +121,9 @@ class ConfirmByPasswordView(ConfirmationMixin, allauth.ReauthenticateView):  # t
 
 
 class SetPasswordView(ConfirmationMixin, allauth.PasswordSetView):  # type: ignore[misc]
-    """Sets the first password of a person who signed in by a link or single sign-on. It does not
-    have to be confirmed right after. A person who has another way to confirm who they are uses that
-    first."""
+    """Sets the first password of a person who signed in by a link or single sign-on; no
+    confirmation is required right afterwards. A person who has another way to confirm who they are
+    must use it first."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = cast(User, request.user)

@@ -55,7 +55,7 @@ def sends_letters() -> bool:
 
 
 def describe_settings() -> dict[str, Any]:
-    """Return the setting in the form that `save_sign_up` takes: `mode`, and `domains` by name."""
+    """Return the sign-up settings as `save_sign_up` takes them: `mode`, and `domains` by name."""
     rows = SignUpDomain.objects.select_related("organisation").order_by("domain")
     return {
         "mode": (SignUpSetting.objects.first() or SignUpSetting()).mode,
@@ -103,14 +103,14 @@ def _check_mode(mode: str) -> None:
 def _validate_domains(domains: Sequence[dict[str, str]]) -> list[SignUpDomain]:
     if len(domains) > DOMAINS_MAX:
         raise Refused("domains", gettext("You can list up to %(n)s entries.") % {"n": DOMAINS_MAX})
-    rows = [_row(**domain) for domain in domains]
+    rows = [_parse_domain(**domain) for domain in domains]
     names = [row.domain for row in rows]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise Refused("domains", gettext("%(name)s is listed twice.") % {"name": twice})
     return rows
 
 
-def _row(domain: str, organisation: str, role: str) -> SignUpDomain:
+def _parse_domain(domain: str, organisation: str, role: str) -> SignUpDomain:
     name = domain.strip().lower()
     if not is_domain(name):
         text = gettext("%(name)s is not a domain such as example.org.") % {"name": name[:80]}
@@ -181,8 +181,8 @@ def _domain_of(email: str) -> SignUpDomain | None:
 
 
 def join_by_domain(user: User) -> None:
-    """At a person's first sign-in, make them a member of the organisation of their email domain. A
-    former member does not come back this way."""
+    """At a person's first sign-in, add them to the organisation of their email domain. A person
+    whose membership was ended is not added again."""
     if user.last_login is not None or mode() != SignUpMode.DOMAIN or not _has_confirmed(user):
         return
     rule = _domain_of(user.email)
@@ -195,7 +195,8 @@ def join_by_domain(user: User) -> None:
 
 
 def may_found(user: User) -> bool:
-    """Return whether the person may create an organisation: they have none, and sign-up is open."""
+    """Return whether the person may create an organisation: they belong to none, and sign-up is
+    open."""
     return (
         mode() == SignUpMode.OPEN
         and _has_confirmed(user)
@@ -224,7 +225,7 @@ def _has_confirmed(user: User) -> bool:
 
 
 def _lock_without_membership(user: User) -> User | None:
-    """Lock the person and return them if they belong to no organisation, so that concurrent
-    requests create only one."""
+    """Lock the person's row, so that concurrent requests create only one organisation. Return the
+    person if they belong to none, else None."""
     locked = User.objects.select_for_update().get(pk=user.pk)
     return None if Membership.objects.filter(user=locked).exists() else locked

@@ -20,9 +20,9 @@ from accounts.organisations.names import NAME_MAX
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_up import sign_up
 from accounts.sign_up.words import SIGN_UP_NAMES
+from lib.forms.rows import Cell, RowsText
 from lib.htmx import see_other
 from lib.refusal import Refused
-from lib.rows import Cell, RowsText
 
 _LINES_MAX = 40_000
 

@@ -98,8 +98,8 @@ class SingleSignOnTestOut(Schema):
 
 
 class DomainsIn(Schema):
-    """The facts that were checked; the confirmation covers all of them together. Rejected if the
-    organisation has changed any of them since."""
+    """The facts that were checked. The confirmation covers all of them together, and is rejected if
+    the organisation has changed one of them since."""
 
     model_config = ConfigDict(extra="forbid")
 

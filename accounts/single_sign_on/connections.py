@@ -73,14 +73,14 @@ def is_own(account: SocialAccount) -> bool:
 
 
 def mark_own(account: SocialAccount) -> None:
-    """Record that the person has created, or taken over, this connection."""
+    """Record that the person created this connection, or took it over."""
     with use_tenant(None):
         OwnConnection.objects.get_or_create(account=account)
 
 
 def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
-    """Return whether an address at the organisation's provider alone may lead to that account. It
-    never may for an operator or a member of another organisation."""
+    """Return whether an address at the organisation's provider is enough to sign in to that
+    account. For an operator or a member of another organisation it never is."""
     if user.operator:
         return False
     with use_tenant(None):
@@ -89,15 +89,15 @@ def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
 
 
 def opens(row: SingleSignOn, account: SocialAccount, user: User) -> bool:
-    """Return whether an existing connection may sign its person in now."""
+    """Return whether an existing connection may sign the person in now."""
     if is_own(account):
         return True
     return domain_of(user.email) in confirmed_domains(row) and may_come_by_domain(user, row)
 
 
 def end_connections(row: SingleSignOn, *, keep_session: str | None = None) -> None:
-    """End every connection to the provider and the sessions that signed in by it, except the one
-    with the key `keep_session`."""
+    """End every connection to the provider, and the sessions that signed in by one, except the
+    session with the key `keep_session`."""
     with use_tenant(None):
         _end(row, SocialAccount.objects.filter(provider=provider_id(row)), keep_session)
 
@@ -105,8 +105,8 @@ def end_connections(row: SingleSignOn, *, keep_session: str | None = None) -> No
 def end_connections_of_domains(
     row: SingleSignOn, domains: Collection[str], *, keep_session: str | None = None
 ) -> None:
-    """End the connections by domain of people at these domains, and their sessions, except
-    `keep_session`."""
+    """End the connections that people at these domains have by their domain, and the sessions that
+    used them, except `keep_session`."""
     with use_tenant(None):
         accounts = SocialAccount.objects.filter(provider=provider_id(row), own=None)
         chosen = [
@@ -133,8 +133,8 @@ def _end(row: SingleSignOn, accounts: QuerySet[SocialAccount], keep_session: str
 
 
 def stale_record(request: HttpRequest, user: User) -> bool:
-    """Return whether the session that is about to begin depends on a connection that has ended
-    meanwhile, for example while a second factor was awaited."""
+    """Return whether the session that is about to begin depends on a connection that was ended in
+    the meantime, for example while a second factor was awaited."""
     providers = {
         record.get("provider")
         for record in get_authentication_records(request, user)

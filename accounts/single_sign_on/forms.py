@@ -9,12 +9,14 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import SingleSignOn
 from accounts.single_sign_on.single_sign_on import rules_as_lines, rules_from_lines
-from lib.picker import PickText
+from lib.forms.picker import PickText
+from lib.forms.rows import Cell, RowsText
 from lib.refusal import Refused
-from lib.rows import Cell, RowsText
 
 
-def _text(label: Any, hint: Any = "", *, length: int, required: bool = True) -> forms.CharField:
+def _text_field(
+    label: Any, hint: Any = "", *, length: int, required: bool = True
+) -> forms.CharField:
     return forms.CharField(
         label=label,
         help_text=hint,
@@ -24,7 +26,7 @@ def _text(label: Any, hint: Any = "", *, length: int, required: bool = True) -> 
     )
 
 
-def _lines(label: Any, hint: Any) -> forms.CharField:
+def _lines_field(label: Any, hint: Any) -> forms.CharField:
     return forms.CharField(
         label=label,
         help_text=hint,
@@ -37,25 +39,25 @@ def _lines(label: Any, hint: Any) -> forms.CharField:
 class SingleSignOnForm(forms.Form):
     """The organisation's own identity provider."""
 
-    issuer = _text(
+    issuer = _text_field(
         gettext_lazy("Issuer"),
         gettext_lazy("The provider's URL, for example https://login.example.org."),
         length=500,
     )
-    client_id = _text(gettext_lazy("Client ID"), length=200)
+    client_id = _text_field(gettext_lazy("Client ID"), length=200)
     secret = forms.CharField(
         label=gettext_lazy("Client secret"),
         max_length=500,
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    domains = _lines(
+    domains = _lines_field(
         gettext_lazy("Email domains"),
         gettext_lazy(
             "One per line. People with a verified address at these domains join automatically."
         ),
     )
-    group_claim = _text(
+    group_claim = _text_field(
         gettext_lazy("Group claim"),
         gettext_lazy("The claim that lists a person's groups."),
         length=100,

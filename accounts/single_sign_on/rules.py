@@ -72,7 +72,7 @@ def verified_email(claims: Mapping[str, Any]) -> str:
     email = claims.get("email")
     if not isinstance(email, str) or email.count("@") != 1 or email.split() != [email]:
         raise ClaimsRefused("no_email")
-    # Only a boolean counts: the text "false" would be true.
+    # Accept only a boolean, because the text "false" would be true.
     if claims.get("email_verified") is not True:
         raise ClaimsRefused("unverified_email")
     return email.lower()

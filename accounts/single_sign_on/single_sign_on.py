@@ -111,7 +111,7 @@ def save_single_sign_on(
         for name in _FIELDS:
             setattr(row, name, fields[name])
         if secret:
-            row.sealed = seal(secret, _place(row))
+            row.sealed = seal(secret, _seal_context(row))
         kept = [] if moved else [domain for domain in row.domains if domain in confirmed]
         sign_on_connections.confirm(row, row.domains if actor.operator else kept)
         row.save()
@@ -152,8 +152,8 @@ def facts_of(row: SingleSignOn) -> dict[str, Any]:
 
 def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any]) -> SingleSignOn:
     """Record an operator's confirmation that the domains are the organisation's, with this issuer
-    and client. People with addresses there may then join by it. Raises Refused if `seen`, the
-    `facts_of` it that the operator saw, is out of date."""
+    and client. People with addresses at these domains may then join by single sign-on. Raises
+    Refused if `seen`, the `facts_of` the configuration that the operator saw, is out of date."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if not locked.domains or dict(seen) != facts_of(locked):
@@ -168,8 +168,8 @@ def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any])
 
 
 def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
-    """Withdraw the confirmation. End the connections that it created, and the sessions that used
-    them."""
+    """Withdraw the confirmation, and end the connections that it permitted and the sessions that
+    used them."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if locked.confirmed_domains:
@@ -186,7 +186,7 @@ def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
 def secret_of(row: SingleSignOn) -> str:
     """Return the client secret, to send it to the provider or to compare it; "" if there is
     none."""
-    return open_sealed(row.sealed, _place(row)) if row.sealed else ""
+    return open_sealed(row.sealed, _seal_context(row)) if row.sealed else ""
 
 
 def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
@@ -250,7 +250,7 @@ def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
             raise Refused("group_rules", text)
 
 
-def _place(row: SingleSignOn) -> str:
+def _seal_context(row: SingleSignOn) -> str:
     return f"accounts_singlesignon|{row.pk}|sealed"
 
 
@@ -279,17 +279,19 @@ def row_of_email(email: str) -> SingleSignOn | None:
 
 
 def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:
-    """Return, for each organisation of the person with single sign-on, its configuration, its
-    provider id, and whether the person has a connection that opens."""
+    """Return, for each of the person's organisations with single sign-on, the configuration, the
+    provider id, and whether the person has a connection that may sign in."""
     rows = SingleSignOn.objects.select_related("organisation")
     mine = rows.filter(organisation__memberships__user=user).order_by("organisation__name")
     accounts = {account.provider: account for account in SocialAccount.objects.filter(user=user)}
     return [
-        (row, id, _opens(row, accounts.get(id), user)) for row in mine for id in (provider_id(row),)
+        (row, id, _may_sign_in(row, accounts.get(id), user))
+        for row in mine
+        for id in (provider_id(row),)
     ]
 
 
-def _opens(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool:
+def _may_sign_in(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool:
     return account is not None and sign_on_connections.opens(row, account, user)
 
 
@@ -400,7 +402,8 @@ def _come_in(
 
 
 def _connect_own(request: HttpRequest, login: SocialLogin, row: SingleSignOn) -> None:
-    """Connect the account of the signed-in person. A connection by domain becomes their own."""
+    """Connect the provider's account to the signed-in person. A connection by domain becomes the
+    person's own."""
     if not isinstance(request.user, User):
         return
     with transaction.atomic():
@@ -432,8 +435,8 @@ def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: 
 
 
 def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:
-    """Apply the role of the groups. An owner stays an owner, so that a provider cannot lock out
-    everybody."""
+    """Apply the role that the groups give. An owner stays an owner, so that a provider cannot lock
+    out everybody."""
     membership = Membership.objects.filter(organisation=organisation, user=user).first()
     if membership is not None and membership.role == Role.OWNER:
         return
@@ -453,10 +456,10 @@ def _set_membership(organisation: Organisation, user: User, grant: rules.Granted
 def rules_from_lines(text: str) -> list[dict[str, Any]]:
     """Parse the page's text of group rules, one per line: `group = role` or `group = role: team,
     team`. Raises Refused."""
-    return [_rule_from_line(line) for line in _lines(text)]
+    return [_rule_from_line(line) for line in _nonempty_lines(text)]
 
 
-def _lines(text: str) -> Iterable[str]:
+def _nonempty_lines(text: str) -> Iterable[str]:
     return (line.strip() for line in text.splitlines() if line.strip())
 
 

@@ -92,8 +92,8 @@ def _host(row: SingleSignOn) -> str:
 
 @require_POST
 def connect(request: HttpRequest, id: str) -> HttpResponse:
-    """Ask for confirmation before redirecting, so that another person's link cannot send somebody
-    to a provider."""
+    """Ask for confirmation before redirecting, so that a link from another person cannot send
+    somebody to a provider."""
     rows = single_sign_on.connections_of(cast(User, request.user))
     row = next((row for row, own_id, _ in rows if own_id == id), None)
     if row is None:

@@ -43,7 +43,8 @@ class CodeRefused(Refused):
 
 
 class RedeemedAlready(CodeRefused):
-    """The organisation has redeemed this code before. It does not count as a wrong guess."""
+    """The organisation has already redeemed this code. The attempt does not count as a wrong
+    guess."""
 
 
 class TooManyTries(Exception):
@@ -133,7 +134,7 @@ def import_codes(
     *,
     expires_at: dt.datetime | None = None,
 ) -> CodeBatch:
-    """Create a batch of imported codes. People have their texts already, so there is no download.
+    """Create a batch of imported codes. People already have the texts, so there is no download.
     Raises CodeRefused for a text that cannot be a code or is one already, and Refused for an
     invalid name."""
     letters = [code_format.read(text) for text in texts]
@@ -183,7 +184,7 @@ def batch_state(batch: CodeBatch) -> str:
 
 
 @contextmanager
-def counted_try(actor: Actor, network: str) -> Iterator[None]:
+def count_redeem_attempt(actor: Actor, network: str) -> Iterator[None]:
     """Count the block as an attempt, which fails unless the block succeeds or the code was redeemed
     before. Raises TooManyTries before anything is looked up. An attempt counts from its start, so
     concurrent ones cannot bypass the limit."""
@@ -198,7 +199,7 @@ def counted_try(actor: Actor, network: str) -> Iterator[None]:
 
 def try_code(actor: Actor, organisation: Organisation, text: str, network: str) -> Redeemed:
     """Redeem a code that a person typed. Raises CodeRefused and TooManyTries."""
-    with counted_try(actor, network):
+    with count_redeem_attempt(actor, network):
         return redeem(actor, organisation, text)
 
 

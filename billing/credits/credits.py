@@ -37,8 +37,8 @@ class CreditRefused(Refused):
 
 
 class Effect(NamedTuple):
-    """The balance available for new requests before and after a correction. `owed_nano` is what the
-    organisation would owe, beyond its money and credit line."""
+    """The effect of a correction: the balance available for new requests before and after it.
+    `owed_nano` is what the organisation would owe beyond its money and credit line."""
 
     before_nano: int
     after_nano: int
@@ -127,12 +127,12 @@ def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
 
 
 def approve_credit(actor: Actor, credit: Credit) -> Credit:
-    """Post a waiting credit. Raises CreditRefused for the person who asked for it."""
+    """Post a waiting credit. Raises CreditRefused for the person who requested it."""
     return _decide(actor, credit, CreditState.POSTED)
 
 
 def refuse_credit(actor: Actor, credit: Credit) -> Credit:
-    """End a waiting credit without a posting. The person who asked for it may withdraw it this
+    """End a waiting credit without a posting. The person who requested it may withdraw it this
     way."""
     return _decide(actor, credit, CreditState.REFUSED)
 
@@ -191,7 +191,8 @@ def _post(actor: Actor, credit: Credit) -> None:
 
 
 def _effect(posting: Posting) -> tuple[int, AccountKind]:
-    """Return what a posting added to the balance, and the account that it came from."""
+    """Return the amount that a posting added to the balance, and the account that the money came
+    from."""
     lines = LedgerEntry.objects.filter(posting=posting).select_related("account")
     if any(line.account.kind.startswith("promo:") for line in lines):
         text = gettext("Promotional credit cannot be reversed. It expires by itself.")

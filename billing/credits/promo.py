@@ -78,8 +78,8 @@ def count_spending(organisation_id: UUID) -> None:
 
 
 def unused_nano(organisation_id: UUID, grants: Iterable[PromoGrant]) -> int:
-    """Return the unused amount of these grants, less what running requests may use. Count earlier
-    spending first, under the wallet's lock."""
+    """Return the unused amount of these grants, without what running requests may still use. Before
+    the call, count earlier spending under the wallet's lock."""
     [(now,)] = execute(database_time())
     [(protected,)] = execute(held_since_before(organisation_id, now.isoformat()))
     left_nano = sum(grant.remaining_nano for grant in grants)
@@ -87,7 +87,7 @@ def unused_nano(organisation_id: UUID, grants: Iterable[PromoGrant]) -> int:
 
 
 def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> None:
-    """End part of a grant before it expires, at most its unused part. Runs in the caller's
+    """Take back part of a grant before it expires, at most its unused part. Runs in the caller's
     transaction, under the lock of the wallet."""
     owner = grant.organisation_id
     post(lapse_promo(grant.id, grant.expired_nano, amount_nano, owner, grant.pool), cause=cause)
@@ -96,8 +96,8 @@ def take_back(grant: PromoGrant, amount_nano: int, cause: dict[str, object]) -> 
 
 
 def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None:
-    """Return who paid these charges (attempt: nano), or None until grants have been counted against
-    them, which happens every minute."""
+    """Return who paid these charges (attempt: nano). None until the charges are counted against
+    grants, which happens every minute."""
     total = Payers(0, 0, sum(charges.values()))
     for attempt_id, charge_nano in charges.items():
         entry_id = _entry_of(organisation_id, attempt_id) if charge_nano > 0 else None
@@ -130,7 +130,7 @@ def _entry_of(organisation_id: UUID, attempt_id: UUID) -> int | None:
 
 
 def _has_waiting_spending(organisation_id: UUID, entry_id: int) -> bool:
-    """Return whether a remaining grant may have paid an entry that is not counted yet."""
+    """Return whether a grant with a remaining amount may pay an entry that is not counted yet."""
     mark = PromoMark.objects.filter(organisation=organisation_id).first()
     counted = mark is not None and mark.entry_id > entry_id
     return not counted and grants_left(organisation_id).exists()

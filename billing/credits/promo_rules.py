@@ -13,8 +13,8 @@ from uuid import UUID
 
 
 class Left(NamedTuple):
-    """The remainder of one grant. `step` is the number of expiries up to and including its own, or
-    None for a grant that has not expired; such a grant pays in every step."""
+    """The remaining amount of one grant. `step` is the number of expiries up to and including the
+    grant's own, or None for a grant that has not expired, which pays in every step."""
 
     grant_id: UUID
     remaining_nano: int
@@ -24,7 +24,7 @@ class Left(NamedTuple):
 def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID, int]:
     """Return how much of each grant is used for the spending of all steps; unused grants are left
     out. `grants` are in the order of expiry, those without an expiry last. A grant with step `i`
-    pays for steps below `i`. Refunds (a negative sum) change no grant."""
+    pays for the steps below `i`. Refunds (a negative sum) change no grant."""
     left = {grant.grant_id: grant.remaining_nano for grant in grants}
     for step in sorted(spent_nano):
         to_pay = spent_nano[step]
@@ -47,10 +47,12 @@ class Payers(NamedTuple):
 
 
 def payers(charge_nano: int, before_nano: int, included_nano: int, promo_nano: int) -> Payers:
-    """Return who paid one charge of several that were counted together. Grants pay a sum (see
-    above). In the order of the ledger, included usage pays the first charges and promotional credit
-    the next. `before_nano` is the sum charged before this charge. So the parts add up exactly, and
-    no charge is paid twice."""
+    """Return who paid one of several charges that were counted together.
+
+    Grants pay a sum (see above). In the order of the ledger, included usage pays the first charges
+    and promotional credit the next. `before_nano` is the sum charged before this charge. So the
+    parts add up exactly, and no charge is paid twice.
+    """
     begin = max(before_nano, 0)
     end = begin + max(charge_nano, 0)
     included = max(min(end, included_nano) - begin, 0)

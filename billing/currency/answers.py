@@ -17,10 +17,10 @@ def answer_of(kind: type[Answer], row: object, /, **others: Any) -> Answer:
     becomes text, an amount is read from `<name>_nano` and becomes USD. `others` are the fields that
     the row lacks or has in another form. The schema checks the types."""
     own = (name for name in kind.model_fields if name not in others)
-    return kind(**{name: _value(kind, row, name) for name in own}, **others)
+    return kind(**{name: _answer_value(kind, row, name) for name in own}, **others)
 
 
-def _value(kind: type[BaseModel], row: object, name: str) -> Any:
+def _answer_value(kind: type[BaseModel], row: object, name: str) -> Any:
     nano: Any = getattr(row, f"{name}_nano", _ABSENT)
     if nano is not _ABSENT:
         return None if nano is None else format_usd(nano)

@@ -44,7 +44,8 @@ def read_rate(text: str) -> Decimal:
 
 
 def convert_nano(nano: int, rate: ExchangeRate) -> Decimal:
-    """Return nano USD in the rate's currency, rounded half-even to its smallest unit."""
+    """Return an amount in the rate's currency, rounded half-even to the currency's smallest
+    unit."""
     step = Decimal(1).scaleb(-get_currency_precision(rate.currency))
     # 60 digits hold the product of any int64 and any rate.
     with localcontext(prec=60):

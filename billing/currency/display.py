@@ -45,8 +45,7 @@ def price_places(prices: Iterable[Nano]) -> int:
 
 
 def display(nano: Nano, places: int, symbol: str = "$") -> str:
-    """Return an amount with this number of decimals: grouped, with a true minus before the
-    symbol."""
+    """Return an amount with `places` decimals: grouped, with a true minus before the symbol."""
     step = Decimal(1).scaleb(-places)
     usd = abs(Decimal(nano)).scaleb(_USD_EXPONENT).quantize(step, rounding=ROUND_HALF_EVEN)
     sign = _MINUS if nano < 0 else ""
@@ -56,7 +55,7 @@ def display(nano: Nano, places: int, symbol: str = "$") -> str:
 
 
 def is_exact(nano: Nano, places: int) -> bool:
-    """Return whether this number of decimals shows every digit of an amount."""
+    """Return whether `places` decimals show every digit of an amount."""
     scaled = Decimal(nano).scaleb(_USD_EXPONENT + places)
     return scaled == scaled.to_integral_value()
 
@@ -67,7 +66,7 @@ def exact_places(decimals: Iterable[str]) -> int:
 
 
 def pad(decimal: str, places: int = TOTAL_PLACES) -> str:
-    """Pad an exact decimal with zeros to at least this number of decimals."""
+    """Pad an exact decimal with zeros to at least `places` decimals."""
     whole, _, fraction = decimal.partition(".")
     return f"{whole}.{fraction.ljust(places, '0')}"
 

@@ -48,16 +48,16 @@ def add_rates(actor: Actor, rate_fields: Iterable[RateFields]) -> list[ExchangeR
 
 
 def rate_of(currency: str, day: dt.date) -> conversion.ExchangeRate | None:
-    """Return the rate of that day, or of the latest day before it that has one, or None."""
+    """Return the rate of a day, or else of the latest day before it with a rate; None if there is
+    none."""
     rows = ExchangeRate.objects.filter(currency=currency, day__lte=day)
     row = rows.order_by("-day", "-id").values_list("currency", "day", "per_usd").first()
     return None if row is None else conversion.ExchangeRate(*row)
 
 
 def display_rate(organisation: Organisation, day: dt.date) -> conversion.ExchangeRate | None:
-    """Return the rate for displaying the organisation's amounts of a day in its own currency.
-    Return None without a display currency, or without a rate. Without a currency, no query is
-    made."""
+    """Return the rate for displaying the organisation's amounts of a day in its display currency.
+    None without a display currency (no query is made then), or without a rate."""
     currency = organisation.display_currency
     return rate_of(currency, day) if currency else None
 

@@ -83,10 +83,9 @@ def parse_usd(text: str) -> int:
 
 
 def parse_typed_usd(text: str) -> int:
-    """Return an amount that a person typed as nano. Beyond `parse_usd`, a dollar sign may come
-    first and commas may separate thousands ("$1,250.50"). A comma anywhere else is refused, never
-    skipped.
-    """
+    """Return an amount that a person typed as nano. In addition to what `parse_usd` accepts, a
+    dollar sign may come first and commas may separate thousands ("$1,250.50"). A comma anywhere
+    else is refused, never skipped."""
     text = text.strip().removeprefix("$")
     return parse_usd(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
 

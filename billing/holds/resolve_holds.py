@@ -31,7 +31,7 @@ class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):
     # The part of the charge that included units pay, and how many units of each row of the hold.
     included_nano: int = 0
     units: tuple[int, ...] = ()
-    # What the organisation pays its provider itself; never more than the hold has of it.
+    # The part that the organisation pays its provider itself; at most what the hold has of it.
     own_nano: int = 0
 
 
@@ -48,11 +48,11 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     """Resolve those holds of a batch that are open; the others stay as they are (I6).
 
     Held money goes to revenue up to the charge; the rest becomes available again. One posting
-    records the charge and the cost. It also takes off `customer:held` what an older process posted
-    there when it placed the hold. The budget windows of the hold's admission count the charge, and
-    what the organisation pays its provider itself, as spent and release the rest. Held units are
-    used, or returned; the amount that they pay is taken off `included:units`, and the balance never
-    pays more than it held. The cost goes to `provider:payable`.
+    records the charge and the cost; it also reverses what an older process posted to
+    `customer:held` when it placed the hold. The budget windows of the hold's admission count the
+    charge, and what the organisation pays its provider itself, as spent and release the rest. Held
+    units are used or returned; the amount that they pay is taken from `included:units`, and the
+    balance never pays more than was held. The cost goes to `provider:payable`.
 
     Returns one row for each hold that this statement resolved: (attempt_id, charged_nano,
     excess_nano). The excess is the part of the charge above the hold, which nobody pays (I13). Run
@@ -66,7 +66,7 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
 
 
 def keep_holds(attempt_ids: Iterable[UUID]) -> Statement:
-    """Keep the open ones of these holds until an operator decides on them (I14).
+    """Keep those of these holds that are open until an operator decides on them (I14).
 
     A kept hold belongs to no process and no longer counts against a limit of concurrent requests.
     """
@@ -80,11 +80,11 @@ def reopen_hold(attempt_id: UUID) -> Statement:
 
 
 def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
-    """Book the losses of attempts that this transaction settled or expired: off `platform:loss`,
-    onto `provider:payable` (I13, I15). An attempt whose hold is in another state than `state` was
+    """Book the losses of attempts that this transaction settled or expired, from `platform:loss` to
+    `provider:payable` (I13, I15). An attempt whose hold is in another state than `state` was
     resolved elsewhere and is skipped.
 
-    Run it after `resolve_holds`, and `open_accounts` for the two kinds before it.
+    Run this after `resolve_holds`, and `open_accounts` for the two kinds before.
     """
     return _POST_LOSSES, {
         **id_bounds([loss.attempt_id for loss in losses]),
@@ -94,7 +94,7 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
 
 
 def read_movements(attempt_id: UUID) -> Statement:
-    """Select the money moved so far when an attempt ended: (account kind, nano)."""
+    """Select the money that has moved for an attempt until now: (account kind, nano)."""
     return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 

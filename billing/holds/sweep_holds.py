@@ -47,7 +47,7 @@ def due_holds(limit: int, silence_s: int) -> Statement:
     """Select open holds that nobody will settle, oldest first: (attempt_id, organisation_id,
     amount_nano, mark, rated_ids, units). `amount_nano` is the most that each is charged.
     `rated_ids` is null if no limit counts its tokens. `units` are its included units, as JSON of
-    each meter in their order.
+    each meter in order.
 
     These holds are past their time, or their process has been suspected for `silence_s` seconds.
     They are not locked here, because accounts are locked first; `resolve_holds` checks them again.

@@ -29,9 +29,9 @@ _SILENCE_S = 5
 
 
 class DueHold(NamedTuple):
-    """A hold that nobody will settle, charged at most `amount_nano`. `mark` has the meters of its
-    last recorded progress, `units` the included units that it holds of each meter. `own_nano` is
-    the most that its organisation pays its provider itself, None for the installation's keys."""
+    """A hold that nobody will settle, charged at most `amount_nano`. `mark` has the meters of the
+    last high-water mark, `units` the held included units by meter. `own_nano` is the most that the
+    organisation pays its provider itself, None for the installation's keys."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
@@ -96,9 +96,8 @@ class Expired(NamedTuple):
 def expire(due: Sequence[Expired]) -> set[UUID]:
     """Resolve these holds. Return the ids of the attempts that this call resolved.
 
-    An attempt's use of a limit of tokens per minute is the tokens of its last mark.
-
-    A later settlement finds the hold resolved and moves nothing (I6, I7).
+    An attempt uses as much of a limit on tokens per minute as its last mark has tokens. A later
+    settlement finds the hold resolved and moves nothing (I6, I7).
     """
     if not due:
         return set()
@@ -139,8 +138,8 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
 
 
 class Ended(NamedTuple):
-    """The end of an attempt that outlived its process: settled at its charge, or voided. It has the
-    provider's cost, and the part of the charge that the held included `units` pay."""
+    """The end of an attempt that outlived its process: settled at its charge, or voided. It
+    contains the provider's cost, and the part of the charge that the held included `units` pay."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
@@ -152,7 +151,7 @@ class Ended(NamedTuple):
 
 
 def units_held(attempt_id: UUID) -> Mapping[str, int]:
-    """Return the included units of each meter that an attempt's hold has."""
+    """Return the included units that an attempt's hold has, by meter."""
     ((units,),) = execute(sweep_holds.held_units(attempt_id)) or [(None,)]
     return _meters(units) or {}
 
@@ -163,8 +162,9 @@ def lock_wallets(organisation_ids: Iterable[UUID]) -> None:
 
 
 def end(ended: Ended) -> bool:
-    """Resolve the hold of such an attempt, in the transaction that writes its record. Return False
-    if the hold is already resolved; then nothing moves (I6). Call `lock_wallets` first."""
+    """Resolve the hold of an attempt that outlived its process, in the transaction that writes the
+    record. Return False if the hold is already resolved; nothing moves then (I6). Call
+    `lock_wallets` first."""
     hold = HoldResolved(
         attempt_id=ended.attempt_id,
         posting_id=new_id(),

@@ -36,7 +36,7 @@ def lock_wallet(organisation_id: UUID) -> None:
 
 
 def read_borne_cost(attempt_id: UUID) -> Borne:
-    """Return who has paid what for an attempt so far, according to the ledger."""
+    """Return who has paid what for an attempt until now, according to the ledger."""
     moved: dict[str, int] = dict(execute(read_movements(attempt_id)))
     return Borne(
         moved.get("revenue", 0), -moved.get("platform:loss", 0), moved.get("provider:payable", 0)
@@ -71,7 +71,7 @@ def correct(
     """Correct the books of an attempt from `stand` to `wanted`, in the transaction that
     `lock_wallet` began.
 
-    The customer's budgets are corrected too, even above their cap (I12); they also count by
+    The customer's budgets are corrected too, even above their cap (I12). They also count
     `own_change_nano` more (below 0: less) that the organisation pays its provider itself. Raises
     PostingConflict if the same source has reported something else before (I8).
     """

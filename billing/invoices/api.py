@@ -103,7 +103,7 @@ def show_invoice(request: HttpRequest, no: str) -> InvoiceDetailOut:
         **_serialize_invoice(invoice).model_dump(),
         seller=_party(invoice.seller),
         buyer=_party(invoice.buyer),
-        lines=[_line(line) for line in lines_of(invoice)],
+        lines=[_serialize_line(line) for line in lines_of(invoice)],
     )
 
 
@@ -132,7 +132,7 @@ def _party(stored: dict[str, str]) -> PartyOut:
     return PartyOut(**{name: stored.get(name, "") for name in PartyOut.model_fields})
 
 
-def _line(line: Line) -> InvoiceLineOut:
+def _serialize_line(line: Line) -> InvoiceLineOut:
     rate = None
     if line.kind == "usage":
         rate = rate_figure(line.meter, line.rate_nano_per_million, line.multiplier_ppm)

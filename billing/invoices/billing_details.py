@@ -26,12 +26,12 @@ class DetailRefused(Refused):
 
 
 def seller() -> SellerDetail:
-    """Return the installation's details; empty until an operator enters them."""
+    """Return the installation's billing details; empty until an operator enters them."""
     return SellerDetail.objects.filter(id=1).first() or SellerDetail(id=1)
 
 
 def buyer_of(organisation: Organisation) -> BuyerDetail:
-    """Return an organisation's details; empty until it enters them."""
+    """Return an organisation's billing details; empty until the organisation enters them."""
     details = BuyerDetail.objects.filter(organisation=organisation).first()
     return details or BuyerDetail(organisation=organisation)
 

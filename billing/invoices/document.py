@@ -138,7 +138,7 @@ def describe_document(invoice: Invoice, language: str) -> DocumentDisplay:
             (gettext("Buyer"), party(invoice.buyer)),
         ),
         heads=heads,
-        rows=tuple(_row(line, places, rate_places) for line in lines),
+        rows=tuple(_row_display(line, places, rate_places) for line in lines),
         totals=(
             (gettext("Net"), amount(invoice.net_nano, places)),
             (gettext("Tax"), amount(invoice.tax_nano, places)),
@@ -177,7 +177,7 @@ def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def _row(line: Line, places: int, rate_places: int) -> RowDisplay:
+def _row_display(line: Line, places: int, rate_places: int) -> RowDisplay:
     if line.kind == "usage":
         return RowDisplay(
             f"{line.project or line.team or '–'} · {line.model}",

@@ -27,12 +27,13 @@ from billing.invoices.rules import (
     Tax,
     TaxRow,
     add_totals,
+    format_document_number,
     month_after,
-    number_text,
     taxes_of,
 )
 from billing.ledger.funding import close_invoice
 from billing.ledger.ledger import lock_wallet, post
+from billing.limits.period_starts import Span
 from billing.models import (
     Invoice,
     InvoiceCounter,
@@ -41,7 +42,6 @@ from billing.models import (
     InvoiceState,
     TaxRate,
 )
-from billing.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from lib.refusal import Refused, check_text
@@ -53,7 +53,7 @@ _SERIES: Final[Mapping[str, str]] = {
     InvoiceKind.CREDIT_NOTE: "CN",
     InvoiceKind.DEBIT_NOTE: "DN",
 }
-# These lines are computed again with the totals.
+# The kinds of lines that are computed again with the totals.
 _MADE: Final = ("tax", "rounding")
 # Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
@@ -62,7 +62,7 @@ Movement = list[list[Any]]
 
 
 class InvoiceRefused(Refused):
-    """The document does not allow this now."""
+    """The document does not allow this operation now."""
 
 
 def movement_of(organisation_id: Any, span: Span) -> Movement:
@@ -84,7 +84,7 @@ def movement_of(organisation_id: Any, span: Span) -> Movement:
 
 
 def moved_nano(movement: Movement, kinds: Sequence[str], account: str) -> int:
-    """Return the nano that postings of these kinds put on an account."""
+    """Return the amount that postings of these kinds moved to an account, in nano."""
     return sum(nano for kind, to, _, nano in movement if kind in kinds and to == account)
 
 
@@ -176,7 +176,7 @@ def propose_note(
 
 
 def creditable_nano(invoice: Invoice) -> int:
-    """Return the amount before taxes of an invoice that no note has credited yet."""
+    """Return the amount before taxes of an invoice that can still be credited by notes."""
     return max(invoice.net_nano + sum(note.net_nano for note in invoice.notes.all()), 0)
 
 
@@ -330,11 +330,12 @@ def _next_number(series: str, year: int) -> str:
     counter = InvoiceCounter.objects.select_for_update().get(series=series, year=year)
     counter.last += 1
     counter.save(update_fields=["last"])
-    return number_text(series, year, counter.last)
+    return format_document_number(series, year, counter.last)
 
 
 def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:
-    """Lock the document and return its current state. Raises InvoiceRefused."""
+    """Lock the document and return it as it is now. Raises InvoiceRefused unless it is in
+    `state`."""
     # Lock the accounts before anything else: all transactions lock in this order.
     lock_wallet(invoice.organisation_id)
     locked = (

@@ -37,8 +37,8 @@ PaymentState = Literal["paid", "due", "overdue", "void"]
 
 
 def payment_state(invoice: Invoice) -> PaymentState | None:
-    """Return the payment state of a closed invoice. Drafts have none. Notes have none either: they
-    change the amount due of their invoice."""
+    """Return the payment state of a closed invoice; None for a draft, and for a note, which changes
+    the amount due of its invoice."""
     if invoice.state != InvoiceState.CLOSED or invoice.kind != InvoiceKind.INVOICE:
         return None
     if left_nano(invoice):
@@ -61,7 +61,7 @@ def due_on(invoice: Invoice) -> dt.date:
 
 
 def noted_nano(invoice: Invoice) -> int:
-    """Return the change of the invoice's total by its closed notes."""
+    """Return how much closed notes change the invoice's total."""
     notes = Invoice.objects.filter(corrects=invoice, state=InvoiceState.CLOSED)
     return int(notes.aggregate(nano=Sum("total_nano"))["nano"] or 0)
 
@@ -73,11 +73,11 @@ def note_closed(document: Invoice) -> None:
     due = InvoiceDue.objects.filter(invoice=invoice).first()
     left = due.left_nano if due else 0
     if document.total_nano > 0:
-        uncovered = document.total_nano - _covered_nano(document)
-        _set_left(invoice, left + uncovered)
-        _paid_from_balance(invoice, document.total_nano - uncovered)
+        uncovered = document.total_nano - _paid_part_nano(document)
+        _store_unpaid(invoice, left + uncovered)
+        _record_balance_payment(invoice, document.total_nano - uncovered)
     elif document.corrects is not None:
-        _set_left(invoice, max(left + document.total_nano, 0))
+        _store_unpaid(invoice, max(left + document.total_nano, 0))
 
 
 def record_payment(
@@ -105,7 +105,7 @@ def record_payment(
             paid_on=paid_on,
             recorded_by=actor.user,
         )
-        _set_left(invoice, left - amount_nano)
+        _store_unpaid(invoice, left - amount_nano)
         audit.record(
             actor, invoice.organisation, "invoice.payment_recorded", invoice,
             number=invoice.number, amount=format_usd(amount_nano), reference=reference,
@@ -138,11 +138,11 @@ def _settle(organisation_id: UUID) -> None:
             if paid_nano <= 0:
                 break
             came_nano -= paid_nano
-            _set_left(due.invoice, due.left_nano - paid_nano)
-            _paid_from_balance(due.invoice, paid_nano)
+            _store_unpaid(due.invoice, due.left_nano - paid_nano)
+            _record_balance_payment(due.invoice, paid_nano)
 
 
-def _covered_nano(document: Invoice) -> int:
+def _paid_part_nano(document: Invoice) -> int:
     others = InvoiceDue.objects.filter(invoice__organisation_id=document.organisation_id)
     due_nano = int(others.aggregate(nano=Sum("left_nano"))["nano"] or 0)
     return covered_nano(document.total_nano, _owed_nano(document.organisation_id), due_nano)
@@ -155,14 +155,14 @@ def _owed_nano(organisation_id: UUID) -> int:
     return max(wallet.owed_nano - wallet.available_nano, 0)
 
 
-def _set_left(invoice: Invoice, nano: int) -> None:
+def _store_unpaid(invoice: Invoice, nano: int) -> None:
     if nano > 0:
         InvoiceDue.objects.update_or_create(invoice=invoice, defaults={"left_nano": nano})
     else:
         InvoiceDue.objects.filter(invoice=invoice).delete()
 
 
-def _paid_from_balance(invoice: Invoice, nano: int) -> None:
+def _record_balance_payment(invoice: Invoice, nano: int) -> None:
     if nano > 0:
         InvoicePayment.objects.create(
             invoice=invoice, amount_nano=nano, source=PaymentSource.BALANCE, paid_on=_today(invoice)

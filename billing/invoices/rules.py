@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from billing.currency.money import NANO_PER_USD, format_scaled, round_half_even
-from billing.period_starts import Span, first_instant_at
+from billing.limits.period_starts import Span, first_instant_at
 
 LineKind = Literal[
     "usage",
@@ -115,8 +115,8 @@ def usage_amount(quantity: int, rate_nano_per_million: int, multiplier_ppm: int)
 
 
 def usage_lines(lines: Iterable[Line], charged_nano: int) -> list[Line]:
-    """Return the usage lines with their amounts in the order of an invoice; equal lines are added
-    up. The last line is the rest of `charged_nano` that the other lines do not cover."""
+    """Return the usage lines with their amounts in the order of an invoice. Equal lines are added
+    up. The last line is the part of `charged_nano` that the other lines do not cover."""
     quantities: dict[Line, int] = {}
     for line in lines:
         head = _strip_quantity(line)
@@ -130,8 +130,8 @@ def usage_lines(lines: Iterable[Line], charged_nano: int) -> list[Line]:
 def taxes_of(
     rows: Iterable[TaxRow], country: str, has_tax_id: bool, last_day: dt.date
 ) -> list[Tax]:
-    """Return the taxes for a buyer of a country: per name, the latest row that is valid on
-    `last_day`. If the country has no rows of its own, the rows for all other countries apply.
+    """Return the taxes for a buyer in a country: for each name, the latest row that is valid on
+    `last_day`. If the country has no rows, the rows for all other countries apply.
 
     A tax with a reverse-charge text is not charged to a buyer who has a tax ID.
     """
@@ -179,7 +179,7 @@ def percent_text(rate_ppm: int) -> str:
     return format_scaled(rate_ppm, 4)
 
 
-def number_text(series: str, year: int, count: int) -> str:
+def format_document_number(series: str, year: int, count: int) -> str:
     """Return a document number such as ``INV-2026-0117``."""
     return f"{series}-{year}-{count:04d}"
 

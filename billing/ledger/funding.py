@@ -76,7 +76,7 @@ def reverse(old: UUID, other_side: AccountKind, amount_nano: int, wallet: Wallet
 def close_invoice(
     invoice_id: UUID, corrected_nano: int, tax_nano: int, rounding_nano: int, wallet: Wallet
 ) -> Posting:
-    """Build the posting of what a document adds to its usage: taxes, rounding, and a note's
+    """Build the posting of what a document adds to the charged usage: taxes, rounding, and a note's
     corrections (above 0: the customer pays more). At least one must not be 0."""
     owner = wallet.organisation_id
     parts: tuple[tuple[AccountKind, int], ...] = (
@@ -110,7 +110,7 @@ def top_up(processor: Processor, payment_id: str, amount_nano: int, wallet: Wall
 def receive_unmatched(
     processor: Processor, payment_id: str, amount_nano: int, organisation_id: UUID
 ) -> Posting:
-    """Build the posting of a payment that was not credited: it goes to the clearing account
+    """Build the posting of a payment that matches no top-up: the money goes to the clearing account
     (I24)."""
     _refuse_not_positive(amount_nano)
     return Posting(
@@ -126,7 +126,7 @@ def receive_unmatched(
 def return_unmatched(
     processor: Processor, payment_id: str, amount_nano: int, organisation_id: UUID
 ) -> Posting:
-    """Build the posting for an uncredited payment that went back to its payer."""
+    """Build the posting for a payment without a top-up that went back to its payer."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"refund:{processor}:{payment_id}:{amount_nano}",
@@ -142,7 +142,7 @@ def refund(
     processor: Processor, payment_id: str, refunded_nano: int, total_nano: int, wallet: Wallet
 ) -> Posting:
     """Build the posting of a refund. `refunded_nano` went back to the payer now, `total_nano` of
-    this payment so far.
+    this payment in all.
 
     The idempotency id contains the total, because processors report totals, in any order and
     repeatedly.
@@ -199,7 +199,8 @@ def repay(posting_id: UUID, wallet: Wallet) -> Posting | None:
 
 
 def cut_line(posting_id: UUID, line_nano: int, wallet: Wallet) -> Posting | None:
-    """Build the posting that turns use beyond a lowered credit line into debt, or return None."""
+    """Build the posting that turns what was used beyond a lowered credit line into debt; None if
+    nothing was."""
     beyond_nano = -line_nano - wallet.available_nano
     if beyond_nano <= 0:
         return None
@@ -236,7 +237,7 @@ def grant_promo(
 def consume_promo(
     grant_id: UUID, entry_id: int, amount_nano: int, organisation_id: UUID, pool: Pool = "promo"
 ) -> Posting:
-    """Build the posting that takes the spending up to a ledger entry from this grant."""
+    """Build the posting that charges this grant with the spending up to a ledger entry."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"consume:{grant_id}:{entry_id}",
@@ -287,8 +288,8 @@ def _flow(
 def _transfer_entries(
     idempotency_id: str, kind: PostingKind, others: tuple[Entry, ...], wallet: Wallet
 ) -> Posting:
-    """Build the posting that moves the sum of the other sides onto the wallet or off it. Money onto
-    the wallet pays debt first. Money off it that is not available becomes debt."""
+    """Build the posting that moves the sum of the other entries to the wallet or from it. Money
+    that comes in pays debt first. Money that is taken but not available becomes debt."""
     amount_nano = -sum(entry.amount_nano for entry in others)
     if amount_nano > 0:
         debt_nano = min(amount_nano, wallet.owed_nano)

@@ -25,7 +25,7 @@ Row = tuple[Any, ...]
 
 
 class PostingConflict(Exception):
-    """A posting with this idempotency id has other content (I8). This is a defect; do not retry."""
+    """A posting with this idempotency id has other content (I8). This is a bug; do not retry."""
 
 
 def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | None = None) -> bool:
@@ -67,10 +67,8 @@ def open_and_lock(organisation_ids: Collection[UUID], kinds: Iterable[str]) -> N
 
 
 def lock_wallet(organisation_id: UUID) -> Wallet:
-    """Lock the organisation's accounts until the transaction ends. Return their balances.
-
-    No other transaction changes these balances meanwhile.
-    """
+    """Lock the organisation's accounts until the transaction ends. Return their balances, which no
+    other transaction changes until then."""
     open_and_lock([organisation_id], WALLET_KINDS)
     balances: dict[str, int] = {}
     line_nano = 0

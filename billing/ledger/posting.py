@@ -69,7 +69,8 @@ class PostingInvalid(ValueError):
 
 
 class Entry(NamedTuple):
-    """One line: an amount onto (above 0) or off (below 0) one account of an organisation."""
+    """One entry of a posting: an amount added to an account of an organisation (above 0), or taken
+    from it (below 0)."""
 
     account_kind: AccountKind
     organisation_id: UUID
@@ -106,7 +107,7 @@ def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
 
 
 def opening_debt(organisation_id: UUID, owed_nano: int) -> Posting:
-    """Build the posting of an organisation's opening debt, in place of a credit."""
+    """Build the posting of an organisation's opening debt, the opposite of an opening credit."""
     if owed_nano <= 0:
         raise PostingInvalid(f"opening debt of {owed_nano} nano: expected more than 0")
     return Posting(

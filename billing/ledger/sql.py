@@ -25,8 +25,8 @@ def insert_posting(
     actor: str,
     entries: Sequence[NewEntry],
 ) -> Statement:
-    """Write a posting with its lines and change the cached balances (I3). Returns no row if the
-    idempotency id is taken; then nothing moves (I8).
+    """Write a posting with its entries and change the cached balances (I3). Returns no row if the
+    idempotency id is taken; nothing moves then (I8).
 
     `cause` is JSON text. Run `open_accounts` and `lock_accounts` before it in the same transaction.
     """

@@ -103,8 +103,8 @@ def month_before(month: dt.date) -> dt.date:
 def statement(
     organisation: Organisation, month: dt.date, *, closing_nano: int | None = None
 ) -> Statement:
-    """Return the organisation's statement of the month that begins on that day. If `closing_nano`
-    is given, it is the known closing balance, and later movements are not read."""
+    """Return the organisation's statement of the month that begins on `month`. If `closing_nano` is
+    given, it is the known closing balance, and later movements are not read."""
     until = month_after(month)
     newest = _newest_day()
     live_from = max(month, newest + dt.timedelta(days=1)) if newest else month
@@ -180,7 +180,7 @@ def spent_nano(statements: Iterable[Statement], first: dt.date) -> int:
 
 
 def close_days(limit_days: int) -> int:
-    """Sum and store the usage of up to `limit_days` days that are over. Return how many days."""
+    """Sum and store the usage of up to `limit_days` past days. Return the number of days."""
     last = (clock.now() - _SETTLED_AFTER).date() - dt.timedelta(days=1)
     kept = _newest_day()
     first = kept + dt.timedelta(days=1) if kept else _first_day()

@@ -14,7 +14,7 @@ from accounts.models import Organisation
 from billing.invoices.invoices import Movement, movement_of
 from billing.invoices.rules import month_span
 from billing.ledger.statement import LISTED, USAGE, Line, statement
-from billing.period_starts import Span
+from billing.limits.period_starts import Span
 
 Group = Literal["topups", "returned", "credits", "usage", "subscriptions", "adjustments"]
 
@@ -90,7 +90,7 @@ def month_statement(organisation: Organisation, month: dt.date, zone: ZoneInfo) 
 
 
 def wallet_nano(movement: Movement, kinds: Sequence[str] | None = None) -> int:
-    """Return the amount that postings of these kinds, or of all kinds, put on the organisation's
+    """Return how much postings of these kinds, or of all kinds, changed the organisation's
     balance."""
     return sum(
         nano
@@ -120,7 +120,7 @@ def _part(organisation: Organisation, span: Span) -> list[Line]:
 
 
 def _remove_lines(lines: Sequence[Line], part: Sequence[Line]) -> list[Line]:
-    """Return the lines without those of `part`, which is a part of one of their days."""
+    """Return the lines without those of `part`, which lies in one of their days."""
     gone = {line.id for line in part if line.kind != USAGE}
     used = {line.at.date(): line for line in part if line.kind == USAGE}
     kept = []

@@ -39,7 +39,7 @@ def tell_budgets() -> int:
             cursor.execute(_MARK)
             ids = [id for (id,) in cursor.fetchall()]
         alerts = BudgetAlert.objects.select_related("budget__organisation").filter(id__in=ids)
-        _tell(list(alerts.order_by("budget_id", "percent")))
+        _publish_alerts(list(alerts.order_by("budget_id", "percent")))
     return len(ids)
 
 
@@ -56,7 +56,7 @@ def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
             budget=budget, kind=BudgetAlertKind.TEST, starts_at=usage.span.start_at,
             limit_nano=usage.limit_nano, spent_nano=usage.spent_nano,
         )  # fmt: skip
-        _tell([alert])
+        _publish_alerts([alert])
         audit.record(actor, budget.organisation, "budget.alert_tested", budget)
     return alert
 
@@ -83,7 +83,8 @@ def alert_facts(usage: budgets.BudgetUsage, name: str) -> dict[str, Any]:
 
 
 def people_of(budget: Budget) -> list[int]:
-    """Return the people whose budget it is, in addition to those who manage all budgets."""
+    """Return the ids of the people whom the budget concerns, in addition to those who manage all
+    budgets."""
     if budget.scope == BudgetScope.USER:
         return [int(budget.subject)]
     if budget.scope == BudgetScope.KEY:
@@ -92,7 +93,7 @@ def people_of(budget: Budget) -> list[int]:
     return []
 
 
-def _tell(alerts: Sequence[BudgetAlert]) -> None:
+def _publish_alerts(alerts: Sequence[BudgetAlert]) -> None:
     alerted = [alert.budget for alert in alerts]
     names = budgets.subject_names(alerted)
     standings = {usage.budget.id: usage for usage in budgets.current_usage(alerted)}

@@ -115,11 +115,15 @@ def ask_for_more(
                 asked_by=actor.user,
             )  # fmt: skip
             audit.record(
-                actor, budget.organisation, "raise.asked", budget_raise, **_facts(budget_raise)
+                actor,
+                budget.organisation,
+                "raise.asked",
+                budget_raise,
+                **_audit_details(budget_raise),
             )
-            _tell("raise.asked", budget_raise)
+            _publish_decision("raise.asked", budget_raise)
     except IntegrityError as error:
-        # Of one person's requests for a budget, only the last one can be pending.
+        # Only the last of a person's requests for a budget can be pending.
         pending = BudgetRaise.objects.filter(budget=budget, asked_by=actor.user).latest("id")
         text = gettext("You already have a pending request for this budget: %(id)s.")
         named = text % {"id": id_text(pending.id)}
@@ -227,14 +231,18 @@ def _take_back(actor: Actor, budget: Budget, budget_raise: BudgetRaise) -> None:
     budget.save(update_fields=["raised_nano", "raised_until"])
     budgets.fit_windows(budget)
     _end(actor, budget_raise)
-    _tell("raise.ended", budget_raise)
+    _publish_decision("raise.ended", budget_raise)
 
 
 def _end(actor: Actor, budget_raise: BudgetRaise) -> None:
     budget_raise.state = RaiseState.ENDED
     budget_raise.save(update_fields=["state"])
     audit.record(
-        actor, budget_raise.budget.organisation, "raise.ended", budget_raise, **_facts(budget_raise)
+        actor,
+        budget_raise.budget.organisation,
+        "raise.ended",
+        budget_raise,
+        **_audit_details(budget_raise),
     )
 
 
@@ -255,12 +263,12 @@ def _decide(actor: Actor, budget_raise: BudgetRaise, state: RaiseState, answer: 
     budget_raise.save(update_fields=["state", "answer", "decided_by", "decided_at"])
     audit.record(
         actor, budget_raise.budget.organisation, f"raise.{state}", budget_raise,
-        answer=budget_raise.answer, **_facts(budget_raise),
+        answer=budget_raise.answer, **_audit_details(budget_raise),
     )  # fmt: skip
-    _tell("raise.decided", budget_raise)
+    _publish_decision("raise.decided", budget_raise)
 
 
-def _tell(kind: str, budget_raise: BudgetRaise) -> None:
+def _publish_decision(kind: str, budget_raise: BudgetRaise) -> None:
     budget = budget_raise.budget
     (usage,) = budgets.current_usage([budget])
     people: Sequence[int] = [budget_raise.asked_by_id, *people_of(budget)]
@@ -279,7 +287,7 @@ def _tell(kind: str, budget_raise: BudgetRaise) -> None:
     )  # fmt: skip
 
 
-def _facts(budget_raise: BudgetRaise) -> dict[str, Any]:
+def _audit_details(budget_raise: BudgetRaise) -> dict[str, Any]:
     return {
         "budget": budget_raise.budget_id,
         "amount": format_usd(budget_raise.amount_nano),

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from billing.period_starts import Span, first_instant_at
+from billing.limits.period_starts import Span, first_instant_at
 
 Scope = Literal["organisation", "team", "user", "key", "model", "project", "tag", "customer"]
 Period = Literal["hour", "day", "week", "month", "total", "session"]
@@ -112,7 +112,7 @@ def window(period: Period, anchor: int, timezone: str, at: dt.datetime) -> Span:
 
 def _labels(period: Period, anchor: int, local: dt.datetime) -> Iterator[dt.datetime]:
     """Yield the local times at which periods begin, from well before a time to well after it. When
-    clocks are set back, by three hours at most so far, later hours have been shown before."""
+    clocks are set back, by three hours at most until now, hours are repeated."""
     wall = local.replace(tzinfo=None, minute=0, second=0, microsecond=0)
     midnight = wall.replace(hour=0)
     for n in range(-2, 6):

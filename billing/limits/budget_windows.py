@@ -18,7 +18,7 @@ class WindowOpened(NamedTuple):
 
 
 def open_windows(opened: Sequence[WindowOpened]) -> Statement:
-    """Create the missing ones of these windows, with their budgets' amounts as caps."""
+    """Create the windows that do not exist yet, with their budgets' amounts as caps."""
     budgets, starts, ends = zip(*opened, strict=True)
     return _OPEN_WINDOWS, {
         "budgets": array(budgets),
@@ -33,8 +33,8 @@ def note_refused(window_ids: Iterable[int]) -> Statement:
 
 
 def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
-    """Add late usage's change of the charge (attempt id -> nano, above or below 0) to the budget
-    windows of its hold, whatever their cap (I7, I12). Run `lock_accounts` before it in the same
+    """Add the change of charges by late usage (attempt id -> nano, above or below 0) to the budget
+    windows of the hold, even above their cap (I7, I12). Run `lock_accounts` before it in the same
     transaction."""
     return _CORRECT_WINDOWS, {
         **id_bounds(corrections),
@@ -44,7 +44,7 @@ def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
 
 
 def add_holds_to_window(window_id: int, attempt_ids: Iterable[UUID]) -> Statement:
-    """Count unresolved holds that were placed before the budget was created in its window too."""
+    """Count unresolved holds that are older than the budget in its window too."""
     return _STAND_IN_WINDOW, {"window": window_id, "attempts": id_array(attempt_ids)}
 
 
@@ -61,9 +61,9 @@ def read_available(
     included_nano: int,
 ) -> Statement:
     """Select (available_nano,), the most that a request under these budgets could hold now: the
-    least of wallet and budgets, without budgets per session. No row before the organisation's first
-    money. If the included `units` (id of the row, number) are left, they pay `included_nano` in
-    addition to the wallet."""
+    minimum of wallet and budgets, without budgets per session. No row before the organisation's
+    first money. If the included `units` (id of the row, number) are left, they pay `included_nano`
+    in addition to the wallet."""
     rows, counts = zip(*units, strict=True) if units else ((), ())
     return _READ_AVAILABLE, {
         "organisation": organisation_id,

@@ -28,6 +28,7 @@ from billing.ledger.accounts import WALLET_KINDS
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
 from billing.limits.budget_windows import add_holds_to_window, count_guards
+from billing.limits.period_starts import Span
 from billing.models import (
     Budget,
     BudgetAction,
@@ -36,7 +37,6 @@ from billing.models import (
     BudgetWindow,
     Hold,
 )
-from billing.period_starts import Span
 from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
 
@@ -49,8 +49,8 @@ _SECOND: Final = dt.timedelta(seconds=1)
 
 
 class Past(NamedTuple):
-    """The past of a budget's present window: the amount charged, and the attempts that still
-    run."""
+    """What a budget's present window already contains when the budget is created: the amount
+    charged, and the attempts that still run."""
 
     spent_nano: int
     open_attempts: Sequence[UUID]
@@ -65,9 +65,9 @@ class BudgetRefused(Refused):
 
 
 class BudgetUsage(NamedTuple):
-    """A budget with its present window: the amounts spent and held, its end, and the limit at the
-    instant `at` of the reading. For a budget per session, it is the window of the session that has
-    used the most."""
+    """A budget with its present window: the amounts spent and held, the window's end, and the limit
+    at the instant `at` of the reading. For a budget per session, this is the window of the session
+    that has used the most."""
 
     budget: Budget
     span: Span
@@ -83,8 +83,8 @@ class BudgetUsage(NamedTuple):
 
     @property
     def forecast_at(self) -> dt.datetime | None:
-        """Return the instant when the limit is reached at this period's pace; None if the period
-        ends before, or the limit is already reached."""
+        """Return the instant when the limit is reached if spending continues at this period's pace;
+        None if the period ends before, or the limit is already reached."""
         if self.budget.period in rules.WITHOUT_END or not 0 < self.spent_nano < self.limit_nano:
             return None
         passed_s = (self.at - self.span.start_at) // _SECOND
@@ -132,7 +132,7 @@ def create_budget(
             budget.save(force_insert=True)
         if budget.enabled:
             _fill(budget, look_back)
-        audit.record(actor, organisation, "budget.created", budget, **_facts(budget))
+        audit.record(actor, organisation, "budget.created", budget, **_audit_details(budget))
     return budget
 
 
@@ -155,12 +155,12 @@ def change_budget(
     with transaction.atomic():
         _lock(budget.organisation_id)
         locked = _living(budget)
-        before = _facts(locked)
+        before = _audit_details(locked)
         if amount_nano is not None:
             locked.amount_nano = amount_nano
         for name, value in terms.items():
             setattr(locked, name, value)
-        after = _facts(locked)
+        after = _audit_details(locked)
         if after == before:
             return locked
         check_budget(locked)
@@ -205,7 +205,7 @@ def remove_budget(actor: Actor, budget: Budget) -> None:
         if not rows.update(enabled=False, removed_at=database_now()):
             return
         _drop_window(budget)
-        audit.record(actor, budget.organisation, "budget.removed", budget, **_facts(budget))
+        audit.record(actor, budget.organisation, "budget.removed", budget, **_audit_details(budget))
 
 
 def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool = True) -> Budget:
@@ -228,7 +228,9 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
             budget.save(update_fields=["enabled", "removed_at"])
         if budget.enabled:
             _fill(budget, look_back)
-        audit.record(actor, budget.organisation, "budget.restored", budget, **_facts(budget))
+        audit.record(
+            actor, budget.organisation, "budget.restored", budget, **_audit_details(budget)
+        )
     return budget
 
 
@@ -239,7 +241,9 @@ def transfer_budgets(actor: Actor, ended: Key, key: Key) -> None:
         for budget in Budget.objects.filter(scope=BudgetScope.KEY, subject=str(ended.id)):
             budget.subject = str(key.id)
             budget.save(update_fields=["subject"])
-            audit.record(actor, key.organisation, "budget.handed_over", budget, **_facts(budget))
+            audit.record(
+                actor, key.organisation, "budget.handed_over", budget, **_audit_details(budget)
+            )
 
 
 def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
@@ -468,7 +472,7 @@ def check_budget(budget: Budget) -> None:
     try:
         rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
     except rules.BudgetInvalid as error:
-        raise BudgetRefused(error.field, _time_text(budget, error.field)) from error
+        raise BudgetRefused(error.field, _time_error(budget, error.field)) from error
     if budget.period == BudgetPeriod.SESSION:
         _check_session(budget)
     if not 0 <= budget.amount_nano <= rules.BUDGET_MAX_NANO:
@@ -489,7 +493,7 @@ def _check_session(budget: Budget) -> None:
         raise BudgetRefused(error.field, text[error.field]) from error
 
 
-def _time_text(budget: Budget, field: str) -> str:
+def _time_error(budget: Budget, field: str) -> str:
     if field == "timezone":
         return gettext("Choose a time zone such as Europe/Berlin.")
     allowed = rules.anchors_of(budget.period)  # type: ignore[arg-type]
@@ -564,8 +568,8 @@ def _living(budget: Budget) -> Budget:
 
 
 def _fill(budget: Budget, look_back: LookBack) -> None:
-    """Fill the budget's present window with the past usage of its time. The requests of sessions
-    open their windows (`usage/sessions/windows.py`)."""
+    """Add the past usage of its time to the budget's present window. Windows of sessions are opened
+    by their requests (`usage/sessions/windows.py`)."""
     if budget.period == BudgetPeriod.SESSION:
         return
     now = database_now()
@@ -593,10 +597,10 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
 
 
 def _drop_window(budget: Budget) -> None:
-    """Delete the present window of a budget that is switched off: the window misses later usage,
-    which is read again when the budget is switched on. The usage of a label is stored nowhere else
-    (see `usage.limits.budget_simulation`), so its window stays; else switching off and on would
-    reset it."""
+    """Delete the present window of a budget that is switched off, because it misses later usage,
+    which is read again when the budget is switched on. The window of a label stays: its usage is
+    stored nowhere else (see `usage.limits.budget_simulation`), so switching off and on would reset
+    it."""
     if budget.scope not in rules.LABEL_SCOPES:
         BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 
@@ -613,7 +617,7 @@ def database_now() -> dt.datetime:
     return now
 
 
-def _facts(budget: Budget) -> dict[str, Any]:
+def _audit_details(budget: Budget) -> dict[str, Any]:
     return {
         "scope": str(budget.scope),
         "subject": budget.subject,

@@ -65,7 +65,7 @@ def rule_in_force(
 
 
 def build_charge_rule(kind: str, seconds: int | None = None, cost: str | None = None) -> ChargeRule:
-    """Return a rule from its stored or typed fields. `cost` is decimal text of USD. Only a drain
+    """Return a rule from its stored or typed fields. `cost` is decimal text in USD. Only a drain
     has limits. Raises ChargeRuleInvalid."""
     known = next((name for name in KINDS if name == kind), None)
     if known is None:
@@ -87,8 +87,8 @@ def build_charge_rule(kind: str, seconds: int | None = None, cost: str | None = 
 
 
 def stored_rule(rule: ChargeRule | None) -> dict[str, Any]:
-    """Return the rule in its stored form: {} for none, else its kind, and for a drain `seconds` and
-    an optional `cost` as decimal text of USD."""
+    """Return the rule as it is stored: {} for none, else its kind, and for a drain `seconds` and an
+    optional `cost` as decimal text in USD."""
     if rule is None:
         return {}
     stored: dict[str, Any] = {"kind": rule.kind}
@@ -112,9 +112,9 @@ def read_rule(stored: Mapping[str, Any] | None) -> ChargeRule | None:
 def meters_up_to(
     meters: Mapping[str, int], version: PriceVersion, limit_nano: int
 ) -> dict[str, int] | None:
-    """Return the meters of an answer up to where its charge reaches `limit_nano`, cutting the
-    output: reasoning is paid first, then text. Return None if the input alone exceeds the limit.
-    `meters` must have a price in `version`."""
+    """Return the meters of an answer up to where its charge reaches `limit_nano`. Input is paid
+    first, then reasoning, then text; the rest is cut. Return None if the input alone exceeds the
+    limit. `meters` must have a price in `version`."""
     outputs = sorted(
         (name for name in meters if find_meter(name).side == "out"),
         key=lambda name: name != "out_reasoning",

@@ -16,9 +16,8 @@ from billing.models import EndedSession
 def end_session(
     actor: Actor, organisation: Organisation, session_id: UUID, name: str
 ) -> EndedSession:
-    """End a session; an ended session stays ended. The actor must have access to it. `name` is the
-    client's name for the session.
-    """
+    """End a session. Ending it again changes nothing. The actor must have access to the session.
+    `name` is the client's name for it."""
     with transaction.atomic():
         # Under this lock nothing is admitted, so every request admitted before is found running.
         lock_wallet(organisation.id)

@@ -38,7 +38,7 @@ class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     budget_ids: tuple[int, ...] = ()
     # The tokens that it takes of a limit of tokens per minute.
     tokens: int = 0
-    # Whether it counts as a request per minute. Further attempts of a request do not.
+    # Whether the attempt counts as a request per minute. Further attempts of a request do not.
     counted: bool = True
     # The user who sends the request, if known.
     user_id: UserId | None = None
@@ -50,8 +50,8 @@ class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     # The included units that it takes: (id of the row, number).
     units: tuple[tuple[int, int], ...] = ()
     included_nano: int = 0
-    # What its organisation may pay its provider itself; None for the installation's keys. Budgets
-    # and the client's limit for its session count it too.
+    # The part that the organisation may pay its provider itself; None for the installation's keys.
+    # Budgets and the client's limit for its session count this part too.
     own_nano: int | None = None
 
 

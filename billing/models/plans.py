@@ -6,8 +6,8 @@ from django.db.models.functions import Now
 
 
 class Plan(models.Model):
-    """A price plan: prices times `multiplier_ppm` parts per million, for the models that it shows
-    ([] = all)."""
+    """A price plan: it multiplies prices by `multiplier_ppm` parts per million, and shows the
+    models in its list ([] = all)."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=120, unique=True)

@@ -8,9 +8,9 @@ from lib.ids import new_id
 
 
 class PromoGrant(models.Model):
-    """Granted money: spendable immediately, used before cash, gone when it expires (I20). For
-    included usage of a subscription, `charge` is the charge that paid for it. It is part of
-    `customer:available`; the remainder of all grants is on `promo:available`."""
+    """Granted money: spendable immediately, used before cash, and lost when it expires (I20).
+    `charge` is the subscription charge that paid for included usage. The remaining amount is part
+    of `customer:available`; the sum of all grants is on `promo:available`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")

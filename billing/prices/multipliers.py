@@ -11,13 +11,13 @@ MULTIPLIERS_MAX: Final = 50
 
 
 class Multiplier(NamedTuple):
-    """Multiplies the prices of models that match `pattern` by `ppm` parts per million."""
+    """A pattern of model names, and the factor for their prices in parts per million."""
 
     pattern: str
     ppm: int
 
 
 def multiplier_for(multipliers: Iterable[Multiplier], model: str, otherwise: int) -> int:
-    """Return the multiplier for `model` in parts per million: that of the first match, else
-    `otherwise`."""
+    """Return the multiplier for `model` in parts per million: that of the first matching pattern,
+    else `otherwise`."""
     return next((one.ppm for one in multipliers if matches(one.pattern, model)), otherwise)

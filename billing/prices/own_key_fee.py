@@ -31,11 +31,11 @@ class OwnKeyFee(msgspec.Struct, frozen=True):
         return msgspec.convert(stored, type=cls)
 
     def stored(self) -> str:
-        """Return it as the JSON text of an attempt's row."""
+        """Return the fee as JSON text for an attempt's row."""
         return msgspec.json.encode(self).decode()
 
     def nano_of(self, meters: Mapping[str, int]) -> int:
-        """Return the fee for what an attempt used; nothing where it used nothing."""
+        """Return the fee for what an attempt used; 0 if it used nothing."""
         if not meters:
             return 0
         return self._nano(sum(n for name, n in meters.items() if name in TOKEN_METERS))

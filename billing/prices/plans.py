@@ -41,7 +41,7 @@ class PlanRefused(ValueError):
 
 
 class SecondPersonNeeded(PlanRefused):
-    """The change was requested, and waits for another operator to make it too."""
+    """The change was requested. It takes effect when another operator requests the same change."""
 
     def __init__(self) -> None:
         super().__init__("This cuts prices by more than half. Another operator must confirm it.")
@@ -49,7 +49,7 @@ class SecondPersonNeeded(PlanRefused):
 
 @dataclass(frozen=True, slots=True)
 class ListedPlan:
-    """A plan as it is shown. `model_patterns` () means every model. `subscribed` are the
+    """A plan as pages show it. `model_patterns` () means every model. `subscribed` are the
     multipliers of the organisation's subscription, if they apply."""
 
     name: str
@@ -80,7 +80,8 @@ class PlanInForce(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """The table of one kind of plan holder: rows of `model`, by `field`."""
+    """One kind of plan holder: the table `model` of the assignments, and its column for the
+    holder."""
 
     model: type[OrganisationPlan] | type[TeamPlan] | type[MemberPlan]
     field: str
@@ -102,12 +103,13 @@ def save_plan(
     models: Sequence[str] | None = None,
 ) -> Plan:
     """Create a plan, or change the given fields of an existing one. Raises Refused for an invalid
-    name, and SecondPersonNeeded when the multiplier must wait; the models are changed then."""
+    name, and SecondPersonNeeded if the multiplier must wait for another operator; the models are
+    then changed already."""
     name = check_name(name)
     waits = False
     with transaction.atomic():
         plan, _ = Plan.objects.select_for_update().get_or_create(name=name)
-        before = _facts(plan)
+        before = _audit_details(plan)
         if multiplier_ppm is not None:
             before_ppm = plan.multiplier_ppm if is_used(plan) else 0
             waits = _has_to_wait(actor, plan, None, before_ppm, multiplier_ppm)
@@ -124,7 +126,7 @@ def save_plan(
             plan,
             name=name,
             before=before,
-            after=_facts(plan),
+            after=_audit_details(plan),
         )
         bump_epoch()
     if waits:
@@ -132,7 +134,7 @@ def save_plan(
     return plan
 
 
-def _facts(plan: Plan) -> dict[str, object]:
+def _audit_details(plan: Plan) -> dict[str, object]:
     return {"multiplier_ppm": plan.multiplier_ppm, "models": plan.model_patterns}
 
 
@@ -150,8 +152,9 @@ def remove_plan(actor: Actor, plan: Plan) -> None:
 
 
 def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
-    """Put an organisation, a team or a member on the plan of that name; "" removes its plan. Raises
-    PlanRefused for an unknown name, and SecondPersonNeeded if the change must wait."""
+    """Put an organisation, a team or a member on the plan with this name; "" removes the holder
+    from its plan. Raises PlanRefused for an unknown name, and SecondPersonNeeded if the change must
+    wait."""
     plan = Plan.objects.filter(name=name).first() if name else None
     if name and plan is None:
         raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
@@ -209,8 +212,8 @@ def waiting_cuts(plan: Plan) -> list[PlanCut]:
 def _has_to_wait(
     actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int
 ) -> bool:
-    """Return whether a change of multiplier must wait for a second operator, and record it if so. A
-    change by the installation itself never waits: its file was reviewed before."""
+    """Return whether a change of multiplier must wait for a second operator, and record the change
+    if so. A change by the installation's file never waits, because the file was reviewed before."""
     organisation = _organisation_of(holder) if holder else None
     where = {
         "plan": plan,
@@ -235,7 +238,7 @@ def _has_to_wait(
     return True
 
 
-# Which plan holds -------------------------------------------------------------------------------
+# The plan of an organisation -------------------------------------------------------------------
 
 
 def plan_of(organisation: Organisation) -> ListedPlan:
@@ -256,8 +259,8 @@ def plan_of_actor(actor: Actor, key: Key | None = None) -> ListedPlan:
 def plan_in_force(
     organisation: Organisation, *, team: Team | None = None, member: Membership | None = None
 ) -> PlanInForce:
-    """Return the plan for a request of that team and member, if given: the member's plan wins, then
-    the team's. The relay uses the same order (`relay/credentials/keys.py`)."""
+    """Return the plan for a request of a team and a member: the member's plan, else the team's,
+    else the organisation's. The relay uses the same order (`relay/credentials/keys.py`)."""
     for holder in (member, team):
         row = _rows_of(holder).select_related("plan").first() if holder else None
         if holder is not None and row is not None:
@@ -282,7 +285,7 @@ def _member(actor: Actor) -> Membership | None:
 
 
 def _plans_above(holder: Holder) -> list[ListedPlan]:
-    """Return the plans that may apply if the holder has none. A member can have keys in every
+    """Return the plans that may apply to a holder without a plan. A member can have keys in every
     team."""
     if isinstance(holder, Organisation):
         return [STANDARD]
@@ -303,7 +306,7 @@ def _rows_of(holder: Holder) -> QuerySet[Any]:
 
 
 def list_plans() -> list[ListedPlan]:
-    """Every plan with the number of its organisations, by name."""
+    """Return every plan with the number of its organisations, by name."""
     plans = Plan.objects.annotate(organisation_count=Count("organisations")).order_by("name")
     return [_list_plan(plan, plan.organisation_count) for plan in plans]
 

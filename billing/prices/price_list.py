@@ -74,7 +74,7 @@ def read_price_list(text: str | bytes) -> PriceListRead:
         if not isinstance(entry, dict) or entry.get("mode") not in _MODES:
             continue
         try:
-            meters = _meters(name, entry)
+            meters = _read_meters(name, entry)
             uplifted = _uplifted(meters, entry)
         except _Left as left:
             result.skipped[name] = str(left)
@@ -96,7 +96,7 @@ def read_price_list(text: str | bytes) -> PriceListRead:
     return result
 
 
-def _meters(name: str, entry: Mapping[str, Any]) -> dict[str, int]:
+def _read_meters(name: str, entry: Mapping[str, Any]) -> dict[str, int]:
     if not _NAME.fullmatch(name):
         raise _Left("not a name that a model can have")
     meters: dict[str, int] = {}
@@ -112,7 +112,7 @@ def _meters(name: str, entry: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _uplifted(meters: Mapping[str, int], entry: Mapping[str, Any]) -> dict[str, int] | None:
-    """Return the rates outside the global endpoint; None if they are the same."""
+    """Return the rates outside the global endpoint; None if they equal the global rates."""
     times = entry.get(_UPLIFT)
     if times in (None, 1):
         return None

@@ -19,8 +19,8 @@ from accounts.audit.epoch import bump_epoch
 from accounts.organisations.data_policy import is_region
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion
 from billing.prices import pricing
-from billing.prices.catalogue import CATALOGUE as CATALOGUE
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CATALOGUE as CATALOGUE
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import ConditionInvalid, PriceKey, read_hours, tier_name
 from billing.prices.meters import MeterUnknown
 
@@ -30,7 +30,7 @@ class PriceRefused(ValueError):
 
 
 class PriceStale(PriceRefused):
-    """The named version is not the one that would be replaced; the text says which one is."""
+    """Another version than the named one would be replaced; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class ListedPrice:
         return self.source.startswith(CATALOGUE)
 
     def in_force_at(self, at: dt.datetime) -> bool:
-        """Return whether the dates of this version hold at an instant."""
+        """Return whether this version is valid at an instant, by its dates."""
         return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
 
 
 def check_key(key: PriceKey) -> None:
-    """Raise PriceRefused for a key that no price can have."""
+    """Check that a price can have this key. Raises PriceRefused."""
     if key.kind == PriceKind.CHARGE and key.channel:
         raise PriceRefused(
             gettext("Only costs are set by channel. A charge is the same on all channels.")
@@ -166,7 +166,8 @@ def _end_shipped_prices(key: PriceKey, valid_from: dt.datetime) -> None:
         return
     conditional = Q(service_tier__gt="") | Q(hours__gt="") | Q(region__gt="")
     prices = Price.objects.filter(conditional, model=key.model, kind=key.kind)
-    # By ids: with a join, the planner expected no rows and read the whole table per version.
+    # Select by ids, because with a join the planner expected no rows and read the whole table per
+    # version.
     narrowed = PriceVersion.objects.filter(
         price__in=list(prices.values_list("id", flat=True)), source__startswith=CATALOGUE
     )
@@ -183,7 +184,7 @@ def _key_fields(key: PriceKey) -> dict[str, str]:
 
 
 def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None) -> PriceVersion:
-    """Move the end of a version; None leaves it open. Raises PriceRefused on an overlap."""
+    """Set the end of a version; None leaves it open. Raises PriceRefused on an overlap."""
     with transaction.atomic():
         version.valid_to = valid_to
         try:
@@ -204,7 +205,7 @@ def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None)
 
 
 def remove_price(actor: Actor, version: PriceVersion) -> None:
-    """Remove a version. The caller must know that nothing was charged at it (I11)."""
+    """Remove a version. Call this only if nothing was charged at the version (I11)."""
     with transaction.atomic():
         key = key_of(version.price)
         audit.record(actor, None, "price.removed", version, **_key_fields(key), rates=version.rates)
@@ -251,7 +252,8 @@ def load_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> i
 
 
 def source_of(row: CatalogueRow, catalogue: str) -> str:
-    """Return the source of a version that a row becomes: the catalogue, or the row's own source."""
+    """Return the source to record for a version that is created from a catalogue row: the
+    catalogue, or the row's own source."""
     return f"{CATALOGUE} + {row.source}" if row.source else catalogue
 
 

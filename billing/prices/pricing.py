@@ -94,9 +94,9 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The prices of a version where `kind` is `value`: either its own `rates` and `tiers`, or the
-    version's with a multiplier for token rates. `source` and `date` say where the price is
-    published, and when it was read there."""
+    """The prices of a version for requests in which `kind` is `value`: either own `rates` and
+    `tiers`, or the version's with a multiplier for token rates. `source` is where the price is
+    published, `date` when it was read there."""
 
     kind: str
     value: str
@@ -143,9 +143,9 @@ class PriceVersion:
         return replace(self, multiplier_ppm=multiplier_ppm)
 
     def under(self, held: Mapping[str, str]) -> "PriceVersion | None":
-        """Return the version that applies under these conditions, {kind: value}. A condition that
-        the version has no prices for changes nothing. Return None if two conditions replace the
-        rates, or if the multipliers give no whole parts per million."""
+        """Return the version that applies under these conditions, {kind: value}. Conditions without
+        prices change nothing. Return None if two conditions replace the rates, or if the
+        multipliers result in a fraction of a part per million."""
         if not held or not self.conditions:
             return self
         version, replaced = self, False
@@ -181,8 +181,8 @@ class PriceVersion:
         return any(one.kind == kind and one.value == value for one in self.conditions)
 
     def bound_under(self, asked: Mapping[str, str]) -> "PriceVersion":
-        """Return the version that sizes a hold: it costs at least as much as the version under any
-        subset of the requested conditions."""
+        """Return the version for the size of a hold. It costs at least as much as the version under
+        any subset of the requested conditions."""
         kinds = [kind for kind in asked if self.has_terms_for(kind, asked[kind])]
         if not kinds:
             return self
@@ -319,7 +319,7 @@ def price_parts(
 def total_of_parts(
     parts: Sequence[tuple[Mapping[str, int], PriceVersion]],
 ) -> int | Unpriced:
-    """`price_parts(…).total_nano` without its lines."""
+    """Return `price_parts(…).total_nano` without computing the lines."""
     if len(parts) == 1:
         return total_of(*parts[0])
     cost = price_parts(parts)
@@ -327,7 +327,8 @@ def total_of_parts(
 
 
 def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpriced:
-    """`price(…).total_nano` without its lines, for callers that price millions of rows."""
+    """Return `price(…).total_nano` without computing the lines, for callers that price millions of
+    rows."""
     if version.token_ppm != PPM:
         cost = price_parts([(quantities, version)])
         return cost.total_nano if isinstance(cost, CostLines) else cost
@@ -396,7 +397,7 @@ def _cheaper(cached: Mapping[str, int], rates: Rates) -> int:
 
 
 def _plain_rates(rates: Rates) -> Rates:
-    """Return the rates with cached input at the rate of plain input, if that is known."""
+    """Return the rates with cached input at the rate of plain input, where that rate is known."""
     plain = {meter: rates[of] for meter, of in PLAIN_OF.items() if of in rates and meter in rates}
     return {**rates, **plain}
 
@@ -425,7 +426,7 @@ def price_bound(quantities: Mapping[str, int], version: PriceVersion) -> CostLin
 
 
 def total_bound(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpriced:
-    """`price_bound(…).total_nano` without its lines."""
+    """Return `price_bound(…).total_nano` without computing the lines."""
     if not version.tiers:
         return total_of(quantities, version)
     cost = price_bound(quantities, version)
@@ -435,8 +436,8 @@ def total_bound(quantities: Mapping[str, int], version: PriceVersion) -> int | U
 def dearest(versions: Sequence[PriceVersion]) -> PriceVersion:
     """Return a version whose `price_bound` is at least that of each of `versions` (one or more).
 
-    It sizes the hold of a request that may end at one of several prices. It has every tier of the
-    versions, each with the highest rate that could apply there.
+    It sizes the hold of a request that may be charged at one of several prices. It has every tier
+    of the versions, each with the highest rate that could apply in it.
     """
     if len(versions) == 1:
         return versions[0]

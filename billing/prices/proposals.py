@@ -20,7 +20,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion, ProposalState
 from billing.prices import pricing
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import MeterUnknown
 from billing.prices.name_patterns import matches
@@ -74,7 +74,8 @@ class ListedProposal:
 
     @property
     def is_draft(self) -> bool:
-        """Return whether a person wrote the proposal. Else it comes from a catalogue or list."""
+        """Return whether a person wrote the proposal; otherwise it comes from a catalogue or
+        list."""
         return self.row.source == DRAFT
 
 
@@ -90,7 +91,7 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
     """Create proposals for all differences between a catalogue's present prices and those in force.
 
     Models with a custom price are skipped. Open proposals of older catalogues are deleted. A
-    proposal that was ignored is not made again for the same source.
+    proposal that was ignored is not repeated for the same source.
     """
     now = clock.now()
     current = _prices_in_force(list_prices(), now)
@@ -154,14 +155,14 @@ def propose_list(
     ignored: Collection[str] = (),
 ) -> Proposed:
     """Create proposals for all differences between a price list and the prices in force. The list
-    need not have every model. A price that came from this list is proposed for removal if the list
-    no longer has it.
+    need not have every model. If the list no longer has a price that came from it, the removal of
+    the price is proposed.
 
     `rates` are by key; those of a region come with the plain price of their model. `listed_names`
-    are all names of the list, also those whose prices cannot be converted. Models
-    with a price from elsewhere than the shipped catalogue or this list are skipped, and so are
-    those that a name or pattern of `ignored` matches. Open proposals of the same list are deleted.
-    A proposal that was ignored is not made again.
+    are all names of the list, also those whose prices cannot be converted. Models with a price from
+    elsewhere than the shipped catalogue or this list are skipped, and so are those that a name or
+    pattern of `ignored` matches. Open proposals of the same list are deleted. A proposal that was
+    ignored is not repeated.
     """
     now, listed_names = clock.now(), listed_names or {key.model for key in rates}
     current = _prices_in_force(list_prices(), now)
@@ -208,7 +209,8 @@ def propose_list(
 
 
 class UpstreamProposed(NamedTuple):
-    """The changes that an upstream's prices bring, and how many of the proposals are new."""
+    """The numbers of changes that an upstream's prices propose, and how many of the proposals are
+    new."""
 
     proposed: Proposed
     new: int
@@ -222,10 +224,11 @@ def propose_upstream(
     ended: Collection[PriceKey],
 ) -> UpstreamProposed:
     """Create proposals for all differences between an upstream's prices and those in force. The
-    upstream no longer has the prices of `ended`: if they came from it, their end is proposed.
+    upstream no longer has the prices of `ended`; if they came from the upstream, their end is
+    proposed.
 
     Open proposals of the same source are deleted unless they are unchanged. A proposal that was
-    dismissed is not made again.
+    dismissed is not repeated.
     """
     now = clock.now()
     current = _prices_in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
@@ -307,9 +310,9 @@ def accept(
 ) -> list[PriceProposal]:
     """Turn proposals into versions, all or none. Return those that still wait for a second person.
 
-    A version planned for later stays, and the new one ends where it begins. A version planned for
-    the same moment is replaced only if its id is in `replacing` or is `replaces`. Raises
-    PriceRefused if a proposal is invalid or already decided; PriceStale if one would replace
+    A version planned for later stays, and the new one ends where the planned one begins. A version
+    planned for the same moment is replaced only if its id is in `replacing` or is `replaces`.
+    Raises PriceRefused if a proposal is invalid or already decided; PriceStale if one would replace
     another version than `replaces`.
     """
     now = clock.now()
@@ -334,7 +337,7 @@ def accept(
 
 
 def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
-    """Ignore proposals. Return how many of them were waiting."""
+    """Ignore proposals. Return how many of them were open."""
     with transaction.atomic():
         rows = list(
             PriceProposal.objects.select_for_update().filter(
@@ -348,11 +351,11 @@ def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
 
 
 def withdraw(actor: Actor, version: PriceVersion) -> None:
-    """Withdraw a version that has not begun. The version that it would have ended applies on, until
-    the next version.
+    """Withdraw a version that has not begun. The version before it then applies until the next
+    version.
 
-    Raises PriceRefused if the version has begun or is about to, and if another version would then
-    cut the price by more than half, which no second person has approved.
+    Raises PriceRefused if the version has begun or is about to, and if without it another version
+    would cut the price by more than half, which no second person has approved.
     """
     with transaction.atomic():
         Price.objects.select_for_update().filter(id=version.price_id).first()
@@ -396,7 +399,7 @@ def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
 
 
 def list_proposal(row: PriceProposal, charges: Charges | None = None) -> ListedProposal:
-    """Return a proposal with its changes. `charges` as for `needs_two`."""
+    """Return a proposal with its changes. See `needs_two` for `charges`."""
     changes = rate_changes(row.replaces, row.rates)
     return ListedProposal(row, key_of(row), changes, needs_two(row, charges))
 
@@ -410,7 +413,10 @@ def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
         charges = _charges_of(row.model)
     now, own = clock.now(), key_of(row)
     at = max(row.valid_from or now, now)
-    before = [row.replaces or _paid(own, charges, at), _paid(own, charges, at - _TOGETHER)]
+    before = [
+        row.replaces or _customer_rates(own, charges, at),
+        _customer_rates(own, charges, at - _TOGETHER),
+    ]
     return any(fell_by_more_than_half(rates, row.rates) for rates in before)
 
 
@@ -424,7 +430,7 @@ def _deep_cuts(key: PriceKey) -> set[int]:
         if version.valid_from <= now:
             continue
         instants = (version.valid_from - dt.timedelta.resolution, version.valid_from - _TOGETHER)
-        before = [_paid(version.key, charges, at) for at in instants]
+        before = [_customer_rates(version.key, charges, at) for at in instants]
         if any(fell_by_more_than_half(rates, version.rates) for rates in before):
             deep.add(version.version_id)
     return deep
@@ -435,9 +441,9 @@ def _charges_of(model: str) -> Charges:
     return _charges_by_name(list_prices(named.values_list("model", flat=True)))
 
 
-def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
-    """Return the rates that apply at an instant in place of a price: its own, or those of the whole
-    day, of the plain tier, of any region, or of a pattern."""
+def _customer_rates(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
+    """Return the rates that customers pay at an instant in place of a price: its own, or else those
+    of the whole day, of the plain tier, of any region, or of a pattern."""
     patterns = [name for name in charges if "*" in name and matches(name, own.model)]
     patterns.sort(key=lambda name: (-len(name), name))
     for name in (own.model, *patterns):
@@ -459,7 +465,8 @@ def _charges_by_name(prices: Iterable[ListedPrice]) -> Charges:
 
 
 def _recheck_proposal(row: PriceProposal, now: dt.datetime) -> None:
-    """Compare the proposal with the price that is in force now, which may have changed since."""
+    """Compare the proposal again with the price in force, which may have changed since it was
+    made."""
     at = max(row.valid_from or now, now)
     there = _prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
     replaces = None if there is None else there.rates

@@ -56,7 +56,7 @@ def fell_by_more_than_half(
 
 
 class _Place(NamedTuple):
-    """The place of a rate in a price."""
+    """The position of a rate in a price."""
 
     condition: tuple[str, str] | None
     over: int | None

@@ -102,9 +102,9 @@ class Reason(NamedTuple):
 
 
 class UpstreamPrices(NamedTuple):
-    """`rates` by the upstream's model name, in the stored form of pricing.py. `not_understood`
-    gives the reason for the other models. `unknown` are unknown members with the number of models
-    that have them. `groups` are the groups to choose from, if any."""
+    """`rates` by the upstream's model name, as pricing.py stores them. `not_understood` has the
+    reason for each other model. `unknown` are unknown members with the number of models that have
+    them. `groups` are the groups to choose from, if any."""
 
     form: Form
     rates: dict[str, dict[str, Any]]
@@ -119,7 +119,7 @@ class UpstreamPrices(NamedTuple):
 
 
 class _NotUnderstood(Exception):
-    """A model is left out."""
+    """The model is left out, with the reason."""
 
     def __init__(self, code: ReasonCode, member: str = "", value: str = "") -> None:
         super().__init__(code)
@@ -160,7 +160,7 @@ def read_upstream_prices(text: bytes, group: str = "") -> UpstreamPrices:
 def _prices(entries: list[Any]) -> UpstreamPrices:
     unknown: Counter[str] = Counter()
     result = UpstreamPrices("models", {}, {}, {})
-    for name, entry in _iterate_named(entries, "id", result):
+    for name, entry in _models_by_name(entries, "id", result):
         try:
             result.rates[name] = _check_meters(dict(_iterate_rates(entry.get("pricing"), unknown)))
         except _NotUnderstood as error:
@@ -211,7 +211,7 @@ def _ratios(document: Mapping[str, Any], entries: list[Any], group: str) -> Upst
         raise PricesInvalid("the ratio of the group is no number") from error
     unknown: Counter[str] = Counter()
     result = UpstreamPrices("pricing", {}, {}, {}, groups)
-    for name, entry in _iterate_named(entries, "model_name", result):
+    for name, entry in _models_by_name(entries, "model_name", result):
         try:
             result.rates[name] = _check_meters(
                 dict(_rates_from_ratios(entry, group, of_group, unknown))
@@ -269,10 +269,10 @@ def _rates_from_ratios(
         raise _NotUnderstood("alone", "audio_completion_ratio", "audio_ratio")
 
 
-# Both --------------------------------------------------------------------------------------------
+# Both kinds of lists ---------------------------------------------------------------------------
 
 
-def _iterate_named(
+def _models_by_name(
     entries: list[Any], member: str, result: UpstreamPrices
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the models with their names. Models with a missing or duplicate name are not

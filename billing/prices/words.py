@@ -223,7 +223,7 @@ def source_name(price: ListedPrice) -> str:
 def _display_meters(
     meters: Mapping[str, int], input_over: int | None, mode: str, multiplier_ppm: int
 ) -> Iterable[RateDisplay]:
-    for meter, rate in sorted(meters.items(), key=_place):
+    for meter, rate in sorted(meters.items(), key=_meter_sort_key):
         yield RateDisplay(meter, input_over, mode, rate, multiplier_ppm)
 
 
@@ -238,7 +238,7 @@ def meter_place(meter: str) -> int:
     return _ORDER.get(meter.split("[")[0], len(_ORDER))
 
 
-def _place(item: tuple[str, int]) -> tuple[int, str]:
+def _meter_sort_key(item: tuple[str, int]) -> tuple[int, str]:
     return meter_place(item[0]), item[0]
 
 

@@ -12,7 +12,7 @@ Written = dict[str, Any]
 def write_conditions(
     stored: Mapping[str, Any], write: Callable[[Mapping[str, int]], dict[str, str]]
 ) -> list[Written]:
-    """Return the written form of a stored price's conditions; `write` converts their rates."""
+    """Return a stored price's conditions as people write them; `write` converts the rates."""
     return [
         {
             "kind": one["kind"],
@@ -31,8 +31,8 @@ def write_conditions(
 def read_conditions(
     written: Iterable[Mapping[str, Any]], read: Callable[[dict[str, str]], dict[str, int]]
 ) -> list[Written]:
-    """Return the stored form of written conditions. `read` converts their rates and may raise.
-    Raises MoneyInvalid for an invalid multiplier."""
+    """Return written conditions as they are stored. `read` converts the rates and may raise. Raises
+    MoneyInvalid for an invalid multiplier."""
     return [
         {
             "kind": one["kind"],

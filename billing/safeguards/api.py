@@ -21,7 +21,8 @@ router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
 
 
 class SafeguardIn(Schema):
-    """A stricter value, which holds at once, or another one, which another operator approves."""
+    """A stricter value, which applies immediately, or another value, which another operator must
+    approve."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -93,7 +93,7 @@ def approve_safeguard(actor: Actor, row: Safeguard) -> Safeguard:
 
 
 def reject_safeguard(actor: Actor, row: Safeguard) -> Safeguard:
-    """Drop a proposal. The operator who made it withdraws it this way. Raises Refused."""
+    """Reject a proposal; the operator who made it may withdraw it this way. Raises Refused."""
     return _decide(actor, row, approve=False)
 
 

@@ -19,7 +19,7 @@ from billing.forms import MoneyField
 from billing.models import Safeguard, SafeguardName
 from billing.safeguards import safeguards
 from billing.safeguards.rules import DAYS_MAX
-from lib.fields import lock_fields
+from lib.forms.fields import lock_fields
 from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused

@@ -63,7 +63,7 @@ def _rewrite(erasure: Erasure, key: bytes, kind: str, rows: list[_Row]) -> int:
 
 
 def _next_seal(kind: str, after: dt.datetime) -> dt.datetime | None:
-    """Return where the next seal begins after rows that no seal covers."""
+    """Return the start of the next seal, if unsealed rows precede it."""
     later = Seal.objects.filter(kind=kind, from_at__gt=after).order_by("from_at").first()
     return later.from_at if later else None
 

@@ -73,14 +73,14 @@ class Broken(NamedTuple):
 
 
 class SealsBehind(Exception):
-    """Rows were not sealed in time: an edit of them would not be found."""
+    """Rows were not sealed in time, so an edit of them would not be noticed."""
 
 
 def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
     """Make all seals that are possible now, or up to `until`. Return how many.
 
-    Only one process works; the others find nothing to do. Raises SealsBehind if rows should have
-    been sealed and were not.
+    If several processes call this, one makes the seals. Raises SealsBehind if rows should have been
+    sealed and were not.
     """
     count = sum(_seal_kind(kind, key, until) for kind in SealKind.values)
     with connection.cursor() as cursor:
@@ -106,7 +106,7 @@ def _seal_kind(kind: str, key: bytes, until: dt.datetime | None) -> int:
 
 
 def find_unsealed(cursor: Cursor) -> list[Broken]:
-    """Return the kinds with rows that should have been sealed by now."""
+    """Return the kinds of seals that lag: rows exist that should have been sealed by now."""
     broken: list[Broken] = []
     for kind in SealKind.values:
         cursor.execute(_OLDEST_UNSEALED[kind], {"within": _UNSEALED})
@@ -117,7 +117,7 @@ def find_unsealed(cursor: Cursor) -> list[Broken]:
 
 
 def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
-    """Return every broken seal, and the end of the chain if it is missing."""
+    """Return every broken seal, and the end of the chain if the last seal is missing."""
     broken: list[Broken] = []
     for kind in SealKind.values:
         broken += broken_chain(cursor, key, kind)
@@ -127,7 +127,8 @@ def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
 def broken_chain(
     cursor: Cursor, key: bytes, kind: str, before: dt.datetime | None = None
 ) -> list[Broken]:
-    """Return the broken seals of one kind. `before` limits them to seals that end by an instant."""
+    """Return the broken seals of one kind; with `before`, only of seals that end by that
+    instant."""
     stands_on, broken = _beginning(cursor, key, kind)
     cursor.execute(_SEALS, {"kind": kind, "before": before, "after": 0, "limit": None})
     for seal in cursor.fetchall():
@@ -267,7 +268,7 @@ def horizon(cursor: Cursor) -> tuple[dt.datetime, dt.datetime]:
 
 
 def _last_seal(kind: str) -> Seal | SealCut | None:
-    """Return the seal, or else the cut, that the next seal builds on."""
+    """Return what the next seal builds on: the last seal, or else the cut."""
     last = Seal.objects.filter(kind=kind).order_by("-id").first()
     return last or SealCut.objects.filter(kind=kind).first()
 
@@ -279,7 +280,7 @@ def _end(stands_on: Seal | SealCut | None) -> dt.datetime:
 
 
 def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
-    """Seal the rows that are not sealed up to an instant; later rows may still come. Return 1, or 0
+    """Seal the unsealed rows up to an instant after which rows may still be added. Return 1, or 0
     if there was nothing to seal."""
     stands_on = _last_seal(kind)
     from_at = _end(stands_on)
@@ -309,7 +310,7 @@ def _digest(
     cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, form: bytes
 ) -> tuple[int, bytes]:
     """Return the number of rows of a span, and the digest over their contents."""
-    query = _JOINED.format(lines=_lines(kind, form))
+    query = _JOINED.format(lines=_sealed_lines(kind, form))
     total, digest = 0, hashlib.sha256()
     # The parts one after another give the lines of the whole span.
     for part_from, part_to in spans(cursor, kind, from_at, to_at, _READ_ROWS):
@@ -327,7 +328,7 @@ def _digest(
     return total, digest.digest()
 
 
-def _lines(kind: str, form: bytes) -> str:
+def _sealed_lines(kind: str, form: bytes) -> str:
     if kind == SealKind.LEDGER and form != _FORM:
         return _LINES_OF_THEIR_OWN
     if kind == SealKind.TRAIL and form in (_SECOND_FORM, _FIRST_FORM):

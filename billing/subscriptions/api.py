@@ -204,7 +204,7 @@ def preview_subscription(request: HttpRequest, body: ChoiceIn) -> SubscriptionPr
     """Nothing is changed. Days are those of the organisation's invoices, today among them."""
     actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
-    preview = subscriptions.preview_plan(organisation, _offered_plan(actor, body.plan))
+    preview = subscriptions.preview_plan(organisation, _require_offered_plan(actor, body.plan))
     return SubscriptionPreviewOut(
         plan=SubscriptionPlanOut(**_plan(preview.plan)),
         from_day=preview.day,
@@ -234,7 +234,7 @@ def choose_plan(request: HttpRequest, body: ChoiceIn) -> HttpResponse:
     actor = actors.actor_of(request)
 
     def choose(organisation: Organisation) -> Subscription:
-        plan = _offered_plan(actor, body.plan)
+        plan = _require_offered_plan(actor, body.plan)
         return subscriptions.choose_plan(actor, organisation, plan)
 
     return _answer_request(request, choose)
@@ -358,7 +358,7 @@ def _answer_request(
     )
 
 
-def _offered_plan(actor: Actor, id: str) -> SubscriptionPlan:
+def _require_offered_plan(actor: Actor, id: str) -> SubscriptionPlan:
     plan = offered_plan(actor, id)
     if plan is None:
         raise SubscriptionRefused("plan", gettext("This plan is not offered."))

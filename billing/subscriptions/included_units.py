@@ -51,7 +51,7 @@ class Allowance(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """At most `most` units of a request, each of which may be on any of these meters."""
+    """At most `most` units of a request. Each unit may count on any of these meters."""
 
     meters: tuple[str, ...]
     most: int
@@ -77,7 +77,8 @@ NOTHING_PAID: Final = Paid(0, {})
 
 
 def applicable(allowances: Iterable[Allowance], model: str) -> dict[str, Allowance]:
-    """Return, by meter, the allowance for a request to a model: the first that covers the model."""
+    """Return the allowance for a request to a model, by meter: the first one that covers the
+    model."""
     by_meter: dict[str, Allowance] = {}
     for one in allowances:
         if not one.models or any(matches(pattern, model) for pattern in one.models):
@@ -100,8 +101,8 @@ def wanted_units(ways: Iterable[Way], meters: Iterable[str]) -> dict[str, int]:
 
 
 def beyond_nano(ways: Iterable[Way], meters: Iterable[str], version: PriceVersion) -> int:
-    """Return the most that a request may cost beyond its included units. These cover everything on
-    `meters`; other meters are charged at the highest rate of any tier."""
+    """Return the most that a request may cost in addition to its included units. These cover
+    everything on `meters`; other meters are charged at the highest rate of any tier."""
     included = frozenset(meters)
     tables = (version.rates, *(tier.rates for tier in version.tiers))
     most = 0
@@ -123,8 +124,8 @@ def beyond_nano(ways: Iterable[Way], meters: Iterable[str], version: PriceVersio
 def paid_by_units(
     parts: Sequence[tuple[Mapping[str, int], PriceVersion]], held: Mapping[str, int]
 ) -> Paid:
-    """Return what a request's held units pay of its parts (quantities, price version). Without a
-    price they pay nothing."""
+    """Return how much a request's held units pay of its parts (quantities, price version). Without
+    a price they pay nothing."""
     cost = price_parts(parts)
     if not isinstance(cost, CostLines):
         return NOTHING_PAID
@@ -142,8 +143,8 @@ def paid_by_units(
 
 
 def _counts_to(meter: str, included: Container[str]) -> str | None:
-    """Return the included meter that a unit of `meter` counts to: its own, else the meter whose
-    rate it falls back to, as cached input to input. None if there is none."""
+    """Return the included meter that a unit of `meter` counts to: the meter itself, else the one
+    whose rate it falls back to (cached input counts as input). None if there is none."""
     name: str | None = find_meter(meter).name
     while name is not None and name not in included:
         name = FALLBACKS.get(name)

@@ -77,7 +77,7 @@ def write_plan(
         except IntegrityError as error:
             text = gettext("There is already a plan named %(plan)s.")
             raise SubscriptionRefused("name", text % {"plan": name}, already_exists=True) from error
-        audit.record(actor, None, "subscription_plan.written", plan, **_facts(plan))
+        audit.record(actor, None, "subscription_plan.written", plan, **_audit_details(plan))
     return plan
 
 
@@ -97,7 +97,7 @@ def offer_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
             raise SubscriptionRefused("plan", text % {"limit": format_usd(credit_limit_nano())})
         locked.state, locked.offered_by = SubscriptionPlanState.OFFERED, actor.user
         locked.save(update_fields=["state", "offered_by"])
-        audit.record(actor, None, "subscription_plan.offered", locked, **_facts(locked))
+        audit.record(actor, None, "subscription_plan.offered", locked, **_audit_details(locked))
     return locked
 
 
@@ -108,14 +108,16 @@ def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
         if locked.state != SubscriptionPlanState.ARCHIVED:
             locked.state = SubscriptionPlanState.ARCHIVED
             locked.save(update_fields=["state"])
-            audit.record(actor, None, "subscription_plan.archived", locked, **_facts(locked))
+            audit.record(
+                actor, None, "subscription_plan.archived", locked, **_audit_details(locked)
+            )
     return locked
 
 
 def needs_another_operator(plan: SubscriptionPlan) -> bool:
-    """Return whether the plan's author may not offer it alone. Plans with units always need a
-    second operator, because their value changes with the price book. A multiplier below half does
-    too, like any such price cut."""
+    """Return whether another operator than the plan's author must offer the plan. That holds for
+    plans with units, because their value changes with the price book, and for a multiplier below
+    half, as for any such price cut."""
     halves = any(2 * one.ppm < PPM for one in multipliers_of_plan(plan))
     return bool(plan.units) or halves or plan.included_nano - plan.price_nano > credit_limit_nano()
 
@@ -188,7 +190,7 @@ def _check_multipliers(multipliers: Sequence[Multiplier]) -> None:
             raise SubscriptionRefused("multipliers", text % {"pattern": pattern[:80]})
 
 
-def _facts(plan: SubscriptionPlan) -> dict[str, object]:
+def _audit_details(plan: SubscriptionPlan) -> dict[str, object]:
     return {
         "name": plan.name,
         "price": format_usd(plan.price_nano),

@@ -79,10 +79,10 @@ def begin(terms: Terms, day: dt.date) -> Change:
 def change_plan(
     old: Terms, new: Terms, day: dt.date, unused_nano: int, unused_units: Mapping[UnitKind, int]
 ) -> Change:
-    """Return the change from one plan to another, for the rest of the month from that day on.
+    """Return the change from one plan to another, for the rest of the month from `day` on.
 
     A higher price is charged, and more included usage is granted. If the new plan includes less,
-    the difference is taken from the unused part. The used part of it reduces the refund, so that
+    the difference is taken from the unused part; what is used already reduces the refund, so that
     nobody uses up a plan and gets its price back. A cheaper plan never costs a charge. Units reduce
     the refund by their used share.
     """

@@ -63,11 +63,11 @@ _DAY: Final = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Preview:
-    """The effect of being on a plan from `day` on. `days` of the `of_days` days of its month are
+    """The effect of being on a plan from `day` on. `days` of the `of_days` days of the month are
     left.
 
-    `missing_nano` is the amount that the balance lacks for it. From `renews_on` on, each month
-    costs the plan's price.
+    `missing_nano` is the amount that the balance lacks. From `renews_on` on, each month costs the
+    plan's price.
     """
 
     plan: SubscriptionPlan
@@ -80,7 +80,7 @@ class Preview:
 
     @property
     def back_nano(self) -> int:
-        """Return the amount that goes back to the balance."""
+        """Return the amount that is refunded to the balance."""
         return max(-self.change.charge_nano, 0)
 
     @property
@@ -111,8 +111,8 @@ def subscription_of(organisation: Organisation) -> Subscription | None:
 
 
 def included_in(subscription: Subscription) -> Included:
-    """Return the included usage. The rest is as of the last count of spending; one runs every
-    minute."""
+    """Return the included usage. The remaining amount is as of the last count of spending, which
+    runs every minute."""
     grants = _grants(subscription)
     return Included(
         sum(grant.amount_nano - grant.expired_nano for grant in grants),
@@ -144,9 +144,9 @@ def preview_plan(organisation: Organisation, plan: SubscriptionPlan) -> Preview:
 def choose_plan(
     actor: Actor, organisation: Organisation, plan: SubscriptionPlan, *, seen: str | None = None
 ) -> Subscription:
-    """Subscribe to a plan, or change to it, from today on.
+    """Subscribe to a plan, or change to another, from today on.
 
-    `seen` is `Preview.seen` as the person agreed to it; the call is refused if it has changed.
+    `seen` is the `Preview.seen` that the person agreed to; if it has changed, the call is refused.
     Raises SubscriptionRefused.
     """
     with transaction.atomic():
@@ -160,7 +160,7 @@ def choose_plan(
             text = gettext("The balance is %(amount)s USD short. Top up first.")
             raise SubscriptionRefused("plan", text % {"amount": format_usd(preview.missing_nano)})
         before = subscription.plan.name if subscription else ""
-        _tell_of_multipliers(plan, *([subscription.plan] if subscription else []))
+        _notify_of_multipliers(plan, *([subscription.plan] if subscription else []))
         if subscription is None:
             subscription = Subscription.objects.create(
                 organisation=organisation,
@@ -184,8 +184,8 @@ def choose_plan(
 
 
 def cancel_subscription(actor: Actor, organisation: Organisation) -> Subscription:
-    """End the subscription with its paid month. A subscription with an unpaid renewal ends at once.
-    Raises SubscriptionRefused."""
+    """End the subscription with its paid month. A subscription with an unpaid renewal ends
+    immediately. Raises SubscriptionRefused."""
     with transaction.atomic():
         lock_wallet(organisation.id)
         subscription = _must(_lock_subscription(organisation))
@@ -217,9 +217,9 @@ def resume_subscription(actor: Actor, organisation: Organisation) -> Subscriptio
 
 
 def renew_subscriptions() -> int:
-    """Renew or end the subscriptions that are due. Return how many were looked at.
+    """Renew or end the subscriptions that are due. Return how many were processed.
 
-    It may run late, twice, and in several processes at once.
+    This may run late, twice, and in several processes concurrently.
     """
     # Zones differ by less than two days, so some rows are not due yet; they are skipped.
     due = Subscription.objects.exclude(state=SubscriptionState.ENDED).filter(
@@ -255,7 +255,7 @@ def _renew(organisation_id: UUID) -> None:
             _mark_unpaid(subscription)
             return
         if subscription.state == SubscriptionState.UNPAID:
-            _tell_of_multipliers(subscription.plan)
+            _notify_of_multipliers(subscription.plan)
         subscription.month = month
         subscription.state, subscription.unpaid_since = SubscriptionState.ACTIVE, None
         subscription.save(update_fields=["month", "state", "unpaid_since"])
@@ -270,13 +270,13 @@ def _renew(organisation_id: UUID) -> None:
 
 
 def _mark_unpaid(subscription: Subscription) -> None:
-    """Record that the balance does not cover the renewal. It is reported once, and the renewal is
+    """Record that the balance does not cover the renewal, and report that once. The renewal is
     tried again until the grace period ends."""
     now = clock.now()
     if subscription.unpaid_since is None:
         subscription.state, subscription.unpaid_since = SubscriptionState.UNPAID, now
         subscription.save(update_fields=["state", "unpaid_since"])
-        _tell_of_multipliers(subscription.plan)
+        _notify_of_multipliers(subscription.plan)
         audit.record(
             SYSTEM, subscription.organisation, "subscription.unpaid", subscription,
             plan=subscription.plan.name,
@@ -292,7 +292,7 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
     subscription.state, subscription.ended_at = SubscriptionState.ENDED, clock.now()
     subscription.unpaid_since = None
     subscription.save(update_fields=["state", "ended_at", "unpaid_since"])
-    _tell_of_multipliers(subscription.plan)
+    _notify_of_multipliers(subscription.plan)
     _limit_usage(subscription)
     audit.record(
         actor, subscription.organisation, "subscription.ended", subscription,
@@ -304,7 +304,7 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
     )  # fmt: skip
 
 
-def _tell_of_multipliers(*plans: SubscriptionPlan) -> None:
+def _notify_of_multipliers(*plans: SubscriptionPlan) -> None:
     """Make the relay load the new multipliers of prices."""
     if any(plan.multipliers for plan in plans):
         bump_epoch()

@@ -37,10 +37,10 @@ from billing.subscriptions.plans import (
     unit_term,
 )
 from billing.subscriptions.rules import Terms
+from lib.forms.picker import PickText
+from lib.forms.rows import Cell, RowsText
 from lib.htmx import back_to, redirect_to, render_dialog, see_other
-from lib.picker import PickText
 from lib.refusal import Refused
-from lib.rows import Cell, RowsText
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Filter, Table, status_filter
@@ -224,16 +224,16 @@ def subscription(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("wallet.write")
 @require_POST
 def subscription_cancel(request: HttpRequest, actor: Actor) -> HttpResponse:
-    return _ended_or_resumed(request, actor, subscriptions.cancel_subscription)
+    return _change_renewal(request, actor, subscriptions.cancel_subscription)
 
 
 @organisation_page("wallet.write")
 @require_POST
 def subscription_resume(request: HttpRequest, actor: Actor) -> HttpResponse:
-    return _ended_or_resumed(request, actor, subscriptions.resume_subscription)
+    return _change_renewal(request, actor, subscriptions.resume_subscription)
 
 
-def _ended_or_resumed(request: HttpRequest, actor: Actor, act: Any) -> HttpResponse:
+def _change_renewal(request: HttpRequest, actor: Actor, act: Any) -> HttpResponse:
     organisation = access_wallet(actor, "wallet.write")
     try:
         act(actor, organisation)
@@ -274,7 +274,7 @@ def _subscription_context(actor: Actor, organisation: Organisation) -> dict[str,
     }
 
 
-# The operators' ----------------------------------------------------------------------------------
+# Pages for operators ----------------------------------------------------------------------------
 
 
 @operator_page("credits.read")

@@ -76,7 +76,7 @@ def figure(value: int, metric: str) -> str:
 
 
 def _titled(nano: Nano | None, places: int, sign: str = "") -> str:
-    """Return an amount. If its decimals do not show every digit, all digits are in its title."""
+    """Return an amount. If the decimals do not show every digit, the title has all digits."""
     if nano is None:
         return MISSING
     text = sign + display(nano, places, money_symbol())
@@ -87,8 +87,8 @@ def _titled(nano: Nano | None, places: int, sign: str = "") -> str:
 
 @register.simple_tag(takes_context=True)
 def also_in(context: template.Context, nano: int | None, day: dt.date | None = None) -> str:
-    """Return an amount in the currency that the organisation sees beside USD, with the rate and its
-    day. `day` None means today. Returns "" without such a currency or without a rate."""
+    """Return an amount in the organisation's display currency, with the rate and its day. `day`
+    None means today. Returns "" without a display currency or without a rate."""
     organisation = context["actor"].organisation
     if nano is None or organisation is None:
         return ""

@@ -30,7 +30,7 @@ _YEAR: Final = re.compile("2[0-9]{3}")
 @organisation_page("topups.read")
 @require_safe
 def receipt(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    top_up = _paid(actor, id)
+    top_up = _require_paid(actor, id)
     context = {
         "id": top_up.outer_id,
         "shown": describe_receipt(top_up, get_language() or "en"),
@@ -42,7 +42,7 @@ def receipt(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("topups.read")
 @require_safe
 def receipt_file(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    top_up = _paid(actor, id)
+    top_up = _require_paid(actor, id)
     try:
         return receipt_answer(top_up, request.GET.get("language") or get_language() or "en")
     except Refused as refused:
@@ -92,7 +92,7 @@ def _files(ids: list[UUID], language: str) -> Iterator[tuple[str, bytes]]:
         yield f"{receipt.number}-{language}.pdf", invoice_pdf(receipt, language)
 
 
-def _paid(actor: Actor, id: str) -> TopUp:
+def _require_paid(actor: Actor, id: str) -> TopUp:
     top_up = access_top_up(actor, id)
     if top_up.state != TopUpState.PAID:
         raise Http404

@@ -61,8 +61,8 @@ def mismatch(order: Order, event: PaymentEvent) -> str | None:
     """Return why a payment does not match the order, in English for operators, or None if it
     matches.
 
-    Processor, order, owner, amount, currency, mode and state must all be equal, because one of them
-    alone proves nothing.
+    Processor, order, owner, amount, currency, mode and state must all be equal, because one of
+    these alone proves nothing.
     """
     expected: list[tuple[str, object, object]] = [
         ("processor", order.processor, event.processor),

@@ -56,7 +56,7 @@ class TopUpRefused(Refused):
 
 
 def check_amount(amount_nano: int) -> None:
-    """Raise TopUpRefused unless a top-up may have this amount."""
+    """Check that a top-up may have this amount. Raises TopUpRefused."""
     if amount_nano % NANO_PER_MINOR:
         raise TopUpRefused("amount", gettext("Use at most two decimal places."))
     if not TOP_UP_MIN_NANO <= amount_nano <= TOP_UP_MAX_NANO:
@@ -123,8 +123,7 @@ def open_checkout(top_up: TopUp) -> TopUp:
 
 
 def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
-    """Store the checkout of an order. Events of the checkout may have arrived already; they are
-    applied."""
+    """Store the checkout of an order, and apply its events that have arrived already."""
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
         locked = _lock_top_up(top_up.id)
@@ -136,11 +135,11 @@ def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
 
 def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
     """Confirm as an operator that a transfer has arrived. Above the limit, a second operator must
-    confirm it too. All amounts that one operator confirms alone for one organisation within 24
+    confirm it too; all amounts that one operator confirms alone for one organisation within 24
     hours count together.
 
     `document` is the bank's reference. One transfer pays one order, and a second operator must
-    confirm the reference that the first one entered. Raises TopUpRefused.
+    confirm the same reference. Raises TopUpRefused.
     """
     document = document.replace("\x00", "").strip()
     if not document:
@@ -169,7 +168,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             actor, locked.organisation, "topup.confirmed", locked,
             amount=format_usd(locked.amount_nano), document=document,
         )  # fmt: skip
-        together_nano = locked.amount_nano + _confirmed_alone(actor.user, locked.organisation)
+        together_nano = locked.amount_nano + _confirmed_alone_nano(actor.user, locked.organisation)
         if together_nano > credit_limit_nano(locked.organisation) and not locked.confirmed_by:
             locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
             locked.payment_id = document
@@ -210,11 +209,11 @@ def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
         locked.state, locked.payment_id = TopUpState.CANCELLED, ""
         locked.save(update_fields=["state", "payment_id"])
         if by_operator:
-            _tell("topup.failed", locked, locked.amount_nano)
+            _publish_top_up("topup.failed", locked, locked.amount_nano)
     return locked
 
 
-def _confirmed_alone(user: User, organisation: Organisation) -> int:
+def _confirmed_alone_nano(user: User, organisation: Organisation) -> int:
     confirmed = AuditEvent.objects.filter(
         actor_user=user, organisation=organisation, action="topup.confirmed",
         at__gt=clock.now() - TOGETHER,
@@ -306,7 +305,7 @@ def _apply(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str
     if event.kind == "refunded":
         return _refund(event, top_up)
     if event.kind == "unrefunded":
-        return _tell_unrefunded(event, top_up), ""
+        return _report_failed_refund(event, top_up), ""
     return _dispute(event, top_up)
 
 
@@ -336,12 +335,12 @@ def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
             organisation_id=top_up.organisation_id,
             defaults={"processor": name, "customer_ref": event.customer},
         )
-    _tell("topup.paid", top_up, top_up.amount_nano)
+    _publish_top_up("topup.paid", top_up, top_up.amount_nano)
     return EventVerdict.APPLIED, ""
 
 
 def _receive_unmatched(event: PaymentEvent, top_up: TopUp) -> None:
-    """Put real money that matches no order on the clearing account (I24)."""
+    """Post real money that matches no order to the clearing account (I24)."""
     ours = event.live == processor_named(top_up.processor).live
     if ours and event.currency.lower() == "usd" and event.amount_minor and event.payment_id:
         posting = funding.receive_unmatched(
@@ -351,7 +350,7 @@ def _receive_unmatched(event: PaymentEvent, top_up: TopUp) -> None:
 
 
 def _return_unmatched(event: PaymentEvent) -> EventVerdict:
-    """End an unmatched payment that was refunded. Its other events wait for an order."""
+    """End an unmatched payment that was refunded. Other events of the payment wait for an order."""
     name: funding.Processor = "stripe" if event.processor == "stripe" else "manual"
     received = Posting.objects.filter(
         idempotency_id=f"receive:{name}:{event.payment_id}",
@@ -373,7 +372,7 @@ def _follow(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, st
         top_up.state = TopUpState(event.kind)
         top_up.save(update_fields=["state"])
         if event.kind == "failed":
-            _tell("topup.failed", top_up, top_up.amount_nano)
+            _publish_top_up("topup.failed", top_up, top_up.amount_nano)
     return EventVerdict.APPLIED, ""
 
 
@@ -390,11 +389,11 @@ def _refund(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
         post(posting, actor=event.processor, cause={"top_up": top_up.outer_id})
         top_up.refunded_nano = total_nano
         top_up.save(update_fields=["refunded_nano"])
-        _tell("topup.refunded", top_up, more_nano)
+        _publish_top_up("topup.refunded", top_up, more_nano)
     return EventVerdict.APPLIED, ""
 
 
-def _tell_unrefunded(event: PaymentEvent, top_up: TopUp) -> EventVerdict:
+def _report_failed_refund(event: PaymentEvent, top_up: TopUp) -> EventVerdict:
     """Report a failed refund: the processor has the money again. A person decides whether to send
     it again or to credit the balance, because refunds are reported as sums that do not say which
     refund failed."""
@@ -427,7 +426,7 @@ def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
     top_up.disputed_nano += change_nano
     top_up.save(update_fields=["disputed_nano"])
     if event.kind == "disputed":
-        _tell("topup.disputed", top_up, event.amount_nano)
+        _publish_top_up("topup.disputed", top_up, event.amount_nano)
     return EventVerdict.APPLIED, ""
 
 
@@ -448,7 +447,7 @@ def _apply_waiting(top_up: TopUp) -> None:
 
 
 def _foreign(event: PaymentEvent, top_up: TopUp) -> str:
-    """Return why a refund or dispute does not belong to this payment; "" if it does."""
+    """Return why a refund or dispute does not belong to the order's payment; "" if it does."""
     if event.live != top_up.live:
         return "The mode does not match the order."
     if event.currency.lower() != top_up.currency.lower():
@@ -465,8 +464,9 @@ def _order_of(event: PaymentEvent) -> TopUp | None:
 
 
 def _lock_payment(processor: str, payment_id: str) -> None:
-    """Lock a payment until the transaction ends, so that it gets no order between the search and
-    the write. Else another event of it would wait for ever, or could confirm another order."""
+    """Lock a payment until the transaction ends, so that no order can claim it between the search
+    and the write. Otherwise another event of the payment could wait for ever, or confirm another
+    order."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
@@ -503,7 +503,7 @@ def _is_posted(idempotency_id: str) -> bool:
     return Posting.objects.filter(idempotency_id=idempotency_id).exists()
 
 
-def _tell(kind: str, top_up: TopUp, amount_nano: int) -> None:
+def _publish_top_up(kind: str, top_up: TopUp, amount_nano: int) -> None:
     payload: dict[str, Any] = {
         "top_up": top_up.outer_id,
         "amount": format_usd(amount_nano),

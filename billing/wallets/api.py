@@ -101,7 +101,7 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
         )
 
     # Outside the response's transaction: a wrong code counts, although nothing else is written.
-    with codes.counted_try(actor, network):
+    with codes.count_redeem_attempt(actor, network):
         return answer_idempotently(request, actor, act)
 
 
@@ -203,7 +203,7 @@ class TopUpPage(Schema):
 
 
 class WalletSettingIn(Schema):
-    """When to tell of a low balance, and whether to fill it by the kept card."""
+    """When to alert about a low balance, and whether to fill it from the stored card."""
 
     model_config = ConfigDict(extra="forbid")
 

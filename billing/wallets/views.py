@@ -277,7 +277,8 @@ def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseB
         text = gettext("The payment provider did not respond. Nothing was charged. Try again.")
         form.add_error(None, text)
         return None
-    # Without scripts, its page has the link: our policy forbids forms that lead to other sites.
+    # Without scripts, show a page with the link, because our policy forbids forms that lead to
+    # other sites.
     page = _top_up_url(organisation, top_up)
     return (
         redirect_to(request, top_up.checkout_url or page) if is_htmx(request) else see_other(page)

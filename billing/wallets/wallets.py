@@ -111,8 +111,8 @@ def locked_setting(organisation: Organisation) -> WalletSetting:
 
 
 def watched_settings() -> QuerySet[Any]:
-    """Return settings annotated with `available`, the organisation's available amount less its debt
-    (I12), None before its first posting."""
+    """Return settings annotated with `available`, the organisation's available amount minus its
+    debt (I12); None before the first posting."""
     accounts = Account.objects.filter(
         organisation=OuterRef("organisation"), kind__in=(AccountKind.AVAILABLE, AccountKind.DEBT)
     )

@@ -64,14 +64,14 @@ from gateway.prices.own_price_api import router as gateway_router
 from gateway.prices.plan_api import router as plan_router
 from gateway.prices.previews import PreviewRefused
 from gateway.prices.price_api import router as price_router
+from gateway.prices.upstream_prices.api import router as upstream_price_router
+from gateway.provider_accounts.reconciliation.bill_api import router as bill_router
 from gateway.public_models.api import router as model_router
-from gateway.reconciliation.bill_api import router as bill_router
 from gateway.routing.model_rule_api import router as model_rule_router
 from gateway.routing.shadow_api import router as shadow_router
 from gateway.settings.api import router as setting_router
 from gateway.status.announcement_api import router as announcement_router
 from gateway.status.usage_mark_api import router as usage_mark_router
-from gateway.upstream_prices.api import router as upstream_price_router
 from lib.api.examples import example_of
 from lib.api.openapi import (
     ERROR,
@@ -116,8 +116,8 @@ class BodyUnreadable(ValueError):
 
 
 class StrictParser(Parser):
-    """JSON that has only one reading: no duplicate key in an object, no NaN, no excessive nesting,
-    and no zero byte in a text, which the database cannot store."""
+    """Parses only JSON with one reading: no duplicate key in an object, no NaN, no excessive
+    nesting, and no zero byte in a text, which the database cannot store."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         try:
@@ -148,7 +148,7 @@ class ManagementAPI(NinjaAPI):
     """An API whose responses no cache may store."""
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
-        """Return the function's name: generated clients use it as the operation's name."""
+        """Return the function's name, which generated clients use as the operation's name."""
         return str(operation.view_func.__name__)
 
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
@@ -169,7 +169,8 @@ class ManagementAPI(NinjaAPI):
             path_prefix = self.get_root_path(path_params or {})
         return self._schema_at(path_prefix)
 
-    # It takes half a second, and each page of the reference reads it.
+    # Cached, because building the schema takes half a second and each page of the reference reads
+    # it.
     @cache  # noqa: B019 - the API lives as long as its process
     def _schema_at(self, path_prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix)
@@ -205,7 +206,7 @@ def _describe_body(schemas: dict[str, Any], body: dict[str, Any]) -> None:
 
 
 def _add_error_body(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Give the library's plain 405 response the body of every other error."""
+    """Replace the library's plain 405 response with one that has the body of every other error."""
 
     @wraps(view)
     def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -238,7 +239,8 @@ api = ManagementAPI(
 
 
 class UnknownQuery(ValueError):
-    """The query has a field that the operation does not know: its filter would have no effect."""
+    """The query has a parameter that the operation does not know, so that a filter would have no
+    effect."""
 
 
 def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -329,7 +331,8 @@ class PathTaken(RuntimeError):
 
 
 class OperationNameTaken(RuntimeError):
-    """Two operations have functions of the same name, which is their name in the description."""
+    """Two operations have functions of the same name, but the description names operations by
+    function."""
 
 
 def _check_operations() -> None:

@@ -14,7 +14,7 @@ def error_response(
     code: str | None = None,
     param: str | None = None,
 ) -> HttpResponse:
-    """Build an error of the management API. The request id is beside the error object."""
+    """Build an error of the management API. The request id is next to the error object."""
     return HttpResponse(
         json.dumps(
             {

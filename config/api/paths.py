@@ -20,5 +20,5 @@ class ManagementPaths(URLResolver):
         return patterns
 
     def _populate(self) -> None:
-        """Read no names. Django looks up those of a namespace in a resolver of its own, by
-        `url_patterns`; this would load them for the name of any page."""
+        """Read no names. Django looks up names of a namespace in a separate resolver by
+        `url_patterns`; reading them here would load all operations for the name of any page."""

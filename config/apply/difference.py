@@ -50,7 +50,7 @@ _WHY_ONCE: Final = {
 
 
 class Id(NamedTuple):
-    """The identity of an object: its kind, and its name within its parent."""
+    """The identity of an object: its kind, its parent, and its name within the parent."""
 
     kind: Kind
     name: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Id(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret by its keyed digest. `text` is only set if a file has the secret, and never
+    """A secret by its keyed digest. `text` is only set if the file contains the secret, and never
     shown."""
 
     digest: bytes
@@ -207,7 +207,8 @@ def _settle_channel_keys(
 def _settle_egress(
     name: str, item: Item, fields: dict[str, Value], now: Item | None, *, moved: bool
 ) -> list[InvalidEntry]:
-    """Replace `keep` as `_settle_channel_keys` does, for a secret that a channel has only once."""
+    """Replace `keep` as `_settle_channel_keys` does, for a secret of which a channel has only
+    one."""
     stored = None if now is None or moved else now.fields[name]
     if not isinstance(fields.get(name), Kept):
         if moved:
@@ -236,7 +237,8 @@ def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[
 
 
 def _settle_secret(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
-    """Remove a secret with `keep` from the comparison; it must be stored already."""
+    """Leave a secret with `keep` out of the comparison. An error is returned if no such secret is
+    stored."""
     if not isinstance(fields.get("secret"), Kept):
         return []
     if now is not None:
@@ -335,9 +337,9 @@ def _field_lines(change: Change) -> Iterable[str]:
             yield f"keys: {_keys_change(_secrets(before or ()), _secrets(after))}"
         elif change.action == "create":
             if after not in (None, "", (), {}):
-                yield f"{name}: {_text(name, after)}"
+                yield f"{name}: {_display_text(name, after)}"
         else:
-            yield f"{name}: {_text(name, before)} -> {_text(name, after)}"
+            yield f"{name}: {_display_text(name, before)} -> {_display_text(name, after)}"
 
 
 def _keys_change(before: tuple[Secret | Kept, ...], after: tuple[Secret | Kept, ...]) -> str:
@@ -349,16 +351,16 @@ def _keys_change(before: tuple[Secret | Kept, ...], after: tuple[Secret | Kept, 
     return ", ".join(parts)
 
 
-def _text(name: str, value: Value) -> str:
+def _display_text(name: str, value: Value) -> str:
     plain = display_value(name, value)
     if isinstance(plain, dict):
         inner = ", ".join(
-            str(key) if part in ("", None, {}) else f"{key}: {_text('', part)}"
+            str(key) if part in ("", None, {}) else f"{key}: {_display_text('', part)}"
             for key, part in plain.items()
         )
         return f"{{{inner}}}"
     if isinstance(plain, list):
-        return f"[{', '.join(_text('', part) for part in plain)}]"
+        return f"[{', '.join(_display_text('', part) for part in plain)}]"
     if isinstance(plain, bool):
         return str(plain).lower()
     return "none" if plain in (None, "") else str(plain)
@@ -399,23 +401,23 @@ def display_value(name: str, value: Value) -> object:
 
 def rates_as_written(stored: Mapping[str, Value]) -> dict[str, object]:
     """Return stored rates in the file's form: decimal strings, and tiers only if there are any."""
-    written: dict[str, object] = {"meters": _meters(stored["meters"])}
+    written: dict[str, object] = {"meters": _format_rates(stored["meters"])}
     tiers = stored.get("tiers")
     if isinstance(tiers, list) and tiers:
         written["tiers"] = [
             {
                 "input_over": tier["input_over"],
                 "mode": tier.get("mode", "whole"),
-                "meters": _meters(tier["meters"]),
+                "meters": _format_rates(tier["meters"]),
             }
             for tier in tiers
         ]
     if stored.get("conditions"):
-        written["conditions"] = write_conditions(stored, _meters)
+        written["conditions"] = write_conditions(stored, _format_rates)
     return written
 
 
-def _meters(rates: object) -> dict[str, str]:
+def _format_rates(rates: object) -> dict[str, str]:
     return {name: format_rate(name, rate) for name, rate in cast(Mapping[str, int], rates).items()}
 
 

@@ -215,7 +215,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
 
 
 def _pass_through(rules: Sequence[Mapping[str, Any]]) -> Document:
-    """Return the rules without what they leave at its default."""
+    """Return the rules without members that have their default."""
     written = [
         {
             name: value

@@ -19,7 +19,7 @@ def unless_default(
     """Return the fields that differ from the defaults of a new object."""
     defaults = tuples(defaults_of(kind, names))
     changed = ((name, fields[name]) for name in names if fields[name] != defaults.get(name))
-    return {name: _plain(value) for name, value in changed if value is not None}
+    return {name: _plain_value(value) for name, value in changed if value is not None}
 
 
 def team_document(name: str, fields: Mapping[str, Value]) -> Document:
@@ -57,13 +57,13 @@ def single_sign_on_document(fields: Mapping[str, Value]) -> Document:
 
 
 def _slug(name: str, slug: Value) -> Document:
-    """Return the slug unless it follows from the name."""
+    """Return the slug unless it is the one that follows from the name."""
     return {} if slug == slugify(name) else {"slug": slug}
 
 
-def _plain(value: Value) -> Any:
+def _plain_value(value: Value) -> Any:
     if isinstance(value, tuple):
-        return [_plain(part) for part in value]
+        return [_plain_value(part) for part in value]
     if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
+        return {name: _plain_value(part) for name, part in value.items()}
     return value

@@ -52,14 +52,14 @@ from gateway.routing.shadow_rules import NAME_MAX as SHADOW_NAME_MAX
 from gateway.routing.shadow_rules import build_shadow_rule as checked_shadow
 from gateway.routing.shadow_rules import stored_shadow
 from gateway.routing.tie_breaking import Pick
-from lib.fields import take_fields
+from lib.forms.fields import take_fields
 
 KEEP: Final = "keep"
 """A file may have this word in place of a secret that is already stored."""
 
 
 def wrong(message: str) -> PydanticCustomError:
-    """Return an error whose text is shown as it is."""
+    """Return an error whose text is shown unchanged."""
     return PydanticCustomError("expected", "{message}", {"message": message})
 
 
@@ -82,7 +82,7 @@ def _credit(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
+def _format_credit_line(text: str) -> str:
     return text if text == "0" else _credit(text)
 
 
@@ -279,7 +279,7 @@ class ChargeRule(Part):
     cost: Annotated[Decimal, AfterValidator(_amount)] | None = None
 
     def stored(self) -> dict[str, Any]:
-        """Return the rule in its stored form, which changes show too."""
+        """Return the rule as it is stored, which is also how changes show it."""
         return stored_rule(build_charge_rule(self.kind, self.seconds, self.cost))
 
     @model_validator(mode="after")
@@ -296,7 +296,7 @@ class Shadow(Part):
     cap: Annotated[Decimal, AfterValidator(_cap)]
 
     def stored(self) -> dict[str, Any]:
-        """Return the shadow in its stored form, which changes show too."""
+        """Return the shadow as it is stored, which is also how changes show it."""
         return stored_shadow(checked_shadow(self.channel, self.percent, self.cap, self.model))
 
 
@@ -340,17 +340,17 @@ class ScopedBudget(Budget):
     subject: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
-class Counted(Part):
+class WithRateLimits(Part):
     rpm: Count | None = None
     tpm: Count | None = None
     parallel: Count | None = None
 
 
-class Limited(Counted):
+class WithBudgets(WithRateLimits):
     budgets: list[Budget] = []
 
 
-class Key(Limited):
+class Key(WithBudgets):
     name: Name
     secret: Secret = KEEP
     models: list[ModelName] = []
@@ -381,7 +381,7 @@ class ServiceAccount(Part):
     disabled: bool = False
 
 
-class Team(Limited):
+class Team(WithBudgets):
     name: Name
     slug: Slug | Literal[""] = ""
     plan: Name | Literal[""] = ""
@@ -397,7 +397,7 @@ class Role(Part):
     permissions: list[str] = []
 
 
-class Member(Counted):
+class Member(WithRateLimits):
     email: Email
     role: RoleName
     teams: list[Name] | None = None
@@ -452,7 +452,7 @@ class SignUp(Part):
     domains: list[SignUpDomain] = []
 
 
-class Organisation(Counted):
+class Organisation(WithRateLimits):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
     currency: Literal["USD"] = "USD"
@@ -461,7 +461,7 @@ class Organisation(Counted):
     zero_retention: bool = False
     data_regions: list[Region] = []
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
-    credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
+    credit_line: Annotated[Decimal, AfterValidator(_format_credit_line)] = "0"
     low_balance: Annotated[Decimal, AfterValidator(_amount)] | None = None
     charge_rule: ChargeRule | None = None
     plan: Name | Literal[""] = ""

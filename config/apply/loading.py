@@ -56,9 +56,10 @@ class Loaded:
 
 
 def load(text: str, resolve: Resolve) -> Loaded:
-    """Parse and check a file. Raises FileInvalid with all problems that can be found at once.
+    """Parse and check a file. Raises FileInvalid with as many problems as can be found in one pass.
 
-    Problems of form come first: the meaning of values is checked only in a well-formed file.
+    Problems of form come first, because the meaning of values is checked only in a well-formed
+    file.
     """
     source = read_yaml(text)
     try:
@@ -353,7 +354,7 @@ class _Checker:
         if sso is not None and sso.secret != file_format.KEEP:
             self._read((*at, "single_sign_on", "secret"), sso.secret)
 
-    def _limits(self, limited: file_format.Limited, path: Path) -> None:
+    def _limits(self, limited: file_format.WithBudgets, path: Path) -> None:
         """Check the budgets of a team or a key: one per period."""
         places = [(budget, (*path, "budgets", b)) for b, budget in enumerate(limited.budgets)]
         if isinstance(limited, file_format.Key) and limited.budget is not None:
@@ -402,7 +403,7 @@ class _Checker:
                         first[text] = path
 
 
-# What pydantic says, in words that name what was expected -----------------------------------------
+# pydantic's errors, in words that name what was expected ---------------------------------------
 
 _EXPECTED = {
     "missing": "this field is missing",

@@ -51,8 +51,8 @@ from lib.vault import VaultError
 
 
 def lock_installation() -> None:
-    """Wait for other runs that read or write the whole installation, and lock it for this
-    transaction.
+    """Lock the installation for this transaction, waiting for other runs that read or write all of
+    it.
 
     Two concurrent runs would each miss the other's writes.
     """
@@ -89,7 +89,7 @@ def _settings() -> Item:
 
 
 def _secret(channel: Channel, name: SecretName) -> Secret | None:
-    """Return a secret by its digest. A secret that cannot be opened differs from every other."""
+    """Return a secret by its digest. A secret that cannot be decrypted differs from every other."""
     if getattr(channel, name) is None:
         return None
     try:
@@ -122,7 +122,7 @@ _OF_PATHS: Final = (PriceKind.PATH, PriceKind.PATH_COST)
 def _prices() -> Iterator[Item]:
     versions = (
         PriceVersion.objects.select_related("price")
-        # Those of pass-through rules are members of their channels.
+        # Prices of pass-through rules are left out, because they are members of their channels.
         .exclude(Q(source__startswith=CATALOGUE) | Q(price__kind__in=_OF_PATHS))
         .order_by(*(f"price__{name}" for name in PriceKey._fields), "valid_from")
     )

@@ -111,8 +111,8 @@ def _members() -> Iterator[Item]:
 
 
 def _invitations() -> Iterator[Item]:
-    """Yield the open invitations by e-mail address. An invitation that is only a link cannot be
-    created again."""
+    """Yield the open invitations by e-mail address. An invitation without an address cannot be
+    created again, and is left out."""
     open_ones = Invitation.objects.filter(
         accepted_at=None, withdrawn_at=None, expires_at__gt=clock.now(), invited_by__isnull=False
     ).exclude(email="")

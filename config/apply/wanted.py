@@ -37,9 +37,9 @@ from gateway.channels.fields import (
     ROUTE_FIELDS,
     SETTINGS,
 )
+from gateway.channels.overrides.condition_rules import normal
+from gateway.channels.overrides.rules import RequestOverrides, stored_overrides
 from gateway.channels.schemas import route_fields
-from gateway.overrides.condition_rules import normal
-from gateway.overrides.rules import RequestOverrides, stored_overrides
 from gateway.passthrough.rules import canonical, read_rules, stored_rules
 
 Digest = Callable[[str], bytes]

@@ -219,7 +219,7 @@ class _Writer:
         (name,) = change.id.name
         offer = OwnKeyOffer.objects.filter(channel__name=name).first()
         if change.action == "remove":
-            # It ends with its channel, where that is removed too.
+            # The offer ends with its channel, if the channel is removed too.
             if offer is not None:
                 offers.end_offer(SYSTEM, offer)
             return
@@ -390,8 +390,8 @@ def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _subject(organisation: Organisation, scope: str, name: str) -> str:
-    """Return the stored subject of a budget. Ended keys are found too, so that their budgets can be
-    removed."""
+    """Return the stored subject of a budget. Revoked keys are included, so that their budgets can
+    be removed."""
     subject: object = name
     if scope == "team":
         subject = Team.objects.values_list("id", flat=True).get(

@@ -126,12 +126,12 @@ def _project(organisation: Organisation, change: Change) -> None:
     after = cast(dict[str, Any], change.after)
     project = organisation.projects.filter(slug=slug).first()
     if project is None:
-        team = _team_named(organisation, after["team"])
+        team = _find_team(organisation, after["team"])
         own_slug = "" if slug == slugify(after["name"]) else slug
         project = projects.create_project(team, after["name"], slug=own_slug, actor=SYSTEM)
     else:
         name = after.get("name", project.name)
-        team = _team_named(organisation, after["team"]) if "team" in after else project.team
+        team = _find_team(organisation, after["team"]) if "team" in after else project.team
         project = projects.change_project(project, name=name, team=team, actor=SYSTEM)
     if "archived" in after:
         write = projects.archive_project if after["archived"] else projects.restore_project
@@ -143,13 +143,13 @@ def _service_account(organisation: Organisation, change: Change) -> None:
     after = cast(dict[str, Any], change.after)
     account = ServiceAccount.objects.filter(organisation=organisation, name=name).first()
     if account is None:
-        team = _team_named(organisation, after["team"])
+        team = _find_team(organisation, after["team"])
         account = service_accounts.create_service_account(team, name, actor=SYSTEM)
     elif "team" in after:
         raise ChangeRefused(f"this service account belongs to team {account.team.name!r}")
     role, custom_role = Role(account.role), account.custom_role
     if "role" in after:
-        role, custom_role = _role_named(organisation, after["role"])
+        role, custom_role = _find_role(organisation, after["role"])
     service_accounts.change_service_account(
         account,
         role=role,
@@ -169,7 +169,7 @@ def _member(organisation: Organisation, change: Change) -> None:
         _set_member(organisation, email, after)
     membership = organisation.memberships.get(user__email__iexact=email)
     if "leads" in after:
-        _set_leads(membership, _teams_named(organisation, after["leads"]) or [])
+        _set_leads(membership, _find_teams(organisation, after["leads"]) or [])
     keys.change_limits(SYSTEM, membership, **counts_of(change))
     if after.get("plan") or (change.action == "change" and "plan" in after):
         plans.assign_plan(SYSTEM, membership, after["plan"])
@@ -179,11 +179,11 @@ def _member(organisation: Organisation, change: Change) -> None:
 
 def _set_member(organisation: Organisation, email: str, after: Mapping[str, Any]) -> None:
     if "role" in after:
-        role, custom_role = _role_named(organisation, after["role"])
+        role, custom_role = _find_role(organisation, after["role"])
     else:
         present = organisation.memberships.get(user__email__iexact=email)
         role, custom_role = Role(present.role), present.custom_role
-    limited = _teams_named(organisation, after["teams"]) if "teams" in after else ...
+    limited = _find_teams(organisation, after["teams"]) if "teams" in after else ...
     members.set_member(
         organisation, email, role, actor=SYSTEM, custom_role=custom_role, teams=limited
     )
@@ -207,11 +207,13 @@ def _invitation(organisation: Organisation, change: Change) -> None:
     if open_one is not None:
         invitations.withdraw(open_one, actor=SYSTEM)
     if change.action != "remove":
-        _invite(organisation, email, {**change.before, **_offered_fields(open_one), **change.after})
+        _invite(
+            organisation, email, {**change.before, **_invitation_fields(open_one), **change.after}
+        )
 
 
-def _offered_fields(invitation: Invitation | None) -> dict[str, Any]:
-    """Return the terms of an invitation that another one replaces."""
+def _invitation_fields(invitation: Invitation | None) -> dict[str, Any]:
+    """Return the terms of an invitation that is replaced by another one."""
     if invitation is None:
         return {}
     custom = invitation.custom_role
@@ -230,8 +232,8 @@ def _invite(organisation: Organisation, email: str, fields: Mapping[str, Any]) -
     membership = organisation.memberships.filter(user__email__iexact=inviter).first()
     if membership is None:
         raise ChangeRefused(f"{inviter} is not a member of this organisation and cannot invite")
-    role, custom_role = _role_named(organisation, fields["role"])
-    limited = _teams_named(organisation, fields["teams"])
+    role, custom_role = _find_role(organisation, fields["role"])
+    limited = _find_teams(organisation, fields["teams"])
     offer = Offer(role, custom_role, limited, message=fields["message"])
     actor = actor_of_member(membership.user, organisation, membership)
     sendables = invitations.invite(organisation, [email], offer, actor=actor)
@@ -261,12 +263,12 @@ def _single_sign_on(organisation: Organisation, change: Change) -> None:
 
 
 def _stored_rule(organisation: Organisation, rule: Mapping[str, Any]) -> dict[str, Any]:
-    limited = _teams_named(organisation, rule["teams"]) or []
+    limited = _find_teams(organisation, rule["teams"]) or []
     return {**rule, "teams": [team.slug for team in limited]}
 
 
 def held_by(key: Key) -> dict[str, Value]:
-    """Return the holder of a key, as a file states it."""
+    """Return the holder of a key, as a file writes it."""
     return {
         "user": key.user.email if key.user else "",
         "service_account": key.service_account.name if key.service_account else "",
@@ -277,8 +279,8 @@ def held_by(key: Key) -> dict[str, Value]:
 def holder_of_key(
     organisation: Organisation, fields: Mapping[str, Value]
 ) -> tuple[User | None, ServiceAccount | None]:
-    """Return the holder of a key. A person who is not a member can hold a key, but it does not
-    work."""
+    """Return the holder of a key, creating the person if needed. A key of a person who is not a
+    member is stored but refused. Raises ChangeRefused if there is no such service account."""
     email, name = cast(str, fields.get("user", "")), fields.get("service_account", "")
     user = members.add_person(email, actor=SYSTEM) if email else None
     if not name:
@@ -299,19 +301,19 @@ def place_key(key: Key, fields: Mapping[str, Value]) -> None:
         keys.change_key(SYSTEM, key, project=project)
 
 
-def _team_named(organisation: Organisation, name: str) -> Team:
+def _find_team(organisation: Organisation, name: str) -> Team:
     team = organisation.teams.filter(name=name).first()
     if team is None:
         raise ChangeRefused(f"there is no team named {name!r}")
     return team
 
 
-def _teams_named(organisation: Organisation, names: Any) -> list[Team] | None:
+def _find_teams(organisation: Organisation, names: Any) -> list[Team] | None:
     """Return the named teams; None means all teams."""
-    return None if names is None else [_team_named(organisation, name) for name in names]
+    return None if names is None else [_find_team(organisation, name) for name in names]
 
 
-def _role_named(organisation: Organisation, name: str) -> tuple[Role, CustomRole | None]:
+def _find_role(organisation: Organisation, name: str) -> tuple[Role, CustomRole | None]:
     if name in Role.values and name != Role.CUSTOM:
         return Role(name), None
     custom = CustomRole.objects.filter(organisation=organisation, name=name).first()
@@ -325,7 +327,7 @@ def _role_named(organisation: Organisation, name: str) -> tuple[Role, CustomRole
 
 def _payer_rule(organisation: Organisation, change: Change) -> None:
     name = change.id.name[1]
-    role, custom_role = _role_named(organisation, name)
+    role, custom_role = _find_role(organisation, name)
     rule = PayerRule.ANY if change.action == "remove" else cast(str, change.after["rule"])
     at = id_text(custom_role.id) if custom_role else role.value
     change_rules(replace(SYSTEM, organisation=organisation), {at: rule})

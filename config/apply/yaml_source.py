@@ -151,8 +151,8 @@ class _Reader:
 
 
 def _storable(text: str, path: Path, line: int) -> str:
-    """Return a text that the database can store: JSON writes a character beyond U+FFFF as two
-    escapes (`\\ud83d\\ude00`), which become one character. Raises FileInvalid."""
+    """Join escaped surrogate pairs (`\ud83d\ude00`), which JSON writes for a character beyond
+    U+FFFF, into one character. Raises FileInvalid for a zero byte or a lone surrogate."""
     if "\x00" in text:
         raise FileInvalid(
             [Problem(line, path, "a string cannot contain a zero byte: remove the \\0")]

@@ -124,13 +124,13 @@ def own_data(request: HttpRequest) -> HttpResponseBase:
 def own_data_download(request: HttpRequest) -> HttpResponseBase:
     person = cast(User, request.user)
     record_download(oneself(person), person, content=True)
-    pieces = _pieces(person)
+    pieces = _personal_data_zip(person)
     response = stream(request, "my-data.zip", "application/zip", pieces)
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _pieces(person: User) -> Iterator[bytes]:
+def _personal_data_zip(person: User) -> Iterator[bytes]:
     return stream_zip(personal_data(person))
 
 
@@ -140,7 +140,7 @@ def _pieces(person: User) -> Iterator[bytes]:
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_erasure(request: HttpRequest) -> HttpResponseBase:
     person = cast(User, request.user)
-    asked = _ask(request, oneself(person), person, back=reverse("own_data"))
+    asked = _show_or_start(request, oneself(person), person, back=reverse("own_data"))
     if isinstance(asked, Erasure):
         logout(request)
         return redirect_to(request, "account_erased")
@@ -165,7 +165,7 @@ def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     person = member_access.writable_member(actor, id).user
     back = reverse("member", args=[slug_of(actor), id])
     with use_tenant(None):
-        asked = _ask(request, actor, person, back=back)
+        asked = _show_or_start(request, actor, person, back=back)
     if not isinstance(asked, Erasure):
         return asked
     return redirect_to(request, "member_erasure", slug_of(actor), id_text(asked.id))
@@ -195,7 +195,7 @@ def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     person = access.access_person(actor, id)
     erasure = find_erasure(person)
     if erasure is None:
-        asked = _ask(request, operator_actor(actor), person, back=reverse("people"))
+        asked = _show_or_start(request, operator_actor(actor), person, back=reverse("people"))
         if not isinstance(asked, Erasure):
             return asked
         return redirect_to(request, "person_erasure", str(person.pk))
@@ -217,7 +217,7 @@ def operator_actor(actor: Actor) -> Actor:
     return replace(actor, organisation=None, role=None, permissions=(), teams=None)
 
 
-def _ask(
+def _show_or_start(
     request: HttpRequest, actor: Actor, person: User, *, back: str
 ) -> HttpResponseBase | Erasure:
     """Return the form with its preview, or the erasure that was started."""

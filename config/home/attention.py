@@ -30,7 +30,8 @@ _EACH: Final = 3
 
 
 class Matter(NamedTuple):
-    """One matter: `text` says what it is, `detail` its state, `href` where to act."""
+    """One matter that needs attention: `text` says what it is, `detail` its state, `href` where to
+    act."""
 
     tone: str
     icon: str

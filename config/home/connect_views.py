@@ -2,6 +2,7 @@
 lines, and see the first request arrive."""
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from accounts.access.actors import Actor, person_of
 from accounts.access.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import KeyKind
-from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, System
+from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, Paste, System
 from gateway.code_examples.examples import MODEL, example_models, highlight_code, is_text_model
 from gateway.public_models.shown_models import ListedModel, models_for
 from lib import clock
@@ -29,14 +30,15 @@ _PLACEHOLDER: Final = "sk-…"
 @organisation_page("keys.write_own")
 @require_http_methods(["GET", "HEAD", "POST"])
 def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Show the lines for an agent. A POST creates a key; only its response has the key's text."""
+    """Show the lines to paste into an agent. A POST creates a key; only that response has the key's
+    text."""
     chosen = request.POST if request.method == "POST" else request.GET
     slug = chosen.get("agent", "")
     slug = slug if slug in AGENTS else _AGENT
     secret, refused = "", ""
     if request.method == "POST":
         try:
-            _, secret = keys.mint_key(
+            _, secret = keys.mint_numbered_key(
                 actor,
                 access.access_team(actor),
                 AGENTS[slug].name,
@@ -68,7 +70,7 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
         "secret": secret,
         "refused": refused,
         "since": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
-        **_lines(AGENTS[slug], at),
+        **_paste_lines(AGENTS[slug], at),
     }
     status = 422 if refused else 200
     return render(request, "config/home/connect.html", context, status=status)
@@ -82,14 +84,19 @@ def connect_request(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "config/home/_connect_request.html", _arrived(actor, since))
 
 
-def _lines(agent: Agent, at: Connection) -> dict[str, Any]:
+def _paste_lines(agent: Agent, at: Connection) -> dict[str, Any]:
     pastes = agent.pastes(at) if agent.pastes else []
     return {
-        "pastes": [(paste, highlight_code(paste.text, paste.language)) for paste in pastes],
+        "pastes": _highlight(pastes),
+        "sign_in": _highlight(agent.sign_in(at) if agent.sign_in else []),
         "values": agent.values(at) if agent.values else [],
         "window": agent.window,
         "public": agent.public,
     }
+
+
+def _highlight(pastes: Iterable[Paste]) -> list[tuple[Paste, str]]:
+    return [(paste, highlight_code(paste.text, paste.language)) for paste in pastes]
 
 
 def _default_model(actor: Actor, models: list[ListedModel]) -> str:
@@ -102,7 +109,7 @@ def _default_model(actor: Actor, models: list[ListedModel]) -> str:
 
 
 def _abilities(model: ListedModel | None) -> dict[str, Any]:
-    """Return the known abilities of a model that agents ask about."""
+    """Return the model's abilities that agents need to know."""
     if model is None:
         return {}
     limits = model.can.context_max, model.can.output_max

@@ -60,8 +60,10 @@ def start_key(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Create a key. Only this response has the key's text."""
     name = request.POST.get("name", "").strip()[:120]
     secret, refused = "", ""
+    # A name that the person typed is theirs to change; ours is numbered.
+    mint = keys.mint_key if name else keys.mint_numbered_key
     try:
-        _, secret = keys.mint_key(
+        _, secret = mint(
             actor,
             access.access_team(actor),
             name or gettext("First key"),
@@ -80,7 +82,7 @@ def start_key(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("models.read")
 @require_POST
 def start_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Skip the start page: this browser shows the organisation's dashboard from now on."""
+    """Skip the start page. From now on this browser shows the organisation's dashboard."""
     slug = slug_of(actor)
     response = see_other("home", slug)
     response.set_cookie(

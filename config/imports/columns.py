@@ -28,7 +28,8 @@ _SOUNDS_RESTRICTING: Final = re.compile(
 
 
 class RowColumns(NamedTuple):
-    """What a row contains beside the imported columns: those that close it, and those left out."""
+    """The columns of a row that are not imported: those that lock what is created, and those left
+    out."""
 
     closing: tuple[str, ...]
     left: tuple[str, ...]
@@ -36,8 +37,8 @@ class RowColumns(NamedTuple):
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns of one table. `documents` contain a JSON object; `remarks` are free-form ones, in
-    which an unknown name closes the row only if it sounds like a restriction."""
+    """The columns of one table. `documents` contain a JSON object; `remarks` are free-form
+    documents, in which an unknown name locks the row only if it sounds like a restriction."""
 
     imported: Reasons
     closes: Reasons = field(default_factory=dict)
@@ -51,7 +52,7 @@ class TableColumns:
             ("closes", self.closes),
             ("unused", self.unused),
         ):
-            if any(_fits(name, column) for names in reasons.values() for name in names):
+            if any(_matches_pattern(name, column) for names in reasons.values() for name in names):
                 return meaning  # type: ignore[return-value]
         document = column.partition(".")[0]
         if document != column and document in self.remarks:
@@ -85,7 +86,7 @@ class TableColumns:
             try:
                 members = mapping(value)
             except ValueUnreadable:
-                # Its name is in no table, so it closes.
+                # An unreadable name is in no table, so it locks the imported object.
                 yield f"{column} (unreadable)", True
                 continue
             for name, member in members.items():
@@ -94,14 +95,14 @@ class TableColumns:
                 yield f"{column}.{name}", True if off else member
 
 
-def _fits(name: str, column: str) -> bool:
+def _matches_pattern(name: str, column: str) -> bool:
     return column.startswith(name[:-1]) if name.endswith("*") else column == name
 
 
 def _is_default(value: object, default: object) -> bool:
-    return default is not None and _plain(value) == _plain(default)
+    return default is not None and _normalise_value(value) == _normalise_value(default)
 
 
-def _plain(value: object) -> str:
+def _normalise_value(value: object) -> str:
     written = str(value).lower() if isinstance(value, bool) else text(value).strip().lower()
     return {"t": "true", "1": "true", "f": "false", "0": "false"}.get(written, written)

@@ -25,14 +25,14 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClearSecret:
-    """The text that clients send."""
+    """The secret as text, as clients send it."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HashedSecret:
-    """The SHA-256 of the text that clients send, and its last characters if they are known."""
+    """The SHA-256 of the secret that clients send, and its last characters if they are known."""
 
     sha256: bytes = field(repr=False)
     last4: str = ""
@@ -172,7 +172,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """The whole conversion, and remarks on what it leaves out."""
+    """The result of a conversion, and remarks on what was left out."""
 
     plans: tuple[Plan, ...]
     channels: tuple[Channel, ...]

@@ -1,5 +1,5 @@
 """Read the tables of another hub. Unreadable rows are skipped with a reason. Columns that are not
-imported are reported, or close what is created from the row (`columns.py`)."""
+imported are reported, or lock what is created from the row (`columns.py`)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ class Skipped(Exception):
 @dataclass(frozen=True)
 class Reader:
     """Reads the rows of a peer's database. `accepted` are restrictions, such as `tokens.allow_ips`,
-    that may be dropped: they close nothing."""
+    that may be dropped, and lock nothing."""
 
     database: Database
     report: Report
@@ -65,7 +65,7 @@ class Reader:
         return self.without_accepted(f"{table}.{column}" for column in columns.closing)
 
     def without_accepted(self, restrictions: Iterable[str]) -> tuple[str, ...]:
-        """Return the restrictions that nobody agreed to drop."""
+        """Return the restrictions that the operator did not agree to drop."""
         named = list(restrictions)
         self.lost.update(self.accepted.intersection(named))
         return tuple(name for name in named if name not in self.accepted)

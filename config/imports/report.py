@@ -1,4 +1,4 @@
-"""The report of an import: the rows read, the objects here, those imported closed and how to open
+"""The report of an import: the rows read, the objects here, those imported locked and how to unlock
 them, and everything left out.
 
 It never contains a secret: rows are identified by table, id and name, options by name.
@@ -25,8 +25,12 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class TableReport:
-    """The counts of one table: rows read, created now, and created by an earlier import; closed
-    rows by their cause and remedy; and skipped or incomplete rows by reason."""
+    """The counts of one table: rows read, created now, and created by an earlier import.
+
+    `closed`: objects that were created locked, by the restrictions that cause it and by what
+    unlocks them. `skipped` and `notes`: rows that were left out or are incomplete, by reason.
+    `columns_left`: how many rows have a value in a column that is not imported.
+    """
 
     read: int = 0
     imported: int = 0
@@ -110,7 +114,7 @@ def report_text(report: Report) -> str:
             f"{name:<32}{table.read:>8}{table.imported:>10}{table.closed_rows:>8}"
             f"{table.present:>13}{table.skipped_rows:>9}"
         )
-    lines += _section("Closed: restricted there in a way that is not here", _closed_lines(report))
+    lines += _section("Closed: restricted there in a way that is not here", _locked_lines(report))
     lines += _section("Restrictions that are lost, as accepted", report.accepted)
     lines += _section("Skipped", _lines_by_reason(report, "skipped"))
     lines += _section("Notes", [*_lines_by_reason(report, "notes"), *report.notes])
@@ -190,7 +194,7 @@ def _name_rows(rows: list[Row]) -> str:
     return f"{named}, and {more} more (--json names them)" if more > 0 else named
 
 
-def _closed_lines(report: Report) -> list[str]:
+def _locked_lines(report: Report) -> list[str]:
     lines = []
     for name, table in report.tables.items():
         for (restrictions, opened_by), rows in table.closed.items():

@@ -79,7 +79,7 @@ class _Reader:
         self._tables: dict[str, DumpTable] = {}
 
     def read(self) -> dict[str, DumpTable]:
-        for token in iter(self._next, None):
+        for token in iter(self._next_token, None):
             word = token.text.upper() if token.kind == "name" else ""
             if word == "CREATE" and self._word() in ("TABLE", "UNLOGGED"):
                 self._create()
@@ -91,7 +91,7 @@ class _Reader:
                 self._skip_statement()
         return self._tables
 
-    def _next(self) -> Token | None:
+    def _next_token(self) -> Token | None:
         while self._at < len(self._sql):
             match = self._pattern.match(self._sql, self._at)
             if match is None:
@@ -121,12 +121,12 @@ class _Reader:
     def _word(self) -> str:
         """Return the next word in capitals without consuming it."""
         before = self._at
-        token = self._next()
+        token = self._next_token()
         self._at = before
         return token.text.upper() if token and token.kind == "name" else ""
 
     def _take(self, *texts: str) -> Token:
-        token = self._next()
+        token = self._next_token()
         if token is None or (token.text.upper() not in texts and token.kind not in texts):
             if token is not None:
                 self._at = token.at
@@ -138,7 +138,7 @@ class _Reader:
         return DumpInvalid(f"line {line} of the dump: expected {expected}")
 
     def _skip_statement(self) -> None:
-        for token in iter(self._next, None):
+        for token in iter(self._next_token, None):
             if token.kind == "mark" and token.text == ";":
                 return
 
@@ -146,7 +146,7 @@ class _Reader:
         """Return the name of a table, without its schema."""
         name = self._take("name").text
         before = self._at
-        token = self._next()
+        token = self._next_token()
         if token is not None and token.text == ".":
             return self._take("name").text
         self._at = before
@@ -154,11 +154,11 @@ class _Reader:
 
     def _create(self) -> None:
         while self._word() in ("TABLE", "UNLOGGED", "IF", "NOT", "EXISTS"):
-            self._next()
+            self._next_token()
         table = self._tables.setdefault(self._table_name(), DumpTable())
         self._take("(")
         depth, begins = 1, True
-        for token in iter(self._next, None):
+        for token in iter(self._next_token, None):
             if token.kind == "mark" and token.text in "()":
                 depth += 1 if token.text == "(" else -1
                 if depth == 0:
@@ -174,7 +174,7 @@ class _Reader:
 
     def _take_default(self, table: DumpTable) -> None:
         before = self._at
-        token = self._next()
+        token = self._next_token()
         if token is not None and token.kind in ("string", "number", "name"):
             quote = "'" if token.kind == "string" else ""
             table.defaults[table.columns[-1]] = f"{quote}{token.text}{quote}"
@@ -184,7 +184,7 @@ class _Reader:
     def _columns(self, table: DumpTable) -> list[str]:
         """Return the columns that a statement names, else those of the table."""
         before = self._at
-        token = self._next()
+        token = self._next_token()
         if token is None or token.text != "(":
             self._at = before
             if not table.columns:
@@ -198,12 +198,12 @@ class _Reader:
 
     def _insert(self) -> None:
         while self._word() in ("IGNORE", "INTO"):
-            self._next()
+            self._next_token()
         name = self._table_name()
         table = self._tables.setdefault(name, DumpTable())
         columns = self._columns(table)
         while self._word() in ("OVERRIDING", "SYSTEM", "VALUE", "USER"):
-            self._next()
+            self._next_token()
         self._take("VALUES")
         while True:
             values = self._values()
@@ -217,11 +217,11 @@ class _Reader:
         self._take("(")
         values = []
         while True:
-            values.append(self._value())
+            values.append(self._read_value())
             if self._take(",", ")").text == ")":
                 return values
 
-    def _value(self) -> object:
+    def _read_value(self) -> object:
         token = self._take("string", "number", "hex", "name")
         if token.kind == "string":
             return token.text
@@ -236,7 +236,7 @@ class _Reader:
             return {"NULL": None, "TRUE": True, "FALSE": False}[word]
         if word.startswith("_") or word in ("N", "B"):
             # An introducer of a character set or of a string type: `_binary 'x'`.
-            return self._value()
+            return self._read_value()
         self._at = token.at
         raise self._invalid("a value")
 

@@ -18,7 +18,7 @@ from django.db.models import Q, Sum
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from accounts.members import members
-from accounts.models import Organisation, Role, Team, User
+from accounts.models import Key, Organisation, Role, Team, User
 from accounts.organisations import organisations, teams
 from billing.credits import codes
 from billing.currency.money import MoneyInvalid
@@ -52,7 +52,7 @@ _REFUSALS: Final = (
 )
 
 
-# How to open an object that was imported closed: the page, and the action.
+# How to unlock an object that was imported locked: the page, and the action.
 _OPENS_KEY: Final = "API keys, the key: clear Disabled (API: PATCH /api/v1/keys/{id})"
 _OPENS_CHANNEL: Final = "Channels (/admin/channels), the channel: Turn on"
 _OPENS_ORGANISATION: Final = "Organisations (/admin/organisations): Lift suspension"
@@ -138,7 +138,8 @@ class _Writer:
 
     @contextmanager
     def _refusals(self, origin: converted.Origin, name: str, part: str = "") -> Iterator[None]:
-        """Roll back and report a row, or a part of it, that a room refuses."""
+        """Run a block that creates a row or a part of it. If a room refuses, roll the block back
+        and report it."""
         try:
             with transaction.atomic():
                 yield
@@ -149,7 +150,8 @@ class _Writer:
             else:
                 self._report.skip(origin.table, origin.id, name, reason)
 
-    # What stands for itself -----------------------------------------------------------------------
+    # Objects that refer to no others
+    # ---------------------------------------------------------------
 
     def write_plan(self, plan: converted.Plan) -> None:
         plan_id = self.write(plan.origin, plan, plan.name, self.make_plan)
@@ -315,7 +317,7 @@ class _Writer:
         self._put_on_plan(organisation, wanted.plan)
         if wanted.plan is not None:
             self._plans_of[organisation.id] = wanted.plan
-        keys.change_limits(SYSTEM, organisation, **_counts(wanted.counts))
+        keys.change_limits(SYSTEM, organisation, **_limit_fields(wanted.counts))
         self._add_budgets(organisation, "organisation", "", wanted.budgets)
         if wanted.balance_nano:
             actor = f"import: {self._source}"
@@ -351,7 +353,7 @@ class _Writer:
     def _make_team(self, organisation: Organisation, wanted: converted.Team) -> object:
         team = teams.create_team(organisation, wanted.name, actor=SYSTEM)
         if wanted.closed:
-            plans.assign_plan(SYSTEM, team, self._closed_plan())
+            plans.assign_plan(SYSTEM, team, self._locked_plan())
             plan = wanted.plan or self._plans_of.get(organisation.id)
             name = Plan.objects.get(id=self._made[plan]).name if plan else _NO_PLAN
             if wanted.origin is not None:
@@ -359,7 +361,7 @@ class _Writer:
                 self._close(wanted.origin, wanted.name, wanted.closed, opened_by)
         else:
             self._put_on_plan(team, wanted.plan)
-        keys.change_limits(SYSTEM, team, **_counts(wanted.counts))
+        keys.change_limits(SYSTEM, team, **_limit_fields(wanted.counts))
         self._add_budgets(organisation, "team", str(team.id), wanted.budgets)
         return team.id
 
@@ -390,7 +392,7 @@ class _Writer:
         if wanted.closed and wanted.origin is not None:
             opened_by = f"{_OPENS_MEMBER} {wanted.role}"
             self._close(wanted.origin, wanted.email, wanted.closed, opened_by)
-        keys.change_limits(SYSTEM, membership, **_counts(wanted.counts))
+        keys.change_limits(SYSTEM, membership, **_limit_fields(wanted.counts))
         self._add_budgets(organisation, "user", str(membership.user_id), wanted.budgets)
         return membership.pk
 
@@ -402,14 +404,17 @@ class _Writer:
             user = User.objects.filter(
                 email__iexact=wanted.email, memberships__organisation=organisation
             ).first()
-            # Without its person, the key could do more than the person was allowed to.
+            # If the person could not be created, lock the key, which could do more than the person
+            # was allowed to.
             closed += () if user else ("its person could not be made",)
+        living = Key.objects.filter(organisation=organisation, revoked_at=None)
+        name = self._free_name(wanted.name, set(living.values_list("name", flat=True)))
         secret = wanted.secret
         if isinstance(secret, converted.ClearSecret):
-            key = keys.import_key(SYSTEM, team, wanted.name, secret.text, user=user)
+            key = keys.import_key(SYSTEM, team, name, secret.text, user=user)
         else:
             key = keys.import_hashed_key(
-                SYSTEM, team, wanted.name, secret.sha256, last4=secret.last4, user=user
+                SYSTEM, team, name, secret.sha256, last4=secret.last4, user=user
             )
         # This is a separate step, because the imported key may have expired already.
         keys.change_key(
@@ -419,14 +424,14 @@ class _Writer:
             networks=list(wanted.networks),
             expires_at=wanted.expires_at,
             disabled=wanted.disabled or bool(closed),
-            **_counts(wanted.counts),
+            **_limit_fields(wanted.counts),
         )
         self._add_budgets(organisation, "key", str(key.id), wanted.budgets)
         self._close(wanted.origin, wanted.name, closed, _OPENS_KEY)
         return key.id
 
-    def _closed_plan(self) -> str:
-        """Return the plan of closed teams, which has no models."""
+    def _locked_plan(self) -> str:
+        """Return the plan of locked teams, which has no models."""
         if not self._plan_of_none:
             name, none = f"{self._source}: closed", [converted.NO_MODEL]
             if not Plan.objects.filter(name=name, model_patterns=none).exists():
@@ -496,7 +501,7 @@ def _check_models(models: tuple[str, ...]) -> None:
             raise Refused("models", f"{model[:60]!r} is not the name of a model")
 
 
-def _counts(counts: converted.Counts) -> dict[str, int | None]:
+def _limit_fields(counts: converted.Counts) -> dict[str, int | None]:
     return {"rpm": counts.rpm, "tpm": counts.tpm, "parallel": counts.parallel}
 
 

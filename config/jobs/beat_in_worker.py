@@ -51,8 +51,8 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
 class OwnScheduler(WorkScheduler):
     """Runs the jobs in the worker's threads.
 
-    A job that is still waiting for a thread is not queued again. A running one may be started a
-    second time, as with messages: a hanging run blocks a thread, but not the job. While the
+    A job that still waits for a thread is not queued again. A running job may be started a second
+    time, as with messages, so that a hanging run blocks a thread but not the job. While the
     database is away, all jobs stay due instead of failing every few seconds.
     """
 
@@ -63,7 +63,7 @@ class OwnScheduler(WorkScheduler):
         self._away = False
 
     def report_process(self) -> None:
-        """Report nothing: the worker reports itself."""
+        """Do nothing, because the worker reports its own process."""
 
     def can_start(self, now: float) -> bool:
         if not self.is_anything_due(now):

@@ -82,14 +82,14 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
     def waiting(self, now: float) -> frozenset[str] | None:
         """Return the tasks with waiting work; None if the database cannot be queried."""
         if now - self._asked_at >= _ANSWER_S:
-            self._waiting, self._asked_at = _ask(), now
+            self._waiting, self._asked_at = _count_waiting(), now
         return self._waiting
 
     def is_anything_due(self, now: float) -> bool:
         return min(self._due_at.values(), default=math.inf) <= now
 
 
-def _ask() -> frozenset[str] | None:
+def _count_waiting() -> frozenset[str] | None:
     try:
         return waiting_jobs()
     except Error:

@@ -16,22 +16,21 @@ minute."""
 
 
 def beat(*_: Any) -> None:
-    """Renew the file, and tell the service manager. Raises OSError if the file cannot be
-    written."""
+    """Renew the heartbeat file, and notify the service manager. Raises OSError if the file cannot
+    be written."""
     service_manager.say_alive()
     if settings.HEARTBEAT_FILE:
         Path(settings.HEARTBEAT_FILE).touch()
 
 
 def offer_heartbeat(app: Celery) -> None:
-    """Let the workers of this app renew the file."""
+    """Let the workers of this app renew the heartbeat file."""
     app.steps["consumer"].add(HeartbeatStep)
 
 
 class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Renews the file in a thread of the pool, while the worker is connected to its queue. A worker
-    without a connection, or whose threads all hang, does not look healthy.
-    """
+    """Renews the heartbeat file in a thread of the pool, while the worker is connected to its
+    queue. A worker without a connection, or whose threads all hang, does not look healthy."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 

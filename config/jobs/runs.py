@@ -32,7 +32,7 @@ BETWEEN: Final = dt.timedelta(minutes=10)
 
 
 class JobState(NamedTuple):
-    """The state of a job. `since` is its last successful run, or when the first one was
+    """The state of a job. `since` is the last successful run, or when the first one was
     expected."""
 
     job: Job
@@ -69,7 +69,7 @@ class JobState(NamedTuple):
 
 @contextmanager
 def record_run(task: str) -> Iterator[None]:
-    """Record how the work inside ends, if it is that of a background job."""
+    """Record how the block ends, if it is the work of a background job."""
     began_at, error = clock.now(), ""
     try:
         yield
@@ -102,7 +102,8 @@ def note_backup(made_at: dt.datetime) -> JobRun:
 
 
 def expect_from_now() -> None:
-    """Expect all jobs from now on: before it was restored, the installation could not run any."""
+    """Expect all jobs from now on, because the installation could not run any before it was
+    restored."""
     JobRun.objects.update(expected_at=clock.now(), told_at=None)
 
 
@@ -129,7 +130,7 @@ def _has_changed(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
 
 
 def _find_stopped(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
-    """Return the jobs that have become late and must be reported, in one email."""
+    """Return the jobs that have become late and should be reported now, in one email."""
     late = [state for state in states if state.is_to_tell]
     gathered = any(now - state.late_since >= GATHER for state in late)
     return late if gathered and not was_reported_since("jobs.stopped", now - BETWEEN) else []
@@ -148,8 +149,8 @@ def _change() -> None:
         # Another process may have reported it in the meantime.
         _expect_all()
         states = job_states()
-        _tell("jobs.stopped", _find_stopped(states, clock.now()))
-        _tell("jobs.resumed", _find_resumed(states, clock.now()))
+        _publish_failures("jobs.stopped", _find_stopped(states, clock.now()))
+        _publish_failures("jobs.resumed", _find_resumed(states, clock.now()))
 
 
 def _expected_jobs() -> list[Job]:
@@ -182,7 +183,7 @@ def _looked_since(runs: Mapping[str, JobRun], since: dt.datetime) -> bool:
 
 
 def _expect_all() -> None:
-    """Expect each job from now on. After a pause of all processes, the time starts again: an
+    """Expect each job from now on. After a pause of all processes the time starts again, because an
     installation that was switched off has missed only backups."""
     runs = JobRun.objects.in_bulk()
     new = [JobRun(task=job.task) for job in _expected_jobs() if job.task not in runs]
@@ -191,7 +192,7 @@ def _expect_all() -> None:
         JobRun.objects.exclude(task=BACKUP_TASK).update(expected_at=clock.now())
 
 
-def _tell(kind: str, states: list[JobState]) -> None:
+def _publish_failures(kind: str, states: list[JobState]) -> None:
     if not states:
         return
     told_at = clock.now() if kind == "jobs.stopped" else None

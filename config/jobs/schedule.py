@@ -19,26 +19,26 @@ class Job(NamedTuple):
 
     @property
     def source_title(self) -> str:
-        """Return its untranslated title; an email translates it for its reader."""
+        """Return the job's title without translation. An email translates it for its reader."""
         with override(None):
             return str(self.title)
 
 
 # The only job of the web processes: check whether the others run. So a dead worker is noticed.
 WATCH: Final = Job("config.job_runs.watch", 5, 60, _("Monitor background jobs"))
-# Only if the installation uses ClickHouse.
+# This job exists only if the installation uses ClickHouse.
 CLICKHOUSE: Final = Job("usage.tasks.send_to_clickhouse", 2, 120, _("Send usage to ClickHouse"))
 SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
     *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
-    # Its queries may take this long.
+    # The queries of a check may take this long.
     Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
     # Each run checks one part and then rests (usage/books/full_walk.py).
     Job("usage.tasks.check_whole_books", 2, 240, _("Check the whole ledger")),
     Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),
     Job("usage.tasks.drop_old_addresses", 3600, 7200, _("Delete old client IP addresses")),
-    # It runs as long as its export: some minutes for millions of rows.
+    # A run takes as long as its export: some minutes for millions of rows.
     Job("usage.tasks.make_export", 2, 900, _("Make exports")),
     Job("usage.tasks.send_reports", 15, 120, _("Send scheduled reports")),
     Job("usage.tasks.drop_old_exports", 3600, 7200, _("Delete old exports")),
@@ -67,7 +67,7 @@ SCHEDULE: Final = (
     Job("gateway.tasks.check_models", 60, 240, _("Check providers for new models and prices")),
     # A single channel may take two minutes.
     Job("gateway.tasks.check_balances", 20, 240, _("Ask providers for balances")),
-    # After a failed backup it fails until a backup succeeds.
+    # After a failed backup this job fails until a backup succeeds.
     Job("config.tasks.back_up", 300, 600, _("Make backups")),
     Job("playground.tasks.interrupt_lost_runs", 3, 90, _("End interrupted answers")),
     Job("playground.tasks.drop_deleted_chats", 3600, 7200, _("Purge deleted chats")),
@@ -83,8 +83,8 @@ RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
 
 
 def backup_job(every_hours: int) -> Job:
-    """Return the backup job for an interval in hours. It is late after one and a half intervals,
-    because a backup takes a while."""
+    """Return the backup job for an interval in hours. It counts as late after one and a half
+    intervals, because a backup takes a while."""
     return Job(BACKUP_TASK, every_hours * 3600, every_hours * 5400, _("Back up"))
 
 

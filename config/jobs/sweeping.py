@@ -23,8 +23,8 @@ _counted_lines = 0
 
 
 async def sweep_for_ever() -> None:
-    """Do each kind of work every few seconds, with a random offset between processes. Runs until it
-    is cancelled.
+    """Do each kind of work every few seconds, with a random offset between processes, until
+    cancelled.
 
     A slow round of one kind, such as waiting for a mail server, does not delay the others.
     """
@@ -48,7 +48,7 @@ def _round(work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:
-        # As in a worker: log the error and continue with the next round.
+        # Log the error and continue with the next round, as a worker does.
         log.exception("a round of %s failed", work.__name__.strip("_").replace("_", " "))
     finally:
         connection.close()
@@ -59,7 +59,7 @@ def _round(work: Callable[[], object]) -> None:
 
 def _sweep() -> None:
     from config.jobs.waiting_work import LOOK_PAST_S, has_waiting_work
-    from gateway.reconciliation.unsettled_attempts import sweep
+    from gateway.provider_accounts.reconciliation.unsettled_attempts import sweep
 
     global _swept_at
     if time.monotonic() - _swept_at >= LOOK_PAST_S or has_waiting_work(

@@ -12,7 +12,7 @@ LOOK_PAST_S: Final = 30.0
 
 
 def waiting_jobs() -> frozenset[str]:
-    """Return the tasks with waiting work, by one statement."""
+    """Return the tasks with waiting work. Takes one statement."""
     (tasks,) = prepared.first_row(_ASK)
     return frozenset(task for task in tasks if task)
 

@@ -1,6 +1,6 @@
 """The runs of jobs, the rows that came from another hub, and the role that pages act in.
 
-The role's rights and policies follow every `migrate` (config/row_security.py).
+The role's rights and policies follow every `migrate` (config/system/row_security.py).
 """
 
 from django.apps.registry import Apps
@@ -8,7 +8,7 @@ from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models.functions import Now
 
-from config.row_security import make_role
+from config.system.row_security import make_role
 from lib.database.schema import CreateModels
 
 REPLACED = [

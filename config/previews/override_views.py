@@ -17,10 +17,10 @@ from config.previews.route_preview import PATHS
 from config.previews.sent_preview import SentPreviewRefused, preview_sent
 from gateway.access import access_channel
 from gateway.channels import channels
+from gateway.channels.overrides.forms import OverridesForm, PreviewForm
 from gateway.channels.refusals import ChannelRefused, ChannelStale
-from gateway.channels.route_table import Change
 from gateway.models import Channel
-from gateway.overrides.forms import OverridesForm, PreviewForm
+from gateway.routing.route_table import Change
 from lib.htmx import render_part, see_other
 from lib.ids import id_text
 from relay.routing.sent_preview import SentPreview

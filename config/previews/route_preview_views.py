@@ -15,8 +15,8 @@ from accounts.access.guards import operator_page
 from accounts.models import Key
 from config.previews.route_preview import PATHS, PreviewRefused, preview_route, search_keys
 from gateway.routing.model_rule_views import CAUSE_WORDS
+from lib.forms.picker import Choice, PickText, answer_choices, typed_text
 from lib.ids import id_text
-from lib.picker import Choice, PickText, answer_choices, typed_text
 from relay.requests.data_policy import DATA_POLICY_HEADER
 from relay.requests.labels import LABELS_HEADER
 from relay.routing.route_preview import RoutePreview

@@ -15,8 +15,8 @@ from gateway.models import Channel
 from gateway.providers import UnknownProvider
 from gateway.providers.provider import BadAddress
 from lib.refusal import Refused
-from relay.errors import DatabaseFailed
 from relay.front.error_answers import answer_to
+from relay.front.errors import DatabaseFailed
 from relay.routing.sent_preview import SentPreview
 from relay.routing.snapshot_build import ChannelRow, RouteRow
 
@@ -48,7 +48,9 @@ def preview_sent(
     if relay is None:
         raise SentPreviewRefused("body", gettext("This process has no relay."))
     try:
-        return async_to_sync(relay.preview_sent)(_row(channel, overrides), path, headers, body)
+        return async_to_sync(relay.preview_sent)(
+            _channel_row(channel, overrides), path, headers, body
+        )
     except RequestFault as fault:
         return SentPreview(refusal=answer_to(fault))
     except (UnknownProvider, BadAddress) as error:
@@ -61,7 +63,7 @@ def preview_sent(
 _NOT_PLAIN = {"id", "keys", "routes", "overrides", "proxy_login", "client_key"}
 
 
-def _row(channel: Channel, overrides: Mapping[str, Any]) -> ChannelRow:
+def _channel_row(channel: Channel, overrides: Mapping[str, Any]) -> ChannelRow:
     plain = {one.name for one in fields(ChannelRow)} - _NOT_PLAIN
     return ChannelRow(
         id=str(channel.id),

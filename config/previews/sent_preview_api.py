@@ -11,8 +11,8 @@ from accounts.access import access, actors, api_auth
 from config.previews.sent_preview import preview_sent
 from gateway.access import access_channel
 from gateway.channels.fields import provider_of
+from gateway.channels.overrides.overrides import check_overrides
 from gateway.channels.schemas import OverridesIn
-from gateway.overrides.overrides import check_overrides
 from lib.api.openapi import Schema
 from relay.routing.sent_preview import SentPreview
 

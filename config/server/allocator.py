@@ -17,8 +17,8 @@ _LARGE_BYTES: Final = 1024 * 1024
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed memory from now on. Return whether that worked; other C libraries do not support
-    it."""
+    """Make the allocator keep freed memory from now on. Return False if the C library does not
+    support that."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(
         mallopt(name, size)

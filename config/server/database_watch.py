@@ -51,7 +51,7 @@ class DatabaseWatch:
         if self.away:
             return False
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(), context=Context())
+            self._asking = asyncio.create_task(self._probe_once(), context=Context())
         return await asyncio.shield(self._asking)
 
     async def close(self) -> None:
@@ -63,14 +63,14 @@ class DatabaseWatch:
                     await task
         self._drop()
 
-    async def _ask(self) -> bool:
+    async def _probe_once(self) -> bool:
         if await self._try():
             return True
         log.warning("The database does not answer; pages say so until it does.")
-        self._looking = asyncio.create_task(self._look(), context=Context())
+        self._looking = asyncio.create_task(self._probe_repeatedly(), context=Context())
         return False
 
-    async def _look(self) -> None:
+    async def _probe_repeatedly(self) -> None:
         while True:
             if await self._try():
                 break
@@ -105,7 +105,7 @@ class DatabaseWatch:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            # Not `close`: it would first send the server a message.
+            # `close` would first send the server a message.
             connection.pgconn.finish()
 
 

@@ -59,7 +59,8 @@ def _is_stream(response: HttpResponseBase) -> bool:
 
 @contextmanager
 def _name_request(request: HttpRequest) -> Iterator[None]:
-    """Give the request an id, put it into its log lines, and set the origin for the audit trail."""
+    """Give the request an id, put the id into its log lines, and set the origin for the audit
+    trail."""
     request.id = id_text(new_id())  # type: ignore[attr-defined]
     origin, logged = ORIGIN.set(partial(origin_of, request)), REQUEST_ID.set(request.id)  # type: ignore[attr-defined]
     try:
@@ -108,7 +109,7 @@ def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-class Sessions(SessionMiddleware):
+class SignInAgainMiddleware(SessionMiddleware):
     """Redirects to the sign-in page if another request has signed the person in or out in the
     meantime. Django would answer 400."""
 

@@ -136,22 +136,23 @@ def open_files() -> None:
 
 
 class Connections(NamedTuple):
-    """`in_flight` are those on which a response is awaited or being sent, and sessions."""
+    """The numbers of connections. `in_flight` are connections on which a response is awaited or
+    being sent, and sessions."""
 
     open: int
     in_flight: int
 
 
 def count_connections() -> Connections:
-    """Count the connections of this process. May be called in any thread."""
+    """Count the connections of this process. Safe in any thread."""
     every = [one for state in list(_awaiting_head) for one in tuple(state.connections)]
     busy = [one for one in every if not isinstance(one, Protocol) or one.answering]
     return Connections(len(every), len(busy))
 
 
 class _Ahead(list[Any]):
-    """A queue for pipelined requests. uvicorn would serve the last one first. Its own queue takes
-    760 bytes per connection, although clients rarely pipeline."""
+    """A queue of pipelined requests, first come first served; uvicorn would serve the last one
+    first. uvicorn's own queue takes 760 bytes per connection, although clients rarely pipeline."""
 
     __slots__ = ()
 
@@ -161,7 +162,7 @@ class _Ahead(list[Any]):
 
 
 class _Refused(Exception):
-    """The request of the head that was just read is refused before the application."""
+    """The request whose head was just read is refused before it reaches the application."""
 
 
 def _response(path: str, error: ErrorAnswer) -> tuple[ErrorResponse, list[tuple[bytes, bytes]]]:
@@ -193,7 +194,8 @@ RequestResponseCycle.send_500_response = _send_500_response  # type: ignore[assi
 class Protocol(HttpToolsProtocol):
     """One connection of a client."""
 
-    # With these attributes, uvicorn's instances still share their dictionaries' keys.
+    # With these slots, the dictionaries of the instances still share their keys, as those of
+    # uvicorn's class do.
     __slots__ = (
         "_awaiting",
         "_changed_over",
@@ -315,7 +317,7 @@ class Protocol(HttpToolsProtocol):
         if cycle.response_complete or self.parser.should_upgrade():
             super().on_body(body)
             return
-        # Like uvicorn, but without copying a piece that is read before the next one arrives.
+        # Do as uvicorn does, but do not copy a piece that is read before the next one arrives.
         if not cycle.body:
             cycle.body = body
         elif isinstance(cycle.body, bytes):
@@ -359,8 +361,8 @@ class Protocol(HttpToolsProtocol):
             or cycle.response_started
             or cycle.disconnected
             or cycle.access_log
-            # Also for clients that do not know `Content-Length`, or must be told that the
-            # connection closes.
+            # Leave these responses to uvicorn: for clients that do not know `Content-Length`, or
+            # must be told that the connection closes.
             or not cycle.keep_alive
             or b"connection" in section
             or scope["method"] == "HEAD"
@@ -372,7 +374,7 @@ class Protocol(HttpToolsProtocol):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        # This replaces the transport that joins the head, and refers back to the cycle.
+        # Replace the transport that joins the head, which refers back to the cycle.
         cycle.transport = self.transport
         self.transport.write(STATUS_LINE[status] + section + b"\r\n\r\n" + body)
         cycle.message_event.set()
@@ -428,7 +430,8 @@ class Protocol(HttpToolsProtocol):
     def _head_is_late(self, *, looked: bool = False) -> None:
         self._head_timer = None
         if not looked and self._has_unread():
-            # Only once: a client that sends a byte now and then gets no more time.
+            # Set the timer only once, so that a client that sends a byte now and then gets no more
+            # time.
             self._head_timer = self.loop.call_later(
                 _UNREAD_S, partial(self._head_is_late, looked=True)
             )
@@ -457,7 +460,8 @@ class Protocol(HttpToolsProtocol):
         return bool(poll.poll(0))
 
     def _make_room(self) -> bool:
-        """Close the connection that has been silent for the longest time, if there is one."""
+        """Close the connection that has been silent for the longest time. Return False if there is
+        none."""
         longest = next((one for one in self._awaiting if not one._has_unread()), None)
         if longest is None:
             return False
@@ -514,16 +518,16 @@ class _UnsentWatch:
         """Start, if there is unsent data."""
         if self._timer is None and (size := self._protocol.transport.get_write_buffer_size()):
             self._size, self._looks = size, 0
-            self._look_later()
+            self._schedule_check()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look_later(self) -> None:
-        self._timer = self._protocol.loop.call_later(_STALL_S / _LOOKS, self._look)
+    def _schedule_check(self) -> None:
+        self._timer = self._protocol.loop.call_later(_STALL_S / _LOOKS, self._check_progress)
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         self._timer = None
         protocol = self._protocol
         size = protocol.transport.get_write_buffer_size()
@@ -536,7 +540,7 @@ class _UnsentWatch:
         if self._looks >= _LOOKS:
             protocol.transport.abort()
         else:
-            self._look_later()
+            self._schedule_check()
 
 
 def _names_host(headers: list[tuple[bytes, bytes]], version: str) -> bool:

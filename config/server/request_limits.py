@@ -60,7 +60,7 @@ _CARRIERS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key")
 RETRY_AFTER_S: Final = 5
 # The place of the request id in a page that is rendered once for all requests.
 _ID_PLACE: Final = b"-request-id-"
-# By status: message, type and code of an error of the management API.
+# The error of the management API by status: message, type and code.
 _API_ERRORS: Final = {
     408: (
         f"The body did not come within {_BODY_S:.0f} s. Send it again.",
@@ -108,8 +108,8 @@ class ClientGone(Exception):
 
 
 class ConcurrencyLimit:
-    """Lets `at_once` requests in; up to `waiting_max` more wait for at most `wait_s` seconds. One
-    network has at most `per_network` of all these."""
+    """Admits `at_once` requests; up to `waiting_max` more wait for at most `wait_s` seconds. At
+    most `per_network` of all these may come from one network."""
 
     def __init__(
         self, at_once: int, waiting_max: int, wait_s: float, per_network: float = math.inf
@@ -122,7 +122,7 @@ class ConcurrencyLimit:
         self._by_network: Counter[str] = Counter()
 
     async def enter(self, network: str = "") -> None:
-        """Return when it is this request's turn; call `leave` at its end. Raises NotAdmitted."""
+        """Return when this request may begin; call `leave` at its end. Raises NotAdmitted."""
         if self._by_network[network] >= self._per_network:
             raise NotAdmitted(429)
         if self._free.locked() and self._waiting >= self._waiting_max:
@@ -184,8 +184,8 @@ class RequestLimits:
     async def _pass_while_answered(
         self, watch: DatabaseWatch, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Pass the request on. If the database does not answer, a page that has not begun is
-        abandoned. Raises NotAdmitted."""
+        """Pass the request to the application. If the database does not answer, a page that has not
+        begun is abandoned. Raises NotAdmitted, DatabaseAway."""
         if watch.away:
             raise DatabaseAway
         begun, given_up = asyncio.Event(), False
@@ -203,7 +203,7 @@ class RequestLimits:
                     continue
                 given_up = not begun.is_set() and not work.done()
                 if given_up:
-                    # Its thread cannot be stopped; it continues as soon as the database answers.
+                    # The thread cannot be stopped. It continues as soon as the database answers.
                     self._abandoned.add(work)
                     work.add_done_callback(self._forget)
                     raise DatabaseAway
@@ -257,8 +257,8 @@ class RequestLimits:
             self._known.popitem(last=False)
 
     def take_room(self, size: int, *, upload: bool) -> None:
-        """Let a large body grow by this size. Raises NotAdmitted if all bodies of its kind together
-        are too large."""
+        """Reserve room for `size` more bytes of a large body. Raises NotAdmitted if all bodies of
+        its kind together would be too large."""
         if size > self._room[upload]:
             raise NotAdmitted(503)
         self._room[upload] -= size
@@ -268,8 +268,8 @@ class RequestLimits:
 
 
 class _Body:
-    """The body of one request, read completely before Django begins. Django would store it on
-    disk."""
+    """The body of one request, which is read completely before Django begins, because Django would
+    store it on disk."""
 
     def __init__(self, limits: RequestLimits) -> None:
         self._limits = limits

@@ -34,8 +34,8 @@ def is_session(path: str) -> bool:
 
 
 class _Connection(ServerProtocol):
-    """Sends an error before it closes a connection because of an event that is too large, unless
-    the close alone tells it, as in Google's form."""
+    """Closes a connection because of an event that is too large. An error is sent first, unless the
+    close itself reports it, as in Google's form."""
 
     tells_errors = True
 
@@ -48,7 +48,7 @@ class _Connection(ServerProtocol):
 
 
 class RealtimeProtocol(WebSocketsSansIOProtocol):
-    """One connection that is a WebSocket, or is becoming one."""
+    """A connection that is a WebSocket, or is being upgraded to one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,8 +61,8 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             super().data_received(data)
 
     def handle_parser_exception(self) -> None:
-        """Send the reason and keep reading for a while: a client that is closed while it sends
-        would not receive the reason."""
+        """Send the reason, and continue to read for a while, because a client that is closed while
+        it sends would not receive the reason."""
         self._refused = self.close_sent = True
         frame = self.conn.close_sent
         code = CloseCode.ABNORMAL_CLOSURE if frame is None else frame.code

@@ -221,7 +221,7 @@ def _operates(actor: Actor, action: Action) -> bool:
     return actor.operator and scope_of(actor, action) is not None
 
 
-def _named(rows: QuerySet[Row], words: str, *fields: str) -> QuerySet[Row]:
+def _matching_rows(rows: QuerySet[Row], words: str, *fields: str) -> QuerySet[Row]:
     """Return the rows whose fields contain all words, or whose id is the words; the shortest
     first."""
     parts, fits = split_words(words), Q()
@@ -262,7 +262,7 @@ def _keys(actor: Actor, words: str) -> list[Hit]:
             reverse("key", args=[slug_of(actor), id_text(key.id)]),
             key.team.name,
         )
-        for key in _named(living_keys(actor), words, "name")
+        for key in _matching_rows(living_keys(actor), words, "name")
     ]
 
 
@@ -271,7 +271,7 @@ def _teams(actor: Actor, words: str) -> list[Hit]:
         return []
     return [
         Hit("users", team.name, reverse("team", args=[slug_of(actor), team.slug]), gettext("Team"))
-        for team in _named(visible_teams(actor), words, "name", "slug")
+        for team in _matching_rows(visible_teams(actor), words, "name", "slug")
     ]
 
 
@@ -285,7 +285,7 @@ def _members(actor: Actor, words: str) -> list[Hit]:
             reverse("member", args=[slug_of(actor), member.id]),
             member.user.email if member.user.name else "",
         )
-        for member in _named(named_members(actor), words, "user__name", "user__email")
+        for member in _matching_rows(named_members(actor), words, "user__name", "user__email")
     ]
 
 
@@ -300,7 +300,7 @@ def _chats(actor: Actor, words: str) -> list[Hit]:
             chat.folder,
         )
         for chat in (
-            _named(visible_conversations(actor), words, "title")
+            _matching_rows(visible_conversations(actor), words, "title")
             if words
             else visible_conversations(actor).order_by("-updated_at")[:_LAST]
         )
@@ -333,7 +333,7 @@ def _channels(actor: Actor, words: str) -> list[Hit]:
         return []
     return [
         Hit("cable", channel.name, reverse("channel", args=[id_text(channel.id)]), channel.provider)
-        for channel in _named(visible_channels(actor).prefetch_related(None), words, "name")
+        for channel in _matching_rows(visible_channels(actor).prefetch_related(None), words, "name")
     ]
 
 
@@ -343,7 +343,7 @@ def _organisations(actor: Actor, words: str) -> list[Hit]:
     page = reverse("organisations")
     return [
         Hit("building-2", one.name, f"{page}?{urlencode({'q': one.name})}", one.slug)
-        for one in _named(all_organisations(actor), words, "name", "slug")
+        for one in _matching_rows(all_organisations(actor), words, "name", "slug")
     ]
 
 
@@ -353,7 +353,7 @@ def _people(actor: Actor, words: str) -> list[Hit]:
     page = reverse("people")
     return [
         Hit("users", one.name or one.email, f"{page}?{urlencode({'q': one.email})}", one.email)
-        for one in _named(all_people(actor), words, "name", "email")
+        for one in _matching_rows(all_people(actor), words, "name", "email")
     ]
 
 

@@ -27,9 +27,9 @@ class NavigationPage:
     """One page of the shell.
 
     `address` is its URL name, `action` the required permission, and `own` is true for pages that
-    each organisation has. Pages at the addresses `beside` count as this one. With `beyond_own`, the
-    permission must reach beyond the person's own objects. With `counted`, the tab shows the number
-    of waiting items if the open page knows it.
+    each organisation has. Pages at the addresses `beside` count as this page. With `beyond_own`,
+    the permission must reach beyond the person's own objects. With `counted`, the tab shows the
+    number of waiting items if the open page provides it.
     """
 
     address: str
@@ -43,8 +43,8 @@ class NavigationPage:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the menu. It opens the first of its pages that the actor may open; these pages
-    are its tabs. `go` is the letter that opens it after G."""
+    """An entry of the menu. It opens the first of its pages that the actor may open; its pages are
+    the tabs. `go` is the letter that opens the entry after G."""
 
     icon: str
     name: Name
@@ -69,8 +69,8 @@ class Link:
 
 
 class Menu(NamedTuple):
-    """The shell around a page: (heading, entries) of its side, the tabs of its entry, and the sides
-    that an operator can switch between."""
+    """The shell around a page: the (heading, entries) of the page's side, the tabs of the open
+    entry, and the sides that an operator can switch between."""
 
     side: SideName
     sections: list[tuple[Name, list[Link]]]

@@ -13,10 +13,10 @@ _TYPO_LETTERS_MIN: Final = 4
 
 
 def rank(query: str, name: str, others: Sequence[str] = ()) -> int | None:
-    """Return how well `query` fits `name`, or None if it does not: 0 it is the name, 1 the name
-    begins with it, 2 its words begin words of the name, 3 they begin words of the name or of
-    `others`, 4 the name contains it, 5 as 3 with one letter wrong in each word. Chinese, which
-    separates no words, is found anywhere in a text."""
+    """Return how well `query` fits `name`, or None: 0 it equals the name, 1 the name begins with
+    it, 2 its words begin words of the name, 3 its words begin words of the name or of `others`, 4
+    the name contains it, 5 like 3 with one letter wrong in each word. Chinese, which separates no
+    words, is found anywhere in a text."""
     sought, title = query.casefold().strip(), name.casefold()
     if sought == title:
         return 0
@@ -38,7 +38,8 @@ def rank(query: str, name: str, others: Sequence[str] = ()) -> int | None:
 
 
 def split_words(query: str) -> list[str]:
-    """Return the words of a query without fillers such as `the`, unless it has nothing else."""
+    """Return the words of a query without fillers such as `the`; all words if there are only
+    fillers."""
     parts = _WORD.findall(query.casefold())
     return [part for part in parts if part not in _FILLERS] or parts
 
@@ -70,8 +71,8 @@ def _begins_nearly(part: str, words: Sequence[str]) -> bool:
 
 
 def _is_one_off(one: str, other: str) -> bool:
-    """Return whether one letter was replaced, left out or added, or two neighbours were
-    exchanged."""
+    """Return whether the words differ by one letter that was replaced, left out or added, or by two
+    neighbours that were exchanged."""
     at = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
               min(len(one), len(other)))  # fmt: skip
     left, right = one[at:], other[at:]

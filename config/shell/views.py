@@ -167,7 +167,7 @@ def database_away(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
         response = error_response(request, 503, AWAY_MESSAGE, type="server_error", code=AWAY_CODE)
     else:
-        # Without the shell, which would query the database.
+        # Render the page without the shell, which would query the database.
         context = {"lang": get_language(), "request": request}
         response = HttpResponse(render_to_string(AWAY_PAGE, context), status=503)
     response["Retry-After"] = str(RETRY_AFTER_S)

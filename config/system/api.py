@@ -30,7 +30,7 @@ class AuthorityOut(Schema):
 
 
 class ProcessOut(Schema):
-    """What a process last reported of itself; null where its system does not say."""
+    """What a process last reported; null where its system does not provide a figure."""
 
     role: Literal["web", "worker", "scheduler"]
     host: str

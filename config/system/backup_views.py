@@ -16,7 +16,7 @@ from config.system.rows import backup_row
 from config.system.state import read_backup
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.settings.installation import current_values, save_settings, set_by_environment
-from lib.fields import lock_fields
+from lib.forms.fields import lock_fields
 from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused

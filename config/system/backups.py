@@ -74,7 +74,7 @@ class Written(NamedTuple):
 
 
 def back_up(target: Path) -> Written:
-    """Make a backup as a new file, readable only by its owner. A failure leaves no file. Raises
+    """Write a backup to a new file, readable only by its owner. A failure leaves no file. Raises
     BackupError."""
     if target.exists():
         raise BackupError(f"{target} is there already. Name another file.")
@@ -142,7 +142,7 @@ class _Instant(NamedTuple):
 
 @contextmanager
 def _share_snapshot() -> Iterator[_Instant]:
-    """Share a snapshot of this instant for the length of the block."""
+    """Share a snapshot of the current instant for the length of the block."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -167,7 +167,7 @@ def _manifest(made_at: dt.datetime, postgres: int) -> Manifest:
 
 
 def _add(archive: zipfile.ZipFile, name: str, read: Callable[[int], bytes]) -> str:
-    """Add a member of unknown length. Return its digest."""
+    """Add a member of unknown length to the archive. Return its digest."""
     digest = hashlib.sha256()
     with archive.open(name, "w", force_zip64=True) as member:
         while chunk := read(_CHUNK_BYTES):

@@ -208,7 +208,7 @@ def _jobs() -> Iterator[Metric]:
 
 def _processes(reports: Sequence[ProcessReport]) -> Iterator[Metric]:
     """Yield what each process reported, under the names that client libraries of Prometheus use. A
-    figure that a process does not know has no sample."""
+    figure that a process does not report has no sample."""
     info = GaugeMetricFamily(
         "weir_process_info", "1 for each process.", labels=("role", "process", "version")
     )

@@ -34,7 +34,7 @@ _FIELDS: Final = (
 
 
 class WebLoad(NamedTuple):
-    """What only a web process has: its connections, those on which a response is awaited or sent,
+    """The figures of a web process: its connections, those on which a response is awaited or sent,
     and the mean delay of its event loop since the last report."""
 
     connections: int
@@ -82,7 +82,8 @@ class Reporter:
             [row], update_conflicts=True, unique_fields=["host", "pid"], update_fields=_FIELDS
         )
         if first:
-            # Only here, so that there are never more rows of dead processes than starts.
+            # Delete reports only here, so that there are never more rows of dead processes than
+            # starts.
             ProcessReport.objects.filter(reported_at__lt=Now() - ALIVE_FOR).delete()
 
 
@@ -106,8 +107,8 @@ class Reporting(threading.Thread):
 
 
 def report_or_wait(reporter: Reporter) -> None:
-    """Report this process. While the database is away nothing is reported, and nothing logged: all
-    others log that."""
+    """Report this process. While the database is away, nothing is reported or logged, because the
+    other parts log that."""
     try:
         reporter.report()
     except DatabaseError:

@@ -23,7 +23,7 @@ from billing.holds import unsettled_holds
 from billing.seals import seals
 from config.jobs import runs as job_runs
 from config.system.backups import BackupError, Manifest, copy_dump, read_manifest
-from gateway.reconciliation import unsettled_attempts
+from gateway.provider_accounts.reconciliation import unsettled_attempts
 from lib import clock, vault
 from lib.database import postgres_tools
 from usage.rollups import rollups
@@ -104,7 +104,7 @@ def _restore_database(path: Path, manifest: Manifest) -> None:
 
 
 def reconcile(manifest: Manifest) -> Restored:
-    """Update everything that depends on the time since the backup. It can run again."""
+    """Update everything that depends on the time since the backup. Running it again is safe."""
     ended = sessions.end_all()
     unsettled_holds.suspect_all()
     resolved = unsettled_attempts.resolve_due()

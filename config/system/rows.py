@@ -52,7 +52,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _migrations(state.pending_migrations),
         _ledger(gettext("Ledger"), state.books),
         _findings(state),
-        _whole(state),
+        _whole_ledger_row(state),
         _ledger(gettext("Audit log"), state.trail),
         backup_row(state.backup),
         _disk(state),
@@ -75,7 +75,8 @@ def version_rows(state: SystemState) -> list[tuple[str, str]]:
 
 
 class MonthRow(NamedTuple):
-    """A month in a file, or about to be. `late` is the number of records that wait for it."""
+    """A month that is in a file, or is being moved to one. `late` is the number of records that
+    wait for it."""
 
     month: str
     status: str
@@ -199,7 +200,7 @@ def _findings(state: SystemState) -> SystemRow:
     return SystemRow(title, summary, gettext("See findings"), "bad", url=reverse("findings"))
 
 
-def _whole(state: SystemState) -> SystemRow:
+def _whole_ledger_row(state: SystemState) -> SystemRow:
     title = gettext("Whole ledger")
     if state.whole_at is None:
         return SystemRow(title, gettext("Not all checked yet"), gettext("Running"), "")

@@ -56,7 +56,7 @@ def back_up_when_due() -> None:
 
 
 def scheduled_keep_days() -> int:
-    """Return the days for which Weir keeps its own backups; 0 if it makes none."""
+    """Return for how many days Weir keeps the backups that it makes; 0 if it makes none."""
     schedule = installation_settings()
     if settings.BACKUP_EVERY_HOURS is not None:
         return 0
@@ -98,7 +98,7 @@ def _drop_oldest(folder: Path, keep: int) -> None:
 
 @contextmanager
 def _alone() -> Iterator[bool]:
-    """Hold the backup lock, which may outlast a transaction. Yields False if another process has
+    """Hold the backup lock, which may outlast a transaction. Yield False if another process holds
     it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])

@@ -37,8 +37,9 @@ def check_secrets() -> None:
 
 
 def compare_secrets(*, all_keks: bool = True) -> None:
-    """Compare the secrets with the stored check, if there is one, and write nothing. Without
-    `all_keks`, a missing key that sealed values may use is not an error. Raises the same errors."""
+    """Compare the secrets with the stored check, if there is one, without writing. Without
+    `all_keks`, a missing key that sealed values may use is not an error. Raises the same errors as
+    `check_secrets`."""
     kept = SecretCheck.objects.first()
     if kept is not None:
         needed = kept.kek_ids if all_keks else ()
@@ -48,14 +49,14 @@ def compare_secrets(*, all_keks: bool = True) -> None:
 def _check_channel_keys() -> None:
     """Compare with the channel keys, in a database from before the stored check."""
     keys = ChannelKey.objects.all()
-    if keys and not any(_opens(key) for key in keys):
+    if keys and not any(_can_open(key) for key in keys):
         raise vault.WrongSecret(
             "WEIR_KEK cannot decrypt any of the channel keys in this database. Start with the one"
             " they were stored with."
         )
 
 
-def _opens(key: ChannelKey) -> bool:
+def _can_open(key: ChannelKey) -> bool:
     try:
         open_secret(key)
     except vault.VaultError:

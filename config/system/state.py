@@ -73,8 +73,8 @@ class Checked(NamedTuple):
 
 
 class Backup(NamedTuple):
-    """The last good backup, with its size, and the error of the last one if that failed. `took` is
-    how long the last one took."""
+    """The last good backup with its size; if the last attempt failed, its error. `took` is how long
+    the last attempt took."""
 
     made_at: dt.datetime | None
     error: str
@@ -85,8 +85,8 @@ class Backup(NamedTuple):
 
 
 class Emails(NamedTuple):
-    """Whether a mail server is configured, the number of emails that failed for good in the last
-    days, and the error and time of the last one."""
+    """Whether a mail server is configured, how many emails failed for good in the last days, and
+    the error and time of the last failure."""
 
     server: bool
     unsent: int
@@ -163,7 +163,7 @@ def _database() -> tuple[int, dt.timedelta, str]:
 
 
 def _disk(folder: Path) -> Disk:
-    """Measure the folder, or the one in which it will be created."""
+    """Measure the folder, or the existing folder in which it will be created."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(existing)
     return Disk(usage.free, usage.total)

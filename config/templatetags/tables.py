@@ -194,17 +194,19 @@ def _places(state: State, rows: Sequence[Any]) -> dict[str, int | None]:
     return defaultdict(lambda: None, places)
 
 
-def _text(value: Any) -> str:
-    return _long("span", value) if len(str(value)) > _LONG else escape(str(value))
+def _cell_text(value: Any) -> str:
+    return _long_value("span", value) if len(str(value)) > _LONG else escape(str(value))
 
 
 def _code(value: Any) -> str:
     return (
-        _long("code", value) if len(str(value)) > _LONG else format_html("<code>{}</code>", value)
+        _long_value("code", value)
+        if len(str(value)) > _LONG
+        else format_html("<code>{}</code>", value)
     )
 
 
-def _long(tag: str, value: Any) -> str:
+def _long_value(tag: str, value: Any) -> str:
     return format_html('<{} class="long" title="{}">{}</{}>', tag, value, value, tag)
 
 
@@ -224,7 +226,7 @@ def _time(at: dt.datetime) -> str:
 
 @register.filter("badge")
 def _badge(value: Badge) -> str:
-    """Return a state's badge as in lists, for a cell that a page draws itself."""
+    """Return the badge of a state as lists show it, for a page that draws the cell itself."""
     name = value.icon or _TONE_ICONS.get(value.tone, "")
     return format_html(
         '<span class="badge" data-tone="{}"{}>{}{}</span>',
@@ -236,7 +238,7 @@ def _badge(value: Badge) -> str:
 
 
 _SHOWN: Final[dict[str, Any]] = {
-    "text": _text,
+    "text": _cell_text,
     "code": _code,
     "number": lambda value: escape(group_digits(value)),
     "total": lambda nano: _money(nano, money_total(nano)),

@@ -27,7 +27,7 @@ _PARTS_MIN = 3
 
 @register.simple_tag
 def icon(name: str, small: bool = False) -> SafeString:
-    """Return an icon of the sprite. It is hidden from screen readers: the text beside it has the
+    """Return an icon of the sprite. Screen readers skip it, because the text next to it has the
     meaning."""
     return format_html(
         '<svg class="{}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
@@ -39,8 +39,8 @@ def icon(name: str, small: bool = False) -> SafeString:
 
 @register.simple_block_tag
 def contents(content: str) -> SafeString:
-    """Return a page's content with links to its parts beside it. A part begins with an `<h2>` that
-    has an id."""
+    """Return a page's content next to links to its parts. A part begins with an `<h2>` that has an
+    id."""
     parts = [
         (id, mark_safe(strip_tags(text).strip()))  # noqa: S308 it is our rendered page
         for id, text in _HEADING.findall(content)
@@ -108,7 +108,7 @@ def duration(milliseconds: int | None) -> str:
 
 @register.filter
 def size(octets: int) -> str:
-    """Return bytes in decimal units."""
+    """Format a size in bytes in decimal units (kB, MB)."""
     return formatting.data_size(octets)
 
 

@@ -97,12 +97,14 @@ class BedrockMessagesCodec(HostedMessagesCodec):
         return "invoke_model_stream" if stream else "invoke_model"
 
     def count_model(self, model: str) -> str | None:
-        """Return the id of the foundation model: profiles are not counted for."""
+        """Return the id of the foundation model, because Bedrock does not count tokens for
+        inference profiles."""
         name = _PROFILE.sub("", model.rpartition("/")[2])
         return name if name.startswith("anthropic.") else None
 
     def count_request(self, body: bytes) -> bytes:
-        """Return the body of CountTokens around that of InvokeModel, which must have a cap."""
+        """Return the body of CountTokens, which contains the body of InvokeModel with an output
+        cap."""
         counted = read_body(body)
         cap = {} if "max_tokens" in counted.members else {"max_tokens": b"1"}
         invoked = b64encode(counted.splice({**_FORM, **cap})).decode()
@@ -143,7 +145,7 @@ class BedrockDecoder(stream_decode.Decoder):
         if not frame.event.startswith(EXCEPTION):
             return super()._read(frame)
         fault = aws_errors.read_exception(frame.event[len(EXCEPTION) :], frame.data or b"")
-        return self._fail(errors.frame(fault.kind, fault.message), fault)
+        return self._fail(errors.error_frame(fault.kind, fault.message), fault)
 
 
 class _Count(msgspec.Struct):
@@ -170,7 +172,7 @@ def _read_message(message: Message) -> Frame:
 
 
 def _frame(data: bytes) -> Frame:
-    """Return an event of Claude as the server-sent event that it is elsewhere."""
+    """Return an event of Claude as a server-sent event."""
     match = _EVENT_TYPE.match(data)
     if _METRICS in data or match is None or b"\n" in data or b"\r" in data:
         members: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])

@@ -51,8 +51,10 @@ class MessagesCodec(Codec[ChatFacts]):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return facts.foreign or facts.system_turns
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        return foreign_thoughts.fit(facts.body, upstream.model)
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return foreign_thoughts.quirks_for(facts.body, upstream.model)
 
     def decode(
         self, facts: ChatFacts, target: Target, request_id: str, received_at: int
@@ -78,7 +80,7 @@ class MessagesCodec(Codec[ChatFacts]):
         return stream_encode.Encoder(request)
 
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def other_steps(self, facts: ChatFacts) -> OtherSteps | None:
         return other_steps(facts.body)
@@ -89,11 +91,13 @@ class MessagesCodec(Codec[ChatFacts]):
     def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
         return errors.render(kind, message, request_id=request_id)
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def status(self, kind: ErrorKind, status: int) -> int:
         return errors.status_of(kind)
 
-    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+    def headers(
+        self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
+    ) -> dict[str, str]:
         return errors.headers(request_id, wait_ms)

@@ -60,7 +60,8 @@ def status_of(kind: ErrorKind) -> int:
 
 
 def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
-    """Return the body of an error response; `request_id` is our own, "" if there is none yet."""
+    """Return the body of an error response; `request_id` is our id of the request, "" before it has
+    one."""
     error: dict[str, Any] = {
         "type": ANTHROPIC_TYPES.get(kind, "invalid_request_error"),
         "message": message,
@@ -73,7 +74,7 @@ def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     return msgspec.json.encode(body)
 
 
-def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """Write the error as the last event of a stream."""
     return b"event: error\ndata: " + render(kind, message, request_id=request_id) + b"\n\n"
 

@@ -21,12 +21,13 @@ _TIER: Final = "service_tier"
 
 
 def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Return the URLs of pictures and documents: a cloud fetches none for Claude."""
+    """Return the URLs of all pictures and documents, because a cloud fetches none for Claude."""
     return urls(request, lambda part: isinstance(part.source, Url))
 
 
 def fit_body(encoded: Encoded, request: ChatRequest, form: Mapping[str, bytes | None]) -> Encoded:
-    """Give an encoded body the members of `form`; None removes one. Its tier is dropped."""
+    """Set the members of `form` in an encoded body; None removes a member. The service tier is
+    dropped."""
     body = read_body(encoded.body)
     dropped = [client_name(request, _TIER)] if _TIER in body.members else []
     fitted = body.splice({**form, _TIER: None})
@@ -40,7 +41,8 @@ def betas(headers: Mapping[str, str]) -> list[str]:
 
 
 class HostedMessagesCodec(MessagesCodec):
-    """Messages in a cloud. `form` has the members that its body gets, None for one less."""
+    """Messages in a cloud. `form` has the members to set in the body, None for a member to
+    remove."""
 
     form: ClassVar[Mapping[str, bytes | None]]
     urls_to_fetch = staticmethod(urls_to_fetch)
@@ -48,8 +50,10 @@ class HostedMessagesCodec(MessagesCodec):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return True
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        quirks = super().fit(facts, upstream, thoughts)
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        quirks = super().quirks_for(facts, upstream, thoughts)
         edits, dropped = {**quirks.edits, **self.form}, quirks.dropped
         if _TIER in facts.body.members:
             edits[_TIER] = None

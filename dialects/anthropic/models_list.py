@@ -18,7 +18,7 @@ class ListedModel(NamedTuple):
 
 
 def write_model(model: ListedModel) -> bytes:
-    """Return one model."""
+    """Return the JSON of one model."""
     return msgspec.json.encode(_entry(model))
 
 
@@ -37,7 +37,7 @@ def write_models(
     end = _place(ids, "before_id", before_id) if before_id else len(models)
     page = models[start:end]
     if limit is not None and len(page) > limit:
-        # Before an id, the page ends with the nearest ones.
+        # If a page ends before an id, keep the entries nearest to that id.
         page = page[-limit:] if before_id and not after_id else page[:limit]
     return msgspec.json.encode(
         {

@@ -31,17 +31,26 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def merge(before: bytes | None, after: bytes) -> bytes:
-    """Merge two usage objects of one stream: the last value of each member counts (F26). A null is
-    ignored, and so is anything that is not an object if the other one is.
+    """Merge two usage objects of one stream: the last value of each member counts (F26). A null
+    member of `after` is ignored. If only one of the two is an object, it is returned; if none is,
+    `before`.
     """
     if before is None:
         return after
-    try:
-        known = _members.decode(before)
-        newer = _members.decode(after)
-    except (msgspec.DecodeError, RecursionError):
+    newer = _object(after)
+    if newer is None:
         return before
+    known = _object(before)
+    if known is None:
+        return after
     return msgspec.json.encode(known | {k: v for k, v in newer.items() if bytes(v) != b"null"})
+
+
+def _object(raw: bytes) -> dict[str, msgspec.Raw] | None:
+    try:
+        return _members.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def quantities(raw: bytes | None) -> Quantities:
@@ -97,7 +106,7 @@ def _meters(usage: UsageMembers) -> Quantities:
 
 
 def _tokens(usage: UsageMembers, members: dict[str, Any], thinking: int = 0) -> Meters:
-    """Return the tokens of the whole object, or of one of its parts."""
+    """Return the tokens of the whole usage object, or of one of its parts."""
     uncached = usage.count("input_tokens", members)
     output = usage.count("output_tokens", members)
     if uncached is None or output is None:

@@ -51,7 +51,7 @@ class VertexMessagesCodec(HostedMessagesCodec):
     encode = staticmethod(encode)
 
     def fit_headers(self, facts: ChatFacts, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
-        """Name the betas that `forwarded_headers` leaves out."""
+        """Report the betas that `forwarded_headers` leaves out as dropped."""
         unknown = [beta for beta in betas(headers) if beta not in BETAS]
         return quirks._replace(dropped=(*quirks.dropped, *unknown))
 

@@ -12,9 +12,8 @@ from dialects.json.members import Members, check_integers, small_members
 
 
 class Bound(NamedTuple):
-    """A number from `low` to `high`, an integer if `whole`; an object of such numbers with `each`;
-    up to `items` texts; or one of the `words`.
-    """
+    """The bound of a parameter: a number from `low` to `high`, an integer if `whole`; an object of
+    such numbers with `each`; up to `items` texts; or one of the `words`."""
 
     low: float = 0
     high: float = 0
@@ -36,14 +35,14 @@ TOOLS_MAX: Final = 128
 
 
 def check_bounds(body: Body, bounds: Bounds) -> None:
-    """Raise RequestFault for a member of the wrong type (400), then for one out of bounds (422)."""
+    """Check the types (400) and then the bounds (422) of a body's members. Raises RequestFault."""
     names = bounds.keys() & body.members.keys()
     if names:
         check_members(small_members(body, names), bounds)
 
 
 def check_members(members: Members, bounds: Bounds) -> None:
-    """Do the same as `check_bounds` for decoded members."""
+    """Check decoded members like `check_bounds`. Raises RequestFault."""
     values = members.value
     try:
         for name in values.keys() & bounds.keys():

@@ -30,7 +30,7 @@ functions, and its `codec.py` offers them as one `codec.Codec`:
         .fail(kind, message) -> bytes
         gemini also takes array, for a client that wants a JSON array instead of events
     errors.read(status, headers, body) -> UpstreamFault, errors.render(kind, message),
-        errors.frame(kind, message)
+        errors.error_frame(kind, message)
     usage.quantities(raw) -> Quantities, usage.encode(Counts) -> dict
     wire      the members of an answer that are read
 
@@ -53,7 +53,6 @@ import msgspec
 from dialects.chat.events import FinishReason, Seal, Source, TokenLogprob
 from dialects.usage.usage import Counts
 
-# Amazon's Converse is a dialect of upstreams alone.
 Dialect = Literal["openai", "responses", "anthropic", "gemini", "interactions", "converse"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -79,26 +78,27 @@ class Base64(msgspec.Struct, frozen=True, tag=True):
 
 
 class PlainText(msgspec.Struct, frozen=True, tag=True):
-    """A text document (anthropic's `source.type: text`)."""
+    """A text document (`source.type: text` in anthropic)."""
 
     text: str
 
 
 class FileId(msgspec.Struct, frozen=True, tag=True):
-    """A file that is stored at a provider: only a same-dialect upstream understands it."""
+    """A file that is stored at a provider. Only an upstream of the same dialect understands it."""
 
     id: str
 
 
 class Text(msgspec.Struct, frozen=True, tag=True):
-    """Words. All dialects."""
+    """A text. Every dialect has texts."""
 
     text: str
     cache: CacheMark | None = None
 
 
 class Image(msgspec.Struct, frozen=True, tag=True):
-    """A picture. All dialects; `detail` (low, high, auto) in openai and responses only."""
+    """A picture. Every dialect has pictures; `detail` (low, high, auto) exists in openai and
+    responses only."""
 
     source: Url | Base64 | FileId
     detail: str | None = None
@@ -162,7 +162,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag=True):
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag=True):
-    """The result of a function: Text, and Image or File in dialects that have them."""
+    """The result of a function: texts, and pictures or files in dialects that permit them."""
 
     call_id: str
     parts: tuple["Text | Image | File", ...]
@@ -173,9 +173,8 @@ class ToolResult(msgspec.Struct, frozen=True, tag=True):
 
 class OwnPart(msgspec.Struct, frozen=True, tag=True):
     """A part that only upstreams of `dialect` understand, unchanged: server tool calls and their
-    results, search results, executable code, item references. Other dialects omit it from the
-    history.
-    """
+    results, search results, executable code, item references. Other dialects leave it out of the
+    history."""
 
     dialect: Dialect
     value: JsonObject
@@ -277,10 +276,9 @@ Tool = FunctionTool | WebSearch | OwnTool
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
-    """auto, none, required (must call one). `names` restricts it to these functions. required with
-    one name means this one; several names are openai's allowed_tools and gemini's
-    allowedFunctionNames.
-    """
+    """How the model may call tools: auto, none, or required (it must call one). `names` restricts
+    it to these functions. required with one name means this function; several names are openai's
+    allowed_tools and gemini's allowedFunctionNames."""
 
     mode: Literal["auto", "none", "required"]
     names: tuple[str, ...] = ()
@@ -336,11 +334,13 @@ class AudioOutput(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's request. None, () and {} mean that the client did not set a member. `dialect` is
-    the client's; `request_id` is our id as text, `received_at` Unix seconds. `model` is the
-    requested name. `extra` holds members that only an upstream of `dialect` understands, and
-    `parameters` (Qwen), by their wire names. `legacy_functions`: tools came in openai's old form,
-    and calls are answered in it.
+    """A client's request, whose API is `dialect`. None, () and {} mean that the client did not set
+    a member.
+
+    `request_id` is our id as text, `received_at` Unix seconds, `model` the requested name. `extra`
+    holds, by wire name, members that only upstreams of `dialect` understand, and Qwen's
+    `parameters`. `legacy_functions`: the client sent OpenAI's old `functions`, so calls are
+    answered in that form.
     """
 
     dialect: Dialect
@@ -476,10 +476,10 @@ class Upstream:
     """The model that a request is encoded for, and its properties.
 
     `model` is the upstream's own name. `output_cap` replaces the client's cap. `output_max` is the
-    model's output limit in tokens, None unknown. `efforts` are the supported ones (empty: unknown,
-    all are sent), `budget_min`/`budget_max` the range of thinking tokens. `search` is the form of
-    its web search: None for the dialect's own (openai: only the client's own form, if that is an
-    openai one).
+    model's output limit in tokens, None unknown. `efforts` are the levels of thinking that it
+    supports (empty: unknown, all are sent), `budget_min`/`budget_max` the range of thinking tokens.
+    `search` is the form of its web search; None for the dialect's usual form (openai: only the
+    client's own form, if that is one of openai's).
     """
 
     model: str
@@ -495,9 +495,8 @@ class Upstream:
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """A request's body, and the omitted parameters by the client's names. `answer_tool` is a tool
-    that the client did not ask for: its input is the answer's text, and the decoder of the answer
-    needs its name. "" for none.
-    """
+    that was added to get a structured answer, "" for none: its input is the answer's text, so the
+    decoder of the answer needs its name."""
 
     body: bytes
     dropped: tuple[str, ...] = field(default=())

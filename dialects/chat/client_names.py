@@ -1,6 +1,5 @@
-"""The client's names of parameters, so that dropped ones are reported by them. Each dialect's
-`request/encode` decides what it drops and what it refuses.
-"""
+"""The client's names of parameters, under which dropped parameters are reported. Each dialect's
+`request/encode` decides what it drops and what it refuses."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -50,6 +49,8 @@ _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
 # Fields that every dialect except gemini names as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _CONFIG: Final = "generation_config."
+_INFERENCE: Final = "inferenceConfig."
+_ADDITIONAL: Final = "additionalModelRequestFields."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
     {
         "openai": {
@@ -102,6 +103,17 @@ _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
             "audio": _CONFIG + "speech_config",
             "reasoning": _CONFIG + "thinking_level",
         },
+        "converse": {
+            "tool_choice": "toolConfig.toolChoice",
+            "temperature": _INFERENCE + "temperature",
+            "top_p": _INFERENCE + "topP",
+            "top_k": _ADDITIONAL + "top_k",
+            "stop": _INFERENCE + "stopSequences",
+            "output_cap": _INFERENCE + "maxTokens",
+            "output_form": "outputConfig.textFormat",
+            "reasoning": _ADDITIONAL + "thinking",
+            "service_tier": "serviceTier",
+        },
     }
 )
 
@@ -120,10 +132,9 @@ def is_set(request: ChatRequest, field: str) -> bool:
 def dropped_names(
     request: ChatRequest, dialect: Dialect, *fields: str, marks: bool = False
 ) -> tuple[str, ...]:
-    """Return the names of those `fields` that the client set, and of members that only its own
-    dialect has. `dialect` is the target: members of `extra` survive only in their own dialect.
-    `marks`: the model understands cache marks.
-    """
+    """Return the client's names of those `fields` that the client set, and of members that exist
+    only in the client's dialect. `dialect` is the target: members of `extra` survive only in their
+    own dialect. `marks`: the model understands cache marks."""
     names = [client_name(request, field) for field in fields if _changes_nothing(request, field)]
     names += _lost_of_history(request, dialect, marks=marks)
     if any(type(tool) is FunctionTool and tool.grammar for tool in request.tools):
@@ -141,7 +152,7 @@ def _changes_nothing(request: ChatRequest, field: str) -> bool:
 
 
 def lost_of_search(search: WebSearch, *supported: str) -> tuple[str, ...]:
-    """Return the limits of a web search that the upstream cannot express; it supports only
+    """Return the limits of a web search that the upstream cannot express, because it supports only
     `supported`."""
     names = [
         f"tools.{member}"
@@ -162,10 +173,10 @@ def omit_tool(
     tool: OwnTool | WebSearch,
     why: str = "this model does not support web search",
 ) -> str:
-    """Return the name of a hosted tool that this model is not offered, for `Encoded.dropped`; `why`
-    explains why a search is not possible.
+    """Return the name of a hosted tool that is left out for this model, for `Encoded.dropped`;
+    `why` explains why a search is not possible.
 
-    Agents declare such tools with every request, besides their own functions, and can do without.
+    Agents declare such tools with every request beside their own functions, and work without them.
     Raises RequestFault unsupported_capability if the client could believe that the answer had used
     the tool: if it is the only tool, if the client forces it, and for tools that look up or run
     what the model cannot know otherwise (file search, code, MCP, computer use).
@@ -190,10 +201,11 @@ def _is_optional(tool: OwnTool | WebSearch, name: str) -> bool:
 
 
 def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> list[str]:
-    """Return what messages and tools lose: cache marks, failure marks, and parts of one dialect
-    only."""
+    """Return what messages and tools lose: cache marks, failure marks, and parts that exist in one
+    dialect only."""
     parts = [part for message in request.messages for part in message.parts]
-    # By `type`: this loop reads long histories, and isinstance is slow with these classes.
+    # Compare `type`, because this loop reads long histories, and isinstance is slow with these
+    # classes.
     results = [part for part in parts if type(part) is ToolResult]
     inner = [item for result in results for item in result.parts]
     names = [_own_name(p) for p in parts if type(p) is OwnPart and p.dialect != dialect]
@@ -211,7 +223,7 @@ def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> 
 
 
 def _own_name(own: OwnPart | OwnTool) -> str:
-    """Return the name of a part that only its own dialect has: its type, or in gemini its main
+    """Return the name of a part that exists in one dialect only: its type, or in gemini its main
     member."""
     kind = own.value.get("type")
     members = (name for name in own.value if name not in ("thought", "thoughtSignature"))

@@ -63,21 +63,20 @@ def freeform_names(tools: Iterable[Tool]) -> frozenset[str]:
 
 
 def write_arguments(text: str) -> str:
-    """Return the arguments of a call with this input."""
+    """Return the arguments of a freeform call whose input is `text`."""
     return msgspec.json.encode({_ARGUMENT: text}).decode()
 
 
 def read_input(arguments: str) -> str:
-    """Return the input of a call with these arguments."""
+    """Return the input text in the arguments of a freeform call."""
     reader = InputReader()
     return reader.feed(arguments) + reader.end()
 
 
 class InputReader:
-    """Reads the arguments of one call as they arrive, and returns the text of the input. Arguments
-    in another form are returned at the end: the input inside them, otherwise the arguments
-    themselves.
-    """
+    """Reads the arguments of one call as they arrive, and returns the input text. If the arguments
+    are in another form, all of it is returned at the end: the input inside them, or else the
+    arguments themselves."""
 
     __slots__ = ("_high", "_other", "_over", "_pending", "_within")
 
@@ -88,7 +87,7 @@ class InputReader:
         self._within = self._over = False
 
     def feed(self, piece: str) -> str:
-        """Return the text that is certain so far."""
+        """Return the part of the input that is certain after this piece."""
         if self._over:
             return ""
         if self._other:
@@ -159,7 +158,8 @@ class InputReader:
         return 1, self._release_half() + _ESCAPES.get(letter, "\\" + letter)
 
     def _unit(self, digits: str) -> str:
-        """Decode a code unit; two surrogate halves make one character, and a single half none."""
+        """Decode a code unit. Two surrogate halves make one character; the first half alone gives
+        none yet."""
         code = int(digits, 16)
         if 0xD800 <= code < 0xDC00:
             before, self._high = self._release_half(), digits
@@ -172,7 +172,7 @@ class InputReader:
         return self._release_half() + chr(code)
 
     def _release_half(self) -> str:
-        """Return the replacement for a first half that no second one follows."""
+        """Return the replacement character for a first half without a second."""
         high, self._high = self._high, ""
         return _UNKNOWN if high else ""
 

@@ -38,7 +38,7 @@ SealOwner = Literal["anthropic", "openai", "gemini"]
 
 
 class Seal(msgspec.Struct, frozen=True):
-    """A provider's proof of its reasoning, which must be sent back to it unchanged.
+    """A provider's proof of its reasoning, which must be sent back to that provider unchanged.
 
     anthropic: `signature` of a thinking block, or with `redacted` the `data` of a redacted one.
     openai: `encrypted_content` of a reasoning item, whose id is `id`. gemini: `thoughtSignature`.
@@ -52,9 +52,8 @@ class Seal(msgspec.Struct, frozen=True):
 
 class Source(msgspec.Struct, frozen=True):
     """The source of a citation. `start` and `end` are positions in the joined text of the choice
-    (or message), in characters, end exclusive; None if the wire has none (Grok; Anthropic: those of
-    the text block). `quote` is the cited words of the source, "" if unknown.
-    """
+    (or message), in characters, end exclusive; None if the wire has none (Grok; in Anthropic they
+    are the text block's). `quote` is the cited words of the source, "" if unknown."""
 
     url: str
     title: str = ""
@@ -117,7 +116,8 @@ class ReasoningDelta(Event, frozen=True, gc=False):
 
 
 class ReasoningSeal(Event, frozen=True, gc=False):
-    """The seal of the preceding reasoning; content, because a client must not lose it."""
+    """The seal of the preceding reasoning. It counts as content, because a client must not lose
+    it."""
 
     is_content: ClassVar[bool] = True
     choice: int
@@ -169,11 +169,10 @@ class ImageOutput(Event, frozen=True, gc=False):
 
 
 class AudioDelta(Event, frozen=True, gc=False):
-    """A piece of a spoken answer: base64 `data`, words in `transcript`, either may be "".
-    `media_type` is that of the whole; `id` is the name for a later turn until `expires_at` (Unix
-    seconds); both are "" and 0 if the upstream does not send them. Each piece of `data` is separate
-    base64.
-    """
+    """A piece of a spoken answer: base64 `data`, words in `transcript`; either may be "".
+    `media_type` is the type of the whole sound; `id` is its name for a later turn until
+    `expires_at` (Unix seconds), "" and 0 if the upstream sends none. Each piece of `data` is
+    separate base64."""
 
     is_content: ClassVar[bool] = True
     choice: int
@@ -218,9 +217,8 @@ class Finish(Event, frozen=True, gc=False):
 
 
 class Usage(Event, frozen=True, gc=False):
-    """The upstream's count as raw JSON. Cumulative: the last one counts, never the sum (F26).
-    `counts` are the same in neutral form, None from a decoder that does not translate.
-    """
+    """The upstream's count as raw JSON. It is cumulative: the last count is valid, never the sum
+    (F26). `counts` is the same in neutral form, None from a decoder that does not translate."""
 
     raw: bytes
     counts: Counts | None = None

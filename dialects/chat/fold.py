@@ -112,7 +112,7 @@ class _Sound:
 
 
 class _Words:
-    """Text, refusal or reasoning that is still being received."""
+    """A text, refusal or reasoning that is still arriving."""
 
     def __init__(
         self, kind: type[neutral.TextDelta | neutral.RefusalDelta | neutral.ReasoningDelta]
@@ -232,9 +232,8 @@ class _AnswerFolder:
 
 
 def join_base64(pieces: list[str]) -> str:
-    """Join pieces that are each separate base64 into one base64 text. Pieces without padding inside
-    need no decoding; invalid base64 is left unchanged.
-    """
+    """Join pieces that are separate base64 texts into one. Decoding is needed only if a piece ends
+    with padding; invalid base64 is left unchanged."""
     whole = "".join(pieces)
     padded = whole.rstrip("=").count("=")
     if not padded and len(whole) % 4 == 0:

@@ -1,6 +1,5 @@
 """What is stored of an answer whose conversation a later request may continue: responses of the
-responses dialect, interactions of Google's. Each dialect's `state` writes and reads it.
-"""
+responses dialect, and Google's interactions. Each dialect's `state` writes and reads it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -24,10 +23,10 @@ def output_of(response: msgspec.Raw) -> list[msgspec.Raw]:
 
 
 class KeptResponse(msgspec.Struct, frozen=True):
-    """A response and the conversation before it. `channel` is where it is stored too, "" for
-    nowhere: requests to that channel may refer to it by id. `unseen_tokens` are reasoning tokens,
-    which may be read again if it is referred to. `session` is the id and the name of its session.
-    """
+    """A response and the conversation before it. `channel` is where the provider stores it too, ""
+    for nowhere: requests to that channel may refer to it by id. `unseen_tokens` are reasoning
+    tokens, which the provider may read again then. `session` is the id and the name of its
+    session."""
 
     response: msgspec.Raw
     items: list[msgspec.Raw]
@@ -37,7 +36,7 @@ class KeptResponse(msgspec.Struct, frozen=True):
 
     @property
     def conversation(self) -> list[msgspec.Raw]:
-        """All items until the end of the response."""
+        """The items of the conversation up to the end of the response."""
         return [*self.items, *output_of(self.response)]
 
 

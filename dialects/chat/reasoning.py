@@ -48,9 +48,8 @@ def effort_for(budget_tokens: int) -> Effort | None:
 
 
 def nearest(effort: Effort, has: tuple[Effort, ...]) -> Effort:
-    """Return the nearest effort that a model has: this one, else the next lower, else its lowest.
-    An empty `has` means unknown, and the effort is unchanged.
-    """
+    """Return the nearest effort that a model supports: `effort`, else the next lower, else the
+    lowest. An empty `has` means unknown, and `effort` is returned."""
     if not has or effort in has:
         return effort
     known = sorted(has, key=EFFORTS.index)
@@ -95,9 +94,8 @@ def budget_of(
 
 
 def thinks(request: ChatRequest) -> bool | None:
-    """Return whether the client asked for thinking (True), against it (False), or neither
-    (None).
-    """
+    """Return True if the client asked for thinking, False if it asked for none, and None if it did
+    not say."""
     settings = request.reasoning
     if settings is None:
         return None

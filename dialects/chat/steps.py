@@ -14,9 +14,8 @@ SEARCHES_ASSUMED: Final = 10
 
 
 class Advisor(NamedTuple):
-    """Another model that may be asked up to `uses` times; `output_cap` None is the model's own
-    limit.
-    """
+    """Another model that the model may ask for advice, up to `uses` times. `output_cap` None is
+    that model's own limit."""
 
     model: str
     uses: int
@@ -24,7 +23,8 @@ class Advisor(NamedTuple):
 
 
 class OtherSteps(NamedTuple):
-    """What may be billed besides the answer. `any_fallback`: the provider chooses the model."""
+    """The steps that may be billed in addition to the answer. `any_fallback`: the provider chooses
+    the model."""
 
     compacts: bool
     fallbacks: tuple[str, ...]
@@ -33,7 +33,7 @@ class OtherSteps(NamedTuple):
 
 
 def other_steps(body: Body) -> OtherSteps | None:
-    """Return the steps that a body asks for; None if there are none."""
+    """Return the steps that a body asks for; None without any."""
     members = body.members
     raw_tools = body.value("tools") or b""
     compacts = any(name in members and _compacts(body, name) for name in _COMPACTS)

@@ -120,7 +120,7 @@ def _insert(parts: Sequence[Any], own: Any, mode: PromptMode) -> list[Any]:
 
 
 def _items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
-    """Return the items of a list; None for anything else."""
+    """Return the items of a list; None if the value is not a list."""
     return _list_of_raws.decode(raw) if raw is not None and starts(raw, b"[") else None
 
 
@@ -130,10 +130,10 @@ def _role(turn: msgspec.Raw) -> str:
 
 
 def _text(raw: msgspec.Raw | None) -> str:
-    """Return a text, "" for anything else."""
+    """Return a text; "" if the value is not a text."""
     return msgspec.json.decode(raw, type=str) if raw is not None and starts(raw, b'"') else ""
 
 
 def _object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
-    """Return the members of an object, none for anything else."""
+    """Return the members of an object; none if the value is not an object."""
     return _members.decode(raw) if raw is not None and starts(raw, b"{") else {}

@@ -6,7 +6,8 @@ from dialects.errors.errors import RequestFault
 
 
 def check_text_only(request: ChatRequest) -> None:
-    """Raise RequestFault for stored turns, and for audio or images in the answer."""
+    """Check that a request has no stored turns, and asks for no audio or images. Raises
+    RequestFault."""
     if request.previous_response_id is not None:
         raise _unsupported("previous_response_id", "the earlier turns are not stored here")
     if request.audio is not None or "audio" in request.modalities:

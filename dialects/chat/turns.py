@@ -66,8 +66,8 @@ def merge_messages(messages: tuple[Message, ...]) -> tuple[MergedMessage, ...]:
 
 
 def move_results_to_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the messages with tool results right after the turn that made the calls, for providers
-    that refuse other messages in between."""
+    """Return the messages with tool results moved right after the turn that made the calls, for
+    providers that refuse other messages in between."""
     ordered: list[Message] = []
     behind: int | None = None
     for message in messages:
@@ -103,7 +103,7 @@ def urls(request: ChatRequest, wanted: Callable[[Image | File | Video], bool]) -
 
 
 def replace_urls(request: ChatRequest, fetched: Mapping[str, Base64]) -> ChatRequest:
-    """Return the request with fetched data instead of its URLs."""
+    """Return the request with its URLs replaced by the fetched data."""
     messages = [
         msgspec.structs.replace(m, parts=tuple(_with_data(part, fetched) for part in m.parts))
         for m in request.messages
@@ -137,7 +137,8 @@ def derive_id(prefix: str, request_id: str, *places: object) -> str:
 
 
 def mark_seal(seal: Seal, owner: SealOwner) -> str:
-    """Write a seal into a member that belongs to `owner`: a foreign seal is marked."""
+    """Write a seal into a member that belongs to `owner`. The seal of another provider gets a
+    mark."""
     return seal.value if seal.owner == owner else f"{seal.owner}:{seal.value}"
 
 

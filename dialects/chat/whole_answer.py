@@ -14,11 +14,10 @@ _T = TypeVar("_T")
 
 
 class WholeAnswer(msgspec.Struct, frozen=True):
-    """The content of a whole answer. `events` are those of an equivalent stream, `usage` is the raw
-    usage object or None (F25), `searches` counts web searches if the usage does not. With `error`
-    (F23) or `broken` (F14 without an end, F15 no JSON, F16 no UTF-8, F24 empty) the answer is a
-    failure, and its bytes are not sent to the client.
-    """
+    """The content of a whole answer. `events` are the same as in a stream, `usage` is the raw usage
+    object or None (F25), `searches` counts web searches if the usage does not. With `error` (F23)
+    or `broken` (F14 without an end, F15 no JSON, F16 no UTF-8, F24 empty) the answer is a failure,
+    and its bytes are not sent to the client."""
 
     events: list[Event]
     usage: bytes | None

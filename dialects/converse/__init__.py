@@ -1,1 +1,1 @@
-"""The converse dialect: one form for the models of all owners on Amazon Bedrock; upstreams only."""
+"""The converse dialect: Amazon's one form for the models of all owners on Bedrock."""

@@ -9,7 +9,7 @@
 
 from typing import Any
 
-from dialects.usage.usage import Meters, Quantities, UsageMembers, present, read_members
+from dialects.usage.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
 
 
 def quantities(raw: bytes | None) -> Quantities:
@@ -38,7 +38,22 @@ def _meters(usage: UsageMembers) -> Meters:
 
 
 def _long_writes(usage: UsageMembers, details: Any) -> int:
-    """Return the tokens that are cached for an hour."""
+    """Return the tokens that were cached for an hour."""
     rows = details if isinstance(details, list) else []
     long = [row for row in rows if isinstance(row, dict) and row.get("ttl") == "1h"]
     return sum(usage.count("inputTokens", row) or 0 for row in long)
+
+
+def encode(counts: Counts) -> dict[str, Any]:
+    """Return the usage object of these counts."""
+    usage: dict[str, Any] = {
+        "inputTokens": max(0, counts.input - counts.cache_read - counts.cache_write),
+        "outputTokens": counts.output,
+        "totalTokens": counts.total,
+        "cacheReadInputTokens": counts.cache_read,
+        "cacheWriteInputTokens": counts.cache_write,
+    }
+    # The dialect knows two lifetimes.
+    kept = (("5m", counts.cache_write_5m), ("1h", counts.cache_write_1h))
+    details = [{"ttl": ttl, "inputTokens": tokens} for ttl, tokens in kept if tokens]
+    return usage | {"cacheDetails": details} if details else usage

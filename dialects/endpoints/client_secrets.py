@@ -45,8 +45,7 @@ def read_request(raw: bytes) -> SecretRequest:
 
 def write_answer(text: str, expires_at: int, session: Mapping[str, Any], id: str) -> bytes:
     """Return the answer: the text of the secret, its end in Unix seconds, and the settings of its
-    sessions. `id` is a number of the secret's own: each session gets its id from its provider.
-    """
+    sessions. `id` belongs to the secret, because each session gets its id from its provider."""
     object_ = {"id": f"sess_{id}", "object": "realtime.session", **session}
     return msgspec.json.encode({"value": text, "expires_at": expires_at, "session": object_})
 
@@ -83,7 +82,7 @@ def _read_session(session: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _object(values: Mapping[str, Any], member: str, path: str) -> dict[str, Any]:
-    """Return the object in a member, an empty one if it is absent or null."""
+    """Return the object in a member; {} if it is absent or null."""
     value = values.get(member)
     if value is None:
         return {}

@@ -37,9 +37,8 @@ _KNOWN: Final = frozenset(
 @dataclass(frozen=True, slots=True)
 class EditFacts:
     """A request and the facts that the gateway needs before routing, holding and sending it.
-    `text_bytes` is an upper bound of the tokens of all that is sent. The client sets no cap and has
-    no stream. `dropped` names the parameters that the endpoint does not have.
-    """
+    `text_bytes` is an upper bound of the tokens of everything that is sent. The client sets no cap
+    and has no stream. `dropped` names the parameters that the endpoint does not have."""
 
     body: Body
     request: ChatRequest

@@ -91,10 +91,9 @@ class Vectors(msgspec.Struct, frozen=True):
 
 
 def read(raw: bytes, *, model: str | None = None) -> EmbeddingFacts:
-    """Read a request; `model` is the one in its path, which overrides the body's. Raises
+    """Read a request. `model` is the name in the path, which overrides the body's. Raises
     RequestFault in the contract's order: the JSON text, the root, model, the input, then types
-    (400), then values (422). The caller checks whether the model exists.
-    """
+    (400), then values (422). The caller checks whether the model exists."""
     body = read_body(raw)
     members = small_members(body, _SMALL)
     model = read_model(members) if model is None else check_model(model)
@@ -147,9 +146,8 @@ def _invalid_input() -> RequestFault:
 
 
 def edit(facts: EmbeddingFacts, upstream_model: str) -> bytes:
-    """Return the body for an upstream in this form: with its name of the model, without our own
-    field.
-    """
+    """Return the body for an upstream in OpenAI's form: with the upstream's name of the model,
+    without our own field."""
     return edit_body(facts.body, upstream_model)
 
 
@@ -234,9 +232,8 @@ def decode_gemini_answer(raw: bytes, inputs: int | None = None) -> Vectors:
 
 
 def encode_answer(vectors: Vectors, facts: EmbeddingFacts, *, input_tokens: int) -> bytes:
-    """Return the answer to a client in this form, in its requested encoding; `input_tokens` is what
-    is billed. Raises AnswerFault for numbers that exceed float32.
-    """
+    """Return the answer to a client in OpenAI's form, in the encoding that it requested.
+    `input_tokens` is what is billed. Raises AnswerFault for numbers that exceed float32."""
     data = [
         _row(index, _write(values, facts.encoding_format))
         for index, values in enumerate(vectors.values)
@@ -256,10 +253,9 @@ def encode_gemini_answer(vectors: Vectors, facts: gemini_embed.EmbedFacts) -> by
 
 
 def fit_answer(raw: bytes, facts: EmbeddingFacts) -> bytes:
-    """Return an answer in this form with the client's encoding. The bytes are unchanged if the
+    """Return an answer in OpenAI's form with the client's encoding. The bytes are unchanged if the
     encoding is right, or one that we do not produce; otherwise only the embeddings are rewritten.
-    Raises AnswerFault for what cannot be converted.
-    """
+    Raises AnswerFault for embeddings that cannot be converted."""
     wanted = facts.encoding_format
     members = open_answer(raw)
     rows = _rows(members)

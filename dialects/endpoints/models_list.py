@@ -50,9 +50,8 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def form_of(path: str, headers: Collection[str], query: Collection[str]) -> ListForm:
-    """Return the form that a request asks for, by its path, the lower-case names of its headers,
-    and the names of its query.
-    """
+    """Return the form of list that a request wants, by its path, the lower-case names of its
+    headers, and the names in its query."""
     if "anthropic-version" in headers:
         return "anthropic"
     if "x-goog-api-key" in headers or "key" in query or path.startswith(_GEMINI_PATHS):
@@ -61,9 +60,8 @@ def form_of(path: str, headers: Collection[str], query: Collection[str]) -> List
 
 
 def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -> bytes:
-    """Return a page of the list, sorted by id, for this query. Without one, the openai form has all
-    of it. Raises RequestFault `invalid_type` and `invalid_value` for an invalid page.
-    """
+    """Return a page of the list, sorted by id. Without a query, the openai form has the whole list.
+    Raises RequestFault `invalid_type` and `invalid_value` for an invalid page."""
     listed = sorted(rows, key=lambda row: row.id)
     if form == "anthropic":
         return anthropic.write_models(
@@ -84,7 +82,8 @@ def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -
 
 
 def _openai_page(listed: Sequence[ModelRow], query: Mapping[str, str]) -> dict[str, Any]:
-    """Paged like the dialect's other lists; without `limit` and `after` the list is complete."""
+    """Return a page like the dialect's other lists. Without `limit` and `after` the list is
+    complete."""
     limit = _read_size(query, "limit", 1, LIMIT_MAX)
     after = query.get("after", "")
     following = [row for row in listed if row.id > after]
@@ -101,7 +100,7 @@ def _openai_page(listed: Sequence[ModelRow], query: Mapping[str, str]) -> dict[s
 
 
 def encode_model(row: ModelRow, form: ListForm) -> bytes:
-    """Return one model."""
+    """Return the JSON of one model."""
     if form == "anthropic":
         return anthropic.write_model(_anthropic(row))
     if form == "gemini":

@@ -71,7 +71,8 @@ def read(raw: bytes) -> ModerationFacts:
 
 
 def edit(facts: ModerationFacts, upstream_model: str) -> bytes:
-    """Return the body for the upstream: with its name of the model, without our own field."""
+    """Return the body for the upstream: with the upstream's name of the model, without our own
+    field."""
     return edit_body(facts.body, upstream_model)
 
 

@@ -84,7 +84,7 @@ class RerankFacts:
 
 
 class Ranked(msgspec.Struct, frozen=True):
-    """One document: its position in the request, and its relevance."""
+    """One document of the result: its position in the request, and its relevance."""
 
     index: int
     relevance_score: float
@@ -102,7 +102,7 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 def form_of(path: str) -> RerankForm:
-    """Return the form of a path's clients."""
+    """Return the rerank form that clients of a path use."""
     return "cohere" if "/v2/" in path else "jina"
 
 
@@ -141,16 +141,14 @@ def read(raw: bytes, *, form: RerankForm) -> RerankFacts:
 
 
 def edit(facts: RerankFacts, upstream_model: str) -> bytes:
-    """Return the body for an upstream in the same form: with its name of the model, without our
-    field.
-    """
+    """Return the body for an upstream in the same form: with the upstream's name of the model,
+    without our own field."""
     return edit_body(facts.body, upstream_model)
 
 
 def encode(facts: RerankFacts, upstream_model: str, form: RerankForm) -> Encoded:
     """Return the body for an upstream in the other form. Raises RequestFault
-    `unsupported_capability` for documents other than text, such as pictures.
-    """
+    `unsupported_capability` for documents that are not texts, such as pictures."""
     body: dict[str, Any] = {
         "model": upstream_model,
         "query": _text("query", facts.query),
@@ -287,9 +285,8 @@ def _word(members: RawMembers, name: str) -> str:
 
 
 def _quantities(members: RawMembers) -> Quantities:
-    """Return what the provider bills by: search units if it reports any, else tokens. Servers that
-    bill neither report zeros of both, besides the tokens that they have read.
-    """
+    """Return the quantities that the provider bills: search units if it reports any, else tokens.
+    Servers that bill neither report zeros for both, and the tokens that they have read."""
     meta = _object(member_bytes(members, "meta"))
     units, tokens = _object(meta.get("billed_units")), _object(meta.get("tokens"))
     billed = UsageMembers(units)

@@ -23,10 +23,9 @@ RawMembers = dict[str, msgspec.Raw]
 @dataclass(frozen=True, slots=True)
 class PlainAnswer:
     """The content of a whole answer. `usage` is the raw usage object or None (F25), `quantities`
-    the same in meters. With `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the
-    answer is a failure, and its bytes are not sent to the client. `at_rates` returns the quantities
-    if they depend on the rates of the price.
-    """
+    its meters. With `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is
+    a failure, and its bytes are not sent to the client. `at_rates` returns the quantities if they
+    depend on the rates of the price."""
 
     quantities: Quantities
     usage: bytes | None = None
@@ -69,9 +68,8 @@ def failure(fault: AnswerFault) -> PlainAnswer:
 
 def input_quantities(raw: bytes | None) -> Quantities:
     """Convert a raw usage object whose tokens are all input to meters. Never raises. OpenAI and
-    Jina report prompt_tokens and total_tokens, others one of them or input_tokens; if they differ
-    the total counts. A zero that was sent is a zero (F28).
-    """
+    Jina report prompt_tokens and total_tokens, others one of these or input_tokens; if they differ,
+    the total is used. A zero that was sent is a zero (F28)."""
     usage = read_members(raw, "unary")
     if isinstance(usage, Quantities):
         return usage

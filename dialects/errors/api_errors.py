@@ -53,9 +53,8 @@ _CLIENT_KINDS = frozenset({"context_length_exceeded", "content_filtered"})
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Codes and types of one dialect: filtered content, our account, an invalid request inside a
-    200.
-    """
+    """The codes and types that one dialect adds: for filtered content, for our account, and for an
+    invalid request inside a 200."""
 
     filtered: frozenset[str] = frozenset()
     account: frozenset[str] = frozenset()
@@ -80,7 +79,7 @@ def render(
 
 
 def name_request(request_id: str) -> dict[str, str]:
-    """Return the member that names the request beside an error; none for ""."""
+    """Return the member with the request's id that stands next to `error`; nothing for ""."""
     return {"request_id": request_id} if request_id else {}
 
 

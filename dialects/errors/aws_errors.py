@@ -122,7 +122,7 @@ def _classify(status: int, name: str, detail: str, wait_ms: int | None) -> Upstr
 
 
 def _of_status(status: int, detail: str) -> tuple[ErrorKind, str]:
-    """Return the kind and the fault table's row of an error whose name says nothing."""
+    """Return the kind, and the row of the fault table, of an error whose name is unknown."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     text = detail.lower()

@@ -337,9 +337,8 @@ def message_of(
 
 
 def detail_of(kind: str, message: str) -> str:
-    """Return what a message says beyond the name of its kind, for a page that names the kind in its
-    own words: the phrase without its label, or nothing if only the model is filled in.
-    """
+    """Return what a message says in addition to its kind, for a page that names the kind in its own
+    words; "" if the message adds only the model's name."""
     row = KINDS.get(kind)  # type: ignore[call-overload]
     if row and "{what}" not in row.phrase and _as_pattern(row.phrase).fullmatch(message):
         return ""

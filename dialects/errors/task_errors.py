@@ -23,9 +23,8 @@ _REFUSING: Final = frozenset({"3", "4", "9", "23", "24"})
 
 
 def is_own(family: Family, code: str | None) -> bool:
-    """Return whether a code is a refusal by the family's providers, which clients get with status
-    200.
-    """
+    """Return whether a code is a refusal by the family's providers. Clients get such a refusal with
+    status 200."""
     if family == "mj":
         return code in _REFUSING
     return family == "suno" and code is not None
@@ -34,9 +33,8 @@ def is_own(family: Family, code: str | None) -> bool:
 def render(
     family: Family, kind: ErrorKind, message: str, request_id: str, provider_code: str | None = None
 ) -> bytes:
-    """Return the body of an error response below the family's paths; the provider's own code
-    replaces ours, None if the refusal is ours.
-    """
+    """Return the body of an error response below the family's paths. The provider's code replaces
+    ours; None if the refusal is ours."""
     row = KINDS[kind]
     relayed = _provider_code(family, provider_code)
     code = _code(family, kind) if relayed is None or family == "suno" else int(relayed)

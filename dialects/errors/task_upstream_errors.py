@@ -54,7 +54,7 @@ MINIMAX: Final[Mapping[int, Meaning]] = {
 
 
 class NumberedErrors(ChatCompletionsCodec):
-    """Reads errors by their numbers; an answer without a known one is read like OpenAI's."""
+    """Reads errors by their numbers. An answer without a known number is read like OpenAI's."""
 
     meanings: ClassVar[Mapping[int, Meaning]]
 

@@ -44,7 +44,7 @@ class UpstreamFault:
 
     @property
     def event(self) -> UpstreamError:
-        """The same as the event that ends the client's answer."""
+        """Return the fault as the event that ends the client's answer."""
         return UpstreamError(self.kind, self.message, self.code)
 
 
@@ -59,9 +59,8 @@ def describe(
     param: str = "",
 ) -> UpstreamFault:
     """Return the fault of an upstream's error with this `kind` and row of the fault table. `detail`
-    is the upstream's cleaned message, `status` the upstream's own; `code` and `param` are its
-    values, "" if the client must not see them.
-    """
+    is the upstream's cleaned message, `status` the upstream's own status; `code` and `param` are
+    the upstream's values, "" if the client must not see them."""
     what = detail or "the provider gave no reason"
     message = message_of(kind, what)
     if kind == "upstream_rate_limited":
@@ -87,16 +86,14 @@ def provider_limit_message(wait_ms: int) -> str:
 
 
 def is_unsupported(status: int, message: str) -> bool:
-    """Return whether an error that looks like the server's own means that the model cannot do what
-    was requested. The client must correct it: neither the model nor its channel is at fault (F39).
-    """
+    """Return whether an error that looks like a server failure means that the model cannot do what
+    was requested. The client must change the request: neither the model nor its channel is at fault
+    (F39)."""
     return (status == 404 or status >= 500) and _UNSUPPORTED.search(message) is not None
 
 
 def error_members(body: bytes) -> dict[str, Any]:
-    """Return the members of the error object, in any of the providers' forms; {} if there is
-    none.
-    """
+    """Return the members of the error object, in any provider's form; {} without one."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -111,9 +108,8 @@ def error_members(body: bytes) -> dict[str, Any]:
 
 
 def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
-    """Return the wait: in ms, else in seconds, else until a date. Invalid values are no wait
-    (F8).
-    """
+    """Return the wait that the headers ask for, in ms: from a header in ms, else in seconds, else
+    from a date. Invalid values count as no wait (F8)."""
     exact = milliseconds(headers.get("retry-after-ms", ""), 1)
     if exact is not None:
         return exact
@@ -129,7 +125,7 @@ def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
 
 
 def milliseconds(text: str, unit_ms: int) -> int | None:
-    """Return a decimal number of units as whole ms, rounded up; None for an invalid one."""
+    """Return a decimal number of units as whole ms, rounded up; None for an invalid number."""
     text = text.strip()
     if not _SECONDS.fullmatch(text):
         return None

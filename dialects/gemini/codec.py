@@ -53,8 +53,10 @@ class GenerateContentCodec(Codec[ChatFacts]):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return facts.foreign or (facts.calls and foreign_thoughts.WANTS_SEALS in flags)
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        return foreign_thoughts.fit(facts.body, upstream.flags)
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return foreign_thoughts.quirks_for(facts.body, upstream.flags)
 
     def decode(
         self, facts: ChatFacts, target: Target, request_id: str, received_at: int
@@ -110,11 +112,13 @@ class GenerateContentCodec(Codec[ChatFacts]):
             kind, message, retry_after_ms=limited, array=target.array, request_id=request_id
         )
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.frame(kind, message, request_id=request_id, array=target.array)
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id, array=target.array)
 
     def status(self, kind: ErrorKind, status: int) -> int:
         return errors.status_of(kind)
 
-    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+    def headers(
+        self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
+    ) -> dict[str, str]:
         return {} if wait_ms is None else {"retry-after": str(retry_after_s(wait_ms))}

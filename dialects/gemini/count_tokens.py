@@ -21,7 +21,7 @@ INNER = "generateContentRequest"
 
 @dataclass(frozen=True, slots=True)
 class CountFacts:
-    """The facts about a count before it is sent or estimated: see ChatFacts."""
+    """The facts about a request to count tokens, before it is sent or estimated: see ChatFacts."""
 
     body: Body
     model: str
@@ -39,7 +39,8 @@ def read_request(raw: bytes, *, model: str) -> CountFacts:
 
 
 def edit(facts: CountFacts, upstream_model: str) -> bytes:
-    """Return the body for the upstream; a whole request inside it names the upstream's model."""
+    """Return the body for the upstream. A generateContentRequest inside it names the upstream's
+    model."""
     inner = _inner(facts.body)
     if inner is None or upstream_model == facts.model:
         return facts.body.raw

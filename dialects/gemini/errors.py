@@ -27,20 +27,18 @@ def render(
     array: bool = False,
     request_id: str = "",
 ) -> bytes:
-    """Return the body of an error response; with `array` that of streamGenerateContent without
-    events. A wait in ms becomes a RetryInfo in whole seconds, rounded up; the request's id becomes
-    a RequestInfo.
-    """
+    """Return the body of an error response; with `array` as streamGenerateContent without events
+    writes it. A wait in ms becomes a RetryInfo in whole seconds, rounded up; the request's id
+    becomes a RequestInfo."""
     error = _write(kind, message, retry_after_ms, request_id)
     return ARRAY_OPEN + error + b"]" if array else error
 
 
-def frame(
+def error_frame(
     kind: ErrorKind, message: str, *, request_id: str = "", array: bool = False, first: bool = True
 ) -> bytes:
-    """Return the error as the event that ends a stream; with `array` as the last element of that
-    array. `first` tells whether it is the only element.
-    """
+    """Return the error as the event that ends a stream; with `array` as the last element of the
+    JSON array. `first`: it is the only element."""
     error = _write(kind, message, request_id=request_id)
     if array:
         return (ARRAY_OPEN if first else ARRAY_NEXT) + error + ARRAY_CLOSE

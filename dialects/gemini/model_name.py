@@ -34,7 +34,7 @@ _BASE = re.compile(r"gemini-.*|nano-banana-pro")
 
 @dataclass(frozen=True, slots=True)
 class Suffix:
-    """The settings of a suffix: on, off, low or high, or a budget in tokens."""
+    """The settings of a model name's suffix: on, off, low or high, or a budget in tokens."""
 
     setting: Literal["on", "off", "low", "high"] | int
 
@@ -51,7 +51,8 @@ def read_target(path: str) -> tuple[str, Action] | None:
 
 
 def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | None]:
-    """Return a model's name without its suffix; `known` tells whether a name is a model."""
+    """Return a model's name without its suffix, and the suffix. `known` tells whether a name is a
+    model."""
     suffix = _SUFFIX.fullmatch(name)
     if known(name) or suffix is None or (suffix["off"] and suffix["how"]):
         return name, None
@@ -66,9 +67,9 @@ def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | N
 
 
 def settings_of(suffix: Suffix, efforts: tuple[Effort, ...] = ()) -> ReasoningSettings:
-    """Return the settings of a suffix; they replace the client's own. Models with budgets read the
-    budget, models with levels the effort, of which they have `efforts`.
-    """
+    """Return the reasoning settings that a suffix stands for; they replace the client's settings.
+    Budget models use its budget, level models its effort; `efforts` are the levels that the model
+    has."""
     match suffix.setting:
         case "off":
             return ReasoningSettings(switch="off", shown=False)

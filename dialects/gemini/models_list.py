@@ -38,7 +38,7 @@ def render(
 
 
 def render_model(model: ListedModel) -> bytes:
-    """Return one model."""
+    """Return the JSON of one model."""
     return msgspec.json.encode(_write(model))
 
 

@@ -16,13 +16,13 @@ def write_data(data: str, media_type: str) -> JsonObject:
 
 
 def write_address(url: str, media_type: str) -> JsonObject:
-    """Return data behind an address; an unknown type is omitted."""
+    """Return a part with data at a URL. An unknown type is omitted."""
     typed = {"mimeType": media_type} if media_type else {}
     return {"fileData": typed | {"fileUri": url}}
 
 
 def write_call(name: str, arguments: str, id_: str = "") -> JsonObject:
-    """Return a function call. Arguments that are not an object are put into one, as `_raw`."""
+    """Return a function call. Arguments that are not an object are wrapped as `_raw` in one."""
     head: dict[str, Any] = {"id": id_} if id_ else {}
     args = object_of(arguments or "{}")
     return {"functionCall": head | {"name": name, "args": args or {"_raw": arguments}}}

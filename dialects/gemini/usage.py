@@ -41,7 +41,8 @@ def with_searches(raw: bytes, searches: int) -> bytes:
 
 
 def encode(counts: Counts) -> dict[str, Any]:
-    """Return the usage object for a client; counts of 0 are omitted, except each side's own."""
+    """Return the usage object for a client. Counts of 0 are omitted, except the total of each
+    side."""
     body: dict[str, Any] = {
         "promptTokenCount": counts.input,
         "candidatesTokenCount": counts.output - counts.reasoning,
@@ -106,9 +107,8 @@ def read_tier(usage: UsageMembers) -> None:
 def input_meters(
     usage: UsageMembers, prompt: int, tools: int, pictures: tuple[str, ...] = ("IMAGE",)
 ) -> Meters:
-    """Return the meters of so many tokens of the prompt, and of the results of tools; `pictures`
-    are the modalities that count as such.
-    """
+    """Return the meters of `prompt` tokens of input and `tools` tokens of tool results. `pictures`
+    are the modalities that count as pictures."""
     cached = usage.count("cachedContentTokenCount") or 0
     audio = modality_tokens(usage, "promptTokensDetails", "AUDIO")
     image = _pictures(usage, "promptTokensDetails", pictures)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from dialects.chat.chat import Flag, Upstream
+from dialects.codec import HeaderLines, Target
+from dialects.errors.errors import RequestFault
 from dialects.gemini.codec import GenerateContentCodec
 from dialects.gemini.count_tokens import INNER
 from dialects.gemini.names import spelling
@@ -24,8 +26,10 @@ class VertexGenerateContentCodec(GenerateContentCodec):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return True
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        quirks = super().fit(facts, upstream, thoughts)
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        quirks = super().quirks_for(facts, upstream, thoughts)
         edits, dropped = dict(quirks.edits), quirks.dropped
         contents = edits.get("contents") or facts.body.value("contents")
         named = None if contents is None else name_roles(contents)
@@ -37,7 +41,8 @@ class VertexGenerateContentCodec(GenerateContentCodec):
         return quirks._replace(edits=edits, dropped=dropped)
 
     def count_request(self, body: bytes) -> bytes:
-        """Return the body of a count: what a whole request inside it has, without its model."""
+        """Return the body of a token count. A whole request inside it is unwrapped, without its
+        model."""
         whole = read_body(body)
         inner = whole.value(spelling(whole, INNER))
         counted = whole if inner is None else read_body(inner)
@@ -45,6 +50,20 @@ class VertexGenerateContentCodec(GenerateContentCodec):
         named = None if contents is None else name_roles(contents)
         edits = {} if named is None else {"contents": named}
         return counted.splice({**edits, "model": None})
+
+
+class VertexCountClientCodec(GenerateContentCodec):
+    """A count of tokens as clients of Vertex AI ask for it: with all members side by side."""
+
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        try:
+            body = read_body(raw)
+        except RequestFault:
+            return raw, ()
+        if "contents" not in body.members or len(body.members) == 1:
+            return raw, ()
+        named = body.splice({"model": msgspec.json.encode(f"models/{target.model}")})
+        return b'{"%b":%b}' % (INNER.encode(), named), ()
 
 
 class _Role(msgspec.Struct):

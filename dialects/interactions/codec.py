@@ -93,8 +93,8 @@ class InteractionsCodec(Codec[ChatFacts]):
     def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
         return errors.render(kind, message, request_id=request_id)
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def status(self, kind: ErrorKind, status: int) -> int:
         return errors.status_of(kind)

@@ -113,8 +113,8 @@ def _read_citation(row: dict[str, Any], text: str, base: int) -> Source:
 
 
 def write_citation(source: Source, text: str, base: int) -> JsonObject:
-    """Return a source as an annotation of a text that begins at character `base` of its turn. A
-    source without a position in this text gets an annotation without one."""
+    """Return a source as an annotation of a text that begins at character `base` of its turn. The
+    annotation has no position if the source has none in this text."""
     annotation = {"type": "url_citation", "url": source.url, "title": source.title}
     if source.start is None or source.end is None:
         return annotation

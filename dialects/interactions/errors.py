@@ -17,7 +17,7 @@ from dialects.errors.google_errors import status_of as status_of
 
 DONE: Final = b"event: done\ndata: [DONE]\n\n"
 
-# By the name in Google's older form.
+# The dialect's code, by the name in Google's older form.
 _CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "UNAUTHENTICATED": "authentication",
@@ -52,7 +52,7 @@ def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     return msgspec.json.encode({"error": write_error(kind, message), **name_request(request_id)})
 
 
-def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """Return the event that ends a failed stream; no end marker follows."""
     body = {"error": write_error(kind, message), "event_type": "error", **name_request(request_id)}
     return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"

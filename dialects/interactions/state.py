@@ -34,7 +34,7 @@ _interaction = msgspec.json.Decoder(_Interaction)
 
 
 def keep_items(response: bytes, channel: str) -> Iterator[tuple[str, bytes]]:
-    """Return the stored steps that requests may reference: none, because steps have no ids."""
+    """Return no items, because steps have no ids that requests could reference."""
     return iter(())
 
 
@@ -87,18 +87,19 @@ def input_steps(body: Body) -> list[msgspec.Raw]:
 def continue_body(
     body: Body, items: Sequence[msgspec.Raw], referred: Referred = NOTHING_REFERRED
 ) -> bytes:
-    """Return the body of a request that continues `items`: they precede its own input."""
+    """Return the body of a request with `items` inserted before its own input."""
     whole = _encode([*items, *input_steps(body)])
     return body.splice({"input": whole, PREVIOUS: None})
 
 
 def make_portable(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """Return the steps for another account: all of them."""
+    """Return the steps that another account can read: all of them."""
     return list(items)
 
 
 def make_references_portable(referred: Referred) -> Referred:
-    """Return the referenced steps for another account: there are none."""
+    """Return the referenced steps that another account can read. Steps cannot be referenced, so
+    nothing changes."""
     return referred
 
 

@@ -76,14 +76,14 @@ class _Reader:
         self._messages: list[tuple[Role, list[Part], list[Source]]] = []
 
     def messages(self) -> tuple[Message, ...]:
-        """Return all that was read."""
+        """Return all messages that were read."""
         return tuple(
             Message(role, tuple(parts), citations=tuple(citations))
             for role, parts, citations in self._messages
         )
 
     def add(self, role: Role, parts: list[Part], citations: list[Source] | None = None) -> None:
-        """Append parts; those of the model, or of the user, continue the turn."""
+        """Append parts. Consecutive parts of the model, or of the user, form one turn."""
         last = self._messages[-1] if self._messages else None
         if last is not None and last[0] == role and role != "tool":
             last[1].extend(parts)
@@ -122,7 +122,7 @@ class _Reader:
             self.add("assistant", [part], cites)
 
     def _text_length(self) -> int:
-        """Return the length of the model's turn so far, in characters."""
+        """Return the length of the model's current turn in characters."""
         if not self._messages or self._messages[-1][0] != "assistant":
             return 0
         return sum(len(part.text) for part in self._messages[-1][1] if isinstance(part, Text))
@@ -152,7 +152,7 @@ class _Reader:
 
 
 def _read_result(step: Members) -> tuple[Text | Image | File, ...]:
-    """Return the parts of a result: those of a list, otherwise its text or its JSON."""
+    """Return the parts of a result: the items of a list, otherwise its text or its JSON."""
     result: Any = step.required("result", step.value.get("result"))
     if isinstance(result, str):
         return (Text(result),) if result else ()

@@ -36,10 +36,9 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def write_conversation(
     request: ChatRequest, *, seal_due: bool
 ) -> tuple[str | None, list[JsonObject]]:
-    """Return `system_instruction`, None without one, and the steps of `input`. System text alone
-    becomes the user's, because an input is required. `seal_due`: the model wants calls sealed.
-    Raises RequestFault for parts that the dialect cannot express.
-    """
+    """Return `system_instruction`, None without one, and the steps of `input`. If there is only
+    system text, it is sent as the user's, because an input is required. `seal_due`: the model
+    requires sealed calls. Raises RequestFault for parts that the dialect cannot express."""
     texts, rest = split_system(request.messages)
     writer = _Writer(request, seal_due=seal_due)
     steps = [step for turn in merge_messages(rest) for step in writer.turn(turn.role, turn.parts)]
@@ -71,7 +70,7 @@ def object_of(text: str) -> msgspec.Raw | None:
 
 
 def write_thought(text: str, signature: str) -> JsonObject:
-    """Return a thought; either may be ""."""
+    """Return a thought. Text and signature may be ""."""
     summary = {"summary": [{"type": "text", "text": text}]} if text else {}
     return {"type": "thought"} | ({"signature": signature} if signature else {}) | summary
 

@@ -81,7 +81,7 @@ class Body(msgspec.Struct, frozen=True):
                 pieces += [raw[at : span.start], value]
                 at, has_members = span.end, True
             else:
-                # With a kept member before it, remove the comma before; else the comma after it.
+                # If a kept member precedes it, remove the comma before; else the comma after it.
                 from_at = end if has_members else span.name_at
                 follows = not has_members and i + 1 < len(spans)
                 pieces.append(raw[at:from_at])
@@ -106,7 +106,7 @@ class Quirks(NamedTuple):
     cap_name: str = "max_tokens"
 
     def and_members(self, members: Mapping[str, Any]) -> "Quirks":
-        """Return these quirks with additional edits."""
+        """Return the quirks with further edits, which set these members."""
         if not members:
             return self
         added = {name: msgspec.json.encode(value) for name, value in members.items()}
@@ -133,9 +133,8 @@ def read_body(raw: bytes) -> Body:
 
 def check_nested_names(raw: bytes) -> None:
     """Refuse a valid body in which a name appears twice in one object, at any depth, because two
-    readers may use different values. The parser keeps one member of each name, so that quotes are
-    missing when the result is written again.
-    """
+    readers may use different values. The parser keeps one member of each name, so its result,
+    written again, has fewer quotes than the body."""
     if raw.find(b"{", raw.index(b"{") + 1) < 0:
         return
     if len(raw) > _LONG_BYTES:
@@ -157,10 +156,9 @@ def check_nested_names(raw: bytes) -> None:
 
 
 def _without_long_texts(raw: bytes) -> bytes:
-    """Return a valid body without its long texts: the same names in the same objects. If most of it
-    is a book or a picture it has few quotes, and `find` skips the text between them; a body with
-    many quotes is unchanged.
-    """
+    """Return a valid body without its long texts: the same names in the same objects. This is fast
+    for a body that is mostly a book or a picture, because `find` skips the text between few quotes.
+    A body with many quotes is unchanged."""
     pieces: list[bytes] = []
     # The start of the rest that is not in the pieces, and the start of an open string, if any.
     rest_at, text_at, at = 0, -1, -1
@@ -200,7 +198,7 @@ def _check_duplicates(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _locate_members(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
-    """Find each parsed member in the bytes; if they differ, a name appears twice."""
+    """Find each parsed member in the bytes. If the numbers differ, a name appears twice."""
     if len(top) > MEMBERS_MAX:
         _refuse(raw, 0, f"more than {MEMBERS_MAX} top-level members")
     open_at = raw.index(b"{")
@@ -232,9 +230,7 @@ def _check_text(raw: bytes) -> None:
 
 
 def _refuse_root(raw: bytes) -> NoReturn:
-    """Refuse a root that is not an object, or a text that is not JSON at all, which takes
-    precedence.
-    """
+    """Refuse a root that is not an object. Text that is not JSON at all is reported first."""
     try:
         msgspec.json.decode(raw, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as fault:

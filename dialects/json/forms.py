@@ -41,9 +41,8 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class FormReader:
-    """Parses one form. `feed` returns the heads of parts, and after each the pieces of its content;
-    it raises RequestFault for an invalid form. `ended`: the last boundary has arrived.
-    """
+    """Parses one form. `feed` returns the heads of parts, and after each head the pieces of the
+    content; it raises RequestFault for an invalid form. `ended`: the last boundary has arrived."""
 
     def __init__(self, boundary: bytes) -> None:
         self._delimiter = b"\r\n--" + boundary
@@ -54,7 +53,7 @@ class FormReader:
         self.ended = False
 
     def feed(self, chunk: bytes) -> list[PartHead | bytes]:
-        """Return what is complete so far."""
+        """Return the heads of parts and the pieces of content that this chunk completes."""
         data = self._rest + chunk if self._rest else chunk
         parts: list[PartHead | bytes] = []
         at = 0
@@ -164,10 +163,10 @@ class FormFile(NamedTuple):
 
 
 def object_of(texts: Iterable[tuple[str, str]], files: Iterable[FormFile]) -> bytes:
-    """Return the equivalent JSON body. A name with brackets (`input_reference[image_url]`) is a
-    member of an object; a file is an object with its data URL as `image_url`, which is how the same
-    picture is sent in JSON. Raises RequestFault, `invalid_type`, for duplicates.
-    """
+    """Return the JSON body that a form stands for. A name with brackets
+    (`input_reference[image_url]`) is a member of an object; a file is an object with its data URL
+    as `image_url`, as the same picture is sent in JSON. Raises RequestFault, `invalid_type`, for
+    duplicates."""
     body: dict[str, Any] = {}
     for name, text in texts:
         inner = _BRACKETS.fullmatch(name)
@@ -226,7 +225,7 @@ def file_head(name: str, filename: str, content_type: str, boundary: bytes) -> b
 
 
 def last_line(boundary: bytes) -> bytes:
-    """Return what ends a form."""
+    """Return the line that ends a form."""
     return b"--" + boundary + b"--\r\n"
 
 

@@ -30,9 +30,8 @@ def nesting_excess(raw: bytes) -> str:
 
 
 def _has_many_brackets(raw: bytes) -> bool:
-    """Return whether there are enough brackets to nest too deeply. `find` skips text without any;
-    in a long text `count` takes three times as long as parsing it.
-    """
+    """Return whether there are enough brackets to nest too deeply. `find` skips text without
+    brackets; `count` would take three times as long as parsing a long text."""
     if len(raw) < _SHORT_BYTES:
         return raw.count(b"[") + raw.count(b"{") > NESTING_MAX
     count = 0
@@ -47,8 +46,8 @@ def _has_many_brackets(raw: bytes) -> bool:
 
 
 def _excess(raw: bytes) -> str:
-    """Small texts are parsed. Of larger ones only the brackets are examined: each round removes the
-    innermost level, which soon leaves little."""
+    """Return which limit a text exceeds. Small texts are parsed. Of larger texts only the brackets
+    are examined: each round removes the innermost level, which soon leaves little."""
     if len(raw) <= _SMALL_BYTES:
         with suppress(msgspec.DecodeError, ValueError):
             return TOO_DEEP if _levels(msgspec.json.decode(raw)) > NESTING_MAX else ""

@@ -14,9 +14,8 @@ from dialects.streams.sse import Frame
 
 
 def repair(raw: bytes, *, marks: bool = False) -> Repaired | None:
-    """Repair a JSON text that could not be parsed; None if it has neither of these faults. `marks`:
-    see `lone_surrogates`.
-    """
+    """Repair a JSON text that could not be parsed. Return None if it has neither of these faults.
+    `marks`: see `lone_surrogates`."""
     numbers = nonfinite_numbers.repair(raw)
     read, shown = (raw, raw) if numbers is None else numbers
     whole = lone_surrogates.mark(read) if marks else lone_surrogates.replace(read)
@@ -24,7 +23,8 @@ def repair(raw: bytes, *, marks: bool = False) -> Repaired | None:
 
 
 def repair_frame(frame: Frame, *, marks: bool = False) -> Frame | None:
-    """Repair a frame: its bytes as they are sent, its data as it is parsed."""
+    """Repair a frame: the bytes to send, and the data to parse. Return None if it cannot be
+    repaired."""
     data = repair(frame.data or b"", marks=marks)
     if data is None:
         return None

@@ -39,7 +39,7 @@ _ASIDE: Final = (neutral.Usage, neutral.LogprobsDelta)
 
 
 def find(raw: bytes) -> int | None:
-    """Return the position of the first lone half; None if there is none."""
+    """Return the position of the first lone surrogate, or None."""
     if _SUSPECT.search(raw) is None:
         return None
     lone = (escape for escape in _ESCAPE.finditer(raw) if escape["pair"] is None)
@@ -47,30 +47,31 @@ def find(raw: bytes) -> int | None:
 
 
 def replace(raw: bytes) -> bytes | None:
-    """Return the text with U+FFFD for each lone half, with the same length; None if it has none."""
+    """Return the text with U+FFFD for each lone surrogate, in the same length; None if it has
+    none."""
     return _respell(raw, marks=False)
 
 
 def make_readable(raw: bytes) -> bytes:
-    """Return the text in a form that a parser accepts."""
+    """Return the text with lone surrogates replaced, so that a parser accepts it."""
     return replace(raw) or raw
 
 
 def mark(raw: bytes) -> bytes | None:
-    """Return the text with a mark for each half at the end or start of a text."""
+    """Return the text with a mark in place of each lone surrogate at the end or start of a
+    string."""
     return _respell(raw, marks=_MARKED_BYTES.search(raw) is None)
 
 
 class Pairs:
-    """Joins the marked halves of a stream's events."""
+    """Joins the marked surrogates of a stream's events."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[type[neutral.Event], int, int], Any] = {}
 
     def join(self, events: Sequence[neutral.Event]) -> list[neutral.Event]:
-        """Return the events without marks. A half at the end of a text waits for the next piece of
-        it.
-        """
+        """Return the events without marks. A first half at the end of a text waits for the next
+        piece of the same text."""
         if not self._held and not any(map(_is_marked, events)):
             return list(events)
         joined: list[neutral.Event] = []
@@ -93,8 +94,8 @@ class Pairs:
         return [msgspec.structs.replace(event, text=_without_marks(text))] if text else []
 
     def _release(self, event: neutral.Event) -> list[neutral.Event]:
-        """Return held text whose continuation can no longer come."""
-        closed = [key for key in self._held if _ends(key, event)]
+        """Return held text for which no second half can come any more."""
+        closed = [key for key in self._held if _ends_text_of(key, event)]
         return [_remove_marks(self._held.pop(key)) for key in closed]
 
 
@@ -130,7 +131,7 @@ def _key(event: Any) -> tuple[type[neutral.Event], int, int]:
     return type(event), event.choice, getattr(event, "index", 0)
 
 
-def _ends(key: tuple[type[neutral.Event], int, int], event: neutral.Event) -> bool:
+def _ends_text_of(key: tuple[type[neutral.Event], int, int], event: neutral.Event) -> bool:
     kind, choice, index = key
     of = getattr(event, "choice", None)
     if isinstance(event, _ASIDE) or (of is not None and of != choice):

@@ -13,10 +13,10 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from dialects.chat.max_cost import read_amount
 from dialects.errors.errors import ErrorKind, RequestFault, quote_value
 from dialects.json.body import Body
 from dialects.json.raw_json import value_of
+from dialects.usage.max_cost import read_amount
 
 _T = TypeVar("_T")
 _TOOL_NAME_CHARACTERS_MAX: Final = 64
@@ -48,7 +48,7 @@ class Members(msgspec.Struct, frozen=True):
         return f"{self.path}.{name}" if self.path else name
 
     def has(self, *names: str) -> bool:
-        """Return whether any of these is present and not null."""
+        """Return whether any of these members is present and not null."""
         return any(self.value.get(name) is not None for name in names)
 
     def rest(self, known: Iterable[str]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Members(msgspec.Struct, frozen=True):
         self.refuse_type(name, "a string")
 
     def boolean(self, name: str) -> bool | None:
-        """true or false."""
+        """Return true or false."""
         value = self.value.get(name)
         if value is None or isinstance(value, bool):
             return value
@@ -187,7 +187,8 @@ def _quote(value: Any) -> str:
 
 
 def small_members(body: Body, names: Iterable[str]) -> Members:
-    """Return those of these members that are present, each a word or a number."""
+    """Return those of the named members that are present. Each must be a short value: a word or a
+    number."""
     members = body.members
     return Members({name: _value(body, name) for name in names if name in members})
 
@@ -232,9 +233,9 @@ def read_array(body: Body, name: str) -> list[msgspec.Raw]:
 def edit_body(
     body: Body, upstream_model: str, edits: Mapping[str, bytes | None] | None = None
 ) -> bytes:
-    """Return the body for the upstream: with its name of the model, without our own fields, with
-    `edits`. Nothing else changes, and a body that needs no change is forwarded byte for byte.
-    """
+    """Return the body for the upstream: with the upstream's name of the model, without our own
+    fields, with `edits`. Nothing else changes, and a body that needs no change is forwarded byte
+    for byte."""
     changed: dict[str, bytes | None] = dict(edits or {})
     if value_of(body.value("model")) != upstream_model:
         changed["model"] = msgspec.json.encode(upstream_model)
@@ -243,7 +244,8 @@ def edit_body(
 
 
 def check_model(model: str) -> str:
-    """Limit a name that may appear in a row or a log; no catalogue has a longer one."""
+    """Return the name if it is short enough for a row or a log. Raises RequestFault for a longer
+    one, which no catalogue has."""
     if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
         raise RequestFault("model_not_found", "model", "", model=model)
     return model
@@ -276,9 +278,8 @@ def read_fallbacks(body: Body) -> list[str] | None:
 
 
 def read_max_cost(body: Body) -> int | None:
-    """Return our own field, in nano-USD: a string, or a number by its digits. Raises
-    RequestFault.
-    """
+    """Return the maximum cost in our own field, in exact nano-USD: a string, or a number by its
+    digits. Raises RequestFault."""
     raw = body.value("max_cost")
     if raw is None:
         return None

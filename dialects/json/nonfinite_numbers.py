@@ -30,16 +30,16 @@ _TOKEN: Final = re.compile(
 
 
 class Repaired(NamedTuple):
-    """The text in two forms: as it is `read`, with a text instead of each such number, so that a
-    count is detected as invalid; and as it is `shown`, with null.
-    """
+    """The text in two forms: `read` has a text instead of each such number, so that the count is
+    recognised as invalid; `shown` has null."""
 
     read: bytes
     shown: bytes
 
 
 def repair(raw: bytes) -> Repaired | None:
-    """Return a JSON text without those numbers; None if it has none, or has them outside counts."""
+    """Return a JSON text without non-finite numbers; None if it has none, or has them outside
+    counts."""
     if len(raw) > _BYTES_MAX or _ODD.search(raw) is None:
         return None
     read: list[bytes] = []

@@ -97,10 +97,11 @@ def size(text: str) -> int:
 
 
 def starts(raw: msgspec.Raw, letter: bytes) -> bool:
-    """Return the kind of a raw member by its first character: a text, an object or a list."""
+    """Return whether a raw member begins with this character, which tells a text, an object and a
+    list apart."""
     return bytes(memoryview(raw)[:1]) == letter
 
 
 def is_present(raw: msgspec.Raw) -> bool:
-    """Return whether a raw member is present; an absent one may be null."""
+    """Return whether a raw member is present. A null counts as present."""
     return bytes(memoryview(raw)[:5]) != b"null"

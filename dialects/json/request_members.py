@@ -119,6 +119,8 @@ def unpriced_members(dialect: str, body: Body) -> list[str]:
         return _unpriced_tools(body, INTERACTIONS_TOOLS)
     if dialect == "gemini":
         return _unpriced_of_gemini(body)
+    if dialect == "converse":
+        return _unpriced_of_converse(body)
     return []
 
 
@@ -159,6 +161,12 @@ def _unpriced_of_gemini(body: Body) -> list[str]:
     return unpriced + _select_unpriced(
         dict.fromkeys(_snake(name) for row in rows for name in row), GENERATE_TOOLS
     )
+
+
+def _unpriced_of_converse(body: Body) -> list[str]:
+    """Return the tools of Amazon's own, which are charged by the call."""
+    tools = dicts(members_of(body.value("toolConfig")).get("tools"))
+    return ["systemTool"] if any("systemTool" in tool for tool in tools) else []
 
 
 def _role(name: str, table: Mapping[str, Role]) -> Role:

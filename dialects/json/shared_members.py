@@ -75,13 +75,13 @@ def read_settings(body: Members) -> dict[str, Any]:
 
 
 def read_stop(body: Members, most: int) -> tuple[str, ...]:
-    """Return `stop`: one text, or at most this many."""
+    """Return `stop`: one text, or at most `most` texts."""
     value = body.value.get("stop")
     return (value,) if isinstance(value, str) else read_stops(body, "stop", most)
 
 
 def read_stops(body: Members, name: str, most: int) -> tuple[str, ...]:
-    """Return a list of at most this many texts that end the answer."""
+    """Return a list of at most `most` texts that end the answer."""
     stops = body.texts(name)
     if len(stops) > most:
         body.refuse_value(name, f"must have at most {most} items")

@@ -158,9 +158,8 @@ def edit(facts: ImageFacts, upstream_model: str) -> bytes:
 
 
 def meter_of(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
-    """Return the meter of a picture at a price: the most specific one that matches; None if
-    pictures have no rate. A square may be named by one side (`images[1024]`).
-    """
+    """Return the most specific meter of a picture that has a rate; None if pictures have no rate. A
+    square may be named by one side (`images[1024]`)."""
     sizes = (size, _square_side(size))
     names = (
         *(f"images[{size},{quality}]" for size in sizes),
@@ -171,9 +170,8 @@ def meter_of(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
 
 
 def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
-    """Return the most expensive meter for a picture with these settings; unset ones are the model's
-    choice. If no meter matches, the most expensive of all.
-    """
+    """Return the most expensive meter for a picture with these settings. Settings that are not set
+    are the model's choice. If no meter matches, return the most expensive of all."""
     named = [name for name in rates if name == "images" or name.startswith("images[")]
     open_size, open_quality = size in _OPEN, quality in _OPEN
     if not open_size and not open_quality and (meter := meter_of(size, quality, rates)) is not None:
@@ -193,7 +191,7 @@ def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None
 
 
 def _square_side(size: str) -> str:
-    """Return one side of a square size; other sizes are unchanged."""
+    """Return one side of a square size; any other size unchanged."""
     width, _, height = size.partition("x")
     return width if width == height else size
 
@@ -209,7 +207,7 @@ def read_answer(members: RawMembers, facts: ImageFacts) -> MadeImages:
 
 
 class PassedImages(PassedJson):
-    """A forwarded answer in OpenAI's form; one without pictures is a fault."""
+    """A forwarded answer in OpenAI's form. An answer without pictures is a fault."""
 
     def end(self) -> bytes:
         rest = super().end()
@@ -243,7 +241,8 @@ def describe_images(members: RawMembers, count: int, facts: ImageFacts) -> MadeI
 
 
 def _with_drawing(quantities: Quantities, members: RawMembers) -> Quantities:
-    """Usage reported separately for drawing an SVG belongs to an unnamed model (P28)."""
+    """Mark usage that is reported separately for drawing an SVG as unknown, because it belongs to
+    an unnamed model (P28)."""
     drawing = member_bytes(members, "svg_usage")
     if drawing is None or not counts_anything(value_of(drawing)):
         return quantities
@@ -272,9 +271,8 @@ def token_quantities(raw: bytes | None) -> Quantities:
 
 
 def to_ark(facts: ImageFacts, upstream_model: str, pictures: Sequence[str]) -> Encoded:
-    """Return Ark's body for a request in OpenAI's form. Raises RequestFault for what it cannot
-    express.
-    """
+    """Return Ark's body for a request in OpenAI's form. Raises RequestFault for members that it
+    cannot express."""
     if facts.n > 1 and facts.body.value("n") is not None and _in_series(facts.body) is None:
         what = "n is not supported by this model: ask for a series by sequential_image_generation"
         raise RequestFault("unsupported_capability", "n", what)
@@ -293,9 +291,8 @@ def to_ark(facts: ImageFacts, upstream_model: str, pictures: Sequence[str]) -> E
 
 
 def to_qwen(facts: ImageFacts, upstream_model: str, pictures: Sequence[str] = ()) -> Encoded:
-    """Return DashScope's body for a request in either form; `pictures` are the addresses or data
-    URLs of the input. Raises RequestFault for what it cannot express.
-    """
+    """Return DashScope's body for a request in either form. `pictures` are the addresses or data
+    URLs of the input. Raises RequestFault for members that it cannot express."""
     if facts.stream:
         what = "stream is not supported by this model: its provider answers whole"
         raise RequestFault("unsupported_capability", "stream", what)
@@ -375,7 +372,8 @@ _items = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def _in_series(body: Body) -> int | None:
-    """Return how many pictures Ark may make for a request; None if it makes one."""
+    """Return how many pictures Ark may make in a series; None if the request asks for one
+    picture."""
     if value_of(body.value("sequential_image_generation")) != "auto":
         return None
     options = value_of(body.value("sequential_image_generation_options"))

@@ -31,7 +31,7 @@ _STATES: Final[dict[VideoState, str]] = {
     "succeeded": "done",
     "failed": "done",
 }
-# For a failure reported by a provider in another form, without a number.
+# The number for a failure that a provider reports in another form, without a number.
 _FAILED: Final = 50500
 
 
@@ -77,7 +77,8 @@ def read_task(raw: bytes) -> str:
 
 
 def _read_seconds(members: Members) -> int | None:
-    """Return its length by its frames, of which there is one more."""
+    """Return the length of the video in seconds, by its frames, of which it has one more than the
+    length says."""
     frames = members.integer("frames", 1, FRAMES_A_SECOND * videos.SECONDS_MAX + 1)
     return None if frames is None else max(1, -(-(frames - 1) // FRAMES_A_SECOND))
 
@@ -98,7 +99,7 @@ def write_accepted(video: Video, request_id: str) -> dict[str, Any]:
 
 
 def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
-    """Return the result of a task; `url` is the address of its content, once it is finished."""
+    """Return the result of a task. `url` is the address of the video, once it is finished."""
     if video.error is not None:
         code = video.error.code
         number = int(code) if code.isascii() and code.isdigit() and len(code) < 9 else _FAILED

@@ -72,7 +72,8 @@ def _read_size(members: Members) -> str:
 
 
 def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
-    """Return a video in this form; `url` is the address of its content, once it is finished."""
+    """Return a video in Kling's form. `url` is the address of its content, once the video is
+    finished."""
     generic = video_generations.write(video, url)
     data: dict[str, Any] = {
         "task_id": video.id,

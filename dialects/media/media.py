@@ -63,13 +63,14 @@ def read_base64(data: str, media_type: str, path: str) -> Base64:
 
 
 def check_size(path: str, size: int) -> None:
-    """Raise body_too_large if `size` bytes exceed the limit of a file."""
+    """Check that `size` bytes are within the limit of a file. Raises body_too_large."""
     if size > FILE_BYTES_MAX:
         raise RequestFault("body_too_large", path, path, size=size, limit=FILE_BYTES_MAX)
 
 
 def check_sizes(messages: tuple[Message, ...], path: str) -> None:
-    """Raise body_too_large at `path` if all files together exceed the limit of one."""
+    """Check that all files together are within the limit of one file. Raises body_too_large at
+    `path`."""
     check_size(path, sum(_size(part) for message in messages for part in message.parts))
 
 

@@ -33,9 +33,8 @@ _BLOCKED: Final = frozenset({"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "IMAGE
 
 
 def image_request(facts: ImageFacts, pictures: Sequence[tuple[str, str]]) -> Encoded:
-    """Return the body of a picture request; `pictures` are the input, each with media type and
-    base64. Raises RequestFault for what it cannot express.
-    """
+    """Return the body of a picture request. `pictures` are the input, each with media type and
+    base64. Raises RequestFault for members that it cannot express."""
     for wanted, name in ((facts.stream, "stream"), (facts.n > 1, "n")):
         if wanted:
             what = f"{name} is not supported by this model: its provider makes one image at a time"
@@ -75,7 +74,8 @@ def read_image_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeIma
 
 
 def speech_request(facts: SpeechFacts) -> Encoded:
-    """Return the body of a speech request. Raises RequestFault for what it cannot express."""
+    """Return the body of a speech request. Raises RequestFault for members that it cannot
+    express."""
     members = read_members(facts.body.raw)
     if facts.stream:
         what = "stream_format sse is not supported by this model: its provider answers whole"
@@ -130,7 +130,7 @@ def write_speech(samples: bytes, facts: SpeechFacts) -> bytes:
 
 
 def _read_usage(usage: bytes | None, modality: str) -> Quantities:
-    """Return the meters of a usage; output without details is all of one kind."""
+    """Return the meters of a usage. Output without details counts as `modality` alone."""
     counted = quantities(usage)
     meter = "out_image" if modality == "IMAGE" else "out_audio"
     if not counted.meters or meter in counted.meters:
@@ -155,7 +155,7 @@ def _inline(members: RawMembers) -> list[tuple[str, str]]:
 
 
 def _nothing(members: RawMembers) -> AnswerFault:
-    """Return the fault of an answer without content."""
+    """Return the fault of an answer that has no content."""
     feedback = value_of(member_bytes(members, "promptFeedback"))
     candidates = value_of(member_bytes(members, "candidates"))
     reasons = {feedback.get("blockReason")} if isinstance(feedback, dict) else set()

@@ -73,9 +73,8 @@ _READ: Final[Mapping[Submitted, tuple[str, ...]]] = {
 @dataclass(frozen=True, slots=True)
 class MidjourneyRequest:
     """The facts about a request. `source_id` is the task that it refers to, "" for none; `sent` is
-    what the provider is sent, except that task's id; `detail` is shown to its clients later; `hook`
-    is the address to notify at its end; `pictures` is their number.
-    """
+    the provider's body without that task's id; `detail` is shown to clients later; `hook` is the
+    address to notify at the task's end; `pictures` is their number."""
 
     body: Body
     path: Submitted
@@ -98,9 +97,8 @@ class MidjourneyRequest:
 
 
 def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
-    """Read a request to `/mj/submit/{path}`; `mode` is that of the address ("fast"), "" for none.
-    Raises RequestFault.
-    """
+    """Read a request to `/mj/submit/{path}`. `mode` is the speed in the path ("fast"), "" for none.
+    Raises RequestFault."""
     body = read_body(raw)
     members = read_members(raw)
     max_cost = read_max_cost(body)
@@ -108,7 +106,7 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
     state = _text(members, "state") or ""
     sent, prompt, action, model, source_id = _READERS[path](members)
     if mode and path not in ("change", "simple-change", "modal"):
-        # Both names by which the versions of the proxy know it.
+        # Send both names that versions of the proxy use for the mode.
         sent |= {"modes": [mode.upper()], "accountFilter": {"modes": [mode.upper()]}}
     if state:
         sent["state"] = state
@@ -286,9 +284,8 @@ def read_ids(raw: bytes) -> tuple[str, ...]:
 
 
 def encode(request: MidjourneyRequest, upstream_id: str) -> Encoded:
-    """Return the body for the provider; `upstream_id` is its id of the task that this one refers
-    to. It contains no hook, because a hook would reveal the provider's ids.
-    """
+    """Return the body for the provider. `upstream_id` is the provider's id of the task that this
+    one refers to. The body contains no hook, because a hook would reveal the provider's ids."""
     sent = dict(request.sent)
     if request.path == "simple-change":
         letter, state = sent["action"][0], sent.get("state")
@@ -320,7 +317,7 @@ _submitted = msgspec.json.Decoder(_Submitted)
 
 
 def read_submission(raw: bytes) -> Submission:
-    """Read a submission. Raises AnswerFault for anything else."""
+    """Read a submission. Raises AnswerFault for any other answer."""
     try:
         answer = _submitted.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -364,7 +361,7 @@ _STATES: Final[Mapping[str, VideoState]] = {
     "CANCEL": "failed",
 }
 _status = msgspec.json.Decoder(_Status)
-# Their finalPrompt is the resulting prompt; that of the others is the requested one.
+# The actions whose finalPrompt is the resulting prompt; that of the others is the requested one.
 _WORDS_MADE: Final = frozenset({"DESCRIBE", "SHORTEN"})
 
 

@@ -7,10 +7,9 @@ from dialects.media.videos import TaskError, VideoState
 
 
 class ShownTask(NamedTuple):
-    """A task; `word` is the provider's name of its state; times are Unix milliseconds, None until
-    then. `detail` are the parameters besides the prompt, `result` the output, {} if that is not
-    stored; `link` is the address of its picture, "" without one.
-    """
+    """A task as its clients see it. `word` is the provider's name of the state; times are Unix
+    milliseconds, None until reached. `detail` are the parameters besides the prompt, `result` the
+    output, {} if that is not stored; `link` is the address of the picture, "" without one."""
 
     id: str
     model: str

@@ -57,9 +57,8 @@ _STAMP: Final = re.compile(rb"(?:([0-9]{2,}):)?([0-9]{2}):([0-9]{2})[.,]([0-9]{3
 
 
 class SpeechFacts(msgspec.Struct, frozen=True):
-    """The facts that the gateway needs about a speech request. `characters` are those of its input;
-    `slowness` is the factor by which it may last longer than at normal speed.
-    """
+    """The facts that the gateway needs about a speech request. `characters` are the characters of
+    the input; `slowness` is the factor by which the speech may last longer than at normal speed."""
 
     body: Body
     model: str
@@ -77,14 +76,13 @@ class SpeechFacts(msgspec.Struct, frozen=True):
         return {"in_text": self.text_bytes, "out_audio": tokens}
 
     def token_estimate(self, ms: int) -> dict[str, int]:
-        """Return an estimate of the tokens of this much sound, for upstreams that report none."""
+        """Return an estimate of the tokens of `ms` of sound, for upstreams that report none."""
         return {"in_text": -(-self.text_bytes // 4), "out_audio": ms * _SAID_TOKENS // 1000}
 
 
 class TranscriptionFacts(msgspec.Struct, frozen=True):
     """The facts that the gateway needs about a transcription or translation request. `bound_ms` is
-    the maximum length of its sound, `ms` the estimated one.
-    """
+    the maximum length of the sound, `ms` the estimated length."""
 
     body: Body
     operation: TranscriptionOperation
@@ -109,7 +107,8 @@ class TranscriptionFacts(msgspec.Struct, frozen=True):
         }
 
     def token_estimate(self, text_bytes: int) -> dict[str, int]:
-        """Return an estimate of the tokens of this much text, for upstreams that report none."""
+        """Return an estimate of the tokens of `text_bytes` of text, for upstreams that report
+        none."""
         return {
             "in_text": -(-self.text_bytes // 4),
             "in_audio": -(-self.ms * _HEARD_TOKENS // 1000),
@@ -168,7 +167,7 @@ def edit(facts: SpeechFacts | TranscriptionFacts, upstream_model: str) -> bytes:
 
 
 class PassedTranscript(PassedJson):
-    """A forwarded transcript in JSON; one without a text is a fault."""
+    """A forwarded transcript in JSON. An answer without a text is a fault."""
 
     def end(self) -> bytes:
         rest = super().end()
@@ -178,7 +177,7 @@ class PassedTranscript(PassedJson):
 
 
 def speech_ms(answer: PassedAnswer | None, format_: str) -> int:
-    """Return the length of the speech received so far."""
+    """Return the length of the speech that has arrived, in milliseconds."""
     if not isinstance(answer, PassedFile):
         return 0
     if format_ == "pcm":
@@ -187,7 +186,7 @@ def speech_ms(answer: PassedAnswer | None, format_: str) -> int:
 
 
 def transcribed_ms(answer: PassedAnswer | None, facts: TranscriptionFacts) -> int:
-    """Return the length of the sound by its transcript, else by its file."""
+    """Return the length of the sound in milliseconds, by the transcript, else by the file."""
     if isinstance(answer, PassedJson):
         seconds = value_of(member_bytes(answer.members, "duration"))
         if isinstance(seconds, str):
@@ -205,7 +204,7 @@ def transcribed_ms(answer: PassedAnswer | None, facts: TranscriptionFacts) -> in
 
 
 def transcript_bytes(answer: PassedAnswer | None) -> int:
-    """Return the size of the transcript received so far."""
+    """Return the size in bytes of the transcript that has arrived."""
     if isinstance(answer, PassedJson):
         return len(member_bytes(answer.members, "text") or b"")
     if isinstance(answer, PassedEvents):
@@ -225,7 +224,8 @@ def duration_quantities(raw: bytes | None) -> Quantities:
 
 
 def token_quantities(raw: bytes | None, side: Literal["said", "heard"]) -> Quantities:
-    """Read a usage object of tokens; tokens without details count as sound of that side."""
+    """Read a usage object of tokens. Tokens without details count as sound, spoken or heard by
+    `side`."""
     usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage

@@ -33,15 +33,14 @@ _XING: Final = (b"Xing", b"Info")
 
 
 def bound_ms(head: bytes, size: int) -> int:
-    """Return the maximum length of a sound of this many bytes, in milliseconds."""
+    """Return the maximum length of a sound file of `size` bytes, in milliseconds."""
     rate = _samples_rate(head)
     return size // _BYTES_PER_MS_MIN if rate is None else -(-size * 1000 // rate)
 
 
 def length_ms(head: bytes, tail: bytes, size: int) -> int:
-    """Return the length in milliseconds, at most `bound_ms`; by its size if it does not state
-    one.
-    """
+    """Return the length in milliseconds, at most `bound_ms`; estimated from the size if the file
+    does not state it."""
     declared = _declared_ms(head, tail, size)
     return min(size // _BYTES_PER_MS if declared is None else declared, bound_ms(head, size))
 
@@ -79,9 +78,8 @@ def _samples_rate(head: bytes) -> int | None:
 
 
 def _samples_bytes(head: bytes, size: int) -> int:
-    """Return how many bytes of a WAV file are sound, at most the existing ones; streams do not
-    state it in advance.
-    """
+    """Return how many bytes of a WAV file are sound, at most those that exist; streams do not state
+    the number in advance."""
     at = head.find(b"data", 12)
     if at < 0 or len(head) < at + 8:
         return size

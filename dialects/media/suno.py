@@ -49,8 +49,8 @@ _READ: Final[Mapping[Action, tuple[str, ...]]] = {
 @dataclass(frozen=True, slots=True)
 class SunoRequest:
     """The facts about a request. `source_id` is the task whose clip it continues, "" for none.
-    `sent` is the body for the provider, without that task's id. `detail` is shown to its clients
-    later. `hook` is the address to notify at its end."""
+    `sent` is the provider's body without that task's id. `detail` is shown to clients later. `hook`
+    is the address to notify at the task's end."""
 
     body: Body
     action: Action
@@ -104,7 +104,7 @@ def _music(members: Members) -> tuple[dict[str, Any], str, str]:
     clip = _text(members, "continue_clip_id")
     source_id = _text(members, "task_id") or ""
     if clip:
-        # Only the account that has the clip can continue it.
+        # Require the task, because only the account that has the clip can continue it.
         members.required("task_id", source_id or None)
     sent = {
         "prompt": prompt,
@@ -151,9 +151,8 @@ def read_ids(raw: bytes) -> tuple[tuple[str, ...], str]:
 
 
 def encode(request: SunoRequest, upstream_id: str) -> Encoded:
-    """Return the body for the provider; `upstream_id` is its id of the task that this one
-    continues. It contains no hook, because a hook would reveal the provider's ids.
-    """
+    """Return the body for the provider. `upstream_id` is the provider's id of the task that this
+    one continues. The body contains no hook, because a hook would reveal the provider's ids."""
     sent = dict(request.sent)
     if request.source_id:
         sent["task_id"] = upstream_id
@@ -186,7 +185,7 @@ def _parse_envelope(raw: bytes) -> _Envelope:
 
 
 def read_submission(raw: bytes) -> Submission:
-    """Read a submission. Raises AnswerFault for anything else."""
+    """Read a submission. Raises AnswerFault for any other answer."""
     answer = _parse_envelope(raw)
     message = clean_upstream(answer.message or "")
     if answer.code != SUCCESS:

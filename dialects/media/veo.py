@@ -103,14 +103,13 @@ def _read_options(members: Members) -> dict[str, VideoOption]:
 
 
 def operation_name(video: Video) -> str:
-    """Return the name by which the client asks for it."""
+    """Return the name by which the client asks for a video."""
     return f"models/{video.model}/operations/{video.id}"
 
 
 def file_name(video_id: str) -> str:
-    """Return the file name of its bytes, in small letters and digits only, which clients
-    require.
-    """
+    """Return the file name of a video's bytes, in small letters and digits only, which clients
+    require."""
     return video_id.replace("_", "", 1)
 
 
@@ -126,7 +125,8 @@ def write_accepted(video: Video) -> dict[str, Any]:
 
 
 def write(video: Video, uri: str) -> dict[str, Any]:
-    """Return a video in this form; `uri` is the address of its bytes, once it is finished."""
+    """Return a video in Veo's form. `uri` is the address of its bytes, once the video is
+    finished."""
     name = {"name": operation_name(video)}
     if video.state in ("queued", "running"):
         return name

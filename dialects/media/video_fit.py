@@ -23,9 +23,8 @@ def aspect_ratio(size: str, among: tuple[str, ...] = _SHAPES) -> str:
 
 
 def resolution(size: str, among: tuple[int, ...] = (480, 720, 1080)) -> int:
-    """Return the shorter side of a size as a provider offers it: the first that is at least as
-    long, else the longest.
-    """
+    """Return the shorter side of a size as a provider offers it: the first of `among` that is at
+    least as long, else the longest."""
     shorter = min(sides(size))
     return next((one for one in sorted(among) if one >= shorter), max(among))
 
@@ -38,7 +37,7 @@ def size_of(ratio: str, shorter: int) -> str:
 
 
 def sides(size: str) -> tuple[int, int]:
-    """Width and height."""
+    """Return the width and height of a size."""
     width, _, height = size.partition("x")
     return int(width), int(height)
 

@@ -13,7 +13,7 @@ from dialects.media.videos import Video, VideoRequest
 
 _READ: Final = ("model", "prompt", "image", "duration", "width", "height", "size", "n")
 _PIXELS_MAX: Final = 9999
-# The code of a failure without one of the provider's.
+# The code of a failure for which the provider gives no number.
 _FAILED: Final = 500
 
 
@@ -52,7 +52,8 @@ def write_accepted(video: Video) -> dict[str, Any]:
 
 
 def write(video: Video, url: str) -> dict[str, Any]:
-    """Return a task in this form; `url` is the address of its content, once it is finished."""
+    """Return a task in the generic form. `url` is the address of its content, once the task is
+    finished."""
     width, _, height = video.size.partition("x")
     error = None
     if video.error is not None:

@@ -59,9 +59,8 @@ class VideoOption(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
     """The facts that the gateway needs about a video request. `image` is the address or data URL of
-    the first frame, "" for none. `seconds` are only a bound if the length is not `length_given`.
-    `options` have the names of Kling's and the generic form.
-    """
+    the first frame, "" for none. `seconds` is only an upper bound unless `length_given`. `options`
+    are named as in Kling's and the generic form."""
 
     body: Body
     model: str
@@ -86,18 +85,17 @@ class VideoRequest:
 
 
 class TaskError(NamedTuple):
-    """Why a task failed, by its provider."""
+    """Why a task failed, as its provider says."""
 
     code: str
     message: str
 
 
 class VideoStatus(NamedTuple):
-    """The state of a video at its provider; `seconds` and `expires_at` (Unix) are None if unknown.
-    `content` is the address of its bytes, if that does not follow from its id. For other tasks
+    """The state of a video at its provider. `seconds` and `expires_at` (Unix) are None if unknown.
+    `content` is the address of the bytes, if that does not follow from the id. For other tasks
     `word` is the provider's name of the state, and `result` the output, which is stored with the
-    task: the members of a JSON object, of which `echo` repeats the request.
-    """
+    task: the members of a JSON object; `echo` in it repeats the request."""
 
     state: VideoState
     progress: int
@@ -110,7 +108,7 @@ class VideoStatus(NamedTuple):
 
 
 class Video(NamedTuple):
-    """A video as a client is shown it; times are Unix seconds."""
+    """A video as a client sees it. Times are Unix seconds."""
 
     id: str
     model: str
@@ -160,9 +158,8 @@ def read_prompt(members: Members) -> str:
 
 
 def read_options(body: Body, read: Iterable[str]) -> dict[str, VideoOption]:
-    """Return the other members of a body, and those of an object `metadata` instead of the
-    object.
-    """
+    """Return the other members of a body as options. The members of an object `metadata` are
+    options too."""
     read = frozenset((*read, *OWN_FIELDS))
     options: dict[str, VideoOption] = {}
     for name in body.members:
@@ -179,7 +176,7 @@ def read_options(body: Body, read: Iterable[str]) -> dict[str, VideoOption]:
 
 
 def read_seconds(members: Members, name: str) -> int | None:
-    """Return its length, as a number or as digits. Raises RequestFault."""
+    """Return the length of the video in seconds, from a number or digits. Raises RequestFault."""
     value = members.value.get(name)
     if isinstance(value, str):
         digits = value.isascii() and value.isdigit() and len(value) < 10
@@ -226,9 +223,8 @@ def read_remix(raw: bytes) -> tuple[Body, str]:
 
 
 def edit(request: VideoRequest, upstream_model: str) -> Encoded:
-    """Return the body for a provider in this form, of a request in this form: unchanged except for
-    members that the provider would interpret differently.
-    """
+    """Return the body for a provider in OpenAI's form, from a request in this form: unchanged
+    except for members that the provider would interpret differently."""
     wanted: dict[str, Any] = {"seconds": str(request.seconds), "size": request.size}
     if request.image:
         wanted["input_reference"] = {"image_url": request.image}
@@ -259,7 +255,7 @@ def read_accepted(raw: bytes) -> str:
 
 
 def check_id(id_: object) -> str:
-    """Return a provider's id of a video. Raises AnswerFault for an invalid one."""
+    """Check a provider's id of a video and return it. Raises AnswerFault for an invalid id."""
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
         raise answer_fault("F15")
     return id_
@@ -329,7 +325,8 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
 
 
 def _read_whole_number(raw: msgspec.Raw) -> int | None:
-    """Return a number, or its digits as text, without the fraction; None for anything else."""
+    """Return a number, or one written as digits in a text, without the fraction; None for anything
+    else."""
     value = value_of(raw) if bytes(raw) else None
     if value is None or isinstance(value, bool):
         return None

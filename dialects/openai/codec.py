@@ -54,7 +54,7 @@ class OpenAICodec(Codec[F]):
         return stream_encode.Encoder(request)
 
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def cut(self, decoder: Any) -> bytes:
         return _LENGTH + stream_decode.DONE_FRAME
@@ -62,8 +62,8 @@ class OpenAICodec(Codec[F]):
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage)
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id)
 
 
 class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
@@ -93,8 +93,10 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return quirks.needs_fit(facts.body, flags)
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        return quirks.fit(facts.body, upstream.flags, upstream.efforts, thoughts)
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return quirks.quirks_for(facts.body, upstream.flags, upstream.efforts, thoughts)
 
     def calls_without_reasoning(self, facts: ChatFacts) -> list[str]:
         return quirks.calls_without_reasoning(facts.body)

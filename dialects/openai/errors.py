@@ -14,6 +14,6 @@ read = partial(api_errors.read, _WORDS)
 read_object = partial(api_errors.read_object, _WORDS)
 
 
-def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """Write the error as the last frame of a stream; no end marker follows."""
     return b"data: " + render(kind, message, request_id=request_id) + b"\n\n"

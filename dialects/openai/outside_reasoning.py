@@ -16,7 +16,7 @@ class InsideDecoder:
         self._decoder = decoder
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """Return what is complete so far."""
+        """Return the steps that this chunk completes."""
         return list(map(_rewrite, self._decoder.feed(chunk)))
 
     def end(self) -> list[Step]:

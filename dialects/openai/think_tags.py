@@ -84,7 +84,7 @@ class TagsDecoder:
         self._has_chunks = False
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """Return what is complete so far."""
+        """Return the steps that this chunk completes."""
         if self._splitter is None:
             return self._decoder.feed(chunk)
         untagged = b"".join(self._untag(frame) for frame in self._splitter.feed(chunk))

@@ -120,7 +120,8 @@ def _cached(usage: UsageMembers, inputs: dict[str, Any], prompt: int) -> int:
 def _output(
     usage: UsageMembers, prompt: int, completion: int, reasoning: int, total: int | None
 ) -> int:
-    """Return all output including reasoning, judging the form by `total_tokens`."""
+    """Return the output tokens including reasoning. Providers differ on whether completion_tokens
+    includes reasoning; `total` decides."""
     if total == prompt + completion:
         return completion
     if total == prompt + completion + reasoning:

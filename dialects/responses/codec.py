@@ -67,8 +67,10 @@ class ResponsesCodec(Codec[ChatFacts]):
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
         return quirks.needs_fit(flags)
 
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        return quirks.fit(facts.body, upstream.flags, upstream.efforts)
+    def quirks_for(
+        self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return quirks.quirks_for(facts.body, upstream.flags, upstream.efforts)
 
     def decode(
         self, facts: ChatFacts, target: Target, request_id: str, received_at: int
@@ -107,8 +109,8 @@ class ResponsesCodec(Codec[ChatFacts]):
     def quantities(self, answer: Any) -> Quantities:
         return usage.quantities(answer.usage, searches=answer.searches)
 
-    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
-        return errors.frame(kind, message, request_id=request_id)
+    def error_frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.error_frame(kind, message, request_id=request_id)
 
 
 class CompactCodec(ResponsesCodec):

@@ -42,7 +42,7 @@ read_object = partial(api_errors.read_object, _WORDS)
 _LIMIT_KINDS: Final[frozenset[ErrorKind]] = frozenset({"rate_limited", "upstream_rate_limited"})
 
 
-def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
+def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """Return the only event of a stream in which no response has begun. Otherwise
     `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` report the response as failed.
     """

@@ -191,9 +191,8 @@ class _Reader:
         self._call(item, _called_name(item), write_arguments(item.text("input") or ""))
 
     def add_client_call(self, item: Members) -> None:
-        """Add a call of a shell, a patch or a tool search; the provider's own is only added as its
-        own part.
-        """
+        """Add a call of a tool that the client runs (shell, patch, tool search). A call that the
+        provider ran itself is kept unchanged as an OwnPart."""
         arguments = read_arguments(item)
         if arguments is None:
             self.add_message("assistant", [OwnPart("responses", item.value)])

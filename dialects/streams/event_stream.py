@@ -1,4 +1,5 @@
-"""Split Amazon's binary event stream (application/vnd.amazon.eventstream) into its messages.
+"""Amazon's binary event stream (application/vnd.amazon.eventstream): split into its messages, and
+written.
 
     total length (4) · headers length (4) · CRC of these (4) · headers · payload · CRC of all (4)
 
@@ -8,19 +9,21 @@ All numbers are big-endian, and the CRC is CRC-32. Smithy 2.0, "Amazon Event Str
 
 import struct
 import zlib
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 
-from dialects.streams.sse import Frame
+from dialects.streams.sse import Frame, FrameSplitter
 
 CONTENT_TYPE: Final = "application/vnd.amazon.eventstream"
-# What no decoder of JSON accepts (F15).
+JSON: Final = "application/json"
+# A frame that no JSON decoder accepts (F15).
 MALFORMED: Final = Frame(b"", "", b"{")
-# Before the name of an exception, as the name of a frame.
+# The prefix of a frame's name that is the name of an exception.
 EXCEPTION: Final = "exception:"
 _PRELUDE: Final = struct.Struct("!III")
+_LENGTHS: Final = struct.Struct("!II")
 _CRC: Final = struct.Struct("!I")
 _BYTES_MIN: Final = _PRELUDE.size + _CRC.size
 _HEADERS_BYTES_MAX: Final = 128 * 1024
@@ -128,6 +131,45 @@ def read_exception(message: Message) -> Frame | None:
         text = msgspec.json.encode({"message": headers.get(":error-message", "")})
         return Frame(b"", EXCEPTION + headers.get(":error-code", ""), text)
     return None if kind == "event" else MALFORMED
+
+
+def write_event(kind: str, payload: bytes) -> bytes:
+    """Return the message of an event; the payload is JSON."""
+    return _write({":event-type": kind, ":content-type": JSON, ":message-type": "event"}, payload)
+
+
+def write_exception(kind: str, payload: bytes) -> bytes:
+    """Return the message that ends a stream with an exception; the payload is JSON."""
+    headers = {":exception-type": kind, ":content-type": JSON, ":message-type": "exception"}
+    return _write(headers, payload)
+
+
+class EventWriter:
+    """Writes server-sent events as messages. `write` makes the message of a frame with data."""
+
+    content_type: ClassVar[str] = CONTENT_TYPE
+
+    def __init__(self, write: Callable[[Frame], bytes]) -> None:
+        self._splitter = FrameSplitter()
+        self._write = write
+
+    def feed(self, frames: bytes) -> bytes:
+        """Return the messages of the complete frames."""
+        split = self._splitter.feed(frames)
+        return b"".join(self._write(frame) for frame in split if frame.data is not None)
+
+
+def _write(headers: Mapping[str, str], payload: bytes) -> bytes:
+    lines = b"".join(_write_header(name, value) for name, value in headers.items())
+    total = _BYTES_MIN + len(lines) + len(payload)
+    prelude = _PRELUDE.pack(total, len(lines), zlib.crc32(_LENGTHS.pack(total, len(lines))))
+    message = prelude + lines + payload
+    return message + _CRC.pack(zlib.crc32(message))
+
+
+def _write_header(name: str, value: str) -> bytes:
+    text = value.encode()
+    return b"%c%b%c%b%b" % (len(name), name.encode(), _TEXT, len(text).to_bytes(2), text)
 
 
 def _read(raw: bytes) -> Message | None:

@@ -14,7 +14,7 @@ OPENING_ID: Final = "event_client_secret"
 """The id of the event that sets the settings in the beginning."""
 
 _HOLDERS: Final = {"session.update": "session", "response.create": "response"}
-# It turns a session of the beta into one of another type.
+# An event that turns a session of the beta into a session of another type.
 _OTHER_TYPE: Final = "transcription_session.update"
 
 

@@ -206,19 +206,19 @@ class ServerMessage(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def is_setup(self) -> bool:
         """Whether the session begins."""
-        return _is_there(self.setup_complete)
+        return _is_present(self.setup_complete)
 
     @property
     def calls_functions(self) -> bool:
         """Whether functions of the client are called."""
-        return _is_there(self.tool_call)
+        return _is_present(self.tool_call)
 
     @property
     def has_output(self) -> bool:
         """Whether it is part of an answer."""
         content = self.server_content
         said = content is not None and (
-            _is_there(content.model_turn) or _is_there(content.output_transcription)
+            _is_present(content.model_turn) or _is_present(content.output_transcription)
         )
         return said or self.calls_functions
 
@@ -235,12 +235,12 @@ class ServerMessage(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def says_goodbye(self) -> bool:
         """Whether the provider is about to close the connection."""
-        return _is_there(self.go_away)
+        return _is_present(self.go_away)
 
     @property
     def usage(self) -> bytes | None:
         """The raw usage object, or None."""
-        return bytes(self.usage_metadata) if _is_there(self.usage_metadata) else None
+        return bytes(self.usage_metadata) if _is_present(self.usage_metadata) else None
 
     @property
     def handle(self) -> str | None:
@@ -339,5 +339,5 @@ def _camel(name: str) -> str:
     return _CAPITAL.sub(lambda match: match[1].upper(), name)
 
 
-def _is_there(raw: msgspec.Raw) -> bool:
+def _is_present(raw: msgspec.Raw) -> bool:
     return bytes(raw) not in (b"", b"null")

@@ -46,7 +46,7 @@ class FrameNaming:
         if raw.count(b"\n\n") > 1:
             return b"".join(self.show(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
         data = _DATA.search(raw)
-        # Without data lines it is an element of gemini's array.
+        # A frame without data lines is an element of gemini's array.
         start, end = data.span(1) if data else (raw.find(b"{"), raw.rfind(b"}") + 1)
         place = _place(raw[start:end], self._path)
         if place is None:

@@ -102,12 +102,13 @@ class FrameDecoder(ABC):
         return self._reader.reasoning_bytes
 
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
-        """Rewrite each frame for the client; `rewrite` must not change its texts."""
+        """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
+        change the frame's texts."""
         self._rewriter = rewrite
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """Return what is complete so far. The last step holds End, UpstreamError or Broken when it
-        is over."""
+        """Return the steps that this chunk completes. The last step of an answer holds End,
+        UpstreamError or Broken."""
         if self._closed:
             return []
         steps: list[Step] = []
@@ -263,7 +264,7 @@ def _template(frame: Frame, step: Step, rewritten: bytes) -> _Template | None:
         return None
     if b"\r" in raw:
         return None
-    # With required escapes only, and with all optional ones.
+    # The text in two spellings: with required escapes only, and with all optional ones.
     forms = {msgspec.json.encode(events[0].text), json.dumps(events[0].text).encode()}
     matches = [form for form in forms if form in raw]
     if len(matches) != 1:

@@ -36,9 +36,11 @@ def tier_of_answer(raw: bytes) -> str:
     """Return the tier of a whole answer, "" for none. Never raises."""
     if NAME not in raw:
         return ""
-    answer = _place(raw)
+    answer = _decode_place(raw)
     inner = (answer.response, answer.message, answer.interaction)
-    return _tier_at(answer) or next(filter(None, (_tier_at(_place(raw)) for raw in inner)), "")
+    return _tier_at(answer) or next(
+        filter(None, (_tier_at(_decode_place(raw)) for raw in inner)), ""
+    )
 
 
 def tier_of_frames(raw: bytes) -> str:
@@ -51,10 +53,10 @@ def tier_of_frames(raw: bytes) -> str:
 
 
 def _tier_at(place: _Place) -> str:
-    return _word(place.service_tier) or _word(_place(place.usage).service_tier)
+    return _word(place.service_tier) or _word(_decode_place(place.usage).service_tier)
 
 
-def _place(raw: bytes | msgspec.Raw) -> _Place:
+def _decode_place(raw: bytes | msgspec.Raw) -> _Place:
     try:
         return _decoder.decode(raw) if raw else _NOWHERE
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -38,7 +38,7 @@ def _meter(word: str, of: str = "") -> Member:
     return Member("meter", word, of)
 
 
-def _free(why: str, of: str = "") -> Member:
+def _free_member(why: str, of: str = "") -> Member:
     return Member("free", why, of)
 
 
@@ -53,24 +53,24 @@ _DETAILS_IN: Final = {
     "cache_write_tokens": _meter("in_cache_write_5m"),
     "audio_tokens": _meter("in_audio"),
     "image_tokens": _meter("in_image"),
-    "text_tokens": _free(_INSIDE),
-    "video_tokens": _free(_INSIDE, "OpenRouter, Qwen"),
+    "text_tokens": _free_member(_INSIDE),
+    "video_tokens": _free_member(_INSIDE, "OpenRouter, Qwen"),
     "cache_creation_input_tokens": _meter("in_cache_write_5m", "Qwen"),
-    "cache_creation.ephemeral_5m_input_tokens": _free(_TOLD_TWICE, "Qwen"),
-    "cache_type": _free("names the cache, whose tokens are counted", "Qwen"),
-    "cached_creation_tokens": _free(_TOLD_TWICE, "New API"),
-    "provisioned_tokens": _free("of capacity that was bought in advance", "Doubao"),
-    "messages[].*": _free(_INSIDE, "Mistral"),
+    "cache_creation.ephemeral_5m_input_tokens": _free_member(_TOLD_TWICE, "Qwen"),
+    "cache_type": _free_member("names the cache, whose tokens are counted", "Qwen"),
+    "cached_creation_tokens": _free_member(_TOLD_TWICE, "New API"),
+    "provisioned_tokens": _free_member("of capacity that was bought in advance", "Doubao"),
+    "messages[].*": _free_member(_INSIDE, "Mistral"),
 }
 _DETAILS_OUT: Final = {
     "reasoning_tokens": _meter("out_reasoning"),
     "audio_tokens": _meter("out_audio"),
     "image_tokens": _meter("out_image"),
-    "text_tokens": _free(_INSIDE),
-    "video_tokens": _free(_INSIDE, "OpenRouter"),
-    "accepted_prediction_tokens": _free(_INSIDE),
-    "rejected_prediction_tokens": _free(_INSIDE),
-    "provisioned_tokens": _free("of capacity that was bought in advance", "Doubao"),
+    "text_tokens": _free_member(_INSIDE),
+    "video_tokens": _free_member(_INSIDE, "OpenRouter"),
+    "accepted_prediction_tokens": _free_member(_INSIDE),
+    "rejected_prediction_tokens": _free_member(_INSIDE),
+    "provisioned_tokens": _free_member("of capacity that was bought in advance", "Doubao"),
 }
 
 
@@ -79,27 +79,27 @@ def _prefix_names(name: str, members: Mapping[str, Member]) -> dict[str, Member]
 
 
 _HUBS: Final = {
-    "cost": _free(_COST, "OpenRouter, Weir"),
-    "cost.*": _free(_COST, "Perplexity"),
-    "estimated_cost": _free(_COST, "DeepInfra"),
-    "is_byok": _free("whose key it was", "OpenRouter"),
+    "cost": _free_member(_COST, "OpenRouter, Weir"),
+    "cost.*": _free_member(_COST, "Perplexity"),
+    "estimated_cost": _free_member(_COST, "DeepInfra"),
+    "is_byok": _free_member("whose key it was", "OpenRouter"),
     **_prefix_names(
         "cost_details",
         {
-            "upstream_inference_cost": _free(_COST, "OpenRouter"),
-            "upstream_inference_prompt_cost": _free(_COST, "OpenRouter"),
-            "upstream_inference_completions_cost": _free(_COST, "OpenRouter"),
-            "upstream_inference_input_cost": _free(_COST, "OpenRouter"),
-            "upstream_inference_output_cost": _free(_COST, "OpenRouter"),
+            "upstream_inference_cost": _free_member(_COST, "OpenRouter"),
+            "upstream_inference_prompt_cost": _free_member(_COST, "OpenRouter"),
+            "upstream_inference_completions_cost": _free_member(_COST, "OpenRouter"),
+            "upstream_inference_input_cost": _free_member(_COST, "OpenRouter"),
+            "upstream_inference_output_cost": _free_member(_COST, "OpenRouter"),
         },
     ),
-    "usage_semantic": _free("names the dialect of the counts", "New API"),
-    "usage_source": _free("names the dialect of the counts", "New API"),
-    "claude_cache_creation_5_m_tokens": _free(_TOLD_TWICE, "New API"),
-    "claude_cache_creation_1_h_tokens": _free(_TOLD_TWICE, "New API"),
+    "usage_semantic": _free_member("names the dialect of the counts", "New API"),
+    "usage_source": _free_member("names the dialect of the counts", "New API"),
+    "claude_cache_creation_5_m_tokens": _free_member(_TOLD_TWICE, "New API"),
+    "claude_cache_creation_1_h_tokens": _free_member(_TOLD_TWICE, "New API"),
     "num_sources_used": _meter("searches", "xAI"),
     "num_server_side_tools_used": Member("review", "xAI charges for its tools by the call", "xAI"),
-    "cost_in_usd_ticks": _free(_COST, "xAI"),
+    "cost_in_usd_ticks": _free_member(_COST, "xAI"),
     **_prefix_names(
         "server_side_tool_usage_details",
         {
@@ -117,12 +117,12 @@ _HUBS: Final = {
 }
 
 _MISTRAL: Final = {
-    "num_cached_tokens": _free(_TOLD_TWICE, "Mistral"),
-    "request_count": _free("of requests whose tokens are counted", "Mistral"),
+    "num_cached_tokens": _free_member(_TOLD_TWICE, "Mistral"),
+    "request_count": _free_member("of requests whose tokens are counted", "Mistral"),
     **_prefix_names(
         "prompt_token_details",
         {
-            name: _free(_TOLD_TWICE, "Mistral")
+            name: _free_member(_TOLD_TWICE, "Mistral")
             for name in ("cached_tokens", "audio_tokens", "messages[].*")
         },
     ),
@@ -132,26 +132,26 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "prompt_tokens": _meter("in_text"),
         "completion_tokens": _meter("out_text"),
-        "total_tokens": _free(_SUM),
+        "total_tokens": _free_member(_SUM),
         **_prefix_names("prompt_tokens_details", _DETAILS_IN),
         **_prefix_names("completion_tokens_details", _DETAILS_OUT),
         "prompt_cache_hit_tokens": _meter("in_cache_read", "DeepSeek"),
-        "prompt_cache_miss_tokens": _free(_INSIDE, "DeepSeek"),
+        "prompt_cache_miss_tokens": _free_member(_INSIDE, "DeepSeek"),
         "cached_tokens": _meter("in_cache_read", "Kimi"),
-        "reasoning_tokens": _free(_INSIDE, "SGLang, Perplexity"),
+        "reasoning_tokens": _free_member(_INSIDE, "SGLang, Perplexity"),
         "plugins.search.count": _meter("searches", "Qwen"),
-        "plugins.search.strategy": _free("how it was searched, at one price", "Qwen"),
-        "input_tokens": _free(_TOLD_TWICE, "New API"),
-        "output_tokens": _free(_TOLD_TWICE, "New API"),
+        "plugins.search.strategy": _free_member("how it was searched, at one price", "Qwen"),
+        "input_tokens": _free_member(_TOLD_TWICE, "New API"),
+        "output_tokens": _free_member(_TOLD_TWICE, "New API"),
         **_prefix_names(
-            "input_tokens_details", {n: _free(_TOLD_TWICE, "New API") for n in _DETAILS_IN}
+            "input_tokens_details", {n: _free_member(_TOLD_TWICE, "New API") for n in _DETAILS_IN}
         ),
-        "queue_time": _free(_TIME, "Groq"),
-        "prompt_time": _free(_TIME, "Groq"),
-        "completion_time": _free(_TIME, "Groq"),
-        "total_time": _free(_TIME, "Groq"),
+        "queue_time": _free_member(_TIME, "Groq"),
+        "prompt_time": _free_member(_TIME, "Groq"),
+        "completion_time": _free_member(_TIME, "Groq"),
+        "total_time": _free_member(_TIME, "Groq"),
         **{
-            name: _free(_TIME, "SambaNova")
+            name: _free_member(_TIME, "SambaNova")
             for name in (
                 "acceptance_rate",
                 "completion_tokens_after_first_per_sec",
@@ -169,7 +169,7 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
         },
         "prompt_audio_seconds": Member("review", "Mistral charges for it by the second", "Mistral"),
         **_MISTRAL,
-        "total_characters": _free("of tokens that are counted", "MiniMax"),
+        "total_characters": _free_member("of tokens that are counted", "MiniMax"),
         "search_context_size": Member("review", "Perplexity charges a request by it", "Perplexity"),
         "citation_tokens": Member("review", "Perplexity charges for some", "Perplexity"),
         "num_search_queries": Member("review", "Perplexity charges for some", "Perplexity"),
@@ -184,7 +184,7 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "input_tokens": _meter("in_text"),
         "output_tokens": _meter("out_text"),
-        "total_tokens": _free(_SUM),
+        "total_tokens": _free_member(_SUM),
         **_prefix_names(
             "input_tokens_details",
             {
@@ -195,10 +195,10 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
             },
         ),
         **_prefix_names("output_tokens_details", _DETAILS_OUT),
-        "x_details[].*": _free(_TOLD_TWICE, "Qwen"),
-        "tool_usage.web_search.num_requests": _free("counted by the calls of the answer"),
+        "x_details[].*": _free_member(_TOLD_TWICE, "Qwen"),
+        "tool_usage.web_search.num_requests": _free_member("counted by the calls of the answer"),
         "tool_calls_details.search_web.invocation": _meter("searches", "Perplexity"),
-        "tool_calls_details.search_web.cost_usd": _free(_COST, "Perplexity"),
+        "tool_calls_details.search_web.cost_usd": _free_member(_COST, "Perplexity"),
         "tool_calls_details.*": Member(
             "review", "Perplexity charges for its tools by the call", "Perplexity"
         ),
@@ -220,9 +220,11 @@ ANTHROPIC: Final[Mapping[str, Member]] = MappingProxyType(
         **_ANTHROPIC_COUNTS,
         "output_tokens_details.thinking_tokens": _meter("out_reasoning"),
         "server_tool_use.web_search_requests": _meter("searches"),
-        "server_tool_use.web_fetch_requests": _free("a fetch costs its tokens alone"),
+        "server_tool_use.web_fetch_requests": _free_member("a fetch costs its tokens alone"),
         "server_tool_use.code_execution_requests": _meter("code_sessions"),
-        "server_tool_use.tool_search_requests": _free("a search for tools costs its tokens alone"),
+        "server_tool_use.tool_search_requests": _free_member(
+            "a search for tools costs its tokens alone"
+        ),
         "service_tier": Member("condition", "service_tier, processing"),
         "speed": Member("condition", "speed"),
         "inference_geo": Member("condition", "inference_geo"),
@@ -246,7 +248,7 @@ GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
         "thoughtsTokenCount": _meter("out_reasoning"),
         "toolUsePromptTokenCount": _meter("in_text"),
         "cachedContentTokenCount": _meter("in_cache_read, in_audio_cached, in_image_cached"),
-        "totalTokenCount": _free(_SUM),
+        "totalTokenCount": _free_member(_SUM),
         **{
             f"{details}[].{name}": _meter(meters)
             for details, meters in (
@@ -263,7 +265,7 @@ GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
         "responseTokenCount": Member("review", "of live sessions, which have a table of their own"),
         "responseTokensDetails[].modality": Member("review", "of live sessions"),
         "responseTokensDetails[].tokenCount": Member("review", "of live sessions"),
-        "cost": _free(_COST, "Weir"),
+        "cost": _free_member(_COST, "Weir"),
     }
 )
 
@@ -286,8 +288,8 @@ INTERACTIONS: Final[Mapping[str, Member]] = MappingProxyType(
         "total_thought_tokens": _meter("out_reasoning"),
         "total_tool_use_tokens": _meter("in_text"),
         "total_cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),
-        "total_tokens": _free(_SUM),
-        "initial_input_tokens": _free(_INSIDE),
+        "total_tokens": _free_member(_SUM),
+        "initial_input_tokens": _free_member(_INSIDE),
         **{
             f"{details}[].{name}": _meter(meters)
             for details, meters in (
@@ -300,7 +302,7 @@ INTERACTIONS: Final[Mapping[str, Member]] = MappingProxyType(
         },
         "grounding_tool_count[].type": _meter("searches"),
         "grounding_tool_count[].count": _meter("searches"),
-        "cost": _free(_COST, "Weir"),
+        "cost": _free_member(_COST, "Weir"),
     }
 )
 
@@ -308,7 +310,7 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "input_tokens": _meter("in_text"),
         "output_tokens": _meter("out_text"),
-        "total_tokens": _free(_SUM),
+        "total_tokens": _free_member(_SUM),
         **_prefix_names("input_token_details", _DETAILS_IN),
         **_prefix_names(
             "input_token_details.cached_tokens_details",
@@ -319,7 +321,7 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
             },
         ),
         **_prefix_names("output_token_details", _DETAILS_OUT),
-        "cost": _free(_COST, "Weir"),
+        "cost": _free_member(_COST, "Weir"),
     }
 )
 
@@ -330,15 +332,15 @@ LIVE: Final[Mapping[str, Member]] = MappingProxyType({"seconds": _meter("session
 # them are meters (docs/prices.md).
 UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     {
-        "type": _free("names the unit of the count"),
+        "type": _free_member("names the unit of the count"),
         "seconds": _meter("audio_ms"),
-        "prompt_audio_seconds": _free("of sound, whose length is measured", "Mistral"),
+        "prompt_audio_seconds": _free_member("of sound, whose length is measured", "Mistral"),
         **_MISTRAL,
         "prompt_tokens": _meter("in_text"),
-        "completion_tokens": _free(_INSIDE),
+        "completion_tokens": _free_member(_INSIDE),
         "input_tokens": _meter("in_text"),
         "output_tokens": _meter("out_text, out_image, out_audio"),
-        "total_tokens": _free(_SUM),
+        "total_tokens": _free_member(_SUM),
         **{
             f"{details}.{name}": member
             for details in (
@@ -365,11 +367,11 @@ CONVERSE: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "inputTokens": _meter("in_text"),
         "outputTokens": _meter("out_text"),
-        "totalTokens": _free(_SUM),
+        "totalTokens": _free_member(_SUM),
         "cacheReadInputTokens": _meter("in_cache_read"),
         "cacheWriteInputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),
-        "cacheReadInputTokenCount": _free(_TOLD_TWICE),
-        "cacheWriteInputTokenCount": _free(_TOLD_TWICE),
+        "cacheReadInputTokenCount": _free_member(_TOLD_TWICE),
+        "cacheWriteInputTokenCount": _free_member(_TOLD_TWICE),
         "serverToolUsage.*": Member("review", "tools of Amazon are charged by the call"),
         "cacheDetails[].ttl": _meter("in_cache_write_5m, in_cache_write_1h"),
         "cacheDetails[].inputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),

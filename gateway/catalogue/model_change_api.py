@@ -13,8 +13,8 @@ from gateway.access import access_channel
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import changes_of, check_models, decide
 from gateway.catalogue.model_lists import NAMES_MAX
-from gateway.channel_tests.words import words_of
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.words import words_of
 from gateway.models import Channel, ModelListing
 from lib.api.openapi import Schema
 

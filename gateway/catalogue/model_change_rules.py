@@ -39,7 +39,7 @@ class ModelChange(NamedTuple):
 
     @property
     def signs(self) -> set[str]:
-        """Names that identify the change even if it is paired differently later."""
+        """Return names that identify the change even if it is paired differently later."""
         return {f"+{self.name}", f"-{self.was}"} - {"+", "-"}
 
 
@@ -62,8 +62,8 @@ def model_changes(
 def known_after(
     models: Mapping[str, str], listed: Collection[str], known: Collection[str], *, complete: bool
 ) -> list[str]:
-    """Return the known names after reading a list. Served models count as decided. A model that is
-    neither listed nor served is forgotten, so that its return is reported."""
+    """Return the known names after a list was read. Served models count as decided. A model that is
+    neither listed nor served is removed, so that its return is reported."""
     served = _served_names(models).keys()
     kept = {*known} & ({*listed} | served) if complete else {*known}
     return sorted(kept | ({*listed} & served))

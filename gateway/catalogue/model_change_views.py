@@ -15,7 +15,7 @@ from accounts.access.guards import operator_page
 from gateway.access import access_channel
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import changes_of, check_models, decide, proposed_models
-from gateway.channel_tests.words import words_of
+from gateway.channels.channel_tests.words import words_of
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ModelListing
 from lib.htmx import see_other

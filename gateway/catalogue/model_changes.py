@@ -21,13 +21,13 @@ from gateway.catalogue.model_change_rules import (
     model_changes,
 )
 from gateway.catalogue.model_lists import ModelList, list_models
-from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.schedule import claim_due
+from gateway.channels.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.schedule import claim_due
 from gateway.channels.channels import change_channel
 from gateway.channels.egress import address_of
 from gateway.channels.fields import provider_of
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.setup import ProposedModel, propose_models, set_proposed_prices
+from gateway.channels.setup.setup import ProposedModel, propose_models, set_proposed_prices
 from gateway.models import Channel, ModelListing
 from gateway.public_models.served import prices_in_force
 from lib import clock
@@ -74,8 +74,8 @@ def check_models(actor: Actor, channel: Channel) -> ModelList:
 
 
 def work_off_schedule() -> int:
-    """Read the lists that are due, for a limited time. Return how many. Several processes may run
-    this concurrently."""
+    """Read the lists that are due, for a limited time. Return how many were read. Several processes
+    may run this concurrently."""
     waiting = Channel.objects.filter(check_models_every_h__isnull=False, enabled=True)
     checked = 0
     for channel in claim_due(waiting, "next_models_check_at", _check_interval):
@@ -102,11 +102,11 @@ def _keep(actor: Actor, channel: Channel, listed: ModelList) -> None:
         news = [change for change in changes if not change.signs <= {*listing.told}]
         listing.told = sorted(set[str]().union(*(change.signs for change in changes)))
         if news:
-            _tell(actor, channel, news)
+            _publish_changes(actor, channel, news)
     listing.save()
 
 
-def _tell(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None:
+def _publish_changes(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None:
     named = {
         "added": [change.name for change in news if change.kind == "added"],
         "gone": [change.was for change in news if change.kind == "gone"],

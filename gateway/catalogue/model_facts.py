@@ -77,7 +77,7 @@ def read_facts(text: str | bytes) -> FactsRead:
 
 
 def _fact(key: str, value: Any) -> list[tuple[Field, Fact]]:
-    """Return the fact of a field as a list, empty if there is none."""
+    """Return the fact of a field in a list; [] if there is none."""
     if key in _CAPABILITIES and isinstance(value, bool):
         return [(_CAPABILITIES[key], value)]
     if key in _LIMITS and (tokens := _tokens(value)) is not None:
@@ -100,7 +100,7 @@ def _tokens(value: Any) -> int | None:
 
 
 def day_of(value: object) -> dt.date | None:
-    """Parse a day. Return None if the text is not one."""
+    """Parse a date. Return None if the text is not a date."""
     try:
         return dt.date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

@@ -1,6 +1,6 @@
 """Read the models that a provider lists for a key, recorded stage by stage.
 
-address, connect   as in every call (gateway/channel_tests/staged_calls.py)
+address, connect   as in every call (gateway/channels/channel_tests/staged_calls.py)
 accept             the provider takes the key
 list               it answers with a list of models
 """
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from dialects.chat.chat import Dialect
-from gateway.channel_tests.staged_calls import (
+from gateway.channels.bounds import MODEL_MAX, MODEL_PATTERN
+from gateway.channels.channel_tests.staged_calls import (
     CallFailed,
     CallResult,
     StagedCall,
@@ -19,7 +20,6 @@ from gateway.channel_tests.staged_calls import (
     fault_of_status,
     first_text,
 )
-from gateway.channels.bounds import MODEL_MAX, MODEL_PATTERN
 from gateway.providers.model_list import ListedPage, first_query, read_page
 from gateway.providers.provider import BadAddress, NotOffered, Provider
 from gateway.settings.installation import egress_policy
@@ -96,14 +96,14 @@ class _Listing:
                 fault = "no_list" if status in (404, 405) else fault_of_status(status)
                 raise CallFailed(fault, status=status, body=first_text(answer.iter_raw()))
             self._call.reach("accept")
-            body = self._whole(answer)
+            body = self._read_body(answer)
         try:
             return read_page(dialect, json.loads(body))
         except (ValueError, RecursionError) as error:
             excerpt = body[:400].decode("utf-8", "replace")
             raise CallFailed("not_list", status=200, body=excerpt) from error
 
-    def _whole(self, answer: Answer) -> bytes:
+    def _read_body(self, answer: Answer) -> bytes:
         body = b""
         for piece in answer.iter_raw():
             body += piece

@@ -115,7 +115,7 @@ def dismiss_facts(actor: Actor, ids: Sequence[UUID]) -> int:
 
 
 def _waiting(ids: Sequence[UUID]) -> list[ModelProposal]:
-    """Return the undecided proposals with these ids. Raises Refused if one is decided."""
+    """Return the undecided proposals with these ids. Raises Refused if one of them is decided."""
     rows = list(ModelProposal.objects.select_for_update().filter(id__in=list(ids)))
     for row in rows:
         if row.state != FactState.OPEN:
@@ -134,7 +134,8 @@ def _decide(actor: Actor, row: ModelProposal, state: FactState) -> None:
 
 
 def _fields_of(row: ModelProposal) -> EntryFields:
-    """Convert a fact for `save_entry`. A capability is added to the existing ones."""
+    """Return the fields for `save_entry` that contain a fact. A capability is added to the existing
+    ones."""
     if row.field == "sunset_at":
         day = day_of(row.after)
         at = None if day is None else dt.datetime.combine(day, dt.time(), dt.UTC)

@@ -68,11 +68,11 @@ def update_catalogue(
     models = public_models()
     names = {model.name for model in models}
 
-    def taken(rows: Mapping[str, _T]) -> dict[str, _T]:
+    def only_chosen(rows: Mapping[str, _T]) -> dict[str, _T]:
         return {name: row for name, row in rows.items() if choice.takes(name, names)}
 
     rules = list(CatalogueIgnoreRule.objects.values_list("model", "field"))
-    rates = {PriceKey(name): listed for name, listed in taken(prices.rates).items()}
+    rates = {PriceKey(name): listed for name, listed in only_chosen(prices.rates).items()}
     for (name, region), listed in prices.regions.items():
         if PriceKey(name) in rates:
             rates[PriceKey(name, region=region)] = listed
@@ -86,7 +86,7 @@ def update_catalogue(
         )
         known = [model for model in models if choice.takes(model.name, names)]
         proposed_facts = propose_facts(known, facts.facts, source, _ignored_fields(known, rules))
-        skipped = taken(prices.skipped)
+        skipped = only_chosen(prices.skipped)
         result = {
             "prices": priced._asdict(),
             "facts": proposed_facts._asdict(),
@@ -185,7 +185,7 @@ def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
 def _ignored_fields(
     models: Iterable[PublicModel], rules: Iterable[tuple[str, str]]
 ) -> set[tuple[str, str]]:
-    """Return each model with each of its fields that a rule covers."""
+    """Return each pair of model and field that a rule covers."""
     rules = list(rules)
     return {
         (model.name, name)

@@ -24,14 +24,12 @@ from gateway.access import (
     visible_channels,
     visible_test_runs,
 )
-from gateway.balances.balances import check_balance, reading_of, reads_balance
-from gateway.balances.rows import fault_words
 from gateway.catalogue.model_lists import ModelList, list_models
-from gateway.channel_tests.channel_test import target_of, upstream_name
-from gateway.channel_tests.scheduled_tests import check_by_rule, start_run
-from gateway.channel_tests.staged_calls import Target
-from gateway.channel_tests.words import words_of
 from gateway.channels import channels
+from gateway.channels.channel_tests.channel_test import target_of, upstream_name
+from gateway.channels.channel_tests.scheduled_tests import check_by_rule, start_run
+from gateway.channels.channel_tests.staged_calls import Target
+from gateway.channels.channel_tests.words import words_of
 from gateway.channels.fields import AMOUNT_NAMES, OF_ONE, ChannelFields, relabel
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.schemas import (
@@ -65,6 +63,8 @@ from gateway.channels.schemas import (
     route_fields,
 )
 from gateway.models import Channel, ChannelKey, ChannelTestRun
+from gateway.provider_accounts.balances.balances import check_balance, reading_of, reads_balance
+from gateway.provider_accounts.balances.rows import fault_words
 from lib.api import pagination
 from lib.ids import id_text
 from lib.vault import VaultError
@@ -280,7 +280,7 @@ def try_provider(request: HttpRequest, body: Annotated[TargetIn, Body()]) -> Mod
 
 
 def _fields(body: ChannelChange) -> ChannelFields:
-    """Return the fields that a body sets, in the form that a write takes."""
+    """Return the fields that a body sets, as `change_channel` takes them."""
     set_fields: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in set_fields:
         set_fields |= route_fields(body.models)

@@ -20,9 +20,10 @@ from django.utils.translation import gettext
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
+from accounts.organisations.names import first_free_name
 from accounts.secrets.sealing import open_sealed, pepper, seal
-from gateway.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels.egress import address_of, check_route, copy_secrets, facts_of, set_secrets
 from gateway.channels.fields import (
     PARTS,
@@ -35,12 +36,12 @@ from gateway.channels.fields import (
     check_settings,
     provider_of,
 )
+from gateway.channels.overrides.conditions import check_conditions
+from gateway.channels.overrides.overrides import check_overrides
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
 from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
-from gateway.overrides.conditions import check_conditions
-from gateway.overrides.overrides import check_overrides
 from gateway.own_keys.own_keys import forget_secrets_of
 from gateway.passthrough.passthrough import check_rules, price_rules, rules_of
 from lib import clock
@@ -65,7 +66,7 @@ _BALANCE_FIELDS = frozenset(
 
 
 class FieldsOfChannel(NamedTuple):
-    """The fields to set of one channel, chosen by an operator who saw its version `seen`."""
+    """The fields to set on one channel. The operator saw the version `seen` of the channel."""
 
     channel: Channel
     fields: ChannelFields
@@ -77,6 +78,13 @@ def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
     check_name(name)
     channel = Channel(name=name, timeouts=dict(TIMEOUTS))
     return _save(actor, channel, fields, "channel.created")
+
+
+def free_name(name: str) -> str:
+    """Return a name for a new channel: the given name, or if it is taken, the next free one, such
+    as `openai-2`."""
+    taken = set(Channel.objects.values_list("name", flat=True))
+    return first_free_name(name, taken, joint="-")
 
 
 def change_channel(
@@ -163,8 +171,8 @@ def take_out(channel: Channel, why: TakenOut) -> bool:
 
 
 def take_in(channel: Channel, causes: Collection[Cause]) -> bool:
-    """Enable a channel that its rule disabled for one of the causes. Return False if that is not
-    so."""
+    """Enable a channel that its rule disabled for one of the causes. Return False if it was not
+    disabled so."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         if locked.enabled or locked.taken_out is None or locked.taken_out["cause"] not in causes:
@@ -206,7 +214,7 @@ def switch_key(actor: Actor, channel: Channel, key: ChannelKey, *, enabled: bool
 
 
 def remove_key(actor: Actor, channel: Channel, key: ChannelKey) -> None:
-    """Remove a key with its secret."""
+    """Remove a key and its secret from a channel."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         with _record_change(actor, locked, "channel.changed"):
@@ -255,7 +263,7 @@ def secret_digest(text: str) -> bytes:
 def open_secret(key: ChannelKey) -> str:
     """Return the decrypted secret, which may only be sent to its channel's provider. Raises
     VaultError."""
-    return open_sealed(key.sealed, _place(key))
+    return open_sealed(key.sealed, _seal_context(key))
 
 
 def version_of(channel: Channel) -> str:
@@ -265,8 +273,8 @@ def version_of(channel: Channel) -> str:
 
 
 def parts_of(channel: Channel) -> dict[str, Any]:
-    """Return the settings that consist of several parts, with the default of each part that is not
-    stored."""
+    """Return the settings that consist of several parts. Parts that are not stored have their
+    default."""
     return {
         "overrides": channel.overrides,
         "pass_through": channel.pass_through,
@@ -277,7 +285,7 @@ def parts_of(channel: Channel) -> dict[str, Any]:
 
 
 def routes_of(channel: Channel) -> ChannelFields:
-    """Return the stored routes, in the form that a write takes."""
+    """Return the stored routes as fields for a write."""
     routes = list(channel.routes.all())
     return {
         "models": {route.model: route.upstream_model for route in routes},
@@ -380,7 +388,7 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
 
 
 def _facts(channel: Channel) -> dict[str, object]:
-    """Return the facts of a channel for the audit trail; of its keys only digests that tell them
+    """Return the facts of a channel for the audit trail; for its keys only digests that tell them
     apart. Empty for a channel that is not stored yet."""
     if channel._state.adding:
         return {}
@@ -439,8 +447,8 @@ def _only_models(models: Mapping[str, str], values: Mapping[str, Said]) -> dict[
 def _replace_keys(
     channel: Channel, keys: Sequence[str | ChannelKey], *, moved: bool = False
 ) -> None:
-    """Set a channel's keys, in order. A stored key that is given again stays as it is, unless the
-    address `moved`."""
+    """Set a channel's keys, in order. A stored key that is listed again is kept, unless the
+    channel's address `moved`."""
     stored = {} if moved else {bytes(key.digest): key for key in channel.keys.all()}
     channel.keys.all().delete()
     for position, secret in enumerate(keys):
@@ -464,7 +472,7 @@ def _new_key(
     if source is not None:
         key.last4 = source.ending
     key.disabled_at = disabled_at
-    key.sealed = seal(secret, _place(key))
+    key.sealed = seal(secret, _seal_context(key))
     return key
 
 
@@ -476,5 +484,5 @@ def _decrypt_key(key: ChannelKey) -> str:
         raise ChannelRefused("keys", text) from error
 
 
-def _place(key: ChannelKey) -> str:
+def _seal_context(key: ChannelKey) -> str:
     return f"gateway_channelkey|{key.id}|sealed"

@@ -15,12 +15,14 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from gateway.access import access_channel, access_channel_key
 from gateway.catalogue.model_lists import list_models
-from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.words import describe_model_list
 from gateway.channels import channels
+from gateway.channels.channel_tests.channel_test import target_of
+from gateway.channels.channel_tests.words import describe_model_list
 from gateway.channels.forms import CopyForm, KeyForm, SettingsForm
 from gateway.channels.refusals import ChannelRefused, ChannelStale
-from gateway.channels.route_table import (
+from gateway.models import Channel
+from gateway.passthrough.rules import path_of
+from gateway.routing.route_table import (
     Change,
     RouteRow,
     mark_unlisted,
@@ -29,8 +31,6 @@ from gateway.channels.route_table import (
     rows_from,
     rows_of,
 )
-from gateway.models import Channel
-from gateway.passthrough.rules import path_of
 from lib.htmx import back_to, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.vault import VaultError
@@ -39,7 +39,7 @@ from lib.vault import VaultError
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """Edit the settings. The first POST shows what would change; with `save` it is changed."""
+    """Edit the settings. The first POST shows what would change; a POST with `save` changes it."""
     channel = access_channel(actor, id)
     if request.method != "POST":
         return _edit_page(request, channel, SettingsForm(channel))
@@ -84,7 +84,7 @@ def _edit_page(
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_models(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """Edit the models. The first POST shows what would change; with `save` it is changed."""
+    """Edit the models. The first POST shows what would change; a POST with `save` changes it."""
     channel = access_channel(actor, id)
     if request.method != "POST":
         return _models_page(request, channel, rows_of(channel))
@@ -154,7 +154,7 @@ def channel_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """Create a copy with another name, and show its settings."""
     channel = access_channel(actor, id)
-    form = CopyForm(request.POST or None, initial={"name": f"{channel.name}-2"})
+    form = CopyForm(request.POST or None, initial={"name": channels.free_name(channel.name)})
     if form.is_valid():
         try:
             copy = channels.copy_channel(actor, channel, form.cleaned_data["name"])
@@ -180,7 +180,7 @@ def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 @operator_page("channels.write")
 @require_POST
 def channel_archive(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Archive a channel, or (`restore`) restore it."""
+    """Archive a channel; with `restore`, restore it."""
     channel = access_channel(actor, id)
     if request.POST.get("restore"):
         channels.restore_channel(actor, channel)

@@ -29,8 +29,8 @@ SecretName = Literal["proxy_login", "client_key"]
 
 
 def address_of(channel: Channel) -> tuple[str, ...]:
-    """Return the address that a channel's secrets were given for: where they are sent, and who may
-    authenticate it."""
+    """Return what a channel's secrets were entered for: the provider and address to which they are
+    sent, and the authorities that may authenticate it."""
     return channel.provider, channel.base_url, channel.proxy_url, channel.ca_bundle
 
 
@@ -78,13 +78,13 @@ def copy_secrets(source: Channel, copy: Channel) -> None:
     """Seal the secrets of a channel for another row as well. Raises ChannelRefused."""
     for name in EGRESS_SECRETS:
         secret = _decrypt_secret(source, name)
-        setattr(copy, name, seal(secret, _place(copy, name)) if secret else None)
+        setattr(copy, name, seal(secret, _seal_context(copy, name)) if secret else None)
 
 
 def open_egress(channel: Channel, name: SecretName) -> str:
     """Return a decrypted secret, "" without one. Raises VaultError."""
     sealed = getattr(channel, name)
-    return "" if sealed is None else open_sealed(sealed, _place(channel, name))
+    return "" if sealed is None else open_sealed(sealed, _seal_context(channel, name))
 
 
 def outbound_of(channel: Channel) -> Outbound:
@@ -97,8 +97,8 @@ def outbound_of(channel: Channel) -> Outbound:
 
 
 def facts_of(channel: Channel) -> dict[str, str]:
-    """Return the facts for the audit trail; of certificates and secrets only digests that tell them
-    apart."""
+    """Return the facts for the audit trail; for certificates and secrets only digests that tell
+    them apart."""
     return {
         "proxy_url": channel.proxy_url,
         "ca_bundle": _digest(channel.ca_bundle.encode()),
@@ -116,7 +116,7 @@ def _set_login(channel: Channel, login: str) -> None:
     except BadProxy as error:
         text = gettext("Enter user:password in visible ASCII characters, each of at most 255.")
         raise ChannelRefused("proxy_login", text) from error
-    channel.proxy_login = seal(login, _place(channel, "proxy_login")) if login else None
+    channel.proxy_login = seal(login, _seal_context(channel, "proxy_login")) if login else None
 
 
 def _set_identity(channel: Channel, key: str | None, *, moved: bool) -> None:
@@ -130,7 +130,7 @@ def _set_identity(channel: Channel, key: str | None, *, moved: bool) -> None:
     except BadPem as error:
         text = gettext("Enter a certificate in PEM, and its key in PEM without a passphrase.")
         raise ChannelRefused("client_cert", text) from error
-    channel.client_key = seal(key, _place(channel, "client_key"))
+    channel.client_key = seal(key, _seal_context(channel, "client_key"))
 
 
 def _decrypt_secret(channel: Channel, name: SecretName) -> str:
@@ -147,7 +147,7 @@ def _check_size(field: str, pem: str) -> None:
         raise ChannelRefused(field, text % {"n": bounds.PEM_MAX})
 
 
-def _place(channel: Channel, name: SecretName) -> str:
+def _seal_context(channel: Channel, name: SecretName) -> str:
     return f"gateway_channel|{channel.id}|{name}"
 
 

@@ -12,16 +12,16 @@ from accounts.limits.rules import LIMIT_MAX
 from accounts.organisations import names
 from accounts.organisations.data_policy import REGION_MAX, is_region
 from accounts.organisations.labels import LABEL_LENGTH, is_label
-from gateway.balances.rules import Source
-from gateway.channel_tests.calls import STAGES
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.calls import STAGES
+from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ChannelKey, OnLeave
+from gateway.provider_accounts.balances.rules import Source
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider
-from lib.fields import Words, fields_of
+from lib.forms.fields import Words, fields_of
 from lib.network.egress import EgressDenied, check_host, host_and_port
 from lib.numbers.whole_numbers import Whole
 
@@ -35,8 +35,8 @@ Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
 
 
 class ChannelSettings(TypedDict, total=False):
-    """The settings of a channel with a column of the same name. This is their only list: the API,
-    files, exports and the page's form use it."""
+    """The settings of a channel that have a column of the same name. This is the only list of them:
+    the API, files, exports and the page's form use it."""
 
     provider: Annotated[str, Field(max_length=40)]
     base_url: Annotated[Url, Words(reference="Empty: the provider's own address.")]
@@ -162,8 +162,8 @@ class ChannelFields(ChannelSettings, total=False):
     or pattern that the channel serves -> upstream name, "" for the same. `can`: the operator's
     corrections to the catalogue (gateway/providers/overrides.py), by those names. `priorities` and
     `weights`: of names with their own values. `conditions`: all of them, in the form of
-    gateway/overrides/condition_rules.py. `overrides`: all of its changes to requests
-    (gateway/overrides/rules.py). `pass_through`: all of its paths that clients may call
+    gateway/channels/overrides/condition_rules.py. `overrides`: all of its changes to requests
+    (gateway/channels/overrides/rules.py). `pass_through`: all of its paths that clients may call
     (gateway/passthrough/rules.py). `model_timeouts`: the seconds of models with their own values.
     `proxy_login` and `client_key`: "" for none.
     """

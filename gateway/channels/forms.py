@@ -12,19 +12,19 @@ from django.utils.translation import gettext_lazy as _
 from accounts.organisations.labels import LABEL_LENGTH, join_labels, split_labels
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
-from gateway.channel_tests.words import VARIANT_NAMES
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
+from gateway.channels.channel_tests.words import VARIANT_NAMES
 from gateway.channels.channels import TIMEOUTS, parts_of
 from gateway.channels.fields import AMOUNT_NAMES, SETTINGS, ChannelFields, ChannelSettings
+from gateway.channels.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.route_table import SECONDS, Change
 from gateway.models import Channel
-from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
 from gateway.passthrough.passthrough import parse_rules, rules_text
 from gateway.passthrough.rules import read_rules
 from gateway.providers import PROVIDERS
-from lib.fields import offer_fields
+from gateway.routing.route_table import SECONDS, Change
+from lib.forms.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
@@ -49,8 +49,8 @@ def provider_note(provider: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChosenModels:
-    """The submitted form of a provider's models: the listed ones, their names, which are ticked,
-    and further ones that were typed."""
+    """The submitted form of a provider's models: the listed models with their names, those that are
+    ticked, and further models that were typed."""
 
     listed: list[str]
     named: dict[str, str]
@@ -339,7 +339,7 @@ class SettingsForm(ConditionFields):
         self.fields["provider"].help_text = provider_note(channel.provider)
 
     def tell(self, refused: Refused) -> None:
-        """Show a refusal at its field."""
+        """Show a refusal at the form field that it concerns."""
         name = refused.field.removeprefix("timeouts.")
         name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)
         name = _TESTING_FIELDS.get(name.removeprefix("testing."), name)
@@ -352,7 +352,7 @@ class SettingsForm(ConditionFields):
         return not _ADDRESS.isdisjoint(self.changed_data)
 
     def channel_fields(self) -> ChannelFields:
-        """Return the changed fields, in the form that a write takes."""
+        """Return the changed fields for a write."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data}
         secret = changed.pop("secret", "").strip()
         breaker = {
@@ -378,7 +378,7 @@ class SettingsForm(ConditionFields):
         return dict(self.cleaned_data)
 
     def changes(self) -> list[Change]:
-        """Return what would change, as text; for a key only that it is set."""
+        """Return what would change, as text. A key is only reported as set."""
         return [
             Change(str(self.fields[name].label), self._text(name, self.initial.get(name)),
                    self._text(name, self.cleaned_data.get(name)))

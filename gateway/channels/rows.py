@@ -12,12 +12,12 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.organisations.labels import join_labels
 from billing.prices.name_patterns import matches
-from gateway.balances.balances import reads_balance
-from gateway.balances.rows import balance_rows
-from gateway.channel_tests.words import describe_check
+from gateway.channels.channel_tests.words import describe_check
 from gateway.health.reports import Trouble, model_badness
 from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.models import Channel
+from gateway.provider_accounts.balances.balances import reads_balance
+from gateway.provider_accounts.balances.rows import balance_rows
 from gateway.providers import PROVIDERS
 from lib.ids import id_text
 from lib.tables.table import Badge
@@ -41,7 +41,7 @@ _TAKEN_OUT: Final = {
 
 
 def taken_out_words(channel: Channel) -> str:
-    """Return why its rule disabled it, or ""."""
+    """Return why the channel's rule disabled it, or ""."""
     out = channel.taken_out
     return str(_TAKEN_OUT[out["cause"]]) % {"what": out["what"]} if out else ""
 
@@ -85,7 +85,8 @@ def channel_row(channel: Channel, trouble: Trouble) -> dict[str, Any]:
 
 
 def _balance(channel: Channel) -> dict[str, Any]:
-    """Return the balance of its keys, and the time of the reading; empty if it is not read."""
+    """Return the balance of the channel's keys, and the time of the reading; empty if it is not
+    read."""
     rows = balance_rows(channel) if reads_balance(channel) else []
     read = [row.reading.read_at for row in rows if row.reading and row.reading.read_at]
     return {
@@ -118,7 +119,8 @@ _KEY_REASONS: Final = {
 def key_rows(
     channel: Channel, statuses: Sequence[KeyStatus], uses: Mapping[UUID, dt.datetime] = _NO_USES
 ) -> list[dict[str, Any]]:
-    """Return the keys, with the state of those in use. `uses` is when each was last used."""
+    """Return the rows of the channel's keys; active ones with their state. `uses` has the last use
+    of each."""
     known = iter(statuses)
     rows = []
     for key in channel.keys.all():

@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 from billing.currency.money import MoneyInvalid, parse_usd
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode
-from gateway.channel_tests.calls import Variant
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.calls import Variant
+from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
 from gateway.channels.fields import (
     ChannelFields,
     ChannelSettings,
@@ -28,11 +28,8 @@ from gateway.channels.fields import (
     Switch,
     Weight,
 )
-from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
-from gateway.models import Channel
-from gateway.overrides.condition_rules import PROMPT_MAX, VALUES_MAX, Feature
-from gateway.overrides.rules import (
+from gateway.channels.overrides.condition_rules import PROMPT_MAX, VALUES_MAX, Feature
+from gateway.channels.overrides.rules import (
     HEADER_CHARACTERS_MAX,
     HEADERS_MAX,
     PARAMETERS_MAX,
@@ -40,11 +37,14 @@ from gateway.overrides.rules import (
     FieldName,
     FieldRule,
 )
+from gateway.channels.timeouts import Timeouts
+from gateway.health.breaker import BreakerRule
+from gateway.models import Channel
 from gateway.passthrough.rules import PATH_MAX, POINTER_MAX, RULES_MAX
 from gateway.providers.overrides import Capability
 from lib.api import pagination
 from lib.api.openapi import Part, Schema
-from lib.fields import show_fields, take_fields
+from lib.forms.fields import show_fields, take_fields
 from lib.numbers.whole_numbers import Whole
 
 
@@ -59,7 +59,7 @@ def _amount(text: str) -> str:
 
 
 def _as_written(seconds: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Convert 10.0 to 10, as it was typed."""
+    """Return 10 for 10.0, as it was typed."""
     check(seconds)
     return seconds
 
@@ -114,7 +114,7 @@ class RouteIn(Part):
 
 
 def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
-    """Return the models of a body or a file, in the form that a write takes."""
+    """Return the models of a body or a file as fields for a write."""
     routes = models.items()
     return {
         "models": {name: route.upstream for name, route in routes},

@@ -25,8 +25,9 @@ class Timeouts:
         return cls(**{name: values[name] for name in cls.__slots__ if name in values})
 
     def until_content(self, *, thinks: bool, whole: bool) -> float:
-        """Return the timeout until the first content (F11). A model that thinks may be silent
-        meanwhile, and the first content of a `whole` answer is also its last."""
+        """Return the timeout until the first content (F11). It is longer for a model that thinks,
+        which may be silent for a while, and for a `whole` answer, whose first content is also the
+        last."""
         if whole:
             return self.first_content * _WHOLE_TIMES
         return self.first_content * (_THINKING_TIMES if thinks else 1)

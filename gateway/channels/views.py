@@ -14,25 +14,25 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from gateway.access import access_channel, every_channel, visible_channels
-from gateway.balances.balances import reads_balance
-from gateway.balances.rows import balance_limits, offers_balance
 from gateway.catalogue.model_changes import changes_of
-from gateway.channel_tests.forms import CheckForm, SwitchForm
-from gateway.channel_tests.scheduled_tests import check_by_rule
+from gateway.channels.channel_tests.forms import CheckForm, SwitchForm
+from gateway.channels.channel_tests.scheduled_tests import check_by_rule
 from gateway.channels.channels import switch_capability
-from gateway.channels.limits import limits_of
+from gateway.channels.overrides.conditions import display_conditions
 from gateway.channels.rows import channel_row, key_rows, taken_out_words
 from gateway.health.figures import ChannelFigures, last_uses
 from gateway.health.reports import ChannelTroubles
 from gateway.health.uptime import uptime_by_channel
 from gateway.health.views import health_context
+from gateway.limits.channel_limits import limits_of
 from gateway.models import Channel, Route
-from gateway.overrides.conditions import display_conditions
 from gateway.own_keys.views import channel_offer_context
 from gateway.passthrough.rules import path_of
+from gateway.prices.upstream_prices.upstream_prices import open_proposals, publishes_prices
+from gateway.provider_accounts.balances.balances import reads_balance
+from gateway.provider_accounts.balances.rows import balance_limits, offers_balance
 from gateway.public_models.served import prices_in_force, testable_names
 from gateway.public_models.shown_models import CAPABILITIES
-from gateway.upstream_prices.upstream_prices import open_proposals, publishes_prices
 from lib.htmx import is_htmx, render_part, see_other
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -140,7 +140,7 @@ def channel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_POST
 def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     channel = access_channel(actor, id)
-    form = CheckForm(_names(channel), request.POST)
+    form = CheckForm(_testable_names(channel), request.POST)
     if not form.is_valid():
         return _channel_page(request, actor, channel, form, status=422)
     check_by_rule(actor, channel, form.cleaned_data["model"], form.cleaned_data["variant"])
@@ -171,7 +171,7 @@ def _channel_page(
     status: int = 200,
 ) -> HttpResponse:
     last = channel.last_test or {}
-    names = _names(channel)
+    names = _testable_names(channel)
     trouble = ChannelTroubles().of(channel)
     initial = {name: last.get(name) for name in ("model", "variant")}
     context = {
@@ -214,7 +214,7 @@ def _switch_texts(route: Route) -> list[tuple[str, bool]]:
     return [(str(CAPABILITIES[name]), on) for name, on in sorted(route.can.items())]
 
 
-def _names(channel: Channel) -> list[str]:
+def _testable_names(channel: Channel) -> list[str]:
     return testable_names(channel, (name for name in prices_in_force() if "*" not in name))
 
 

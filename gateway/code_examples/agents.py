@@ -1,6 +1,7 @@
 """Instructions that connect a coding agent or a chat application to the hub: the lines to paste,
 for a system, a model and a key. They follow each agent's own documentation."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ SYSTEM_NAMES: Final[Mapping[System, str | Promise]] = {
 
 @dataclass(frozen=True)
 class Paste:
-    """Lines to paste into one place. `place` is the file or window, `language` that of the
+    """Lines to paste into one place. `place` is the file or window, `language` the language of the
     lines."""
 
     place: str | Promise
@@ -39,9 +40,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Connection:
-    """What an agent connects to. `url` has no path; `key` is the text of a key, or a placeholder
-    for it. `images` says whether the model reads pictures. `limits` are its context window and its
-    maximum output, in tokens, if both are known."""
+    """The values with which an agent connects. `url` has no path; `key` is the text of a key, or a
+    placeholder. `images` says whether the model reads pictures. `limits` are its context window and
+    its maximum output, in tokens, if both are known."""
 
     url: str
     key: str
@@ -58,15 +59,16 @@ class Connection:
 
 @dataclass(frozen=True)
 class Agent:
-    """A client that can be connected, by lines to paste or by values for the settings `window`. The
+    """A client that can be connected, by lines to paste or by values for its settings `window`. The
     requests of a `public` client come from its vendor's servers, which must be able to reach the
-    hub."""
+    hub. `sign_in` are lines for signing in by a browser, without a key to paste."""
 
     name: str
     pastes: Callable[[Connection], list[Paste]] | None = None
     values: Callable[[Connection], list[Value]] | None = None
     window: str = ""
     public: bool = False
+    sign_in: Callable[[Connection], list[Paste]] | None = None
 
 
 _TERMINAL: Final = _("Terminal")
@@ -107,6 +109,19 @@ def _claude_code(at: Connection) -> list[Paste]:
     return [_shell(at, variables, "claude")]
 
 
+def _claude_code_sign_in(at: Connection) -> list[Paste]:
+    """Return the file of the computer's administrator. Claude Code reads the address of a hub that
+    it signs in to from no other."""
+    settings = {"forceLoginMethod": "gateway", "forceLoginGatewayUrl": at.url}
+    text = json.dumps(settings, indent=2)
+    folders = {
+        "windows": ["C:\\Program Files\\ClaudeCode\\"],
+        "unix": ["/Library/Application Support/ClaudeCode/", "/etc/claude-code/"],
+    }
+    places = " · ".join(f"{folder}managed-settings.json" for folder in folders[at.system])
+    return [Paste(places, "json", text)]
+
+
 def _codex(at: Connection) -> list[Paste]:
     toml = "\n".join(
         (
@@ -129,9 +144,10 @@ def _codex(at: Connection) -> list[Paste]:
 
 def _gemini_cli(at: Connection) -> list[Paste]:
     settings = {
-        # With only a base URL, it asks for a sign-in method that it then refuses.
+        # With only a base URL, Gemini CLI asks for a sign-in method that it then refuses.
         "security": {"auth": {"selectedType": "gemini-api-key"}},
-        # Without a known model name, it uses one of Google's models to compress conversations.
+        # Without a known model name, Gemini CLI uses one of Google's models to compress
+        # conversations.
         "modelConfigs": {
             "customAliases": {"chat-compression-default": {"modelConfig": {"model": at.model}}}
         },
@@ -219,7 +235,7 @@ def _cline(at: Connection) -> list[Value]:
 
 
 AGENTS: Final[Mapping[str, Agent]] = {
-    "claude-code": Agent("Claude Code", _claude_code),
+    "claude-code": Agent("Claude Code", _claude_code, sign_in=_claude_code_sign_in),
     "codex": Agent("Codex", _codex),
     "gemini-cli": Agent("Gemini CLI", _gemini_cli),
     "opencode": Agent("opencode", _opencode),

@@ -81,7 +81,8 @@ def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
 
 
 def codes_with_key(request: SnippetRequest, key: str) -> list[dict[str, Any]]:
-    """Return the code in every language, with the text of a key in its place if it is known."""
+    """Return the code in every language. If the text of a key is known, it replaces the
+    placeholder."""
     codes = []
     for language, name in LANGUAGE_NAMES.items():
         code = snippet(request, language, settings.PUBLIC_URL)
@@ -103,8 +104,8 @@ def highlight_code(code: str, lexer_name: str) -> SafeString:
 
 def example_models(models: Sequence[ListedModel]) -> dict[str, str]:
     """Choose a model for each example: of `models`, the cheapest text model, preferably with a
-    price; the cheapest embedding model; and for other kinds a model whose name says what it does.
-    Without a match the example's own model stays."""
+    price; the cheapest embedding model; and for other kinds a model whose name tells what it does.
+    Without a match the example keeps its own model."""
     chats = [
         (model.output_rate is None, model.output_rate or 0, model.name)
         for model in models
@@ -155,7 +156,7 @@ def first_call(model: str, form: Form = "chat_completions") -> SnippetRequest:
 
 
 def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetRequest:
-    """Return a first request for a model, according to its kind."""
+    """Return a first request for a model, by its kind."""
     if model.embeds:
         return embedding_call(model.name)
     body: dict[str, Any] = {"model": model.name}

@@ -43,7 +43,7 @@ _PLAIN_WORD: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class SnippetRequest:
     """A request: `operation` as in usage records, `path` below the base URL. `argument` is the
-    path's parameter (a model, a response), for the clients' methods. With `files` (names by form
+    path's parameter (a model, a response) for the clients' methods. With `files` (names by form
     field), the members of the body are the other form fields."""
 
     operation: str
@@ -87,7 +87,7 @@ class _Method:
     written_to: str = ""
 
 
-def _names(text: str) -> frozenset[str]:
+def _name_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
@@ -95,7 +95,7 @@ _CHAT: Final = _Method(
     client="openai",
     python="client.chat.completions.create",
     javascript="client.chat.completions.create",
-    known=_names(
+    known=_name_set(
         "messages model audio frequency_penalty function_call functions logit_bias logprobs"
         " max_completion_tokens max_tokens metadata modalities n parallel_tool_calls prediction"
         " presence_penalty prompt_cache_key reasoning_effort response_format safety_identifier seed"
@@ -115,7 +115,7 @@ _RESPONSES: Final = _Method(
     client="openai",
     python="client.responses.create",
     javascript="client.responses.create",
-    known=_names(
+    known=_name_set(
         "background conversation include input instructions max_output_tokens max_tool_calls"
         " metadata model parallel_tool_calls previous_response_id prompt prompt_cache_key reasoning"
         " safety_identifier service_tier store stream stream_options temperature text tool_choice"
@@ -134,7 +134,7 @@ _MESSAGES: Final = _Method(
     client="anthropic",
     python="client.messages.create",
     javascript="client.messages.create",
-    known=_names(
+    known=_name_set(
         "max_tokens messages model cache_control container metadata output_config service_tier"
         " stop_sequences stream system thinking tool_choice tools"
     ),
@@ -162,7 +162,7 @@ def _pictures(method: str, known: str) -> _Method:
         "openai",
         f"client.images.{method}",
         f"client.images.{javascript}",
-        _names(known),
+        _name_set(known),
         "print(answer.data[0].url or len(answer.data[0].b64_json))",
         "console.log(answer.data[0].url ?? answer.data[0].b64_json.length);",
         uses_files=method != "generate",
@@ -174,7 +174,7 @@ def _transcription_method(method: str) -> _Method:
         "openai",
         f"client.audio.{method}.create",
         f"client.audio.{method}.create",
-        _names(
+        _name_set(
             "file model chunking_strategy include language prompt response_format stream"
             " temperature timestamp_granularities"
         ),
@@ -191,7 +191,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "openai",
         "client.responses.compact",
         "client.responses.compact",
-        _names("model input instructions previous_response_id prompt_cache_key"),
+        _name_set("model input instructions previous_response_id prompt_cache_key"),
         "print(answer.output)",
         "console.log(answer.output);",
     ),
@@ -199,7 +199,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "openai",
         "client.responses.input_tokens.count",
         "client.responses.inputTokens.count",
-        _names(
+        _name_set(
             "model conversation input instructions parallel_tool_calls previous_response_id"
             " reasoning text tool_choice tools truncation"
         ),
@@ -211,7 +211,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "anthropic",
         "client.messages.count_tokens",
         "client.messages.countTokens",
-        _names("messages model cache_control output_config system thinking tool_choice tools"),
+        _name_set("messages model cache_control output_config system thinking tool_choice tools"),
         "print(answer.input_tokens)",
         "console.log(answer.input_tokens);",
     ),
@@ -219,7 +219,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         client="openai",
         python="client.realtime.client_secrets.create",
         javascript="client.realtime.clientSecrets.create",
-        known=_names("expires_after session"),
+        known=_name_set("expires_after session"),
         python_read="print(answer.value)",
         javascript_read="console.log(answer.value);",
     ),
@@ -227,7 +227,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         client="openai",
         python="client.completions.create",
         javascript="client.completions.create",
-        known=_names(
+        known=_name_set(
             "model prompt best_of echo frequency_penalty logit_bias logprobs max_tokens n"
             " presence_penalty seed stop stream stream_options suffix temperature top_p user"
         ),
@@ -244,7 +244,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "openai",
         "client.embeddings.create",
         "client.embeddings.create",
-        _names("input model dimensions encoding_format user"),
+        _name_set("input model dimensions encoding_format user"),
         "print(len(answer.data[0].embedding))",
         "console.log(answer.data[0].embedding.length);",
     ),
@@ -252,7 +252,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "openai",
         "client.moderations.create",
         "client.moderations.create",
-        _names("input model"),
+        _name_set("input model"),
         "print(answer.results[0].flagged)",
         "console.log(answer.results[0].flagged);",
     ),
@@ -271,7 +271,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "openai",
         "client.audio.speech.create",
         "client.audio.speech.create",
-        _names("input model voice instructions response_format speed stream_format"),
+        _name_set("input model voice instructions response_format speed stream_format"),
         'answer.write_to_file("speech.mp3")',
         'fs.writeFileSync("speech.mp3", Buffer.from(await answer.arrayBuffer()));',
         uses_files=True,
@@ -292,7 +292,7 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "openai",
         "client.videos.create",
         "client.videos.create",
-        _names("prompt input_reference model seconds size"),
+        _name_set("prompt input_reference model seconds size"),
         "print(answer.id, answer.status)",
         "console.log(answer.id, answer.status);",
     ),
@@ -349,7 +349,9 @@ def snippet(request: SnippetRequest, language: Language, base_url: str) -> str:
     if language == "python":
         return _python(request, base_url, method) if method else _httpx_python(request, base_url)
     return (
-        _javascript(request, base_url, method) if method else _fetch_javascript(request, base_url)
+        _javascript(request, base_url, method)
+        if method
+        else _javascript_with_fetch(request, base_url)
     )
 
 
@@ -398,7 +400,7 @@ def _python(request: SnippetRequest, base_url: str, method: _Method) -> str:
             more[member] = value
     if more:
         arguments.append(f"extra_body={literal(more, 'python', depth=1, used=12)}")
-    if _needs_patience(request, method):
+    if _needs_long_timeout(request, method):
         arguments.append(f"timeout={_PATIENCE_S}")
     target = "stream" if request.streams else "answer"
     return "\n".join(
@@ -426,10 +428,10 @@ def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
     if request.argument:
         arguments.append(text_literal(request.argument, "javascript"))
     if request.files:
-        arguments.append(_with_files(request))
+        arguments.append(_javascript_form_members(request))
     elif request.body is not None:
         arguments.append(literal(request.body, "javascript", used=len(method.javascript) + 24))
-    if _needs_patience(request, method):
+    if _needs_long_timeout(request, method):
         arguments.append(f"{{ timeout: {_PATIENCE_S}_000 }}")
     target = "stream" if request.streams else "answer"
     imports = ['import fs from "node:fs";', ""] if method.uses_files else []
@@ -448,7 +450,7 @@ def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
     )
 
 
-def _with_files(request: SnippetRequest) -> str:
+def _javascript_form_members(request: SnippetRequest) -> str:
     """Return the members of a form in JavaScript."""
     lines = [
         f"  {name}: fs.createReadStream({text_literal(file, 'javascript')}),"
@@ -465,7 +467,7 @@ def _client_url(base_url: str, method: _Method) -> str:
     return base_url if method.client == "anthropic" else f"{base_url}/v1"
 
 
-def _needs_patience(request: SnippetRequest, method: _Method) -> bool:
+def _needs_long_timeout(request: SnippetRequest, method: _Method) -> bool:
     cap = (request.body or {}).get("max_tokens")
     return (
         method is _MESSAGES
@@ -504,7 +506,7 @@ def _httpx_python(request: SnippetRequest, base_url: str) -> str:
     return f"{head}answer = httpx.{request.method.lower()}({laid})\nprint(answer.json())"
 
 
-def _fetch_javascript(request: SnippetRequest, base_url: str) -> str:
+def _javascript_with_fetch(request: SnippetRequest, base_url: str) -> str:
     lines = [
         f"const answer = await fetch({text_literal(base_url + request.path, 'javascript')}, {{",
     ]

@@ -31,8 +31,8 @@ _SLOTS: Final = 10
 @dataclass(frozen=True, slots=True)
 class BreakerRule:
     """What opens a channel's breaker: failure of half of at least 20 attempts within `window`
-    seconds, or, if given, at least `failures` that are at least half; or five failed connections in
-    a row. `open_for` is the first open time; the longest is six times that."""
+    seconds; if `failures` is set, that many failures that are at least half; or five failed
+    connections in a row. `open_for` is the first open time; the longest is six times that."""
 
     enabled: bool = True
     failures: int | None = None
@@ -83,8 +83,8 @@ class Breaker:
         return self._open_s == 0.0
 
     def allows(self, now: float) -> bool:
-        """Return whether a request may be sent: always while closed, and one at a time after an
-        open breaker's time is over."""
+        """Return whether a request may be sent. While the breaker is closed it always may; after an
+        open breaker's time is over, one request at a time."""
         return self._open_s == 0.0 or (now >= self._until and now >= self._probe_until)
 
     def asks(self, now: float) -> bool:
@@ -100,8 +100,8 @@ class Breaker:
         return 0.0 if self.allows(now) else self.rest.waits(now)
 
     def claim(self, now: float, seconds: float) -> None:
-        """Let one request through although the breaker is not closed. No other passes for this
-        long, or until its result is known."""
+        """Let one request through although the breaker is not closed. No other may pass for
+        `seconds`, or until the result is known."""
         if not self.closed:
             self._probe_until = now + seconds
 
@@ -134,8 +134,8 @@ class Breaker:
         self.trip(now, began)
 
     def trip(self, now: float, began: float) -> None:
-        """Open the breaker, for twice as long as the last time unless it has closed since. While it
-        is open, failures of older requests are ignored."""
+        """Open the breaker, for twice as long as the last time unless it has closed since then.
+        While it is open, failures of older requests are ignored."""
         if not self._rule.enabled:
             return
         self.rest.fail(now, began)
@@ -146,7 +146,7 @@ class Breaker:
         self._until, self._good, self._probe_until = now + self._open_s, 0, 0.0
 
     def adopt(self, now: float, open_s: float) -> None:
-        """Take over the state of another process that opened the breaker. A request without an
+        """Apply the report of another process that it opened the breaker. A request without an
         alternative may probe immediately."""
         if not self._rule.enabled:
             return
@@ -155,7 +155,7 @@ class Breaker:
         self._until, self._good, self._probe_until = now + open_s, 0, 0.0
 
     def recover(self) -> None:
-        """Take over from another process that the breaker is closed."""
+        """Apply the report of another process that the breaker is closed."""
         self.rest.recover()
         self._window, self._connects = Window(self._rule.window), 0
         self._open_s = self._until = self._probe_until = 0.0

@@ -73,8 +73,8 @@ class Fault(NamedTuple):
 
 
 class _Doubt:
-    """How many times in a row an organisation was refused access to a model, or was told that it
-    does not exist."""
+    """How many times in a row an organisation was refused a model, or was told that the model does
+    not exist."""
 
     __slots__ = ("reason", "rest", "times")
 
@@ -111,19 +111,19 @@ class Key:
         self._doubts: dict[str, dict[UUID, _Doubt]] = {}
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Return whether a request with an alternative may use it."""
+        """Return whether a request with an alternative may use the key."""
         return (self.breaker is None or self.breaker.allows(now)) and all(
             rest.allows(now) for rest in self.rests(sought)
         )
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Return whether a request without an alternative may use it."""
+        """Return whether a request without an alternative may use the key."""
         return (self.breaker is None or self.breaker.asks(now)) and all(
             rest.asks(now) for rest in self.rests(sought)
         )
 
     def waits(self, sought: Sought, now: float) -> float:
-        """Return in how many seconds a request without an alternative may use it."""
+        """Return in how many seconds a request without an alternative may use the key."""
         own = 0.0 if self.breaker is None else self.breaker.asks_in(now)
         return max(own, *(rest.waits(now) for rest in self.rests(sought)))
 
@@ -132,19 +132,19 @@ class Key:
         return max(self.rest.left(now), 0.0 if self.breaker is None else self.breaker.waits(now))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Return whether the model is at its provider's limit."""
+        """Return whether the model is at the provider's limit for this key."""
         limit = self._limits.get(sought.model)
         return limit is not None and not limit.allows(now)
 
     def why(self, sought: Sought, now: float) -> Reason | None:
-        """Return the reason if only an operator can end what prevents its use."""
+        """Return why the key cannot be used, if only an operator can change that; else None."""
         if not self.rest.allows(now):
             return self.reason
         doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
         return None if doubt is None or doubt.rest.allows(now) else doubt.reason
 
     def rests(self, sought: Sought) -> Iterator[Rest]:
-        """Yield every rest that may prevent its use for this target."""
+        """Yield every rest that may prevent the use of the key for this target."""
         yield self.rest
         limit = self._limits.get(sought.model)
         if limit is not None:
@@ -158,21 +158,21 @@ class Key:
         return max((rest.left(now) for rest in self._models()), default=0.0)
 
     def calm(self, now: float) -> bool:
-        """Return whether nothing of it rests."""
+        """Return whether neither the key nor any of its models rests."""
         whole = self.rest.calm(now) and (self.breaker is None or self.breaker.closed)
         return whole and all(rest.calm(now) for rest in self._models())
 
     def refuse(self, reason: KeyReason, now: float, began: float) -> None:
-        """Record that its provider refuses the key from now on."""
+        """Record that the provider refuses the key from now on."""
         if self.rest.calm(now):
             self.since = now
         self.reason = reason
         self.rest.fail(now, began, OFF_S)
 
     def confirm_refusal(self, now: float, began: float) -> bool:
-        """Record that the provider refused the key. Return whether that is confirmed: one 401 may
-        be a glitch, so the key rests only when a request started after the first refusal is refused
-        too."""
+        """Record that the provider refused the key. Return whether the refusal is confirmed: one
+        401 may be a glitch, so the key rests only if a request that started after the first refusal
+        is refused too."""
         known_at = self._refused_at
         if not self.rest.calm(now):
             return True
@@ -187,12 +187,12 @@ class Key:
         return left
 
     def adopt(self, now: float, rest_s: float, reason: KeyReason | None, since: float) -> None:
-        """Take over another process's confirmed refusal of the key."""
+        """Apply another process's confirmed refusal of the key."""
         self.reason, self.since = reason, since
         self.rest.adopt(now, rest_s)
 
     def status(self, now: float) -> KeyStatus:
-        """Return its state for a page."""
+        """Return the key's state for a page."""
         if not self.rest.calm(now):
             return KeyStatus("paused", int(self.left(now)) + 1, self.reason, int(now - self.since))
         if self.breaker is not None and not self.breaker.closed:
@@ -201,8 +201,8 @@ class Key:
         return KeyStatus("limited", int(seconds) + 1) if seconds else KeyStatus("good")
 
     def models_out(self, now: float) -> dict[str, tuple[float, ModelCondition]]:
-        """Return its resting models: the seconds until any request may use them, and the reason; of
-        several organisations the longest."""
+        """Return the key's resting models: the seconds until any request may use them, and the
+        reason. If several organisations are affected, the longest rest counts."""
         conditions: dict[str, tuple[float, ModelCondition]] = {}
         for model, held in self._doubts.items():
             rests = [(doubt.rest.left(now), doubt.reason) for doubt in held.values()]
@@ -215,13 +215,14 @@ class Key:
         return conditions
 
     def limit(self, model: str) -> Rest:
-        """Return the rest of a model that is at its provider's limit."""
+        """Return the rest of a model that is at the provider's limit; create it if needed."""
         if len(self._limits) >= _MODELS_MAX:
             self._limits.clear()
         return self._limits.setdefault(model, Rest())
 
     def doubt(self, sought: Sought, reason: Reason, now: float, began: float) -> bool:
-        """Record that an organisation was refused. Return whether the model now rests for it."""
+        """Record that an organisation was refused a model. Return whether the model now rests for
+        that organisation."""
         if len(self._doubts) >= _MODELS_MAX:
             self._doubts.clear()
         held = self._doubts.setdefault(sought.model, {})
@@ -240,8 +241,7 @@ class Key:
             yield from (doubt.rest for doubt in held.values())
 
     def good(self, model: str, began: float) -> None:
-        """Record a success with this key and model. It clears what was held against either, for
-        everybody."""
+        """Record a success with this key and model, which ends the rests of both for everybody."""
         self.rest.end(began)
         if self._refused_at is not None and began >= self._refused_at:
             self._refused_at, self._retry_left = None, False
@@ -252,7 +252,7 @@ class Key:
 
 
 class ChannelCondition:
-    """One channel with its keys."""
+    """The condition of one channel and its keys."""
 
     __slots__ = ("_bars", "_turn", "breaker", "keys", "reason")
 
@@ -266,20 +266,20 @@ class ChannelCondition:
         self._turn = 0
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Return whether a request with an alternative may use it."""
+        """Return whether a request with an alternative may use the channel."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Return whether a request without an alternative may use it."""
+        """Return whether a request without an alternative may use the channel."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
 
     def bar(self, reason: BarReason, until: float) -> None:
-        """Record that one of the channel's own limits is exhausted until then. A time in the past
-        clears it."""
+        """Record that one of the channel's own limits is exhausted until `until`. A time in the
+        past clears the record."""
         self._bars[reason] = until
 
     def barred(self, now: float) -> Block | None:
@@ -303,7 +303,7 @@ class ChannelCondition:
         return Block(self.why(sought, now) or "failing", wait_s)
 
     def only_fails(self, sought: Sought, now: float) -> bool:
-        """Return whether only its own breaker prevents its use."""
+        """Return whether only the channel's own breaker prevents its use."""
         if self.barred(now):
             return False
         return self.reason is None and any(key.allows(sought, now) for key in self.keys)
@@ -312,8 +312,8 @@ class ChannelCondition:
         return self.breaker.closed and all(key.calm(now) for key in self.keys)
 
     def models_out(self, now: float) -> dict[str, ModelStatus]:
-        """Return the models for which some of its keys cannot be used, those with the longest
-        rests."""
+        """Return the models that some of the channel's keys cannot be used for, each with its
+        longest rest."""
         statuses: dict[str, ModelStatus] = {}
         for key in self.keys:
             for model, (left, condition) in key.models_out(now).items():
@@ -324,12 +324,12 @@ class ChannelCondition:
         return dict(longest[:_MODELS_TOLD])
 
     def waits(self, sought: Sought, now: float) -> float:
-        """Return in how many seconds a request without an alternative may use it."""
+        """Return in how many seconds a request without an alternative may use the channel."""
         return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Return whether all of its keys are unavailable, and at least one is at its provider's
-        limit."""
+        """Return whether all keys of the channel are unavailable, and at least one is at the
+        provider's limit."""
         out = [key for key in self.keys if not key.allows(sought, now)]
         return len(out) == len(self.keys) and any(key.cools(sought, now) for key in out)
 
@@ -343,8 +343,8 @@ class ChannelCondition:
     def next_key(
         self, sought: Sought, now: float, avoid: int = -1, order: Sequence[int] = ()
     ) -> int:
-        """Choose the next key in rotation, or the first of `order` if that is given, passing over
-        keys that rest, and the one to avoid."""
+        """Choose the next key in rotation, or by `order` if that is given. Keys that rest are
+        passed over, and so is the key `avoid`."""
         count = len(self.keys)
         if count == 1:
             return 0
@@ -357,8 +357,8 @@ class ChannelCondition:
         return next(allowed, next(due, order[0]))
 
     def blame(self, n: int, sought: Sought, fault: Fault, now: float) -> Reason | None:
-        """Apply a fault to the channel and the key that was used. Return the reason if it disabled
-        something that only an operator can enable."""
+        """Apply a fault to the channel and the key that was used. Return the reason if the fault
+        disabled something that only an operator can enable."""
         key = self.keys[n]
         match FAULTS[fault.row].health:
             case "count":

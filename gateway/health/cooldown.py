@@ -17,7 +17,7 @@ RETRY_AFTER_S_MAX: Final = WAIT_MS_MAX / 1000
 
 
 class Rest:
-    """The rest of one thing: a key, a model of a key, or a channel."""
+    """The rest of a key, of a model of a key, or of a channel."""
 
     __slots__ = ("_asks_at", "_failed_at", "_pause_s", "_until")
 
@@ -64,13 +64,13 @@ class Rest:
         self._pause_s, self._failed_at = 0.0, now
 
     def adopt(self, now: float, rest_s: float) -> None:
-        """Take over a rest from another process. A request without an alternative may probe
+        """Apply a rest that another process reported. A request without an alternative may probe
         immediately."""
         self._pause_s = self._pause_s or FIRST_S
         self._until, self._failed_at = now + rest_s, now
 
     def recover(self) -> None:
-        """Take over from another process that the rest has ended."""
+        """Apply the report of another process that the rest has ended."""
         self._pause_s = self._until = self._asks_at = 0.0
 
     def claim(self, now: float) -> bool:
@@ -83,7 +83,8 @@ class Rest:
         return True
 
     def give_back(self, now: float) -> None:
-        """Release the claim of a request that ended without a result. The next one may probe."""
+        """Release the claim of a request that ended without a result, so that the next request may
+        probe."""
         if self._pause_s:
             self._pause_s = max(self._pause_s / 2, FIRST_S)
             self._asks_at = min(self._asks_at, now)

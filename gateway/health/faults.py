@@ -88,9 +88,9 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
 
 
 def final_kind(kinds: list[ErrorKind]) -> ErrorKind:
-    """Return the error for the client when every attempt failed: the kind of the last one, except
-    that one `upstream_rate_limited` among them wins over `upstream_error`. `kinds` must not be
-    empty."""
+    """Return the error for the client when every attempt failed: the kind of the last failure; but
+    if that is `upstream_error`, a single `upstream_rate_limited` takes precedence. `kinds` must not
+    be empty."""
     last = kinds[-1]
     limited: ErrorKind = "upstream_rate_limited"
     return limited if last == "upstream_error" and limited in kinds else last

@@ -19,8 +19,8 @@ _KEY_CONDITIONS: Final = ("paused", "limited", "good")
 
 
 class Trouble(NamedTuple):
-    """The state of one channel: None while it is healthy; its active keys in order, () if unknown;
-    its resting models by upstream name."""
+    """The state of one channel: `status` is None while it is healthy; `keys` are its active keys in
+    order, () if unknown; `models` its resting models by upstream name."""
 
     status: ChannelStatus | None
     keys: tuple[KeyStatus, ...]
@@ -54,8 +54,8 @@ class ChannelTroubles:
                 self._reports.setdefault(channel_id, []).append(status_report)
 
     def of(self, channel: Channel) -> Trouble:
-        """Return the worst state that any process reports. Processes that know better share it
-        within seconds."""
+        """Return the worst state that any process reports. A process with newer information shares
+        it within seconds."""
         reports = self._reports.get(str(channel.id)) if channel.enabled else None
         if not reports:
             return _NOTHING

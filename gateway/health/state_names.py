@@ -9,7 +9,7 @@ Condition = Literal["good", "open", "half_open", "keys_out", "models_out", "limi
 
 class ChannelStatus(NamedTuple):
     """A channel's state in this process. `seconds` is the time until it is tried again; `kind` is
-    that of the last failure that took something out of use."""
+    the kind of the last failure that took a part out of use."""
 
     condition: Condition
     seconds: int = 0

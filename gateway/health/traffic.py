@@ -54,7 +54,7 @@ def count_new_records() -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(8113072028)")
         if not cursor.fetchone()[0]:
             return False
-        before, since = _seen_before(cursor)
+        before, since = _previous_snapshot(cursor)
         cursor.execute(
             _COUNT,
             {
@@ -128,7 +128,7 @@ def drop_old() -> None:
         )
 
 
-def _seen_before(cursor: CursorWrapper) -> tuple[str, dt.datetime | None]:
+def _previous_snapshot(cursor: CursorWrapper) -> tuple[str, dt.datetime | None]:
     """Return the snapshot of the previous run, and the time since when records are counted."""
     cursor.execute(_READ)
     row = cursor.fetchone()

@@ -69,8 +69,8 @@ class Uptime(NamedTuple):
 
     @property
     def troubled(self) -> list[UptimeBar]:
-        """The hours with details on hover. The others share one path per tone: with an element for
-        every hour, a page of channels would have a quarter of a megabyte."""
+        """The hours with details on hover. The other hours share one path per tone, because with an
+        element for every hour a page of channels would take a quarter of a megabyte."""
         return [bar for bar in self._bars if bar.hour.tone in ("warn", "bad")]
 
     @property
@@ -93,7 +93,7 @@ class Uptime(NamedTuple):
 
 
 def uptime_by_channel(channel_id: UUID | None = None) -> dict[UUID, Uptime]:
-    """Return the last 24 hours of every channel that was sent anything, or of this one."""
+    """Return the last 24 hours of every channel that received requests, or of the given channel."""
     first = clock.now().replace(minute=0, second=0, microsecond=0) - (HOURS - 1) * _HOUR
     counted: dict[UUID, dict[int, tuple[int, int]]] = {}
     with connection.cursor() as cursor:

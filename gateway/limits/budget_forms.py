@@ -14,8 +14,8 @@ from billing.limits.budget_rules import Period, anchors_of, default_anchor
 from billing.models import BudgetScope
 from gateway.limits.budget_subjects import describe_subject
 from gateway.public_models.model_choices import offered_names
-from lib.picker import PickText
-from lib.places import ZoneField
+from lib.forms.picker import PickText
+from lib.forms.places import ZoneField
 from usage.limits.budget_forms import SCOPE_NAMES, TermsForm, period_field
 
 

@@ -17,8 +17,8 @@ from accounts.organisations.labels import is_label
 from accounts.roles.rules import Action
 from billing.models import BudgetScope
 from gateway.public_models.model_choices import offered_names
+from lib.forms.picker import CHOICES_MAX, Choice, answer_choices, typed_text
 from lib.ids import id_text, parse_id
-from lib.picker import CHOICES_MAX, Choice, answer_choices, typed_text
 
 
 @organisation_page("budgets.write")

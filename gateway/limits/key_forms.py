@@ -16,7 +16,7 @@ from billing.forms import MoneyField
 from billing.models import Budget
 from gateway.public_models.model_choices import offered_names
 from gateway.public_models.model_fields import ModelsField
-from lib.picker import split_words
+from lib.forms.picker import split_words
 from usage.limits.budget_forms import period_field
 
 _AS_STORED: Final = (
@@ -25,7 +25,7 @@ _AS_STORED: Final = (
 
 
 class _Budgeted(forms.Form):
-    """A key's form with its models, and with a budget for people who may set one."""
+    """The form of a key with its models, and with a budget for people who may set one."""
 
     models = ModelsField(
         label=gettext_lazy("Models"),
@@ -53,14 +53,14 @@ class _Budgeted(forms.Form):
         return self.cleaned_data["period"] or "month"
 
     def offer_models(self, actor: Actor) -> None:
-        """Offer the models that the actor sees. A key keeps the name of a model that no longer
-        exists."""
+        """Offer the models that the actor may see. A key keeps the names of models that no longer
+        exist."""
         models = cast(ModelsField, self.fields["models"])
         models.offer(offered_names(actor), reverse("model_choices", args=[slug_of(actor)]))
         models.kept = split_words(self.initial.get("models", ""))
 
     def focus_budget(self) -> None:
-        """Put the focus on the budget."""
+        """Move the focus to the budget."""
         for field in self.fields.values():
             field.widget.attrs.pop("autofocus", None)
         self.fields["budget"].widget.attrs["autofocus"] = True

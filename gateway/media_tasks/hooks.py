@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def call(task: MediaTask, fact_id: UUID) -> None:
-    """Call the address of a task that has just ended, in the caller's transaction. `fact_id` is
-    that of the fact that reports the end. If the address cannot be decrypted, it is not called, and
-    the client has to poll the task."""
+    """Queue the call to the address of a task that has just ended, in the caller's transaction.
+    `fact_id` is the id of the fact that reports the end. If the address cannot be decrypted,
+    nothing is called, and the client has to poll the task."""
     form = TASK_FORMS.get(task.form)
     if form is None or form.write is None:
         return

@@ -69,7 +69,7 @@ _SWEPT: Final = TaskError("expired", "The task was given up: its state was not k
 
 
 class Poll(NamedTuple):
-    """The result of a poll: the status, or None, and how long the provider wants to be left alone.
+    """The result of a poll: the status, or None, and how long the provider asked not to be polled.
     A task that was not polled waits without counting a failure."""
 
     task: MediaTask
@@ -87,7 +87,7 @@ def poll() -> int:
         tasks = _take(_BATCH)
         if not tasks:
             break
-        polled += _write(_ask_all(tasks, until))
+        polled += _write(_poll_all(tasks, until))
     return polled
 
 
@@ -126,7 +126,7 @@ def _is_late(task: MediaTask) -> bool:
 
 
 class _PollKey(NamedTuple):
-    """How to poll a channel with one of its keys."""
+    """How to poll the tasks of a channel with one of its keys."""
 
     headers: Mapping[str, str]
     signer: Signer | None
@@ -154,7 +154,7 @@ class _PollTarget(NamedTuple):
         return self.channel.id, self.url
 
 
-def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
+def _poll_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
     """Yield the results of polling these tasks. A task that cannot be polled, or not in time, has
     no result."""
     groups: dict[tuple[UUID, str], list[MediaTask]] = {}
@@ -178,7 +178,7 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
             if (pool := _open_pool(policy, target, until)) is not None:
                 pools[target.place] = open_pools.enter_context(pool)
         batches = threads.map(
-            lambda one: _ask_channel(pools.get(one[0].place), one[0], one[1], until), targets
+            lambda one: _poll_channel(pools.get(one[0].place), one[0], one[1], until), targets
         )
         for answers in batches:
             yield from answers
@@ -215,7 +215,7 @@ def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKe
     return _PollKey(provider.headers(secret, form.dialect), provider.signer_of(secret))
 
 
-def _ask_channel(
+def _poll_channel(
     pool: Pool | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
 ) -> list[Poll]:
     """Poll some tasks of one channel, in a thread without a database. After an answer that asks to
@@ -229,7 +229,7 @@ def _ask_channel(
             polls.append(Poll(task, None, wait_s, asked=False))
             continue
         try:
-            status, wait_s = _ask(pool, target, task)
+            status, wait_s = _poll_task(pool, target, task)
             silent = wait_s is not None
         except BadAddress:
             # The provider's id of the task cannot be part of a URL.
@@ -241,11 +241,11 @@ def _ask_channel(
     return polls
 
 
-def _ask(
+def _poll_task(
     pool: Pool, target: _PollTarget, task: MediaTask
 ) -> tuple[VideoStatus | None, float | None]:
-    """Return the provider's status of a task or None, and for how long the provider asked not to be
-    polled."""
+    """Return the provider's status of a task, or None, and for how many seconds the provider asked
+    not to be polled."""
     form = target.form
     url = form.below(target.url, form.status_path, task.upstream_id)
     method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
@@ -313,7 +313,7 @@ def _write(polls: Iterable[Poll]) -> int:
 
 
 def _going_on(poll: Poll, form: TaskForm) -> _Waiting:
-    """Return when to poll next, and the status so far."""
+    """Return when to poll a running task next, and its present status."""
     task, status, now = poll.task, poll.status, clock.now()
     polls = task.polls + poll.asked
     failures = 0 if status is not None else task.failures + poll.asked
@@ -373,10 +373,10 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
             # The sweeper has released its hold, so nobody has paid for it.
             status = VideoStatus("failed", task.progress, error=_SWEPT)
         if _write_end(task, status):
-            _tell(task, status)
+            _publish_end(task, status)
 
 
-def _tell(task: MediaTask, status: VideoStatus) -> None:
+def _publish_end(task: MediaTask, status: VideoStatus) -> None:
     """Notify the organisation's webhooks, and the address in the task's request."""
     body: dict[str, Any] = {
         "request": id_text(task.request_id),
@@ -433,7 +433,7 @@ def _write_end(task: MediaTask, status: VideoStatus) -> bool:
 
 
 def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
-    """Return how the task's attempt ends: the content of its record, and what happens to its
+    """Return the end of the task's attempt: the content of its record, and what happens to its
     hold."""
     if status.state != "succeeded":
         return _failed_ending(task, status.error or _SWEPT)

@@ -37,7 +37,7 @@ and the task has failed."""
 _BACKOFF: Final = 1.25
 _AWAY_S_MAX: Final = 300.0
 _RETRY_AFTER_S_MAX: Final = 3600.0
-# After this many, every wait is the longest one.
+# After this many failures, every wait is the longest one.
 _STEPS_MAX: Final = 64
 
 
@@ -58,8 +58,8 @@ def next_state(state: TaskState, reported: TaskState) -> TaskState:
 def next_poll_s(
     rule: PollRule, polls: int, *, failures: int = 0, retry_after_s: float | None = None
 ) -> float:
-    """Return the seconds until the next poll, after this many polls and `failures` in a row:
-    growing within the rule, and not shorter than the provider asks for."""
+    """Return the seconds until the next poll, after `polls` polls and `failures` in a row. The wait
+    grows within the rule, and is not shorter than the provider asks for."""
     wait_s = min(rule.min_s * _BACKOFF ** min(polls, _STEPS_MAX), rule.max_s)
     if failures:
         wait_s = min(max(wait_s, rule.min_s * 2 ** min(failures, _STEPS_MAX)), _AWAY_S_MAX)
@@ -80,7 +80,7 @@ def charged_video(
     rates: Mapping[str, int], size: str, asked_ms: int, told_ms: int | None
 ) -> dict[str, int]:
     """Return the charge meters of a finished video, on the closest meter with a rate. The length is
-    the provider's, up to the length that was ordered and held."""
+    the provider's count, at most the length that was ordered and held."""
     meters = video_meters(size)
     meter = next((name for name in meters if name in rates), meters[-1])
     believed = told_ms is not None and 0 < told_ms <= asked_ms

@@ -119,7 +119,8 @@ TABLES = [
                 models.JSONField(
                     db_default=models.Value({}, output_field=models.JSONField()),
                     default=dict,
-                    help_text="Which requests it is for: gateway/overrides/condition_rules.py.",
+                    help_text="Which requests it is for: "
+                    "gateway/channels/overrides/condition_rules.py.",
                 ),
             ),
             (
@@ -144,7 +145,7 @@ TABLES = [
                 models.JSONField(
                     db_default=models.Value({}, output_field=models.JSONField()),
                     default=dict,
-                    help_text="What it changes of requests (gateway/overrides/rules.py).",
+                    help_text="What it changes of requests (gateway/channels/overrides/rules.py).",
                 ),
             ),
             ("proxy_url", models.CharField(blank=True, db_default="", default="", max_length=500)),
@@ -169,7 +170,7 @@ TABLES = [
                 models.JSONField(
                     db_default=models.Value({}, output_field=models.JSONField()),
                     default=dict,
-                    help_text="gateway/channel_tests/rules.py: CheckRule.",
+                    help_text="gateway/channels/channel_tests/rules.py: CheckRule.",
                 ),
             ),
             (

@@ -34,6 +34,8 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="channelkey",
             name="balance",
-            field=models.JSONField(help_text="gateway/balances/rules.py: Reading.", null=True),
+            field=models.JSONField(
+                help_text="gateway/provider_accounts/balances/rules.py: Reading.", null=True
+            ),
         ),
     ]

@@ -47,7 +47,7 @@ class Announcement(models.Model):
 
 
 class AnnouncementDismissal(models.Model):
-    """A person has closed the banner of an announcement."""
+    """The banner of an announcement that a person has closed."""
 
     announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="dismissals")
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")

@@ -67,7 +67,7 @@ class IdempotentAnswer(models.Model):
 
 
 class AnswerPiece(models.Model):
-    """A piece of a kept answer, in the client's own bytes, sealed for its place."""
+    """A piece of a stored answer, in the client's own bytes, sealed for its row."""
 
     pk = models.CompositePrimaryKey("organisation_id", "request_id", "n")
     organisation = models.ForeignKey(

@@ -59,7 +59,7 @@ class Channel(models.Model):
     conditions = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="Which requests it is for: gateway/overrides/condition_rules.py.",
+        help_text="Which requests it is for: gateway/channels/overrides/condition_rules.py.",
     )
     zero_retention = models.BooleanField(
         default=False, db_default=False, help_text="Its provider keeps no data of requests."
@@ -70,7 +70,7 @@ class Channel(models.Model):
     overrides = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="What it changes of requests (gateway/overrides/rules.py).",
+        help_text="What it changes of requests (gateway/channels/overrides/rules.py).",
     )
     pass_through = models.JSONField(
         default=list,
@@ -86,7 +86,7 @@ class Channel(models.Model):
     testing = models.JSONField(
         default=dict,
         db_default=models.Value({}, output_field=models.JSONField()),
-        help_text="gateway/channel_tests/rules.py: CheckRule.",
+        help_text="gateway/channels/channel_tests/rules.py: CheckRule.",
     )
     next_test_at = models.DateTimeField(null=True, help_text="Null: now, if it is tested at all.")
     check_models_every_h = models.PositiveSmallIntegerField(
@@ -125,7 +125,9 @@ class ChannelKey(models.Model):
     last4 = models.CharField(max_length=4)
     disabled_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(null=True, help_text="Null: before this was kept.")
-    balance = models.JSONField(null=True, help_text="gateway/balances/rules.py: Reading.")
+    balance = models.JSONField(
+        null=True, help_text="gateway/provider_accounts/balances/rules.py: Reading."
+    )
 
     class Meta:
         ordering = ["position"]
@@ -140,7 +142,7 @@ class ChannelKey(models.Model):
 
 
 class ModelListing(models.Model):
-    """The last list of a channel's provider, and the known names
+    """The last list of models of a channel's provider, and the known names
     (gateway/catalogue/model_change_rules.py), without duplicates.
 
     `told` identifies the changes that operators were notified of. `fault` is why the last reading
@@ -164,7 +166,7 @@ class ModelListing(models.Model):
 
 class UpstreamPriceList(models.Model):
     """The prices that a channel's provider publishes, read each day
-    (gateway/upstream_prices/upstream_prices.py).
+    (gateway/prices/upstream_prices/upstream_prices.py).
 
     `group` is that of our key there, "" if the provider has none. With `markup_ppm`, sale prices
     are proposed as well: the cost times the markup. `result` is the outcome of the last list;
@@ -220,7 +222,7 @@ class Route(models.Model):
 class ChannelTestRun(models.Model):
     """A test of all channels: a job with progress.
 
-    `left` are the ids of the channels that are not tested yet, `results` those of the others:
+    `left` are the ids of the channels that are not tested yet, `results` the results of the others:
     [{channel_id, channel, ok, fault, total_ms, cost_nano}, …]. A process that is testing a channel
     holds the run until `claimed_until`.
     """
@@ -245,7 +247,8 @@ class ChannelTestRun(models.Model):
 class ChannelReport(models.Model):
     """What one web process knows about the channels (relay/health/health_sharing.py).
 
-    `channels` has those that are not healthy, by id; `epoch` is that of the catalogue at the time.
+    `channels` has those with problems, by id; `epoch` is the catalogue's epoch at the time of the
+    report.
     """
 
     process_id = models.UUIDField(primary_key=True)

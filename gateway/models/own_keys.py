@@ -44,9 +44,8 @@ class OwnKeyOffer(models.Model):
 
 class OwnKey(models.Model):
     """A provider key of an organisation, or of one of its teams, sealed for this row
-    (lib/vault.py): it can be replaced, never read back. Requests use it first; the installation's
-    key only where it may `fall_back`.
-    """
+    (lib/vault.py): it can be replaced, never read back. Requests use it first, and the
+    installation's keys only if it may `fall_back`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(

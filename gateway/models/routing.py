@@ -16,11 +16,11 @@ class ModelRule(models.Model):
     fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
     pick = models.CharField(max_length=12, default="weight", db_default="weight")
-    # In the form of `billing.limits.charge_rule.stored_rule`.
+    # Stored as `billing.limits.charge_rule.stored_rule` returns it.
     charge_rule = models.JSONField(
         default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
     )
-    # In the form of `gateway.routing.shadow_rules.stored_shadow`.
+    # Stored as `gateway.routing.shadow_rules.stored_shadow` returns it.
     shadow = models.JSONField(
         default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
     )

@@ -28,7 +28,7 @@ class InstallationSetting(models.Model):
     )
     # Whether visitors who are not signed in see the pages of models and prices.
     public_models = models.BooleanField(default=True, db_default=True)
-    # Whether they see the status page.
+    # Whether visitors who are not signed in see the status page.
     public_status = models.BooleanField(default=False, db_default=False)
     task_result_days = models.PositiveSmallIntegerField(
         default=7,

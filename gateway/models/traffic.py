@@ -5,10 +5,10 @@ from django.db import models
 
 
 class TrafficCursor(models.Model):
-    """How far the traffic is counted: the `snapshot` of the last run.
+    """How far the traffic is counted: the database `snapshot` of the last run.
 
-    Records from before `since` are not counted, because a restored dump contains transactions of
-    its own server.
+    Records from before `since` are not counted, because a restored dump contains transaction ids of
+    another server.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)

@@ -14,8 +14,8 @@ from lib.ids import parse_id
 
 
 def visible_own_keys(actor: Actor) -> QuerySet[OwnKey]:
-    """The own keys that the actor manages, by name: the organisation's and its teams', or those of
-    the teams that it leads or is limited to."""
+    """The provider keys that the actor manages, sorted by name: all of the organisation, or those
+    of the actor's teams."""
     require(actor, "keys.write")
     keys = OwnKey.objects.filter(organisation=organisation_of(actor))
     if scope_of(actor, "keys.write") == "teams":

@@ -71,7 +71,7 @@ class ProviderKeyIn(Schema):
 
 
 class ProviderKeyChange(Schema):
-    """What to change; what is left out stays."""
+    """Changes to a provider key. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -311,7 +311,7 @@ def _channel_offer(offer: OwnKeyOffer) -> ChannelOfferOut:
 
 
 def _stored(actor: Actor, key: OwnKey) -> ProviderKeyOut:
-    """A key that was just written, read with what it belongs to."""
+    """Return a key that was just written, with the objects that it refers to."""
     return _key(access_own_key(actor, id_text(key.id)))
 
 

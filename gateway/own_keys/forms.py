@@ -15,7 +15,7 @@ from billing.prices.own_key_fee import OwnKeyFee
 from gateway.channels import bounds
 from gateway.models import OwnKey, OwnKeyOffer
 from gateway.own_keys import offers, own_keys
-from lib.picker import split_words
+from lib.forms.picker import split_words
 
 _INPUT: Final = {"class": "input", "autocomplete": "off"}
 _FALL_BACK: Final = _("Fall back to the installation's channels")
@@ -135,7 +135,7 @@ class OfferForm(forms.Form):
         return bool(self.cleaned_data["who"] == "everyone")
 
     def chosen(self) -> Sequence[Organisation]:
-        """The chosen organisations. Raises OfferRefused for one that is unknown."""
+        """Return the chosen organisations. Raises OfferRefused for an unknown one."""
         slugs = split_words(self.cleaned_data["organisations"])
         return [] if self.everyone else offers.named_organisations(slugs)
 

@@ -1,5 +1,5 @@
-"""Channels that operators offer to organisations with keys of their own: who may use them so, and
-what it costs."""
+"""Channels that operators offer to organisations with provider keys of their own: which
+organisations may use them, and the fee."""
 
 from collections.abc import Collection, Iterable
 from typing import Final, Literal
@@ -12,6 +12,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation
+from accounts.organisations.names import first_free_name
 from billing.currency.money import format_usd
 from billing.prices.own_key_fee import FEE_MAX_NANO, OwnKeyFee
 from gateway.channels.fields import provider_of
@@ -45,8 +46,6 @@ def set_offer(
     Raises OfferRefused."""
     provider = provider_of(channel)
     title = check_text("title", title, TITLE_MAX)
-    if not title:
-        title = provider.label
     if has_project(provider, channel.base_url):
         text = gettext(
             "The address names a project, which %(provider)s bills whoever signs. Organisations "
@@ -59,19 +58,20 @@ def set_offer(
         raise OfferRefused("organisations", text % {"n": ORGANISATIONS_MAX})
     with transaction.atomic():
         locked = Channel.objects.select_for_update().get(id=channel.id)
+        title = title or free_title(locked)
         taken = OwnKeyOffer.objects.filter(title=title).exclude(channel=locked)
         if taken.exists():
             text = gettext("Another channel is already offered as %(title)s.")
             raise OfferRefused("title", text % {"title": title}, already_exists=True)
         offer = OwnKeyOffer.objects.filter(channel=locked).first()
-        before = {} if offer is None else _facts(offer)
+        before = {} if offer is None else _audit_details(offer)
         action = "own_key_offer.created" if offer is None else "own_key_offer.changed"
         offer = offer or OwnKeyOffer(channel=locked)
         offer.title, offer.everyone = title, everyone
         offer.fee_request_nano, offer.fee_million_nano = fee.request_nano, fee.million_nano
         offer.save()
         offer.organisations.set([] if everyone else organisations)
-        after = _facts(offer)
+        after = _audit_details(offer)
         changed = [name for name in after if before.get(name) != after[name]]
         if changed:
             audit.record(
@@ -81,6 +81,14 @@ def set_offer(
             )  # fmt: skip
             bump_epoch()
     return offer
+
+
+def free_title(channel: Channel) -> str:
+    """Return the title that a channel is offered under unless another is chosen: its provider's
+    name, numbered if another channel is offered under it."""
+    others = OwnKeyOffer.objects.exclude(channel=channel)
+    taken = set(others.values_list("title", flat=True))
+    return first_free_name(provider_of(channel).label, taken)
 
 
 def end_offer(actor: Actor, offer: OwnKeyOffer) -> None:
@@ -114,7 +122,7 @@ def offer_of(key: OwnKey) -> OwnKeyOffer | None:
 
 
 def state_of(key: OwnKey) -> OwnKeyState:
-    """What a key can be used for now."""
+    """Return what a key can be used for now."""
     if not key.enabled:
         return "disabled"
     if offer_of(key) is None:
@@ -127,7 +135,7 @@ def state_of(key: OwnKey) -> OwnKeyState:
 
 
 def named_organisations(slugs: Collection[str]) -> list[Organisation]:
-    """The organisations with these slugs. Raises OfferRefused for one that is unknown."""
+    """Return the organisations with these slugs. Raises OfferRefused for an unknown slug."""
     rows = list(Organisation.objects.filter(slug__in=[slug for slug in slugs if "\0" not in slug]))
     unknown = sorted(set(slugs) - {row.slug for row in rows})
     if unknown:
@@ -141,7 +149,7 @@ def fee_of(offer: OwnKeyOffer) -> OwnKeyFee:
     return OwnKeyFee(offer.fee_request_nano, offer.fee_million_nano)
 
 
-def _facts(offer: OwnKeyOffer) -> dict[str, object]:
+def _audit_details(offer: OwnKeyOffer) -> dict[str, object]:
     return {
         "title": offer.title,
         "everyone": offer.everyone,

@@ -45,7 +45,7 @@ def add_own_key(
     fall_back: bool = False,
 ) -> OwnKey:
     """Store a key of an organisation, or of one of its teams, for an offered channel. Raises
-    OwnKeyRefused, and ChannelRefused for a secret that no header can carry."""
+    OwnKeyRefused, and ChannelRefused for a secret that cannot be sent in a header."""
     name = _checked_name(name, offer.title)
     with transaction.atomic():
         _lock_address(offer.channel_id)
@@ -76,7 +76,8 @@ def add_own_key(
 
 
 def rotate_own_key(actor: Actor, key: OwnKey, secret: str) -> OwnKey:
-    """Replace the secret of a key. Raises ChannelRefused for one that no header can carry."""
+    """Replace the secret of a key. Raises ChannelRefused for a secret that cannot be sent in a
+    header."""
     with transaction.atomic():
         locked = _lock_own_key(key)
         _set_secret(locked, locked.channel, secret)
@@ -95,8 +96,8 @@ def change_own_key(
     enabled: bool | None = None,
     fall_back: bool | None = None,
 ) -> OwnKey:
-    """Set what is given: the name, whether requests use the key, and whether they fall back to the
-    installation's channels. Raises OwnKeyRefused."""
+    """Set the given values: the name, whether requests use the key, and whether they fall back to
+    the installation's channels. Raises OwnKeyRefused."""
     with transaction.atomic():
         locked = _lock_own_key(key)
         with _record_change(actor, locked):
@@ -133,12 +134,14 @@ def forget_secrets_of(actor: Actor, channel: Channel) -> None:
 
 
 def secret_digest(text: str) -> bytes:
-    """What tells whether a key differs from the stored one, and nothing else."""
+    """Return a digest that tells whether a key differs from the stored one, and reveals nothing
+    else."""
     return hmac.digest(pepper().encode(), b"gateway_ownkey|" + text.encode(), hashlib.sha256)
 
 
 def _lock_address(channel_id: UUID) -> None:
-    """Let no key be added for a channel while its address changes. Tenants cannot lock its row."""
+    """Prevent that a key is added for a channel while its address changes. Tenants cannot lock the
+    channel's row."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtext('weir own keys'), hashtext(%s))",
@@ -153,9 +156,9 @@ def _lock_own_key(key: OwnKey) -> OwnKey:
 
 @contextmanager
 def _record_change(actor: Actor, key: OwnKey) -> Iterator[None]:
-    before = _facts(key)
+    before = _audit_details(key)
     yield
-    after = _facts(key)
+    after = _audit_details(key)
     changed = [name for name in after if before[name] != after[name]]
     if not changed:
         return
@@ -168,7 +171,7 @@ def _record_change(actor: Actor, key: OwnKey) -> Iterator[None]:
     bump_epoch()
 
 
-def _facts(key: OwnKey) -> dict[str, object]:
+def _audit_details(key: OwnKey) -> dict[str, object]:
     return {"name": key.name, "enabled": key.enabled, "fall_back": key.fall_back}
 
 

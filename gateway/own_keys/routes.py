@@ -18,6 +18,8 @@ OPERATIONS = frozenset(
         "batch_embed_contents",
         "chat_completions",
         "completions",
+        "converse",
+        "converse_stream",
         "count_tokens",
         "edits",
         "embed_content",
@@ -46,10 +48,9 @@ realtime sessions use the installation's keys."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnKeyRoute:
-    """An enabled key of an organisation, or of one of its teams, for a channel. `id` is that of the
-    channel with this key in the snapshot; `usable` is false while the channel is turned off or its
-    key may not be used there. `models` are the names and patterns that the channel serves.
-    """
+    """An enabled key of an organisation, or of one of its teams, for a channel. `id` is the id of
+    the channel with this key in the snapshot; `usable` is false while the channel is disabled or
+    the key may not be used there. `models` are the names and patterns that the channel serves."""
 
     id: str
     channel_id: str
@@ -80,10 +81,9 @@ def plan_own(
     organisation_id: UUID,
     team_id: UUID,
 ) -> list[Candidate]:
-    """Return the plan of a request: each candidate that has a key of its team, else of its
-    organisation, first with that; then `planned`, if all such keys fall back. `keys` are those of
-    all organisations, by their ids. Raises OwnKeyRequired.
-    """
+    """Return the plan of a request. Candidates for which the team, or else the organisation, has a
+    key come first, with that key; then `planned`, if all such keys fall back. `keys` are the keys
+    of all organisations, by organisation. Raises OwnKeyRequired."""
     own = _by_channel(keys.get(organisation_id, ()), organisation_id, team_id)
     serving = [key for key in own.values() if any(matches(name, model) for name in key.models)]
     if not serving:
@@ -119,7 +119,7 @@ def requires_own_key(
 def _by_channel(
     keys: Sequence[OwnKeyRoute], organisation_id: UUID, team_id: UUID
 ) -> dict[str, OwnKeyRoute]:
-    """Return the key of each channel: the team's comes before the organisation's."""
+    """Return the key for each channel: the team's, else the organisation's."""
     own: dict[str, OwnKeyRoute] = {}
     for key in keys:
         if key.organisation_id != organisation_id or key.team_id not in (None, team_id):

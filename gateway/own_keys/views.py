@@ -16,7 +16,6 @@ from accounts.access.guards import operator_page, organisation_page
 from accounts.preferences.table_preferences import read_table
 from billing.currency.money import format_usd
 from gateway.access import access_channel
-from gateway.channels.fields import provider_of
 from gateway.models import Channel, OwnKey, OwnKeyOffer
 from gateway.own_keys import offers, own_keys
 from gateway.own_keys.access import (
@@ -219,7 +218,7 @@ def _no_offers() -> str:
 def channel_offer_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     channel = access_channel(actor, id)
     offer = offers.offer_for(channel)
-    form = OfferForm(offer, provider_of(channel).label, request.POST or None)
+    form = OfferForm(offer, offers.free_title(channel), request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             offers.set_offer(
@@ -254,7 +253,7 @@ def channel_offer_end(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
 
 
 def channel_offer_context(channel: Channel) -> dict[str, Any]:
-    """What the page of a channel shows of its offer."""
+    """Return what the page of a channel shows of its offer."""
     offer = offers.offer_for(channel)
     if offer is None:
         return {"own_key_offer": None}

@@ -120,9 +120,8 @@ def _check_value(rule: PassThroughRule) -> None:
 
 
 def price_rules(actor: Actor, channel: str, rules: Iterable[PassThroughRule]) -> None:
-    """Give the rules of the channel with this name their prices and costs from now on, and end
-    those of others.
-    """
+    """Set the prices and costs of a channel's rules from now on, and end those of rules that no
+    longer exist."""
     rules = tuple(rules)
     costs = {rule.label: rates for rule in rules if (rates := rule.cost_rates()) is not None}
     _price(actor, channel, PRICE_KIND, {rule.label: rule.rates() for rule in rules})
@@ -152,11 +151,11 @@ def rules_of(channel: Channel) -> tuple[PassThroughRule, ...]:
 
 
 def rules_text(rules: Iterable[PassThroughRule]) -> str:
-    """One a line, as `parse_rules` reads them."""
-    return "\n".join(_line(rule) for rule in rules)
+    """Return the rules as text, one per line, as `parse_rules` reads them."""
+    return "\n".join(_format_rule(rule) for rule in rules)
 
 
-def _line(rule: PassThroughRule) -> str:
+def _format_rule(rule: PassThroughRule) -> str:
     words = [",".join(rule.methods), rule.path, rule.price]
     if rule.pointer:
         words += [rule.pointer, rule.unit_price, rule.max_charge]

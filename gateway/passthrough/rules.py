@@ -38,8 +38,8 @@ PRICE_KIND: Final = "path"
 COST_KIND: Final = "path_cost"
 
 _SEGMENTS_MAX: Final = 60
-# What may stand in a segment as it is (RFC 3986, section 3.3), except `;`, which begins parameters
-# for some servers, and `*`, which is a pattern's.
+# The characters allowed in a path segment (RFC 3986, section 3.3), except `;`, which begins
+# parameters for some servers, and `*`, which belongs to patterns.
 _RAW: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,=:@]|%[0-9A-Fa-f]{2})+")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9\-._~!$&'()+,=:@]+")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -54,12 +54,12 @@ class BadPath(ValueError):
 
 
 class PassThroughRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule, in the form in which it is stored and written: amounts are decimal strings of USD.
+    """One rule as it is stored and written. Amounts are decimal strings of USD.
 
-    `price` is charged for each answered request. With a `pointer` (RFC 6901) the number that it
-    finds in a JSON answer is charged at `unit_price`; together no more than `max_charge`, which is
-    held for each request. `cost` and `unit_cost` are the same of what the provider charges us;
-    where both are empty, that is unknown.
+    `price` is charged for each answered request. With a `pointer` (RFC 6901), the number at that
+    place in a JSON answer is charged at `unit_price`; both together are at most `max_charge`, which
+    is held for each request. `cost` and `unit_cost` are what the provider charges us; if both are
+    empty, that is unknown.
     """
 
     methods: tuple[str, ...]
@@ -73,7 +73,7 @@ class PassThroughRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def label(self) -> str:
-        """Return its methods and path: its name in prices and records."""
+        """Return the rule's methods and path, which are its name in prices and records."""
         return f"{','.join(self.methods)} {self.path}"
 
     @property
@@ -87,14 +87,14 @@ class PassThroughRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return left_nano * MICROS // parse_usd(self.unit_price)
 
     def rates(self) -> dict[str, Any]:
-        """Return the rates of its price, in the stored form of billing/prices/pricing.py."""
+        """Return the rates of the rule's price, as billing/prices/pricing.py stores them."""
         meters = {"requests": parse_usd(self.price) * MICROS}
         if self.pointer:
             meters[VALUE_METER] = parse_usd(self.unit_price)
         return {"meters": meters}
 
     def cost_rates(self) -> dict[str, Any] | None:
-        """Return the rates of its cost, in the same form; None if that is unknown."""
+        """Return the rates of the rule's cost, like `rates`; None if the cost is unknown."""
         if not self.cost and not self.unit_cost:
             return None
         meters = {"requests": parse_usd(self.cost or "0") * MICROS}
@@ -104,16 +104,15 @@ class PassThroughRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleMatch(NamedTuple):
-    """The rule for a path and method; None if there is none, with the methods that the path has."""
+    """The rule for a path and method, or None; and the methods that the path has."""
 
     rule: PassThroughRule | None
     methods: Sequence[str] = ()
 
 
 def canonical(rule: PassThroughRule) -> PassThroughRule:
-    """Return a rule as it is stored: its methods in order, its amounts in one form. Raises
-    MoneyInvalid.
-    """
+    """Return a rule as it is stored: with its methods in order and its amounts in canonical form.
+    Raises MoneyInvalid."""
     methods = tuple(name for name in METHODS if name in rule.methods)
     amounts = {
         name: format_usd(parse_usd(text))
@@ -151,7 +150,7 @@ def find_rule(rules: Iterable[PassThroughRule], method: str, path: str) -> RuleM
 
 
 def fits(pattern: str, path: str) -> bool:
-    """Return whether a normalised path is one of a pattern's."""
+    """Return whether a normalised path matches a pattern."""
     wanted, segments = pattern.split("/")[1:], path.split("/")[1:]
     if wanted[-1] == "**":
         fixed = len(wanted) - 1
@@ -191,7 +190,7 @@ def normalise_path(raw: str) -> str:
     if len(inner) >= _SEGMENTS_MAX:
         raise BadPath(f"the path must have at most {_SEGMENTS_MAX} segments")
     segments = [_normalise_segment(segment) for segment in inner]
-    # Only a last slash may stand alone.
+    # Only the last segment may be empty.
     segments.append(_normalise_segment(last) if last else "")
     return "/" + "/".join(segments)
 

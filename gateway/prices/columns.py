@@ -21,7 +21,7 @@ _HINT: Final = _("USD per 1 million tokens")
 
 def price_cells(rates: Iterable[RateDisplay]) -> dict[str, Any]:
     """Return a row's cells for these columns. `first` is the price of a model without token prices.
-    A meter without its own rate shows that of its fallback."""
+    A meter without a rate shows the rate of its fallback."""
     rates = list(rates)
     main = {name: _main_rate(rates, meter) for name, meter in _MAIN.items()}
     priced = any(main.values())

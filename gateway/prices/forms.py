@@ -108,8 +108,8 @@ class PriceEdit:
         self.condition_rows += [ConditionRow() for _ in range(more)]
 
     def stored(self) -> dict[str, Any]:
-        """Return the rates in the stored form of billing's prices. An invalid row gets an error and
-        is left out."""
+        """Return the rates as billing's prices store them. An invalid row gets an error and is left
+        out."""
         base: dict[str, int] = {}
         tiers: dict[int, dict[str, int]] = {}
         for row in self.rows:
@@ -200,14 +200,14 @@ def edit_from(sent: QueryDict) -> PriceEdit:
             strict=False,
         )
     ]
-    words = {name: _word(sent, name)[:200] for name in PriceKey._fields}
+    words = {name: _sent_text(sent, name)[:200] for name in PriceKey._fields}
     words["kind"] = "cost" if words["kind"] == "cost" else "charge"
     edit = PriceEdit(
         PriceKey(**words),
         rows,
         "marginal" if sent.get("mode") == "marginal" else "whole",
         sent.get("valid_from", ""),
-        _word(sent, "note")[:500],
+        _sent_text(sent, "note")[:500],
     )
     edit.condition_rows = [
         ConditionRow(*(text.replace("\x00", "").strip() for text in typed))
@@ -321,7 +321,7 @@ def condition_kinds() -> list[tuple[str, str]]:
 
 
 def condition_values() -> list[str]:
-    """Return the condition values that are known to have prices of their own."""
+    """Return the values of conditions that are known to have separate prices."""
     return sorted({value for kind in OF_VERSIONS for value in KINDS[kind].known})
 
 
@@ -330,12 +330,12 @@ def multiplier_error() -> str:
     return gettext("Enter a number from 0 to 1000, such as 1.07.")
 
 
-def _word(sent: QueryDict, name: str) -> str:
+def _sent_text(sent: QueryDict, name: str) -> str:
     return str(sent.get(name, "")).replace("\x00", "").strip()
 
 
 def meter_choices(rows: Sequence[RateRow | ConditionRow]) -> list[tuple[str, str]]:
-    """Return every meter with the unit of its rate, and the variants in the rows."""
+    """Return every meter with the unit of its rate, and the meter variants in the rows."""
     names = [*meter_names(), *dict.fromkeys(row.meter for row in rows if "[" in row.meter)]
     return [(name, f"{meter_name(name)} · {_typed_unit(name)}") for name in names]
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from billing.prices.catalogue import CATALOGUE
+from billing.prices.catalogue.catalogue import CATALOGUE
 from billing.prices.conditions import (
     SECONDS_PER_DAY,
     ConditionInvalid,
@@ -47,12 +47,14 @@ class PriceRow(msgspec.Struct):
 @dataclass(frozen=True, slots=True)
 class Price:
     """A price version, with the period (Unix seconds) and the hours of the day in which it applies.
+
     `others` are the versions for service tiers that the answer may report instead. `tier` is the
-    requested service tier, `asked` are the other requested conditions. `listed` means that it is
-    from the shipped price list: a condition without terms then has an unknown price, while an
-    operator's price applies under every condition that has no terms. `regions` are the prices of
-    requests that are served in these; `unplaced` means that there are some, and that nobody knows
-    where the request is served."""
+    requested service tier, `asked` are the other requested conditions. `listed`: the price is from
+    the shipped price list, so a condition without terms has an unknown price; an operator's price
+    applies under every condition that has no terms. `regions` are the prices of requests that are
+    served in these regions; `unplaced`: there are such prices, and it is unknown where the request
+    is served.
+    """
 
     id: int
     valid_from: float
@@ -102,8 +104,8 @@ class Price:
 
     def served_in(self, regions: Sequence[str] | None) -> "Price":
         """Return the price of a request that is served in `regions` (the most exact name first):
-        that of the first one that has a price, else the price of any other region. None means that
-        nobody knows where."""
+        the price of the first one that has a price, else the price of any other region. None means
+        that the region is unknown."""
         if not self.regions:
             return self
         if regions is None:
@@ -112,8 +114,8 @@ class Price:
         return replace(self, regions={}) if named is None else self.regions[named]
 
     def within(self, places: Iterable[Sequence[str] | None]) -> "Price":
-        """Return the price with those regions only that a request may be served in, given the
-        regions of each place (see `served_in`)."""
+        """Return the price with only those regional prices that may apply, given the regions of
+        each place that may serve the request (see `served_in`)."""
         reached: dict[str, Price] = {}
         for place in places:
             if place is None:

@@ -10,12 +10,11 @@ from ninja import Query, Router
 from pydantic import Field
 
 from accounts.access import access, actors
-from accounts.access.actors import Actor
 from billing.currency.money import format_multiplier, format_scaled
 from billing.prices.meters import scale_digits
-from billing.prices.name_patterns import matches
 from billing.prices.written_conditions import write_conditions
 from gateway.prices.price_book import BookEntry, price_book
+from gateway.public_models.shown_models import may_use
 from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant
@@ -86,7 +85,7 @@ def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any
     entries = [
         entry
         for entry in book.entries
-        if query.model in (None, entry.model) and _may_use(actor, entry.model)
+        if query.model in (None, entry.model) and may_use(actor, entry.model)
     ]
     page = pagination.page_by_key(entries, query.limit, query.cursor, _key_of)
     return {
@@ -102,12 +101,6 @@ def _key_of(entry: BookEntry) -> str:
     return " ".join(
         (entry.model, entry.price.key.service_tier, entry.price.key.hours, entry.price.key.region)
     )
-
-
-def _may_use(actor: Actor, model: str) -> bool:
-    """Return whether the calling key may call this model, if it has a list of models."""
-    patterns = actor.model_key.model_patterns if actor.model_key else ()
-    return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
 def _serialize_entry(entry: BookEntry) -> dict[str, Any]:

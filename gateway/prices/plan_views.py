@@ -182,7 +182,7 @@ def _holder_row(holder: Holder) -> dict[str, str]:
 @operator_page("prices.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    """Put an organisation, a team or a member on this plan, or take it off."""
+    """Put an organisation, a team or a member on this plan, or remove it from the plan."""
     stored = access_plan(actor, id)
     form = PlanHolderForm(request.POST or None, organisations=all_organisations(actor))
     if not form.is_valid():

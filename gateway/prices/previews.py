@@ -198,8 +198,8 @@ class _Row(NamedTuple):
 
 
 class Book:
-    """The current prices, with the drafts in place of the prices that they change, and the
-    budgets."""
+    """The current prices and budgets, with the drafts in place of the prices that they would
+    change."""
 
     def __init__(self, drafts: Sequence[dict[str, Any]], start_at: dt.datetime) -> None:
         now = clock.now()
@@ -213,7 +213,7 @@ class Book:
         self._charged: dict[int, tuple[PriceVersion, str, str]] = {}
 
     def price(self, rows: Sequence[_Row]) -> Iterable[RowPriced]:
-        """Yield each row priced twice."""
+        """Yield each row with its present price and its price with the drafts."""
         self._learn({row.price_version_id for row in rows if row.price_version_id})
         return [self._row(row) for row in rows]
 

@@ -61,8 +61,8 @@ class BookEntry:
 
     @property
     def main(self) -> dict[str, RateDisplay]:
-        """Return the three main rates of a language model, as far as it has them. A meter without
-        its own rate shows that of its fallback."""
+        """Return the three main rates of a language model, if it has them. A meter without a rate
+        shows the rate of its fallback."""
         plain_rates = {rate.meter: rate for rate in self.rates if not rate.mode}
         priced = (
             (meter, plain_rates.get(meter) or plain_rates.get(FALLBACKS.get(meter, "")))
@@ -106,12 +106,12 @@ class PriceBook:
 
     @property
     def markup(self) -> str:
-        """What their plan adds to list prices, as text."""
+        """Return what the organisation's plan adds to list prices, as text."""
         return markup_words(self.plan.multiplier_ppm)
 
     @property
     def subscribed(self) -> str:
-        """What their subscription multiplies prices by, as text."""
+        """Return what the organisation's subscription multiplies prices by, as text."""
         return multiplier_words(self.plan.subscribed)
 
 

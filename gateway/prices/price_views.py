@@ -21,6 +21,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.currency.display import TOTAL_PLACES
 from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
 from billing.models import PriceProposal, ProposalState
+from billing.prices.catalogue.shipped import load_shipped_catalogue
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import ListedPrice, PriceRefused, key_of, list_prices
 from billing.prices.pricing import PPM
@@ -36,7 +37,6 @@ from billing.prices.proposals import (
     withdraw,
 )
 from billing.prices.rate_changes import RateChange
-from billing.prices.shipped_catalogue import load_shipped_catalogue
 from billing.prices.words import (
     condition_text,
     condition_words,
@@ -121,7 +121,7 @@ PRICES: Final = Table(
 @require_safe
 def prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PRICES, request, actor)
-    rows = [row for row in _book_rows(state.value("kind")) if _fits(row, state)]
+    rows = [row for row in _book_rows(state.value("kind")) if _matches_filters(row, state)]
     context = {"waiting": count_waiting(), "kind": state.value("kind")}
     templates = ("gateway/prices/prices.html", "gateway/prices/_prices.html")
     return answer_table(request, state, ListSource(rows), templates, context, _book_page)
@@ -263,7 +263,7 @@ def _book_page(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "href": reverse("price", args=[row["id"]])} for row in add_cells(rows)]
 
 
-def _fits(row: Mapping[str, Any], state: State) -> bool:
+def _matches_filters(row: Mapping[str, Any], state: State) -> bool:
     source = state.value("source")
     if state.value("q").lower() not in str(row["key"]).lower():
         return False
@@ -442,7 +442,7 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
             return _proposal_page(request, actor, alone, refused=str(error), status=422)
         messages.error(request, str(error))
         return see_other("price_proposals")
-    _tell_accepted(request, actor, chosen)
+    _show_accepted(request, actor, chosen)
     if waiting:
         message = ngettext(
             "%(n)s price drops by more than half. Another operator must accept it too.",
@@ -455,7 +455,7 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
     return see_other("price_proposals")
 
 
-def _tell_accepted(request: HttpRequest, actor: Actor, chosen: Sequence[UUID]) -> None:
+def _show_accepted(request: HttpRequest, actor: Actor, chosen: Sequence[UUID]) -> None:
     accepted = visible_proposals(actor).filter(id__in=chosen, state=ProposalState.ACCEPTED)
     now = 0
     for row in accepted:

@@ -32,7 +32,7 @@ class RowPriced(NamedTuple):
 
 @dataclass
 class Sums:
-    """The sums so far. Each list follows COLUMNS."""
+    """The sums up to now. Each list follows COLUMNS."""
 
     total: list[int] = field(default_factory=lambda: [0] * len(COLUMNS))
     repriced: int = 0
@@ -43,13 +43,13 @@ class Sums:
     windows: dict[str, list[int]] = field(default_factory=dict)
 
     def add_to_window(self, window: str, row: RowPriced) -> None:
-        """Count one row into a budget's window, [now, draft] in nano."""
+        """Add one row to a budget's window, as [now, draft] in nano."""
         sums = self.windows.setdefault(window, [0, 0])
         sums[0] += row.now_nano
         sums[1] += row.draft_nano
 
     def add(self, row: RowPriced) -> None:
-        """Add one row."""
+        """Add one row to the sums."""
         known = row.cost_now_nano is not None or row.cost_draft_nano is not None
         figures = (
             1,

@@ -72,9 +72,8 @@ def string_to_sign(stamp: str, scope: str, canonical: str) -> str:
 
 @lru_cache(_URLS_MAX)
 def _canonical_target(target: str) -> str:
-    """Return the path and the query, each on its line. A path is encoded once more than it is sent;
-    a query is not.
-    """
+    """Return the path and the query, each on a line. The path is encoded once more than it is sent;
+    the query is not."""
     path, _, query = target.partition("?")
     pairs = sorted(_canonical_pair(pair) for pair in query.split("&") if pair)
     encoded = quote(_normal_path(path), safe="/" + _UNRESERVED)

@@ -49,9 +49,9 @@ class BadPlace(ValueError):
 @dataclass(frozen=True, slots=True, eq=False)
 class CloudPlace:
     """How a provider's base URL is built from a region and a project. `region` is the proposed
-    value. `read` returns both from a base URL, "" for a missing one. `priced_in` returns the
-    regions by which the provider prices a request, from the base URL and the upstream's name of the
-    model, the most exact one first; none if they do not tell."""
+    value. `read` returns region and project of a base URL, "" for a missing one. `priced_in`
+    returns the regions by which the provider prices a request, from the base URL and the upstream's
+    name of the model, the most exact first; none if these do not tell."""
 
     region: str
     has_project: bool
@@ -60,7 +60,8 @@ class CloudPlace:
     priced_in: Callable[[str, str], Sequence[str]]
 
     def base_url(self, region: str, project: str, secret: str) -> str:
-        """Return the base URL. Without a project, the key's is used. Raises BadPlace."""
+        """Return the base URL for a region and a project; without a project, the project in the key
+        is used. Raises BadPlace."""
         if not _REGION.fullmatch(region):
             raise BadPlace("place_region", "the region must be one such as us-east-1")
         if self.has_project:
@@ -124,7 +125,7 @@ def _amazon_regions(base_url: str, model: str) -> Sequence[str]:
     if arn is not None:
         region, kind, model = arn[1] or region, arn[2], arn[3]
         if kind == "application-inference-profile":
-            # Its name does not tell whether it is a copy of a global profile.
+            # The name does not tell whether the model is a copy of a global profile.
             return ()
     profile = _PROFILE.match(model)
     if profile is not None and profile[1] == GLOBAL:
@@ -134,3 +135,16 @@ def _amazon_regions(base_url: str, model: str) -> Sequence[str]:
 
 GOOGLE: Final = CloudPlace("global", True, _write_google, _read_google, _google_regions)
 AMAZON: Final = CloudPlace("us-east-1", False, _write_amazon, _read_amazon, _amazon_regions)
+
+
+def priced_in(
+    place: CloudPlace | None, base_url: str, region: str, model: str
+) -> Sequence[str] | None:
+    """Return the regions by which a provider with that place prices a model of a channel, the most
+    exact one first: those of its address or of the model's name, else the region that the operator
+    entered. None if the provider prices by region, and nobody knows which one it is.
+    """
+    regions = () if place is None else place.priced_in(base_url, model)
+    if regions or region:
+        return regions or regions_of(region)
+    return () if place is None else None

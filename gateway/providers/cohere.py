@@ -10,7 +10,8 @@ from gateway.providers.provider import Provider, Spoken, paths_below
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Return both APIs' paths. They are separate, and a channel's base URL may name either."""
+    """Return the paths of both APIs, which are separate. A channel's base URL may lead to
+    either."""
     return paths_below(paths, path.removesuffix("/compatibility/v1").removesuffix("/v2"), query)
 
 

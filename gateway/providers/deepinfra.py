@@ -14,7 +14,7 @@ _MESSAGES = "/anthropic/v1/messages"
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Return the paths. Anthropic's dialect is a sibling of OpenAI's."""
+    """Return the paths. Anthropic's API is next to OpenAI's, not below it."""
     below = paths_below(paths, path, query)
     if "messages" not in paths:
         return below

@@ -23,7 +23,7 @@ PROVIDER = Provider(
             }
         )
     },
-    # It answers 400 to logprobs, top_logprobs, logit_bias and the name of a message.
+    # Groq answers 400 to logprobs, top_logprobs, logit_bias and the name of a message.
     flags=frozenset({"no_logprobs", "no_message_names"}),
     lifted=OWNER_FLAGS,
     own_search=False,

@@ -114,7 +114,7 @@ _IMAGES: Final[Mapping[str, ImageOptions]] = {
         styles=("vivid", "natural"), count_max=1, edits=False, masks=False, by_url=True,
     ),
     "dall-e-2": ImageOptions(sizes=("256x256", "512x512", "1024x1024"), by_url=True),
-    # They accept images with the prompt, but no mask (dialects/media/media_by_gemini.py,
+    # These models accept images with the prompt, but no mask (dialects/media/media_by_gemini.py,
     # images.py).
     "gemini": _GEMINI,
     "nano-banana": _GEMINI,
@@ -133,7 +133,7 @@ _IMAGES: Final[Mapping[str, ImageOptions]] = {
     "qwen-image-edit": ImageOptions(masks=False, count_max=1),
 }  # fmt: skip
 _SPEECH: Final[Mapping[str, SpeechOptions]] = {
-    # Without ballad, verse, marin and cedar, which only later models have.
+    # The voices without ballad, verse, marin and cedar, which only later models have.
     "tts-1": SpeechOptions(
         ("alloy", "ash", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer"),
         instructed=False,
@@ -150,7 +150,7 @@ _HEARD: Final[Mapping[str, TranscriptionOptions]] = {
 }
 _VIDEOS: Final[Mapping[str, VideoOptions]] = {
     "sora-2": VideoOptions((4, 8, 12)),
-    # Their providers' forms refuse all other values (gateway/providers/video_forms).
+    # The forms of these providers refuse all other values (gateway/providers/video_forms).
     "kling-v1": VideoOptions((5, 10)),
     "kling-v2": VideoOptions((5, 10)),
     "jimeng": VideoOptions((5, 10)),

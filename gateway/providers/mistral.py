@@ -21,7 +21,7 @@ PROVIDER = Provider(
             }
         )
     },
-    # Its only roles are system, user, assistant and tool.
+    # Mistral's only roles are system, user, assistant and tool.
     flags=frozenset({"mistral_form", "no_developer_role"}),
     unknown_like="mistral-",
 )

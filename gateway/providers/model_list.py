@@ -74,7 +74,7 @@ def read_page(dialect: Dialect, body: Any) -> ListedPage:
     names = [_name(dialect, row) for row in rows if _is_useful(row)]
     if not all(isinstance(name, str) and name for name in names):
         raise NotAList
-    return ListedPage([_bare(name) for name in names], _next(dialect, body))
+    return ListedPage([_bare(name) for name in names], _next_page(dialect, body))
 
 
 def _name(dialect: Dialect, row: Mapping[str, Any]) -> Any:
@@ -100,7 +100,7 @@ def _is_useful(row: Mapping[str, Any]) -> bool:
     return not isinstance(methods, list) or not _METHODS.isdisjoint(map(str, methods))
 
 
-def _next(dialect: Dialect, body: Mapping[str, Any]) -> str:
+def _next_page(dialect: Dialect, body: Mapping[str, Any]) -> str:
     more: dict[str, str] = {}
     if dialect == "anthropic" and body.get("has_more") and body.get("last_id"):
         more = {"after_id": str(body["last_id"])}

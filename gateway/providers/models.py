@@ -68,11 +68,11 @@ class Capabilities:
     """A model's abilities at a provider, and what is needed to call it. The defaults are those of
     an unknown model.
 
-    Limits are in tokens, None for unknown. `json` is the strictest output format that it
-    guarantees. `caching` is automatic, or by the request's markers. `dialects` are preferred ones,
-    best first, before the provider's order. `output_limit` is the largest cap that the provider
-    accepts, by its own table, where that is certain; `output_max` is rounded and may only be
-    typical. `chat_only` means that it has no completions, although other models of its provider do.
+    Limits are in tokens, None for unknown. `json` is the strictest output format that the model
+    guarantees. `caching` is automatic, or by markers in the request. `dialects` are preferred
+    dialects, best first, before the provider's order. `output_limit` is the largest cap that the
+    provider accepts, by its own table, where that is certain; `output_max` is rounded and may only
+    be typical. `chat_only`: it has no completions, although other models of its provider do.
     `endpoint` is its endpoint if it is not a chat model.
     """
 
@@ -132,9 +132,9 @@ def capabilities_of(name: str, provider: Provider, requested_name: str = "") -> 
 
 def unread(name: str, can: Capabilities, media: Collection[str]) -> Modality | None:
     """Return a kind of content in the request that the model certainly cannot read, or None. `name`
-    is the upstream name, `can` the operator's overrides, `media` the kinds beside text. Only the
-    catalogue's text-only models are certain. A document may be text itself, and some servers read
-    it for the model."""
+    is the upstream name, `can` the operator's overrides, `media` the kinds besides text. Only
+    text-only models of the catalogue are certain. A document may consist of text, and some servers
+    convert it for the model."""
     if can.inputs != _TEXT or find_row(name) is None:
         return None
     return next((kind for kind in _SENSED if kind in media), None)
@@ -296,8 +296,8 @@ _OPENAI_LIVE = Capabilities(
 )
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
 
-# They return vectors, verdicts or rankings, and generate nothing. Whether they accept more than
-# text is not stated.
+# These models return vectors, verdicts or rankings, and generate nothing. Whether they accept more
+# than text is not stated.
 _EMBEDDINGS = Capabilities(
     outputs=frozenset(),
     tools=False,

@@ -29,7 +29,7 @@ PROVIDER = Provider(
             passed_headers=("openai-beta",),
         )
     },
-    # It may itself be a gateway, which handles unsupported `parameters`.
+    # The server may itself be a gateway, which handles unsupported `parameters`.
     flags=frozenset({"parameters_whole", "top_k"}),
     lifted=frozenset({"params_object"}),
 )

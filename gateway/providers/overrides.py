@@ -39,8 +39,8 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 )
 
 
-def tell_capabilities(overrides: Overrides) -> bool:
-    """Return whether at least one of them is a capability, not just a limit."""
+def has_capability(overrides: Overrides) -> bool:
+    """Return whether the overrides state a capability, not only limits."""
     return any(name in CAPABILITIES for name, _ in overrides)
 
 
@@ -72,7 +72,7 @@ def apply_overrides(can: Capabilities, overrides: Overrides) -> Capabilities:
 
 def switched_off(overrides: Overrides, media: Collection[str], *, tools: bool) -> Capability | None:
     """Return a feature that the request needs and the operator has disabled, or None. `media` are
-    the kinds of its content parts."""
+    the kinds of the request's content parts."""
     if tools and ("tools", False) in overrides:
         return "tools"
     for name, modality in _INPUTS.items():

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
 from dialects.codec import UpstreamCodec
-from dialects.codecs import UPSTREAM_CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource
@@ -45,7 +45,7 @@ class Quirk(StrEnum):
 
     NO_CONNECTION_REUSE = "no_connection_reuse"
     NO_TOOLS = "no_tools"
-    # Its Responses API also accepts WebSockets.
+    # The provider's Responses API also accepts WebSockets.
     RESPONSES_SOCKETS = "responses_sockets"
 
 
@@ -58,7 +58,7 @@ class NotOffered(BadAddress):
 
 
 class BadModelName(BadAddress):
-    """The name cannot be one segment of a path, so no provider has such a model."""
+    """The name cannot be a segment of a path, so no provider has such a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class Provider:
 
     def codec(self, dialect: Dialect) -> UpstreamCodec:
         """Return the codec for requests to it in a dialect."""
-        return self.spoken(dialect).codec or UPSTREAM_CODECS[dialect]
+        return self.spoken(dialect).codec or CODECS[dialect]
 
     def speaks(self, dialect: Dialect, owner: str) -> bool:
         """Return whether an owner's models support a dialect here."""
@@ -244,7 +244,7 @@ class Provider:
             raise BadAddress(str(error)) from None
 
     def signer_of(self, secret: str | None) -> Signer | None:
-        """Return the signer for a key, or None if the key is sent as it is. Raises BadAddress."""
+        """Return the signer for a key, or None if the key is sent unchanged. Raises BadAddress."""
         if (
             self.signer is None
             or not secret
@@ -258,7 +258,7 @@ class Provider:
         return self.signer(*parts)
 
     def passed_headers(self, dialect: Dialect, client: Mapping[str, str]) -> dict[str, str]:
-        """Return the client headers (by lower-case name) to pass on; they override `headers`. Only
+        """Return the client headers (by lower-case name) to forward; they override `headers`. Only
         for a client of the same dialect. Invalid header values are left out."""
         names = (*self.spoken(dialect).passed_headers, USER_AGENT)
         values = {name: client.get(name, "") for name in names}

@@ -39,6 +39,6 @@ PROVIDER = Provider(
             }
         )
     },
-    # It has one API for all models; `parameters` are sent at the top level.
+    # Qwen has one API for all models; `parameters` are sent at the top level.
     flags=frozenset({"params_object"}),
 )

@@ -20,7 +20,7 @@ _CLOCK_S: Final = 5
 _PORTS: Final = {"http": 80, "https": 443}
 _URLS_MAX: Final = 1024
 _AWS_REGION: Final = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.")
-# For addresses that are not Amazon's: a proxy, or an emulator.
+# The region of addresses that are not Amazon's, such as a proxy or an emulator.
 _AWS_DEFAULT_REGION: Final = "us-east-1"
 
 
@@ -112,7 +112,7 @@ class AwsSigner:
 
 
 def aws_region(host: str) -> str:
-    """Return the region in the name of one of Amazon's hosts; "" if there is none."""
+    """Return the region in the name of one of Amazon's hosts; "" for another host."""
     match = _AWS_REGION.search(host)
     return match[1] if match else ""
 

@@ -19,13 +19,13 @@ from lib.id_types import ModelName
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")
 _EFFORT_ENDINGS: Final = tuple(f"-{effort}" for effort in _EFFORTS)
-# For models whose own efforts are unknown.
+# The efforts of models whose own are unknown.
 _USUAL: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high")
 
 
 class RequestedModel(msgspec.Struct, frozen=True):
-    """A model's plain name, and the reasoning setting of its suffix, None without one. `alias` is
-    the requested name if it is an alias, else ""."""
+    """A model's plain name, and the reasoning setting of the name's suffix, None without one.
+    `alias` is the requested name if it is an alias, else ""."""
 
     name: ModelName
     reasoning: ReasoningSettings | None = None
@@ -38,9 +38,9 @@ def has_ending(name: str) -> bool:
 
 
 def read_requested_model(name: str, known: Callable[[str], bool] = is_listed) -> RequestedModel:
-    """Parse a client's model name. `known` tells whether a model of exactly that name exists: such
-    a name is never split, and others are split only if that leaves a known name. The caller refuses
-    an unknown whole name with model_not_found."""
+    """Parse a client's model name. `known` tells whether a model of exactly that name exists. A
+    known name is never split, and another is split only if the rest is known. The caller refuses an
+    unknown name with model_not_found."""
     base, suffix = split_name(name, known)
     if suffix is None:
         return _read_effort(name, known)

@@ -39,13 +39,13 @@ def dialect_for(
     """
     spoken = [name for name in provider.dialects if provider.speaks(name, capabilities.owner)]
     moved = client_dialect == "openai" or client_dialect not in spoken
-    if moved and "responses" in spoken and _wants_responses(capabilities, needs):
+    if moved and "responses" in spoken and _needs_responses(capabilities, needs):
         return "responses"
     order = (client_dialect, *capabilities.dialects, *spoken)
     return next(dialect for dialect in order if dialect in spoken)
 
 
-def _wants_responses(capabilities: Capabilities, needs: Needs) -> bool:
+def _needs_responses(capabilities: Capabilities, needs: Needs) -> bool:
     traits = capabilities.traits
     if needs.audio_output:
         # The responses dialect cannot express sound as an answer.

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field
 from accounts.access import access, actors, api_auth
 from billing.currency.money import format_usd
 from gateway.access import access_channel, access_model, visible_models
-from gateway.channel_tests.calls import Variant
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.calls import Variant
 from gateway.models import ModelEntry
 from gateway.providers.overrides import Capability
 from gateway.public_models.entries import EntryFields, facts_of, remove_entry, save_entry

@@ -26,7 +26,7 @@ from gateway.access import (
     visible_model_proposals,
     visible_models,
 )
-from gateway.channel_tests.words import describe_check
+from gateway.channels.channel_tests.words import describe_check
 from gateway.models import ModelEntry, ModelProposal
 from gateway.prices.columns import PRICE_COLUMNS, add_cells
 from gateway.prices.price_book import BookEntry
@@ -110,7 +110,7 @@ def model_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "rule": installation_settings().unpriced_models,
         "waiting": visible_model_proposals(actor).count(),
     }
-    rows = [_row(model) for model in models if _fits(model, state)]
+    rows = [_row(model) for model in models if _matches_filters(model, state)]
     templates = ("gateway/public_models/models.html", "gateway/public_models/_models.html")
     return answer_table(request, state, ListSource(rows), templates, context, _page)
 
@@ -229,7 +229,7 @@ def _price_badge(model: PublicModel) -> Badge:
     return Badge(text, hint=", ".join(model.priced[:20]))
 
 
-def _fits(model: PublicModel, state: State) -> bool:
+def _matches_filters(model: PublicModel, state: State) -> bool:
     words = [model.name, *model.aliases, *(server.channel.name for server in model.servers)]
     if not any(state.value("q").lower() in word.lower() for word in words):
         return False

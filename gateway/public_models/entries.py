@@ -59,8 +59,8 @@ def save_entry(
 
 
 def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> ModelEntry:
-    """Write one of several changes, in a transaction in which `check_aliases` follows. A sunset
-    without a deprecation is announced from now on. Raises Refused."""
+    """Write one of several entries; the caller runs `check_aliases` later in the same transaction.
+    A sunset without a deprecation is announced from now on. Raises Refused."""
     check_model_name("name", name, pattern=False)
     with connection.cursor() as cursor:
         # The lock is needed because, of two concurrent writes, neither would see the cycle that

@@ -46,7 +46,7 @@ class ModelEntry:
         return is_visible(self.plan_ids, plan_id) and is_visible(self.roles, role)
 
     def ended(self, now: float) -> bool:
-        """Return whether its sunset is in the past."""
+        """Return whether the model's sunset is in the past."""
         return self.sunset_at is not None and self.sunset_at <= now
 
     def notices(self, now: float) -> tuple[tuple[str, str], ...]:

@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access.access import ROLE_NAMES
 from billing.models import Plan
 from gateway.catalogue.model_facts import FIELDS, LIST_BYTES_MAX, PRICE
-from gateway.channel_tests.forms import CAPABILITY_WORDS
-from gateway.channel_tests.words import VARIANT_NAMES
 from gateway.channels import bounds as bounds
+from gateway.channels.channel_tests.forms import CAPABILITY_WORDS
+from gateway.channels.channel_tests.words import VARIANT_NAMES
 from gateway.models import ModelEntry
 from gateway.providers.overrides import CAPABILITIES
 from gateway.public_models.entries import EntryFields

@@ -17,7 +17,7 @@ from gateway.public_models.public_models import public_models
 from gateway.public_models.served import served_models
 from gateway.public_models.shown_models import ListedModel, models_for
 from gateway.settings.installation import installation_settings
-from lib.picker import CHOICES_MAX, Choice, answer_choices, split_words, typed_text
+from lib.forms.picker import CHOICES_MAX, Choice, answer_choices, split_words, typed_text
 
 ANY = "any"
 """The parameter that makes a list also offer, with a warning, a name that no model has now."""
@@ -45,7 +45,7 @@ class ModelNames:
             return [*self.describe(known), *self._similar_choices(set(words) - set(known))]
         word = "".join(words)
         folded = word.casefold()
-        fitting = [name for name in self.notes if _fits(word, folded, name)]
+        fitting = [name for name in self.notes if _matches_word(word, folded, name)]
         fitting.sort(key=lambda name: (name != word, not name.casefold().startswith(folded), name))
         choices = [Choice(name, name, self.notes[name]) for name in fitting[: CHOICES_MAX - 1]]
         if "*" in word:
@@ -137,7 +137,7 @@ def _answer(request: HttpRequest, names: ModelNames) -> HttpResponse:
     return answer_choices(request, choices, empty)
 
 
-def _fits(word: str, folded: str, name: str) -> bool:
+def _matches_word(word: str, folded: str, name: str) -> bool:
     return matches(word, name) if "*" in word else folded in name.casefold()
 
 

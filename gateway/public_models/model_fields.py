@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from gateway.access import visible_channels
 from gateway.public_models.model_choices import ANY, ModelNames, installation_names
-from lib.picker import PickSelect, PickText, split_words
+from lib.forms.picker import PickSelect, PickText, split_words
 
 _PATTERNS_MAX: Final = 100
 _PATTERN_LENGTH: Final = 200
@@ -29,7 +29,7 @@ class ModelsField(forms.CharField):
         super().__init__(**{"max_length": 10_000, "widget": widget, **over})
 
     def offer(self, names: ModelNames, url: str) -> None:
-        """Offer these models. The page loads them from `url`."""
+        """Offer these models as choices. The page loads them from `url`."""
         self._names = names
         self.widget.url, self.widget.describe = url, names.describe
 

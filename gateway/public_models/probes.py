@@ -20,10 +20,11 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from gateway.catalogue.model_facts import Field
 from gateway.catalogue.model_proposals import PROBE, propose_probed
-from gateway.channel_tests.calls import ChannelCheck, Variant, call
-from gateway.channel_tests.channel_test import (
+from gateway.channels.channel_tests.calls import ChannelCheck, Variant, call
+from gateway.channels.channel_tests.channel_test import (
     cost_of,
     new_result,
+    served_regions,
     stored_form,
     target_of,
     upstream_name,
@@ -81,8 +82,9 @@ def probe_model(
     with ThreadPoolExecutor(len(results)) as pool:
         # Iterate over the results, because an exception in a thread is raised only then.
         list(pool.map(lambda one: call(target, policy, one, _assumed_parameters(one)), results))
+    regions = served_regions(channel.provider, channel.base_url, channel.region, upstream)
     for one in results:
-        one.cost_nano = cost_of(channel.name, name, one.meters)
+        one.cost_nano = cost_of(channel.name, regions, one)
     return _keep(actor, model, channel, results)
 
 

@@ -12,7 +12,7 @@ from gateway.catalogue.model_facts import FIELDS, Fact, Field
 from gateway.models import ModelEntry
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, tell_capabilities
+from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
 from gateway.public_models.entries import all_entries, overrides_of
 from gateway.public_models.entry_rules import merge_entries
 from gateway.public_models.served import (
@@ -35,9 +35,9 @@ _CAPABILITIES: Final = _SENSES | frozenset[Field]({"tools", "schema", "reasoning
 
 @dataclass(frozen=True, slots=True)
 class PublicModel:
-    """A name, or a pattern of names. `target` is the model of an alias, "" if it is none. `listed`
-    means that the catalogue knows it, `overrides` are the operators' corrections; without either,
-    `can` has defaults. `aliases` are the names that lead here."""
+    """A name, or a pattern of names. `target` is the model of an alias, "" for another name.
+    `listed`: the catalogue knows the model; `overrides` are the operators' corrections; without
+    either, `can` has defaults. `aliases` are the names that lead to this one."""
 
     name: str
     target: str
@@ -57,8 +57,8 @@ class PublicModel:
 
     @property
     def known(self) -> bool:
-        """Whether its capabilities are known, and not just defaults."""
-        return self.listed or tell_capabilities(self.overrides)
+        """Whether the model's capabilities are known, and not just defaults."""
+        return self.listed or has_capability(self.overrides)
 
     @property
     def price_state(self) -> PriceState:
@@ -73,13 +73,13 @@ def public_models() -> list[PublicModel]:
 
 
 def public_model(name: str) -> PublicModel | None:
-    """Return one of these, or a name that a pattern matches. None if no channel serves it and it
-    has no entry."""
+    """Return a model, including one that only a pattern matches. None if no channel serves it and
+    it has no entry."""
     return _Reader().model(name)
 
 
 def availability_of(model: PublicModel) -> Standing:
-    """Return the model's current state. For an alias with an end of its own, that end decides."""
+    """Return the model's current state. If an alias has its own end, that end decides."""
     entry, now = model.entry, clock.now()
     if entry is not None and entry.sunset_at is not None and entry.sunset_at <= now:
         return "retired"
@@ -175,7 +175,7 @@ class _Reader:
             overrides = merge_entries(overrides, first.can.items())
         elif row is not None:
             can = row
-        if row is None and tell_capabilities(overrides):
+        if row is None and has_capability(overrides):
             can = UNSAID
         return apply_overrides(can, overrides), row is not None, overrides
 

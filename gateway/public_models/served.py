@@ -98,8 +98,8 @@ def price_of(model: str, prices: Mapping[str, Priced]) -> Priced | None:
 
 
 def testable_names(channel: Channel, priced: Iterable[str]) -> list[str]:
-    """Return the names that a test of the channel may use: its own, and priced ones that it
-    matches."""
+    """Return the names that a test of the channel may use: those that it serves, and priced names
+    that its patterns match."""
     routes = [route.model for route in channel.routes.all()]
     named = [name for name in routes if "*" not in name]
     patterns = [name for name in routes if "*" in name]

@@ -16,7 +16,7 @@ from gateway.prices.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, tell_capabilities
+from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, has_capability
 from gateway.public_models.entries import all_entries, overrides_of
 from gateway.public_models.entry_rules import merge_entries
 from gateway.routing.alias_rules import resolve_aliases
@@ -75,13 +75,14 @@ class ListedModel:
 
     @property
     def senses_known(self) -> bool:
-        """Whether its input kinds are facts: a row without limits often does not state them."""
+        """Whether the model's kinds of input are certain; a catalogue row without limits often does
+        not state them."""
         return self.known and are_senses_known(self.can)
 
     @property
     def embeds(self) -> bool:
-        """Whether it is an embedding model. A model that the catalogue treats as a chat model
-        counts as one if its price only has text input."""
+        """Whether the model is an embedding model. A model that the catalogue treats as a chat
+        model counts as one if its price only has text input."""
         return self.can.endpoint == "embeddings" or (
             self.entry is not None
             and "out_text" not in self.entry.main.keys() >= {"in_text"}
@@ -90,7 +91,7 @@ class ListedModel:
 
     @property
     def chats(self) -> bool:
-        """Whether it is a chat model. For a model that the catalogue lacks, the meters of its price
+        """Whether the model is a chat model. If the catalogue lacks it, the meters of its price
         decide."""
         if self.embeds or self.can.endpoint != "chat":
             return False
@@ -162,6 +163,12 @@ def capabilities_in(can: Capabilities) -> list[str]:
     return [name for name in CAPABILITIES if has[name]]
 
 
+def may_use(actor: Actor, model: str) -> bool:
+    """Return whether the calling key may call this model, if it has a list of models."""
+    patterns = actor.model_key.model_patterns if actor.model_key else ()
+    return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+
 def models_for(actor: Actor | None) -> list[ListedModel]:
     """Return the models that the actor may choose, with its prices; for None, those that anybody
     may."""
@@ -222,7 +229,7 @@ def _build_model(
     provider = PROVIDERS.get(channel.provider)
     can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
     known = find_row(upstream) or find_row(name)
-    if overrides and (known or tell_capabilities(overrides)):
+    if overrides and (known or has_capability(overrides)):
         can = known = apply_overrides(can if known else UNSAID, overrides)
     elif overrides:
         can = apply_overrides(can, overrides)

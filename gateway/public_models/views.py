@@ -99,7 +99,7 @@ def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponseBa
     }
     state = read_table(MODELS, request, actor, choices=choices)
     slug = slug_of(actor) if actor is not None and _may_try(actor) else ""
-    rows = [_model_row(model) for model in models if _fits(model, state)]
+    rows = [_model_row(model) for model in models if _matches_filters(model, state)]
     context = {"bulk_url": reverse("models_compare", args=[slug]) if slug else ""}
     templates = ("gateway/public_models/catalogue.html", "gateway/public_models/_catalogue.html")
 
@@ -200,7 +200,7 @@ def _pricing_row(entry: BookEntry) -> dict[str, Any]:
     }
 
 
-def _fits(model: ListedModel, state: State) -> bool:
+def _matches_filters(model: ListedModel, state: State) -> bool:
     query, cap, provider = (state.value(name) for name in ("q", "cap", "provider"))
     words = [model.name, model.owner, *model.aliases]
     return (

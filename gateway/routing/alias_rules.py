@@ -20,8 +20,8 @@ def find_cycle(aliases: Mapping[str, str]) -> list[str] | None:
 
 
 def resolve_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
-    """Return where each alias ends, over any number of steps. An alias in a cycle stands for
-    itself."""
+    """Return the final target of each alias, over any number of steps. An alias in a cycle is its
+    own target."""
     return {name: _end_of(name, aliases) for name in aliases}
 
 

@@ -28,7 +28,7 @@ class AliasCycle(Refused):
 
 
 def all_aliases() -> dict[str, str]:
-    """Return each alias and the name that it stands for."""
+    """Return each alias with its target."""
     return dict(ModelAlias.objects.order_by("name").values_list("name", "target"))
 
 
@@ -41,8 +41,8 @@ def save_alias(actor: Actor, name: str, target: str) -> ModelAlias:
 
 
 def write_alias(actor: Actor, name: str, target: str) -> ModelAlias:
-    """Write one of several changes, in a transaction in which `check_aliases` follows. Raises
-    Refused."""
+    """Write one of several aliases; the caller runs `check_aliases` later in the same transaction.
+    Raises Refused."""
     check_model_name("name", name, pattern=False)
     check_model_name("target", target, pattern=False)
     with connection.cursor() as cursor:
@@ -61,8 +61,8 @@ def write_alias(actor: Actor, name: str, target: str) -> ModelAlias:
 
 
 def write_aliases(actor: Actor, target: str, names: Sequence[str]) -> None:
-    """Make exactly these names the aliases of a name, as `write_alias` does. Raises Refused for a
-    name that is an alias of another name."""
+    """Set the aliases of a name to exactly these names, as `write_alias` does. Raises Refused for a
+    name that is an alias of another model."""
     stored = {alias.name: alias for alias in ModelAlias.objects.filter(target=target)}
     taken = ModelAlias.objects.filter(name__in=names).exclude(target=target).first()
     if taken is not None:

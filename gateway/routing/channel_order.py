@@ -70,7 +70,7 @@ def plan(
     """Return every channel that may answer for `model`, best first, each once. `ordering` decides
     among equals; None means by weight.
 
-    `skip` are the ids of channels that are out of use (open breaker, resting). The result is empty
+    `skip` are the ids of channels that are unavailable (open breaker, resting). The result is empty
     if none is left.
     """
     ranked = _closest(model, routes, skip)

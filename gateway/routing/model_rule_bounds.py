@@ -25,10 +25,10 @@ FALLBACKS_MAX: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelRule:
-    """A rule for a model, or for a pattern of names with `*`. `fallbacks` answer in its place, in
-    this order, for one of `causes`. `pick` orders its channels of equal priority. `charge_rule`
-    applies to abandoned and failed requests of organisations without their own rule; None means the
-    channel's rule. A share of its requests also goes to `shadow`."""
+    """A rule for a model, or for a pattern of names with `*`. `fallbacks` answer instead, in this
+    order, for one of `causes`. `pick` orders the model's channels of equal priority. `charge_rule`
+    applies to abandoned and failed requests of organisations without a rule; None means the
+    channel's rule. A share of the requests is also sent to `shadow`."""
 
     model: str
     fallbacks: tuple[str, ...] = ()

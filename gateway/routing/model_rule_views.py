@@ -35,9 +35,9 @@ from gateway.routing.aliases import remove_alias, save_alias
 from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.routing.shadow_rules import NAME_MAX, read_shadow
+from lib.forms.picker import split_words
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.numbers.whole_numbers import WholeNumberField
-from lib.picker import split_words
 from lib.refusal import Refused
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}

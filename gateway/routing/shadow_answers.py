@@ -79,8 +79,8 @@ def spent_by_day(until: dt.date, days: int) -> list[tuple[dt.date, str, int]]:
 
 
 def drop_old() -> None:
-    """Delete the comparisons that no page shows any more. The sums of their days stay, because the
-    ledger does not have them (docs/adr/0010-what-providers-are-owed.md)."""
+    """Delete the comparisons that no page shows any more. The sums of each day stay, because the
+    ledger does not contain them (docs/adr/0010-what-providers-are-owed.md)."""
     until = clock.now() - KEPT
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM gateway_shadowanswer WHERE at < %s", [until])

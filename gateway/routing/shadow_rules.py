@@ -74,7 +74,8 @@ def stored_shadow(rule: ShadowRule | None) -> dict[str, Any]:
 
 
 def read_shadow(stored: Mapping[str, Any] | None) -> ShadowRule | None:
-    """Parse a stored rule. Return None for none, and for one that this version cannot read."""
+    """Parse a stored rule. Return None for no rule, and for a rule that this version cannot
+    read."""
     if not stored:
         return None
     try:

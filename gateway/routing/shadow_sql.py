@@ -9,7 +9,7 @@ Statement = tuple[str, dict[str, str]]
 
 def write_shadow_answers(rows: Sequence[Mapping[str, Any]]) -> Statement:
     """Write comparisons, given by column name, and add their cost to today's sums of their rules
-    and channels. An existing one stays as it is and is not counted again."""
+    and channels. A comparison that exists already is neither changed nor counted again."""
     return _WRITE, {"rows": json.dumps(rows)}
 
 

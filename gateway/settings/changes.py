@@ -31,7 +31,7 @@ SHOWN_MAX: Final = 50
 
 
 class SettingChange(NamedTuple):
-    """One change, and whether all of its values are in force."""
+    """One change of settings, and whether all of its values are still in force."""
 
     shown: EventDisplay
     in_force: bool

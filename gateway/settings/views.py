@@ -19,7 +19,7 @@ from accounts.sign_up import sign_up
 from accounts.sign_up.words import SIGN_UP_NAMES
 from gateway.settings.changes import access_setting_change, setting_changes, undo_setting_change
 from gateway.settings.installation import current_values, save_settings, set_by_environment
-from lib.fields import lock_fields
+from lib.forms.fields import lock_fields
 from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused

@@ -93,7 +93,7 @@ def check_times(starts_at: dt.datetime, ends_at: dt.datetime | None) -> None:
 
 
 def end_announcement(actor: Actor, announcement: Announcement) -> None:
-    """End an announcement. One that has not begun is deleted."""
+    """End an announcement. An announcement that has not begun is deleted."""
     with transaction.atomic():
         stored = Announcement.objects.select_for_update().get(id=announcement.id)
         now = clock.now()
@@ -117,7 +117,7 @@ def end_announcement(actor: Actor, announcement: Announcement) -> None:
 
 
 def dismiss_announcement(user: User, announcement: Announcement) -> None:
-    """Dismiss its banner for this person."""
+    """Hide the banner of an announcement for this person."""
     AnnouncementDismissal.objects.get_or_create(announcement=announcement, user=user)
 
 

@@ -24,7 +24,7 @@ def state_of(
 ) -> State:
     """Return a model's state by its requests of the last minutes.
 
-    If these were too few, the last tests of its channels decide. A model without a test is
+    If there were too few, the last tests of its channels decide. A model without a test is
     "unknown" unless a request was `answered` within the week.
     """
     out = sum(channel.condition in _OUT for channel in channels)

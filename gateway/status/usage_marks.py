@@ -36,7 +36,7 @@ MarkKind = Literal["price", "announcement", "channel", "note"]
 
 
 class Mark(NamedTuple):
-    """An event at a moment, or a period until `ends_at`. `id` is a note's."""
+    """An event at a moment, or a period until `ends_at`. `id` is the id of a note."""
 
     at: dt.datetime
     kind: MarkKind

@@ -121,7 +121,7 @@ def page_by_key(
     rows: Sequence[Row], limit: int, cursor: str | None, key_of: Callable[[Row], str]
 ) -> Page[Row]:
     """Return one page of a computed list, ordered by a unique key, so that a page stays the same
-    when other rows come and go. Raises BadCursor."""
+    when other rows are added or removed. Raises BadCursor."""
     keys = [key_of(row) for row in rows]
     if cursor is not None and cursor not in keys:
         raise BadCursor

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def run_in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `work` in a thread of its own, which returns its connection to the pool at the end."""
+    """Run `work` in a separate thread, which returns its connection to the pool at the end."""
 
     def done() -> T:
         try:

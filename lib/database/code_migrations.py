@@ -47,8 +47,8 @@ def _pending(applied: Collection[tuple[str, str]]) -> list[str]:
 
 
 def schema_difference() -> str:
-    """Describe how the database's migrations differ from this code's; empty if they do not. It is
-    asked at each step of the checks, and so reads names alone."""
+    """Describe how the database's migrations differ from this code's; "" if they do not. Only names
+    are read, because each step of the checks calls this."""
     applied = set(MigrationRecorder(connection).migration_qs.values_list("app", "name"))
     missing, unknown = len(_pending(applied)), len(_newer(applied))
     if missing:
@@ -80,8 +80,8 @@ def _last_of(name: str) -> str:
 
 def half_applied() -> str:
     """Describe a squashed migration that cannot be applied, because the database has only some of
-    the migrations that it replaces. Return "" if there is none. Django itself skips it silently.
-    """
+    the migrations that it replaces. Return "" if there is none. Django skips such a migration
+    silently."""
     applied = MigrationRecorder(connection).applied_migrations()
     loader = MigrationLoader(None, ignore_no_migrations=True)
     for room, squashed in loader.replacements.items():

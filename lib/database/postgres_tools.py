@@ -119,7 +119,7 @@ def dump_stream(
 
 @contextmanager
 def restore_stream(tool: Tool, login: Login) -> Iterator[IO[bytes]]:
-    """Return a stream to write such a dump to. The whole dump is restored, or nothing. Raises
+    """Return a stream to which a dump is written. The whole dump is restored, or nothing. Raises
     ToolError at the end of the block."""
     command = [tool.path, "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]
     with _running([*command, "--dbname", login.conninfo], login, stdin=True) as process:

@@ -14,7 +14,7 @@ from django.db import connection
 def first_row(statement: str) -> tuple[Any, ...]:
     """Return the first row of a statement without parameters, on Django's connection."""
     connection.ensure_connection()
-    # With Django's wrappers: confined to a tenant, and with Django's exceptions.
+    # Use Django's wrappers, which confine the connection to a tenant and raise Django's exceptions.
     cursor: Any = _Prepared(connection.connection)
     with connection.make_cursor(cursor) as confined:
         confined.execute(statement)

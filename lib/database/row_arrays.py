@@ -116,9 +116,8 @@ def quoted_array(texts: Sequence[str | None]) -> str:
 
 
 def _quote(texts: Sequence[str]) -> str:
-    """Quote the items of an array literal all at once, joined by NUL, because most need nothing but
-    quotes.
-    """
+    """Quote the items of an array literal together, joined by NUL, because most need nothing but
+    quotes."""
     joined = "\0".join(texts)
     if joined.count("\0") >= len(texts):
         joined = "\0".join([text.replace("\0", "") for text in texts])
@@ -135,9 +134,8 @@ def optional_id_array(ids: Sequence[UUID | None]) -> str:
 
 
 def numbers_array(rows: Sequence[Sequence[int]]) -> str:
-    """Return an array literal of texts, each of which is an array literal of numbers: an array of
-    arrays would have to be rectangular.
-    """
+    """Return an array literal of texts, each of which is an array literal of numbers, because an
+    array of arrays would have to be rectangular."""
     return "{" + ",".join([f'"{array(numbers)}"' for numbers in rows]) + "}"
 
 

@@ -7,11 +7,10 @@ from django.db import models
 
 
 class SealedField(models.BinaryField):  # type: ignore[type-arg]
-    """A column of sealed bytes. `place` is the template of the place that each value is sealed for;
-    it may contain names of the row's columns. The default is `table|primary key|column`, with /
-    between the parts of a composite key. All sealed content must be in such columns, so that a
-    change of the KEK reaches it.
-    """
+    """A column of sealed bytes. `place` is the template of the context that each value is sealed
+    for; it may contain names of the row's columns. The default is `table|primary key|column`, with
+    / between the parts of a composite key. All sealed content must be in such columns, so that a
+    change of the KEK reaches it."""
 
     def __init__(self, *args: Any, place: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -24,7 +23,8 @@ class SealedField(models.BinaryField):  # type: ignore[type-arg]
         return tuple(field.column for field in getattr(key, "fields", (key,)))
 
     def place_of(self, row: Mapping[str, object]) -> str:
-        """Return the place of a row's content; `row` is its values by column."""
+        """Return the context that a row's content is sealed for; `row` is the row's values by
+        column."""
         table = self.model._meta.db_table
         key = "/".join(f"{{{column}}}" for column in self.key_columns)
         template = self._place or f"{table}|{key}|{self.column}"

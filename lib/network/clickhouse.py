@@ -73,7 +73,7 @@ class ClickHouse:
         self._send_request(client(SEND_S), {}, text.encode())
 
     def insert(self, table: str, columns: Iterable[str], rows: bytes) -> None:
-        """Insert rows, each a JSON array on a line of its own. Raises ClickHouseError."""
+        """Insert rows, each given as a JSON array on a separate line. Raises ClickHouseError."""
         text = f"INSERT INTO {table} ({', '.join(columns)}) FORMAT JSONCompactEachRow"
         self._send_request(client(SEND_S), {"query": text}, rows)
 

@@ -19,8 +19,9 @@ class FileDenied(Exception):
 
 
 def check_credential_source(policy: EgressPolicy, url: str) -> None:
-    """Refuse an address without TLS, except one that the operator lists: a key or a token would be
-    sent there in the clear. The connector checks what a name resolves to. Raises EgressDenied."""
+    """Refuse an address without TLS, because a key or a token would be sent unencrypted; an address
+    that the operator lists is permitted. The connector checks what the host name resolves to.
+    Raises EgressDenied."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -141,9 +141,8 @@ Raises ProxyFault; b"" means that the proxy has closed.
 
 
 def tunnel(proxy: Proxy, host: str, port: int) -> Talk:
-    """Ask a proxy for a connection to a host: to an address if it requires one, else to an ASCII
-    name.
-    """
+    """Negotiate a connection to a host with a proxy: by address if the proxy requires one, else by
+    ASCII name."""
     return _socks5(proxy, host, port) if proxy.scheme == "socks5" else _connect(proxy, host, port)
 
 
@@ -243,7 +242,7 @@ def tls_context(outbound: Outbound) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError) as error:
         raise BadPem("the authorities cannot be read: expected certificates in PEM") from error
     if outbound.cert_pem:
-        _identify(context, outbound.cert_pem, outbound.key_pem)
+        _load_client_certificate(context, outbound.cert_pem, outbound.key_pem)
     return context
 
 
@@ -260,7 +259,8 @@ def read_authorities(pem: str) -> str:
 
 
 def read_identity(cert_pem: str, key_pem: str) -> tuple[str, str]:
-    """Return a chain of certificates and the key of its first, in canonical PEM. Raises BadPem."""
+    """Return a chain of certificates, and the key of the first one, in canonical PEM. Raises
+    BadPem."""
     chain, key = _certificates(cert_pem), _private_key(key_pem)
     shape = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*shape) != chain[0].public_key().public_bytes(*shape):
@@ -297,7 +297,7 @@ def _certificates(pem: str) -> list[x509.Certificate]:
         raise BadPem("expected certificates in PEM") from error
 
 
-def _identify(context: ssl.SSLContext, cert_pem: str, key_pem: str) -> None:
+def _load_client_certificate(context: ssl.SSLContext, cert_pem: str, key_pem: str) -> None:
     """Load the certificate and key. OpenSSL reads them only from files, so the key is written to
     one for a moment, encrypted with a password that only this call knows."""
     password = base64.b64encode(os.urandom(24))

@@ -30,8 +30,8 @@ _LOOK_EACH_S: Final = 0.005
 class LineWriter:
     """Writes the lines of one process to `descriptor`, in order. `compose_notice` makes the line
     that reports how many were dropped. Only one thread at a time may call `put` (the lock of
-    `logging.Handler` ensures that). A signal handler may call it during another call, so the queue
-    is a SimpleQueue."""
+    `logging.Handler` ensures that). A signal handler may call `put` during another call, so the
+    queue is a SimpleQueue."""
 
     def __init__(
         self,
@@ -49,7 +49,8 @@ class LineWriter:
         self._start_empty()
 
     def _start_empty(self) -> None:
-        """Begin with an empty queue in a new process or a fork; the parent writes its own lines."""
+        """Begin with an empty queue in a new process or a fork, because the parent writes its own
+        lines."""
         self._process = os.getpid()
         self._queue: SimpleQueue[bytes] = SimpleQueue()
         # Bytes queued, and bytes written. Each is changed by one thread only.
@@ -77,7 +78,7 @@ class LineWriter:
             self._wait_until(self._close_at)
 
     def close(self, seconds: float = CLOSE_S) -> None:
-        """Wait until all lines are written, for at most this long. From now on `put` waits for its
+        """Wait until all lines are written, for at most `seconds`. From now on `put` waits for its
         line within the same limit, because a signal may end the process at any moment."""
         if self._close_at is None:
             self._close_at = time.monotonic() + seconds
@@ -125,7 +126,7 @@ class LineWriter:
             self._announced += new
 
     def _write(self, raw: bytes) -> bool:
-        """Write all of it, however long that takes. Return False if the descriptor cannot be
+        """Write all bytes, however long that takes. Return False if the descriptor cannot be
         written."""
         rest = memoryview(raw)
         while rest:

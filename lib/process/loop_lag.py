@@ -1,4 +1,5 @@
-"""How late an event loop runs what is due: what every step of every request waits for it."""
+"""The delay with which an event loop runs what is due, for which every step of every request
+waits."""
 
 import asyncio
 import time
@@ -8,7 +9,7 @@ _CHECK_S: Final = 0.25
 
 
 class LoopLag:
-    """The mean delay of a timer. It is measured on the loop, and may be taken in any thread."""
+    """The mean delay of a timer. It is measured on the loop, and may be read in any thread."""
 
     def __init__(self) -> None:
         self._delays_s: list[float] = []
@@ -16,7 +17,7 @@ class LoopLag:
     async def measure_for_ever(self) -> None:
         """Measure the running loop until cancelled."""
         while True:
-            # Not the loop's own clock, which stands still during a turn.
+            # The loop's own clock cannot be used, because it stands still during a turn.
             due_at = time.monotonic() + _CHECK_S
             await asyncio.sleep(_CHECK_S)
             self._delays_s.append(max(0.0, time.monotonic() - due_at))

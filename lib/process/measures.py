@@ -31,7 +31,7 @@ def read_measures(proc: Path = _PROC) -> Measures:
     return Measures(
         cpu_s=time.process_time(),
         resident_bytes=resident_pages * resource.getpagesize(),
-        # Without the one that reads the folder.
+        # One less, for the descriptor that reads the folder.
         open_fds=len(os.listdir(proc / "self/fd")) - 1,
         max_fds=limit,
         started_at=_started_at(proc),

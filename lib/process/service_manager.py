@@ -18,7 +18,8 @@ def is_there() -> bool:
 
 
 def say_alive() -> None:
-    """Say that this process serves. A manager that does not listen now is told the next time."""
+    """Notify the service manager that this process serves. If the manager does not listen now, the
+    next call notifies it."""
     name = os.environ.get("NOTIFY_SOCKET", "")
     if not name:
         return

@@ -50,7 +50,7 @@ class timeout:
         self._loop = asyncio.get_running_loop()
         await self._limit.__aenter__()
         self._when = self._loop.time() + self._seconds
-        self._timer = self._loop.call_at(self._when, self._over)
+        self._timer = self._loop.call_at(self._when, self._time_out)
         return self
 
     async def __aexit__(
@@ -66,9 +66,9 @@ class timeout:
         """Start the wait again, because there was progress."""
         self._timer.cancel()
         self._when = self._loop.time() + self._seconds
-        self._timer = self._loop.call_at(self._when, self._over)
+        self._timer = self._loop.call_at(self._when, self._time_out)
 
-    def _over(self) -> None:
+    def _time_out(self) -> None:
         now = self._loop.time()
         if was_away(self._when, now):
             # Once: the next expiry is final.

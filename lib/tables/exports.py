@@ -133,7 +133,7 @@ def _workbook(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
         )
         with book:
             _write_sheets(book, columns, batches)
-        yield from _pieces(path)
+        yield from _read_pieces(path)
 
 
 def _write_sheets(book: Any, columns: Sequence[Column], batches: Batches) -> None:
@@ -177,7 +177,7 @@ def _new_sheet(book: Any, columns: Sequence[Column], head: Any, zone: str) -> An
 
 
 def _to_cells(column: Column, values: Values, zone: dt.tzinfo) -> Values:
-    """Return the values of a column as cells: numbers, texts that fit, and local times."""
+    """Convert money to numbers and times to local times. Other values stay as they are."""
     if column.kind in _MONEY:
         return [None if nano is None else nano / _NANO for nano in values]
     if column.kind in _TIMES:
@@ -236,11 +236,12 @@ def _parquet_pieces(columns: Sequence[Column], batches: Batches) -> Iterator[byt
         path = Path(folder) / "rows.parquet"
         reader = RecordBatchReader.from_batches(schema, records())
         write_parquet(reader, path, compression="zstd(3)", max_row_group_size=50_000)
-        yield from _pieces(path)
+        yield from _read_pieces(path)
 
 
 def _number_type(cells: Values, whole: Any, real: Any, text: Any) -> Any:
-    """Return the type of a column's numbers. In some lists the values are words."""
+    """Return the type of a column's numbers. In some lists the values are words, for which it is
+    `text`."""
     known = [cell for cell in cells if cell is not None]
     if all(isinstance(cell, int) for cell in known):
         return whole
@@ -251,7 +252,7 @@ def _micros(at: dt.datetime) -> int:
     return (at - _EPOCH) // dt.timedelta(microseconds=1)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _read_pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece

@@ -165,7 +165,7 @@ def ordering(
         OrderBy(
             F(_name(order)),
             descending=order.descending != backwards,
-            # Only if necessary: an index without this clause would not be used.
+            # Add the clause only if necessary, because an index without it would not be used.
             nulls_first=(backwards or None) if _null(model, _name(order)) else None,
             nulls_last=(not backwards or None) if _null(model, _name(order)) else None,
         )

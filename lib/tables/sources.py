@@ -123,8 +123,8 @@ class QuerySource(Generic[RowModel]):
 
 
 class StatementSource(Generic[Row]):
-    """Rows of an SQL statement. A path is one of its columns, which is never null. `make_row` takes
-    all columns in order."""
+    """The rows of an SQL statement. A path names one of its columns, which is never null.
+    `make_row` takes all columns in order."""
 
     def __init__(
         self, text: str, parameters: Mapping[str, Any], make_row: Callable[..., Row]
@@ -178,7 +178,7 @@ class Page(Generic[Row]):
 def read_page(
     source: Source[Row], orders: Sequence[Order], limit: int, position: Position = START
 ) -> Page[Row]:
-    """Return one page, or the first one if nothing is left beyond the boundary."""
+    """Return one page, or the first page if no row is left beyond the boundary."""
     boundary, backwards = position.boundary, position.backwards
     rows = source.fetch(orders, boundary, backwards=backwards, limit=limit + 1)
     if not rows and boundary is not None:

@@ -56,14 +56,13 @@ class Badge(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `value` is the path of its raw value, by default the column's own name (nano for
+    """One column. `value` is the path of its raw value, by default the column's name (nano for
     money and for the price of a million units, milliseconds for a duration); an export contains the
     same value. `sort` is its sort path, `True` for its value. `href` is the path of the cell's
     link. `priority` 1 is always visible; 4, 3 and 2 disappear in this order as the page gets
-    narrower. `card` is its place in the two lines of a row on a telephone. `chosen` is False for a
-    column that is hidden by default. With `in_files`, exports include a hidden column unless the
-    reader chose the columns. `unit` is shown in the header, once.
-    """
+    narrower. `card` is its position in the two lines of a row on a telephone. `chosen` is False for
+    a column that is hidden by default. With `in_files`, exports include a hidden column unless the
+    reader chose the columns. `unit` is shown in the header, once."""
 
     name: str
     label: Label
@@ -324,7 +323,7 @@ class State:
         return [(name, value) for name, value in parts.items() if value]
 
     def query(self, **over: str | None) -> str:
-        """Return the query for the start of this list, with some parts replaced."""
+        """Return the query string for the first page of this list, with some parts replaced."""
         parts: dict[str, str | None] = {
             **{one.filter.name: one.value if one.active else None for one in self.filters},
             **dict(self.kept),

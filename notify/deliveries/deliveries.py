@@ -61,7 +61,7 @@ class HookCall(NamedTuple):
 def call_hook(fact_id: UUID, call: HookCall) -> None:
     """Create the delivery of a fact to a callback address, in the caller's transaction."""
     delivery = Delivery(fact_id=fact_id)
-    delivery.hook = seal(json.dumps(call._asdict()), _place(delivery))
+    delivery.hook = seal(json.dumps(call._asdict()), _seal_context(delivery))
     delivery.save()
 
 
@@ -80,10 +80,10 @@ def hook_of(organisation_id: UUID, request_id: UUID, ended_at: dt.datetime) -> D
 
 def open_hook(delivery: Delivery) -> HookCall:
     """Return the callback of a delivery. Raises VaultError."""
-    return HookCall(**json.loads(open_sealed(delivery.hook, _place(delivery))))
+    return HookCall(**json.loads(open_sealed(delivery.hook, _seal_context(delivery))))
 
 
-def _place(delivery: Delivery) -> str:
+def _seal_context(delivery: Delivery) -> str:
     return f"notify_delivery|{delivery.id}|hook"
 
 
@@ -122,7 +122,8 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
 
 
 def send_again(actor: Actor, delivery: Delivery) -> Delivery:
-    """Make a delivery due now, whatever its state. Receivers recognise a repetition by its id."""
+    """Make a delivery due now, whatever its state. Receivers recognise a repetition by the
+    delivery's id."""
     with transaction.atomic():
         locked = (
             Delivery.objects.select_for_update(of=("self",))

@@ -99,7 +99,7 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
 
 def _call(delivery: Delivery) -> Outcome:
     """Send a task's result to the callback address of its request. The body is the one that the
-    dialect's clients know; it is signed like an event."""
+    dialect's clients know, and is signed like an event."""
     try:
         call = open_hook(delivery)
     except VaultError as error:

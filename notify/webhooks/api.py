@@ -58,7 +58,7 @@ class WebhookIn(Schema):
 
 
 class WebhookChange(Schema):
-    """What to change of a webhook; what is left out stays. The service stays too."""
+    """Changes to a webhook. Omitted fields stay as they are, and so does the service."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -87,7 +87,8 @@ class WebhookOut(Schema):
 
 
 class NewWebhookOut(WebhookOut):
-    """The answer to making a webhook or rotating its secret, the only one that holds it."""
+    """The response to creating a webhook or rotating its secret, the only one that contains the
+    secret."""
 
     secret: str = Field(
         description="Used to sign each event. It is not shown again. Empty for a chat."

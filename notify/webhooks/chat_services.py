@@ -52,10 +52,10 @@ def chat_request(service: str, url: str, secret: str, text: str, at_ms: int) -> 
 
 
 def refusal(service: str, answer: bytes) -> int | None:
-    """Return the error code in a service's response with status 200, or None if it accepted the
-    message.
+    """Return the error code in a service's response with status 200, or None if the service
+    accepted the message.
 
-    -1 means that the response is not that service's.
+    -1 means that the response has not the form of that service.
     """
     field = _CODES.get(service)
     if field is None:

@@ -84,7 +84,7 @@ def create_endpoint(
         _check_chat_secret(service, secret)
         new_secret, sealed = "", json.dumps({"url": url, "secret": secret})
         endpoint.url = _beginning(url)
-    endpoint.sealed = seal(sealed, _place(endpoint, "sealed"))
+    endpoint.sealed = seal(sealed, _seal_context(endpoint, "sealed"))
     with transaction.atomic():
         if organisation is not None:
             Organisation.objects.select_for_update().get(id=organisation.id)
@@ -113,7 +113,7 @@ def change_endpoint(
     WebhookRefused."""
     with transaction.atomic():
         locked = WebhookEndpoint.objects.select_for_update(of=("self",)).get(id=endpoint.id)
-        before = _facts(locked)
+        before = _audit_details(locked)
         if name is not None:
             locked.name = check_text("name", name, NAME_MAX)
         if url is not None and url != locked.url:
@@ -128,7 +128,7 @@ def change_endpoint(
         if kinds is not None:
             _check_kinds(locked.organisation, kinds)
             locked.kinds = list(kinds)
-        after = _facts(locked)
+        after = _audit_details(locked)
         if before != after:
             locked.save(update_fields=["name", "url", "language", "kinds"])
             audit.record(
@@ -137,7 +137,7 @@ def change_endpoint(
     return locked
 
 
-def _facts(endpoint: WebhookEndpoint) -> dict[str, object]:
+def _audit_details(endpoint: WebhookEndpoint) -> dict[str, object]:
     return {name: getattr(endpoint, name) for name in ("name", "url", "language", "kinds")}
 
 
@@ -162,11 +162,11 @@ def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
         raise WebhookRefused("service", text)
     with transaction.atomic():
         locked = WebhookEndpoint.objects.select_for_update().get(id=endpoint.id)
-        before = open_sealed(locked.sealed, _place(locked, "sealed"))
+        before = open_sealed(locked.sealed, _seal_context(locked, "sealed"))
         secret = signing.secret_text(os.urandom(signing.SECRET_BYTES))
-        locked.sealed_before = seal(before, _place(locked, "sealed_before"))
+        locked.sealed_before = seal(before, _seal_context(locked, "sealed_before"))
         locked.before_until = clock.now() + signing.OVERLAP
-        locked.sealed = seal(secret, _place(locked, "sealed"))
+        locked.sealed = seal(secret, _seal_context(locked, "sealed"))
         locked.save(update_fields=["sealed", "sealed_before", "before_until"])
         audit.record(actor, locked.organisation, "webhook.rotated", locked, url=locked.url)
     return secret
@@ -201,16 +201,18 @@ def has_ended(endpoint: WebhookEndpoint) -> bool:
 def secrets_in_force(endpoint: WebhookEndpoint) -> list[str]:
     """Return the secrets that sign an event now: the current one, and for a while the previous
     one."""
-    secrets = [open_sealed(endpoint.sealed, _place(endpoint, "sealed"))]
+    secrets = [open_sealed(endpoint.sealed, _seal_context(endpoint, "sealed"))]
     until = endpoint.before_until
     if endpoint.sealed_before is not None and until is not None and until > clock.now():
-        secrets.append(open_sealed(endpoint.sealed_before, _place(endpoint, "sealed_before")))
+        secrets.append(
+            open_sealed(endpoint.sealed_before, _seal_context(endpoint, "sealed_before"))
+        )
     return secrets
 
 
 def chat_address(endpoint: WebhookEndpoint) -> tuple[str, str]:
     """Return the address of a chat and its signing secret, "" for none. Raises VaultError."""
-    kept = json.loads(open_sealed(endpoint.sealed, _place(endpoint, "sealed")))
+    kept = json.loads(open_sealed(endpoint.sealed, _seal_context(endpoint, "sealed")))
     return kept["url"], kept["secret"]
 
 
@@ -267,5 +269,5 @@ def _check_url(url: str) -> None:
         raise WebhookRefused("url", text % {"host": host})
 
 
-def _place(endpoint: WebhookEndpoint, field: str) -> str:
+def _seal_context(endpoint: WebhookEndpoint, field: str) -> str:
     return f"notify_webhookendpoint|{endpoint.id}|{field}"

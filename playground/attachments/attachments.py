@@ -56,12 +56,12 @@ def add_bytes(
 
 
 def mark_sent(ids: Collection[UUID]) -> int:
-    """Keep files that a message now refers to. Return how many of them exist."""
+    """Mark files as sent, because a message now refers to them. Return how many of them exist."""
     return Attachment.objects.filter(id__in=ids).update(unsent_until=None) if ids else 0
 
 
 def drop_unnamed(user_id: int, ids: Collection[UUID]) -> None:
-    """Remove those of a person's files that none of their messages refers to any more."""
+    """Delete those of a person's files to which none of their messages refers any more."""
     Attachment.objects.filter(id__in=_unreferenced_ids(user_id, ids), user=user_id).delete()
 
 

@@ -88,7 +88,7 @@ def chat_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.use")
 @require_safe
 def chat_rename(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Show a form field for a conversation's name, in its place in the list."""
+    """Show a form field for a conversation's name, in place of its row."""
     conversation = access_conversation(actor, id)
     context = {
         "chat_id": id_text(conversation.id),
@@ -181,7 +181,8 @@ def _list_response(
 
 
 def _open_chat(request: HttpRequest) -> str:
-    """Return the id of the conversation beside the list, from the page address that htmx sends."""
+    """Return the id of the conversation that is open next to the list, from the page address that
+    htmx sends."""
     try:
         match = resolve(re.split("[?#]", page_address(request))[0])
     except Resolver404:

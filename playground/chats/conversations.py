@@ -54,7 +54,8 @@ def models_last_used(actor: Actor) -> list[str]:
 def access_conversation(
     actor: Actor, id: str, *, deleted: bool = False, temporary: bool = False
 ) -> Conversation:
-    """Return one conversation of the actor. A temporary one needs `temporary`. Raises Http404."""
+    """Return one conversation of the actor. A temporary conversation is only returned with
+    `temporary`. Raises Http404."""
     conversations = _all_conversations(actor)
     conversations = conversations if temporary else conversations.filter(ends_at=None)
     return get_by_id(conversations if deleted else conversations.filter(deleted_at=None), id)
@@ -81,8 +82,8 @@ def access_run(actor: Actor, id: str) -> Run:
 
 
 def access_run_record(actor: Actor, id: str) -> tuple[Run, UsageRecord | None]:
-    """Return a run as `access_run` does, and the usage record of its request, or None while it is
-    not known. Raises Http404."""
+    """Return a run as `access_run` does, and the usage record of its request, or None before there
+    is one. Raises Http404."""
     run = access_run(actor, id)
     records = UsageRecord.objects.filter(organisation=run.conversation.organisation, final=True)
     return run, records.filter(request_id=run.request_id).first()
@@ -228,8 +229,9 @@ def change_conversation(
 
 
 def name_by_model(conversation: Conversation, title: str, request_id: UUID | None) -> None:
-    """Set the name that a model generated for a chat that waits for it; "" for none. `request_id`
-    is the request that generated it. A name that a person has written meanwhile stays."""
+    """Set the name that a model generated for a chat that waits for a name; "" for none.
+    `request_id` is the request that generated it. A name that a person has written in the meantime
+    stays."""
     rows = Conversation.objects.filter(id=conversation.id)
     rows.update(title_request_id=request_id)
     waiting = rows.filter(named_by=NamedBy.PENDING)
@@ -250,8 +252,8 @@ def restore_conversation(conversation: Conversation) -> None:
 
 
 def drop_deleted(now: dt.datetime) -> None:
-    """Remove permanently what was deleted a day ago, with the files that no other message refers
-    to."""
+    """Delete permanently what was moved to the deleted chats a day ago, with the files that no
+    other message refers to."""
     before = now - KEPT_DELETED
     for conversation in Conversation.objects.filter(deleted_at__lt=before):
         with dropping_its_files(conversation):

@@ -178,7 +178,7 @@ def _import(actor: Actor, team: Team, chat: ExportedConversation) -> Conversatio
             reasoning=turn.reasoning,
             model=turn.model,
             state=turn.state,
-            parts=_parts(turn, files),
+            parts=_message_parts(turn, files),
             edited=turn.edited,
             column=turn.column,
             created_at=_instant(turn.created_at, now),
@@ -214,7 +214,7 @@ def _add_file(actor: Actor, id: str, name: str, data: bytes) -> dict[str, Any]:
     return facts_of(file)
 
 
-def _parts(turn: ExportedMessage, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _message_parts(turn: ExportedMessage, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     parts = {name: turn.parts[name] for name in ("calls", "results", "sources")
              if name in turn.parts}  # fmt: skip
     for name in _WITH_FILES:

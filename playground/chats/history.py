@@ -1,6 +1,6 @@
-"""The list of all conversations of a person (W12): search, archive, delete and restore several at
-once. Conversations that are changed together share one timestamp, by which the change can be
-undone."""
+"""The list of all conversations of a person (W12): search them, and archive, delete and restore
+several together. Conversations that are changed together share one timestamp, by which the change
+can be undone."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ class HistoryFilter:
 
 @dataclass
 class Spent:
-    """The tokens and cost of answers. The request records are authoritative; an imported chat has
-    the values of its file."""
+    """The tokens and cost of answers. The request records are authoritative; for an imported chat,
+    the values of its file are used."""
 
     tokens: int = 0
     charge_nano: int = 0

@@ -25,8 +25,8 @@ def visit_temporary(conversation: Conversation) -> None:
 
 
 def record_visit(conversation: Conversation, visit: UUID | None, *, left: bool) -> None:
-    """Record that the page of that visit is still open, or was left. Ignored if the page was
-    reloaded meanwhile."""
+    """Record that the page of a visit is still open, or was left. Ignored if the page was reloaded
+    in the meantime."""
     ends_at = clock.now() + (STANDS_LEFT if left else STANDS_IDLE)
     Conversation.objects.filter(id=conversation.id, visit=visit).update(ends_at=ends_at)
 

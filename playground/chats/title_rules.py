@@ -46,7 +46,7 @@ def expected_nano(input_rate: int, output_rate: int, call_nano: int) -> int:
 
 
 def title_in(answer: str) -> str:
-    """Extract the name from a model's answer, or "". Invisible characters, such as direction marks,
-    are removed."""
+    """Extract the conversation's title from a model's answer; "" if it has none. Invisible
+    characters, such as direction marks, are removed."""
     visible = "".join(sign for sign in answer if sign.isprintable() or sign == "\n")
     return first_words(visible).strip("\"'“”«»「」 .。")

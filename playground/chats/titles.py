@@ -33,7 +33,7 @@ from playground.preferences.preferences import preference_of
 from playground.runs.relaying import ChatRelay
 from playground.turns import side_requests
 from playground.turns.side_requests import AsideRefused, ask_aside
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from playground.turns.form import read_form
 from playground.turns.side_requests import AsideRefused
 from playground.turns.summaries import Summarised, drop_summary, summarise
 from playground.turns.turns import TEXT_MAX, TurnForm, TurnRefused
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 
 
 @organisation_page("playground.use")
@@ -163,7 +163,7 @@ def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def sync_chat(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Show the branch as another page has left it, to a page whose last message is `seen`."""
+    """Update a page whose last message is `seen` to the branch as another page has left it."""
     conversation = access_conversation(actor, id, temporary=True)
     log = log_context(actor, conversation)
     if log["seen"] == request.GET.get("seen", ""):

@@ -58,7 +58,7 @@ class Left(NamedTuple):
 
 
 def left_by(member: Membership) -> Left:
-    """Return what the member would leave now."""
+    """Return what the member would leave behind now."""
     user, organisation = member.user, member.organisation
     invited = Invitation.objects.filter(
         organisation=organisation, invited_by=user, accepted_at=None, withdrawn_at=None
@@ -81,8 +81,8 @@ def chat_receivers(actor: Actor, member: Membership) -> list[Membership]:
 
 
 def depart(actor: Actor, member: Membership, departure: Departure) -> None:
-    """Remove a member, or leave, with everything that follows, in one transaction. Raises Refused
-    for a member whom the actor may not remove, and for keys or chats that the receiver cannot take.
+    """Remove a member, or leave, with all consequences, in one transaction. Raises Refused for a
+    member whom the actor may not remove, and for keys or chats that the receiver cannot take.
     Raises LastOwner for the only owner."""
     with transaction.atomic():
         # The lock that every write of members takes.

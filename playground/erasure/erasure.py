@@ -92,8 +92,8 @@ def check_may_erase(actor: Actor, person: User) -> None:
 
 
 def find_erasure(person: User) -> Erasure | None:
-    """Return the erasure of a person, or None if nobody has requested one. The caller has checked
-    access to the person."""
+    """Return the erasure of a person, or None if none was requested. The caller has checked access
+    to the person."""
     return Erasure.objects.filter(user=person).first()
 
 
@@ -235,7 +235,7 @@ def _leave(person: User) -> None:
             members.remove_member(organisation, person.email, actor=SYSTEM)
             continue
         before = members.role_and_teams(member)
-        alone = _left_alone(person).filter(pk=organisation.pk).exists()
+        alone = _personal_organisations(person).filter(pk=organisation.pk).exists()
         member.delete()
         audit.record(
             SYSTEM, organisation, "member.removed", person, email=person.email, before=before
@@ -295,8 +295,8 @@ def _named_things(person: User) -> list[tuple[str, str]]:
         ("chartnote", ChartNote.objects.filter(user=person), "text"),
         ("budgetraise", BudgetRaise.objects.filter(asked_by=person), "reason"),
         ("budgetraise", BudgetRaise.objects.filter(asked_by=person), "answer"),
-        ("organisation", _left_alone(person), "name"),
-        ("organisation", _left_alone(person), "slug"),
+        ("organisation", _personal_organisations(person), "name"),
+        ("organisation", _personal_organisations(person), "slug"),
         ("invitation", Invitation.objects.filter(invited_by=person), "message"),
     ):  # fmt: skip
         for row in rows:
@@ -324,7 +324,7 @@ def _memberships(person: User) -> QuerySet[Membership]:
     return rows.order_by("organisation__name", "id")
 
 
-def _left_alone(person: User) -> QuerySet[Organisation]:
+def _personal_organisations(person: User) -> QuerySet[Organisation]:
     """Return archived organisations that belong to the person alone."""
     others = Membership.objects.exclude(user=person).values("organisation")
     rows = Organisation.objects.filter(memberships__user=person, archived_at__isnull=False)

@@ -49,8 +49,8 @@ File = tuple[str, bytes]
 
 def personal_data(person: User, *, content: bool = True) -> Iterator[File]:
     """Yield the files of the archive as (name, content), one in memory at a time. Without
-    `content`, what only the person may read is left out: chats, prompts, media and attached
-    files."""
+    `content`, everything that only the person may read is left out: chats, prompts, media and
+    attached files."""
     yield _file("profile", _profile(person))
     yield _file("memberships", [_membership(row) for row in _memberships(person)])
     yield _file("sign-ins", _sign_ins(person))

@@ -20,6 +20,7 @@ from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.members.pseudonym import replace_person, searched_in_json
 from accounts.models import (
+    DeviceSignIn,
     Erasure,
     Invitation,
     Key,
@@ -218,7 +219,7 @@ def _delete_letters(erasure: Erasure) -> Counts:
         Q(organisation_id=None) | Q(organisation_id__in=erasure.organisations)
     )
     words = searched_in_json((*traces.addresses, *traces.names, *traces.texts))
-    # Not by the number of a membership or a view, because others have the same numbers.
+    # Leave out the numbers of memberships and views, because others have the same numbers.
     things = {name.split(":", 1)[1] for name in erasure.objects_named if len(name) > _ID_LENGTH}
     for fact in here.filter(id__in=[id for (id,) in _rows(_FACTS, erasure, words=words)]):
         about = (
@@ -236,8 +237,8 @@ def _delete_sign_ins(erasure: Erasure) -> Counts:
     sessions.end(user, "user.erased")
     counts = {"sign_ins": _delete_rows(SignInNetwork.objects.filter(user=user))}
     for rows in (
-        UserSession, SignInLink, EmailAddress, Authenticator, SocialAccount, TablePreference,
-        AnnouncementDismissal,
+        UserSession, SignInLink, DeviceSignIn, EmailAddress, Authenticator, SocialAccount,
+        TablePreference, AnnouncementDismissal,
     ):  # fmt: skip
         rows.objects.filter(user=user).delete()
     for address in erasure.addresses:
@@ -306,7 +307,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _open(erasure: Erasure) -> None:
-    """Allow this transaction to change append-only rows."""
+    """Permit this transaction to change append-only rows for an erasure."""
     _rows("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
 
 

@@ -125,7 +125,7 @@ def stored_media_payer(run: MediaRun) -> Payer:
 
 
 def stop_media(run: MediaRun) -> None:
-    """Ask the process that carries the run to stop it."""
+    """Request that the process which carries the run stops it."""
     with transaction.atomic():
         MediaRun.objects.filter(id=run.id, ended_at=None).update(stop_at=clock.now())
         notify_all(run.id)
@@ -175,7 +175,7 @@ def _store_file(run: MediaRun, file: MadeFile) -> Attachment:
 
 
 def _keep(run: MediaRun, files: Sequence[tuple[str, Attachment]]) -> None:
-    """Attach files to a run. Their retention is the run's, except for files that a message refers
+    """Attach files to a run. They are kept as long as the run, except files that a message refers
     to."""
     for position, (role, file) in enumerate(files):
         MediaFile.objects.create(run=run, file=file, role=role, position=position, name=file.name)

@@ -9,8 +9,8 @@ from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
-from dialects.chat.file_types import HEAD_BYTES, Kind, detect_type, type_of
 from dialects.json.forms import PartHead
+from dialects.media.file_types import HEAD_BYTES, Kind, detect_type, type_of
 from lib.database.async_database import run_in_database
 from lib.ids import new_id, parse_id
 from lib.refusal import Refused
@@ -24,8 +24,8 @@ from playground.media.rules import (
     MediaModel,
     build_request,
     is_in_body,
-    kept_values,
     pictures_in,
+    supported_values,
 )
 from playground.media.service_results import button_model
 from playground.media.words import label_of
@@ -93,14 +93,14 @@ def _column(
     form: Mapping[str, str],
     files: Mapping[str, Attachment],
 ) -> MediaColumn:
-    values = kept_values(kind.in_rules, model, form)
+    values = supported_values(kind.in_rules, model, form)
     return MediaColumn(
         model.name, build_request(kind.in_rules, model, prompt, values, tuple(files)), values
     )
 
 
 def _files(actor: Actor, kind: MediaKind, form: Mapping[str, str]) -> dict[str, Attachment]:
-    """Return the files that a form refers to. Raises Refused for one that no longer exists."""
+    """Return the files that a form refers to. Raises Refused for a file that no longer exists."""
     files = {}
     for role in ROLES[kind.value]:
         if form.get(role):
@@ -160,7 +160,7 @@ _INVALID: Final[Mapping[str, Callable[[], str]]] = {
 }
 
 
-# For the relay ----------------------------------------------------------------------------------
+# Order for the relay ----------------------------------------------------------------------------
 
 
 def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:

@@ -239,8 +239,8 @@ class RunDisplay:
 def describe_runs(
     runs: Iterable[MediaRun], prices: Mapping[str, int] = MappingProxyType({})
 ) -> list[RunDisplay]:
-    """Return runs for display with the state of their tasks, read in one query. `prices` are those
-    of the buttons below a picture."""
+    """Return runs for display with the state of their tasks, read in one query. `prices` are the
+    prices of the buttons below a picture."""
     listed = list(runs)
     names = [run.task for run in listed if run.task]
     tasks = {task.public_id: task for task in MediaTask.objects.filter(public_id__in=names)}
@@ -274,7 +274,7 @@ def button_prices(actor: Actor, kind: str) -> dict[str, int]:
 
 
 def _kept_until(task: MediaTask | None, results: Iterable[Attachment | None]) -> Any:
-    """Return when the first result is deleted, or None for one that a chat keeps."""
+    """Return when the first result is deleted, or None if a chat keeps it."""
     if task is not None:
         return task.expires_at
     ends = [file.unsent_until for file in results if file and file.unsent_until]

@@ -71,7 +71,7 @@ def claim_ticket(token: str) -> tuple[Actor, Payer, str] | None:
 
 def charges_of(actor: Actor, request_ids: Sequence[UUID]) -> list[dict[str, Any]]:
     """Return `id`, `model` and `charge_nano` of the actor's ended requests from the books, in the
-    order of their ends."""
+    order in which they ended."""
     require(actor, "playground.use")
     records = UsageRecord.objects.filter(
         organisation=organisation_of(actor),

@@ -66,14 +66,14 @@ class _HoldReporter:
 
     def held(self, request_id: UUID, hold_nano: int) -> None:
         self._holds[request_id] = hold_nano
-        self._tell("weir.hold", request_id, hold_nano)
+        self._queue_event("weir.hold", request_id, hold_nano)
 
     def settled(self, outcome: Outcome) -> None:
         self._holds.pop(outcome.request_id, None)
         self._spent_nano += outcome.charge_nano
-        self._tell("weir.charge", outcome.request_id, outcome.charge_nano)
+        self._queue_event("weir.charge", outcome.request_id, outcome.charge_nano)
 
-    def _tell(self, kind: str, request_id: UUID, nano: int) -> None:
+    def _queue_event(self, kind: str, request_id: UUID, nano: int) -> None:
         self._news.append(
             {
                 "type": kind,

@@ -196,8 +196,8 @@ def _midjourney_fields(model: MediaModel) -> list[MediaField]:
 
 
 def _action(model: MediaModel) -> str:
-    """Return the action of a service's model. Its clients do not send it, so it comes from the
-    name."""
+    """Return the action of a service's model, which is the model's name: such requests have no
+    model member."""
     return model.name
 
 
@@ -217,7 +217,9 @@ def _in_meters(meters: Collection[str]) -> list[str]:
     return list(dict.fromkeys(word for words in qualities for word in words.split(",")))
 
 
-def kept_values(kind: MediaKind, model: MediaModel, values: Mapping[str, str]) -> dict[str, str]:
+def supported_values(
+    kind: MediaKind, model: MediaModel, values: Mapping[str, str]
+) -> dict[str, str]:
     """Return the values that the model supports, with its defaults for required fields. Raises
     InvalidMedia."""
     kept = {}
@@ -254,8 +256,8 @@ def build_request(
     values: Mapping[str, str],
     input_names: Collection[str],
 ) -> MediaAsk:
-    """Build the request from the values of `kept_values`. `input_names` are the roles of the files.
-    Raises InvalidMedia."""
+    """Build the request from the values of `supported_values`. `input_names` are the roles of the
+    files. Raises InvalidMedia."""
     if len(prompt) > PROMPT_MAX:
         raise InvalidMedia("prompt", "too_long", high=PROMPT_MAX)
     if not prompt.strip() and _needs_prompt(kind, model, values):

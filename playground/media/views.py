@@ -53,7 +53,7 @@ from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.runs.relaying import relay_of
 from playground.turns.form import form_values
-from relay.errors import DatabaseAway, DatabaseRefused
+from relay.front.errors import DatabaseAway, DatabaseRefused
 from relay.upstream.upstream import UpstreamFailed
 
 GALLERY_MAX: Final = 24
@@ -83,7 +83,7 @@ def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
     sung."""
     values = form_values(request.GET)
     if kind == MediaKind.MUSIC and ("extend" in values or "sing" in values):
-        values = _music_begun(actor, values)
+        values = _initial_music_values(actor, values)
     if again := values.pop("again", ""):
         repeated = values_of_run(access_media_run(actor, again))
         if "picture" in values:
@@ -92,7 +92,7 @@ def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
     return _page(request, actor, MediaKind(kind), values)
 
 
-def _music_begun(actor: Actor, values: dict[str, str]) -> dict[str, str]:
+def _initial_music_values(actor: Actor, values: dict[str, str]) -> dict[str, str]:
     """Return the initial values of a form that continues a result."""
     run = access_media_run(actor, values.get("extend") or values.get("sing", ""))
     (run_display,) = describe_runs([run])
@@ -173,10 +173,10 @@ async def media_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         order = await run_in_database(_order, actor, kind, form, request)
     except Refused as refused:
         context = {"error": refused.message, "form": form}
-        return await run_in_database(_refused_response, request, actor, kind, context)
+        return await run_in_database(_show_refusal, request, actor, kind, context)
     runs = await run_in_database(begin_media, actor, order)
     start_media(runs, actor, relay_of(request))
-    return await run_in_database(_started_response, request, actor, kind, runs)
+    return await run_in_database(_show_started, request, actor, kind, runs)
 
 
 def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpRequest) -> MediaOrder:
@@ -186,7 +186,7 @@ def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpReq
     return read_order(actor, kind, form)
 
 
-def _refused_response(
+def _show_refusal(
     request: HttpRequest, actor: Actor, kind: MediaKind, context: dict[str, Any]
 ) -> HttpResponse:
     form = context.pop("form")
@@ -198,7 +198,7 @@ def _refused_response(
     return response
 
 
-def _started_response(
+def _show_started(
     request: HttpRequest, actor: Actor, kind: MediaKind, runs: list[MediaRun]
 ) -> HttpResponse:
     if not is_htmx(request):

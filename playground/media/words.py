@@ -107,7 +107,7 @@ _TYPED: Final = frozenset({"title", "tags", "mv", "instructions", "language", "c
 
 
 def model_word(model: str) -> str:
-    """Return the display name of a model; for a service, that of its action."""
+    """Return the display name of a model; for a service, the name of its action."""
     return str(ACTIONS.get(model, model))
 
 

@@ -80,15 +80,15 @@ def model_options(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 def model_favourite(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Add a model to the person's favourites, or remove it."""
-    toggle_favourite(actor, _offered_key(request, actor))
+    toggle_favourite(actor, _default_key(request, actor))
     return _options(request, actor)
 
 
 @organisation_page("playground.use")
 @require_POST
 def model_default(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Make a model the default of the person's new chats. Choosing it again removes the default."""
-    name = _offered_key(request, actor)
+    """Make a model the default of the person's new chats. Choosing the default again removes it."""
+    name = _default_key(request, actor)
     same = preference_of(person_of(actor)).default_model == name
     choose_default_model(actor, "" if same else name)
     return _options(request, actor)
@@ -100,7 +100,7 @@ def _options(request: HttpRequest, actor: Actor) -> HttpResponse:
     )
 
 
-def _offered_key(request: HttpRequest, actor: Actor) -> str:
+def _default_key(request: HttpRequest, actor: Actor) -> str:
     name = request.POST.get("model", "")
     if name not in {model.name for model in chat_models(actor)}:
         raise Http404

@@ -34,8 +34,8 @@ class OfferedModel:
 
     @property
     def embeds(self) -> bool:
-        """Whether it is an embedding model, according to the catalogue, or else because its price
-        has only text input."""
+        """Whether the model is an embedding model: by the catalogue, or else because its price has
+        only text input."""
         known = find_row(self.name)
         if known is not None and known.endpoint != "chat":
             return known.endpoint == "embeddings"
@@ -48,7 +48,7 @@ class OfferedModel:
 
     @property
     def chats(self) -> bool:
-        """Whether it is a chat model, as far as its name and price show."""
+        """Whether the model is a chat model, as far as its name and price show."""
         known = find_row(self.name)
         if known is None:
             return not self.embeds and media_kind(None, self.meters) is None
@@ -134,7 +134,7 @@ def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
     channels = _enabled_channels()
     offered = []
     for model in offered_models(actor):
-        upstream = _asked_as(model.name, channels)
+        upstream = _upstream_name(model.name, channels)
         known = find_row(upstream) or find_row(model.name)
         if media_kind(known, model.meters) == kind:
             offered.append(MediaModel(model.name, upstream, model.meters))
@@ -146,7 +146,7 @@ def offered_kinds(actor: Actor) -> set[str]:
     channels = _enabled_channels()
     kinds: set[str] = set()
     for model in offered_models(actor):
-        known = find_row(_asked_as(model.name, channels)) or find_row(model.name)
+        known = find_row(_upstream_name(model.name, channels)) or find_row(model.name)
         if known is not None and known.endpoint == "realtime":
             if _speaks_events(known):
                 kinds.add("realtime")
@@ -168,7 +168,8 @@ def realtime_models(actor: Actor) -> list[str]:
     return [
         model.name
         for model in offered_models(actor)
-        if (row := find_row(_asked_as(model.name, channels)) or find_row(model.name)) is not None
+        if (row := find_row(_upstream_name(model.name, channels)) or find_row(model.name))
+        is not None
         and row.endpoint == "realtime"
         and _speaks_events(row)
     ]
@@ -179,7 +180,7 @@ def _speaks_events(known: Capabilities) -> bool:
     return known.owner != "google"
 
 
-def _asked_as(model: str, channels: Iterable[Channel]) -> str:
+def _upstream_name(model: str, channels: Iterable[Channel]) -> str:
     """Return the model's name at its first channel."""
     places = _places_of(model, channels)
     return next((_upstream(route, model) for _, route in places), model)

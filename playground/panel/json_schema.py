@@ -16,7 +16,7 @@ _SLOW: Final = re.compile(r"[+*}]\)?[+*{]")
 
 
 class Fault(NamedTuple):
-    """An error and its place."""
+    """An error, and where in the JSON it is."""
 
     path: str
     reason: str
@@ -31,12 +31,14 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        return [Fault(_pointer(error.absolute_path), _short(error.message))]
+        return [Fault(_pointer(error.absolute_path), _shorten(error.message))]
     faults = [
         fault for place, inner in _walk(schema, "") for fault in _unsupported_parts(place, inner)
     ]
     if strict:
-        faults += [fault for place, inner in _walk(schema, "") for fault in _loose(place, inner)]
+        faults += [
+            fault for place, inner in _walk(schema, "") for fault in _without_strict(place, inner)
+        ]
     return faults[:FAULTS_MAX]
 
 
@@ -53,7 +55,7 @@ def check_answer(answer: Any, schema: Any) -> list[Fault]:
 
 
 def schema_like(example: Any) -> dict[str, Any]:
-    """Return a schema that describes values like the example. All of its members are required."""
+    """Return a schema that describes values like the example. All members are required."""
     if isinstance(example, dict):
         inner = {name: schema_like(value) for name, value in example.items()}
         return {"type": "object", "properties": inner, "required": list(inner),
@@ -100,7 +102,7 @@ def _unsupported_parts(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(f"{place}/{name}", "the pattern repeats a repetition, or is too long")
 
 
-def _loose(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
+def _without_strict(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
     for name in _NOT_STRICT:
         if name in schema:
             yield Fault(f"{place}/{name}", f"{name} is not supported in strict mode")
@@ -115,10 +117,10 @@ def _loose(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _fault(error: "ValidationError") -> Fault:
-    return Fault(_pointer(error.absolute_path) or "/", _short(error.message))
+    return Fault(_pointer(error.absolute_path) or "/", _shorten(error.message))
 
 
-def _short(message: str) -> str:
+def _shorten(message: str) -> str:
     return message if len(message) <= 200 else f"{message[:90]} … {message[-90:]}"
 
 

@@ -19,7 +19,8 @@ def visible_presets(actor: Actor) -> QuerySet[Preset]:
 
 
 def access_preset(actor: Actor, id: str, *, own: bool = False) -> Preset:
-    """Return a preset that the actor sees; with `own` only one of its own. Raises Http404."""
+    """Return a preset that the actor may see; with `own` only one of its own presets. Raises
+    Http404."""
     presets = visible_presets(actor)
     return get_by_id(presets.filter(user=actor.user) if own else presets, id)
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dialects.chat.max_cost import read_amount
 from dialects.errors.errors import RequestFault
+from dialects.usage.max_cost import read_amount
 from playground.panel.json_schema import check_schema
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, Parameter, read_values
@@ -60,7 +60,7 @@ class Settings:
         return cls(**{name: stored[name] for name in cls.__slots__ if name in stored})
 
     def stored(self) -> dict[str, Any]:
-        """Return only what was set."""
+        """Return only the settings that were set."""
         values = {name: getattr(self, name) for name in self.__slots__}
         # An empty schema or body is a setting too: the schema accepts everything, the body adds
         # nothing.

@@ -54,7 +54,7 @@ from playground.turns.form import form_values, panel_settings, read_form
 from playground.turns.request import build_request, context_for, shorten_request
 from playground.turns.summaries import most_nano, plan_summary
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 from relay.requests.context import Bound
 
 # Longer files are shortened in the code of a request, because nobody reads or pastes them.
@@ -169,7 +169,7 @@ async def _bound(
     likely = [await run_in_database(likely_charge_nano, actor, model) for model, _ in drafts]
     estimated = [nano for nano in likely if nano is not None]
     wallet = await run_in_database(balance, organisation_of(actor))
-    return _line(
+    return _bound_text(
         bounds,
         sum(estimated) if len(estimated) == len(likely) else None,
         usage,
@@ -177,7 +177,7 @@ async def _bound(
     )
 
 
-def _line(
+def _bound_text(
     bounds: list[Bound], likely_nano: int | None, usage: ContextUsage, balance_nano: int
 ) -> BoundLine:
     hold_nano = sum(bound.hold_nano for bound in bounds)

@@ -36,7 +36,8 @@ def lacking_text(budget_id: int) -> str:
 
 
 def lacked_text(budget_id: int) -> str:
-    """Return the message for a refusal some time ago, whose figures may have changed since."""
+    """Return the message for a refusal that happened some time ago. The budget's figures may have
+    changed since then."""
     budgets = list(Budget.objects.filter(id=budget_id))
     for budget, name in zip(budgets, subject_names(budgets).values(), strict=True):
         text = gettext("The budget of %(name)s had too little left for this message.")

@@ -137,7 +137,7 @@ def _preference(actor: Actor) -> PaymentPreference | None:
     ).first()
 
 
-# What a page offers -----------------------------------------------------------------------------
+# What a page shows about payers ----------------------------------------------------------------
 
 
 def payers_context(

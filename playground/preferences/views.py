@@ -37,7 +37,7 @@ from playground.preferences.preferences import (
 from playground.preferences.shortcuts import DEFAULTS, LETTERS, ShortcutConflict, read_letters
 from playground.preferences.unwatched import MINUTES
 from playground.runs.relaying import relay_of
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 
 
 @organisation_page("playground.use")

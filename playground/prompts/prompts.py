@@ -142,8 +142,8 @@ def require_person(actor: Actor) -> None:
 
 
 def owned_prompt(actor: Actor, slug: str) -> Prompt:
-    """Return a prompt that the actor may share or delete: its own, or any visible one for a manager
-    of the playground. Raises Http404, or AccessDenied if the actor may only see it."""
+    """Return a prompt that the actor may share or delete: one of its own, or any visible one for a
+    manager of the playground. Raises Http404, or AccessDenied if the actor may only see it."""
     require_person(actor)
     prompt = access_prompt(actor, slug)
     if prompt.user_id != person_of(actor).id:

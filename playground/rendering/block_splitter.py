@@ -87,7 +87,7 @@ _FREE_REFUSALS = 8
 
 
 class BlockSplitter:
-    """Takes text by `feed` and `end`, and returns the block events that it causes.
+    """Takes text by `feed` and `end`, and returns the block events that the text causes.
 
     `confirm` asks the Markdown parser. A fence that is never closed ends with the text.
     """
@@ -121,7 +121,7 @@ class BlockSplitter:
         return self._events.take(self._number)
 
     def end(self) -> list[BlockEvent]:
-        """End the text: decide the held line as it is, and close the open block."""
+        """End the text: treat the held line as complete, and close the open block."""
         if self._line or (self._block and self._block.passed):
             self._newline(last=True)
         if self._block:
@@ -281,8 +281,8 @@ class _OpenBlock:
         return completes
 
     def ends_before(self, probe: str, blank: Sequence[str], confirm: Confirm) -> bool:
-        """Return whether the block ends before a line that begins like `probe` and follows `blank`
-        lines."""
+        """Return whether the block ends before a line that begins with `probe` and follows `blank`
+        lines. `confirm` asks the parser; after refusals it is asked ever more rarely."""
         other_list = self.items is not None and self.items.is_of_other_list(probe)
         if self.items and not other_list and _continues_list(probe):
             return False
@@ -312,7 +312,7 @@ class _ListItems:
         self.begin(line)
 
     def begin(self, line: str) -> bool:
-        """Begin an item of this list if the line does so. Return whether it does."""
+        """Begin an item if the line begins one of this list. Return whether it does."""
         item = self._item_in(line)
         if item is None or (self._mark and item[2][-1] != self._mark):
             return False
@@ -321,7 +321,7 @@ class _ListItems:
         return True
 
     def is_of_other_list(self, line: str) -> bool:
-        """Return whether the line begins an item of a list beside this one."""
+        """Return whether the line is an item with another marker, which starts a new list."""
         item = self._item_in(line)
         return item is not None and item[2][-1] != self._mark
 

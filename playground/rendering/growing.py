@@ -40,7 +40,7 @@ from playground.rendering.unfinished_markdown import drawable_part
 def render_so_far(
     text: str, labels: MarkdownLabels, message: str, *, structured: bool = False
 ) -> str:
-    """Render an answer in progress: what a page shows after applying all changes so far."""
+    """Render an answer in progress as a page shows it after applying all changes up to now."""
     html: list[str] = []
     growing: GrowingBlock | None = None
     for event in splitter_of(structured=structured).feed(text):
@@ -58,10 +58,10 @@ def render_so_far(
 
 class Pieces(ABC):
     """Text that grows inside the element `place`, in one element per piece. It starts with one
-    empty piece. The cuts depend only on the text, not on how it arrived."""
+    empty piece. Where pieces end depends only on the text, not on how it arrived."""
 
     def __init__(self, place: str) -> None:
-        self._place = place
+        self._element_selector = place
         self._texts = [""]
         self._shown = 1  # how many pieces the page has
         self._shown_of_last = 0  # how many characters of the last piece it has
@@ -91,7 +91,7 @@ class Pieces(ABC):
         more = self._texts[self._shown - 1][self._shown_of_last :]
         changes = partial(self._selector(self._shown), escape_text(more)) if more else ""
         fresh = [self._element(escape_text(text)) for text in self._filled()[self._shown :]]
-        changes += "".join(partial(self._place, html) for html in encode_changes(fresh))
+        changes += "".join(partial(self._element_selector, html) for html in encode_changes(fresh))
         self.all_shown()
         return changes
 
@@ -114,7 +114,7 @@ class Pieces(ABC):
         return self._texts if len(self._texts) == 1 or self._texts[-1] else self._texts[:-1]
 
     def _selector(self, number: int) -> str:
-        return f"{self._place}>:nth-child({number})"
+        return f"{self._element_selector}>:nth-child({number})"
 
 
 class Prose(Pieces):
@@ -169,14 +169,14 @@ class GrowingBlock(ABC):
     def changes(self) -> str:
         """Return the changes since the last call."""
 
-    def closing(self, source: str) -> str:
+    def closing_changes(self, source: str) -> str:
         """Return the changes that close the block."""
         closed = render_block(source, self._labels, self._name)
-        changes = self._closing(closed)
+        changes = self._final_changes(closed)
         return partial(self._block, closed, "innerHTML") if changes is None else changes
 
     @abstractmethod
-    def _closing(self, closed: str) -> str | None:
+    def _final_changes(self, closed: str) -> str | None:
         """Return the changes to `whole`, or None if it must be rendered again."""
 
     def _in_block(self, inside: str) -> str:
@@ -203,7 +203,7 @@ class _GrowingCode(GrowingBlock):
     def changes(self) -> str:
         return self._code.changes()
 
-    def _closing(self, closed: str) -> str | None:
+    def _final_changes(self, closed: str) -> str | None:
         around, pieces = pieces_in_figure(closed)
         if around != self._figure("") or len(pieces) != len(self._code):
             return None
@@ -226,18 +226,18 @@ class _GrowingWhole(GrowingBlock):
             self._source += event.text
 
     def html(self) -> str:
-        return self._in_block(self._drawn())
+        return self._in_block(self._current_html())
 
     def changes(self) -> str:
-        before, self._shown = self._shown, self._drawn()
+        before, self._shown = self._shown, self._current_html()
         return encode_growth(self._block, before, self._shown)
 
-    def _drawn(self) -> str:
+    def _current_html(self) -> str:
         if self.opened.kind == "math" and self._source:
             return f'<p class="math"><code>{escape_text(self._source)}</code></p>\n'
         return render_open_block(self._source, self._labels, self._name)
 
-    def _closing(self, closed: str) -> str | None:
+    def _final_changes(self, closed: str) -> str | None:
         return encode_growth(self._block, self._shown, closed)
 
 
@@ -287,7 +287,7 @@ class _GrowingParagraph(GrowingBlock):
         goes_on = encode_growth(self._piece(last), before[-1], self._shown[last - 1])
         return goes_on + self._appended(self._shown[last:])
 
-    def _closing(self, closed: str) -> str | None:
+    def _final_changes(self, closed: str) -> str | None:
         if len(self._shown) == 1:
             return encode_growth(self._block, self._shown[0], closed)
         tag, pieces = pieces_in_paragraph(closed)
@@ -365,7 +365,7 @@ class _GrowingParts(GrowingBlock):
         """Return the markup before and after the parts."""
 
     @abstractmethod
-    def _place(self) -> str:
+    def _element_selector(self) -> str:
         """Return the selector of the element that contains the parts."""
 
     def _make_place(self) -> str:
@@ -397,9 +397,9 @@ class _GrowingParts(GrowingBlock):
         if not self._shown.has_place and (self._parts or part):
             self._shown.has_place = True
             changes += self._make_place()
-        return changes + self._shown.changes(self._place(), self._parts, part)
+        return changes + self._shown.changes(self._element_selector(), self._parts, part)
 
-    def _closing(self, closed: str) -> str | None:
+    def _final_changes(self, closed: str) -> str | None:
         if not self._head:
             return encode_growth(self._block, self._shown_whole, closed)
         drawn = "".join(self._parts)
@@ -474,7 +474,7 @@ class _GrowingList(_GrowingParts):
     def _frame(self, parts: str) -> tuple[str, str]:
         return self._head, self._end
 
-    def _place(self) -> str:
+    def _element_selector(self) -> str:
         return f"{self._block}>{self._head[1:3]}"
 
 
@@ -513,7 +513,7 @@ class _GrowingTable(_GrowingParts):
     def _frame(self, parts: str) -> tuple[str, str]:
         return (self._head + _ROWS, _ROWS_END) if parts else (self._head, _TABLE_END)
 
-    def _place(self) -> str:
+    def _element_selector(self) -> str:
         return f"{self._block}>table>tbody"
 
     def _make_place(self) -> str:

@@ -37,7 +37,7 @@ def encode_changes(parts: Iterable[str]) -> Iterator[str]:
 
 def encode_growth(place: str, old: str, new: str, before: int = 0) -> str:
     """Return the changes from `old` to `new`, the last content of the element `place`. `before` is
-    the number of elements in front of it."""
+    the number of elements before that content."""
     if old == new:
         return ""
     if not old:

@@ -73,8 +73,8 @@ def render_block(
     source: str, labels: MarkdownLabels, block: str, *, loose: bool = False, first_code: int = 0
 ) -> str:
     """Render a closed block as sanitised HTML. `block` is the id of its message and its number, as
-    in M-3, for the ids inside. Its code blocks are numbered from `first_code`. `loose` renders a
-    list as a loose one."""
+    in M-3, from which the ids inside are made. Its code blocks are numbered from `first_code`.
+    `loose` renders a list as a loose list."""
     if len(source) > PLAIN_ABOVE and not source.lstrip().startswith(("```", "~~~")):
         texts = "".join(piece_of_text(escape_text(text)) for text in prose_pieces(source))
         return f"{_PLAIN}{texts}</p>\n"
@@ -87,8 +87,8 @@ def render_block(
 def render_open_block(
     source: str, labels: MarkdownLabels, block: str, *, loose: bool = False, first_code: int = 0
 ) -> str:
-    """Render an open block, or one part of it, like `render_block`. Open markup at its end is
-    rendered as if closed."""
+    """Render an open block, or one part of it, like `render_block`. Markup that is open at the end
+    is rendered as if closed."""
     source = drawable_part(source)
     if len(source) > PLAIN_ABOVE:
         return render_block(source, labels, block)
@@ -377,8 +377,8 @@ def _task_signs(state: StateCore) -> None:
 
 
 def _directions(state: StateCore) -> None:
-    """Set the direction of each block by its first letter. Its content has no direction of its own,
-    or the block would ignore its letters; the page's style does the rest."""
+    """Set the direction of each block by its first letter. The content gets no direction, because
+    the block would then ignore its letters; the page's style does the rest."""
     for token in state.tokens:
         if token.level == 0 and token.type in _DIRECTED:
             token.attrSet("dir", "auto")
@@ -543,7 +543,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 def _split_code(code: str) -> list[str]:
     """Split code into pieces of whole lines, so that a browser can skip the layout of invisible
-    ones. Pygments closes every span at the end of its line, so no span is cut."""
+    pieces. Pygments closes every span at the end of its line, so no span is split."""
     lines = _LINE.findall(code) or [""]
     starts = range(0, len(lines), PIECE_LINES)
     return [piece_of_text("".join(lines[start : start + PIECE_LINES])) for start in starts]

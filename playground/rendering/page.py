@@ -172,7 +172,7 @@ def message_context(
         return same | _growing_context(message, message.run, slug, answer)
     # An imported message brings its own outcome.
     outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
-    return same | _ended_context(message, message.run, slug, outcome)
+    return same | _finished_context(message, message.run, slug, outcome)
 
 
 def _growing_context(
@@ -200,7 +200,7 @@ def _growing_context(
     }
 
 
-def _ended_context(
+def _finished_context(
     message: Message, run: Run | None, slug: str, outcome: Mapping[str, Any]
 ) -> dict[str, Any]:
     id = message.text_id
@@ -272,8 +272,8 @@ def _ending(
 
 
 def _is_prompt_refused(message: Message) -> bool:
-    """Return whether the prompt was refused and may be reworded in its place. Not in a comparison,
-    where all columns share the question."""
+    """Return whether the prompt was refused and may be edited in place. In a comparison it may not,
+    because all columns share the question."""
     return (
         message.state == RunState.REFUSED
         and not message.conversation.columns
@@ -382,7 +382,7 @@ def _per_second(tokens: int, milliseconds: int) -> str:
 
 
 def slow_html(run: Run, seconds: int) -> str:
-    """Show that the model has been silent for so many seconds; after a while offer alternatives."""
+    """Show that the model has been silent for `seconds`; after a while offer alternatives."""
     slug = run.conversation.organisation.slug
     context = {
         "seconds": seconds,
@@ -425,7 +425,8 @@ def thought_html(message: str, milliseconds: int, tokens: int) -> str:
 
 
 def head_html(message: str, dropped: Sequence[str], output_cap: int | None) -> str:
-    """Show what was not sent to the upstream, and the cap that the balance set."""
+    """Show which parameters were not sent to the upstream, and the output cap that the balance
+    required."""
     html = render_to_string(
         "playground/rendering/_dropped.html", {"dropped": dropped, "output_cap": output_cap}
     )
@@ -483,7 +484,7 @@ def access_ended_html(batch: Iterable[Run]) -> str:
 
 
 def rewritten_html(run: Run, text: str) -> str:
-    """Render the whole text again, when it is unknown which of its blocks was open."""
+    """Render the whole text again, because it is unknown which of its blocks was open."""
     id = id_text(run.assistant_message_id)
     return partial(
         f"blocks-{id}", _answer_html(text, _markdown_labels(), id, _is_json(run)), "innerHTML"
@@ -579,7 +580,8 @@ def _budget_words(say: Callable[[int], str], outcome: Mapping[str, Any]) -> str:
 
 
 def refusal_text(outcome: Outcome) -> str:
-    """Return why a request beside a turn was refused, and that it cost nothing."""
+    """Return why a request beside a turn, such as for a title, was refused, and that it cost
+    nothing."""
     facts = msgspec.structs.asdict(outcome)
     budget_text = ask_href(facts) and _budget_words(lacking_text, facts)
     return f"{budget_text or error_text(facts)} {gettext('You were not charged.')}"

@@ -53,7 +53,7 @@ class Frame:
 
 
 class AnswerPainter:
-    """Renders one answer; a `structured` one as JSON. `paint` takes the events since the last
+    """Renders one answer; a `structured` answer as JSON. `paint` takes the events since the last
     frame, `end` closes the text."""
 
     def __init__(self, message: str, labels: AnswerLabels, *, structured: bool = False) -> None:
@@ -141,12 +141,12 @@ class AnswerPainter:
 
     def _close(self, block: GrowingBlock, closed: Closed, fresh: bool) -> str:
         if not fresh:
-            return block.closing(closed.source)
+            return block.closing_changes(closed.source)
         if len(closed.source) < CHANGE_CHARACTERS:
             html = closed_html(closed, self._labels.markdown, self._message)
             return self._append(closed.number, html)
         begun = self._append(closed.number, block.empty())
-        return begun + block.changes() + block.closing(closed.source)
+        return begun + block.changes() + block.closing_changes(closed.source)
 
     def _append(self, number: int, block: str) -> str:
         before = "" if self._begun else partial(f"wait-{self._message}", "", "delete")

@@ -29,7 +29,7 @@ _LONG: Final = 2_000
 
 
 def drawable_part(source: str) -> str:
-    """Return the part of a block's Markdown that can be rendered so far. The end of a long block
+    """Return the part of a block's Markdown that can be rendered now. The end of a long block
     advances in steps, so that rendering it repeatedly is not quadratic."""
     if len(source) > _LONG:
         source = source[: len(source) & -(1 << (len(source).bit_length() - 5))]

@@ -51,7 +51,7 @@ class AnswerCollector:
         self._bytes = 0
 
     def take(self, events: Iterable[Event]) -> None:
-        """Add these events. Only the text of further choices is kept."""
+        """Add events. Of further choices, only the text is kept."""
         for event in events:
             if choice := getattr(event, "choice", 0):
                 if isinstance(event, (TextDelta, RefusalDelta)):

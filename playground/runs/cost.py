@@ -12,7 +12,7 @@ class Meter:
         self._input_tokens = estimate_tokens(body_bytes)
 
     def cost_nano(self, text_tokens: int, reasoning_tokens: int) -> int | None:
-        """Return the cost so far, or None without a price."""
+        """Return the cost up to now, or None without a price."""
         if self._version is None:
             return None
         quantities = {"in_text": self._input_tokens, "out_text": text_tokens,

@@ -24,8 +24,8 @@ SLOW_S: Final = (5, 20)
 
 
 class StatusPainter:
-    """Renders what surrounds an answer's text: its figures, the heading of its reasoning, notes.
-    `meter` is None until the request is sent."""
+    """Renders what surrounds an answer's text: its figures, the heading of its reasoning, and
+    notes. `meter` is None until the request is sent."""
 
     def __init__(self, run: Run, incoming: IncomingAnswer) -> None:
         self.meter: Meter | None = None

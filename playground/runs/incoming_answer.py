@@ -23,7 +23,7 @@ class IncomingAnswer:
         self._wire: list[bytes] = []
 
     def take(self, item: Head | bytes | Outcome, now: float) -> None:
-        """Take the next item from the relay."""
+        """Process the next item from the relay."""
         if isinstance(item, Outcome):
             self.outcome = item
         elif isinstance(item, Head):

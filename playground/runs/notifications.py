@@ -66,7 +66,7 @@ class RunNotifications:
         for run_id in self._waiting:
             self.notify(run_id)
 
-    def _hear(self, notice: psycopg.Notify) -> None:
+    def _notify_of(self, notice: psycopg.Notify) -> None:
         with contextlib.suppress(ValueError):
             self.notify(UUID(notice.payload))
 
@@ -87,7 +87,7 @@ class RunNotifications:
                     # disconnected.
                     self._notify_all()
                     async for notice in listener.notifies():
-                        self._hear(notice)
+                        self._notify_of(notice)
             except (psycopg.Error, OSError) as error:
                 log.warning("notifications of the database cannot be heard: %s", error)
                 await asyncio.sleep(_RETRY_S)

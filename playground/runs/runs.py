@@ -98,7 +98,7 @@ def _interrupt_within(run: Run) -> bool:
 
 
 def interrupt(run: Run) -> bool:
-    """End a run whose process has died. Return False if it has ended meanwhile."""
+    """End a run whose process has died. Return False if the run has ended in the meantime."""
     answer = partial_answer(run.id)
     outcome = {"kind": "interrupted"}
     html = page.rewritten_html(run, answer.text)

@@ -48,7 +48,7 @@ async def stream_events(
                 check_at = time() + CHECK_S
                 if not await may_read():
                     html = await run_in_database(page.access_ended_html, batch)
-                    yield server_sent(html, id=_place(columns))
+                    yield server_sent(html, id=_resume_position(columns))
                     return
             any_new = False
             for column in columns:
@@ -57,11 +57,12 @@ async def stream_events(
                     # One message each: htmx looks up all targets of a message before its first
                     # change, so an event needs a later message than the event that created its
                     # target.
-                    yield server_sent(html, id=_place(columns))
+                    yield server_sent(html, id=_resume_position(columns))
             if all(column.ended for column in columns):
                 if len(columns) > 1:
                     yield server_sent(
-                        await run_in_database(compare.ended_html, batch, slug), id=_place(columns)
+                        await run_in_database(compare.ended_html, batch, slug),
+                        id=_resume_position(columns),
                     )
                 return
             if any_new:
@@ -96,12 +97,12 @@ class _Column:
         return new.events
 
 
-def _place(columns: Sequence[_Column]) -> str:
+def _resume_position(columns: Sequence[_Column]) -> str:
     return ".".join(str(column.last_seq) for column in columns)
 
 
 async def _wait_for_any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
-    """Wait until one of the subscriptions is notified, or for so many seconds."""
+    """Wait until one of the subscriptions is notified, at most for `seconds`."""
     waits = [asyncio.create_task(notified.wait()) for notified in subscriptions]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -89,7 +89,7 @@ async def _renew_lease(run_id: UUID, watch: _Watch) -> None:
 
 
 async def stop_when_left(run: Run) -> None:
-    """Stop a run once nobody has watched it for its limit. Return when it ends earlier."""
+    """Stop a run once nobody has watched it for its limit. Return early if the run ends before."""
     while True:
         if run.id not in _watches:
             with contextlib.suppress(Error):
@@ -105,8 +105,8 @@ async def stop_when_left(run: Run) -> None:
 
 
 def expect_reader(conversation: Conversation) -> None:
-    """Record that a page of the conversation was rendered: its reader counts as watching until the
-    page opens its stream or, without scripts, is loaded again."""
+    """Record that a page of the conversation was rendered. Its reader counts as watching for
+    ARRIVAL, in which the page opens its stream or is reloaded."""
     Run.objects.filter(conversation=conversation, ended_at=None, unwatched_ms__isnull=False).update(
         watched_until=clock.now() + ARRIVAL
     )

@@ -88,8 +88,8 @@ def context_of(path: Sequence[PathMessage], fixed: int, left_out: int = 0) -> Co
 def messages_left_out(
     path: Sequence[PathMessage], fixed: int, context_max: int, answer_max: int | None
 ) -> int:
-    """Return how many of the first messages to leave out so that the rest fits: whole turns, never
-    the last one."""
+    """Return how many of the first messages to leave out so that the rest fits. Only whole turns
+    are left out, never the last one."""
     room = context_max - min(answer_max or _ANSWER_MAX, context_max // 8) - fixed
     sizes = [text_tokens(message) + file_tokens(message) for message in path]
     begins = [place for place, message in enumerate(path) if message.role == "user"]

@@ -111,7 +111,7 @@ def read_files(actor: Actor, form: QueryDict) -> list[Attachment]:
 def _columns(
     actor: Actor, form: QueryDict, models: Sequence[str], answered: Message | None
 ) -> list[Column]:
-    """Return which models to ask and with which settings: those of the page's panel, or those of
+    """Return the models to ask, and the settings for each: those of the page's panel, or those of
     the previous answer."""
     if "as_before" in form or answered is not None:
         return [_column_as_before(actor, form, model, answered) for model in models]

@@ -79,7 +79,7 @@ async def _bytes_while(stream: AsyncGenerator[bytes], may_read: MayRead) -> Asyn
         async for chunk in read_while(stream, may_read):
             yield chunk
     except AccessEnded:
-        yield errors.frame("authentication", "Your access has ended. Sign in again.")
+        yield errors.error_frame("authentication", "Your access has ended. Sign in again.")
 
 
 async def _bytes(stream: AsyncIterator[Head | bytes | Outcome]) -> AsyncGenerator[bytes]:

@@ -29,14 +29,14 @@ def portions(messages: Sequence[PathMessage], context_max: int) -> Iterator[str]
             yield "\n\n".join(texts)
             texts, size = [], 0
         texts.append(
-            f"{message.role.capitalize()}: {_text(message)[: most * _CHARACTERS_PER_TOKEN]}"
+            f"{message.role.capitalize()}: {_message_text(message)[: most * _CHARACTERS_PER_TOKEN]}"
         )
         size += tokens
     if texts:
         yield "\n\n".join(texts)
 
 
-def _text(message: PathMessage) -> str:
+def _message_text(message: PathMessage) -> str:
     names = [f"[{file['name']}]" for file in message.parts.get("files", ())]
     calls = [f"{call['name']}({call['arguments']})" for call in message.parts.get("calls", ())]
     results = [result["content"] for result in message.parts.get("results", ())]

@@ -66,8 +66,9 @@ class ConversationBusy(TurnRefused):
 
 @dataclass(frozen=True)
 class Turn:
-    """One answer to generate: the run, and the messages that it reads and writes. `fresh` means
-    just created; `user_message` is what it answers: a question, or results of tools."""
+    """One answer to generate: the run, and the messages that it reads and writes. `fresh`: the run
+    was just created; `user_message` is the message that it answers, a question or results of
+    tools."""
 
     run: Run
     conversation: Conversation
@@ -89,8 +90,8 @@ class Column:
 @dataclass(frozen=True)
 class TurnForm:
     """The request of a form. `payer` pays for all of it. `retry` is a user message to answer again,
-    `instead` one that the text replaces as a new version. `results` are those of tools, and
-    `answered` is the answer that called them."""
+    `instead` a message that the text replaces as a new version. `results` are results of tools, and
+    `answered` is the answer that called the tools."""
 
     columns: Sequence[Column]
     text: str
@@ -378,7 +379,7 @@ def _new_conversation(actor: Actor, form: TurnForm) -> Conversation:
     title = first_words(form.text or ", ".join(file.name for file in form.files))
     named = preference_of(person_of(actor)).title_model
     if form.temporary:
-        # Its title appears in the browser's history.
+        # A temporary chat has a fixed title, because the title appears in the browser's history.
         title, named = gettext("Temporary chat"), ""
     return Conversation.objects.create(
         organisation=organisation_of(actor),
@@ -409,8 +410,8 @@ def _turns_of_token(actor: Actor, token: UUID) -> list[Turn]:
 
 
 def request_stop(run: Run, *, left: bool = False) -> None:
-    """Mark a run to be stopped, and notify: the process that carries it then ends it. `left` means
-    that nobody is watching it any more."""
+    """Mark a run to be stopped, and notify the process that carries it, which then ends it. `left`:
+    nobody is watching the run any more."""
     with transaction.atomic():
         Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(
             stop_at=clock.now(), left=left
@@ -469,8 +470,9 @@ def lost_runs(before: dt.datetime) -> QuerySet[Run]:
 
 
 def answer_so_far(run: Run) -> PartialAnswer | None:
-    """Return the text of a run so far. Return None if it has ended meanwhile, and update `run`,
-    because a page that shows it as running would wait for an end that has already happened."""
+    """Return the text of a run up to now. If the run has ended in the meantime, return None and
+    update `run`, because a page that shows it as running would wait for an end that has already
+    happened."""
     answer = partial_answer(run.id)
     run.refresh_from_db()
     return answer if run.state == RunState.RUNNING else None

@@ -7,7 +7,11 @@ from typing import Final
 from reference.guides.guide import Guide
 from reference.guides.model_guides import MODELS, SEARCH, THINKING
 from reference.guides.talk_guides import MEMBERS, STRUCTURED, TOOLS
+from reference.guides.tool_rules import OWN_TOOLS
 
 GUIDES: Final[Mapping[str, Guide]] = MappingProxyType(
-    {guide.slug: guide for guide in (MODELS, MEMBERS, TOOLS, STRUCTURED, THINKING, SEARCH)}
+    {
+        guide.slug: guide
+        for guide in (MODELS, MEMBERS, TOOLS, OWN_TOOLS, STRUCTURED, THINKING, SEARCH)
+    }
 )

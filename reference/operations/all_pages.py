@@ -11,6 +11,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.operations.chat_pages import CHAT, COMPACT, RESPONSES, STORED
+from reference.operations.cloud_pages import CONVERSE
 from reference.operations.interaction_pages import INTERACTIONS, STORED_INTERACTIONS
 from reference.operations.list_pages import (
     BALANCE,
@@ -67,7 +68,7 @@ from reference.operations.video_pages import (
 
 GOOGLE_CHATS: Final = (GEMINI, INTERACTIONS, STORED_INTERACTIONS)
 GROUPS: Final[tuple[Group, ...]] = (
-    Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, *GOOGLE_CHATS)),
+    Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, *GOOGLE_CHATS, CONVERSE)),
     Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
     Group(
         _("Images and audio"),

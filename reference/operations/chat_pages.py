@@ -317,7 +317,7 @@ STORED: Final = ReferencePage(
         "Retrieves a stored response, lists its input or deletes it. Only the API key that "
         "created it can use it. Responses are deleted after 24 hours."
     ),
-    operations=("response", "response_items"),
+    operations=("response", "response_items", "response_cancel"),
     path="/v1/responses/resp_1",
     fields=(
         Field("id", "string", _("The response ID, in the path."), True),
@@ -330,6 +330,9 @@ STORED: Final = ReferencePage(
     ),
     example=None,
     answer="""{"id": "resp_1", "object": "response", "status": "completed", "output": [ … ]}""",
-    notes=(_("DELETE returns deleted: true."),),
+    notes=(
+        _("DELETE returns deleted: true."),
+        _("Cancelling gets 400: responses do not run in the background."),
+    ),
     argument="resp_1",
 )

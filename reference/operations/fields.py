@@ -7,10 +7,10 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`type` and `limits` are code and are not translated; `meaning` is."""
+    """`type` is code, which is not translated, or a few words. `limits` is code, `meaning` text."""
 
     name: str
-    type: str
+    type: str | Promise
     meaning: str | Promise
     required: bool = False
     limits: str = ""

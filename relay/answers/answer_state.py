@@ -10,7 +10,7 @@ from relay.requests.context import RequestContext
 
 
 class AnswerState:
-    """The state of one answer: its stored response, and the seals of its tool calls."""
+    """The state of one answer: the stored response, and the seals of the answer's tool calls."""
 
     __slots__ = ("_admitted", "_context", "_events", "_remembers")
 
@@ -24,12 +24,13 @@ class AnswerState:
         self._events: list[Event] = []
 
     def note(self, events: Sequence[Event]) -> None:
-        """Collect what a later request may refer to."""
+        """Collect the parts of the answer that a later request may refer to."""
         if self._remembers:
             self._events += [event for event in events if isinstance(event, REMEMBERED)]
 
     async def keep(self, response: bytes | None) -> None:
-        """Store the state before a client can send a request that continues from it."""
+        """Store the state. Call this before the client can send a request that continues the
+        answer."""
         context, admitted, prepared = self._context, self._admitted, self._admitted.prepared
         context.await_client()
         states: list[State] = []
@@ -44,7 +45,8 @@ class AnswerState:
 
 
 def state_of(context: RequestContext, admitted: AdmittedAttempt) -> AnswerState | None:
-    """Return the state to store of an attempt's answer, or None."""
+    """Return the collector for the state of an attempt's answer; None if nothing of it is
+    stored."""
     traits = admitted.prepared.traits
     remembers = (traits.seals or traits.thoughts) and may_keep(
         admitted.hold.principal, admitted.facts.body

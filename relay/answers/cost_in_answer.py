@@ -27,7 +27,8 @@ from dialects.streams.stream import write_data
 from dialects.usage.usage import Counts
 
 _NAMES: Final = ("usage", "usageMetadata")
-# What the last event of a stream contains as a whole, and how its usage is written.
+# The member that contains the whole answer in the last event of a stream, and how its usage is
+# written.
 _WHOLES: Final = {"response": responses.encode, "interaction": interactions.encode}
 # The members that all chunks of a chat completions stream share.
 _COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
@@ -41,9 +42,8 @@ def with_cost(raw: bytes, charge_nano: int) -> bytes:
 
 
 def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> bytes:
-    """Return the last frames of a stream with the charge, from the frame that finishes its
-    answer.
-    """
+    """Return the last frames of a stream with the charge added, beginning at the frame that
+    finishes the answer."""
     cost, splitter = format_usd(charge_nano), FrameSplitter()
     frames = splitter.feed(raw)
     left = splitter.end()
@@ -65,9 +65,8 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
 
 
 def _insert_charge(raw: bytes, cost: str) -> bytes | None:
-    """Insert the charge into the usage of this JSON object, or of its response or interaction.
-    Return None if it has no usage.
-    """
+    """Insert the charge into the usage of this JSON object, or into that of the response or
+    interaction inside it. Return None if there is no usage."""
     body = read_answer_body(raw)
     if body is None:
         return None
@@ -85,9 +84,8 @@ def _insert_charge(raw: bytes, cost: str) -> bytes | None:
 
 
 def _insert_own_usage(counts: Counts, raw: bytes, cost: str) -> bytes | None:
-    """Return this last object of a stream with our own usage, or None if it has no place for
-    one.
-    """
+    """Add our own usage, with the charge, to the last object of a stream. Return None if the object
+    has no place for usage."""
     body = read_answer_body(raw)
     if body is None:
         return None

@@ -39,8 +39,8 @@ from lib.ids import id_text
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal
-from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer, Head, Sink
+from relay.front.errors import DatabaseFailed, RelayError
 from relay.ledger.database import Statement
 from relay.requests.context import RequestContext
 
@@ -59,14 +59,14 @@ _PAGE: Final = 16
 
 
 class KeptHead(msgspec.Struct, frozen=True):
-    """The head of an answer; with `stream`, the body follows in pieces."""
+    """The head of a stored answer. With `stream`, the body is stored in pieces."""
 
     head: Head
     stream: bool
 
 
 class KeyUse(NamedTuple):
-    """The row of a key in use. `alive`: the heartbeat of its owner is recent."""
+    """The row of an idempotency key in use. `alive`: its owner's heartbeat is recent."""
 
     request_id: RequestId
     same_body: bool
@@ -131,7 +131,7 @@ class IdempotentAnswer:
         while wanted():
             states, rows = await self._states.run([(_STATE, row), (_PIECES, {**row, "n": n})])
             pieces = [
-                await self._states.open(sealed, self._place(request_id, n + i))
+                await self._states.open(sealed, self._seal_context(request_id, n + i))
                 for i, (sealed,) in enumerate(rows)
             ]
             n += len(pieces)
@@ -160,11 +160,11 @@ class IdempotentAnswer:
         return _HEAD, self.row | {"head": sealed}
 
     async def pieces(self, raw: bytes, n: int) -> list[Statement]:
-        """Return these bytes in pieces, numbered from n."""
+        """Return the statements that store these bytes in pieces, numbered from n."""
         statements: list[Statement] = []
         for i, at in enumerate(range(0, len(raw), _PIECE_BYTES_MAX), n):
             piece = raw[at : at + _PIECE_BYTES_MAX]
-            sealed = await self._states.seal(piece, self._place(self._request_id, i))
+            sealed = await self._states.seal(piece, self._seal_context(self._request_id, i))
             statements.append((_PIECE, self.row | {"n": i, "sealed": sealed}))
         return statements
 
@@ -175,7 +175,7 @@ class IdempotentAnswer:
         return [(_RELEASE, self.row), (_RELEASE_PIECES, self.row)]
 
     async def write(self, statements: Sequence[Statement]) -> bool:
-        """Write these statements. Return whether they were written."""
+        """Run statements that store the answer. Return False if the database failed."""
         try:
             # The caller may be cancelled; the write must not be.
             await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
@@ -187,14 +187,13 @@ class IdempotentAnswer:
     def _head_place(self, request_id: UUID) -> str:
         return f"gateway_idempotentanswer|{self._organisation}/{self._id}/{request_id}|head"
 
-    def _place(self, request_id: UUID, n: int) -> str:
+    def _seal_context(self, request_id: UUID, n: int) -> str:
         return f"gateway_answerpiece|{self._organisation}/{request_id}/{n}|sealed"
 
 
 class AnswerKeeper:
-    """Stores the answer of a running request; only the use of its key if the content may not be
-    stored.
-    """
+    """Stores the answer of a running request. If the content may not be stored, only the use of the
+    key is."""
 
     def __init__(self, answer: IdempotentAnswer, *, content: bool) -> None:
         self._answer = answer
@@ -361,13 +360,12 @@ class Replayer(Sink, Protocol):
     """A client that can receive the stored answer of an earlier request."""
 
     def replay(self, request_id: RequestId) -> None:
-        """Announce that the following answer is that of this earlier request."""
+        """Announce that the answer which follows is the stored answer of this earlier request."""
 
 
 def body_digest(operation: str, path: Sequence[object], raw: bytes) -> bytes:
-    """Return the digest that two requests must share to count as the same one: every byte of the
-    request.
-    """
+    """Return the digest of every byte of a request. Two requests with one key must have the same
+    digest."""
     words = "|".join([operation, *map(str, path)])
     return sha256(words.encode(errors="surrogatepass") + b"\0" + raw).digest()
 
@@ -390,7 +388,7 @@ class IdempotentRequests:
         self._renewing: asyncio.Task[None] | None = None
 
     def enter(self, answer: IdempotentAnswer) -> None:
-        """Renew the claim until `leave`."""
+        """Renew the claim of this answer until `leave`."""
         self._running.add(answer)
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
@@ -422,7 +420,7 @@ class IdempotentRequest:
         raw: bytes,
         files: bytes = b"",
     ) -> None:
-        """`files` is the digest of the uploaded files."""
+        """`files`: the digest of the uploaded files."""
         invocation, principal = context.invocation, context.principal
         body = read_body(raw)
         digest = body_digest(
@@ -490,17 +488,18 @@ class IdempotentRequest:
             if not kept.stream:
                 await self._client.answer(kept.head, b"".join(whole))
         except (VaultError, RunnerDied):
-            # Its process died before the end, or its KEK is unavailable.
+            # The other process died before the end, or its KEK is unavailable.
             await self._client.refuse(ErrorAnswer("internal", 500, message_of("internal")))
 
     # ---- Sink of the run
 
     def leave(self) -> None:
-        """The client disconnected. The request continues, because the client may come back."""
+        """Record that the client disconnected. The request continues, because the client may come
+        back."""
         self.gone = True
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """Release the key for the same body, because nothing was spent."""
+        """Release the key for a request with the same body, because nothing was spent."""
         await self._keeper.release()
         if not self.gone:
             await self._client.refuse(error)
@@ -540,7 +539,7 @@ class IdempotentRequest:
         await self._keeper.end(raw)
 
     async def close(self) -> None:
-        """Finish after the run, so that no repetition keeps waiting for it."""
+        """End the claim after the run, so that no repetition keeps waiting."""
         if self._claimed:
             await self._keeper.close()
             self._requests.leave(self._answer)

@@ -23,7 +23,7 @@ class LargeEvents:
         return Gathering(self)
 
     def take(self, size: int) -> bool:
-        """Reserve memory. Return whether there was room."""
+        """Reserve memory. Return False if there is no room."""
         if size > self._left:
             return False
         self._left -= size
@@ -34,7 +34,7 @@ class LargeEvents:
 
 
 class Gathering:
-    """The part of a stream's current event that has arrived."""
+    """Counts the bytes of a stream's current event, which is incomplete."""
 
     __slots__ = ("_events", "_size", "_taken")
 
@@ -54,7 +54,7 @@ class Gathering:
         return True
 
     def whole(self) -> None:
-        """Release the memory: the event is complete or no longer wanted."""
+        """Release the event's memory, because the event is complete or no longer wanted."""
         if self._taken:
             self._events.give_back(self._taken)
         self._size = self._taken = 0

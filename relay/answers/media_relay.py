@@ -32,7 +32,7 @@ _LAST_WORDS_S: Final = 1.0
 
 
 class MediaRelay:
-    """Relays one such answer."""
+    """Relays one answer of sound, events or JSON while it arrives."""
 
     __slots__ = ("_parts", "_passed", "_passing", "_type", "committed")
 
@@ -43,7 +43,7 @@ class MediaRelay:
         parts.usage_meter.passed = self._passed
         # The received bytes of its content.
         self._type = JSON
-        # Whether the client has received part of it, so that no other channel can answer.
+        # Whether the client has received part of the answer, so that no other channel can answer.
         self.committed = False
 
     async def relay(self, answer: Answer) -> Outcome:
@@ -58,23 +58,25 @@ class MediaRelay:
         return await self._end_whole(self._read(b""))
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
-        """End an answer that failed after it had begun. What was delivered is charged."""
+        """End an answer that failed after its first bytes were sent. The delivered part is
+        charged."""
         error = answer_behind_content(failure)
         outcome = self._settle(error, failure.fault)
         self._parts.probe.failed(failure)
-        await self._say_last(error)
+        await self._send_last(error)
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """Stop an answer after it has begun. What was delivered is charged."""
+        """Stop an answer after its first bytes were sent. The delivered part is charged."""
         outcome = self._settle(error)
-        await self._say_last(error)
+        await self._send_last(error)
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
-        """Tell the client that the answer ends; `relay` then reads the rest for its usage."""
+        """Send the client a last error; `relay` then reads the rest of the answer only for its
+        usage."""
         self._parts.end.unheard = error
-        await self._say_last(error)
+        await self._send_last(error)
         self._parts.context.downstream.client_gone = True
 
     # ---- from the upstream
@@ -153,7 +155,7 @@ class MediaRelay:
     def _settle(self, error: ErrorAnswer, fault: str = "") -> Outcome:
         return self._parts.end.settle(error, self._parts.end.bill_so_far(), fault)
 
-    async def _say_last(self, error: ErrorAnswer) -> None:
+    async def _send_last(self, error: ErrorAnswer) -> None:
         """Send the last bytes to a client that may have disconnected."""
         context = self._parts.context
         if context.downstream.client_gone:
@@ -163,7 +165,7 @@ class MediaRelay:
                 if self._type == EVENT_STREAM:
                     codec, target = context.invocation.codec, context.invocation.target
                     request_id = id_text(context.request_id)
-                    frame = codec.frame(error.kind, error.message, request_id, target)
+                    frame = codec.error_frame(error.kind, error.message, request_id, target)
                     await context.downstream.write(frame, last=True)
                 else:
                     await context.downstream.cut()

@@ -27,6 +27,7 @@ def initial_count(allowed: int) -> int:
 
 
 def next_count(allowed: int, tokens: int, size: int) -> int:
-    """Return at how many bytes to count again, if the first `size` bytes have this many tokens."""
+    """Return the number of bytes of the answer at which to count tokens again, if the first `size`
+    bytes have `tokens` tokens."""
     bytes_left = (allowed - tokens) * size // max(tokens, 1)
     return size + max(bytes_left // 2, _STEP_BYTES)

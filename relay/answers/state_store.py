@@ -23,7 +23,7 @@ from accounts.organisations.content_retention import RETENTION_HOURS_MAX
 from dialects.json.body import Body
 from lib.vault import Vault, VaultError
 from relay.credentials.keys import Principal
-from relay.errors import DatabaseFailed, DatabaseRefused
+from relay.front.errors import DatabaseFailed, DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Row, Statement
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class State(NamedTuple):
 
 
 def state_id(kind: str, owner: UUID, name: str) -> UUID:
-    """Return the id of a row. `owner` is the API key: no key finds the states of another (P12)."""
+    """Return the id of a state's row. `owner` is the API key, so no key finds the states of another
+    (P12)."""
     digest = sha256(f"{kind}|{owner}|{name}".encode(errors="surrogatepass")).digest()
     return UUID(bytes=digest[:16])
 
@@ -62,17 +63,17 @@ def may_keep(principal: Principal, body: Body) -> bool:
 
 
 def hex_of(content: bytes) -> str:
-    """Encode bytes as a parameter of a statement."""
+    """Encode bytes as hexadecimal text, which a statement takes as a parameter."""
     return "\\x" + content.hex()
 
 
 def bytes_of(value: str | None) -> bytes:
-    """Decode bytes from a column of a row."""
+    """Decode bytes from a hexadecimal column."""
     return bytes.fromhex((value or "\\x")[2:])
 
 
 class StateStore:
-    """Reads and writes the kept rows of one process."""
+    """Reads and writes the stored states for one process."""
 
     def __init__(self, connection: PipelinedConnection, vault: Vault) -> None:
         self._connection = connection
@@ -83,13 +84,13 @@ class StateStore:
     # ---- sealing
 
     async def seal(self, content: bytes, place: str) -> str:
-        """Return the data sealed for its row, as a parameter of a statement."""
+        """Seal content for one row, as a parameter of a statement."""
         if len(content) > _SEAL_HERE_MAX:
             return await asyncio.to_thread(self._seal, content, place)
         return self._seal(content, place)
 
     async def open(self, sealed: str | None, place: str) -> bytes:
-        """Return the content of a row. Raises VaultError."""
+        """Return the decrypted content of a row. Raises VaultError."""
         if len(sealed or "") > 2 * _SEAL_HERE_MAX:
             return await asyncio.to_thread(self._open, sealed, place)
         return self._open(sealed, place)
@@ -130,7 +131,9 @@ class StateStore:
                 "organisation": principal.organisation_id,
                 "id": id_,
                 "user": principal.user_id or "",
-                "sealed": await self.seal(state.content, _place(principal.organisation_id, id_)),
+                "sealed": await self.seal(
+                    state.content, _seal_context(principal.organisation_id, id_)
+                ),
                 "hours": hours,
             }
             statements.append((_PUT, parameters))
@@ -156,12 +159,12 @@ class StateStore:
             id_ = UUID(text)
             # A state that was sealed with another KEK cannot be read any more.
             with contextlib.suppress(VaultError):
-                place = _place(principal.organisation_id, id_)
+                place = _seal_context(principal.organisation_id, id_)
                 contents[ids[id_]] = await self.open(sealed, place)
         return contents
 
     async def drop(self, principal: Principal, kind: StateKind, name: str) -> None:
-        """Forget a state. Raises DatabaseFailed."""
+        """Delete a state. Raises DatabaseFailed."""
         id_ = state_id(kind, principal.key_id, name)
         parameters = {"organisation": principal.organisation_id, "id": id_}
         await self.run([(_DROP, parameters)])
@@ -207,7 +210,7 @@ def _fail(
             future.set_exception(error)
 
 
-def _place(organisation: UUID, id_: UUID) -> str:
+def _seal_context(organisation: UUID, id_: UUID) -> str:
     return f"{_TABLE}|{organisation}/{id_}|sealed"
 
 

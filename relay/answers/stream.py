@@ -38,9 +38,8 @@ from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
 
 class Forwarding:
-    """Reads frames, and returns them as the client receives them: with the model name that it
-    requested, and otherwise changed only where the channel's model requires it.
-    """
+    """Reads frames and returns them for the client: with the requested model name, and changed
+    otherwise only where the channel's model requires it."""
 
     __slots__ = ("_codec", "_naming", "_request_id", "decoder", "end", "feed")
 
@@ -70,24 +69,26 @@ class Forwarding:
 
     def cut(self) -> bytes:
         """Return the bytes that end the client's stream as if it had reached its length (F18)."""
-        return self._named(self._codec.cut(self.decoder))
+        return self._restore_model_name(self._codec.cut(self.decoder))
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """Return the bytes that end the client's stream with an error."""
-        return self._named(self._codec.fail(self.decoder, kind, message, self._request_id))
+        return self._restore_model_name(
+            self._codec.fail(self.decoder, kind, message, self._request_id)
+        )
 
     def response(self) -> bytes | None:
         """Return the complete response of the stream, if its dialect has one."""
         return self._codec.response_of(self.decoder)
 
-    def _named(self, frames: bytes) -> bytes:
+    def _restore_model_name(self, frames: bytes) -> bytes:
         """Restore the client's model name in data that we add, which may repeat the upstream's
         words.
         """
         return frames if self._naming is None else self._naming.show(frames)
 
 
-# Its chunks ---------------------------------------------------------------------------------------
+# The chunks of a stream -----------------------------------------------------------------------
 
 
 _LAST: Final = (End, UpstreamError, Broken)
@@ -159,7 +160,7 @@ class StreamChunks:
         return self._usage_meter.is_above_cap()
 
     async def pass_on(self, answer: Answer, take: Callable[[bytes], bool]) -> None:
-        """Forward chunks until a decision is needed. Raises UpstreamFailed (F17)."""
+        """Forward chunks until the relay must decide something. Raises UpstreamFailed (F17)."""
         context = self._context
         while True:
             await answer.hand_to(take)
@@ -173,7 +174,7 @@ class StreamChunks:
             context.deadline.allow("idle", self._idle_s, self._heard_at)
 
     async def pass_first(self) -> None:
-        """Forward the first content, with everything before it."""
+        """Forward everything up to and including the first content."""
         context, downstream = self._context, self._context.downstream
         heard_at = self._heard_at = context.time()
         if downstream.keep_alive is not None:
@@ -188,17 +189,18 @@ class StreamChunks:
         context.deadline.allow("idle", self._idle_s, heard_at)
 
     def forget_client(self) -> None:
-        """The client is gone: collect nothing for it, and do not wait for it."""
+        """Stop collecting pieces for the client, and stop waiting for it, because it
+        disconnected."""
         self.pieces.clear()
         self._blocked = None
 
     def taker(
         self, reader: Forwarding | StreamTranslator, gathering: Gathering
     ) -> Callable[[bytes], bool]:
-        """Return a function that reads a chunk, and forwards it if that is all. It returns whether
-        there is more to do. It is one function over local names, because calls and attribute
-        accesses would dominate the cost of a chunk. It is not stored here, so that a stream leaves
-        no reference cycle."""
+        """Return a function that reads a chunk, forwards it unless a decision is needed, and
+        returns whether one is. Its variables are local, because calls and attribute accesses would
+        dominate the cost of a chunk. The function is not stored here, so that a stream leaves no
+        reference cycle."""
         feed, end, decoder = reader.feed, reader.end, self._decoder
         pieces, events = self.pieces, self.events
         note, meter = self.note, self._usage_meter
@@ -284,7 +286,7 @@ class StreamRelay:
 
     @property
     def committed(self) -> bool:
-        """Whether the client has received part of it, so that no other channel can answer."""
+        """Whether the client has received content, so that no other channel can answer."""
         return self._chunks.committed
 
     async def relay(self, answer: Answer) -> Outcome:
@@ -298,28 +300,28 @@ class StreamRelay:
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
         """End a stream that failed after its first content: one typed error frame, no end marker.
-        What was delivered is charged.
-        """
+        The delivered part is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         error = answer_behind_content(failure)
         outcome = self._end.settle(error, self._end.bill_so_far(), failure.fault)
         self._probe.failed(failure)
-        await self._say_last(self._reader.fail(error.kind, error.message))
+        await self._send_last(self._reader.fail(error.kind, error.message))
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """Stop a stream after its first content. What was delivered is charged."""
+        """Stop a stream after its first content. The delivered part is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         outcome = self._end.settle(error, self._end.bill_so_far())
-        await self._say_last(self._reader.fail(error.kind, error.message))
+        await self._send_last(self._reader.fail(error.kind, error.message))
         return outcome
 
     async def dismiss(self, error: ErrorAnswer) -> None:
-        """Tell the client that the stream ends; `relay` then reads the rest for its usage."""
+        """Send the client a last error; `relay` then reads the rest of the stream only for its
+        usage."""
         self._end.unheard = error
-        await self._say_last(self._reader.fail(error.kind, error.message))
+        await self._send_last(self._reader.fail(error.kind, error.message))
         self._chunks.forget_client()
         self._context.downstream.client_gone = True
 
@@ -363,7 +365,7 @@ class StreamRelay:
         return None
 
     async def _commit(self) -> None:
-        """Commit to this upstream at its first content: no other channel can answer any more."""
+        """Commit to this upstream at its first content: from now on no other channel can answer."""
         context = self._context
         self._chunks.committed = True
         self._probe.first_content()
@@ -375,7 +377,7 @@ class StreamRelay:
     # ---- Ends
 
     async def _end_whole(self) -> Outcome:
-        """Handle the upstream's statement that its answer is complete."""
+        """Settle a stream that the upstream reports as complete, and send its last bytes."""
         self._chunks.note(self._chunks.events)
         if self._state is not None:
             await self._state.keep(self._response())
@@ -405,7 +407,7 @@ class StreamRelay:
         return outcome
 
     async def _cut_at_cap(self) -> Outcome:
-        """F18: end an answer that exceeds its cap, as if it had reached its length."""
+        """End an answer that exceeds its cap as if it had reached its length (F18)."""
         self._usage_meter.finish_reason = "length"
         bill = self._end.bill_so_far()
         outcome = self._end.settle(None, bill, "F18")
@@ -420,7 +422,7 @@ class StreamRelay:
         outcome = self._end.settle(None, bill)
         self._probe.good()
         rest = [step.raw for step in self._reader.end()]
-        await self._say_last(self._with_cost([*self._chunks.pieces, *rest], bill))
+        await self._send_last(self._with_cost([*self._chunks.pieces, *rest], bill))
         return outcome
 
     def _with_cost(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
@@ -451,7 +453,7 @@ class StreamRelay:
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             await context.downstream.write(raw, last=last)
 
-    async def _say_last(self, frame: bytes) -> None:
+    async def _send_last(self, frame: bytes) -> None:
         """Send the last bytes to a client that may have disconnected."""
         if self._context.downstream.client_gone:
             return

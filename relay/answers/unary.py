@@ -68,10 +68,10 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnaryFacts:
-    """The Facts of such a request; `own` are those of its codec. The price and the upstream decide
-    which of its `units` is billed. `only_channel` is the only channel that has the object which the
-    request refers to; `only_key`, if set, is the only key of it.
-    """
+    """The facts of a request that is not a chat. `own` are those of its codec. The price and the
+    upstream decide which of `units` is billed. `only_channel` is the only channel that has the
+    object which the request refers to; `only_key`, if set, is the only key of that channel that can
+    use it."""
 
     own: Any
     body: Body
@@ -90,11 +90,11 @@ class UnaryFacts:
 
 
 class Exchange(NamedTuple):
-    """How a 200 response is read, and written for the client once its meters are known. `slow`: it
-    may take as long as a chat's whole answer. `content_type` is that of the written body. `write`
-    receives the body and the meters, and raises AnswerFault if it cannot convert them. With
-    `accepted` the answer begins a media task instead of finishing the request.
-    """
+    """How a 200 response is read, and how it is written for the client once its meters are known.
+    `slow`: the response may take as long as a chat's whole answer. `content_type` is the type of
+    the written body. `write` receives the body and the meters, and raises AnswerFault if it cannot
+    convert them. With `accepted` the answer begins a media task instead of finishing the
+    request."""
 
     read: Callable[[bytes], PlainAnswer]
     write: Callable[[bytes, Mapping[str, int]], bytes]
@@ -104,7 +104,8 @@ class Exchange(NamedTuple):
     accepted: AcceptedTask | None = None
 
     def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
-        """Return our own count, by the first way to bill that has rates."""
+        """Return our own count in the first unit that has rates, or in the first unit if none
+        has."""
         unit = next((unit for unit in self.units if unit.bound(rates) is not None), self.units[0])
         return unit.own_count(rates, family)
 
@@ -176,7 +177,7 @@ _Meters = Mapping[str, int]
 
 
 class _Embeddings(UnaryOperation):
-    """Embeddings in OpenAI's form, for upstreams of that form or of Gemini's."""
+    """Embeddings in OpenAI's form, for upstreams of OpenAI's or Gemini's form."""
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = embeddings.read(raw, model=target.model or None)
@@ -220,7 +221,7 @@ def _decode_gemini(own: EmbeddingFacts, raw: bytes, meters: _Meters) -> bytes:
 
 
 class _GeminiEmbed(UnaryOperation):
-    """Embeddings in Gemini's form, for upstreams of that form or of OpenAI's."""
+    """Embeddings in Gemini's form, for upstreams of Gemini's or OpenAI's form."""
 
     def __init__(self, *, batch: bool) -> None:
         self._batch = batch
@@ -256,7 +257,7 @@ def _encode_gemini(own: EmbedFacts, raw: bytes, meters: _Meters) -> bytes:
 
 
 class _Moderations(UnaryOperation):
-    """Moderations are billed per request; a price may omit the rate, and they are then free."""
+    """Moderations are billed per request. They are free if the price has no rate for requests."""
 
     default_model = moderations.MODEL
 
@@ -289,7 +290,7 @@ def _count_ranked(own: RerankFacts, family: Family) -> int:
 
 
 class _Rerank(UnaryOperation):
-    """Rerank in one of two forms; the path tells which form an upstream uses."""
+    """Rerank in one of two forms. The operation's path tells which form an upstream uses."""
 
     def __init__(self, form: RerankForm) -> None:
         self._form = form

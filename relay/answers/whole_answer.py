@@ -241,7 +241,8 @@ class WholeRelay:
 
 
 async def _next_chunk(answer: Answer) -> bytes:
-    """Return b"" at the end; the decoder knows whether anything required is missing."""
+    """Return the next chunk; b"" at the end or after a failure, because the decoder knows whether
+    the answer is complete."""
     try:
         return await answer.next_bytes()
     except UpstreamFailed:

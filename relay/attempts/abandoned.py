@@ -25,7 +25,7 @@ _TOKENS_MAX = 10**9
 
 
 def rule_of(context: RequestContext, admitted: AdmittedAttempt) -> RuleInForce:
-    """Return the rule that applies to an attempt."""
+    """Return the charge rule that applies to an attempt."""
     drains = ChargeRule("drain", context.parts.config.leave_drain_s)
     return rule_in_force(
         admitted.hold.principal.charge_rule,
@@ -35,7 +35,7 @@ def rule_of(context: RequestContext, admitted: AdmittedAttempt) -> RuleInForce:
 
 
 def may_be_absorbed(context: RequestContext, admitted: AdmittedAttempt) -> bool:
-    """Return whether nobody would be charged if it failed now."""
+    """Return whether nobody would be charged if this attempt failed now."""
     if admitted.hold.principal.charge_rule is None and not context.snapshot.charge_ruled:
         return False
     return rule_of(context, admitted).rule.kind == "absorb"
@@ -55,10 +55,9 @@ def absorb_cost(bill: Bill) -> Bill:
 
 
 class DrainLimit(NamedTuple):
-    """The limit for an answer that is read on after its client left: at most `most_nano`. `left` is
-    its bill at that moment. More text than `text_bytes_max` exceeds the limit, as estimated by
-    size.
-    """
+    """The limit for draining an answer after its client left: a bill of at most `most_nano`. `left`
+    is the bill when the client left. An answer with more text than `text_bytes_max` is over the
+    limit, as estimated by size."""
 
     left: Bill
     most_nano: int
@@ -90,9 +89,8 @@ class DrainLimit(NamedTuple):
 def drain_limit(
     left: Bill, version: PriceVersion | None, cost_nano: int, text_bytes: int
 ) -> DrainLimit:
-    """Return the limit of an answer with this bill and amount of text at the start of its draining,
-    for at most `cost_nano` more.
-    """
+    """Return the limit for draining an answer, at most `cost_nano` beyond the bill `left`.
+    `text_bytes` is the answer's text when the draining starts."""
     most_nano = left.charge_nano + cost_nano
     if version is None:
         return DrainLimit(left, most_nano, text_bytes + _TOKENS_MAX)

@@ -57,10 +57,9 @@ class AdmissionRequest(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The decision about one admission (see `billing/limits/enforcement.py`). Results that are
-    asked about once more stay inside this room. `available_nano` is what the wallet, or the
-    tightest budget, has after this transaction.
-    """
+    """The decision about one admission (see `billing/limits/enforcement.py`). Results that need a
+    second try stay inside this room. `available_nano` is what the wallet, or the tightest budget,
+    has after this transaction."""
 
     word: str
     available_nano: int
@@ -86,10 +85,9 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
 def ask_again(
     request: AdmissionRequest, verdict: Verdict, releasing: Container[UUID]
 ) -> AdmissionRequest | None:
-    """Return the request to try once more, or None if the verdict is final. The attempt that it
-    replaces was resolved by the first try. The next batch releases money of `releasing`
-    organisations.
-    """
+    """Return the request for a second try, or None if the verdict is final. The first try has
+    already resolved the attempt that it replaces. The next batch releases money of the
+    organisations in `releasing`."""
     if verdict.word == "again":
         return msgspec.structs.replace(request, replaces=None)
     if verdict.word in ("insufficient", "limited") and request.attempt.organisation_id in releasing:
@@ -100,9 +98,8 @@ def ask_again(
 
 
 def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement]:
-    """Return the statements that create rows before these are tried again: accounts of
-    organisations without any postings, and windows of budgets and sessions without any spending.
-    """
+    """Return the statements that create rows before these requests are tried again: accounts of
+    organisations without postings, and windows of budgets and sessions without spending."""
     organisations: set[UUID] = set()
     windows: set[budget_windows.WindowOpened] = set()
     of_sessions: set[SessionWindow] = set()
@@ -179,7 +176,6 @@ def read_available(
     units: Collection[tuple[int, int]],
     included_nano: int,
 ) -> Statement:
-    """Return a statement with one row: how much could be held now, in nano; no row without an
-    account.
-    """
+    """Return a statement that reads how much could be held now, in nano. It returns one row; none
+    if the organisation has no account."""
     return budget_windows.read_available(organisation_id, budget_ids, units, included_nano)

@@ -34,20 +34,20 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class OwnKeyHold(NamedTuple):
-    """The hold of an attempt with its organisation's own key: the fee, and how much is held for it.
-    The price, which the organisation pays its provider itself, is held in budgets only.
-    """
+    """The hold of an attempt with its organisation's own key: the fee, and the amount that is held
+    for it. The organisation pays its provider the price itself, so the price is held in budgets
+    only."""
 
     fee: OwnKeyFee
     fee_nano: int
 
 
 class PlacedHold(msgspec.Struct, frozen=True):
-    """The hold of an attempt. `principal` is the one at admission; `headroom` is the remainder of
-    its key's limits. `settles_at_once`: others may need the held amount. `price` is the customer's
-    price and `cost` the provider's, None if unknown. `units` are the included units that it took,
-    by meter, in the order of the hold. `own` is None for the installation's keys.
-    """
+    """The hold of an attempt. `principal` is the caller at admission; `headroom` is what its key's
+    limits have left. `settles_at_once`: settle without delay, because others may need the held
+    amount. `price` is the customer's price and `cost` the provider's, None if unknown. `units` are
+    the included units that the attempt uses, by meter, in the order of the hold. `own` is None for
+    the installation's keys."""
 
     attempt_id: AttemptId
     size: Size
@@ -66,9 +66,8 @@ class PlacedHold(msgspec.Struct, frozen=True):
 
 
 class AdmittedAttempt(msgspec.Struct, frozen=True):
-    """The data of an attempt besides its request's context. `number` counts the attempts of a
-    request from 1; an answer with more tokens than `cut_above` is cut (F18).
-    """
+    """The data of one attempt besides its request's context. `number` counts the attempts of a
+    request from 1. An answer with more than `cut_above` tokens is cut (F18)."""
 
     number: int
     facts: Facts
@@ -89,7 +88,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
         return self.timeouts.until_content(thinks=prepared.traits.thinks, whole=whole)
 
     def head(self, context: RequestContext, cost_nano: int | None) -> Head:
-        """Return the head of its answer."""
+        """Return the head of the attempt's answer."""
         hold, invocation = self.hold, context.invocation
         head = Head(
             invocation.codec.content_type(invocation.target, stream=self.facts.stream),

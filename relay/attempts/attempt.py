@@ -49,7 +49,7 @@ _rests: set[asyncio.Task[None]] = set()
 
 
 class AnswerRelay(Protocol):
-    """Sends an answer on while it arrives: see `MediaRelay`."""
+    """Relays an answer while it arrives: see `MediaRelay`."""
 
     @property
     def committed(self) -> bool: ...
@@ -60,7 +60,7 @@ class AnswerRelay(Protocol):
 
 
 class Attempt:
-    """An admitted attempt. Call `execute` once. `post` sends it; over HTTP by default."""
+    """An admitted attempt. Call `execute` once. `post` sends the request; by default over HTTP."""
 
     __slots__ = (
         "_admitted",
@@ -105,21 +105,20 @@ class Attempt:
         self._sent = False
         # Relays the answer if it is forwarded while it arrives; set after its head has arrived.
         self._stream: AnswerRelay | None = None
-        # Whether it failed before content: its hold is still open, and the next attempt replaces
-        # it.
+        # Whether the attempt failed before content. Its hold is then still open, and the next
+        # attempt replaces it.
         self._failed = False
         # The task of a video, if it was stored before its provider accepted it.
         self._intended: AcceptedVideo | None = None
 
     @property
     def key(self) -> int:
-        """The position of its key among its channel's keys."""
+        """The position of the attempt's key among the keys of its channel."""
         return self._probe.key
 
     def leave(self) -> None:
-        """Handle a client that left: cut the answer, or drain it for a while, by the charge rule
-        (docs/promises.md, "Leaving clients").
-        """
+        """Handle a client that left: by the charge rule, cut the answer or drain it for a while
+        (docs/promises.md, "Leaving clients")."""
         context = self._context
         if not self._sent:
             context.deadline.interrupt("left")
@@ -145,7 +144,7 @@ class Attempt:
             return
         self._end.abandon()
         if self._usage_meter.complete:
-            # Only the usage is missing.
+            # The answer is complete; only the usage is missing.
             self._context.deadline.limit(reason, USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt(reason)
@@ -166,7 +165,7 @@ class Attempt:
         return self._usage_meter.answer_text
 
     def cost_of(self, outcome: Outcome) -> int | None:
-        """Return our cost of its answer, or None without a cost price."""
+        """Return our cost of the attempt's answer, or None without a cost price."""
         return cost_of(outcome.meters, self._usage_meter.prices.cost)
 
     async def execute(self, *, fresh: bool) -> Outcome:
@@ -209,7 +208,7 @@ class Attempt:
                     answer.cut()
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
-        """Return the end of this attempt when it failed before content."""
+        """Return the end of this attempt, which failed before content."""
         return self._end.failed(failure, final=final)
 
     # Return the end of this attempt after a failure before content.
@@ -230,9 +229,8 @@ class Attempt:
             await intend_video(self._context, self._admitted, accepted, self._probe.key)
 
     def _withdraw(self, intended: AcceptedVideo) -> None:
-        """Remove the task of an order that was not accepted. The caller does not wait; if this
-        fails, the task ends by itself.
-        """
+        """Remove the stored task of an order that the provider did not accept. The caller does not
+        wait. If the removal fails, the task ends by itself."""
         states, attempt_id = self._context.parts.states, self._admitted.hold.attempt_id
         task = asyncio.create_task(withdraw(states, attempt_id, intended.own_id))
         _rests.add(task)
@@ -276,10 +274,9 @@ class Attempt:
         return self._stream.relay(answer)
 
     def _stream_to_drain(self) -> tuple[AnswerRelay, ErrorAnswer] | None:
-        """Call this in `except CancelledError`. Return the stream to drain if the key or session
-        has ended and the provider would finish and bill the stream anyway; the cancellation then
-        counts as handled.
-        """
+        """Return the stream to drain if the key or session has ended and the provider would finish
+        and bill the stream anyway. The cancellation then counts as handled. Call this in `except
+        CancelledError`."""
         stream, context = self._stream, self._context
         drains = (
             context.deadline.reason in ("revoked", "session_ended")
@@ -371,9 +368,7 @@ class Attempt:
 
 
 def _give_back(answer: Answer) -> None:
-    """Return the connection to the pool. The few bytes after an end marker are read in another
-    task.
-    """
+    """Return the connection to the pool. Another task reads the few bytes after an end marker."""
     if answer.at_end:
         answer.release()
         return

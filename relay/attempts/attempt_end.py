@@ -74,7 +74,7 @@ class AttemptEnd:
 
     @property
     def measured(self) -> str:
-        """The basis of a bill by the upstream's count."""
+        """The basis of a bill that uses the upstream's count."""
         return "drained" if self._context.downstream.client_gone else "measured"
 
     def bill_so_far(self) -> Bill:
@@ -88,7 +88,7 @@ class AttemptEnd:
         return self._abandoned.rule
 
     def limit_drain(self, cost_nano: int) -> None:
-        """Limit what draining may cost beyond what has arrived so far."""
+        """Limit what draining may cost beyond what has arrived."""
         if self._admitted.hold.own is not None:
             # The installation pays nothing of it.
             return
@@ -143,9 +143,8 @@ class AttemptEnd:
         return outcome
 
     def replaced(self) -> Settlement:
-        """Return the end of an attempt that has not begun and whose hold is replaced. It does not
-        end its request. The admission that replaces the hold writes it.
-        """
+        """Return the end of an attempt that never began, because the next admission replaces its
+        hold and writes this end. The request itself continues."""
         outcome = self.outcome = self._outcome(None, _NOTHING_YET)
         hold, channel = self._admitted.hold, self._admitted.channel
         ending: Ending = self._ending(outcome, _NOTHING_YET, "hold_replaced")
@@ -159,7 +158,8 @@ class AttemptEnd:
         )
 
     def _paid_by_units(self, bill: Bill) -> tuple[int, tuple[int, ...]]:
-        """Return what its included units pay of the charge, and how many of each they are."""
+        """Return how much of the charge included units pay, in nano, and how many units of each
+        meter that uses."""
         held, price = self._admitted.hold.units, self._usage_meter.prices.price
         if not held or price is None or not bill.charge_nano:
             return 0, ()
@@ -169,14 +169,12 @@ class AttemptEnd:
         return min(paid.nano, bill.charge_nano), paid.of_each(held)
 
     def entrust(self) -> Outcome:
-        """Hand an accepted media task over: it is settled when the end of the task becomes
-        known.
-        """
+        """Leave the settlement of an accepted media task to the end of the task."""
         self.outcome = self._outcome(None, _NOTHING_YET)
         return self.outcome
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
-        """Return the end of an attempt that failed before content: the customer pays nothing."""
+        """Return the end of an attempt that failed before content. The customer pays nothing."""
         absorbed = FAULTS[failure.fault].money not in ("none", "exact")
         hold, channel = self._admitted.hold, self._admitted.channel
         ending = Ending(
@@ -270,14 +268,13 @@ class AttemptEnd:
 
 
 def dropped_text(names: Sequence[str]) -> str | None:
-    """Return the omitted parameters as text for a record, or None without any. The text is limited,
-    because a body may have any number of names.
-    """
+    """Return the omitted parameters as text for a record, or None without any. The text is limited
+    in length, because a body may have any number of names."""
     return ",".join(names)[:DROPPED_LENGTH] if names else None
 
 
 def final_end(settlement: Settlement, error: ErrorAnswer, principal: Principal) -> Settlement:
-    """Return the end of the last attempt as the end of its request."""
+    """Return the end of the last attempt, marked as the end of its request."""
     ending: Ending = msgspec.structs.replace(
         settlement.ending,
         final=True,

@@ -1,6 +1,5 @@
-"""Choose the next channel: the candidates of a request in order, until the fault table says stop or
-none is left; then those of its fallback models.
-"""
+"""Choose the next channel. The candidates of a request follow in order, until the fault table says
+stop or no candidate is left; then those of its fallback models."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,9 +34,8 @@ _KEY_OUT: Final = frozenset({"key_off", "cool"})
 
 
 class NextAttempt(msgspec.Struct, frozen=True):
-    """The next attempt and the reason for it: `fresh` requires an unused connection (F32); `avoid`
-    is the key at fault, -1 for none.
-    """
+    """The next attempt, and why it is made. `fresh` requires an unused connection (F32); `avoid` is
+    the position of the key at fault, -1 for none."""
 
     candidate: Candidate
     prepared: PreparedRequest
@@ -56,16 +54,15 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class _Full(msgspec.Struct, frozen=True):
-    """A candidate whose channel had reached a limit of its own when its hold was to be placed."""
+    """A candidate that was passed over because its channel had reached a limit."""
 
     candidate: Candidate
     block: Block
 
 
 class NextAttempts:
-    """The next attempts of one request. `answering` is the model of the next one. `failed` are
-    those that failed before content, in order; the caller appends to it.
-    """
+    """Chooses the attempts of one request. `answering` is the model of the next attempt. `failed`
+    are the attempts that failed before content, in order; the caller appends to it."""
 
     __slots__ = (
         "_candidates",
@@ -104,7 +101,7 @@ class NextAttempts:
         """Return the attempt to make after a failed one, or None. Raises DatabaseFailed."""
         while (following := await self._another()) is None:
             others = self._models.on_error
-            if not self._falls_back():
+            if not self._change_to_fallback():
                 # If no other model can be used, the attempt reserved for it becomes available.
                 return await self._another() if others and not self._models else None
             try:
@@ -114,23 +111,21 @@ class NextAttempts:
         return following
 
     async def instead_of(self, candidate: Candidate, full: ChannelFull) -> NextAttempt | None:
-        """Return the attempt to make instead of one at a channel that has reached a limit of its
-        own; None if earlier failures are the answer. Raises RequestFault, ChannelsOut,
-        DatabaseFailed.
-        """
+        """Return the attempt to make instead of one at a channel that has reached a limit; None if
+        earlier failures are the answer. Raises RequestFault, ChannelsOut, DatabaseFailed."""
         context = self._context
         wait_s = inf if full.wait_ms is None else full.wait_ms / 1000
         self._full = (*self._full, _Full(candidate, Block(full.reason, wait_s)))
         if full.reason == "requests":
             channel = context.snapshot.channels[candidate.channel_id]
             context.parts.health.bar(channel, full.reason, wait_s)
-        if self._here:
+        if self._failed_here:
             return await self.following()
         self._take_out(candidate)
         if not self._candidates and not self._take_other_model():
             if self.failed:
                 return None
-            raise none_ready(self._model_name, await self._held_back())
+            raise none_ready(self._model_name, await self._blocking_limits())
         try:
             return await self.first()
         except (RequestFault, ChannelsOut):
@@ -139,9 +134,8 @@ class NextAttempts:
             raise
 
     async def within_budget(self) -> NextAttempt | None:
-        """Return the attempt with the next fallback model, because a budget refused this one; None
-        if the operators' rule names none for that, or attempts were made.
-        """
+        """Return an attempt with the next fallback model, because a budget refused this one. None
+        if the operators' rule names no model for that case, or if attempts were made already."""
         while not self.failed and "budget" in self._models.causes:
             if not self._take_next_model(why="budget_rule"):
                 break
@@ -156,7 +150,7 @@ class NextAttempts:
         return self.answering.routed.facts.model
 
     @property
-    def _here(self) -> list[Failed]:
+    def _failed_here(self) -> list[Failed]:
         """The attempts that failed for this model."""
         return self.failed[self._failed_before :]
 
@@ -173,9 +167,7 @@ class NextAttempts:
 
     async def _best(self) -> NextAttempt:
         """Return the best candidate for this request, and remove those before it. Raises
-        RequestFault if none fits, ChannelsOut if the only ones that fit have reached limits of
-        their own.
-        """
+        RequestFault if none fits, ChannelsOut if all that fit have reached limits."""
         while True:
             candidate = self._candidates[0]
             try:
@@ -187,7 +179,7 @@ class NextAttempts:
                 self._take_out(candidate)
                 if self._candidates:
                     continue
-                if blocks := await self._held_back():
+                if blocks := await self._blocking_limits():
                     raise none_ready(self._model_name, blocks) from None
                 raise
 
@@ -204,9 +196,9 @@ class NextAttempts:
 
     async def _another(self) -> NextAttempt | None:
         """Return another attempt for this model, or None."""
-        if not self._here:
+        if not self._failed_here:
             return None
-        last = self._here[-1]
+        last = self._failed_here[-1]
         while (again := self._next_candidate()) is not None:
             candidate, why = again
             try:
@@ -225,17 +217,17 @@ class NextAttempts:
         """Return the candidate that the fault table permits next, and why; None if the last failure
         is the answer.
         """
-        here = self._here
+        here = self._failed_here
         last, tried = here[-1], [failed.candidate for failed in here]
         row = FAULTS[last.failure.fault]
         times = sum(failed.failure.fault == last.failure.fault for failed in here)
         attempts = AttemptsLeft(self._failed_before, fallback=self._models.on_error)
         if row.next == "never" or (row.next == "once" and times > 1) or not self._in_time():
             return None
-        closed = self._spent(self._candidates) | self._full_ids
+        closed = self._channels_without_retries(self._candidates) | self._full_ids
         if row.next == "resend" and times == 1 and len(tried) < attempts.most:
             return None if last.candidate.channel_id in closed else (last.candidate, "resend")
-        closed |= {*self._out(last), *attempts.shut(last.candidate)}
+        closed |= {*self._unavailable_channels(last), *attempts.shut(last.candidate)}
         candidate = next_candidate(
             self._candidates, tried, closed=closed, attempts_max=attempts.most
         )
@@ -253,10 +245,9 @@ class NextAttempts:
 
     # ---- another model
 
-    def _falls_back(self) -> bool:
-        """Change to the next fallback model after failures. Return False if there is none, or none
-        may be used.
-        """
+    def _change_to_fallback(self) -> bool:
+        """Change to the next fallback model after failures. Return False if no model may be
+        used."""
         failure = self.failed[-1].failure
         return (
             len(self.failed) < ATTEMPTS_MAX
@@ -266,7 +257,7 @@ class NextAttempts:
         )
 
     def _take_other_model(self) -> bool:
-        """Change to a fallback model because no channel of this one can be used."""
+        """Change to a fallback model because no channel of the current model can be used."""
         return self._models.on_error and self._take_next_model()
 
     def _take_next_model(self, why: Why | None = None) -> bool:
@@ -284,21 +275,21 @@ class NextAttempts:
     def _full_ids(self) -> set[str]:
         return {item.candidate.channel_id for item in self._full}
 
-    def _spent(self, candidates: Sequence[Candidate]) -> set[str]:
-        """Return the channels that accept no further retry now."""
+    def _channels_without_retries(self, candidates: Sequence[Candidate]) -> set[str]:
+        """Return the ids of the channels that accept no further retry now."""
         channel_ids = {candidate.channel_id for candidate in candidates}
         now = self._context.parts.health.now()
         return self.answering.routed.retry_budget.spent(channel_ids, now)
 
-    def _out(self, last: Failed) -> set[str]:
-        """Return the channels that are unavailable, to everybody or to this request."""
+    def _unavailable_channels(self, last: Failed) -> set[str]:
+        """Return the ids of the channels that are unavailable, in general or to this request."""
         health, organisation_id = (
             self._context.parts.health,
             self._context.principal.organisation_id,
         )
         out = health.out(self._candidates, organisation_id) | {
             failed.candidate.channel_id
-            for failed in self._here
+            for failed in self._failed_here
             if FAULTS[failed.failure.fault].health in _CHANNEL_OUT
         }
         if (
@@ -321,11 +312,14 @@ class NextAttempts:
         ]
         known += [*self.answering.routed.skipped, *self._unfit]
         if self.failed:
-            tried = {failed.candidate.channel_id for failed in self._here}
+            tried = {failed.candidate.channel_id for failed in self._failed_here}
             rest = [item for item in self._candidates if item.channel_id not in tried]
             organisation_id = self._context.principal.organisation_id
             known += self._context.parts.health.skipped(rest, organisation_id)
-            known += [Skipped(channel_id, "retry_budget") for channel_id in self._spent(rest)]
+            known += [
+                Skipped(channel_id, "retry_budget")
+                for channel_id in self._channels_without_retries(rest)
+            ]
         if not known:
             return ()
         # The first known reason of each.
@@ -333,8 +327,8 @@ class NextAttempts:
         before = takewhile(lambda item: item != chosen, self.answering.routed.planned)
         return [reasons[item.channel_id] for item in before if item.channel_id in reasons]
 
-    async def _held_back(self) -> list[Block]:
-        """Return the limits of channels that could otherwise serve the request."""
+    async def _blocking_limits(self) -> list[Block]:
+        """Return the limits that keep back channels which could otherwise serve the request."""
         blocks = [item.block for item in self._full]
         organisation_id = self._context.principal.organisation_id
         for candidate in self.answering.routed.resting:

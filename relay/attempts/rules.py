@@ -26,11 +26,11 @@ def next_candidate(
     closed: Collection[str] = (),
     attempts_max: int = ATTEMPTS_MAX,
 ) -> Candidate | None:
-    """Return the channel of the next attempt, or None. `past` are the attempts so far, all failed
-    before content. A channel's `retries` is the number of attempts that may follow its failure;
-    there are at most `attempts_max` in all. Unused channels come first; otherwise the last one is
-    tried again, unless its id is in `closed` (its key or route is disabled, or it cools down).
-    """
+    """Return the channel of the next attempt, or None. `past` are the attempts already made, all
+    failed before content. A channel's `retries` is the number of attempts that may follow its
+    failure; there are at most `attempts_max` in all. Unused channels come first. Otherwise the last
+    channel is tried again, unless its id is in `closed` (its key or route is disabled, or it cools
+    down)."""
     if len(past) >= attempts_max:
         return None
     if any(len(past) - i > failed.retries for i, failed in enumerate(past)):
@@ -80,9 +80,9 @@ def attempt_order(
 
 
 def may_fall_back(fault: str, kind: ErrorKind, causes: Collection[Cause] = CAUSES) -> bool:
-    """Return whether another model may answer after such a failure, given the permitted causes: the
-    fault is not the request's own, or another model may have a larger context or another policy.
-    """
+    """Return whether another model may answer after such a failure. `causes` are the causes that
+    the rule permits: a fault of the channel, or an error that another model may not have (a larger
+    context, another policy)."""
     cause = _OF_THE_MODEL.get(kind)
     if cause is not None:
         return cause in causes
@@ -90,8 +90,7 @@ def may_fall_back(fault: str, kind: ErrorKind, causes: Collection[Cause] = CAUSE
 
 
 def backoff_s_max(failures: int) -> float:
-    """Return the maximum wait in seconds before the same channel is used again, after so many
-    failures; another channel is used at once. The wait is drawn at random up to it, so that clients
-    that failed together do not return together.
-    """
+    """Return the maximum wait in seconds before the same channel is used again after `failures`
+    failures; another channel is used without a wait. The wait is drawn at random up to it, so that
+    clients that failed together do not return together."""
     return _BACKOFF_S * float(2**failures)

@@ -34,7 +34,6 @@ from relay.attempts.rules import backoff_s_max
 from relay.attempts.settlement import Settlement
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.counting.count_endpoint import COUNTERS, count_tokens
-from relay.errors import DatabaseFailed
 from relay.front.deadline import EndReason
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import (
@@ -44,6 +43,7 @@ from relay.front.error_answers import (
     answer_to,
     answer_to_failures,
 )
+from relay.front.errors import DatabaseFailed
 from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
@@ -107,7 +107,7 @@ class Run:
         self._settles_at_once = False
 
     def leave(self) -> None:
-        """Handle a client that left: nothing more is written to it."""
+        """Record that the client left. Nothing more is written to it."""
         context = self._context
         if context.downstream.client_gone:
             return
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def session_id(self) -> UUID | None:
-        """The session of the request, as soon as it is known."""
+        """The id of the request's session, once it is known."""
         session = self._context.session
         return None if session is None else session.id
 
@@ -132,7 +132,7 @@ class Run:
             self._attempt.revoke(reason)
 
     async def answer(self, raw: bytes) -> Outcome:
-        """Answer the request with this body. Raises nothing that a client could cause."""
+        """Answer the request with this body. No input of a client makes it raise."""
         return await self._answered(partial(self._answer, raw))
 
     async def _answer(self, raw: bytes) -> Outcome:
@@ -163,9 +163,8 @@ class Run:
             context.downstream.stop_keep_alive()
 
     async def answer_routed(self, route: Callable[[RequestReader], NextAttempts]) -> Outcome:
-        """Answer a request whose channel `route` finds, without a model. It raises RequestFault and
-        ChannelsOut; this raises nothing that a client could cause.
-        """
+        """Answer a request without a model, whose channel `route` finds. `route` raises
+        RequestFault and ChannelsOut; no input of a client makes this method raise."""
 
         async def make_attempts() -> Outcome:
             self._next = route(self._reader)
@@ -196,9 +195,8 @@ class Run:
             context.deadline.stop()
 
     def _find_session(self, facts: Facts, continuation: Continuation | None) -> None:
-        """Note the session that the body names, unless the headers name one. Raises RequestFault
-        for a limit of a session without one.
-        """
+        """Record the session that the body names, unless the headers name one. Raises RequestFault
+        if the request limits its session but names none."""
         context = self._context
         if context.session is None:
             earlier = None if continuation is None else continuation.earlier_session
@@ -251,7 +249,7 @@ class Run:
         try:
             following = await self._next.first()
         except asyncio.CancelledError:
-            self._check_left()
+            self._reraise_unless_left()
             return self._record(CLIENT_CLOSED)
         replaces: Settlement | None = None
         used_up: UsedUp | None = None
@@ -264,7 +262,7 @@ class Run:
                 try:
                     another = await self._instead_of(following, full)
                 except asyncio.CancelledError:
-                    self._check_left()
+                    self._reraise_unless_left()
                     return self._record(CLIENT_CLOSED, after_attempts=bool(self._next.failed))
                 if another is None:
                     return await self._give_up_unadmitted()
@@ -275,7 +273,7 @@ class Run:
                 try:
                     cheaper = await self._within_budget(fault)
                 except asyncio.CancelledError:
-                    self._check_left()
+                    self._reraise_unless_left()
                     return self._record(CLIENT_CLOSED)
                 if cheaper is not None:
                     following = cheaper
@@ -285,8 +283,9 @@ class Run:
                     raise used_up from None
                 return await self._give_up_unadmitted()
             except asyncio.CancelledError:
-                # Also if the hold is being placed: admission then writes the record.
-                self._check_left()
+                # The client may leave while its hold is being placed; admission then writes the
+                # record.
+                self._reraise_unless_left()
                 return self._context.uncharged_outcome(CLIENT_CLOSED)
             self._attempt = attempt
             if self._revoked is not None:
@@ -337,7 +336,7 @@ class Run:
             attempt = self._new_attempt(context, admitted, probe)
         except DatabaseFailed:
             if replaces is not None:
-                # It is unknown whether that attempt was resolved, and by which transaction.
+                # It is unknown whether the replaced attempt was resolved, and by which transaction.
                 self._settle(replaces, OVERLOADED)
                 self._record(OVERLOADED, after_attempts=True)
             raise
@@ -348,7 +347,8 @@ class Run:
         return attempt
 
     def _only_key(self, following: NextAttempt) -> int:
-        """Return the position of the only key that has the object of the request; -1 for any."""
+        """Return the position of the only key that can use the object of the request; -1 for any
+        key."""
         facts = self._next.answering.routed.facts
         if not isinstance(facts, UnaryFacts) or facts.only_key is None:
             return -1
@@ -383,9 +383,7 @@ class Run:
             raise
 
     async def _instead_of(self, following: NextAttempt, full: ChannelFull) -> NextAttempt | None:
-        """Return the attempt to make instead of one at a channel that has reached a limit of its
-        own.
-        """
+        """Return the attempt to make instead of one at a channel that has reached a limit."""
         try:
             return await self._next.instead_of(following.candidate, full)
         except DatabaseFailed:
@@ -394,9 +392,8 @@ class Run:
             raise
 
     async def _within_budget(self, fault: UsedUp) -> NextAttempt | None:
-        """Return the attempt to make instead of one that a budget refused, and let the answer say
-        so.
-        """
+        """Return the attempt to make instead of one that a budget refused, and add a notice to the
+        answer's headers."""
         cheaper = await self._next.within_budget() if fault.of_budget else None
         downstream = self._context.downstream
         if cheaper is not None and BY_BUDGET not in downstream.notices:
@@ -410,9 +407,9 @@ class Run:
     # ---- Ends without an answer
 
     async def _end_cancelled(self, attempt: OneAttempt) -> Outcome:
-        """Call this in `except CancelledError`: the client has left, its time is over, or the
-        process stops and its holds would wait for the sweeper.
-        """
+        """End a request that was cancelled: its client has left, its time is over, or the process
+        stops and its holds would otherwise wait for the sweeper. Call this in `except
+        CancelledError`."""
         context = self._context
         if context.deadline.caught() is not None:
             return await self._give_up(attempt)
@@ -430,7 +427,7 @@ class Run:
         return outcome
 
     async def _give_up(self, attempt: OneAttempt) -> Outcome:
-        """Answer with the last failure, or with the one that the contract prefers."""
+        """Answer with the last failure, or with an earlier one that the API contract prefers."""
         failures = [failed.failure for failed in self._next.failed]
         ended = attempt.failed(failures[-1], final=True)
         if self._context.downstream.client_gone:
@@ -441,8 +438,9 @@ class Run:
         await self._context.downstream.refuse(error)
         return self._context.uncharged_outcome(error, basis=ended.ending.basis)
 
-    def _check_left(self) -> None:
-        """Call this in `except CancelledError`: re-raise it unless the client has left."""
+    def _reraise_unless_left(self) -> None:
+        """Re-raise a cancellation unless the client has left. Call this in `except
+        CancelledError`."""
         if self._context.deadline.caught() is None:
             raise
 
@@ -462,7 +460,7 @@ class Run:
     # ---- shadow traffic
 
     def _follow(self, facts_of: Callable[[], Facts | None], outcome: Outcome) -> None:
-        """Send the request to its model's shadow too, after a success or a failure."""
+        """Send the request to its model's shadow as well, after a success or a failure."""
         context = self._context
         if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
             return
@@ -472,12 +470,11 @@ class Run:
         )
 
     def _main_answer(self, outcome: Outcome) -> MainAnswer | None:
-        """Return what the client received from the requested model; None if another model answered,
-        or none was used.
-        """
+        """Return the answer that the client received from the requested model; None if another
+        model answered, or none did."""
         attempt, answering = self._attempt, self._next.answering
         if answering.why is not None or (attempt is not None and attempt.channel.own is not None):
-            # What an organisation sends with its own key goes to no other channel.
+            # A request with an organisation's own key is sent to no other channel.
             return None
         if attempt is not None:
             return MainAnswer(

@@ -32,18 +32,18 @@ class Settlement(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     ending: usage.Ending
     # The tokens that it used of a tokens-per-minute limit, if there is one.
     tokens: int = 0
-    # Its cost if nobody pays, at the price of its admission (I13, I15).
+    # Our cost if the customer does not pay, at the price of the admission (I13, I15).
     loss_nano: int = 0
-    # Its channel, if that has limits.
+    # The channel, if it has limits.
     limited_channel_id: ChannelId | None = None
-    # What included units pay of the charge, and how many of each it holds; None if an older release
-    # stored it.
+    # The part of the charge that included units pay, and how many of each the attempt holds; None
+    # if an older release stored it.
     included_nano: int | None = None
     units: tuple[int, ...] = ()
 
 
 class LateSettlement(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """A settlement whose hold somebody else has resolved before."""
+    """A settlement whose hold was resolved by another process before."""
 
     organisation_id: OrganisationId
     attempt_id: AttemptId
@@ -72,7 +72,7 @@ def marks(batch: Mapping[UUID, str]) -> Statement:
 
 
 def lease(process_id: UUID, seconds: int) -> Statement:
-    """Return the statement that extends a process's lease by this time."""
+    """Return the statement that extends a process's lease to `seconds` from now."""
     return renew_lease(process_id, seconds)
 
 
@@ -84,12 +84,14 @@ def entrust(attempt_id: UUID, seconds: int) -> Statement:
 
 
 def lock(organisation_ids: Iterable[UUID]) -> Statement:
-    """Return the first statement of every transaction that moves money."""
+    """Return the statement that locks the accounts: the first of every transaction that moves
+    money."""
     return lock_accounts(organisation_ids)
 
 
 def lock_limited(channel_ids: Iterable[UUID]) -> Statement:
-    """Return the statement after it, if channels have limits."""
+    """Return the statement that locks the counters of channels with limits: the second, after
+    `lock`."""
     return lock_channels(channel_ids)
 
 
@@ -174,9 +176,9 @@ def _address(item: AnySettlement) -> usage.AddressNoted:
 
 
 def late(batch: Sequence[AnySettlement], rows: Sequence[Row]) -> list[LateSettlement]:
-    """Return the settlements of a batch that came too late, by the result of `resolve_holds`. Those
-    that an earlier try has written are among them; the state of their hold tells them apart.
-    """
+    """Return the settlements of a batch that came too late, by the result of `resolve_holds`.
+    Settlements that an earlier try has written are included; the state of the hold tells the two
+    apart."""
     done = {row[0] for row in rows}
     return [
         LateSettlement(

@@ -44,8 +44,8 @@ from relay.answers.unary import UnaryFacts
 from relay.counting.own_count import UsageEvidence, count_own
 from relay.counting.usage_meter import cost_of, tokens_of
 from relay.counting.vocabularies import family_of
-from relay.errors import DatabaseFailed, DatabaseRefused
 from relay.front.error_answers import failure_inside
+from relay.front.errors import DatabaseFailed, DatabaseRefused
 from relay.health.channels_out import ChannelsOut
 from relay.ledger.database import Row, Statement
 from relay.requests.context import Outcome, RequestContext
@@ -70,9 +70,8 @@ Ask = Callable[[Statement], Awaitable[Sequence[Row]]]
 
 
 class MainAnswer(NamedTuple):
-    """The client's answer from the requested model: its channel, our cost (None: unknown), and its
-    text as far as it was collected.
-    """
+    """The client's answer from the requested model: the channel, our cost (None: unknown), and the
+    collected text."""
 
     outcome: Outcome
     model: RequestedModel
@@ -105,14 +104,14 @@ class _Sending(NamedTuple):
 
 
 class Steps(Protocol):
-    """A reader of a stream."""
+    """Turns received chunks into steps: see `FrameDecoder`."""
 
     def feed(self, chunk: bytes) -> list[Any]: ...
     def end(self) -> list[Any]: ...
 
 
 class ShadowTraffic:
-    """The shadows of one process."""
+    """The shadow requests of one process."""
 
     def __init__(self, *, draw: Callable[[], float] = random.random) -> None:
         self._draw = draw
@@ -128,10 +127,9 @@ class ShadowTraffic:
         model: str,
         main: Callable[[], MainAnswer | None],
     ) -> None:
-        """Send a finished request to the shadow of its model, if a rule says so. `asked` returns
-        the facts, or None if no other channel can serve them; `main` is what the client received,
-        or None if there is nothing to compare. Returns at once.
-        """
+        """Start sending a finished request to the shadow of its model, if a rule says so, and
+        return without waiting. `facts_of` returns the facts, or None if no other channel can serve
+        them. `main` returns what the client received, or None if there is nothing to compare."""
         rule = context.snapshot.rule_of(model)
         shadow = rule.shadow
         if shadow is None or self._draw() * 100 >= shadow.percent:
@@ -192,7 +190,7 @@ class ShadowTraffic:
         if sending is None:
             return
         try:
-            answer = await _ask_shadow(sending)
+            answer = await _request_shadow(sending)
         except RequestFault:
             # The channel cannot serve it, so there is nothing to compare.
             return
@@ -215,13 +213,13 @@ def _sending(
     shadow: ShadowRule,
     main: MainAnswer,
 ) -> _Sending | None:
-    """Return what is sent, or None if it may not or cannot be sent now."""
+    """Return the request to send to the shadow, or None if it may not or cannot be sent now."""
     snapshot = context.snapshot
     channel = snapshot.channel_named(shadow.channel)
     if channel is None or not _is_plain(context, facts):
         return None
     priced = shadow.model or main.model.name
-    name_there = UpstreamModelName(_name_there(snapshot, channel, shadow, main))
+    name_there = UpstreamModelName(_shadow_model_name(snapshot, channel, shadow, main))
     price = snapshot.cost_of(priced, channel, name_there)
     price = price or snapshot.price_on(priced, channel, name_there)
     candidate = Candidate(channel.id, name_there, 0)
@@ -236,7 +234,8 @@ def _sending(
 
 
 def _is_plain(context: RequestContext, facts: Facts) -> bool:
-    """Return whether a request is a plain text chat for one answer that stands alone."""
+    """Return whether a request is a plain text chat that asks for one answer and continues
+    nothing."""
     return (
         not isinstance(facts, UnaryFacts)
         and not context.downstream.shared
@@ -247,8 +246,10 @@ def _is_plain(context: RequestContext, facts: Facts) -> bool:
     )
 
 
-def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: MainAnswer) -> str:
-    """Return the model's name at the shadow: the rule's, else that of its route."""
+def _shadow_model_name(
+    snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: MainAnswer
+) -> str:
+    """Return the model's name at the shadow's channel: the rule's name, else the route's."""
     if shadow.model:
         return shadow.model
     model = main.model.name
@@ -256,7 +257,7 @@ def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: 
     return (routes[0].upstream_model if routes else "") or model
 
 
-async def _ask_shadow(sending: _Sending) -> _ShadowAnswer:
+async def _request_shadow(sending: _Sending) -> _ShadowAnswer:
     """Return the shadow's answer. Raises RequestFault if it cannot serve the request."""
     context, facts, candidate = sending.context, sending.facts, sending.candidate
     channel = context.snapshot.channels[candidate.channel_id]
@@ -313,7 +314,7 @@ class _Reading:
             await self._read_whole(answer)
 
     def answer_text(self, fault: str = "") -> _ShadowAnswer:
-        """Return its text so far. A failure before any answer costs nothing."""
+        """Return the text of the answer up to now. A failure before any answer costs nothing."""
         texts = [
             event.text for event in self._events if isinstance(event, TextDelta | RefusalDelta)
         ]

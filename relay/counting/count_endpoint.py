@@ -51,7 +51,7 @@ class CountFacts(Protocol):
 
 
 class Counter(NamedTuple):
-    """A dialect's way to count."""
+    """Counts tokens in one dialect."""
 
     operation: Operation
     read: Callable[[bytes, Target], CountFacts]
@@ -61,7 +61,7 @@ class Counter(NamedTuple):
 
 
 def _edit_anthropic(facts: anthropic_request.ChatFacts, model: str) -> bytes:
-    quirks = foreign_thoughts.fit(facts.body, model)
+    quirks = foreign_thoughts.quirks_for(facts.body, model)
     return anthropic_request.edit(facts, model, quirks=quirks)
 
 
@@ -99,7 +99,7 @@ async def count_tokens(
     raw: bytes | None = None
     context.deadline.limit("total", _COUNT_S)
     try:
-        raw = await _ask(context, counter, facts, candidates)
+        raw = await _request_count(context, counter, facts, candidates)
     except UpstreamFailed as failure:
         await context.downstream.refuse(
             ErrorAnswer(failure.kind, failure.status, failure.message, failure.param, failure.code)
@@ -112,7 +112,8 @@ async def count_tokens(
         raw = counter.write_answer(_estimate(facts, candidates))
     if not context.downstream.client_gone:
         head = Head(JSON, 0, None, 0, notices=context.downstream.notices)
-        await context.downstream.sink.answer(head, raw)
+        answer = context.invocation.codec.write_count(raw)
+        await context.downstream.sink.answer(head, answer)
 
 
 def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
@@ -125,10 +126,10 @@ def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
     return counted + others * _PART_TOKENS
 
 
-async def _ask(
+async def _request_count(
     context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
 ) -> bytes | None:
-    """Return an upstream's answer, or None if no upstream can tell. Raises UpstreamFailed for an
+    """Return an upstream's answer, or None if no upstream can count. Raises UpstreamFailed for an
     error in the client's own request."""
     client, snapshot = context.invocation.codec, context.snapshot
     tries = 0

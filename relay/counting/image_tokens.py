@@ -71,7 +71,8 @@ def count_picture(picture: Picture, rule: PictureRule) -> int:
 
 
 def size_of(data: str) -> tuple[int, int] | None:
-    """Return width and height of an image in base64, or None if it has none of the four formats."""
+    """Return the width and height of an image in base64; None if it is in none of the four
+    formats."""
     text = _SPACE.sub("", data[: _HEAD_BYTES // 3 * 4])
     try:
         head = binascii.a2b_base64(text[: len(text) // 4 * 4])
@@ -112,15 +113,14 @@ def _read_jpeg(head: bytes) -> tuple[int, int] | None:
 
 
 def _within(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Return the size, scaled down so that no side is longer."""
+    """Scale a size down so that no side is longer than `longest`."""
     side = max(width, height, longest)
     return width * longest // side, height * longest // side
 
 
 def _tiles(width: int, height: int) -> int:
-    """Return the number of tiles: scaled to fit 2,048 pixels and a shorter side of at most 768, in
-    squares of 512.
-    """
+    """Return the number of squares of 512 pixels, after scaling to fit 2,048 pixels and a shorter
+    side of at most 768."""
     width, height = _within(width, height, 2_048)
     side = max(min(width, height), 768)
     width, height = width * 768 // side, height * 768 // side

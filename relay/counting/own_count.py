@@ -23,9 +23,9 @@ class UsageEvidence(msgspec.Struct, frozen=True):
     in UTF-8 bytes.
 
     `uncounted_bytes` of the answer came after that usage. `here` is our own count of quantities
-    other than text. `said` and `thought` are samples of the answer, and `body` is the request; they
-    are counted as the model's `family` does. `context_max` is the model's maximum input, None if
-    unknown.
+    other than text. `said` and `thought` are samples of the answer's text and reasoning, and `body`
+    is the request; they are counted by the rules of the model's `family`. `context_max` is the
+    model's maximum input, None if unknown.
     """
 
     input_bytes: int
@@ -61,7 +61,7 @@ def count_own(evidence: UsageEvidence) -> dict[str, int]:
 
 
 def estimate_tokens_of_text(family: Family, sample: str, size: int) -> int:
-    """Estimate the tokens of so many bytes of the answer from the ratio in its sample."""
+    """Estimate the tokens of `size` bytes of the answer from the ratio in a sample of it."""
     if not sample:
         return estimate_tokens(size)
     tokens, sample_bytes = (
@@ -72,7 +72,7 @@ def estimate_tokens_of_text(family: Family, sample: str, size: int) -> int:
 
 
 def _tokens_sent(evidence: UsageEvidence) -> int:
-    """Return the tokens of the request, at most as many as the model can read."""
+    """Return the tokens of the request, at most the model's context size."""
     counted = count_request(evidence.body, evidence.family)
     tokens = estimate_tokens(evidence.input_bytes) if counted is None else counted
     return tokens if evidence.context_max is None else min(tokens, evidence.context_max)

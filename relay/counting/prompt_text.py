@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """A function that the model may call; `parameters` is the JSON schema."""
+    """A function that the model may call; `parameters` is its JSON schema."""
 
     name: str
     description: str
@@ -74,7 +74,7 @@ def read_prompt(body: Any) -> Prompt:
 
 
 def count_prompt(prompt: Prompt, family: Family, count: Count) -> int:
-    """Return the tokens of a prompt; `count` counts those of one text."""
+    """Return the tokens of a prompt. `count` counts the tokens of one text."""
     tokens = sum(map(count, prompt.bare))
     if not prompt.messages:
         return tokens
@@ -211,7 +211,7 @@ def _is_result(value: dict[str, Any]) -> bool:
 
 
 def _call(value: dict[str, Any]) -> str:
-    """Return a function call with its arguments, or "" for anything else."""
+    """Return the text of a function call and its arguments; "" for anything else."""
     inner = value.get("function") or value.get("functionCall") or value.get("function_call")
     call = inner if isinstance(inner, dict) else value
     arguments = next((call[name] for name in ("arguments", "args") if call.get(name)), None)

@@ -8,7 +8,7 @@ from dialects.usage.service_tier import NAME, tier_of_frames
 
 
 class Source(Protocol):
-    """A decoder, or the source that feeds one."""
+    """Turns received chunks into steps: a decoder, or a wrapper around one."""
 
     def feed(self, chunk: bytes) -> list[Step]: ...
     def end(self) -> list[Step]: ...
@@ -30,7 +30,7 @@ class TierReader:
         return self._listen(self._source.feed(chunk))
 
     def end(self) -> list[Step]:
-        """Return the last steps, after the upstream has closed."""
+        """Return the steps that the last bytes complete, after the upstream has closed."""
         return self._listen(self._source.end())
 
     def _listen(self, steps: list[Step]) -> list[Step]:

@@ -41,14 +41,13 @@ _RARE: Final = 20_000
 
 
 def read_vocabulary() -> None:
-    """Load the most common vocabulary, including what it builds at the first text with an unknown
-    word.
-    """
+    """Load the most common vocabulary, with the tables that it builds at the first unknown word."""
     _tokens("zqxjk", UNKNOWN.vocabulary)
 
 
 def count_text(text: str, family: Family) -> int:
-    """Return how many tokens a model of the family has for a text; special tokens count as text."""
+    """Return how many tokens a text has for the models of a family. Special tokens count as
+    text."""
     if len(text) <= _CHARACTERS_MAX:
         return _count(text, family)
     step = len(text) * _PIECE // _CHARACTERS_MAX
@@ -57,14 +56,14 @@ def count_text(text: str, family: Family) -> int:
 
 
 def count_texts(texts: Sequence[str], family: Family) -> int:
-    """Return how many tokens a model of the family has for texts that it reads one by one."""
+    """Return how many tokens texts have in all for the models of a family, each read on its own."""
     if sum(map(len, texts)) <= _CHARACTERS_MAX:
         return sum(_count(text, family) for text in texts)
     return count_text("\n".join(texts), family)
 
 
 def count_request(raw: bytes, family: Family) -> int | None:
-    """Count the tokens of a request for the family's models. Return None for one that is too large,
+    """Count the tokens of a request for the family's models. Return None if the body is too large,
     or has a number that no parser accepts."""
     if not raw or len(raw) > _BODY_BYTES_MAX:
         return None

@@ -58,7 +58,7 @@ class PricedPart(msgspec.Struct, frozen=True):
     price_version_id: int | None = None
 
     def stored(self) -> dict[str, object]:
-        """Return its stored form for a record."""
+        """Return the part as stored in a record."""
         fields: dict[str, object] = {"meters": self.meters}
         if self.conditions:
             fields["conditions"] = self.conditions
@@ -79,14 +79,16 @@ class Bill(msgspec.Struct, frozen=True):
     """The bill of an attempt: meters, charge (never above the hold, I13), the source of the count,
     and anomalies.
 
-    `excess_nano` is the provider's count above the hold, or another amount that the installation
-    pays. With the basis `held` no charge can be determined, and the hold stays open until an
-    operator decides (I14); with `none` nothing was sent. `cut_from` are the full meters if the
-    limit of a charge rule reduces the charge; otherwise None. `parts` are its components, unless it
-    is its meters at the plain rates of its version. `unknown` are unclassified members (P28) in the
-    table `wire`; `accepted` are free by an operator's decision. `told` are the conditions that the
-    answer reports, `reported` its parts. `own_nano` is what the organisation pays its provider
-    itself, None for the installation's keys; the charge is then the fee alone.
+    `excess_nano` is what the installation pays: the provider's count above the hold, or another
+    amount. With the basis `held` no charge can be determined, and the hold stays open until an
+    operator decides (I14); with `none` nothing was sent.
+
+    `cut_from` are the full meters if the limit of a charge rule reduces the charge; otherwise None.
+    `parts` are the components that are priced separately; empty if the plain rates of one version
+    apply. `unknown` are unclassified members (P28) in the table `wire`; `accepted` are free by an
+    operator's decision. `told` are the conditions that the answer reports, `reported` the parts
+    that it reports. `own_nano` is what the organisation pays its provider itself, None for the
+    installation's keys; the charge is then the fee alone.
     """
 
     meters: Mapping[str, int]
@@ -105,7 +107,8 @@ class Bill(msgspec.Struct, frozen=True):
     own_nano: int | None = None
 
     def pricing_text(self, provider: str) -> str | None:
-        """Return how the bill was priced for its record; None if by its meters and version."""
+        """Return how the bill was priced, as text for its record; None if by its meters and version
+        alone."""
         pricing: dict[str, object] = {}
         if self.parts:
             pricing["parts"] = [part.stored() for part in self.parts]
@@ -117,7 +120,7 @@ class Bill(msgspec.Struct, frozen=True):
 
     @property
     def saved_nano(self) -> int:
-        """Return what cached input saved in the parts."""
+        """Return how much less the parts cost because their input was cached, in nano-USD."""
         return sum(saved_by_cache(part.meters, part.version) for part in self.parts)
 
 
@@ -141,7 +144,7 @@ class TierPrices:
         self._heard: str | None = None
 
     def hear(self, tier: str) -> None:
-        """Set the tier that the upstream reports, "" for none."""
+        """Set the service tier that the upstream reports, "" for none."""
         if not tier:
             return
         self._heard = condition_word(tier)
@@ -175,8 +178,8 @@ class TierPrices:
 
 class Sample(msgspec.Struct):
     """A sample of a text that arrives in pieces: the whole text while it is short, then blocks
-    spread over all of it. Most streams report their usage and discard the sample, so pieces are
-    only collected. `pieces` is their number."""
+    spread over the text. Most streams report their usage and discard the sample, so pieces are only
+    collected. `pieces` is their number."""
 
     pieces: int = 0
     _last: list[str] = []
@@ -246,7 +249,7 @@ class UsageMeter:
         self.passed: PassedAnswer | None = None
         # The last tier that the upstream named.
         self.finish_reason = ""
-        # How much of the answer the last usage counts.
+        # The bytes of the answer that the last usage covers.
         self._counted_bytes = 0
         # Counts of the passing answer: each piece has at least one token, and a sample of the
         # pieces shows how long the tokens are.
@@ -264,7 +267,7 @@ class UsageMeter:
 
     @property
     def complete(self) -> bool:
-        """Whether a stream is complete except for its usage."""
+        """Whether a stream has everything except its usage."""
         return self.decoder is not None and self.decoder.complete
 
     @property
@@ -278,8 +281,8 @@ class UsageMeter:
         return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes
 
     def is_above_cap(self) -> bool:
-        """Return whether the answer has outgrown its output cap (F18). Ask once it has more bytes
-        than `counted_at`."""
+        """Return whether the answer exceeds its output cap (F18). Call this only once the answer
+        has more bytes than `counted_at`."""
         allowed, decoder, family = self._tokens_allowed, self.decoder, self._family()
         if decoder is None or self.text_bytes <= self.counted_at:
             return False
@@ -292,8 +295,8 @@ class UsageMeter:
         return tokens > allowed
 
     def note(self, events: Sequence[Event]) -> bool:
-        """Record the content: how it finishes, a sample of its text, and how much of it the last
-        usage covers. Return whether a mark is due."""
+        """Record the content of an answer: how it finishes, a sample of its text, and how much of
+        it the last usage covers. Return whether a high-water mark is due."""
         texts: list[str] = []
         thoughts: list[str] = []
         for event in events:
@@ -315,12 +318,12 @@ class UsageMeter:
         return self._text.pieces + self._reasoning.pieces - self._marked >= _MARK_PIECES
 
     def leave_unmarked(self) -> None:
-        """Write no marks: nothing is charged if the process dies."""
+        """Disable high-water marks, so that nothing is charged if the process dies."""
         self._marked = sys.maxsize
 
     def mark(self) -> str | None:
-        """Return the high-water mark of a stream as JSON: meters that no count of the provider is
-        below. Return None if nothing is new."""
+        """Return the high-water mark of a stream as JSON: meters that the provider's count cannot
+        be below. Return None if nothing has changed."""
         text, reasoning = self._text.pieces, self._reasoning.pieces
         if text + reasoning <= self._marked:
             return None
@@ -344,7 +347,8 @@ class UsageMeter:
         )
 
     def bill_stream(self, measured: str) -> Bill:
-        """Return the bill of what has arrived so far; `measured` as in `count`."""
+        """Return the bill of what has arrived. `measured` is the basis if the upstream reported
+        usage."""
         exchange = self._admitted.prepared.exchange
         if exchange is not None:
             if isinstance(exchange, Passing):
@@ -387,7 +391,7 @@ class UsageMeter:
         )
 
     def _bill_passed(self, passing: Passing, measured: str) -> Bill:
-        """Return the bill of a streamed answer so far."""
+        """Return the bill of the part of a streamed answer that has arrived."""
         rates, answer = self._rates(), self.passed
         reported = NO_USAGE if answer is None else passing.provider_count(answer, rates)
         usage = None if answer is None else answer.usage
@@ -401,8 +405,8 @@ class UsageMeter:
         return {} if price is None else price.version.rates
 
     def unknown_nano(self) -> int:
-        """Estimate the cost of an attempt that nobody pays: its input, until the provider is asked
-        (I15). It is estimated by size; words are counted only for charges."""
+        """Estimate what an attempt that nobody pays has cost: its input, until the provider is
+        asked (I15). The estimate goes by size, because words are counted only for charges."""
         evidence = UsageEvidence(self._admitted.facts.text_bytes, context_max=self._context_max())
         return self._count(evidence, "absorbed").charge_nano
 
@@ -462,7 +466,8 @@ class UsageMeter:
         return msgspec.structs.replace(bill, accepted=accepted) if accepted else bill
 
     def _accepted_of(self, reported: Quantities) -> tuple[str, ...]:
-        """Return the unknown members of a usage if all of them are accepted, else nothing."""
+        """Return the unknown members of a usage if an operator has accepted all of them, else
+        nothing."""
         if not reported.unknown or len(reported.unknown) >= READ_MAX:
             return ()
         accepted = self._accepted.get(reported.wire, frozenset())
@@ -508,10 +513,10 @@ def count(
     """Compute the bill of an attempt that was answered, in whole or in part.
 
     `measured` is the basis if the upstream reported its usage: measured, or drained if it was read
-    after the client had left. Without usage the count is ours and the basis `estimated` (F25). The
-    same applies to impossible usage: then no more than our own count is charged, and the row is
-    flagged for review (F27). Quantities without a rate have no charge until an operator decides:
-    `held` (I14); the same goes for unclassified members (P28), of which `unknown` is known already.
+    after the client had left. Without usage the count is ours and the basis `estimated` (F25).
+    Impossible usage is treated alike: no more than our own count is charged, and the row is flagged
+    for review (F27). Quantities without a rate have no charge until an operator decides: `held`
+    (I14). The same holds for unclassified members (P28), of which `unknown` are the known ones.
     `asked` are the conditions of the request, `names` the names of its model.
     """
     reported = evidence.reported
@@ -562,10 +567,9 @@ def count(
 
 
 def _bill_own(bill: Bill, own: OwnKeyHold, price_hold_nano: int) -> Bill:
-    """Return the bill of an attempt with its organisation's own key: the fee, and beside it the
-    price, which the organisation pays its provider. There is nothing that the installation pays or
-    that an operator decides; what has no price counts as much as was held.
-    """
+    """Return the bill of an attempt with its organisation's own key: the fee, and separately the
+    price, which the organisation pays its provider. The installation pays nothing, and an operator
+    decides nothing; usage without a price counts as much as was held."""
     basis, own_nano, fee_nano = bill.basis, bill.charge_nano, 0
     if basis == "held":
         basis, own_nano = "estimated", price_hold_nano
@@ -584,12 +588,12 @@ def _bill_own(bill: Bill, own: OwnKeyHold, price_hold_nano: int) -> Bill:
 
 
 def _is_special(conditions: Mapping[str, str]) -> bool:
-    """Return whether any of these conditions is more than the standard."""
+    """Return whether any of these conditions differs from the standard one."""
     return any(word not in KINDS[kind].plain for kind, word in conditions.items())
 
 
 class _Pricing:
-    """Finds the versions for the parts of an answer, and what has none."""
+    """Finds the price versions for the parts of an answer, and the parts without a price."""
 
     def __init__(
         self,
@@ -609,7 +613,7 @@ class _Pricing:
     ) -> tuple[PricedPart, ...]:
         """Return the parts that are priced separately; none if the meters are priced at the plain
         rates."""
-        granted = self._granted(reported.conditions)
+        granted = self._charged_conditions(reported.conditions)
         if not granted and not reported.parts:
             return ()
         rows: list[UsagePart] = list(reported.parts)
@@ -626,9 +630,9 @@ class _Pricing:
             return ()
         return tuple(parts)
 
-    def _granted(self, conditions: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the charged conditions: the requested ones, unless the answer says otherwise, and
-        those that no request can ask for."""
+    def _charged_conditions(self, conditions: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the conditions that are charged: the requested ones, unless the answer reports
+        others, and those that no request can ask for."""
         granted: dict[str, str] = {}
         for kind, value in self._asked.items():
             word = conditions.get(kind, value)
@@ -666,7 +670,8 @@ class _Pricing:
 
 
 def _is_own(model: str, names: tuple[str, ...]) -> bool:
-    """Return whether the requested model produced a part: by its name, with or without a date."""
+    """Return whether the requested model produced a part: whether the part names it, with or
+    without a date."""
     return not model or any(
         model == name or model.startswith(f"{name}-20") or name.startswith(f"{model}-20")
         for name in names
@@ -692,9 +697,7 @@ def meters_text(meters: Mapping[str, int]) -> str:
 
 
 def tokens_of(meters: Mapping[str, int]) -> int:
-    """Return how much the meters count towards a tokens-per-minute limit: all language-model
-    tokens.
-    """
+    """Return how many language-model tokens the meters count towards a tokens-per-minute limit."""
     return sum(count for name, count in meters.items() if name in TOKEN_METERS)
 
 

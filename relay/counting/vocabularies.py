@@ -24,7 +24,7 @@ from typing import Final, Literal, NamedTuple
 
 from relay.counting.image_tokens import PictureRule
 
-# By their names in splintr-rs.
+# The names of the vocabularies in splintr-rs.
 Vocabulary = Literal[
     "o200k_base", "cl100k_base", "qwen3", "llama3", "deepseek_v3", "mistral_v3", "gemma3", "glm4",
     "kimi_k2",
@@ -32,11 +32,14 @@ Vocabulary = Literal[
 
 
 class Weights(NamedTuple):
-    """Weights for tokens and characters of a text, in hundredths of a token. `word` is for each
-    token of the vocabulary outside Chinese, Japanese and Korean; `cjk` for each token of the CJK
-    vocabulary. Additional weights are for each token beyond the 4,000 and the 20,000 most common
-    (`uncommon`, `rare`), digit that shares its token (`digit`), run of punctuation (`marks`), run
-    of blanks (`indent`), accented letter (`accent`), Chinese character (`ideograph`)."""
+    """Weights for tokens and characters of a text, in hundredths of a token.
+
+    `word` is for each token of the vocabulary outside Chinese, Japanese and Korean; `cjk` for each
+    token of the CJK vocabulary. The others are added: for each token beyond the 4,000 and the
+    20,000 most common (`uncommon`, `rare`), digit that shares its token (`digit`), run of
+    punctuation (`marks`), run of blanks (`indent`), accented letter (`accent`), Chinese character
+    (`ideograph`).
+    """
 
     word: int = 100
     cjk: int = 100
@@ -97,7 +100,7 @@ _QWEN_3_5: Final = Family(
     weights=Weights(98, 70, digit=95, marks=12, indent=46, ideograph=19),
     message=5, tools=90, call=12, result=6, picture="qwen", percent_off=_FITTED,
 )  # fmt: skip
-# Its system message always begins with two dates.
+# Llama's system message always begins with two dates.
 _LLAMA: Final = Family("llama3", message=5, start=25, unsaid_system=5)
 # One vocabulary up to Opus 4.6, another since. The frame grew with Opus 4.7 and shrank after it.
 _CLAUDE_3: Final = Family(
@@ -130,7 +133,7 @@ _FAMILIES: Final[tuple[tuple[Family, re.Pattern[str]], ...]] = (
     (_DEEPSEEK, re.compile(r"deepseek")),
     (_GLM, re.compile(r"glm-|chatglm")),
     (_KIMI, re.compile(r"kimi|moonshot")),
-    # Not measured.
+    # The overhead of these models was not measured.
     (
         Family("qwen3", message=3, tools=90, call=12, result=6, percent_off=_NOT_MEASURED),
         re.compile(r"doubao|seed-|minimax|hunyuan|ernie"),
@@ -172,7 +175,7 @@ UNKNOWN: Final = Family(percent_off=_NOT_MEASURED)
 
 @lru_cache(maxsize=1024)
 def family_of(model: str) -> Family:
-    """Return the family of a model by its provider's name for it. Unknown models count like
-    OpenAI's."""
+    """Return the family of a model, by the name that its provider gives it. Unknown models count
+    like OpenAI's."""
     name = model.rpartition("/")[2].lower()
     return next((family for family, names in _FAMILIES if names.match(name)), UNKNOWN)

@@ -15,7 +15,7 @@ from accounts.keys.key_format import CLIENT_SECRET_PREFIX
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from dialects.errors.errors import RequestFault
 from relay.credentials.sealed_texts import open_text, seal_text
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from relay.requests.labels import NO_LABELS, Labels
 
 CONTENT_BYTES_MAX: Final = 5_000
@@ -39,7 +39,7 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class SecretRefused(RequestFault):
-    """A client secret opens nothing here; the message says why."""
+    """A client secret is not valid here; the message says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("authentication", None, "")
@@ -66,9 +66,8 @@ def seal(pepper: str, secret: ClientSecret) -> str:
 
 
 def open_sealed(pepper: str, text: str) -> ClientSecret | None:
-    """Return what a text contains, whether it has expired or not; None for any text that was not
-    sealed under this pepper.
-    """
+    """Return the content of a secret, expired or not; None for a text that was not sealed under
+    this pepper."""
     body = text.removeprefix(CLIENT_SECRET_PREFIX)
     if body == text:
         return None
@@ -77,5 +76,5 @@ def open_sealed(pepper: str, text: str) -> ClientSecret | None:
 
 
 def is_client_secret(key: str | None) -> bool:
-    """Return whether the text of a key is that of a client secret, valid or not."""
+    """Return whether the text of a key has the form of a client secret, valid or not."""
     return key is not None and key.startswith(CLIENT_SECRET_PREFIX)

@@ -103,13 +103,12 @@ class Principal:
     multipliers: tuple[Multiplier, ...] = ()
 
     def may_come_from(self, address: str) -> bool:
-        """Return whether the key may be used from this address; an invalid address is in no
-        network.
-        """
+        """Return whether the key may be used from this address. An invalid address is in no
+        network."""
         return not self.networks or is_address_in(address, self.networks)
 
     def may_call(self, operation: str) -> bool:
-        """Return whether the key may be used for an endpoint, by its name in the records."""
+        """Return whether the key may be used for an endpoint, named as in the records."""
         return not self.endpoints or operation in self.endpoints
 
     def budget_ids_for(self, model: str, labels: Labels) -> tuple[int, ...]:
@@ -137,7 +136,7 @@ class Principal:
         return subject == labels.customer if scope == "customer" else True
 
     def missing_label(self, labels: Labels) -> str | None:
-        """Return the first required label that neither the request nor the key has."""
+        """Return the first required label that neither the request nor the key sets."""
         if not self.required_labels:
             return None
         has = {
@@ -148,9 +147,8 @@ class Principal:
         return next((name for name in self.required_labels if not has[name]), None)
 
     def attribution(self, labels: Labels, client_app: str) -> Attribution:
-        """Return the labels that the request's usage and budgets are recorded under: its own
-        project, else its key's; the tags of both.
-        """
+        """Return the labels that the request's usage and budgets are recorded under: the request's
+        project, else the key's; and the tags of both."""
         if labels is NO_LABELS and not self.tags:
             return Attribution(self.project, None, "", client_app)
         tags = tuple(dict.fromkeys((*self.tags, *labels.tags)))
@@ -162,18 +160,34 @@ class Principal:
         )
 
     def may_use(self, model: str) -> bool:
-        """Return whether the key's list permits a model."""
+        """Return whether the key's list of models permits this one."""
         patterns = self.model_patterns
         return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """The text of a request's key, or the reason why there is none to look up."""
+    """The text of a request's key, or the reason why there is none to look up. `signed`: it is
+    signed with keys of AWS instead.
+    """
 
     key: str | None
     conflict: bool
+    signed: bool = False
 
 
+class SignedRequest(RequestFault):
+    """The request is signed with keys of AWS, and has no key; the message says what to send."""
+
+    def __init__(self) -> None:
+        super().__init__("authentication", None, "")
+        self.message += _SIGNED
+
+
+_SIGNED: Final = (
+    ": the request is signed with AWS credentials, which open nothing here. Send the API key of "
+    "this hub as a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK), or in the header x-api-key"
+)
+_SIGNATURE: Final = b"AWS4-HMAC-SHA256 "
 NO_CREDENTIALS: Final = Credentials(None, False)
 
 
@@ -186,9 +200,9 @@ def read_credentials(
     """Read the key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`; from
     `mj-api-secret` below the paths of Midjourney; from `?key=` when a query is given (only some
     endpoints accept it there); and from the subprotocols of a WebSocket, because pages can set no
-    headers. The same key twice counts as one.
+    headers. The same key twice counts as one. A signature of AWS is no key.
     """
-    keys, broken = set[str](), False
+    keys, broken, signed = set[str](), False, False
     for name in subprotocols:
         if name.startswith(KEY_PROTOCOL):
             keys.add(name.removeprefix(KEY_PROTOCOL))
@@ -196,7 +210,9 @@ def read_credentials(
     for line, value in headers:
         if line not in names:
             continue
-        if line == b"authorization":
+        if line == b"authorization" and value.startswith(_SIGNATURE):
+            signed = True
+        elif line == b"authorization":
             text = _read_bearer(value)
             broken = broken or text is None
             keys.add(text or "")
@@ -207,7 +223,7 @@ def read_credentials(
     keys.discard("")
     if len(keys) > 1:
         return Credentials(None, True)
-    return Credentials(None if broken else next(iter(keys), None), False)
+    return Credentials(None if broken else next(iter(keys), None), False, signed)
 
 
 def _read_bearer(value: bytes) -> str | None:
@@ -220,9 +236,8 @@ def _read_bearer(value: bytes) -> str | None:
 
 
 class Authenticator:
-    """Finds principals. It asks the database once per key and epoch, however many requests wait for
-    it.
-    """
+    """Finds principals. The database is asked once per key and epoch, also if many requests wait
+    for the same key."""
 
     def __init__(self, pepper: str, query: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._pepper = pepper
@@ -231,7 +246,7 @@ class Authenticator:
         self._loading: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     def clear(self) -> None:
-        """Drop all cached principals, because something changed."""
+        """Drop all cached principals, because the control plane has changed something."""
         self._cache = {}
         self._loading = {}
 
@@ -243,7 +258,7 @@ class Authenticator:
         if credentials.conflict:
             raise RequestFault("key_conflict", None, "")
         if credentials.key is None:
-            raise RequestFault("authentication", None, "")
+            raise SignedRequest if credentials.signed else RequestFault("authentication", None, "")
         digest = key_format.digest(self._pepper, credentials.key)
         principal = self._cache.get(digest)
         if principal is None and digest not in self._cache:
@@ -255,9 +270,8 @@ class Authenticator:
         return _check(principal, now)
 
     def open_secret(self, text: str, now: float) -> ClientSecret:
-        """Return what a client secret contains. Raises SecretRefused for an expired one,
-        RequestFault `authentication` for a text that this installation never sealed.
-        """
+        """Return the content of a client secret. Raises SecretRefused for an expired one,
+        RequestFault `authentication` for a text that this installation never sealed."""
         secret = client_secrets.open_sealed(self._pepper, text)
         if secret is None:
             raise RequestFault("authentication", None, "")
@@ -266,9 +280,8 @@ class Authenticator:
         return secret
 
     async def principal_of_secret(self, secret: ClientSecret, now: float) -> Principal:
-        """Return the principal of the key that created a client secret, by its present state.
-        Raises like `principal`.
-        """
+        """Return the principal of the key that created a client secret, as the key is now. Raises
+        like `principal`."""
         principal = self._cache.get(secret.digest)
         if principal is None and secret.digest not in self._cache:
             principal = await self._look_up((secret.digest,))
@@ -277,10 +290,9 @@ class Authenticator:
     async def principal_of_key(
         self, key_id: UUID, now: float, user_id: int | None = None
     ) -> Principal:
-        """Return the principal of a key without its text, as the person `user_id` uses it; by
-        default, its owner. Raises RequestFault `authentication` if no such valid key exists,
-        DatabaseAway.
-        """
+        """Return the principal of a key by its id, as the person `user_id` uses it; by default, as
+        its owner does. Raises RequestFault `authentication` if no such valid key exists,
+        DatabaseAway."""
         user = "" if user_id is None else user_id
         rows = await self._query((_BY_ID, {"id": key_id, "digest": None, "user": user}))
         principal = _principal(rows[0]) if rows else None
@@ -318,7 +330,7 @@ class Authenticator:
 
 
 def _check(principal: Principal | None, now: float) -> Principal:
-    """Return a principal that may ask models. Raises RequestFault."""
+    """Return the principal if it may use models. Raises RequestFault."""
     if principal is None or not _is_valid(principal, now):
         raise RequestFault("authentication", None, "")
     if principal.kind != "relay":

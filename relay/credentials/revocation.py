@@ -22,7 +22,7 @@ from relay.ledger.database import Row, Statement
 
 
 class Revocable(Protocol):
-    """A request that can be ended when its key ends, or its session."""
+    """A request that can be ended when its key or session ends."""
 
     @property
     def session_id(self) -> UUID | None: ...
@@ -35,11 +35,11 @@ class Running:
     def __init__(self, ask: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._ask = ask
         self._principals: dict[Revocable, Principal] = {}
-        # Those that expire, in Unix seconds, as far as is known.
+        # When the requests that expire do so, in Unix seconds, as far as is known.
         self._ends: dict[Revocable, float] = {}
 
     def enter(self, run: Revocable, principal: Principal) -> None:
-        """Register a request. `leave` is called at its end, in every case."""
+        """Register a request. The caller calls `leave` at the request's end in every case."""
         self._principals[run] = principal
         if principal.expires_at is not None:
             self._ends[run] = principal.expires_at
@@ -55,9 +55,8 @@ class Running:
                 run.revoke()
 
     async def end_revoked(self) -> None:
-        """End the requests that would no longer be admitted, and note when the others expire.
-        Raises DatabaseFailed.
-        """
+        """End the requests that would no longer be admitted, and record when the others expire.
+        Raises DatabaseFailed."""
         callers = list({_caller(run, principal) for run, principal in self._principals.items()})
         if not callers:
             return
@@ -68,7 +67,7 @@ class Running:
         for run, principal in list(self._principals.items()):
             state = states.get(_caller(run, principal))
             if state is None:
-                # It began meanwhile, by the rights that hold now.
+                # The request began after the query, by the rights that hold now.
                 continue
             if state.ends_at is None:
                 self._ends.pop(run, None)
@@ -100,10 +99,8 @@ def _caller(run: Revocable, principal: Principal) -> _Caller:
 
 
 def _check_callers(callers: Sequence[_Caller]) -> Statement:
-    """Return a statement with one row for each caller about which there is something to say: its
-    position, whether its key has ended, whether its session has, and when its key or its former
-    secret expires.
-    """
+    """Return a statement with one row for each caller that has ended or will: its position, whether
+    its key has ended, whether its session has, and when its key or former secret expires."""
     keys, users, digests, sessions = zip(*callers, strict=True)
     return _STATES, {
         "keys": id_array(keys),

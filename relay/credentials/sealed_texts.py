@@ -24,13 +24,14 @@ _TEXT: Final = re.compile(r"[0-9A-Za-z_-]+")
 
 
 def seal_text(pepper: str, purpose: bytes, content: bytes) -> str:
-    """Return the text that contains this."""
+    """Seal content into a text."""
     nonce = os.urandom(_NONCE)
     return _encode(_FORM + nonce + _cipher(pepper, purpose).encrypt(nonce, content, _FORM))
 
 
 def open_text(pepper: str, purpose: bytes, text: str, content_bytes_max: int) -> bytes | None:
-    """Return what a text contains; None for any text that was not sealed so, or is too long."""
+    """Return the content of a sealed text; None for a text that was not sealed for this purpose, or
+    is too long."""
     longest = -(-(len(_FORM) + _NONCE + content_bytes_max + _TAG) * 4 // 3)
     if len(text) > longest or _TEXT.fullmatch(text) is None:
         return None
@@ -56,6 +57,7 @@ def _encode(raw: bytes) -> str:
 
 @lru_cache(8)
 def _cipher(pepper: str, purpose: bytes) -> AESGCM:
-    """Return the cipher of an installation for a purpose. Its key is used for nothing else."""
+    """Return the cipher of an installation for one purpose. The key derived for it serves nothing
+    else."""
     derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose)
     return AESGCM(derived.derive(pepper.encode()))

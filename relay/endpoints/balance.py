@@ -43,7 +43,8 @@ async def show_balance(request: Request) -> None:
 async def render(
     source: BillingSource, principal: Principal, operation: str, query: Mapping[str, str]
 ) -> bytes:
-    """Return the body of an answer. Raises RequestFault for invalid dates, and DatabaseAway."""
+    """Return the body of a balance answer. Raises RequestFault for invalid dates, and
+    DatabaseAway."""
     if operation == "billing_usage":
         days = _read_dates(query)
         return _usage(await source.charges(principal, days), by_day=days is not None)
@@ -81,9 +82,8 @@ def _usage(charges: Sequence[tuple[str, str, int]], *, by_day: bool) -> bytes:
 
 
 def _read_dates(query: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the first day and the day after the last, from `start_date` and `end_date` (which old
-    clients exclude); None without dates.
-    """
+    """Return the first day, and the day after the last, from `start_date` and `end_date`; old
+    clients send an `end_date` that is not included. Return None without dates."""
     days = []
     for name in ("start_date", "end_date"):
         text = query.get(name, "")

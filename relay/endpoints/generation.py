@@ -48,14 +48,15 @@ async def count_tokens(request: Request) -> None:
     """Answer with the number of tokens of the request in the body."""
     headers = request.read_headers()
     raw = await request.read_body(headers)
-    context = request.make_context(request.invocation, request.options_of(headers))
+    invocation, raw = _in_usual_form(request.invocation, raw)
+    context = request.make_context(invocation, request.options_of(headers))
     run = Run(context)
     with Registration(request, run, run.leave):
         await run.count_tokens(raw)
 
 
 async def refuse_not_implemented(request: Request) -> None:
-    """Record a request to an endpoint that is not implemented. Raises RequestFault."""
+    """Record a request to an endpoint that is not implemented, and raise RequestFault."""
     fault = RequestFault("not_implemented", None, "")
     request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)
     raise fault
@@ -69,7 +70,7 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
     form = Form() if headers.form_type else None
     try:
         if form is None:
-            raw = await request.read_body(headers)
+            invocation, raw = _in_usual_form(invocation, await request.read_body(headers))
         else:
             config = request.life.config
             await read_form(request.receive, headers.form_type, headers.length, config, form)
@@ -89,6 +90,15 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
     finally:
         if form is not None:
             form.close()
+
+
+def _in_usual_form(invocation: Invocation, raw: bytes) -> tuple[Invocation, bytes]:
+    """Return the request of a cloud's client as others send it. Raises RequestFault."""
+    raw, lines = invocation.codec.standard_request(raw, invocation.target)
+    if lines:
+        headers = (*invocation.headers, *lines)
+        invocation = msgspec.structs.replace(invocation, headers=headers)
+    return invocation, raw
 
 
 async def _find_source(request: Request, invocation: Invocation, raw: bytes) -> Invocation:
@@ -114,9 +124,8 @@ async def _find_remix_source(request: Request, invocation: Invocation, raw: byte
 
 
 def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invocation, bytes]:
-    """Return the invocation for a form, with its texts as the body. The pictures are part of the
-    body too if the operation forwards no files. Raises RequestFault.
-    """
+    """Return the invocation for a form, and the body: the form's texts, with its pictures if the
+    operation forwards no files. Raises RequestFault."""
     operation = invocation.unary
     if not isinstance(operation, MediaOperation):
         if (size := sum(file.size for file in form.files)) > bytes_max // 2:
@@ -138,7 +147,8 @@ async def _answer_once(
     raw: bytes,
     idempotent: IdempotentRequest,
 ) -> None:
-    """Answer, or replay the answer that the request had under its key (P5)."""
+    """Answer, or replay the stored answer of an earlier request with the same idempotency key
+    (P5)."""
     try:
         with Registration(request, run, idempotent.leave):
             if await idempotent.claim():
@@ -149,9 +159,8 @@ async def _answer_once(
 
 
 class Registration:
-    """Registers a request while it runs, so that it hears when its client leaves or its key ends.
-    `receive` returns the client's messages that nobody else reads.
-    """
+    """Registers a request while it runs, so that it is notified when its client leaves or its key
+    ends. `receive` returns the client's messages that nobody else reads."""
 
     __slots__ = ("_run", "_running", "_watch")
 

@@ -23,7 +23,7 @@ _MODALITIES = ("text", "image", "audio", "file", "video")
 
 
 def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> ListForm:
-    """Return the form of the list, and of its errors, that a request asks for."""
+    """Return the form that a request wants for the list of models and for errors."""
     names = {name.decode("latin-1") for name, _ in headers}
     return models_list.form_of(path, names, dict(parse_qsl(query.decode("latin-1"))))
 
@@ -61,7 +61,8 @@ def render(
 
 
 def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
-    """Return one model, listed or matched by a pattern. Raises RequestFault."""
+    """Return one model, whether the catalogue lists it or a pattern matches it. Raises
+    RequestFault."""
     if not snapshot.routes_of(name) or not _may_call(snapshot, principal, name):
         raise RequestFault("model_not_found", "model", "", model=name)
     if _has_ended(snapshot, name):
@@ -78,7 +79,7 @@ def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
 
 
 def _has_ended(snapshot: Snapshot, name: str) -> bool:
-    """Return whether a model is retired, with or without a replacement."""
+    """Return whether a model is retired. A replacement makes no difference."""
     return bool(snapshot.entries) and snapshot.answering(name) != snapshot.served_name(name)
 
 
@@ -115,7 +116,7 @@ def _shutdown_date(snapshot: Snapshot, name: str) -> str | None:
 
 
 def _capabilities(candidate: Candidate, name: str) -> Capabilities | None:
-    """Return the model's known capabilities, by its name at its first channel or its own name, and
-    by the operator's entry."""
+    """Return the model's known capabilities: of its upstream name at the first channel, or of its
+    own name, with the operator's changes."""
     known = find_row(candidate.upstream_model) or find_row(name)
     return apply_overrides(known or UNSAID, candidate.overrides) if candidate.overrides else known

@@ -13,10 +13,11 @@ import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.chat import Dialect
-from dialects.chat.max_cost import read_amount
+from dialects.codec import Codec
 from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.task_errors import Family
 from dialects.media import jimeng
+from dialects.usage.max_cost import read_amount
 from lib.process.asgi import Receive, Scope
 from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key
@@ -24,9 +25,9 @@ from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
 from relay.credentials.client_secrets import ClientSecret, SecretRefused, is_client_secret
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
-from relay.errors import ClientGone
+from relay.front.errors import ClientGone
 from relay.front.http_sink import HttpSink
-from relay.lifespan import Lifespan
+from relay.front.lifespan import Lifespan
 from relay.requests.client_apps import client_app
 from relay.requests.context import (
     NO_OPTIONS,
@@ -55,12 +56,15 @@ Handler = Callable[["Request"], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation: its handler, methods, dialect, name in the records, and maximum body size (0 =
-    no body is read). `shows` is the stored object that it shows, "" for an action. `path_names` is
-    the object that a part of its path names. `stream` is set if the path, not the body, asks for a
-    stream. `takes_form`: the body may be a form with files, with a size limit of its own.
+    no body is read).
+
+    `shows` is the stored object that it returns, "" for an action. `path_names` is the kind of
+    object that a part of its path names. `stream` is set if the path, not the body, asks for a
+    stream. `takes_form`: the body may be a form with files, which has another size limit.
     `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
     same path, for some of the methods; `asking` is one selected by an `Action` in the query.
-    `family` is the task service in whose form it returns errors. `socket` answers a WebSocket at
+    `family` is the task service in whose form it returns errors. `codec` replaces that of the
+    dialect: a cloud's form of it. `socket` answers a WebSocket at
     the same path, and with `takes_client_secret` a client secret opens it like its key.
     """
 
@@ -79,24 +83,25 @@ class Endpoint:
     reading: "Endpoint | None" = None
     asking: "Endpoint | None" = None
     family: Family | None = None
+    codec: Codec[Any] | None = None
     socket: Handler | None = None
     takes_client_secret: bool = False
 
     @property
     def restricted(self) -> bool:
-        """Whether keys can be excluded from it; everybody may list the models."""
+        """Whether keys can be excluded from the endpoint. Everybody may list the models."""
         if self.body_bytes_max > 0 or self.operation in _SESSIONS:
             return True
         return self.shows not in _CATALOGUE and self.shows != ""
 
     @property
     def reference_name(self) -> str:
-        """The name in the reference."""
+        """The endpoint's name in the API reference."""
         return self.shows or self.operation
 
     @property
     def allow(self) -> str:
-        """The value of `Allow`."""
+        """The value of the header `Allow`."""
         return ", ".join((*self.methods, "OPTIONS"))
 
     def by_method(self, method: str) -> "Endpoint":
@@ -271,10 +276,9 @@ def too_large(size: int, limit: int) -> RequestFault:
 
 
 class Request:
-    """One request and its caller. `caller` is None until it is authenticated, and for a signed
-    link. `client_secret` is the one that stands for its caller's key, if any. `began` is its
-    arrival time, by the event loop's clock.
-    """
+    """One request and its caller. `caller` is None until the caller is authenticated, and for a
+    signed link. `client_secret` is the secret that was sent in place of the caller's key, if any.
+    `began` is the arrival time by the event loop's clock."""
 
     __slots__ = (
         "began",
@@ -352,7 +356,8 @@ class Request:
         self.caller = await authenticator.principal_of_secret(self.client_secret, now)
 
     def check_use(self) -> None:
-        """Raise RequestFault if the key is not permitted from this address or for this endpoint."""
+        """Check that the key is permitted from this address and for this endpoint. Raises
+        RequestFault."""
         principal, endpoint, operation = self.principal, self.endpoint, self.endpoint.operation
         if not principal.may_come_from(self.address):
             raise RequestFault("permission", None, f"address {self.address or 'unknown'}")
@@ -363,7 +368,7 @@ class Request:
 
     @property
     def invocation(self) -> Invocation:
-        """Return what the path and headers ask for."""
+        """Return the invocation that the path and headers describe."""
         return self.sink.invocation
 
     @property
@@ -390,7 +395,7 @@ class Request:
     # ---- the answer
 
     def options_of(self, headers: RequestHeaders) -> RequestOptions:
-        """Return the options that the headers set."""
+        """Return the options that the headers set for the request."""
         principal, include_cost, session = self.principal, headers.include_cost, headers.session
         return RequestOptions(
             max_cost_nano=headers.max_cost_nano,

@@ -1,6 +1,8 @@
-"""Stored responses and interactions by id: show them, list their input, delete them. All data comes
-from our own store. One exists only for the API key that created it, until it expires (P12). Other
-keys get the same 404, even those of the same team or person.
+"""Stored responses and interactions by id: show them, list their input, delete them.
+
+All data comes from our own store. A stored object exists only for the API key that created it,
+until it expires (P12). Other keys get the same 404 as for an unknown id, even keys of the same team
+or person.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from relay.endpoints.request import Request
 
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
+_NOTHING_RUNS: Final = "only {} that run in the background can be cancelled; this one has ended"
 
 
 async def show_response(request: Request) -> None:
@@ -37,7 +40,8 @@ async def list_input_items(request: Request) -> None:
 
 
 async def show_interaction(request: Request) -> None:
-    """Answer with a stored interaction, with its input if the query asks for it, or delete it."""
+    """Answer with a stored interaction, with its input if the query asks for that, or delete the
+    interaction."""
     kept, query = await _find(request, "interaction"), request.query
     if request.scope["method"] == "DELETE":
         states, principal = request.life.parts.states, request.principal
@@ -52,11 +56,18 @@ async def show_interaction(request: Request) -> None:
         await request.respond(bytes(kept.response))
 
 
+async def cancel_response(request: Request) -> None:
+    """Refuse: responses do not run in the background. Raises RequestFault."""
+    await _find(request, "response")
+    # 400, as OpenAI answers where a response did not run in the background.
+    raise RequestFault("unsupported_capability", None, _NOTHING_RUNS.format("responses"))
+
+
 async def cancel_interaction(request: Request) -> None:
-    """Refuse: interactions do not run in the background. Raises RequestFault."""
+    """Refuse the request, because interactions do not run in the background. Raises
+    RequestFault."""
     await _find(request, "interaction")
-    what = "only interactions that run in the background can be cancelled; this one has ended"
-    raise RequestFault("invalid_value", None, what)
+    raise RequestFault("invalid_value", None, _NOTHING_RUNS.format("interactions"))
 
 
 def _id_of(request: Request) -> str:

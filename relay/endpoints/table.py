@@ -4,9 +4,10 @@
 
 A trailing slash is accepted, and `/v1/v1/…` is read as `/v1/…` (a base URL with `/v1` typed twice).
 A path inside the query is ignored: a client library makes `/v1/responses?api-version=…/responses`
-of a base URL with a query, which is matched by its path alone. Unknown paths under `/v1`,
-`/v1beta`, `/anthropic` and those of the task services get errors from the relay, in their clients'
-form; unknown paths under `/api/v1/` belong to the management API.
+of a base URL with a query, which is matched by its path alone. `cloud_rows.py` has the paths of
+clouds. Unknown paths under `/v1`, `/v1beta`, `/anthropic` and those of clouds and task services get
+errors from the relay, in their clients' form; unknown paths under `/api/v1/` belong to the
+management API.
 """
 
 import re
@@ -17,9 +18,10 @@ from urllib.parse import parse_qsl
 
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
-from dialects.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
+from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
 from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
+from dialects.gemini.vertex import VertexCountClientCodec
 from dialects.media import veo
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
@@ -33,13 +35,17 @@ from relay.answers.unary import (
     RERANK_JINA,
 )
 from relay.config import BODY_BYTES_MAX as _BODY
+from relay.endpoints import cloud_rows
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import count_tokens, generate, refuse_not_implemented, remix_video
 from relay.endpoints.models import form_of, list_models, show_model
+from relay.endpoints.passthrough.endpoint import pass_through
+from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.endpoints.request import Endpoint
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import (
     cancel_interaction,
+    cancel_response,
     list_input_items,
     show_interaction,
     show_response,
@@ -74,8 +80,6 @@ from relay.media.realtime.open_session import open_session
 from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from relay.media.task_operations import submit_picture, submit_song
 from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
-from relay.passthrough.endpoint import pass_through
-from relay.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.requests.context import Invocation
 
 # The maximum body of a query for one task.
@@ -126,6 +130,10 @@ _RESPONSE: Final = Endpoint(
 )  # fmt: skip
 _RESPONSE_ITEMS: Final = Endpoint(
     list_input_items, ("GET",), "responses", "responses", shows="response_items",
+    path_names="response",
+)  # fmt: skip
+_RESPONSE_CANCEL: Final = Endpoint(
+    cancel_response, ("POST",), "responses", "responses", shows="response_cancel",
     path_names="response",
 )  # fmt: skip
 _INTERACTIONS: Final = Endpoint(
@@ -417,6 +425,12 @@ _GEMINI: Final[dict[str, Endpoint]] = {
         ("predictLongRunning", generate, "predict_long_running", PREDICT_LONG_RUNNING),
     )
 }
+# Those that Vertex AI has as well, in the same form.
+_GEMINI_ON_VERTEX: Final[dict[str, Endpoint]] = {
+    "generateContent": _GEMINI["generateContent"],
+    "streamGenerateContent": _GEMINI["streamGenerateContent"],
+    "countTokens": replace(_GEMINI["countTokens"], codec=VertexCountClientCodec()),
+}
 _GEMINI_ROOTS: Final = ("/v1beta/models/", "/v1/models/", "/api/v1beta/models/")
 
 
@@ -474,9 +488,13 @@ _NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
 _OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
 _GEMINI_ROOT: Final = "(?:/v1beta|/v1|/api/v1beta)/"
 _OPENAI_ROOT: Final = "(?:/api)?/v1/"
+# A name that is asked for is captured.
+_NAME_OF: Final = {"model": "(.+)"}
 # Rows whose path contains a name; the first match wins.
 _NAMING: Final = {
-    re.compile(path.replace("{model}", ".+").replace("{id}", "([^/]+)")): endpoint
+    re.compile(
+        path.replace("{model}", _NAME_OF.get(endpoint.path_names, ".+")).replace("{id}", "([^/]+)")
+    ): endpoint
     for path, endpoint in (
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_VEO.items()),
         # Without TLS, clients request some files with the whole address as their name.
@@ -484,15 +502,17 @@ _NAMING: Final = {
         *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
         *((f"{_OPENAI_ROOT}{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
         *_OF_TASK.items(),
+        *cloud_rows.PATTERNS.items(),
         (f"{_OPENAI_ROOT}engines/(.+)/embeddings", _ENGINE),
         ("(?:/api)?/v1(?:beta)?/models/(.+)", _MODEL),
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_INTERACTION.items()),
         (f"{_OPENAI_ROOT}responses/{{id}}", _RESPONSE),
         (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
+        (f"{_OPENAI_ROOT}responses/{{id}}/cancel", _RESPONSE_CANCEL),
     )
 }
 # The relay answers all paths below these, with 404 if there is no row.
-_OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
+_OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/", *cloud_rows.CLOUDS)
 # Likewise the paths of the task services, which answer in the form of their clients.
 _FAMILY: Final = re.compile(
     r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
@@ -534,6 +554,8 @@ def listed_rows() -> dict[str, Endpoint]:
         below = (_OF_VEO | _OF_INTERACTION).items()
         rows |= {f"{root.removesuffix('models/')}{path}": row for path, row in below}
     rows["/api/v1/models/{model}"] = _MODEL
+    rows |= cloud_rows.LISTED
+    rows |= {cloud_rows.GEMINI_LISTED + action: row for action, row in _GEMINI_ON_VERTEX.items()}
     rows[f"{ROOT}{{channel}}/{{path}}"] = _PASS_THROUGH
     for root in ("/kling/v1/", "/v1/"):
         rows |= {f"{root}{path}": row for path, row in _OF_KLING.items()}
@@ -561,17 +583,19 @@ def is_claimed(path: str) -> bool:
 
 
 def dialect_of(path: str) -> Dialect:
-    """Return the dialect of errors for a path without a row."""
+    """Return the dialect in which errors are written for a path without a row."""
     path = _canonical(path)
     if path.startswith(_INTERACTION_PATHS):
         return "interactions"
+    if (of_cloud := cloud_rows.dialect_of_cloud(path)) is not None:
+        return of_cloud
     if path.startswith(("/v1beta", "/api/v1beta")) or _model_call(path) is not None:
         return "gemini"
     return "anthropic" if path.startswith(("/anthropic", "/v1/messages/")) else "openai"
 
 
 def family_of(path: str) -> Family | None:
-    """Return the task service of errors for a path without a row."""
+    """Return the task service in whose form errors are written for a path without a row."""
     if not path.startswith(_FAMILY_BEGINS):
         return None
     match = _FAMILY.fullmatch(path)
@@ -579,11 +603,11 @@ def family_of(path: str) -> Family | None:
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
-    """Return what the path of a request adds to its body."""
+    """Return what the path of a request says in addition to its body."""
     if endpoint.path_names:
         named = _name_in(_canonical(path))
         if endpoint.path_names in ("model", "response"):
-            return Target(named)
+            return Target(named, endpoint.stream)
         return Target(task=veo.id_of_file(named) if endpoint.path_names == "file" else named)
     if endpoint.dialect != "gemini":
         return _NO_TARGET
@@ -595,7 +619,10 @@ def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
 
 def _find_gemini(path: str) -> Endpoint | None:
     called = read_target(_model_call(path) or "")
-    return None if called is None else _GEMINI.get(called[1])
+    if called is None:
+        return None
+    rows = _GEMINI if cloud_rows.googles_call(path) is None else _GEMINI_ON_VERTEX
+    return rows.get(called[1])
 
 
 def _model_call(path: str) -> str | None:
@@ -603,7 +630,7 @@ def _model_call(path: str) -> str | None:
     for root in _GEMINI_ROOTS:
         if path.startswith(root) and ":" in path:
             return path.removeprefix(root)
-    return None
+    return cloud_rows.googles_call(path)
 
 
 def _find_naming(path: str) -> Endpoint | None:
@@ -624,12 +651,12 @@ def _find_not_implemented(path: str) -> Endpoint | None:
             if words[0] in _NOT_MADE_BELOW:
                 return _NOT_MADE_BELOW[words[0]]
             for row, endpoint in _NOT_IMPLEMENTED.items():
-                if len(row) == len(words) and all(map(_fits, row, words)):
+                if len(row) == len(words) and all(map(_is_offered, row, words)):
                     return endpoint
     return None
 
 
-def _fits(wanted: str | None, word: str) -> bool:
+def _is_offered(wanted: str | None, word: str) -> bool:
     return bool(word) if wanted is None else word == wanted
 
 
@@ -643,12 +670,11 @@ def _canonical(path: str) -> str:
 def read_invocation(
     endpoint: Endpoint | None, path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes
 ) -> Invocation:
-    """Return the invocation for a path. Without a row (None), it only sets the form of the
-    error.
-    """
+    """Return the invocation for a path. Without a row (None), the invocation only sets the form of
+    the error."""
     if endpoint is None:
         return Invocation(CODECS[dialect_of(path)], "", family=family_of(path))
-    codec = _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
+    codec = endpoint.codec or _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
     if endpoint.shows in ("models", "model"):
         codec = CODECS[form_of(path, headers, query)]
     target = target_of(endpoint, path, query)
@@ -657,8 +683,6 @@ def read_invocation(
 
 
 def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
-    """Return the error response to a request of which only the path, or the start of it, is
-    known.
-    """
+    """Return the error response to a request of which at most the path is known."""
     invocation = read_invocation(find_endpoint(path), path, (), b"")
     return error_response(error, invocation, request_id)

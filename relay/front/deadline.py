@@ -26,7 +26,7 @@ _LOOK_S = 10.0
 
 class Deadline:
     """The time limits of one request, which one task processes. `since` is the start of the current
-    step; whoever receives data for it moves that forward."""
+    step; the reader of the request's data moves it forward."""
 
     __slots__ = (
         "_armed",
@@ -62,35 +62,34 @@ class Deadline:
         self._resumed_whole = False
 
     def limit(self, reason: Reason, seconds: float) -> None:
-        """Limit the rest of the request to this time."""
+        """Limit the rest of the request to `seconds`."""
         now = self.time()
         if now + seconds < self._end:
             self._end, self._end_reason = now + seconds, reason
             self._arm(now)
 
     def allow(self, reason: Reason, seconds: float, since: float | None = None) -> None:
-        """Limit the next step to this time, from now or from `since`, within the limit of the
-        whole.
-        """
+        """Limit the next step to `seconds`, from now or from `since`. The limit of the whole
+        request still applies."""
         now = self.time() if since is None else since
         self._step, self._step_s, self.since = reason, seconds, now
         self._arm(now)
 
     def interrupt(self, reason: Reason) -> None:
-        """Cancel the task now. The first reason is kept until it is caught."""
+        """Cancel the task now. If there are several reasons, the first is kept until it is
+        caught."""
         if self._reason is None and not self._task.done():
             self._reason = reason
             self._task.cancel()
 
     @property
     def reason(self) -> Reason | None:
-        """Why the task was interrupted; None if it was not, or after `caught`."""
+        """The reason for the interruption; None if there was none, or after `caught`."""
         return self._reason
 
     def caught(self) -> Reason | None:
-        """Call this once in `except CancelledError`. Return the reason if the cancellation was
-        ours, which then counts as handled; None for a cancellation from elsewhere.
-        """
+        """Return the reason if this deadline caused the cancellation, which then counts as handled;
+        None for a cancellation from elsewhere. Call this once, in `except CancelledError`."""
         reason, self._reason = self._reason, None
         if reason is None:
             return None
@@ -103,7 +102,7 @@ class Deadline:
             self._armed = None
 
     def _arm(self, now: float) -> None:
-        """Set the timer so that the limit is checked in time."""
+        """Set the timer to the next moment at which a limit may be reached."""
         at = min(self.since + self._step_s, self._end)
         if self._armed is None:
             self._armed = self._call_at(min(at, now + _LOOK_S))
@@ -112,9 +111,9 @@ class Deadline:
             self._armed = self._call_at(at)
 
     def _call_at(self, at: float) -> asyncio.TimerHandle:
-        return self._loop.call_at(at, self._look, max(at, self.time()))
+        return self._loop.call_at(at, self._check_due, max(at, self.time()))
 
-    def _look(self, due: float) -> None:
+    def _check_due(self, due: float) -> None:
         self._armed = None
         now = self.time()
         if was_away(due, now):
@@ -127,7 +126,8 @@ class Deadline:
             self._arm(now)
 
     def _resume(self, due: float, now: float) -> None:
-        """Restart the step, because data that arrived during the suspension is not read yet."""
+        """Restart the step, because data arrived during the suspension and has not been read
+        yet."""
         if self.since != self._resumed:
             self.since = self._resumed = now
         if not self._resumed_whole:

@@ -15,10 +15,9 @@ NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
     """What precedes an answer. `cost_nano` is known in advance only for a whole answer; `dropped`
-    are the parameters that were not sent to the upstream; `headroom` is the remainder of the key's
-    limits. Only operators are told the `channel` and the number of attempts. `notices` are the
-    headers about the model: its retirement, and that a budget let another one answer.
-    """
+    are the parameters that were not sent to the upstream; `headroom` is what the key's limits have
+    left. `channel` and the number of attempts are sent to operators only. `notices` are the headers
+    about the model: when it retires, and that a budget let another model answer."""
 
     content_type: str
     hold_nano: int
@@ -33,8 +32,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
 class ErrorAnswer(NamedTuple):
     """An error answer. `waits` is False if waiting cannot help; `budget_id` is the budget that
-    refused; `allow` are the methods that the path has, for its header.
-    """
+    refused; `allow` are the methods that the path has, for the header of that name."""
 
     kind: ErrorKind
     status: int
@@ -49,7 +47,7 @@ class ErrorAnswer(NamedTuple):
 
 
 class AnswerRecorder(Protocol):
-    """Stores the answer of a request that may be repeated, before the answer is settled."""
+    """Stores the answer to a request with an Idempotency-Key before the request is settled."""
 
     async def keep_answer(self, head: Head, raw: bytes) -> None:
         """Store a whole answer."""
@@ -65,13 +63,13 @@ class Sink(Protocol):
         """Send an error as the whole answer."""
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        """Send a whole answer at once."""
+        """Send a whole answer."""
 
     async def begin(self, head: Head) -> None:
         """Begin a stream."""
 
     async def write(self, raw: bytes, *, last: bool) -> None:
-        """Write more of the stream; return when more is accepted."""
+        """Write more of the stream. Return once the sink accepts more."""
 
     async def cut(self) -> None:
         """End an incomplete answer in which no error can be sent."""
@@ -119,14 +117,13 @@ class Downstream:
         self.sink = self.recorder = recorder
 
     def start_keep_alive(self, ping: Callable[[], Awaitable[None]], every_s: float) -> None:
-        """Send a keep-alive after every silence of this length. The first attempt's one serves the
-        whole request.
-        """
+        """Send a keep-alive after every silence of `every_s`. The keep-alive of the first attempt
+        serves the whole request."""
         if self.keep_alive is None:
             self.keep_alive = KeepAlive(ping, every_s)
 
     async def begin(self, head: Head) -> None:
-        """Begin the stream, unless a keep-alive already has."""
+        """Begin the stream, unless a keep-alive has begun it already."""
         if not self.begun:
             self.begun = True
             await self.sink.begin(head)
@@ -138,12 +135,12 @@ class Downstream:
         await self.sink.write(raw, last=last)
 
     async def cut(self) -> None:
-        """Cut an answer that has begun."""
+        """Cut an answer whose beginning was already sent."""
         self.stop_keep_alive()
         await self.sink.cut()
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """Answer with an error, inside the stream if it has begun."""
+        """Answer with an error, inside the stream if one was begun."""
         self.stop_keep_alive()
         await self.sink.refuse(error)
 

@@ -34,9 +34,9 @@ from dialects.errors.upstream_errors import provider_limit_message
 from gateway.channels.timeouts import Timeouts
 from gateway.health.cooldown import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
-from relay.errors import DatabaseFailed
 from relay.front.deadline import EndReason, Reason
 from relay.front.downstream import ErrorAnswer
+from relay.front.errors import DatabaseFailed
 from relay.front.limit_answers import LimitReached, UsedUp, limit_headers, session_ended
 from relay.health.channels_out import ChannelsOut, jittered
 from relay.requests.context import Invocation
@@ -44,12 +44,12 @@ from relay.requests.sessions import Session
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
-# For a slow body, and for another request that is still running.
+# The statuses of passing errors: a slow body, and another request that is still running.
 _PASSING: Final = (408, 409)
 
 
 def answer_of_kind(kind: ErrorKind, *, retry_after_ms: int | None = None) -> ErrorAnswer:
-    """Return the answer of a kind that needs no further details."""
+    """Return the answer to an error of a kind that needs no further details."""
     return ErrorAnswer(kind, KINDS[kind].status, message_of(kind), retry_after_ms=retry_after_ms)
 
 
@@ -61,17 +61,19 @@ STOPPING: Final = answer_of_kind("server_shutting_down", retry_after_ms=_WAIT_MS
 
 
 def answer_of_end(reason: EndReason, session: Session | None, public_url: str) -> ErrorAnswer:
-    """Return the answer of a running request whose key has ended, or its session."""
+    """Return the error for a running request whose key or session has ended."""
     return KEY_ENDED if reason == "revoked" else answer_to(session_ended(session, public_url))
 
 
 def too_busy(come_again_ms: int) -> ErrorAnswer:
-    """Return the answer of a process that is too busy."""
+    """Return the error of a process that is too busy. The client should retry after
+    `come_again_ms`."""
     return OVERLOADED._replace(retry_after_ms=come_again_ms)
 
 
 class MethodNotAllowed(RequestFault):
-    """The path has other methods: `allow`, separated by commas (RFC 9110, section 15.5.6)."""
+    """The path does not have this method. `allow` are those that it has, separated by commas (RFC
+    9110, section 15.5.6)."""
 
     def __init__(self, method: str, allow: str) -> None:
         super().__init__("method_not_allowed", None, method)
@@ -79,7 +81,7 @@ class MethodNotAllowed(RequestFault):
 
 
 def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer:
-    """Return the answer to a request that was never sent on, or whose next attempt was refused."""
+    """Return the error for a request that was never sent on, or whose next attempt was refused."""
     if isinstance(error, ChannelsOut):
         status, wait_ms = KINDS[error.kind].status, error.retry_after_ms
         return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms)
@@ -101,9 +103,8 @@ def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer
 
 
 def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
-    """Return the answer when every attempt failed before content: the last failure, or the one that
-    the contract prefers, with the shortest wait that any upstream asked for.
-    """
+    """Return the error for a request whose attempts all failed before content: the last failure, or
+    the one that the API contract prefers, with the shortest wait that an upstream asked for."""
     kind = final_kind([failure.kind for failure in failures])
     last_failure = next(failure for failure in reversed(failures) if failure.kind == kind)
     waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
@@ -117,12 +118,12 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
 
 
 def answer_behind_content(failure: UpstreamFailed) -> ErrorAnswer:
-    """Return the error that ends a stream after it has begun."""
+    """Return the error that ends a stream which was already begun."""
     return ErrorAnswer(failure.kind, failure.status, failure.message)
 
 
 def failure_inside(error: UpstreamError) -> UpstreamFailed:
-    """F23: return the failure that the upstream reports inside a successful answer."""
+    """Return the failure that the upstream reports inside a successful answer (F23)."""
     return UpstreamFailed("F23", error.kind, error.message, code=error.code)
 
 
@@ -151,14 +152,13 @@ class ErrorResponse(NamedTuple):
 
 
 def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) -> ErrorResponse:
-    """Return the error response for this request; below the paths of a task service, in its
-    form.
-    """
+    """Return the error response for this request. Below the paths of a task service it has that
+    service's form."""
     codec, family = invocation.codec, invocation.family
     waits = error.waits and error.status in (429, 503)
     wait_ms = max(1, error.retry_after_ms or 1000) if waits else None
     fields = [(b"content-type", b"application/json")]
-    own = codec.headers(error.status, request_id, wait_ms)
+    own = codec.headers(error.kind, error.status, request_id, wait_ms)
     fields += [(name.encode(), value.encode()) for name, value in own.items()]
     fields += limit_headers(codec.name, error.headroom, time.time())
     if not _may_pass(error):
@@ -191,7 +191,7 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
 
 
 def _may_pass(error: ErrorAnswer) -> bool:
-    """Return whether the same request may succeed later without any change by anybody."""
+    """Return whether the same request may succeed later although nobody changes anything."""
     if error.status in (429, 503):
         return error.waits
     return error.status in _PASSING or (error.status >= 500 and error.kind != "not_implemented")

@@ -10,7 +10,10 @@ from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from billing.currency.money import format_usd
+from dialects.codec import Framing
 from dialects.errors.errors import RequestFault, message_of, quote_value
 from lib.id_types import RequestId
 from lib.ids import id_text
@@ -48,6 +51,8 @@ class HttpSink:
     """The sink of an HTTP request, in the form of its endpoint."""
 
     __slots__ = (
+        "_began",
+        "_framing",
         "_from_page",
         "_replayed",
         "_respond",
@@ -61,6 +66,7 @@ class HttpSink:
     def __init__(
         self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
     ) -> None:
+        self._began = time.monotonic()
         self._scope = scope
         self._send = send
         self._respond: Respond | None = scope.get(RESPOND)
@@ -70,6 +76,8 @@ class HttpSink:
         self.invocation = invocation
         self.begun = False
         self._replayed = False
+        # Writes a stream that the client does not read as server-sent events.
+        self._framing: Framing | None = None
 
     async def respond(self, status: int, fields: Fields, body: bytes) -> None:
         """Send a whole response."""
@@ -79,7 +87,7 @@ class HttpSink:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def fault(self, fault: RequestFault) -> None:
-        """Refuse a request that was not run, or whose run failed by a defect of ours."""
+        """Refuse a request that was not run, or whose run failed by a bug of ours."""
         await self.refuse(answer_to(fault))
 
     async def overloaded(self) -> None:
@@ -95,37 +103,46 @@ class HttpSink:
         request_id = id_text(self.request_id)
         if self.begun:
             codec, target = self.invocation.codec, self.invocation.target
-            frame = codec.frame(error.kind, error.message, request_id, target)
+            frame = codec.error_frame(error.kind, error.message, request_id, target)
             await self.write(frame, last=True)
             return
         response = error_response(error, self.invocation, request_id)
         await self.respond(response.status, [*response.fields, *fields], response.body)
 
     def replay(self, request_id: RequestId) -> None:
-        """Announce that the following answer is that of this earlier request, under its id."""
+        """Announce that the answer which follows is the stored answer of this earlier request, and
+        use that request's id."""
         self.request_id = request_id
         self._replayed = True
 
     async def answer(self, head: Head, raw: bytes) -> None:
+        raw = self.invocation.codec.add_time(raw, self._elapsed_ms())
         await self.respond(200, self._fields(head), raw)
 
     async def begin(self, head: Head) -> None:
+        self._framing = self.invocation.codec.framing(self._elapsed_ms)
+        if self._framing is not None:
+            head = msgspec.structs.replace(head, content_type=self._framing.content_type)
         fields = self._fields(head)
         fields += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         await self._start(200, fields)
 
     async def begin_bytes(self, status: int, fields: Fields) -> None:
-        """Begin to send a file, with its known properties."""
+        """Begin a response of bytes: the status and the headers."""
         await self._start(status, fields)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
+        if self._framing is not None:
+            raw = self._framing.feed(raw)
         if raw or last:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
 
     async def cut(self) -> None:
-        """The server closes the connection of an answer without an end."""
+        """Return without sending an end, so that the server closes the connection."""
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        if self._framing is not None:
+            raw = self._framing.feed(raw)
         sending = self._send(
             {"type": "http.response.body", "body": raw, "more_body": True}
         ).__await__()
@@ -134,6 +151,9 @@ class HttpSink:
         except StopIteration:
             return None
         return _resume_sending(awaited, sending)
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1_000)
 
     def _fields(self, head: Head) -> list[tuple[bytes, bytes]]:
         fields = _answer_fields(head)
@@ -146,7 +166,7 @@ class HttpSink:
         await self._send({"type": "http.response.start", "status": status, "headers": section})
 
     def _section(self, status: int, own: Fields, length: int | None) -> Fields:
-        """Return the message that begins the response, with the headers that every response has."""
+        """Return the message that begins the response, with the headers common to all responses."""
         request_id = id_text(self.request_id).encode()
         fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
         if self.invocation.codec.names_request and status == 200:
@@ -184,6 +204,6 @@ def _answer_fields(head: Head) -> list[tuple[bytes, bytes]]:
 def _resume_sending(
     awaited: Any, sending: Generator[Any, None, None]
 ) -> Generator[Any, None, None]:
-    """Await the rest of a write that was begun outside a task."""
+    """Await `awaited`, then run the rest of a write that was started outside a task."""
     yield awaited
     yield from sending

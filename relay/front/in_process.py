@@ -1,6 +1,5 @@
-"""The relay for our own pages, in their process: the same admission, holds and books as over HTTP,
-with a key whose text the pages never have.
-"""
+"""The relay for our own pages, in their process. Admission, holds and books are the same as over
+HTTP; the pages use a key whose text they never have."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -22,9 +21,9 @@ from relay.endpoints.generation import generate
 from relay.endpoints.request import read_headers
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
+from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.holds.preview import read_bound
-from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation
@@ -83,18 +82,16 @@ _NOBODY: Final = Principal(
 
 
 class InProcessRelay:
-    """The requests of a process's pages to its relay. `started` returns the relay's lifespan, or
-    raises DatabaseAway.
-    """
+    """Sends the requests of a process's pages to its relay. `started` returns the relay's lifespan,
+    or raises DatabaseAway."""
 
     def __init__(self, started: Callable[[], Lifespan]) -> None:
         self._started = started
         self._running: set[asyncio.Task[Outcome]] = set()
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
-        """Return the principal of a key without its text, as a person uses it. Raises RequestFault,
-        DatabaseAway.
-        """
+        """Return the principal of a key by its id, as a person uses it. Raises RequestFault,
+        DatabaseAway."""
         life = self._started()
         return await life.authenticator.principal_of_key(key_id, life.snapshot.now(), user_id)
 
@@ -109,14 +106,14 @@ class InProcessRelay:
         labels: Labels = NO_LABELS,
         form: Form | None = None,
     ) -> AsyncGenerator[Head | bytes | Outcome]:
-        """Answer a request in this process: the same admission, holds and books as over HTTP. If
-        there is a `form`, which the caller closes, the body has its texts and the form its files.
+        """Answer a request in this process. Admission, holds and books are the same as over HTTP.
+        With a `form`, which the caller closes, the body has its texts and the form its files.
 
         Yields the Head and the bytes that an HTTP client would get, and the Outcome last; a refusal
         is an Outcome alone. Raises RequestFault if the request refers to a missing task.
 
         Closing the iterator counts as a disconnect: the channel's policy decides whether the answer
-        is cut or drained. The end is then found in the usage record of the given `request_id`.
+        is cut or drained. The usage record of `request_id` then tells how it ended.
         """
         life = self._started()
         LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
@@ -192,19 +189,17 @@ class InProcessRelay:
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""
     ) -> VideoContent:
-        """Return the bytes of a finished video of the principal's team, from its provider, as they
-        arrive. The caller closes it. Raises RequestFault if there is none, UpstreamFailed if its
-        provider does not return it, DatabaseFailed.
-        """
+        """Return a finished video of the principal's team, whose bytes arrive from the provider.
+        The caller closes it. Raises RequestFault if there is no such video, UpstreamFailed if the
+        provider does not return it, DatabaseFailed."""
         life = self._started()
         return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
 
     async def clip_content(
         self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
     ) -> VideoContent:
-        """Return the sound of a clip of a finished song of the principal's team, in the same way.
-        Clips are numbered from 0.
-        """
+        """Return the sound of a clip of a finished song, like `video_content`. Clips are numbered
+        from 0."""
         life = self._started()
         return await open_clip(life.parts, life.snapshot, principal, task_id, number, range_=range_)
 
@@ -215,10 +210,9 @@ class InProcessRelay:
         body: bytes,
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> RoutePreview:
-        """Return where a POST of this body to this path would go now; nothing is sent or held. Only
-        the `headers` about routing count. Raises RequestFault if nothing can be posted to the path,
-        DatabaseFailed.
-        """
+        """Return to which channel a POST of this body to this path would go now. Nothing is sent or
+        held. Of `headers` only those about routing count. Raises RequestFault if nothing can be
+        posted to the path, DatabaseFailed."""
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
@@ -279,7 +273,7 @@ class InProcessRelay:
             life.open_requests.leave()
 
     async def drain(self, seconds: float) -> None:
-        """Let running requests finish within this time, and cancel the rest."""
+        """Let running requests finish within `seconds`, then cancel the rest."""
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=seconds)
             for task in late:
@@ -290,9 +284,8 @@ class InProcessRelay:
 async def _of_page(
     life: Lifespan, principal: Principal, operation: PageOperation, form: Form | None, body: bytes
 ) -> Invocation:
-    """Return a page's invocation, with the files of its form and the task that it refers to. Raises
-    RequestFault, DatabaseFailed.
-    """
+    """Return the invocation of a page's request, with the files of its form and the task that it
+    refers to. Raises RequestFault, DatabaseFailed."""
     invocation = _PAGE_INVOCATIONS[operation]
     if isinstance(invocation.unary, SourcedOperation):
         states = life.parts.states

@@ -1,5 +1,5 @@
-"""The client's answers about budgets and limits: the refusal by the tightest one, and headers with
-the remainder."""
+"""What the client reads about budgets and limits: the refusal by the tightest limit, and headers
+with what is left."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault, message_of, quote_value, retry_after_s
 from gateway.health.channel_state import BarReason
 from lib.ids import id_text
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from relay.requests.sessions import Session
 from usage.sessions.sources import CAP_HEADER
 
@@ -30,9 +30,8 @@ one."""
 
 
 class Headroom(NamedTuple):
-    """The remainder of one limit of a key, and the milliseconds until all of it is available
-    again.
-    """
+    """What is left of one limit of a key, and the milliseconds until the whole limit is available
+    again."""
 
     limit: int
     left: int
@@ -41,9 +40,8 @@ class Headroom(NamedTuple):
 
 class LimitReached(RequestFault):
     """A limit on requests or tokens is reached. `wait_ms` is when the request would fit if no
-    others came, None for never; `budget_id` is the exhausted budget that caused the limit, if any.
-    `public_url` is the address of the pages.
-    """
+    others came, None for never. `budget_id` is the exhausted budget that caused the limit, if any.
+    `public_url` is the address of the pages."""
 
     def __init__(self, reached: Mapping[str, Any], public_url: str) -> None:
         super().__init__("rate_limited", None, "")
@@ -77,9 +75,8 @@ class LimitReached(RequestFault):
 
 
 class ChannelFull(RelayError):
-    """A limit of the channel's own is reached: another one may serve the request. `wait_ms` is when
-    it would fit if no others came, None for never.
-    """
+    """The channel has reached its own limit, so another channel may serve the request. `wait_ms` is
+    when the request would fit if no others came, None for never."""
 
     def __init__(self, reached: Mapping[str, Any]) -> None:
         super().__init__(f"{reached['limit']} {_NAMES[reached['gate']]} of the channel")
@@ -89,7 +86,7 @@ class ChannelFull(RelayError):
 
 
 def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
-    """Parse the headroom that the admission returned."""
+    """Parse what the key's limits have left, as admission returned it."""
     if gates is None:
         return {}
     return {
@@ -99,10 +96,9 @@ def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
 
 
 class UsedUp(RequestFault):
-    """The refusal for lack of money. It names the tightest source: the wallet, or the budget
-    `budget_id` in its window `window_id`; for what a client lets its session cost, the window
-    alone. `session` is that of the request.
-    """
+    """The refusal for lack of money. It names what has the least left: the wallet, or the budget
+    `budget_id` in its window `window_id`. If the client limited the cost of its session, only the
+    window is named. `session` is the session of the request."""
 
     def __init__(
         self,
@@ -139,7 +135,7 @@ class UsedUp(RequestFault):
 
     @property
     def of_budget(self) -> bool:
-        """Whether a budget refused, and not the wallet."""
+        """Whether a budget refused the request; otherwise the wallet did."""
         return self.budget_id is not None or self.window_id is not None
 
 
@@ -162,14 +158,14 @@ def _session_name(session: Session) -> str:
 
 
 def _budget_state(budget: Mapping[str, Any], session: Session | None = None) -> str:
-    """Describe the state of a budget, with an open bracket at the end."""
+    """Describe the state of a budget. The text ends inside an open bracket."""
     scope, subject = budget["scope"], budget["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
     if budget["period"] == "session" and session is not None:
         named += f" of session {_session_name(session)}"
     scope = scope or "client's own"
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
-    # With something left, only this request does not fit; a smaller one might.
+    # If something is left, only this request does not fit, and a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     state = "is used up" if fits_none else "has less left than this request may cost"
     return (
@@ -185,7 +181,7 @@ def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
 def limit_headers(
     dialect: Dialect, headroom: Mapping[str, Headroom], now: float
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the headers of an answer; `now` is in Unix seconds."""
+    """Yield the headers about limits for an answer. `now` is in Unix seconds."""
     for kind, (limit, left, reset_ms) in headroom.items():
         if dialect == "anthropic":
             reset = dt.datetime.fromtimestamp(ceil(now + reset_ms / 1000), dt.UTC)

@@ -19,9 +19,8 @@ log = logging.getLogger(__name__)
 
 
 class Load:
-    """The load of one process. `under_way` is the number of its running requests; `turn_wait_s` is
-    how long the next one has waited to begin.
-    """
+    """The load of one process. `under_way` is the number of running requests; `turn_wait_s` is how
+    long the next request has waited to begin."""
 
     def __init__(
         self, wait_s_max: float, under_way: Callable[[], int], turn_wait_s: Callable[[], float]
@@ -40,9 +39,8 @@ class Load:
         self._refused = 0
 
     def enter(self, principal: Principal | None) -> bool:
-        """Count a running request. Return whether it is to be answered, in which case `leave` is
-        called at its end; otherwise it counts as refused.
-        """
+        """Count a running request. Return True if it may be answered; its end must then be reported
+        by `leave`. False means that it was counted as refused."""
         beside = self._under_way() - 1
         if beside >= UNDER_WAY_MIN:
             self._crowded.set()
@@ -67,7 +65,7 @@ class Load:
         return taken
 
     def leave(self, principal: Principal | None) -> None:
-        """Count the end of a request that was to be answered."""
+        """Count the end of a request that `enter` permitted."""
         organisation_id, key_id = _payer(principal)
         keys = self._organisations[organisation_id]
         keys[key_id] -= 1
@@ -82,14 +80,13 @@ class Load:
         return self._keys > 1
 
     def come_again_ms(self) -> int:
-        """Return when a refused client should retry; the times differ, so that clients do not
-        return together."""
+        """Return the milliseconds after which a refused client should retry. The times differ, so
+        that clients do not return together."""
         return int(1000 * self._shedding.come_again_s() * uniform(0.5, 1.5))
 
     async def watch(self) -> None:
-        """Measure repeatedly how long ready callbacks wait for the event loop, while enough
-        requests are running for it to matter. An idle process is not woken for it.
-        """
+        """Measure repeatedly how long ready callbacks wait for the event loop. Measure only while
+        many requests are running, so that an idle process is not woken."""
         while self._watched:
             await self._crowded.wait()
             await self._watch_crowd()
@@ -107,11 +104,11 @@ class Load:
             wait_s = now - due + self._turn_wait_s() / TURNS_EACH
             shedding.measured(wait_s, under_way, busy, now)
             if limited != (shedding.limit is not None):
-                self._tell()
+                self._log_limit()
             if under_way < UNDER_WAY_MIN and shedding.limit is None:
                 self._crowded.clear()
 
-    def _tell(self) -> None:
+    def _log_limit(self) -> None:
         if self._shedding.limit is None:
             log.warning("all requests are taken again")
         else:
@@ -128,7 +125,7 @@ class Load:
         return refused
 
     def put_back(self, refused: int) -> None:
-        """Put back refusals that could not be counted."""
+        """Add back refusals that could not be written to the database."""
         self._refused += refused
 
 
@@ -137,5 +134,6 @@ def _payer(principal: Principal | None) -> tuple[UUID | None, UUID | None]:
 
 
 def count_refused(refused: int) -> Statement:
-    """Add refusals to the total of all processes, which `gateway/health/traffic.py` reads."""
+    """Return the statement that adds refusals to the total of all processes, which
+    `gateway/health/traffic.py` reads."""
     return add_to_total("shed", refused)

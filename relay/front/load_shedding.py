@@ -48,9 +48,8 @@ _RATE_OVER_S: Final = 1.0
 
 
 class LoadShedding:
-    """The limit of one process, None while there is none. `wait_s_max` is the longest acceptable
-    wait, 0 = unlimited; `wait_s` is the current one.
-    """
+    """The limit on running requests of one process, None while there is none. `wait_s_max` is the
+    longest acceptable wait, 0 = unlimited; `wait_s` is the current wait."""
 
     __slots__ = (
         "_away", "_long_since", "_measured_at", "_refused", "_taken", "_taken_each_s",
@@ -70,9 +69,8 @@ class LoadShedding:
         self._away = 0.0
 
     def measured(self, wait_s: float, under_way: int, busy: float, now: float) -> None:
-        """Record a measured wait with this many running requests. The event loop worked for this
-        share of the time since the last measurement.
-        """
+        """Record a measured wait while `under_way` requests were running. `busy` is the share of
+        the time since the last measurement in which the event loop worked."""
         if not self._wait_s_max:
             return
         self._count_away(now - self._measured_at)
@@ -96,9 +94,8 @@ class LoadShedding:
     def takes(
         self, under_way: int, is_within_share: Callable[[float], bool] = lambda limit: False
     ) -> bool:
-        """Return whether to admit a request besides this many: above the limit only if the caller
-        stays within its fair share (P35).
-        """
+        """Return whether to admit a request while `under_way` others are running. Above the limit
+        it is admitted only if the caller stays within its fair share (P35)."""
         if self.limit is None or under_way < self.limit or is_within_share(self.limit):
             self._taken += 1
             return True
@@ -113,7 +110,7 @@ class LoadShedding:
         return min(max((self._away + self._refused) / self._taken_each_s, shortest), longest)
 
     def _count_away(self, elapsed_s: float) -> None:
-        """Assume that refused clients return evenly over the retry time."""
+        """Assume that refused clients come back evenly spread over the retry time."""
         if elapsed_s <= 0:
             return
         self._away = self._away * exp(-elapsed_s / self.come_again_s()) + self._refused
@@ -125,10 +122,11 @@ class LoadShedding:
 def is_within_share(
     limit: float, of_key: int, of_keys: Iterable[int], of_organisations: Iterable[int]
 ) -> bool:
-    """Return whether a key with this many running requests may have one more of `limit`. It may if
-    every request would have room, supposing that no other key of its organisation had more than
-    this key then has, and no other organisation more than this one's keys together. The real
-    numbers of the others are passed in.
+    """Return whether a key that runs `of_key` requests may run one more of `limit`.
+
+    It may if there were room for all even when the other keys of its organisation (`of_keys`) ran
+    as many as this key then runs, and the other organisations (`of_organisations`) as many as this
+    organisation's keys together. A key or organisation that runs fewer counts with its real number.
     """
     of_key += 1
     own = of_key + sum(min(others, of_key) for others in of_keys)

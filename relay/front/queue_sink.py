@@ -21,23 +21,22 @@ class QueueSink:
         self.run: Run | None = None
 
     async def get(self) -> Head | bytes | None:
-        """Return the next item, or None at the end."""
+        """Return the next item of the answer, or None at the end."""
         item = await self._items.get()
         if self._items.qsize() < _QUEUED_MAX:
             self._room.set()
         return item
 
     def give_way(self) -> None:
-        """The page no longer fetches: a run that drains its answer must not be blocked by the full
-        queue.
-        """
+        """Stop blocking on a full queue, because the page no longer fetches and a run may have to
+        drain its answer."""
         self._room.set()
 
     def close(self, task: "asyncio.Task[Outcome]") -> None:
         self._items.put_nowait(None)
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """Do nothing: the outcome reports it."""
+        """Send nothing, because the outcome reports the error."""
 
     async def answer(self, head: Head, raw: bytes) -> None:
         await self.begin(head)
@@ -52,7 +51,7 @@ class QueueSink:
             await room
 
     async def cut(self) -> None:
-        """Do nothing: the outcome reports it."""
+        """Send nothing, because the outcome reports the cut."""
 
     def write_now(self, raw: bytes) -> Awaitable[Any] | None:
         if raw:

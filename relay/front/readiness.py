@@ -24,10 +24,9 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        """Return whether the database is writable and has what this code expects, the catalogue is
-        loaded, no settlement waits on the disk, the clock agrees with the database's, and the
-        process is not shutting down.
-        """
+        """Return whether the process can accept paid requests: the database is writable and has the
+        schema that this code expects, the catalogue is loaded, no settlement waits on the disk, our
+        clock agrees with the database's, and no shutdown has begun."""
         return (
             not self.draining
             and self._refresher.fit.fits
@@ -37,10 +36,9 @@ class Readiness:
         )
 
     def drain_at_sigterm(self, wait_s: float) -> None:
-        """At SIGTERM, turn readiness off at once and continue to accept requests for some seconds,
-        which load balancers need to notice. Then the server's own handler stops it; a second signal
-        stops it at once.
-        """
+        """At SIGTERM, report not ready immediately and accept requests for `wait_s` more, which
+        load balancers need to notice. Then call the server's own handler, which stops the server. A
+        second signal calls that handler immediately."""
         loop = asyncio.get_running_loop()
         server = signal.getsignal(signal.SIGTERM)
         if not callable(server):

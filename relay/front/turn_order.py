@@ -37,13 +37,13 @@ class TurnQueue(Generic[T]):
         return self._size
 
     def put(self, organisation: Hashable, key: Hashable, item: T) -> None:
-        """Add an item after those of its key."""
+        """Add an item behind the others of its key."""
         keys = self._organisations.setdefault(organisation, OrderedDict())
         keys.setdefault(key, deque()).append(item)
         self._size += 1
 
     def take(self) -> T:
-        """Remove and return the next item. Raises KeyError if none waits."""
+        """Remove and return the next item. Raises KeyError if the queue is empty."""
         organisation, keys = self._organisations.popitem(last=False)
         key, items = keys.popitem(last=False)
         item = items.popleft()
@@ -60,7 +60,7 @@ class TurnQueue(Generic[T]):
 
 
 def order_by_turns(items: Iterable[tuple[Hashable, Hashable, T]]) -> list[T]:
-    """Return items, each given with its organisation and key, in the order of their turns."""
+    """Return the items in the order of their turns. Each is given with its organisation and key."""
     queue = TurnQueue[T]()
     for organisation, key, item in items:
         queue.put(organisation, key, item)
@@ -68,9 +68,8 @@ def order_by_turns(items: Iterable[tuple[Hashable, Hashable, T]]) -> list[T]:
 
 
 def next_allowance(allowance: int, turn_s: float) -> int:
-    """Return how many requests may begin in the next turn, after one that took this much CPU time:
-    half as many if that was too much, one more if it was little.
-    """
+    """Return how many requests may begin in the next turn: half as many if the last turn took too
+    much CPU time, one more if it took little."""
     if turn_s > TURN_S_MAX:
         return max(1, allowance // 2)
     if turn_s < TURN_S_MAX / 2:

@@ -12,9 +12,8 @@ _Waiting = tuple[float, "asyncio.Future[None]"]
 
 
 class Turns:
-    """The requests of one process that may not begin yet. `under_way` is the number of all its
-    requests; `is_shared` tells whether they are of several keys.
-    """
+    """Holds back the requests of one process that may not begin yet. `under_way` is the number of
+    all its requests; `is_shared` tells whether they are of several keys."""
 
     __slots__ = (
         "_allowance", "_counting", "_cpu_s", "_is_shared", "_left", "_loop", "_queue", "_under_way",
@@ -25,7 +24,7 @@ class Turns:
         self._is_shared = is_shared
         self._loop = asyncio.get_running_loop()
         self._queue = TurnQueue[_Waiting]()
-        # How many may begin in a turn of the event loop, and in the rest of this turn.
+        # How many requests may begin in a turn of the event loop, and in the rest of this turn.
         self._allowance = self._left = BEGUN_MAX
         # Whether the end of this turn will be noticed, and the CPU time at its beginning.
         self._counting = False
@@ -54,7 +53,7 @@ class Turns:
         await waiting
 
     def longest_wait_s(self) -> float:
-        """Return how long the request that waits longest has waited."""
+        """Return how long the oldest request has waited, in seconds."""
         since = min((since for since, _ in self._queue.oldest()), default=None)
         return 0.0 if since is None else self._loop.time() - since
 

@@ -33,7 +33,7 @@ _BUDGETS_MAX: Final = 4096
 # Reasons that concern one key only.
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _GOOD: Final = ChannelStatus("good")
-# What the owners of an organisation's own key are told.
+# The alerts for the owners of an organisation's own key, by our own cause.
 _OF_OWN_KEY: Final[Mapping[Cause, Cause]] = {
     "key_refused": "own_key_refused",
     "no_credit": "own_no_credit",
@@ -56,9 +56,8 @@ class ChannelState(ChannelCondition):
 
 
 class HealthProbe:
-    """One attempt at a channel with one of its keys. Its result is reported once, by `good` or
-    `failed`; `close` ends it without a result, and may follow the others.
-    """
+    """One attempt at a channel with one of its keys. Report its result once, by `good` or `failed`.
+    `close` ends the attempt without a result, and may follow the others."""
 
     __slots__ = (
         "_again",
@@ -91,13 +90,13 @@ class HealthProbe:
         self.key = only if only >= 0 else state.next_key(sought, self._began, avoid, order)
         self._open = True
         state.in_flight += 1
-        # What is reserved for this attempt.
+        # The breakers and rests that are reserved for this attempt.
         self._breakers: Sequence[Breaker] = ()
         self._rests: Sequence[Rest] = ()
 
     def claim(self, seconds: float) -> None:
-        """Reserve a probe, so that no other request makes one meanwhile. If the breaker is
-        half-open, the reservation ends after `seconds`."""
+        """Reserve the probe of a half-open breaker for this request. The reservation ends after
+        `seconds`."""
         state, key, now = self._state, self._state.keys[self.key], self._health.now()
         breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
         self._breakers = [breaker for breaker in breakers if not breaker.closed]
@@ -107,17 +106,17 @@ class HealthProbe:
         self._rests = [rest for rest in rests if rest.claim(now)]
 
     def accepted(self) -> None:
-        """The provider accepted the key and the model."""
+        """Record that the provider accepted the key and the model."""
         self._state.keys[self.key].good(self._sought.model, self._began)
 
     def first_content(self) -> None:
-        """Release requests that wait for this probe: the provider answers, so they need not wait
+        """Release requests that wait for this probe. The provider answers, so they need not wait
         for the end of a long stream."""
         if not self._state.breaker.closed:
             self._state.breaker.good(self._health.now())
 
     def good(self) -> None:
-        """The answer finished successfully."""
+        """Record that the answer finished successfully."""
         if not self._open:
             return
         self._open = False
@@ -150,7 +149,7 @@ class HealthProbe:
             self._again.failed(self._state.channel.id, self._health.now())
 
     def close(self) -> None:
-        """End the attempt. The next one may probe whatever it has not reported."""
+        """End the attempt. If it reported no result, the next attempt may probe."""
         if self._open:
             self._open = False
             self._state.in_flight -= 1
@@ -184,14 +183,17 @@ class Health:
         return budget
 
     def ready(self, candidates: list[Candidate], organisation_id: UUID) -> list[Candidate]:
-        """Return the candidates that can be tried now. If there is none, return those that can be
-        tried as a last resort. A few requests are also sent to failing channels, because a channel
-        without requests could never be found healthy again."""
+        """Return the candidates that can be tried now, or if there is none, those that can be tried
+        as a last resort. A few requests also go to failing channels, because a channel without
+        requests would never be seen to recover."""
         troubled = self._troubled
         if not troubled or troubled.isdisjoint(item.channel_id for item in candidates):
             return candidates
         now = self.now()
-        known = [(candidate, *self._known(candidate, organisation_id)) for candidate in candidates]
+        known = [
+            (candidate, *self._find_condition(candidate, organisation_id))
+            for candidate in candidates
+        ]
         left = [
             candidate
             for candidate, state, sought in known
@@ -211,7 +213,7 @@ class Health:
         return [replace(candidate, why="last_resort") for candidate in left]
 
     def skipped(self, candidates: Iterable[Candidate], organisation_id: UUID) -> list[Skipped]:
-        """Return why each skipped channel is skipped."""
+        """Return the channels that are skipped now, each with the reason."""
         blocks = [(item.channel_id, self.why_not(item, organisation_id)) for item in candidates]
         return [Skipped(name, block.reason, block.wait_s) for name, block in blocks if block]
 
@@ -221,7 +223,7 @@ class Health:
             return set()
         now = self.now()
         known = [
-            (candidate.channel_id, *self._known(candidate, organisation_id))
+            (candidate.channel_id, *self._find_condition(candidate, organisation_id))
             for candidate in candidates
         ]
         out = {name for name, state, sought in known if state and not state.allows(sought, now)}
@@ -230,20 +232,20 @@ class Health:
         return {name for name, state, sought in known if state and not state.asks(sought, now)}
 
     def take_retry(self, candidate: Candidate, key: int) -> bool:
-        """Return whether the caller is the one request that may use the refused key once more."""
+        """Reserve the single further use of a refused key. Return whether the caller got it."""
         state = self._states.get(candidate.channel_id)
         return state is not None and state.keys[key].take_retry()
 
     def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
         """Return whether another key of the channel can be used."""
-        (state, sought), now = self._known(candidate, organisation_id), self.now()
+        (state, sought), now = self._find_condition(candidate, organisation_id), self.now()
         return state is not None and any(
             n != key and other.allows(sought, now) for n, other in enumerate(state.keys)
         )
 
     def usable_key(self, candidate: Candidate, organisation_id: UUID) -> int:
         """Return a key for a request that is not an attempt."""
-        state, sought = self._known(candidate, organisation_id)
+        state, sought = self._find_condition(candidate, organisation_id)
         return 0 if state is None else state.next_key(sought, self.now())
 
     def blocks(self, candidates: Sequence[Candidate], organisation_id: UUID) -> list[Block]:
@@ -253,14 +255,15 @@ class Health:
         return [block for block in known if block is not None]
 
     def why_not(self, candidate: Candidate, organisation_id: UUID) -> Block | None:
-        """Return why this channel cannot be used now for an organisation's requests, or None. Sends
-        and reserves nothing."""
+        """Return why this channel cannot serve an organisation's requests now, or None. Sends and
+        reserves nothing."""
         if candidate.channel_id not in self._troubled:
             return None
         return self._block(candidate, organisation_id, self.now())
 
     def bar(self, channel: Channel, reason: BarReason, wait_s: float) -> None:
-        """Block the channel for so long, because its own limit is reached; 0 unblocks it."""
+        """Block the channel for `wait_s`, because the channel's own limit is reached; 0 unblocks
+        it."""
         state = self.state_of(channel)
         state.bar(reason, self.now() + wait_s)
         if wait_s:
@@ -277,10 +280,10 @@ class Health:
         only: int = -1,
         order: Sequence[int] = (),
     ) -> HealthProbe:
-        """Begin an attempt and reserve what only one request may try at a time. `again` is the
+        """Begin an attempt, and reserve what only one request may try at a time. `again` is the
         retry budget to charge if a further attempt fails; `avoid` is the key of the failed attempt
-        before it; `only` is the key that has the requested object; `order` is the order of the
-        keys, if they are not used in rotation."""
+        before; `only` is the key that has the requested object; `order` is the order of the keys,
+        if they are not used in rotation."""
         state = self._states.get(channel.id) or self.state_of(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
         probe = HealthProbe(self, state, sought, again, avoid=avoid, only=only, order=order)
@@ -308,7 +311,7 @@ class Health:
     # ---- after an attempt
 
     def settle(self, state: ChannelState, now: float) -> None:
-        """Forget a channel without problems."""
+        """Delete the state of a channel that has no problems."""
         channel_id = state.channel.id
         if channel_id in self._troubled and state.calm(now):
             if not state.barred(now):
@@ -342,7 +345,7 @@ class Health:
     def alert(
         self, state: ChannelState, cause: Cause, what: str = "", *, last: bool = False
     ) -> None:
-        """Tell the operators; the owner, of an organisation's own key."""
+        """Alert the operators; for an organisation's own key, alert the organisation instead."""
         if state.channel.own is not None:
             if cause in _OF_OWN_KEY:
                 key_id = str(state.channel.own.key_id)
@@ -353,11 +356,11 @@ class Health:
     def alert_channel(
         self, channel: Channel, cause: Cause, what: str = "", *, last: bool = False
     ) -> None:
-        """Alert operators about a channel, independent of its state."""
+        """Alert the operators about a channel, whatever its recorded state."""
         self.alerts.tell(Alert(id_text(channel.uuid), channel.name, cause, what, last))
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Forget channels that were changed or removed."""
+        """Delete the states of channels that were changed or removed."""
         for channel_id, state in list(self._states.items()):
             channel = snapshot.channels.get(channel_id)
             if channel == state.channel:
@@ -391,10 +394,10 @@ class Health:
         return {name: state.in_flight for name, state in self._states.items()}
 
     def _block(self, candidate: Candidate, organisation_id: UUID, now: float) -> Block | None:
-        state, sought = self._known(candidate, organisation_id)
+        state, sought = self._find_condition(candidate, organisation_id)
         return None if state is None else state.block(sought, now)
 
-    def _known(
+    def _find_condition(
         self, candidate: Candidate, organisation_id: UUID
     ) -> tuple[ChannelState | None, Sought]:
         sought = Sought(candidate.upstream_model, organisation_id)

@@ -18,9 +18,8 @@ _REFRESH_S: Final = 10.0
 
 
 class ChannelMeasures:
-    """The current measurements. `begun_here` counts the running attempts of this process, by
-    channel.
-    """
+    """The current measurements. `begun_here` returns the running attempts of this process by
+    channel."""
 
     def __init__(
         self, now: Callable[[], float], begun_here: Callable[[], Mapping[str, int]]
@@ -34,7 +33,7 @@ class ChannelMeasures:
     async def refresh(
         self, snapshot: Snapshot, ask: Callable[[Statement], Awaitable[Sequence[Row]]]
     ) -> None:
-        """Read what is due and needed. Raises DatabaseFailed."""
+        """Read the measurements that the rules need and that are due. Raises DatabaseFailed."""
         picks = {rule.pick for rule in snapshot.rules}
         if "in_flight" in picks:
             here = dict(self._begun_here())
@@ -53,7 +52,7 @@ class ChannelMeasures:
             self._measured.setdefault(str(channel_id), {})[str(label)] = measured
 
     def figures(self, pick: Pick, snapshot: Snapshot, model: str) -> Mapping[str, float]:
-        """Return the figures of a model's channels, by id; less is better."""
+        """Return the figures of a model's channels by id. The smaller figure is better."""
         channel_ids = {route.channel_id for route in snapshot.routes_of(model)}
         if pick == "in_flight":
             here = self._begun_here()
@@ -72,9 +71,8 @@ class ChannelMeasures:
         return figures_of(pick, measured, rates)
 
     def _of(self, channel_id: str, model: str) -> Measured:
-        """Return the counts under the model's name, or else under the longest matching pattern, as
-        `gateway/health/traffic.py` stores them.
-        """
+        """Return the counts under the model's name, or else under the longest pattern that matches
+        it, as `gateway/health/traffic.py` stores them."""
         by_label = self._measured.get(channel_id, {})
         if model in by_label:
             return by_label[model]

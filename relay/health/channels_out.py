@@ -10,7 +10,7 @@ from accounts.organisations.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
 from gateway.health.channel_state import Block, BlockReason
 from gateway.routing.channel_order import Skipped
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 
 _JITTER: Final = 0.1
 # When to retry if the request never fits, or if only other callers are served.
@@ -20,7 +20,7 @@ _LONGEST_S: Final = 3600.0
 # The client's errors for causes that only operators can fix. The operators are alerted to all of
 # these. Clients do not learn that a provider refused a key or wants money.
 _REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
-# Its owner can fix this one, and is told.
+# The errors that an organisation can fix itself, because they concern its own key.
 _OWN_REFUSED: Final = (
     "the provider rejects your organisation's own key, or its account there is out of credit; "
     "replace it, or allow the fall-back (Provider keys)"
@@ -50,9 +50,8 @@ _BY_POLICY: Final = frozenset({"retention", "region"})
 
 
 class ChannelsOut(RelayError):
-    """No channel of the model is available now; `skipped` has the reason of each. `retry_after_ms`
-    None: waiting does not help.
-    """
+    """No channel of the model is available now. `skipped` has the reason of each channel.
+    `retry_after_ms` is None if waiting does not help."""
 
     def __init__(
         self,
@@ -71,9 +70,8 @@ class ChannelsOut(RelayError):
 def none_ready(
     model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] = (), *, own: bool = False
 ) -> ChannelsOut:
-    """Return the error to raise if each channel of the model is temporarily unavailable for one of
-    these reasons. `own`: only its organisation's own keys may serve the request.
-    """
+    """Return the error for a model whose channels are all temporarily unavailable, for these
+    reasons. `own`: only the organisation's own keys may serve the request."""
     busy = [block for block in blocks if block.reason == "cooling" or block.reason in _OWN_LIMITS]
     wait_s = min((block.wait_s for block in busy), default=0.0)
     if wait_s == inf:
@@ -100,9 +98,8 @@ def none_ready(
 
 
 def none_suits(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> ChannelsOut:
-    """Return the error to raise if no channel of the model serves requests like this
-    (`screening.py`).
-    """
+    """Return the error for a model none of whose channels serves requests like this
+    (`screening.py`)."""
     if any(item.reason in _BY_POLICY for item in skipped):
         message = message_of("data_policy", str(policy), model=model)
         return ChannelsOut("data_policy", message, None, skipped)

@@ -47,9 +47,8 @@ class KeyReport(msgspec.Struct, frozen=True):
 
 
 class ChannelReport(msgspec.Struct, frozen=True):
-    """The state of one channel in one process; its times count from when it was written. `models`
-    are the upstream names of models that rest there, for pages only.
-    """
+    """The state of one channel in one process. Times count from when the report was written.
+    `models` are the upstream names of the models that rest in this channel, for pages only."""
 
     status: ChannelStatus
     out: bool
@@ -60,8 +59,8 @@ class ChannelReport(msgspec.Struct, frozen=True):
 
 
 class _SharedState(NamedTuple):
-    """The last known state of a channel or key from any process: until when it is out, and the time
-    of the information."""
+    """The last known state of a channel or key from any process: until when it is unavailable, and
+    how old the information is."""
 
     out: bool
     until: float
@@ -73,7 +72,7 @@ _REPORTS: Final = msgspec.json.Decoder(dict[str, ChannelReport])
 
 
 class HealthSharing:
-    """The reports of one process, and its merging of other processes' reports."""
+    """Writes the reports of one process, and merges those of other processes."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -81,11 +80,11 @@ class HealthSharing:
         self._connecting: dict[str, float] = {}
 
     def report(self) -> dict[str, ChannelReport]:
-        """Return a report of each channel that is not healthy."""
+        """Return a report of each channel that has problems."""
         now = self._health.now()
         states = self._health.states()
         for state in states:
-            self._look_at(state, now)
+            self._record_changes(state, now)
         self._forget(now, {state.channel.id for state in states})
         noted = {channel_id for channel_id, _ in self._known}
         return {
@@ -95,14 +94,14 @@ class HealthSharing:
         }
 
     def adopt(self, reports: Mapping[str, ChannelReport], age_s: float, snapshot: Snapshot) -> None:
-        """Merge another process's report of this age, where it is newer."""
+        """Merge the newer parts of another process's report, which is `age_s` old."""
         now = self._health.now()
         for channel_id, report in reports.items():
             channel = snapshot.channels.get(channel_id)
             if channel is None or len(channel.headers) != len(report.keys):
                 continue
             state = self._health.state_of(channel)
-            self._look_at(state, now)
+            self._record_changes(state, now)
             parts: tuple[ChannelReport | KeyReport, ...] = (report, *report.keys)
             for n, part in enumerate(parts, _CHANNEL):
                 known = self._known.get((channel_id, n), _NOTHING)
@@ -140,8 +139,8 @@ class HealthSharing:
             if reached:
                 state.breaker.reachable(self._health.now())
 
-    def _look_at(self, state: ChannelState, now: float) -> None:
-        """Record this process's own findings since the last call."""
+    def _record_changes(self, state: ChannelState, now: float) -> None:
+        """Record the changes that this process itself has observed since the last call."""
         for n, out, until in _parts(state, now):
             name = (state.channel.id, n)
             known = self._known.get(name, _NOTHING)
@@ -169,14 +168,14 @@ class HealthSharing:
 
 
 def statement(process_id: UUID, epoch: int, reports: Mapping[str, ChannelReport]) -> Statement:
-    """Return the statement that writes a process's report and reads the others: (seconds ago, the
-    report)."""
+    """Return the statement that writes a process's report and reads the reports of others, as rows
+    of (seconds ago, report)."""
     text = msgspec.json.encode(reports).decode()
     return _TELL, {"process": process_id, "epoch": epoch, "channels": text, "known": int(_KNOWN_S)}
 
 
 def read(rows: Sequence[Row]) -> list[tuple[float, dict[str, ChannelReport]]]:
-    """Parse the result of `statement`. Reports of other versions are ignored."""
+    """Parse the result of `statement`. Reports from other catalogue versions are ignored."""
     reports = []
     for age_s, text in rows:
         try:
@@ -187,7 +186,8 @@ def read(rows: Sequence[Row]) -> list[tuple[float, dict[str, ChannelReport]]]:
 
 
 def _parts(state: ChannelState, now: float) -> Iterator[tuple[int, bool, float]]:
-    """Yield the channel and each of its keys: which, whether it is unavailable, and until when."""
+    """Yield the channel and each of its keys: its number, whether it is unavailable, and until
+    when."""
     yield _CHANNEL, not state.breaker.closed, now + state.breaker.waits(now)
     for n, key in enumerate(state.keys):
         yield n, not key.rest.calm(now), now + key.rest.left(now)

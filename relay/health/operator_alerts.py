@@ -35,9 +35,8 @@ _UNPRICED_AN_HOUR: Final = 20
 
 
 class Alert(NamedTuple):
-    """One channel's problem. `what` is the key or model concerned, "" for the whole channel;
-    `last`: no key of the channel is left.
-    """
+    """The problem of one channel. `what` is the key or model concerned, "" for the whole channel.
+    `last`: the channel has no usable key left."""
 
     channel_id: str
     channel: str
@@ -51,12 +50,12 @@ class Alerts:
 
     def __init__(self) -> None:
         self._waiting: list[Alert] = []
-        # By the monotonic clock.
+        # When each alert was last sent, by the monotonic clock.
         self._sent_at: dict[Alert, float] = {}
         self.now = time.monotonic
 
     def tell(self, alert: Alert) -> None:
-        """Report a problem, unless it was reported within the hour."""
+        """Report a problem, unless it was already reported within the hour."""
         now = self.now()
         if now - self._sent_at.get(alert, -_HOUR_S) < _HOUR_S:
             return
@@ -71,27 +70,27 @@ class Alerts:
         return taken
 
     def put_back(self, alerts: Sequence[Alert]) -> None:
-        """Put back alerts that could not be written."""
+        """Add back alerts that could not be written."""
         self._waiting = [*alerts, *self._waiting]
 
 
 def statement(alerts: Sequence[Alert]) -> Statement:
-    """Return the statement that writes the facts; a model without a price is one fact a day."""
+    """Return the statement that publishes the alerts. A model without a price is published once a
+    day."""
     rows = msgspec.json.encode([alert._asdict() for alert in alerts]).decode()
     return _TELL, {"alerts": rows, "unpriced": _UNPRICED_AN_HOUR}
 
 
 class DamagedRecords(NamedTuple):
-    """Records of a spool or journal that could not be read. `fact_id` makes them one fact, however
-    often it is written.
-    """
+    """Records of a spool or journal that could not be read. `fact_id` makes them one alert, even if
+    it is written several times."""
 
     fact_id: UUID
     records: int
 
 
 def damaged_statement(damaged: DamagedRecords) -> Statement:
-    """Return the statement that writes the fact, and counts the records once."""
+    """Return the statement that publishes the alert and counts the damaged records once."""
     return _DAMAGED, {"id": damaged.fact_id, "records": damaged.records}
 
 

@@ -12,7 +12,7 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price
 from relay.answers.unary import Cappable, UnaryFacts
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from relay.holds.rules import (
     OUTPUT_CAP_MIN,
     bounds,
@@ -32,17 +32,17 @@ class Unpriced(RelayError):
 
 
 class Size(msgspec.Struct, frozen=True):
-    """A hold, and the output cap per choice that the upstream must be sent; None for no change."""
+    """The size of a hold, and the output cap per choice to send to the upstream; None leaves the
+    request's cap unchanged."""
 
     hold_nano: int
     output_cap: int | None
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A step that may be billed besides the answer (dialects/chat/steps.py), up to `uses` times. It
-    reads at most the request and its answer. `output_tokens` None means as many as the answer; the
-    next step reads `summary_tokens` again.
-    """
+    """A step that may be billed in addition to the answer (dialects/chat/steps.py), up to `uses`
+    times. It reads at most the request and its answer. `output_tokens` None means as many as the
+    answer has; the next step reads `summary_tokens` again."""
 
     version: PriceVersion
     uses: int = 1
@@ -51,13 +51,13 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class HoldEstimate:
-    """The worst price of one request, under any output cap.
+    """The highest possible price of one request, under any output cap.
 
     `assumed_cap` replaces the cap of a request without one. `unseen_tokens` are input tokens
     outside the body. `tokens_max` is a tokens-per-minute limit that input and output must fit if
     the request has no cap. `thinking_tokens` is what a model may think in addition to its cap, per
     choice; `searches` is the number of searches that it may make; `added_bytes` is the most that a
-    channel adds to the input; `steps` may be billed besides the answer.
+    channel adds to the input; `steps` may be billed in addition to the answer.
 
     Raises Unpriced if the price has no rate for something that the request will certainly be billed
     for.
@@ -120,9 +120,8 @@ class HoldEstimate:
         return self._under_cap(self.cap if named else min(self.cap, OUTPUT_CAP_MIN))
 
     def within(self, available_nano: int) -> Size | None:
-        """Return the largest hold that fits `available_nano`, with a smaller output cap if the
-        client set none. None if nothing fits.
-        """
+        """Return the largest hold that `available_nano` covers, with a smaller output cap if the
+        client set none. None if `available_nano` covers no hold."""
         if self._facts.output_cap is not None:
             return None
         if self._max_cost_nano is not None:
@@ -131,7 +130,8 @@ class HoldEstimate:
         return None if cap is None else Size(self._under_cap(cap), cap)
 
     def ways(self, cap: int | None) -> Sequence[Way]:
-        """Return what it may be billed for under an output cap; None for its own cap."""
+        """Return what the request may be billed for under an output cap; None stands for the
+        request's cap."""
         facts, version = self._facts, self._version
         cap = self.cap if cap is None else cap
         return [
@@ -147,9 +147,8 @@ class HoldEstimate:
 
     def cut_above(self, cap: int | None) -> int:
         """Return the number of tokens, of all choices together, above which an answer is cut (F18).
-        `cap` is the output cap that the upstream is sent instead of the request's own, None for no
-        change.
-        """
+        `cap` is the output cap that is sent upstream instead of the request's, None if that is
+        unchanged."""
         output_cap = self._facts.output_cap if cap is None else cap
         if output_cap is None:
             return _UNCAPPED_TIMES * self._output_tokens(self.cap)
@@ -185,16 +184,15 @@ class HoldEstimate:
         return self._price(self._quantities(cap)) + self.steps_nano(cap)
 
     def steps_nano(self, cap: int | None) -> int:
-        """Return the maximum cost of all steps besides the answer under an output cap; None for its
-        own.
-        """
+        """Return the maximum cost of all steps in addition to the answer, under an output cap; None
+        stands for the request's cap."""
         if not self._steps:
             return 0
         cap = self.cap if cap is None else cap
         return sum(self._step(step, cap) for step in self._steps)
 
     def _step(self, step: Step, cap: int) -> int:
-        """Return the maximum cost of a step, as far as its model has a price."""
+        """Return the maximum cost of a step; 0 if its model has no price."""
         output_tokens = (cap + self._thinking_tokens) * self._facts.choices
         output = output_tokens if step.output_tokens is None else step.output_tokens
         worst = worst_quantities(
@@ -215,9 +213,8 @@ class HoldEstimate:
 
 
 class UnaryHoldEstimate:
-    """The worst price of a request without an output cap, by the most expensive way to bill it.
-    Raises Unpriced if the price has no rate for any way.
-    """
+    """The highest possible price of a request without an output cap, by the most expensive way to
+    bill it. Raises Unpriced if the price has no rate for any way."""
 
     cap = input_tokens = 0
 
@@ -261,9 +258,8 @@ class UnaryHoldEstimate:
         return None
 
     def within(self, available_nano: int) -> Size | None:
-        """Return the largest hold that fits, with a smaller output cap. None if nothing fits, or no
-        cap makes it cheaper.
-        """
+        """Return the largest hold that `available_nano` covers, with a smaller output cap. None if
+        it covers none, or if no cap makes the request cheaper."""
         unit = self._cappable
         if unit is None:
             return None
@@ -277,7 +273,8 @@ class UnaryHoldEstimate:
         return 0
 
     def ways(self, cap: int | None) -> Sequence[Way]:
-        """Return what it may be billed for, by any way; with an output cap if `cap` is set."""
+        """Return what the request may be billed for, by any way; with an output cap if `cap` is
+        set."""
         unit = None if cap is None else self._cappable
         units = self._units if unit is None or cap is None else (unit.capped(cap),)
         bounds = [unit.bound(self._version.rates) for unit in units]
@@ -308,7 +305,7 @@ class UnaryHoldEstimate:
 
     def _total(self, quantities: Mapping[str, int]) -> int:
         nano = total_bound(quantities, self._version)
-        # What it may be billed for has a rate; otherwise this estimate could not exist.
+        # Every meter that may be billed has a rate; otherwise this estimate could not exist.
         return nano if isinstance(nano, int) else self._hold_nano
 
 
@@ -325,5 +322,6 @@ def _media_tokens(facts: Facts, channel: Channel) -> int:
 
 
 def add_request_meter(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:
-    """Add the request itself for a price per request, because no upstream reports it."""
+    """Add the meter of the request itself if the price is per request, because no upstream reports
+    that meter."""
     return {**quantities, "requests": 1} if "requests" in version.rates else quantities

@@ -1,6 +1,5 @@
-"""Place the hold of an attempt: ask for a smaller one if the balance is too low, and read the
-principal again if its budgets have changed.
-"""
+"""Place the hold of an attempt. If the balance is too low, a smaller hold is tried; if the
+principal's budgets have changed, the principal is read again."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -45,7 +44,7 @@ _SKIPPED_MAX: Final = 16
 
 
 class Taken(NamedTuple):
-    """The included units that a request uses, and how much of its price they pay."""
+    """The included units that a request uses, and how much of the price these units pay."""
 
     units: tuple[tuple[Allowance, int], ...]
     nano: int
@@ -67,9 +66,8 @@ NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 class HoldPlacer:
     """Places the holds of one request's attempts. `asked_model` is the requested name if it differs
-    from the model's. The constructor raises RequestFault `max_cost_exceeded` if the smallest hold
-    exceeds the client's maximum cost.
-    """
+    from the model's. The constructor raises RequestFault `max_cost_exceeded` if the smallest
+    possible hold exceeds the client's maximum cost."""
 
     __slots__ = ("_asked_model", "_context", "_first_size", "_principal", "_routed")
 
@@ -84,10 +82,9 @@ class HoldPlacer:
         self._principal = context.principal
 
     async def place(self, chosen: Chosen, number: int, replaces: Settlement | None) -> PlacedHold:
-        """Place the hold of the attempt with this number; `replaces` is the end of the failed one
-        before it. Raises RequestFault if the wallet or the key refuses, ChannelFull if the channel
-        does, DatabaseFailed.
-        """
+        """Place the hold of attempt `number`; `replaces` is the end of the failed attempt before.
+        Raises RequestFault if the wallet or the key refuses, ChannelFull if the channel does,
+        DatabaseFailed."""
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
         upstream_model = chosen.candidate.upstream_model
@@ -135,9 +132,8 @@ class HoldPlacer:
         self._refuse(verdict, size, own)
 
     def _find_smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
-        """Return a smaller hold that would fit. Raises RequestFault if money is not the reason for
-        the refusal.
-        """
+        """Return a smaller hold that the balance covers. Raises RequestFault if the refusal is not
+        for lack of money."""
         if verdict.word == "key_gone":
             raise RequestFault("authentication", None, "")
         if verdict.word == "session_ended":
@@ -186,7 +182,7 @@ class HoldPlacer:
         )
 
     def find_cost(self, channel: Channel, upstream_model: str) -> Price | None:
-        """Return the cost price of the provider, for the conditions in the body."""
+        """Return the provider's cost price for the conditions in the body."""
         snapshot, routed = self._context.snapshot, self._routed
         if not snapshot.costs or channel.own is not None:
             return None
@@ -250,7 +246,8 @@ class HoldPlacer:
     def _make_guard(
         self, size: Size, limits: ChannelLimits | None, taken: Taken, own: OwnKeyHold | None
     ) -> Guarded | None:
-        """Return what the request must fit besides the wallet; None without any limits."""
+        """Return the limits that the request must fit in addition to the wallet; None without
+        any."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
         units = taken.rows if taken.units else ()
@@ -274,9 +271,9 @@ class HoldPlacer:
 def take_units(
     principal: Principal, routed: RoutedRequest, size: Size, left: Mapping[str, int]
 ) -> Taken:
-    """Return the included units that a request uses: all that it may need, so that only the price
-    of the rest is held. If fewer are `left` (by row id), it uses those and holds the full price.
-    """
+    """Return the included units that a request uses: as many as it may need, so that only the rest
+    is priced and held. If fewer are `left` (by row id), it uses those and the full price is
+    held."""
     allowances, estimate = principal.allowances, routed.estimate
     if not allowances or estimate is None:
         return NOTHING_TAKEN
@@ -296,29 +293,31 @@ def take_units(
 
 
 def own_hold_of(channel: Channel, routed: RoutedRequest, size: Size) -> OwnKeyHold | None:
-    """Return the fee to hold with an organisation's own key; None for the installation's."""
+    """Return the fee to hold for an attempt with an organisation's own key; None for the
+    installation's keys."""
     if channel.own is None:
         return None
     fee, estimate = channel.own.fee, routed.estimate
-    # Nothing is charged for a free model.
+    # A free model charges nothing.
     ways = None if estimate is None else estimate.ways(size.output_cap)
     return OwnKeyHold(fee, 0 if ways is None else fee.nano_max(ways))
 
 
 def _lacks_fee(verdict: Verdict) -> bool:
-    """Return whether the wallet refused: a smaller answer has the same fee, or nearly."""
+    """Return whether the wallet lacks money for the fee. A smaller answer would not help, because
+    its fee is about the same."""
     return verdict.details is None or verdict.details.get("gate") == "wallet"
 
 
 def _reduce_units(known: Mapping[str, int], remaining: Mapping[str, int]) -> dict[str, int]:
-    """Cap each unit at what is left; a unit that was refused twice is not tried again."""
+    """Limit each kind of unit to what is left. A kind that was refused twice is not tried again,
+    and counts 0."""
     return {**known, **{row: 0 if row in known else count for row, count in remaining.items()}}
 
 
 def _price_on(routed: RoutedRequest, channel: Channel, upstream_model: str) -> Price | None:
-    """Return the price of a request as a channel sends it: in the region of its provider, and
-    without a service tier that it drops. The hold covers all of them.
-    """
+    """Return the price of a request as a channel sends it: in the region of the channel's provider,
+    and without a service tier that the channel drops. The hold covers all of them."""
     price = routed.price
     if price is not None and price.regions:
         price = price.served_in(channel.priced_in(upstream_model))
@@ -332,7 +331,7 @@ def _drops_tier(channel: Channel) -> bool:
 
 
 def _skipped_text(chosen: Chosen, channels: Mapping[str, Channel]) -> str:
-    """Return the skipped channels as the attempt's row has them."""
+    """Return the skipped channels as text for the attempt's row."""
     skipped = [
         {"channel": channels[item.channel_id].name, "reason": item.reason}
         for item in chosen.skipped[:_SKIPPED_MAX]

@@ -31,8 +31,7 @@ async def bound_of(
     context: RequestContext, routed: RoutedRequest, available_nano: ReadAvailable
 ) -> Bound:
     """Return what a routed request would hold. Raises RequestFault `max_cost_exceeded`,
-    DatabaseAway.
-    """
+    DatabaseAway."""
     bound, principal, taken = _bound(routed), context.principal, NOTHING_TAKEN
     own = _own_hold(context, routed)
     if own is not None:
@@ -49,9 +48,9 @@ async def bound_of(
 
 
 async def check_means(context: RequestContext, facts: Facts, model: RequestedModel) -> None:
-    """Raise RequestFault if the request would be refused for lack of money at every channel, so
-    that waiting for a channel would not help the caller. Raises ChannelsOut, DatabaseAway.
-    """
+    """Check that at least one channel would not refuse the request for lack of money, because
+    otherwise waiting for a channel does not help. Raises RequestFault, ChannelsOut,
+    DatabaseAway."""
     routed = route(context, facts, model, whatever_rests=True)
     estimate, principal = routed.estimate, context.principal
     if estimate is None:
@@ -106,7 +105,8 @@ def _bound(routed: RoutedRequest) -> Bound:
 
 
 def _fit_balance(bound: Bound, routed: RoutedRequest, available_nano: int) -> Bound:
-    """Return the bound for this available balance: with a smaller cap if the request has none."""
+    """Return the bound with a smaller cap if the available balance requires it and the request has
+    no cap."""
     bound = bound._replace(available_nano=available_nano)
     if routed.estimate is None or bound.hold_nano <= available_nano:
         return bound

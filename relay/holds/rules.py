@@ -57,9 +57,8 @@ def text_tokens_max(text_bytes: int) -> int:
 
 
 def media_tokens_max(parts: Mapping[str, int], bounds: Mapping[str, int]) -> int:
-    """Return the maximum tokens of a request's parts, given their number by kind: each counts as
-    the provider's bound for its kind, 0 if the provider does not accept the kind.
-    """
+    """Return the maximum tokens of a request's parts, given their number by kind. Each counts as
+    the provider's bound for its kind, 0 if the provider does not accept the kind."""
     return sum(count * bounds.get(kind, 0) for kind, count in parts.items())
 
 
@@ -104,9 +103,8 @@ def bounds(
     audio_output: bool = False,
     searches: int = 0,
 ) -> list[Bound]:
-    """Return the same bounds, each with all the meters that it may be billed by, and the request
-    itself if that has a rate.
-    """
+    """Return the bounds of `worst_quantities`, each with all the meters that it may be billed by,
+    and the request itself if that has a rate."""
     groups = (
         (_TEXT_IN, text_tokens),
         (_ANY_IN, media_tokens),
@@ -132,9 +130,8 @@ def shrink_cap(
     price_of: Callable[[int], int],
 ) -> int | None:
     """Return the largest output cap, at most `cap_tokens_max`, whose price the balance covers. None
-    if it does not cover 16 tokens, or `cap_tokens_max` if that is less. `price_of(cap)` is the
-    maximum cost of the request under a cap; it must not decrease with the cap.
-    """
+    if the balance does not cover 16 tokens, or `cap_tokens_max` if that is less. `price_of(cap)` is
+    the maximum cost of the request under a cap; it must not decrease with the cap."""
     low, high = min(OUTPUT_CAP_MIN, cap_tokens_max), cap_tokens_max
     if price_of(low) > available_nano:
         return None
@@ -156,20 +153,19 @@ def estimate_tokens(utf8_bytes: int) -> int:
 
 
 def input_tokens_min(body: bytes) -> int:
-    """Return a lower bound of every provider's count of a request's input: the number of words
-    between white space, because no vocabulary has a token that spans two. 0 for a request that is
-    too large to parse.
-    """
+    """Return a number that no provider's count of the input is below: the words between white
+    space, because no vocabulary has a token that spans two. 0 for a request that is too large to
+    parse."""
     if len(body) > _READ_BYTES_MAX:
         return 0
-    return _words(msgspec.json.decode(body))
+    return _count_words(msgspec.json.decode(body))
 
 
-def _words(value: Any) -> int:
+def _count_words(value: Any) -> int:
     if isinstance(value, str):
         return len(value.split())
     if isinstance(value, list):
-        return sum(map(_words, value))
+        return sum(map(_count_words, value))
     if isinstance(value, dict):
-        return sum(_words(inner) for name, inner in value.items() if name in _READ)
+        return sum(_count_words(inner) for name, inner in value.items() if name in _READ)
     return 0

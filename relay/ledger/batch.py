@@ -1,11 +1,7 @@
-"""Write one batch in one transaction, and handle a batch that the database does not accept
-whole.
+"""Write one batch in one transaction, and handle a batch that the database refuses.
 
-refused because of a lock            write the part of each organisation separately
-refused for a value it cannot store  write each request and each settlement separately; a settlement
-                                     that is refused again, without its texts
-a temporary refusal, or unavailable  the writer tries the settlements again, and once the admissions
-                                     that were rolled back by a conflict
+refused because of a lock: write the part of each organisation separately
+refused for a value it cannot store: write each request and each settlement separately
 """
 
 import asyncio
@@ -22,7 +18,7 @@ from lib.id_types import ChannelId
 from relay.attempts import admission, settlement
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement, Settlement
-from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
+from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Statement
 from relay.ledger.marks import LedgerMarks
 from relay.ledger.queue import Batch, LedgerQueue, Waiting
@@ -43,9 +39,8 @@ _CONFLICTS: Final = ("40", "55")
 
 
 class BatchWriter:
-    """Writes batches of holds, attempts, postings and records on one connection. Marks and the
-    process's lease are written together with other data.
-    """
+    """Writes batches of holds, attempts, postings and records on one connection. High-water marks
+    and the process's lease are written together with other data."""
 
     def __init__(
         self,
@@ -66,10 +61,9 @@ class BatchWriter:
         self.lease_due = self._connection.process_id is not None
 
     async def write(self, batch: Batch) -> None:
-        """Commit and return the verdicts to the callers. An admission is tried once more with the
-        next batch if a settlement in that batch may release what it lacked. Raises DatabaseFailed
-        if a retry may succeed.
-        """
+        """Commit a batch, and give the verdicts to the callers. An admission is tried again with
+        the next batch if a settlement in that batch may release the money that it lacked. Raises
+        DatabaseFailed if a retry may succeed."""
         releasing = {item.organisation_id for item in batch.behind}
         try:
             verdicts = await self._commit(
@@ -96,9 +90,9 @@ class BatchWriter:
             await self._ask_again(again)
 
     def fail(self, admissions: Sequence[Waiting], error: Exception) -> None:
-        """The database could not decide on these requests; undo whatever it may have written.
-        Requests that a conflict with another transaction rolled back are tried once more.
-        """
+        """Give an error to the callers of these requests, and undo whatever the database may have
+        written for them. Requests that were rolled back by a conflict with another transaction are
+        tried once more instead."""
         asked_again = {future for _, future in self._queue.admissions}
         rolled_back = isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_CONFLICTS)
         again, failed = list[Waiting](), 0
@@ -113,7 +107,7 @@ class BatchWriter:
                 future.set_exception(error)
                 failed += 1
             elif not future.cancelled() and future.exception() is None:
-                # It was decided before the failure: it runs, and settles itself.
+                # The request was decided before the failure, so it runs, and settles itself.
                 continue
             # The commit may have succeeded although no response arrived. A record is written only
             # if an attempt exists.
@@ -125,7 +119,7 @@ class BatchWriter:
             log.warning("requests refused: %d, because of %s", failed, error)
 
     def take_back(self, request: AdmissionRequest, verdict: "asyncio.Future[Verdict]") -> None:
-        """Undo an admission whose verdict reached nobody."""
+        """Undo an admission whose caller was gone before it received the verdict."""
         if verdict.exception() is None:
             self._abandon(request, verdict.result())
         elif request.attempt.n > 1:
@@ -134,9 +128,8 @@ class BatchWriter:
     async def _commit(
         self, requests: Sequence[AdmissionRequest], settlements: Sequence[AnySettlement]
     ) -> Sequence[Verdict]:
-        """Run one transaction. Settlements come first, so that the next admissions can hold what
-        they release.
-        """
+        """Run one transaction. Settlements come first, so that the admissions after them can hold
+        the money that the settlements release."""
         settlements = [
             *settlements,
             *(request.replaces for request in requests if request.replaces),
@@ -182,22 +175,21 @@ class BatchWriter:
     async def _ask_again(
         self, again: Sequence[tuple[AdmissionRequest, Verdict, "asyncio.Future[Verdict]"]]
     ) -> None:
-        """Put admissions first in the next batch, once the rows that they lack exist."""
+        """Put these admissions first in the next batch, once the rows that they lack exist."""
         waiting = [(request, future) for request, _, future in again]
         prepared = admission.prepare((request, verdict) for request, verdict, _ in again)
         if prepared:
             try:
                 await self._connection.run(prepared)
             except DatabaseFailed as error:
-                # Only for these: the rest of their batch is decided.
+                # Fail only these requests, because the rest of their batch is decided.
                 self.fail(waiting, error)
                 return
         self._queue.ask_again(waiting)
 
     async def _write_each(self, parts: Sequence[Batch]) -> None:
-        """Write the organisations of a batch separately, because somebody else holds the account of
-        one.
-        """
+        """Write the part of each organisation separately, because another process holds the account
+        of one of them."""
         failed: Exception | None = None
         for part in parts:
             try:
@@ -208,7 +200,8 @@ class BatchWriter:
             raise failed
 
     async def _write_apart(self, batch: Batch, error: DatabaseRefused) -> None:
-        """Write each item separately: one that the database cannot store must not affect others."""
+        """Write each item separately, so that one that the database cannot store does not affect
+        the others."""
         admissions, settlements, _ = batch
         if len(admissions) + len(settlements) > 1:
             for waiting in admissions:
@@ -225,7 +218,7 @@ class BatchWriter:
             await self.write(Batch(settlements=[_strip_texts(settlements[0])]))
 
     def _abandon(self, request: AdmissionRequest, verdict: Verdict) -> None:
-        """The client left while its admission was being decided."""
+        """Undo an admission whose client left while it was being decided."""
         if verdict.word == "admitted":
             self._queue.settlements.append(_void(request, "client_closed"))
         else:
@@ -233,7 +226,7 @@ class BatchWriter:
 
 
 def _moves_money(item: AnySettlement) -> bool:
-    """Return whether the accounts of its organisation are locked for it."""
+    """Return whether writing this settlement requires the lock of its organisation's accounts."""
     return type(item) is Settlement or (type(item) is Refusal and item.window_id is not None)
 
 
@@ -252,7 +245,7 @@ def _limited_channel(request: AdmissionRequest) -> ChannelId | None:
 
 
 def _group_by_organisation(batch: Batch) -> Sequence[Batch]:
-    """Split a batch by organisation; return nothing if it has only one."""
+    """Split a batch by organisation. Return nothing if the batch has only one."""
     admissions: defaultdict[UUID, list[Waiting]] = defaultdict(list)
     settlements: defaultdict[UUID, list[AnySettlement]] = defaultdict(list)
     for waiting in batch.admissions:
@@ -286,7 +279,7 @@ def _void(request: AdmissionRequest, kind: ErrorKind) -> Settlement:
 
 
 def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refusal:
-    """Return the settlement of a request whose client has left."""
+    """Return the record of a request whose client has left."""
     attempt = request.attempt
     return Refusal(
         organisation_id=attempt.organisation_id,
@@ -312,9 +305,9 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
 
 
 def _abandoned_settlements(request: AdmissionRequest) -> list[AnySettlement]:
-    """Return the settlements of a request that its client abandoned after the attempt before this
-    one: of its hold, if that is not resolved, and of its record, if there is none.
-    """
+    """Return the settlements of a request whose client left after the previous attempt had failed:
+    the settlement of that attempt's hold, if still open, and the record of the request, if there is
+    none."""
     last = _refusal(request, after_attempts=True)
     if request.replaces is None:
         return [last]

@@ -26,7 +26,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
-from relay.errors import DatabaseAway, DatabaseRefused
+from relay.front.errors import DatabaseAway, DatabaseRefused
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ SESSION = {
 
 
 class Prepared:
-    """A statement with numbered placeholders, and the order of its parameters."""
+    """A statement with numbered placeholders, and the order of the parameters."""
 
     __slots__ = ("name", "names", "text")
 
@@ -78,7 +78,7 @@ class _Statements:
         self._prepared: set[bytes] = set()
 
     def forget(self) -> None:
-        """None is prepared."""
+        """Record that the backend has no prepared statements, as after a new connection."""
         self._prepared.clear()
 
     def send(self, pgconn: PGconn, text: str, parameters: Mapping[str, object]) -> None:
@@ -97,9 +97,8 @@ _Pending = tuple["asyncio.Future[None]", list[PGresult]]
 
 
 class PipelinedConnection:
-    """One connection, one transaction at a time. `process_id` owns the holds that are placed on
-    it.
-    """
+    """One connection, which runs one transaction at a time. `process_id` owns the holds that are
+    placed on it."""
 
     def __init__(self, dsn: str, wait_s: float, process_id: UUID | None = None) -> None:
         session = SESSION if process_id is None else {**SESSION, "weir.process": process_id}
@@ -126,7 +125,7 @@ class PipelinedConnection:
 
     @property
     def usable(self) -> bool:
-        """Whether a transaction can be tried now."""
+        """Whether the connection is open, so that a transaction can be tried."""
         return self._pgconn is not None
 
     async def open(self) -> None:
@@ -154,7 +153,7 @@ class PipelinedConnection:
         asyncio.get_running_loop().add_reader(self._fd, self._read)
 
     def open_later(self) -> None:
-        """Try to connect until it succeeds."""
+        """Try to connect again and again until that succeeds."""
         if self._reopening is None and not self._closing:
             self._reopening = asyncio.create_task(self._reopen(), context=Context())
 
@@ -168,9 +167,8 @@ class PipelinedConnection:
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run statements as one transaction; return the rows of each, as texts. Raises
-        DatabaseRefused if a statement failed, DatabaseAway if no response came: then the
-        transaction may or may not have been committed.
-        """
+        DatabaseRefused if a statement failed, DatabaseAway if no response came: the transaction may
+        or may not have been committed then."""
         async with self._lock:
             pgconn = self._pgconn
             if pgconn is None:
@@ -180,7 +178,8 @@ class PipelinedConnection:
                     results = await self._exchange(pgconn, statements)
                     failed = _failure(results)
                     if failed is not None:
-                        # It is unknown which statements were prepared before the failure.
+                        # Forget the prepared statements, because it is unknown which were prepared
+                        # before the failure.
                         self._statements.forget()
                         await self._exchange(pgconn, [("DEALLOCATE ALL", {})])
                         self._statements.forget()
@@ -197,9 +196,8 @@ class PipelinedConnection:
         return [_rows(result) for result in results]
 
     async def _exchange(self, pgconn: PGconn, statements: Sequence[Statement]) -> list[PGresult]:
-        """Statements before one sync message form one transaction, so BEGIN and COMMIT are
-        unnecessary.
-        """
+        """Send the statements before one sync message, which makes them one transaction without
+        BEGIN and COMMIT, and return the results."""
         results: list[PGresult] = []
         answer = asyncio.get_running_loop().create_future()
         # The response may arrive, and complete the future, before the last bytes are reported as
@@ -214,7 +212,7 @@ class PipelinedConnection:
         return results
 
     async def _flush(self, pgconn: PGconn) -> None:
-        """Write what the socket did not accept at once, and read responses in the meantime."""
+        """Write what the socket did not accept immediately, and read responses in the meantime."""
         loop = asyncio.get_running_loop()
         while pgconn.flush():
             writable = loop.create_future()
@@ -225,14 +223,15 @@ class PipelinedConnection:
                 loop.remove_writer(self._fd)
 
     def _read(self) -> None:
-        """Called when the socket is readable."""
+        """Read the results that have arrived. Called when the socket is readable."""
         pgconn, pending = self._pgconn, self._pending
         if pgconn is None:
             return
         try:
             pgconn.consume_input()
             if pending is None:
-                # Not a response: a notice, or the end of the connection (consume_input raises).
+                # What arrived is no response, but a notice or the end of the connection
+                # (consume_input raises).
                 return
             answer, results = pending
             while not pgconn.is_busy():

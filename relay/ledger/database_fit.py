@@ -1,6 +1,5 @@
-"""Whether the database matches this process: its schema, its secrets, its clock. The last known
-values remain while it is away.
-"""
+"""Whether the database matches this process: its schema, its secrets, its clock. While the database
+is away, the last known values remain."""
 
 import logging
 import time
@@ -9,7 +8,7 @@ from typing import Final
 
 from lib.vault import Vault, WrongSecret, check_secrets
 from relay.config import RelayConfig
-from relay.errors import DatabaseFailed
+from relay.front.errors import DatabaseFailed
 from relay.ledger.database import Row, Statement
 from relay.routing import snapshot_sql as statements
 
@@ -23,7 +22,7 @@ _SKEW_S_MAX: Final = 60.0
 
 
 class DatabaseFit:
-    """What one process knows about the match."""
+    """What one process knows about how well the database matches."""
 
     def __init__(self, config: RelayConfig, vault: Vault, ask: Ask) -> None:
         self._config = config
@@ -33,19 +32,18 @@ class DatabaseFit:
         self._missing: int | None = None
         # The fingerprint of the migrations at the last count.
         self._counted: str | None = None
-        # None before the first query.
+        # Whether the secrets match; None before the first query.
         self._secrets_fit: bool | None = None
-        # How far the database's clock is ahead.
+        # How many seconds the database's clock is ahead of ours.
         self._skew_s = 0.0
 
     @property
     def fits(self) -> bool:
         return self._missing == 0 and self._secrets_fit is True and abs(self._skew_s) <= _SKEW_S_MAX
 
-    async def _look_at_schema(self, migrations: str | None) -> None:
-        """Count the missing migrations, if the database's have changed since the last time:
-        comparing all takes longer than everything else that is queried each second.
-        """
+    async def _check_schema(self, migrations: str | None) -> None:
+        """Count the missing migrations if the database's list has changed since the last call.
+        Comparing all of them takes longer than everything else that is queried each second."""
         if not self._config.migrations:
             self._missing = 0
             return
@@ -62,8 +60,7 @@ class DatabaseFit:
 
     async def look_at_secrets(self) -> None:
         """Compare our secrets, once, with those that the database was created with, and record the
-        KEK that we seal with. Raises WrongSecret.
-        """
+        KEK that this process seals with. Raises WrongSecret."""
         if self._secrets_fit is not None:
             return
         try:
@@ -84,9 +81,8 @@ class DatabaseFit:
             raise
 
     async def read_epoch(self) -> int | None:
-        """Return the database's epoch, None while it is away. The clock and the schema are checked
-        as well.
-        """
+        """Return the database's epoch, None while the database is away. Check the clock and the
+        schema as well."""
         sent_at = time.time()
         try:
             ((epoch, now, migrations),) = await self._ask(statements.epoch_statement())
@@ -96,5 +92,5 @@ class DatabaseFit:
         if abs(ahead_s) > _SKEW_S_MAX >= abs(self._skew_s):
             log.error("not ready: the database's clock is %d s ahead of this machine's", ahead_s)
         self._skew_s = ahead_s
-        await self._look_at_schema(migrations)
+        await self._check_schema(migrations)
         return int(epoch or 0)

@@ -68,7 +68,7 @@ class Journal:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def note(self, item: AnySettlement) -> None:
-        """Store the money-related part of a settlement until `forget`."""
+        """Store the part of a settlement that concerns money until `forget`."""
         if type(item) is not Settlement or item.state == "voided":
             return
         raw = line(item)
@@ -78,18 +78,17 @@ class Journal:
         self._write(item.attempt_id, raw)
 
     def mark(self, attempt_id: UUID, meters: str) -> None:
-        """Store the progress of a stream until its settlement is stored, or forgotten."""
+        """Store the high-water mark of a stream until its settlement is stored, or forgotten."""
         self._write(attempt_id, line(Marked(attempt_id, meters)))
 
     def forget(self, attempt_ids: Iterable[UUID]) -> None:
-        """Free the slots of these settlements, which are committed."""
+        """Free the slots of settlements that are committed."""
         for attempt_id in attempt_ids:
             self._release(attempt_id)
 
     def forget_left(self, marked: Iterable[UUID]) -> None:
-        """Delete these marks, which are committed; a settlement never overwrites those of dead
-        processes.
-        """
+        """Delete high-water marks of dead processes that are committed, because no settlement will
+        overwrite them."""
         if self._left:
             done = self._left.intersection(marked)
             self._left -= done
@@ -97,7 +96,7 @@ class Journal:
                 self._release(attempt_id)
 
     def adopt(self) -> list[Settlement | Marked]:
-        """Take over what dead processes left behind. It now belongs to this process."""
+        """Return what dead processes left in their journals. It now belongs to this process."""
         left: list[Settlement | Marked] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
@@ -139,7 +138,7 @@ class Journal:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             raw = path.read_bytes()
         except (BlockingIOError, FileNotFoundError):
-            # Its process is alive, or another process was faster.
+            # The process that owns the file is alive, or another process was faster.
             os.close(file)
             return []
         slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]

@@ -17,16 +17,16 @@ _LOOKS: Final = 3
 
 
 class Watched(Protocol):
-    """A stream that reports its certain progress."""
+    """A stream that reports how much has certainly been used."""
 
     @property
     def id(self) -> UUID: ...
     def mark(self) -> str | None:
-        """Return the meters so far as JSON text, or None if nothing is new."""
+        """Return the meters up to now as JSON text, or None if nothing has changed."""
 
 
 class LedgerMarks:
-    """The marks of one process; `write` is called when some are due."""
+    """The high-water marks of one process. `write` is called when marks are due."""
 
     def __init__(self, recovery: LedgerRecovery, write: Callable[[], None]) -> None:
         self._recovery = recovery
@@ -37,7 +37,7 @@ class LedgerMarks:
         self._looks = 0
 
     def watch(self, stream: Watched) -> None:
-        """Mark this stream until `unwatch`."""
+        """Store high-water marks of this stream until `unwatch`."""
         self._watched.add(stream)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
@@ -47,20 +47,20 @@ class LedgerMarks:
         self.waiting.pop(stream.id, None)
 
     def mark(self, stream: Watched) -> None:
-        """Store the progress of a stream so that it survives a kill; it is written to the database
-        soon."""
+        """Store the high-water mark of a stream so that it survives a kill. It is written to the
+        database soon after."""
         meters = stream.mark()
         if meters is not None:
             self.waiting[stream.id] = meters
             self._recovery.mark(stream.id, meters)
 
     def take(self) -> Mapping[UUID, str]:
-        """Take the marks to write now."""
+        """Return and clear the marks to write now."""
         taken, self.waiting = self.waiting, {}
         return taken
 
     def put_back(self, marks: Mapping[UUID, str]) -> None:
-        """Put back marks that could not be written; newer ones take precedence."""
+        """Add back marks that could not be written. Newer marks take precedence."""
         self.waiting = {**marks, **self.waiting}
 
     def _look(self) -> None:

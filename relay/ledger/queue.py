@@ -38,9 +38,8 @@ class Batch(NamedTuple):
 
 
 class LedgerQueue:
-    """The admissions and settlements of one process; `settlements_are_due` is called when they are
-    due.
-    """
+    """The waiting admissions and settlements of one process. `settlements_are_due` is called when
+    settlements are due."""
 
     def __init__(self, settlements_are_due: Callable[[], None]) -> None:
         self.admissions: list[Waiting] = []
@@ -60,11 +59,11 @@ class LedgerQueue:
 
     @property
     def on_disk(self) -> bool:
-        """Whether a waiting settlement is in a spool."""
+        """Whether a waiting settlement is also in a spool."""
         return bool(self.spooled or self.adopted)
 
     def put(self, item: AnySettlement, *, at_once: bool) -> None:
-        """Add a settlement."""
+        """Add a settlement. With `at_once` it is due immediately."""
         self.settlements.append(item)
         if at_once or len(self.settlements) >= _MANY:
             self._settlements_are_due()
@@ -72,9 +71,8 @@ class LedgerQueue:
             self.let_wait()
 
     def take(self, before: Batch) -> Batch:
-        """Return the next batch after the one `before`. A batch with few admissions is written once
-        before the settlements that are due.
-        """
+        """Return the batch to write after `before`. If few admissions wait, they are written once
+        without the settlements that are due."""
         if self.adopted:
             self.settlements[:0] = self.adopted
             self.spooled += len(self.adopted)
@@ -91,14 +89,13 @@ class LedgerQueue:
         return Batch(admissions, settlements)
 
     def ask_again(self, waiting: Sequence[Waiting]) -> None:
-        """Put these admissions first, and with them the settlements that may release what they
-        lack.
-        """
+        """Put these admissions first, together with the settlements that may release the money that
+        they lack."""
         self.admissions[:0] = waiting
         self.due = self.due or self.has_settlements
 
     def put_back(self, settlements: Sequence[AnySettlement]) -> None:
-        """Put back items that were taken and not written."""
+        """Add back settlements that were taken but not written."""
         self.settlements[:0] = settlements
 
     def let_wait(self) -> None:

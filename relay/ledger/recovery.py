@@ -22,8 +22,7 @@ log = logging.getLogger(__name__)
 
 class Adopted(NamedTuple):
     """What dead processes left behind: settlements in their spools, settlements only in their
-    journals, and the progress of their streams.
-    """
+    journals, and the high-water marks of their streams."""
 
     spooled: Sequence[AnySettlement]
     noted: Sequence[AnySettlement]
@@ -31,13 +30,13 @@ class Adopted(NamedTuple):
 
 
 class LedgerRecovery:
-    """The spool and the journal of one process; either may be missing."""
+    """The spool and the journal of one process. Either may be missing."""
 
     def __init__(self, spool: Spool | None, journal: Journal | None) -> None:
         self._spool = spool
         self._journal = journal
         self._opened = False
-        # Whether the spool can take more.
+        # Whether the spool has room.
         self.usable = True
         # The marks that are in the spool.
         self.spooled_marks: dict[UUID, str] = {}
@@ -45,10 +44,9 @@ class LedgerRecovery:
         self._late: set[UUID] = set()
 
     async def open(self) -> Adopted | None:
-        """Create the files and take over what was left behind; later, take over what other
-        processes of this machine have left in their journals since. Return None if nothing can be
-        stored.
-        """
+        """Create the files, and return what dead processes left behind. Later calls return what
+        other processes of this machine have left in their journals since. Return None if nothing
+        can be stored."""
         if self._spool is None:
             return None
         if self._opened and self.usable:
@@ -75,9 +73,9 @@ class LedgerRecovery:
         return Adopted(settlements, journals.noted, self.spooled_marks | journals.marks)
 
     def _adopt_journals(self, known: set[UUID]) -> Adopted:
-        """Take over the journals of dead processes, except settlements of `known` attempts. Do it
-        immediately, because their holds are resolved from what is known a few seconds later.
-        """
+        """Return the contents of dead processes' journals, except settlements of `known` attempts.
+        Call this soon, because a few seconds later the holds are resolved from what is known by
+        then."""
         left = self._journal.adopt() if self._journal is not None else []
         marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         noted: list[AnySettlement] = [
@@ -97,7 +95,7 @@ class LedgerRecovery:
         return damaged
 
     def close(self) -> None:
-        """Close the files. The next process adopts what still waits in them."""
+        """Close the files. The next process adopts what is still in them."""
         if self._journal is not None:
             self._journal.close()
         if self._spool is not None:
@@ -106,12 +104,12 @@ class LedgerRecovery:
     # ---- the journal
 
     def note(self, item: AnySettlement) -> None:
-        """An ending is known."""
+        """Store a settlement in the journal."""
         if self._journal is not None:
             self._journal.note(item)
 
     def mark(self, attempt_id: UUID, meters: str) -> None:
-        """Store the progress of a stream."""
+        """Store the high-water mark of a stream in the journal."""
         if self._journal is not None:
             self._journal.mark(attempt_id, meters)
 
@@ -122,7 +120,7 @@ class LedgerRecovery:
         self._late.update(item.attempt_id for item in settlements)
 
     def forget(self, committed: Sequence[AnySettlement]) -> None:
-        """Remove settlements that are committed."""
+        """Remove committed settlements from the journal."""
         if self._journal is None:
             return
         if not self._late:
@@ -139,14 +137,14 @@ class LedgerRecovery:
         self._journal.forget([attempt for attempt in ended if attempt not in self._late])
 
     def forget_marks(self, committed: Mapping[UUID, str]) -> None:
-        """Remove marks that are committed."""
+        """Remove committed high-water marks from the journal."""
         if self._journal is not None:
             self._journal.forget_left(committed)
 
     # ---- the spool
 
     async def spool(self, settlements: Sequence[AnySettlement], marks: Mapping[UUID, str]) -> bool:
-        """Write these to the disk; return whether the settlements are stored."""
+        """Write settlements and marks to the disk. Return whether the settlements are stored."""
         moved = {
             attempt: meters
             for attempt, meters in marks.items()

@@ -26,7 +26,7 @@ import msgspec
 
 from lib.ids import id_text
 from relay.attempts.settlement import AnySettlement, LateSettlement, Marked, Settlement
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from usage.records.sql import Refusal
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Spool:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def append(self, settlements: Sequence[AnySettlement], marks: Sequence[Marked] = ()) -> None:
-        """Return when these are synced to the disk. Raises SpoolUnusable."""
+        """Write records and sync them to the disk before returning. Raises SpoolUnusable."""
         lines = b"".join(map(line, settlements))
         if self._size < self._bytes_max // 2:
             lines += b"".join(map(line, marks))
@@ -90,7 +90,7 @@ class Spool:
         self._size += len(lines)
 
     def adopt(self) -> list[Kept]:
-        """Take over what dead processes left behind; `clear` deletes it."""
+        """Return what dead processes left in their spools. `clear` deletes it."""
         left: list[Kept] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
@@ -142,7 +142,7 @@ class Spool:
             os.close(file)
             return []
         if not path.exists():
-            # Its process has just ended normally.
+            # The process that owns the file has just ended normally.
             os.close(file)
             return []
         self._adopted.append((path, file))
@@ -161,9 +161,8 @@ class SpoolRecords(NamedTuple):
 
 
 def read(raw: bytes) -> SpoolRecords:
-    """Read the records of a file. A torn one at its end was never confirmed, and does not count as
-    damage; one of another release that this one cannot read does.
-    """
+    """Read the records of a file. A torn record at the end was never confirmed, and does not count
+    as damage; a record of another release that this one cannot read does."""
     items: list[Kept] = []
     damaged = 0
     *lines, _torn = raw.split(b"\n")
@@ -172,7 +171,7 @@ def read(raw: bytes) -> SpoolRecords:
         if item is None:
             # If the end of a line is damaged, a complete record may follow within it.
             damaged += 1
-            records = (_record(text[at:]) for at in _starts(text))
+            records = (_record(text[at:]) for at in _record_starts(text))
             item = next((record for record in records if record is not None), None)
         if item is not None:
             items.append(item)
@@ -192,19 +191,19 @@ def _record(line: bytes) -> Kept | None:
     return item
 
 
-def _starts(line: bytes) -> Iterator[int]:
+def _record_starts(line: bytes) -> Iterator[int]:
     """Return the positions in a damaged line at which a record may begin."""
     return (match.start() for match in _HEAD.finditer(line, 1))
 
 
 def line(item: Kept) -> bytes:
-    """Return a record, with its end."""
+    """Return the line of a record, with its line break."""
     text = _LETTERS[type(item)] + msgspec.json.encode(item)
     return b"%08x%b\n" % (zlib.crc32(text), text)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Sync the folder: only then is the name of a new file on the disk."""
+    """Sync the folder, because only then is the name of a new file on the disk."""
     file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)

@@ -32,7 +32,7 @@ from typing import Final
 
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement
-from relay.errors import DatabaseAway, DatabaseFailed
+from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
@@ -82,9 +82,8 @@ class LedgerWriter:
         return self._recovery.usable and not self._queue.on_disk
 
     async def open_spool(self) -> None:
-        """Create the spool if necessary, and take over the spools of dead processes; later, take
-        over what other processes of this machine have left in their journals since.
-        """
+        """Create the spool if necessary, and take over the spools of dead processes. Later calls
+        take over what other processes of this machine have left in their journals since."""
         adopted = await self._recovery.open()
         if adopted is not None and any(adopted):
             self._queue.adopted += adopted.spooled
@@ -93,7 +92,7 @@ class LedgerWriter:
             self._write_now()
 
     def close_spool(self) -> None:
-        """Close the spool; the next process adopts what still waits in it."""
+        """Close the spool. The next process adopts what is still in it."""
         self._recovery.close()
 
     def take_damaged(self) -> int:
@@ -101,10 +100,10 @@ class LedgerWriter:
         return self._recovery.take_damaged()
 
     async def admit(self, request: AdmissionRequest) -> Verdict:
-        """Place the hold and open the attempt, or return why not. Raises DatabaseAway or
+        """Place the hold and open the attempt. Return the verdict. Raises DatabaseAway or
         DatabaseRefused if the database could not decide; whatever it may have written is undone
-        later. A caller that is cancelled while it waits leaves a record, and no hold.
-        """
+        later. If the caller is cancelled while it waits, the request leaves a record and no
+        hold."""
         if not self._connection.usable:
             raise DatabaseAway("no connection to the database")
         if not self._recovery.usable:
@@ -123,20 +122,19 @@ class LedgerWriter:
             raise
 
     def settle(self, item: AnySettlement, *, at_once: bool = False) -> None:
-        """Queue this settlement. Returns before it is written, but only once a kill cannot lose it.
+        """Queue a settlement. Return before it is written, but only once a kill cannot lose it. Use
         `at_once` if others may need what it holds: a limit on concurrent requests, or money that is
-        about to run out.
-        """
+        about to run out."""
         self._recovery.note(item)
         self._queue.put(item, at_once=at_once or self._retry_s > 0)
 
     def renew(self) -> None:
-        """Write a heartbeat of this process, at once or with the next transaction."""
+        """Write a heartbeat of this process, immediately or with the next transaction."""
         self._batches.renew_lease()
         self._wake()
 
     async def join(self) -> None:
-        """Wait until everything is written."""
+        """Wait until all admissions and settlements are written."""
         while self._queue.has_settlements or self._worker is not None:
             self._write_now()
             if self._worker is not None:
@@ -154,7 +152,7 @@ class LedgerWriter:
 
     async def _work(self) -> None:
         queue, batch, failed = self._queue, Batch(), False
-        while queue.admissions or queue.due or (self._rides_along and not failed):
+        while queue.admissions or queue.due or (self._has_deferrable_data and not failed):
             batch = queue.take(batch)
             try:
                 await self._batches.write(batch)
@@ -180,21 +178,21 @@ class LedgerWriter:
                     await self._unspool(len(batch.settlements))
                 admissions = len(batch.admissions) + len(queue.admissions)
                 if admissions:
-                    await self._let_others_run(_TURNS if admissions > 1 else _TURNS_ALONE)
+                    await self._yield_to_loop(_TURNS if admissions > 1 else _TURNS_ALONE)
             queue.due = queue.has_settlements and (queue.due or failed)
             queue.let_wait()
         self._worker = None
 
     @property
-    def _rides_along(self) -> bool:
-        """Return whether there is data that nobody waits for."""
+    def _has_deferrable_data(self) -> bool:
+        """Return whether there is data that may wait for another transaction: the lease, or
+        high-water marks."""
         return self._batches.lease_due or bool(self.marks.waiting)
 
-    async def _let_others_run(self, turns: int) -> None:
-        """Let other callbacks run: admitted requests are sent first, and others that are about to
-        ask join the next batch. A larger batch costs everybody less, and only ready callbacks are
-        waited for.
-        """
+    async def _yield_to_loop(self, turns: int) -> None:
+        """Let other callbacks run first: requests that were admitted are sent, and requests that
+        are about to be admitted join the next batch. A larger batch costs each request less, and
+        only callbacks that are ready are waited for."""
         until = time.monotonic() + _TURNS_S
         for _ in range(turns):
             if len(self._queue.admissions) >= BATCH_MAX or time.monotonic() > until:
@@ -202,9 +200,9 @@ class LedgerWriter:
             await asyncio.sleep(0)
 
     async def _write_singly(self, settlements: Sequence[AnySettlement]) -> int:
-        """Retry each settlement of a batch that failed by a defect. A settlement that fails again
-        is dropped, and its hold is left to the sweeper. Return how many were handled.
-        """
+        """Write each settlement of a batch that failed because of a bug on its own. Drop a
+        settlement that fails again, and leave its hold to the sweeper. Return how many were
+        handled."""
         for done, item in enumerate(settlements):
             try:
                 await self._batches.write(Batch(settlements=[item]))
@@ -216,13 +214,14 @@ class LedgerWriter:
         return len(settlements)
 
     async def _spool(self) -> None:
-        """Write what waits for the database to the disk."""
+        """Write what waits for the database to the spool."""
         fresh = self._queue.settlements[self._queue.spooled :]
         if await self._recovery.spool(fresh, self.marks.waiting):
             self._queue.spooled += len(fresh)
 
     async def _unspool(self, written: int) -> None:
-        """Count the first settlements as committed, and empty the spool when all of its are."""
+        """Count the first `written` settlements as committed, and empty the spool once all that it
+        contains are."""
         self._queue.spooled = max(0, self._queue.spooled - written)
         if not self._queue.spooled:
             await self._recovery.clear_spool()

@@ -17,10 +17,9 @@ _PATIENCE_S: Final = 60.0
 
 
 def add_callback(sending: Sending, public_url: str) -> Sending:
-    """Return the order of a video with our id, if its provider can be asked by it, and with a
-    callback address of ours, if the provider can report changes. The address is secret and belongs
-    to this order alone; it is only sent if it is a public https address.
-    """
+    """Return the order of a video with our id, if the provider can be asked by that id, and with a
+    callback address, if the provider can report changes. The address is secret and belongs to this
+    order alone; it is sent only if it is a public https address."""
     exchange = sending.exchange
     if not isinstance(exchange, Exchange) or not isinstance(exchange.accepted, AcceptedVideo):
         return sending
@@ -43,10 +42,10 @@ def add_callback(sending: Sending, public_url: str) -> Sending:
 async def intend_video(
     context: RequestContext, admitted: AdmittedAttempt, accepted: AcceptedVideo, key: int
 ) -> None:
-    """Store the task of a video before its provider is asked for it, under our id: should this
-    process die, the provider is asked whether it accepted the order. Raises DatabaseFailed.
-    """
-    # Not before the response to the order must have arrived.
+    """Store the task of a video under our id before the provider is asked for the video. If this
+    process dies, the provider can then be asked whether it accepted the order. Raises
+    DatabaseFailed."""
+    # Poll first when the response to the order must have arrived.
     first_poll_s = admitted.first_content_s + _PATIENCE_S
     task = _task(context, admitted, accepted, accepted.own_id, key, first_poll_s)
     await media_tasks.begin(context.parts.states, task)
@@ -60,9 +59,8 @@ async def begin_task(
     key: int,
 ) -> int:
     """Store the task; return its time of creation (Unix seconds). `key` is the position of the
-    channel's key that it was ordered with. Raises DatabaseAway, also if its hold is gone, and
-    DatabaseRefused.
-    """
+    channel's key that the task was ordered with. Raises DatabaseAway, also if the hold is gone, and
+    DatabaseRefused."""
     states = context.parts.states
     task = _task(context, admitted, accepted, upstream_id, key, accepted.form.poll.min_s)
     if isinstance(accepted, AcceptedVideo) and accepted.form.external:

@@ -24,7 +24,7 @@ from relay.media.media_operation import NOT_TOLD, MediaOperation, data_urls_of
 
 
 class _Pictures(NamedTuple):
-    """Pictures, billed each."""
+    """Billing by the number of pictures."""
 
     facts: ImageFacts
 
@@ -37,7 +37,7 @@ class _Pictures(NamedTuple):
 
 
 class _PictureTokens(NamedTuple):
-    """Pictures, billed by their tokens."""
+    """Billing by the tokens of the pictures."""
 
     facts: ImageFacts
 
@@ -151,7 +151,7 @@ class Images(MediaOperation):
         )
 
     def _pictures(self, own: ImageFacts) -> list[str]:
-        """Return the pictures to edit, as addresses: files as data URLs."""
+        """Return the pictures to edit, as addresses. Files become data URLs."""
         if own.operation == "image_generations" or own.qwen:
             return []
         if self.form is None:

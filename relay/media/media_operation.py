@@ -5,9 +5,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
-from dialects.chat.file_types import Kind
 from dialects.errors.errors import RequestFault
 from dialects.json import forms
+from dialects.media.file_types import Kind
 from dialects.usage.usage import Quantities
 from relay.answers.unary import UnaryOperation
 from relay.requests.uploads import Form, UploadedFile
@@ -37,10 +37,10 @@ class MediaOperation(UnaryOperation):
 
     @abstractmethod
     def bare(self) -> Self:
-        """Return another instance for the same operation."""
+        """Return an instance of the same operation without files."""
 
     def check_files(self) -> None:
-        """Raise RequestFault if a file is not of the required kind."""
+        """Check that every file is of the required kind. Raises RequestFault."""
         for file in self.files:
             file.check(self.file_kind)
 

@@ -24,7 +24,7 @@ from lib.vault import VaultError
 from relay.answers.state_store import StateStore
 from relay.attempts import settlement
 from relay.credentials.keys import Principal
-from relay.errors import DatabaseAway, DatabaseFailed
+from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.database import Row
 
 _TABLE: Final = "gateway_mediatask"
@@ -37,9 +37,8 @@ _LAST: Final = UUID(int=2**128 - 1)
 
 
 class NewTask(NamedTuple):
-    """A task that its provider has just accepted, by the columns of its row; `content` is None if
-    it may not be stored.
-    """
+    """A task that its provider has just accepted, by the columns of the row. `content` is None if
+    it may not be stored."""
 
     id: UUID
     public_id: str
@@ -62,10 +61,9 @@ class NewTask(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A stored task: what a client is shown, and where its provider has it. `provider_state` is the
+    """A stored task: what a client can see, and where its provider has it. `provider_state` is the
     provider's state, `detail` the parameters besides the prompt, `result` the output; times are
-    Unix milliseconds.
-    """
+    Unix milliseconds."""
 
     id: UUID
     video: Video
@@ -84,7 +82,7 @@ class Task(NamedTuple):
 
 
 def display_task(task: Task, link: str) -> ShownTask:
-    """Return what a client of its service is shown; `link` opens its picture."""
+    """Return what a client of the task's service can see; `link` opens the picture."""
     video = task.video
     return ShownTask(
         id=video.id,
@@ -116,9 +114,8 @@ class TaskContent(msgspec.Struct, frozen=True):
 
 
 class TaskHook(msgspec.Struct, frozen=True):
-    """The sealed hook of a task's end: its address, its signing secret, and the key that ordered
-    the task, without which nothing is sent.
-    """
+    """The sealed hook that is called at the end of a task: its address, its signing secret, and the
+    key that ordered the task. Without the key nothing is sent."""
 
     url: str
     secret: str
@@ -133,17 +130,16 @@ _content = msgspec.json.Decoder(TaskContent)
 
 
 async def begin(states: StateStore, task: NewTask) -> int:
-    """Write a task and let its hold outlive this process; return its time of creation (Unix
+    """Store a task and let its hold outlive this process; return its time of creation (Unix
     seconds). Raises DatabaseAway (HoldGone), DatabaseRefused. Cancelling the caller does not undo
-    the write.
-    """
+    the write."""
     sealed = ""
     if task.content is not None:
         content = msgspec.json.encode(task.content)
-        sealed = await states.seal(content, _place(task.id, "request"))
+        sealed = await states.seal(content, _seal_context(task.id, "request"))
     hook = ""
     if task.hook is not None:
-        hook = await states.seal(msgspec.json.encode(task.hook), _place(task.id, "hook"))
+        hook = await states.seal(msgspec.json.encode(task.hook), _seal_context(task.id, "hook"))
     parameters: dict[str, Any] = {**task._asdict(), "sealed": sealed, "hook": hook}
     parameters["channel_key_id"] = task.channel_key_id or ""
     del parameters["content"]
@@ -173,9 +169,8 @@ async def confirm(states: StateStore, task: NewTask) -> int:
 
 
 async def withdraw(states: StateStore, id_: UUID, upstream_id: str) -> None:
-    """Delete a task that was stored before its provider was asked, and was not accepted. If that
-    fails, polling finds that the provider does not have it.
-    """
+    """Delete a task that was stored before its provider was asked, and that the provider did not
+    accept. If the deletion fails, polling finds that the provider does not have the task."""
     with suppress(DatabaseFailed):
         await states.run([(_WITHDRAW, {"id": id_, "upstream_id": upstream_id})])
 
@@ -207,9 +202,8 @@ async def find_any(states: StateStore, public_id: str, kind: TaskKind) -> Task |
 async def page(
     states: StateStore, principal: Principal, *, after: UUID | None, limit: int, ascending: bool
 ) -> tuple[list[Task], bool]:
-    """Return the team's tasks, the newest first unless `ascending`, after the one `after`; and
-    whether there are more. Raises DatabaseFailed.
-    """
+    """Return a page of the team's tasks after the one `after`, the newest first unless `ascending`;
+    and whether there are more. Raises DatabaseFailed."""
     after = after or (_FIRST if ascending else _LAST)
     parameters = {"team": principal.team_id, "after": after, "limit": limit + 1}
     (rows,) = await states.run([(_PAGE_UP if ascending else _PAGE_DOWN, parameters)])
@@ -230,8 +224,8 @@ async def _read(states: StateStore, row: Row) -> Task:
         request, result, form, channel_id, key_id, upstream_id, kept, provider_state, started,
     ) = row  # fmt: skip
     id_ = UUID(id_text)
-    order = await _open(states, request, _place(id_, "request"))
-    stored = await _open(states, result, _place(id_, "result"))
+    order = await _open(states, request, _seal_context(id_, "request"))
+    stored = await _open(states, result, _seal_context(id_, "result"))
     video_state: VideoState = _state(state)
     error = None
     if video_state == "failed":
@@ -270,7 +264,7 @@ async def _read(states: StateStore, row: Row) -> Task:
 
 
 async def _open(states: StateStore, sealed: str | None, place: str) -> TaskContent:
-    """Return the sealed content; nothing if it was deleted, or its KEK is unavailable."""
+    """Return the sealed content; empty content if it was deleted, or if its KEK is unavailable."""
     if sealed is None:
         return TaskContent()
     try:
@@ -292,11 +286,11 @@ def _milliseconds(text: str | None) -> int | None:
     return None if text is None else int(float(text) * 1000)
 
 
-def _place(id_: UUID, column: str) -> str:
+def _seal_context(id_: UUID, column: str) -> str:
     return f"{_TABLE}|{id_}|{column}"
 
 
-# Only if this transaction was just given the hold: tasks without a hold are not polled.
+# Insert only if this transaction was given the hold, because tasks without a hold are not polled.
 _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,

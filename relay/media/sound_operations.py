@@ -37,7 +37,7 @@ _TEXTS: Final = frozenset({"text/plain", "text/vtt", "application/x-subrip", "te
 
 
 class _Characters(NamedTuple):
-    """Speech, billed by the characters of its input."""
+    """Speech, billed by the characters of the input."""
 
     facts: SpeechFacts
 
@@ -101,7 +101,7 @@ class Speech(UnaryOperation):
 
 def _speech_quantities(own: SpeechFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if "characters" in rates:
-        # By the requested amount, not by the received one.
+        # Speech is charged by the amount requested, not by the amount received.
         return Quantities({"characters": own.characters}, ())
     return sound.token_quantities(answer.usage, "said")
 
@@ -206,7 +206,7 @@ class Transcription(MediaOperation):
         return Sending(own.operation, "openai", encoded, passing, self.files)
 
     def _lengths(self) -> tuple[int, int]:
-        """Return how long its sound can be at most, and its estimated length, in milliseconds."""
+        """Return the maximum length of the sound and its estimated length, in milliseconds."""
         file = next((file for file in self.files if file.name == "file"), None)
         if file is None:
             return 0, 0

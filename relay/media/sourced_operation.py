@@ -1,6 +1,5 @@
-"""Operations on an earlier task of a provider: they are sent to the channel, with the key, that has
-that task.
-"""
+"""Operations on an earlier task of a provider. They are sent to the channel that has the task, with
+the same key."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,9 +17,8 @@ from relay.media.video_order import Source
 
 
 class SourcedOperation(UnaryOperation):
-    """`kind` and `id_field` say which tasks it accepts, and the member of the body that names
-    one.
-    """
+    """An operation on an earlier task. `kind` is the kind of task that it accepts, `id_field` the
+    member of the body that names the task."""
 
     kind: TaskKind
     id_field: str
@@ -38,18 +36,17 @@ class SourcedOperation(UnaryOperation):
 
     @abstractmethod
     def bare(self) -> Self:
-        """Return another instance for the same operation."""
+        """Return an instance of the same operation without a task."""
 
     def check(self, task: Task) -> None:
-        """Raise RequestFault if the task's state does not permit it."""
+        """Check that the task's state permits the operation. Raises RequestFault."""
         if task.video.state != "succeeded":
             what = f"task {task.video.id} has not succeeded: only then can another be made of it"
             raise RequestFault("conflict", self.id_field, what)
 
     def upstream_id(self, task_id: str) -> str:
-        """Return the provider's id of the task that a body refers to, after that was loaded; ""
-        without a reference. Raises RequestFault if it was not found.
-        """
+        """Return the provider's id of the task that a body refers to, once the task was loaded; ""
+        without a reference. Raises RequestFault if the task was not found."""
         if not task_id:
             return ""
         if self.source is None:
@@ -65,10 +62,9 @@ async def about_its_source(
     key: str = "",
     hook_networks: Sequence[str] = (),
 ) -> SourcedOperation:
-    """Return the operation for one request, with the task of its team that the body refers to, and
-    with the secret that signs hooks for this key, "" for a page of ours. Besides public addresses,
-    hooks may be in `hook_networks`. Raises RequestFault, DatabaseFailed.
-    """
+    """Return the operation for one request, with the team's task that the body refers to, and with
+    the secret that signs hooks for this key ("" for a page of ours). Hooks may be at public
+    addresses and in `hook_networks`. Raises RequestFault, DatabaseFailed."""
     bound = operation.bare()
     bound.hook_secret = key_secret(key)
     bound.hook_policy = EgressPolicy(hook_networks)

@@ -58,12 +58,11 @@ class TaskRequest(Protocol):
 
 
 class TaskService(NamedTuple):
-    """One service. `name` appears in the error for a provider without it; `hook_field` is the
-    member with the address to notify at a task's end. `encode` receives the provider's id of the
-    task that a request refers to. `read_accepted` returns the provider's id of the new one; it
-    raises AnswerFault for an invalid answer, UpstreamFailed for a refusal. `write_accepted` makes
-    the client's answer of the provider's, with our id.
-    """
+    """One service. `name` appears in the error for a provider that does not offer it; `hook_field`
+    is the member with the address to notify at a task's end. `encode` receives the provider's id of
+    the task that a request refers to. `read_accepted` returns the provider's id of the new task; it
+    raises AnswerFault for an invalid answer, UpstreamFailed for a refusal. `write_accepted` turns
+    the provider's answer into the client's, with our id."""
 
     kind: TaskKind
     name: str
@@ -76,9 +75,8 @@ class TaskService(NamedTuple):
 
 
 class TaskAddress(NamedTuple):
-    """One address of a service, below `/submit/`. `id_field` is the member that names the task that
-    a body refers to, "" for none; `while_running` permits a task that has not finished.
-    """
+    """One address of a service, below `/submit/`. `id_field` is the member that names the earlier
+    task, "" for none; `while_running` permits a task that has not finished."""
 
     path: str
     model: str
@@ -119,9 +117,8 @@ class AcceptedOrder(NamedTuple):
 
 
 class SubmitTask(SourcedOperation):
-    """A request to one address of a service. Its model is the price of the action. A body that
-    refers to a task has a more specific one, and is read before.
-    """
+    """A request to one address of a service. The action determines the model and so the price; if
+    the body refers to an earlier task, the action may depend on that task, which is read first."""
 
     def __init__(self, service: TaskService, address: TaskAddress) -> None:
         super().__init__()
@@ -159,9 +156,9 @@ class SubmitTask(SourcedOperation):
         )
 
     def _check_hook(self, url: str) -> None:
-        """Refuse an address that would never be called. The addresses of a host name are checked at
-        each call, so that a client cannot probe internal names.
-        """
+        """Check the address of a hook. Raises RequestFault for an address that would never be
+        called. The IP addresses of a host name are checked only at each call, so that a client
+        cannot probe internal names."""
         try:
             check_form_of_named(self.hook_policy, url)
         except EgressDenied:
@@ -239,7 +236,7 @@ _MIDJOURNEY: Final = TaskService(
 
 
 def submit_picture(path: Submitted, mode: str = "") -> SubmitTask:
-    """Return the operation of `/mj/submit/{path}`. `mode` is that of the address, "" for none."""
+    """Return the operation of `/mj/submit/{path}`. `mode` is the speed in the path, "" for none."""
     address = TaskAddress(
         path,
         f"mj_{path}",

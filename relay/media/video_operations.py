@@ -43,7 +43,8 @@ _PREFIX_MAX: Final = 39
 
 
 class VideoOperation(UnaryOperation):
-    """One client's form; `name` is its operation's, for providers that have that form."""
+    """A video request in one client's form. `name` is the form's operation, for providers that
+    accept the form itself."""
 
     name: ClassVar[str] = ""
     # The member for the length of a video.
@@ -51,18 +52,18 @@ class VideoOperation(UnaryOperation):
 
     @abstractmethod
     def request(self, raw: bytes, target: Target) -> VideoRequest:
-        """Return the request, by its body and path. Raises RequestFault."""
+        """Return the request in a body and path. Raises RequestFault."""
 
     @abstractmethod
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
         """Return the client's answer for an accepted video."""
 
     def length_word(self, seconds: int) -> int:
-        """Format a length for that member."""
+        """Format a video's length for the provider's member."""
         return seconds
 
     def new_public_id(self) -> str:
-        """Return an id that cannot be guessed."""
+        """Return an id for clients that cannot be guessed."""
         return f"task_{id_text(uuid4()).lower()}"
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:

@@ -1,6 +1,5 @@
-"""The data of an ordered task, once its provider has accepted it, and as the source of another
-one.
-"""
+"""The data of a task that was ordered, kept for when its provider has accepted it and for tasks
+made from it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -12,10 +11,9 @@ from gateway.providers.video_forms.form import VideoForm
 
 
 class Ordered(NamedTuple):
-    """The columns of a task about its order: `seconds` and `size` of a video, the id of the task
-    that it is made from, "" for none; `prompt` and `detail`, the members of a JSON object, are its
-    content. At its end it is posted to `hook`, "" for none, signed by `hook_secret`.
-    """
+    """The columns of a task about its order: `seconds` and `size` of a video, and the id of the
+    task that it is made from, "" for none. `prompt` and `detail`, the members of a JSON object, are
+    its content. At its end it is posted to `hook`, "" for none, signed by `hook_secret`."""
 
     model: str
     prompt: str
@@ -42,7 +40,7 @@ class AcceptedTask(Protocol):
         """Return the provider's id of the task."""
 
     def answer(self, raw: bytes, created_at: int) -> dict[str, Any]:
-        """Return the client's answer for a task that was created then (Unix seconds)."""
+        """Return the client's answer for a task that was created at `created_at` (Unix seconds)."""
 
 
 class AcceptedVideo(NamedTuple):
@@ -58,7 +56,8 @@ class AcceptedVideo(NamedTuple):
 
     @property
     def own_id(self) -> str:
-        """Return the id that the provider can be asked by before it has returned its own."""
+        """Return our id of the task, by which the provider can be asked before it has returned its
+        own id."""
         return f"{self.prefix}/{self.public_id}"
 
     @property
@@ -92,7 +91,8 @@ class AcceptedVideo(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A finished task that another one is made from: its channel, and the position of its key."""
+    """A finished task that another one is made from: its channel, and the position of its key
+    there."""
 
     public_id: str
     upstream_id: str

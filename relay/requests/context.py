@@ -54,10 +54,9 @@ PageOperation = Literal[
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a request ended. A refused one has no meters and no charge. `basis` is that of its usage
-    record; amounts are nano-USD; `budget_id` is the budget that refused it. `own_nano` is what its
-    organisation pays its provider itself.
-    """
+    """How a request ended. A refused request has no meters and no charge. `basis` is as in its
+    usage record; amounts are nano-USD; `budget_id` is the budget that refused it. `own_nano` is
+    what the organisation pays its provider itself."""
 
     request_id: RequestId
     status: int
@@ -76,11 +75,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
 class Bound(NamedTuple):
     """What a request could cost, computed before it is sent: it would hold `hold_nano`.
-    `output_cap` is the cap per choice that the upstream would be sent because of a low balance,
-    None for no change. `output_tokens` are held per choice; `input_tokens` is an upper bound;
+    `output_cap` is the cap per choice to send upstream because of a low balance, None for no
+    change. `output_tokens` are held per choice; `input_tokens` is an upper bound;
     `price_version_id` is None for a free model. `available_nano` is the available balance; if it
-    does not suffice (`fits` False) the request would be refused.
-    """
+    does not suffice (`fits` False) the request would be refused."""
 
     hold_nano: int
     output_cap: int | None
@@ -92,7 +90,7 @@ class Bound(NamedTuple):
 
 
 class Shadows(Protocol):
-    """Sends finished requests to shadow channels too (`shadow_traffic.py`)."""
+    """Sends finished requests to shadow channels as well (`shadow_traffic.py`)."""
 
     def follow(
         self,
@@ -101,7 +99,8 @@ class Shadows(Protocol):
         model: str,
         main: Callable[[], Any],
     ) -> None:
-        """Send one, with what its client received, if its model has a shadow. Returns at once."""
+        """Send a copy of the request if its model has a shadow, with the answer that the client
+        received. Return without waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +125,9 @@ class Parts:
 
 
 class Invocation(msgspec.Struct, frozen=True):
-    """What the path and headers ask for: the dialect, the name in the records, and the client's
-    headers, some of which are forwarded. Requests other than chats are a `unary` operation. Errors
-    of a task service are in the form of its `family`.
-    """
+    """What the path and headers of a request say: the dialect, the name in the records, and the
+    client's headers, some of which are forwarded. Requests other than chats are a `unary`
+    operation. Errors of a task service are in the form of its `family`."""
 
     codec: Codec[Any]
     operation: str
@@ -140,12 +138,11 @@ class Invocation(msgspec.Struct, frozen=True):
 
 
 class RequestOptions(msgspec.Struct, frozen=True):
-    """What a client sets besides the body: `max_cost_nano` is the most that it pays, `labels`
-    classify the request, `data_policy` restricts where its data may go, and it may ask for the
-    charge in the answer's usage. Also its application; its address, "" if addresses are not
-    recorded; the session that its headers name, or its realtime connection; and the most that its
-    session may cost.
-    """
+    """What a client sets outside the body: `max_cost_nano` is the most that it pays, `labels`
+    classify the request, and `data_policy` restricts where its data may go; it may ask for the
+    charge in the answer's usage. Also recorded are its application, its address ("" if addresses
+    are not recorded), the session that its headers or its realtime connection name, and the most
+    that the session may cost."""
 
     max_cost_nano: int | None = None
     labels: Labels = NO_LABELS
@@ -161,10 +158,8 @@ NO_OPTIONS: Final = RequestOptions()
 
 
 class RequestContext:
-    """One request of one principal. It is immutable, except for the state of `downstream` and
-    `deadline`, and for `session`, which its body may name. What an admission adds is in its
-    `AdmittedAttempt`.
-    """
+    """One request of one principal. Immutable, except for the state of `downstream` and `deadline`,
+    and for `session`, which the body may name. `AdmittedAttempt` has what an admission adds."""
 
     __slots__ = (
         "began",
@@ -264,9 +259,8 @@ class RequestContext:
         return outcome
 
     def record_answer(self, model: str, operation: str) -> None:
-        """Write the record of this request, which was answered here: it has no attempt, and costs
-        nothing. `model` may be empty.
-        """
+        """Write the record of a request that was answered without an attempt and costs nothing.
+        `model` may be empty."""
         ending = Ending(
             final=True, status=200, total_ms=self.elapsed_ms(), address=self.options.address
         )

@@ -35,7 +35,7 @@ ContinuedFacts = ResponseFacts | InteractionFacts
 
 
 class _States(Protocol):
-    """How a dialect stores a conversation and continues it: its `state`."""
+    """How a dialect stores a conversation and continues it: the module `state` of the dialect."""
 
     def keep(
         self,
@@ -55,9 +55,8 @@ class _States(Protocol):
 
 
 class _Form(NamedTuple):
-    """A dialect with stored conversations: how it stores them, the kind of its states, and the
-    member that names what a request continues.
-    """
+    """A dialect that stores conversations: how it does, the kind of its states, and the member that
+    names what a request continues."""
 
     states: _States
     kind: StateKind
@@ -68,7 +67,7 @@ _FORMS: Final[Mapping[Dialect, _Form]] = {
     "responses": _Form(responses, "response", responses.PREVIOUS),
     "interactions": _Form(interactions, "interaction", interactions.PREVIOUS),
 }
-# What only its own provider can interpret.
+# Members that only the provider itself can interpret.
 _ELSEWHERE: Final = ("prompt", "conversation", "cached_content")
 _NO_TARGET: Final = Target()
 _NOT_KEPT: Final = (
@@ -124,7 +123,7 @@ class Continuation:
         # The response that it continues, and the items that it refers to.
         self._earlier = earlier
         self._referred = referred
-        # Whether later requests may continue its answer.
+        # Whether later requests may continue the answer.
         self._keeps = keeps
         # The session of its answer, if it names none and continues nothing.
         self._opens = opens
@@ -147,9 +146,8 @@ class Continuation:
 
     @property
     def earlier_session(self) -> tuple[str, str] | None:
-        """The id and the name of the session of the response that it continues, or of its own that
-        later requests may continue.
-        """
+        """The id and the name of the session of the response that is continued; if none is, of the
+        session that later requests may continue."""
         if self._earlier is None:
             return self._opens if self._keeps else None
         return self._earlier.session
@@ -178,9 +176,8 @@ class Continuation:
         return self._read(whole.body.splice({"store": b"false"}))
 
     def states(self, response: bytes, stored_at: str) -> Sequence[State]:
-        """Return the states to store of its answer; `stored_at` is the channel that has it too, or
-        "".
-        """
+        """Return the states to store for the answer; `stored_at` is the channel that has it too, or
+        ""."""
         if not self._keeps:
             return ()
         session = None if self.session is None else (str(self.session.id), self.session.name)
@@ -201,9 +198,8 @@ class Continuation:
 
 
 async def continue_request(context: RequestContext, facts: ContinuedFacts) -> Continuation:
-    """Return a request with the conversation that it continues. Raises RequestFault,
-    DatabaseFailed.
-    """
+    """Return a request together with the conversation that it continues. Raises RequestFault,
+    DatabaseFailed."""
     principal, states = context.principal, context.parts.states
     if facts.background:
         raise RequestFault(

@@ -36,7 +36,8 @@ async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
 
 
 async def leave_files(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
-    """Prepare the files for a preview: nothing is fetched, and each file is assumed to exist."""
+    """Return placeholders for the files of a preview: nothing is fetched, and each file is assumed
+    to exist."""
     return {url: Base64("", "") for url in urls}
 
 

@@ -10,7 +10,7 @@ from lib.process.asgi import Receive
 from lib.process.waiting import timeout
 from relay.config import MIB, RelayConfig
 from relay.endpoints.request import too_large
-from relay.errors import ClientGone
+from relay.front.errors import ClientGone
 from relay.requests.uploads import Form, UploadedFile
 
 FORM_BYTES_MAX: Final = 128 * MIB
@@ -73,7 +73,7 @@ class _Filling:
                 self._text.append(part)
 
     def end(self) -> None:
-        """Finish the part that was read last."""
+        """Finish the part of the form that was read last."""
         if self._name is not None:
             try:
                 self._form.texts.append((self._name, b"".join(self._text).decode()))

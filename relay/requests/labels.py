@@ -23,7 +23,7 @@ class Labels(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """The labels under which a request is recorded; `tags` is JSON text, None without any."""
+    """The labels that a request is recorded under. `tags` is JSON text, None without any."""
 
     project: str
     tags: str | None

@@ -1,4 +1,4 @@
-"""A request in the form that one candidate is sent: unchanged, translated, or other than a chat."""
+"""A request as one candidate will be sent it: unchanged, translated, or other than a chat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +10,16 @@ from dialects.chat.chat import ChatRequest, Encoded, JsonObject, Upstream
 from dialects.codec import Codec, Decoder, Facts, UpstreamCodec
 from dialects.json.body import NO_QUIRKS, Quirks
 from dialects.openai.think_tags import TagsDecoder
-from gateway.overrides.rules import RequestOverrides
+from gateway.channels.overrides.rules import RequestOverrides
 from relay.answers.unary import Exchange, Passing
 from relay.requests.uploads import OutgoingForm, UploadedFile
 from relay.upstream.upstream import OutgoingRequest
 
 
 class ForwardedBody(msgspec.Struct, frozen=True):
-    """The client's bytes, edited in place. `facts` describe the bytes that this channel gets;
-    `model` is its name for the model; `thinking` is the effort in the model's name; `quirks` are
-    the model's special requirements.
-    """
+    """The client's bytes, edited in place. `facts` describe the bytes for this channel; `model` is
+    the channel's name for the model; `thinking` is the effort in the model's name; `quirks` are the
+    model's special requirements."""
 
     facts: Facts
     model: str
@@ -38,9 +37,8 @@ class ForwardedBody(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class TranslatedBody:
-    """The request in neutral form, encoded for an upstream. `undecoded` are the fields omitted at
-    decoding. `encoded` is created again for an output cap that the balance requires.
-    """
+    """The request in neutral form, encoded for an upstream. `undecoded` are the fields that
+    decoding left out. `encoded` is created again for an output cap that the balance requires."""
 
     request: ChatRequest
     upstream: Upstream
@@ -89,12 +87,11 @@ class AnswerTraits(msgspec.Struct, frozen=True):
 
 
 class PreparedRequest(msgspec.Struct, frozen=True):
-    """One request in the form that one candidate is sent. `codec` is the upstream's; `stream` is
-    whether a stream is requested; `client_headers` are those of the client's headers to forward.
-    `request` is its neutral form, if it is translated; `lowered` is the output cap that replaces a
-    client's cap above the model's limit; `exchange` is set for requests other than chats;
-    `overrides` are the channel's changes, `dropped_fields` the client's fields that it omits.
-    """
+    """One request as one candidate will be sent it. `codec` is the upstream's; `stream` is whether
+    a stream is requested; `client_headers` are the client's headers to forward. `request` is the
+    neutral form, if the request is translated; `lowered` is the output cap that replaces a client's
+    cap above the model's limit; `exchange` is set for requests other than chats; `overrides` are
+    the channel's changes, `dropped_fields` the client's fields that are omitted."""
 
     codec: UpstreamCodec
     url: str
@@ -116,16 +113,17 @@ class PreparedRequest(msgspec.Struct, frozen=True):
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The omitted parameters."""
+        """The names of the client's parameters that are not sent."""
         if not self.dropped_fields:
             return self.body.dropped
         return (*self.body.dropped, *self.dropped_fields)
 
     def outgoing(self, output_cap: int | None) -> OutgoingRequest:
-        """Return the outgoing request, with an output cap instead of the client's."""
+        """Return the request to send, with an output cap instead of the client's if `output_cap` is
+        set."""
         body = self.body.encode(self.codec, output_cap)
         if self.overrides is not None:
-            body = self._overridden(body, self.overrides)
+            body = self._apply_overrides(body, self.overrides)
         if self.exchange is not None:
             return self._outgoing_exchange(body, self.exchange)
         return OutgoingRequest(self.codec, self.url, body, self.content_type, self.client_headers)
@@ -145,14 +143,14 @@ class PreparedRequest(msgspec.Struct, frozen=True):
             form=OutgoingForm(body, files) if files else None,
         )
 
-    def _overridden(self, body: bytes, overrides: RequestOverrides) -> bytes:
+    def _apply_overrides(self, body: bytes, overrides: RequestOverrides) -> bytes:
         if self.exchange is not None:
             return overrides.other_body(body)
         return overrides.chat_body(body, self.codec.name)
 
     @property
     def answer_tool(self) -> str:
-        """See `Encoded`."""
+        """The tool whose call is the answer: see `Encoded`."""
         return self.body.encoded.answer_tool if isinstance(self.body, TranslatedBody) else ""
 
     def translating_decoder(self, request: ChatRequest) -> Decoder:
@@ -160,5 +158,6 @@ class PreparedRequest(msgspec.Struct, frozen=True):
         return self.codec.translating_decoder(request, self.answer_tool)
 
     def untagging(self, decoder: Decoder, choices: int) -> Decoder | TagsDecoder:
-        """Return the filter of the upstream's bytes before the decoder."""
+        """Return a filter that separates reasoning in tags from the text before the decoder, or the
+        decoder itself."""
         return TagsDecoder(decoder, choices) if self.traits.think_tags else decoder

@@ -1,6 +1,5 @@
-"""Read a client's body as far as the relay needs, and find its model in the catalogue, or refuse it
-as unknown or not permitted.
-"""
+"""Read as much of a client's body as the relay needs, and find its model in the catalogue. An
+unknown model, or one that the key may not use, is refused."""
 
 from contextlib import suppress
 
@@ -28,16 +27,15 @@ class RequestReader:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        # What is known so far.
+        # The model's name as far as it is known, and whether the catalogue has it.
         self._named = context.invocation.target.model
         self._found = False
         self.stream = context.invocation.target.stream
 
     @property
     def model_name(self) -> str:
-        """The name in the catalogue, "" for an unknown one: reports and filters group by the names
-        in records, and clients could send any.
-        """
+        """The model's name in the catalogue, "" for an unknown one. Reports and filters group by
+        the names in records, so names that clients invent must not be recorded."""
         if not self._found:
             try:
                 self._look_up(self._named)
@@ -47,11 +45,11 @@ class RequestReader:
         return self._named
 
     def take_name(self, name: ModelName) -> None:
-        """Take a name that the path gives, which no catalogue has, as known."""
+        """Use a name that the path gives and no catalogue has, and treat it as known."""
         self._named, self._found = name, True
 
     def check_labels(self) -> None:
-        """Raise RequestFault if the request lacks a required label."""
+        """Check that the request has the required labels. Raises RequestFault."""
         if self._context.principal.required_labels:
             self._check_labels()
 
@@ -65,7 +63,7 @@ class RequestReader:
         except RequestFault as fault:
             # The contract's order: check that the model exists before checking other fields.
             if fault.param not in (None, "model"):
-                self._named = _model_named(invocation, raw)
+                self._named = _read_model_name(invocation, raw)
                 self._look_up(self._named)
             raise
         self._named, self.stream = facts.model, facts.stream
@@ -82,10 +80,9 @@ class RequestReader:
         return model
 
     def find_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
-        """Return the fallback models: those that the client names, else the operators'. Raises
-        RequestFault like `find_model` for the client's, so that a misspelt name is reported before
-        it is needed.
-        """
+        """Return the fallback models: those that the client names, else those of the operators'
+        rule. Raises RequestFault like `find_model` for the client's models, so that a misspelt name
+        is reported before it is needed."""
         if "models" not in facts.body.members:
             return (
                 self._ruled_fallbacks(facts, model)
@@ -119,6 +116,18 @@ class RequestReader:
         return Fallbacks(list(models.values())[1:], rule.causes, "fallback_rule")
 
     def _look_up(self, name: str, param: str = "model") -> RequestedModel:
+        """Return the model of a name, or of another name that it has in the client's cloud; the
+        client's is then its alias. Raises RequestFault.
+        """
+        snapshot = self._context.snapshot
+        if not snapshot.routes_of(name):
+            for other in self._context.invocation.codec.other_names(name):
+                if snapshot.routes_of(other):
+                    model = self._look_up_exact(other, param)
+                    return msgspec.structs.replace(model, alias=name[:MODEL_LENGTH_MAX])
+        return self._look_up_exact(name, param)
+
+    def _look_up_exact(self, name: str, param: str) -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal
         model = RequestedModel(ModelName(name))
         if has_ending(name):
@@ -156,8 +165,9 @@ class RequestReader:
         raise RequestFault("missing_parameter", LABELS_HEADER, what)
 
 
-def _model_named(invocation: Invocation, raw: bytes) -> str:
-    """Return the model of a body that cannot be parsed completely. Raises RequestFault."""
+def _read_model_name(invocation: Invocation, raw: bytes) -> str:
+    """Return the model that a body names, even if the body cannot be parsed completely. Raises
+    RequestFault."""
     if invocation.target.model:
         return invocation.target.model
     unary, body = invocation.unary, read_body(raw)

@@ -46,10 +46,9 @@ SESSION_HEADERS: Final = frozenset(
 
 
 class Session(NamedTuple):
-    """The session of a request. `name` is what its client calls it, and `source` the place where it
-    does; `agent` is the sub-agent that sends the request, "" for the main one, and `parent` the
-    sub-agent above that one.
-    """
+    """The session of a request. `name` is the client's name for the session, and `source` where the
+    client states it; `agent` is the sub-agent that sends the request, "" for the main one, and
+    `parent` the sub-agent that started it."""
 
     id: UUID
     name: str
@@ -59,7 +58,7 @@ class Session(NamedTuple):
 
     @property
     def details(self) -> str:
-        """Return what a record keeps besides the id, as JSON."""
+        """Return what a record stores of the session besides its id, as JSON."""
         kept = {name: value for name, value in self._asdict().items() if value and name != "id"}
         return msgspec.json.encode(kept).decode()
 
@@ -79,14 +78,13 @@ _any: Final = msgspec.json.Decoder()
 
 
 def realtime_session(request_id: UUID) -> Session:
-    """Return the session of a realtime connection: the request that opened it."""
+    """Return the session of a realtime connection, named after the request that opened it."""
     return Session(request_id, "", REALTIME)
 
 
 def opening_session(key_id: UUID, request_id: UUID) -> tuple[str, str]:
-    """Return the id and the name of the session of a response, if its request names none: the
-    responses that continue it belong to it.
-    """
+    """Return the id and the name of a session that a response opens if its request names none.
+    Responses that continue it belong to the same session."""
     return str(session_id(key_id, str(request_id))), ""
 
 
@@ -97,7 +95,7 @@ def session_id(key_id: UUID, name: str) -> UUID:
 
 
 def read_session_headers(key_id: UUID, headers: Mapping[bytes, bytes]) -> Session | None:
-    """Return the session that the headers name, by those of `SESSION_HEADERS` that were sent."""
+    """Return the session that the headers name."""
     texts = {name.decode(): value.decode(errors="replace") for name, value in headers.items()}
     for place in _HEADERS:
         if place not in texts:
@@ -124,13 +122,12 @@ def read_session_headers(key_id: UUID, headers: Mapping[bytes, bytes]) -> Sessio
 def read_session_members(
     key_id: UUID, body: Body, earlier: tuple[str, str] | None = None
 ) -> Session | None:
-    """Return the session that a body names; `earlier` is the one of the response that it continues,
-    or that its own response opens: the id and name.
-    """
+    """Return the session that a body names. `earlier` is the id and name of the session of the
+    response that the request continues, or that its own response opens."""
     members = body.members
     if "metadata" in members:
         for place, text in zip(_METADATA, _read_metadata(body), strict=True):
-            if session := _named(key_id, text, place):
+            if session := _make_session(key_id, text, place):
                 return session
     for place in _MEMBERS:
         value = body.value(place) if place in members else None
@@ -138,18 +135,18 @@ def read_session_members(
             continue
         if place == "previous_response_id" and earlier is not None:
             return Session(UUID(earlier[0]), earlier[1], place)
-        if session := _named(key_id, _text_of(value), place):
+        if session := _make_session(key_id, _text_of(value), place):
             return session
     return None if earlier is None else Session(UUID(earlier[0]), earlier[1], FIRST_RESPONSE)
 
 
-def _named(key_id: UUID, text: str, place: str) -> Session | None:
+def _make_session(key_id: UUID, text: str, place: str) -> Session | None:
     name = _clean(text)
     return Session(session_id(key_id, text.strip()), name, place) if name else None
 
 
 def _read_metadata(body: Body) -> tuple[str, str]:
-    """Return the session that `metadata.session_id` names, and the one in `metadata.user_id`."""
+    """Return the session names in `metadata.session_id` and in `metadata.user_id`."""
     value = body.value("metadata")
     if value is None or len(value) > _TEXT_MAX:
         return "", ""
@@ -193,7 +190,7 @@ def _as_text(value: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text as it can be stored and shown: visible characters, and not too many."""
+    """Return a text as it can be stored and shown: visible characters only, limited in length."""
     if len(text) > NAME_LENGTH:
         text = text.strip()[:NAME_LENGTH]
     if not text.isprintable():

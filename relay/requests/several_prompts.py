@@ -48,7 +48,7 @@ class Prompts:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        # What may still be spent; None without a limit.
+        # The amount that the request may still cost; None without a limit.
         self._max_cost_nano = context.options.max_cost_nano
         # The current run; None between two prompts, and at the end.
         self._run: Run | None = None
@@ -56,28 +56,29 @@ class Prompts:
         self._revoked: EndReason | None = None
 
     def leave(self) -> None:
-        """The client left: send no further prompt."""
+        """Record that the client left, and send no further prompt."""
         self._left = True
         if self._run is not None:
             self._run.leave()
 
     @property
     def session_id(self) -> UUID | None:
-        """The session of the request, as soon as it is known."""
+        """The id of the request's session, once it is known."""
         return None if self._run is None else self._run.session_id
 
     def revoke(self, reason: EndReason = "revoked") -> None:
-        """The key or the session has ended: stop the current run, and admit no further prompt."""
+        """Stop the current run because the key or session has ended, and admit no further
+        prompt."""
         self._revoked = reason
         if self._run is not None:
             self._run.revoke(reason)
 
     async def answer(self, raw: bytes) -> Outcome:
-        """Answer the request with this body. Raises nothing that a client could cause."""
+        """Answer the request with this body. No input of a client makes it raise."""
         try:
             plan, bodies = self._split(raw)
         except RequestFault:
-            # It is refused like any other request.
+            # The run refuses the body like any other request.
             bodies = []
         if len(bodies) < 2:
             self._run = Run(self._context)
@@ -91,7 +92,7 @@ class Prompts:
         context = self._context
         facts = request_read.read(raw)
         plan = CompletionPlan((), 1, False, ())
-        if facts.prompts < 2 or self._offered(facts):
+        if facts.prompts < 2 or self._has_completions(facts):
             return plan, []
         plan = request_decode.decode(
             raw, request_id=id_text(context.request_id), received_at=int(context.snapshot.now())
@@ -105,8 +106,9 @@ class Prompts:
             facts.body.splice({"prompt": bytes(prompt), "max_cost": None}) for prompt in prompts
         ]
 
-    def _offered(self, facts: CompletionFacts) -> bool:
-        """Return whether a channel of the model has the completions endpoint itself."""
+    def _has_completions(self, facts: CompletionFacts) -> bool:
+        """Return whether a channel of the model has the completions endpoint, so that the request
+        can be sent whole."""
         snapshot = self._context.snapshot
         for route in snapshot.routes_of(facts.model):
             channel = snapshot.channels[route.channel_id]
@@ -175,13 +177,13 @@ class _Joined:
             await self._context.downstream.sink.write(raw, last=False)
 
     async def cut(self) -> None:
-        """Do nothing: a chat cannot be cut here."""
+        """Send nothing, because a chat inside the joined answer cannot be cut."""
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         return self._context.downstream.sink.write_now(raw)
 
     async def stop(self, place: int) -> None:
-        """Stop: a prompt failed, or the client has left."""
+        """Stop the joined answer, because prompt number `place` failed or the client has left."""
         downstream, error = self._context.downstream, self._error
         if downstream.begun and error is None:
             await downstream.sink.write(b"", last=True)
@@ -213,7 +215,7 @@ class _Joined:
 
 
 class _OnePrompt(CompletionsCodec):
-    """The dialect of one prompt, whose answer becomes part of the joined one."""
+    """The dialect of one prompt. Its answer becomes part of the joined answer."""
 
     def __init__(self, joined: _Joined, place: int) -> None:
         self._joined = joined

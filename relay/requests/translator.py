@@ -33,11 +33,11 @@ from dialects.chat.reasoning_seals import (
 )
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target, UpstreamCodec
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
-from gateway.overrides.rules import RequestOverrides, is_header_value
+from gateway.channels.overrides.rules import RequestOverrides, is_header_value
 from gateway.providers.models import (
     Capabilities,
     Modality,
@@ -54,7 +54,7 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.answers.unary import Exchange, Passing, UnaryFacts, UnaryOperation
-from relay.errors import DatabaseFailed
+from relay.front.errors import DatabaseFailed
 from relay.media.accepted_video import add_callback
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
@@ -90,15 +90,14 @@ class _Destination(msgspec.Struct, frozen=True):
     capabilities: Capabilities
 
     def upstream(self, dialect: Dialect) -> Upstream:
-        """Return it in the form that a dialect's encoder needs."""
+        """Return the destination in the form that a dialect's encoder needs."""
         return upstream_of(self.channel.provider, dialect, self.model, self.capabilities)
 
 
 class RequestTranslator:
-    """One client request, for every channel that it may be sent to. `cap_max` limits the output of
-    a request without a cap, if the upstream requires one; `continuation` is that of a request in
-    the responses dialect; `fetch_files` fetches files by URL.
-    """
+    """One client request, prepared for each channel that it may be sent to. `cap_max` limits the
+    output of a request without a cap, if the upstream requires one; `continuation` is what a
+    request in the responses dialect continues; `fetch_files` fetches files by URL."""
 
     __slots__ = (
         "_cap_max",
@@ -133,18 +132,17 @@ class RequestTranslator:
         self._fetched: Mapping[str, Base64] = _NOTHING
 
     def prepare(self, candidate: Candidate) -> Awaitable[PreparedRequest]:
-        """Return the form of the request for a candidate. Raises RequestFault if this candidate
-        cannot serve it.
-        """
+        """Return the request as a candidate will be sent it. Raises RequestFault if this candidate
+        cannot serve it."""
         channel = self._context.snapshot.channels[candidate.channel_id]
         if channel.overrides is None:
             return self._prepared(channel, candidate)
-        return self._overridden(channel, channel.overrides, candidate)
+        return self._apply_overrides(channel, channel.overrides, candidate)
 
     async def _prepared(self, channel: Channel, candidate: Candidate) -> PreparedRequest:
         unary = self._context.invocation.unary
         if unary is not None and isinstance(self._facts, UnaryFacts):
-            return self._exchange(unary, self._facts, channel, candidate)
+            return self._prepare_unary(unary, self._facts, channel, candidate)
         destination = self._destination(channel, candidate)
         dialect, stream = self._dialect(destination)
         operation = self._forwardable(destination, dialect, stream=stream)
@@ -156,13 +154,13 @@ class RequestTranslator:
                 operation = None
         if operation is None:
             codec = channel.provider.codec(dialect)
-            return await self._translated(destination, codec, stream=stream)
+            return await self._prepare_translated(destination, codec, stream=stream)
         codec, quirks = self._forwarding_codec(channel), NO_QUIRKS
         if codec.needs_fit(self._facts, destination.capabilities.flags):
             quirks = await self._quirks(codec, destination)
         return self._forwarded(destination, codec, operation, thinking, quirks, stream=stream)
 
-    async def _overridden(
+    async def _apply_overrides(
         self, channel: Channel, overrides: RequestOverrides, candidate: Candidate
     ) -> PreparedRequest:
         """Apply the channel's overrides. Raises RequestFault for a field that it refuses."""
@@ -182,7 +180,8 @@ class RequestTranslator:
     # ---- the destination
 
     def _destination(self, channel: Channel, candidate: Candidate) -> _Destination:
-        """Return the destination. Raises RequestFault for what the model cannot do."""
+        """Return the model at a channel, with its capabilities. Raises RequestFault if the model
+        lacks a capability that the request needs."""
         model = candidate.upstream_model
         capabilities = capabilities_of(model, channel.provider, self._model.name)
         if candidate.overrides:
@@ -197,7 +196,7 @@ class RequestTranslator:
         channel, capabilities = destination.channel, destination.capabilities
         dialect, stream = self._context.invocation.codec.name, self._facts.stream
         if not channel.provider.speaks(dialect, capabilities.owner) or capabilities.traits:
-            needs = self._needs(channel)
+            needs = self._routing_needs(channel)
             dialect = dialect_for(channel.provider, capabilities, dialect, needs)
             stream = stream or must_stream(capabilities, needs)
         return dialect, stream
@@ -263,9 +262,9 @@ class RequestTranslator:
     async def _quirks(self, client: Codec[Any], destination: _Destination) -> Quirks:
         """Return the model's special requirements for this request."""
         thoughts = await self._thoughts(client, destination.capabilities.flags)
-        return client.fit(self._facts, destination.upstream(client.name), thoughts)
+        return client.quirks_for(self._facts, destination.upstream(client.name), thoughts)
 
-    def _exchange(
+    def _prepare_unary(
         self, unary: UnaryOperation, facts: UnaryFacts, channel: Channel, candidate: Candidate
     ) -> PreparedRequest:
         context, client = self._context, self._context.invocation.codec
@@ -293,7 +292,7 @@ class RequestTranslator:
             exchange=sending.exchange,
         )
 
-    async def _translated(
+    async def _prepare_translated(
         self, destination: _Destination, codec: UpstreamCodec, *, stream: bool
     ) -> PreparedRequest:
         client, channel, capabilities = (
@@ -301,8 +300,8 @@ class RequestTranslator:
             destination.channel,
             destination.capabilities,
         )
-        request = self._decoded()
-        upstream, lowered = self._capped(destination, destination.upstream(codec.name), request)
+        request = self._neutral_request()
+        upstream, lowered = self._apply_cap(destination, destination.upstream(codec.name), request)
         request = await self._with_files(codec, request)
         translates, wants_thoughts = codec.name != client.name, _THOUGHT_RULE in capabilities.flags
         if translates or wants_thoughts:
@@ -331,7 +330,7 @@ class RequestTranslator:
             lowered=lowered,
         )
 
-    def _capped(
+    def _apply_cap(
         self, destination: _Destination, upstream: Upstream, request: ChatRequest
     ) -> tuple[Upstream, int | None]:
         """Apply the output cap. Also return the cap that replaces a client's cap above the model's
@@ -356,7 +355,8 @@ class RequestTranslator:
     # ---- requirements
 
     def _check_switches(self, overrides: Overrides) -> None:
-        """Raise RequestFault for what an operator has disabled at this channel."""
+        """Check that an operator has not disabled at this channel what the request uses. Raises
+        RequestFault."""
         facts = self._facts
         tools = facts.body.value("tools") not in (None, b"[]")
         off = switched_off(overrides, facts.media, tools=tools)
@@ -367,7 +367,7 @@ class RequestTranslator:
             )
 
     def _check_senses(self, model: str, capabilities: Capabilities) -> None:
-        """Raise RequestFault for kinds of content that the model does not accept."""
+        """Check that the model accepts the request's kinds of content. Raises RequestFault."""
         kind = unread(model, capabilities, self._facts.media)
         if kind is not None:
             message = (
@@ -376,15 +376,15 @@ class RequestTranslator:
             message += "it out of the conversation, or use a model that can"
             raise RequestFault("unsupported_capability", None, message)
 
-    def _needs(self, channel: Channel) -> Needs:
+    def _routing_needs(self, channel: Channel) -> Needs:
         client, settings = self._context.invocation.codec, self._model.reasoning
         if client.name in channel.provider.dialects:
             needs = client.needs(self._facts)
             effort = None if settings is None else settings.effort
             return needs if effort is None else replace(needs, effort=effort)
-        return needs_of(self._decoded())
+        return needs_of(self._neutral_request())
 
-    def _decoded(self) -> ChatRequest:
+    def _neutral_request(self) -> ChatRequest:
         """Return the request in neutral form. Raises RequestFault."""
         if self._decoded_request is None:
             context, invocation = self._context, self._context.invocation
@@ -412,9 +412,8 @@ class RequestTranslator:
         return {id_: "".join(part.text for part in parts) for id_, parts in known.items()}
 
     async def _recall(self, calls: Sequence[str]) -> Mapping[str, Sequence[Reasoning]]:
-        """Return the stored reasoning behind these calls; nothing if it is not available at
-        once.
-        """
+        """Return the stored reasoning behind these calls; nothing if the store cannot be read
+        soon."""
         if not calls:
             return {}
         context = self._context
@@ -434,9 +433,8 @@ def _accept_header(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
 def _apply_suffix(
     suffix: ReasoningSettings | None, own: ReasoningSettings | None
 ) -> ReasoningSettings | None:
-    """Apply the thinking effort in the model's name instead of the body's. Whether reasoning is
-    shown remains the body's choice if the name does not say.
-    """
+    """Return the body's reasoning settings, replaced by those in the model's name. If the name does
+    not say whether reasoning is shown, the body decides."""
     if suffix is None or own is None:
         return own if suffix is None else suffix
     ending = own.shown if suffix.shown is None else suffix.shown

@@ -18,10 +18,10 @@ from typing import Final
 
 import msgspec
 
-from dialects.chat.file_types import HEAD_BYTES, Kind, detect_type, list_formats
 from dialects.errors.errors import RequestFault
 from dialects.json import forms
 from dialects.json.forms import PartHead
+from dialects.media.file_types import HEAD_BYTES, Kind, detect_type, list_formats
 from relay.config import MIB
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ _KINDS: Final[Mapping[Kind, str]] = {"audio": "a sound", "image": "an image"}
 
 
 class UploadedFile:
-    """One file of a form. `name` is its field, `media_type` and `filename` follow from its content
-    where it is recognised."""
+    """One file of a form. `name` is the form's field; `media_type` and `filename` are derived from
+    the content if that is recognised."""
 
     def __init__(self, head: PartHead, folder: Path | None) -> None:
         self.name = head.name
@@ -48,7 +48,7 @@ class UploadedFile:
         self._file: BytesIO | FileIO = BytesIO()
 
     def write(self, piece: bytes) -> None:
-        """Write the next piece. Raises RequestFault if the disk is full."""
+        """Write the next piece to the file. Raises RequestFault if the disk is full."""
         try:
             if isinstance(self._file, BytesIO) and self.size + len(piece) > FILE_BYTES_IN_MEMORY:
                 kept = self._file.getvalue()
@@ -62,7 +62,7 @@ class UploadedFile:
         self.size += len(piece)
 
     def check(self, kind: Kind) -> None:
-        """Detect the file's type. Raises RequestFault if it certainly is of another kind."""
+        """Detect the file's type. Raises RequestFault if it is certainly of another kind."""
         if not self.size:
             raise RequestFault("invalid_value", self.name, f"{self.name} must not be empty")
         judged = detect_type(self.head(HEAD_BYTES), self.filename, kind)
@@ -72,7 +72,7 @@ class UploadedFile:
             raise RequestFault("invalid_value", self.name, what)
         media_type, ending = judged
         if not ending:
-            # Only its provider can detect the type.
+            # Only the provider can detect the type.
             return
         self.media_type = media_type
         stem = self.filename.rpartition(".")[0] or self.filename
@@ -81,12 +81,12 @@ class UploadedFile:
             self.filename = f"{stem}.{ending}"
 
     def head(self, size: int) -> bytes:
-        """Return the beginning of the file."""
+        """Return the first `size` bytes of the file."""
         self._file.seek(0)
         return self._file.read(size)
 
     def tail(self, size: int) -> bytes:
-        """Return the end of the file."""
+        """Return the last `size` bytes of the file."""
         self._file.seek(max(0, self.size - size))
         return self._file.read(size)
 
@@ -101,7 +101,8 @@ class UploadedFile:
 
 
 def _write_all(file: BytesIO | FileIO, piece: bytes) -> None:
-    """Raises OSError if the disk is full, which a partial write does not report."""
+    """Write all bytes. Raises OSError if the disk is full, which a partial write alone does not
+    report."""
     written = file.write(piece)
     while written < len(piece):
         written += file.write(piece[written:])
@@ -116,13 +117,14 @@ class Form:
         self._held = 0
 
     def add(self, head: PartHead, content: bytes, folder: Path | None = None) -> None:
-        """Add an existing file. Raises RequestFault if the form has no room for it."""
+        """Add a file that was received before. Raises RequestFault if the form has no room for
+        it."""
         self.hold(len(content))
         self.files.append(UploadedFile(head, folder))
         self.files[-1].write(content)
 
     async def digest(self) -> bytes:
-        """Return the same digest for forms with the same files."""
+        """Return a digest that is equal for forms with equal files."""
         summed = sha256()
         for file in self.files:
             summed.update(msgspec.json.encode([file.name, file.size]))
@@ -133,7 +135,7 @@ class Form:
         return summed.digest()
 
     def hold(self, size: int) -> None:
-        """Reserve the disk space of the form. Raises RequestFault if none is left."""
+        """Reserve disk space for the form. Raises RequestFault if no space is left."""
         global _held_bytes
         if _held_bytes + size > ALL_BYTES_MAX:
             raise RequestFault("overloaded", None, "")
@@ -141,7 +143,7 @@ class Form:
         _held_bytes += size
 
     def close(self) -> None:
-        """Close its files."""
+        """Close the files, and release the form's disk space."""
         global _held_bytes
         _held_bytes -= self._held
         self._held = 0
@@ -166,7 +168,7 @@ class OutgoingForm:
         self.size = len(self._texts) + framed + len(self._last)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield all of it in order."""
+        """Yield the form's bytes in order."""
         yield self._texts
         for head, file in self._files:
             yield head

@@ -13,10 +13,9 @@ _TEXTS: Final = ("messages", "contents", "input")
 
 
 def affinity_of(context: RequestContext, facts: Facts, model: str) -> bytes:
-    """Return what keeps related requests at one channel and one of its keys, where the provider has
-    cached what they share: the request's session, unless an operator's rule says the user or, for
-    requests without a session, the conversation. Empty if nothing does.
-    """
+    """Return what related requests have in common, so that they use one channel and key, where the
+    provider has cached it: the request's session; by an operator's rule, the user, or the
+    conversation of requests without a session. Empty if there is none."""
     pick = context.snapshot.rule_of(model).pick
     if pick == "user":
         identity = _user(context, facts)
@@ -28,7 +27,8 @@ def affinity_of(context: RequestContext, facts: Facts, model: str) -> bytes:
 
 
 def ordering_of(context: RequestContext, model: str, affinity: bytes) -> Ordering | None:
-    """Return how the channels of a model are ordered for a request; None for by weight."""
+    """Return how the channels of a model are ordered for a request; None to order them by
+    weight."""
     pick = context.snapshot.rule_of(model).pick
     if pick in MEASURED:
         figures = context.parts.health.measures.figures(pick, context.snapshot, model)
@@ -39,16 +39,15 @@ def ordering_of(context: RequestContext, model: str, affinity: bytes) -> Orderin
 
 
 def _user(context: RequestContext, facts: Facts) -> bytes:
-    """Return the user: the one that the client names, else the key's holder."""
+    """Return the user that the client names, else the key's holder."""
     principal = context.principal
     named = facts.user or context.options.labels.customer
     return (named or str(principal.user_id or principal.key_id)).encode(errors="replace")
 
 
 def _conversation(facts: Facts) -> bytes:
-    """Return the common beginning of all requests of a conversation: the client's own cache key,
-    else everything up to the first user message. Empty if there is none.
-    """
+    """Return what all requests of a conversation begin with: the client's own cache key, else
+    everything up to the first user message. Empty if there is none."""
     named = facts.body.value("prompt_cache_key")
     if named is not None and named.startswith(b'"'):
         return named

@@ -23,7 +23,8 @@ _OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
         "chat",
         (
             "chat_completions", "completions", "edits", "responses", "responses_compact",
-            "messages", "generate_content", "stream_generate_content", "interactions",
+            "messages", "generate_content", "stream_generate_content", "interactions", "converse",
+            "converse_stream",
         ),
     ),
     ("embeddings", ("embeddings", "embed_content", "batch_embed_contents")),
@@ -58,9 +59,8 @@ PRODUCT_OF: Final[Mapping[str, Endpoint]] = {
 
 
 class Product(NamedTuple):
-    """A product. `verb` says what such a model does, `noun` what a price must cover; `path` is its
-    endpoint.
-    """
+    """What a model produces. `verb` says what such a model does, `noun` what a price must cover;
+    `path` is its endpoint."""
 
     verb: str
     noun: str
@@ -96,9 +96,8 @@ _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
 
 
 def products_of(known: Capabilities | None, meters: Collection[str]) -> list[Endpoint]:
-    """Return what a model produces, if certain: by its catalogue row if that names an endpoint
-    other than chats, else by the meters of its price.
-    """
+    """Return the kinds of product of a model, if certain: of its catalogue row if that names an
+    endpoint other than chats, else by the meters of its price."""
     if known is not None and known.endpoint != "chat":
         return [known.endpoint]
     plain = {meter.partition("[")[0] for meter in meters}
@@ -128,9 +127,8 @@ def misdirected_fault(
     price: Price | None,
     providers: Iterable[str],
 ) -> RequestFault | None:
-    """Return the error for a request that the model's own maker would refuse; None if one of
-    `providers` is another server, which may serve it.
-    """
+    """Return the error for a request at the wrong endpoint, which the model's own maker would
+    refuse; None if one of `providers` is another server, which may serve the request."""
     if known is None or known.endpoint == PRODUCT_OF[operation]:
         return None
     maker = _MAKERS.get(known.owner)

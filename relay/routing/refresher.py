@@ -19,7 +19,7 @@ from lib.vault import Vault, WrongSecret
 from relay.config import RelayConfig
 from relay.credentials.keys import Authenticator
 from relay.credentials.revocation import Running
-from relay.errors import DatabaseFailed
+from relay.front.errors import DatabaseFailed
 from relay.health.operator_alerts import Alert
 from relay.ledger.database_fit import Ask, DatabaseFit
 from relay.requests.context import Parts
@@ -35,7 +35,7 @@ _KEPT_ALIVE: Final = {"keepalives_idle": 15, "keepalives_interval": 5, "keepaliv
 
 
 class Refresher:
-    """The snapshot of one process, and its observers."""
+    """Keeps one process's snapshot current, and calls its observers."""
 
     def __init__(
         self,
@@ -114,9 +114,8 @@ class Refresher:
             self._parts.health.alerts.tell(Alert(id_text(UUID(channel_id)), name, "unusable"))
 
     async def _end_revoked(self, epoch: int | None) -> None:
-        """End the running requests of keys that have ended; while the database is away, those that
-        have expired.
-        """
+        """End the running requests of keys that have ended. While the database is away, end those
+        of expired keys."""
         self._running.end_expired(self.snapshot.now())
         if epoch is None or epoch == self._looked_at:
             return
@@ -126,9 +125,8 @@ class Refresher:
 
 
 async def _listen_once(pgconn: PGconn, hear: Callable[[], None]) -> None:
-    """Call `hear` for each notification, until the connection is lost. psycopg's own loop would
-    wake ten times a second to check for them. Raises psycopg.Error.
-    """
+    """Call `hear` for each notification until the connection is lost. psycopg's own loop would wake
+    ten times a second to look for notifications. Raises psycopg.Error."""
     loop, socket = asyncio.get_running_loop(), pgconn.socket
     lost: asyncio.Future[None] = loop.create_future()
 
@@ -138,7 +136,7 @@ async def _listen_once(pgconn: PGconn, hear: Callable[[], None]) -> None:
             while pgconn.notifies() is not None:
                 hear()
         except psycopg.Error as error:
-            # Its socket is closed, so its number may belong to another one.
+            # The socket is closed, so its number may belong to another one.
             loop.remove_reader(socket)
             if not lost.done():
                 lost.set_exception(error)

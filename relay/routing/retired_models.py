@@ -5,7 +5,7 @@ from relay.routing.snapshot import Snapshot
 
 
 def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
-    """Return the model that answers for a name. Raises RequestFault for a retired one."""
+    """Return the model that answers for a name. Raises RequestFault for a retired name."""
     served = snapshot.answering(name)
     if served is not None and snapshot.routes_of(served):
         return served
@@ -13,7 +13,8 @@ def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
 
 
 def retired_fault(snapshot: Snapshot, name: str, param: str = "model") -> RequestFault:
-    """Return the error for a retired model, with the one to use instead if it is named."""
+    """Return the error for a retired model, which names the replacement if the operator gave
+    one."""
     entry = snapshot.entries.get(name) or snapshot.entries.get(snapshot.served_name(name))
     replacement = "" if entry is None else entry.replacement
     what = f"; use {replacement} instead" if replacement else ""

@@ -1,6 +1,5 @@
-"""Show where a request would go, without sending it: it is read, routed and screened like in
-`run.py`, and ordered like in `next_attempts.py`.
-"""
+"""Show where a request would go, without sending it. It is read, routed and screened as in
+`run.py`, and its channels are ordered as in `next_attempts.py`."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -23,9 +22,8 @@ from usage.requests.choices import SkipReason, Why
 
 
 class PreviewedAttempt(NamedTuple):
-    """The attempt to make if those before it failed. `share_percent` is how often its channel comes
-    first among the available ones of equal rank; None if the order is not random.
-    """
+    """An attempt that would be made if those before it failed. `share_percent` is how often its
+    channel comes first among the available ones of equal rank; None if the order is not random."""
 
     model: str
     channel: str
@@ -35,9 +33,8 @@ class PreviewedAttempt(NamedTuple):
 
 
 class SkippedChannel(NamedTuple):
-    """A channel that would be skipped. `wait_s`: when it is used if there is no other; 0 if it is
-    not waited for.
-    """
+    """A channel that would be skipped. `wait_s`: after how long it is used if there is no other; 0
+    if it is not waited for."""
 
     channel: str
     reason: SkipReason
@@ -93,7 +90,8 @@ async def _preview(
         fitting = await order.add(answering, fallback=others)
         following = models.next(failed=order.attempt_count > 0) if others else None
         if following is None and others:
-            # None of them can be used, so the attempt reserved for them becomes available.
+            # No channel of this model can be used, so the attempt reserved for it becomes
+            # available.
             order.take_rest(answering, fitting)
         answering = following
     skipped = _name_skipped(context, [*models.skipped, *order.skipped])
@@ -116,9 +114,8 @@ async def _preview(
 
 
 class _Order:
-    """The attempts, model by model, supposing that each of them fails. `first` is the data of the
-    first one; `fault` is why the last model has none.
-    """
+    """The attempts, model by model, as if each of them failed. `first` is the data of the first
+    attempt; `fault` is why the last model has none."""
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
@@ -133,9 +130,8 @@ class _Order:
         return len(self.attempts)
 
     async def add(self, answering: RoutedModel, *, fallback: bool) -> list[Candidate]:
-        """Add the attempts for one model, without the one reserved for another; return its
-        channels. Raises RequestFault if the request is refused for this model.
-        """
+        """Add the attempts for one model, except the one reserved for a fallback; return the
+        model's channels. Raises RequestFault if the request is refused for this model."""
         fitting, unfit, fault = await _fit(self._context, answering.translator, answering.routed)
         self.skipped += [*answering.routed.skipped, *unfit]
         self.fault, self._before = fault, self.attempts
@@ -148,7 +144,7 @@ class _Order:
         return fitting
 
     def take_rest(self, answering: RoutedModel, fitting: list[Candidate]) -> None:
-        """Add the attempts for the last model again, with the reserved one."""
+        """Add the attempt for the last model that was reserved for a fallback."""
         left = AttemptsLeft(len(self._before))
         self.attempts = [*self._before, *_attempts(self._context, answering, fitting, left)]
 
@@ -156,7 +152,8 @@ class _Order:
 async def _fit(
     context: RequestContext, translator: Translator, routed: RoutedRequest
 ) -> tuple[list[Candidate], list[Skipped], RequestFault | None]:
-    """Return the channels that can serve this request, those that cannot, and why none can."""
+    """Return the channels that can serve this request, those that cannot, and the error if none
+    can."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
     unfit: list[Skipped] = []
     fault: RequestFault | None = None

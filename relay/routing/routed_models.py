@@ -1,6 +1,6 @@
-"""The models that may answer a request: the requested one, or fallbacks named by the client or the
-operator if it fails before any content. Each has its own candidates, price and hold, and the model
-that answers is the one that is charged."""
+"""The models that may answer a request: the requested one, or fallbacks that the client or the
+operator names, if the request fails before any content. Each has its own candidates, price and
+hold. The model that answers is charged."""
 
 import dataclasses
 from collections.abc import Awaitable, Sequence
@@ -13,7 +13,6 @@ from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped
 from gateway.routing.model_rule_bounds import Cause
-from relay.answers.unary import UnaryFacts
 from relay.health.channels_out import ChannelsOut
 from relay.holds.place_hold import HoldPlacer
 from relay.requests.context import RequestContext
@@ -26,9 +25,8 @@ from usage.requests.choices import Why
 
 
 class Fallbacks(NamedTuple):
-    """Fallback models in order, each for one of `causes`. `why` is the record's reason for the
-    first attempt with one.
-    """
+    """Fallback models in order, each used for one of `causes`. `why` is the reason to record for
+    the first attempt with one."""
 
     models: Sequence[RequestedModel] = ()
     causes: frozenset[Cause] = frozenset()
@@ -47,8 +45,8 @@ class Translator(Protocol):
 
 
 class RoutedModel(msgspec.Struct, frozen=True):
-    """A model that may answer, with its channels for the hold. `why` it is used: None for the
-    requested model."""
+    """A model that may answer, with its channels and the data for the hold. `why` is the reason to
+    use it: None for the requested model."""
 
     routed: RoutedRequest
     translator: Translator
@@ -57,10 +55,9 @@ class RoutedModel(msgspec.Struct, frozen=True):
 
 
 class RoutedModels:
-    """The models of one request. `fallbacks` are the models besides its own, `causes` the failures
-    that they cover, `skipped` the channels that could not be used. It is false if no fallback is
-    left.
-    """
+    """The models of one request. `fallbacks` are the models besides the requested one, `causes` the
+    failures that they cover, `skipped` the channels that could not be used. False in a condition if
+    no fallback is left."""
 
     __slots__ = (
         "_context",
@@ -99,7 +96,7 @@ class RoutedModels:
 
     @property
     def on_error(self) -> bool:
-        """Whether a fallback is left for unavailable channels or failures."""
+        """Whether a fallback is left that covers unavailable channels and failures."""
         return bool(self._left) and "error" in self.causes
 
     def first(self, model: RequestedModel) -> RoutedModel:
@@ -120,8 +117,8 @@ class RoutedModels:
             return routed_model
 
     def next(self, *, failed: bool = False, why: Why | None = None) -> RoutedModel | None:
-        """Return the next model that can be used. `failed` means after attempts, so channels
-        without retry budget are left out. `why` replaces the reason of the fallbacks."""
+        """Return the next model that can be used. `failed`: attempts were made, so channels without
+        retry budget are left out. `why` replaces the reason of the fallbacks."""
         while self._left:
             model, *self._left = self._left
             try:
@@ -168,6 +165,7 @@ class RoutedModels:
 
 def _naming(facts: Facts, model: RequestedModel) -> Facts:
     """Return the facts with this model's name, because the answer names the model that answered."""
-    change: Any = dataclasses.replace if isinstance(facts, UnaryFacts) else msgspec.structs.replace
+    is_struct = isinstance(facts, msgspec.Struct)
+    change: Any = msgspec.structs.replace if is_struct else dataclasses.replace
     named: Facts = change(facts, model=model.name)
     return named

@@ -1,6 +1,5 @@
-"""The channels that may answer a request, best first; the price that covers all of them, and the
-amount to hold.
-"""
+"""The channels that may answer a request, best first; the price that covers all these channels, and
+the amount to hold."""
 
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -13,8 +12,8 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
 from dialects.json.request_members import unpriced_members
+from gateway.channels.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.health.breaker import RetryBudget
-from gateway.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.own_keys.routes import OwnKeyRequired, plan_own
 from gateway.prices.lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row
@@ -32,9 +31,9 @@ from relay.routing.model_products import misdirected_fault, unpriced_fault, unpr
 from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
 
-# The thinking budget of a reasoning model without a known limit, in addition to its cap.
+# Assumed thinking tokens, beside the output cap, if a reasoning model's limit is unknown.
 _THINKING_TOKENS: Final = 32_000
-# The size of stored input of a model without a known context.
+# Assumed tokens of input that is stored elsewhere, if the model's context size is unknown.
 _UNSEEN_TOKENS: Final = 200_000
 _ALLOW_FALLBACK: Final = (
     "let the key fall back to the installation's channels (Provider keys), or use another model"
@@ -52,10 +51,9 @@ _NO_OWN_KEY: Final = (
 class RoutedRequest(msgspec.Struct, frozen=True):
     """A request with the channels that may answer it. `candidates` are available now, best first;
     `resting` are those that rest while others can serve; `planned` are all that serve the model, in
-    the order of the routes, of which `skipped` are passed over, with reasons. `price` and
-    `estimate` are None for a free model. `retry_budget` is that of the model's further attempts.
-    `affinity` is what keeps related requests at one channel and key; empty if nothing does.
-    """
+    the order of the routes; `skipped` are those of them that are passed over, with reasons. `price`
+    and `estimate` are None for a free model. `retry_budget` limits the model's further attempts.
+    `affinity` keeps related requests at one channel and key; empty if nothing does."""
 
     facts: Facts
     model: RequestedModel
@@ -82,8 +80,7 @@ def route(
     context: RequestContext, facts: Facts, model: RequestedModel, *, whatever_rests: bool = False
 ) -> RoutedRequest:
     """Return the route of a request. Raises RequestFault, and ChannelsOut if no channel of the
-    model is available now. `whatever_rests` ignores temporary reasons.
-    """
+    model is available now. With `whatever_rests` temporary reasons are ignored."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
     affinity = affinity_of(context, facts, model.name)
     planned = plan_own_keys(
@@ -122,10 +119,9 @@ def route(
 def stay(
     context: RequestContext, facts: Facts, model: RequestedModel, channel_id: str
 ) -> RoutedRequest:
-    """Return the route of the next request on an open connection, whatever its channel's health is.
+    """Return the route of the next request on an open connection, even if its channel is failing.
     Raises RequestFault if the channel no longer serves the model, ChannelsOut if it may not serve
-    this request.
-    """
+    this request."""
     snapshot = context.snapshot
     planned = [
         candidate
@@ -164,9 +160,8 @@ def _plan_candidates(
 
 
 def plan_own_keys(context: RequestContext, planned: list[Candidate], model: str) -> list[Candidate]:
-    """Return the plan of a request with the own keys of its organisation. Raises RequestFault if
-    they alone may serve it, and none can.
-    """
+    """Return the plan of a request, including its organisation's own keys. Raises RequestFault if
+    only own keys may serve it, and none can."""
     snapshot, principal = context.snapshot, context.principal
     if principal.organisation_id not in snapshot.own_keys:
         return planned
@@ -187,9 +182,8 @@ def plan_own_keys(context: RequestContext, planned: list[Candidate], model: str)
 
 
 def _only_candidates(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
-    """Return the only possible channel. Raises RequestFault if it no longer serves the model, or no
-    longer has the required key.
-    """
+    """Return the only channel that has the request's object. Raises RequestFault if it no longer
+    serves the model, or no longer has the required key."""
     snapshot = context.snapshot
     candidates = [
         candidate
@@ -206,8 +200,8 @@ def _keep_priced(
     context: RequestContext, facts: Facts, model: RequestedModel, candidates: Sequence[Candidate]
 ) -> tuple[Price | None, HoldEstimate | UnaryHoldEstimate | None]:
     """Return the common price and the estimate of the hold; None for a free model. Raises
-    RequestFault if the model produces something else, or no price covers the request or its parts.
-    """
+    RequestFault if the model makes another kind of product, or if no price covers the request or
+    its parts."""
     price = _price(context, facts, model.name, candidates)
     operation = context.invocation.operation
     names = (*(candidate.upstream_model for candidate in candidates), model.name)
@@ -306,9 +300,8 @@ def _estimate(
 
 
 def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int) -> Sequence[Step]:
-    """Return the steps that may be billed besides the answer, at the prices of the models that may
-    do them. A model without a price is under review.
-    """
+    """Return the steps that may be billed in addition to the answer, at the prices of the models
+    that may do them. A model without a price is put under review."""
     wanted = context.invocation.codec.other_steps(facts)
     if wanted is None:
         return ()
@@ -336,9 +329,8 @@ def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int)
 
 
 def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int | None:
-    """Return the tokens-per-minute limit that a request must fit: its client's, and the largest one
-    of the channels' if each of them has one.
-    """
+    """Return the tokens-per-minute limit that a request must fit: its client's, or the largest of
+    the channels' if each channel has one."""
     limits = [context.snapshot.channels[candidate.channel_id].limits for candidate in candidates]
     of_client = context.principal.tpm
     of_channels = [item.tpm for item in limits if item is not None and item.tpm is not None]
@@ -349,7 +341,7 @@ def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int
 
 
 def _unseen_tokens(model: Capabilities) -> int:
-    """Return an upper bound of the input outside the body: the model's context."""
+    """Return an upper bound of the input that is outside the body: the model's context size."""
     return model.context_max or _UNSEEN_TOKENS
 
 
@@ -398,15 +390,15 @@ def screen(
 
 
 def policy_of(context: RequestContext) -> DataPolicy:
-    """Return the data policy of a request: the combined rules of its organisation, its key and the
-    request itself.
-    """
+    """Return the data policy of a request, which combines the rules of its organisation, its key
+    and the request itself."""
     own, requested = context.principal.data_policy, context.options.data_policy
     return own if requested is NO_POLICY else combine_policies((own, requested))
 
 
 class _Screening:
-    """One request; each of its properties is computed at most once."""
+    """Checks which channels may serve one request. Each property of the request is computed at most
+    once."""
 
     def __init__(self, context: RequestContext, facts: ScreenedFacts, policy: DataPolicy) -> None:
         self._context = context

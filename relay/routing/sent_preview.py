@@ -1,6 +1,5 @@
-"""Show what a channel would be sent for a request, without sending it. The same code reads,
-prepares and writes it as for a real request.
-"""
+"""Show what a channel would be sent for a request, without sending it. The same code as for a real
+request reads, prepares and writes it."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -23,9 +22,8 @@ MASK: Final = "*" * 8
 
 
 class SentPreview(NamedTuple):
-    """A request as a channel would be sent it, or the client's error instead. `dropped` are the
-    parameters that its API does not have.
-    """
+    """The request that a channel would be sent, or the client's error instead. `dropped` are the
+    parameters that the channel's API does not have."""
 
     url: str = ""
     headers: Sequence[tuple[str, str]] = ()
@@ -36,8 +34,7 @@ class SentPreview(NamedTuple):
 
 async def preview_sent(context: RequestContext, channel: Channel, raw: bytes) -> SentPreview:
     """Return what the only channel in the context's catalogue would be sent for this body. Raises
-    DatabaseFailed.
-    """
+    DatabaseFailed."""
     try:
         return await _preview(context, channel, raw)
     except RequestFault as fault:

@@ -16,15 +16,15 @@ from billing.prices.name_patterns import matches
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM
 from dialects.chat.chat import Dialect
+from gateway.channels.overrides.condition_rules import Conditions
+from gateway.channels.overrides.rules import RequestOverrides
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
-from gateway.overrides.condition_rules import Conditions
-from gateway.overrides.rules import RequestOverrides
 from gateway.own_keys.routes import OwnKeyRoute
 from gateway.passthrough.rules import PassThroughRule
 from gateway.prices.lookup import Price, PriceList
 from gateway.providers.cloud_credentials.credentials import CredentialSource
-from gateway.providers.cloud_places import regions_of
+from gateway.providers.cloud_places import priced_in
 from gateway.providers.provider import Address, Provider
 from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merge_entries
@@ -43,8 +43,8 @@ class StoredChannel:
     name: ChannelName
     base_url: str
     retries: int
-    # It ignores output caps. The installation pays for output above a hold, so it serves no prepaid
-    # customer (I13).
+    # The channel ignores output caps. The installation pays for output above a hold, so the channel
+    # serves no prepaid customer (I13).
     uncapped: bool = False
     zero_retention: bool = False
     region: str = ""
@@ -71,11 +71,11 @@ class Channel(StoredChannel):
     drain: bool
     timeouts: Timeouts
     breaker: BreakerRule
-    # None where nothing is limited.
+    # The channel's limits; None without any.
     limits: ChannelLimits | None = None
     # The requests that it serves; None = all.
     conditions: Conditions | None = None
-    # Its maximum cost per day and per month, in nano.
+    # The channel's maximum cost per day and per month, in nano.
     spend_caps: tuple[int | None, int | None] = (None, None)
     # The last characters of its keys, and their ids; () if there is none.
     key_endings: tuple[str, ...] = ()
@@ -84,35 +84,27 @@ class Channel(StoredChannel):
     signers: tuple[Signer | None, ...] = ()
     # The sources of temporary credentials, by key; () if the keys themselves are used.
     credential_sources: tuple[CredentialSource | None, ...] = ()
-    # None if requests are not changed.
+    # The changes to requests; None without any.
     overrides: RequestOverrides | None = None
     # The timeouts of models that have their own, by name or pattern.
     model_timeouts: Mapping[str, Timeouts] | None = None
     # The network route by which it is reached.
     outbound: Outbound = DIRECT
-    # Whether its overrides have a system prompt.
+    # Whether the channel's overrides have a system prompt.
     has_prompt: bool = False
     # Set if its key is an organisation's own. It then has the channel's `uuid`, but an `id` of its
     # own, by which health, connections and stored answers are kept apart from the channel's.
     own: OwnKeyTerms | None = None
-    # Which of its paths clients may call as they are.
+    # The provider's paths that clients may call unchanged.
     path_rules: tuple[PassThroughRule, ...] = ()
 
     def priced_in(self, upstream_model: str) -> Sequence[str] | None:
-        """Return the regions by which its provider prices a model, the most exact one first: those
-        of its address or of the model's name, else the region that the operator entered. None if
-        the provider prices by region, and nobody knows which one it is.
-        """
-        place = self.provider.place
-        regions = () if place is None else place.priced_in(self.base_url, upstream_model)
-        if regions or self.region:
-            return regions or regions_of(self.region)
-        return () if place is None else None
+        """Return the regions by which its provider prices a model, as `cloud_places.priced_in`."""
+        return priced_in(self.provider.place, self.base_url, self.region, upstream_model)
 
     def timeouts_of(self, model: str) -> Timeouts:
-        """Return the timeouts of a model here: by its name, else by the longest pattern, else the
-        channel's.
-        """
+        """Return the timeouts of a model at this channel: those for its name, else for the longest
+        pattern, else the channel's."""
         if self.model_timeouts is None:
             return self.timeouts
         known = self.model_timeouts.get(model)
@@ -123,7 +115,8 @@ class Channel(StoredChannel):
 
 
 class Plan(NamedTuple):
-    """The prices of organisations on it, and the models that it shows them; () = all."""
+    """A plan: the prices of the organisations on it, and the models that it shows to them; () =
+    all."""
 
     multiplier_ppm: int
     model_patterns: tuple[str, ...]
@@ -152,9 +145,9 @@ class Snapshot:
     unusable: tuple[tuple[str, str], ...] = ()
     # The prices of pass-through rules, by the channel's name and the rule's label.
     path_prices: Mapping[str, PriceList] = field(default_factory=dict)
-    # Their costs, likewise.
+    # The costs of these paths, likewise.
     path_costs: Mapping[str, PriceList] = field(default_factory=dict)
-    # Whether any of them has conditions for requests.
+    # Whether any channel has conditions for requests.
     selective: bool = False
     # Whether any channel has limits.
     limited: bool = False
@@ -178,19 +171,19 @@ class Snapshot:
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
-        """Return the time by the database's clock (Unix seconds), by which prices and keys are
-        valid; changing our own clock does not affect it."""
+        """Return the time by the database's clock (Unix seconds). Prices and keys are valid by that
+        clock, so changing our own does not affect them."""
         return self.loaded_at + time.monotonic() - self.loaded_at_here
 
     def channel_named(self, name: str) -> Channel | None:
-        """Return the channel with that name; None if no enabled one has it."""
+        """Return the enabled channel with that name, or None."""
         return next(
             (item for item in self.channels.values() if item.name == name and item.own is None),
             None,
         )
 
     def served_name(self, model: str) -> str:
-        """Return the target of a name: itself, unless it is an alias."""
+        """Return the target of an alias; any other name is returned as it is."""
         return self.aliases.get(model, model)
 
     def routes_of(self, model: str) -> Sequence[Route]:
@@ -215,9 +208,8 @@ class Snapshot:
     def price_on(
         self, model: str, channel: Channel, upstream_model: str, multiplier_ppm: int = PPM
     ) -> Price | None:
-        """Return the price in force where a channel serves the upstream's model, multiplied; None
-        without one, or if nobody knows where that is.
-        """
+        """Return the price in force for a model as this channel serves it, multiplied; None without
+        a price, or if the region that the price depends on is unknown."""
         price = self.price_of(model, multiplier_ppm)
         if price is not None and price.regions:
             price = price.served_in(channel.priced_in(upstream_model))
@@ -226,16 +218,15 @@ class Snapshot:
     def multiplier_for(
         self, model: str, plan_id: int | None, multipliers: Sequence[Multiplier]
     ) -> int:
-        """Return the multiplier of a request for a model, for a customer on a plan, or subscribed
-        to one with its own multipliers.
-        """
+        """Return the price multiplier of a request for a model: of the customer's plan, or of a
+        subscription with its own multipliers."""
         plan = None if plan_id is None else self.plans.get(plan_id)
         return multiplier_for(multipliers, model, PPM if plan is None else plan.multiplier_ppm)
 
     def dearest_like(self, model: str) -> tuple[str, ...]:
-        """Return the priced model with the most expensive output among those whose names have the
-        same first word, for a request whose provider chooses its own; none if no other is priced.
-        """
+        """Return the priced model with the most expensive output among those whose names begin with
+        the same word, for a request whose provider chooses the model; empty if no other is
+        priced."""
         family = model.split("-")[0] + "-"
         rates = {
             name: max(price.bound.rates.get("out_text", 0), price.bound.rates.get("in_text", 0))
@@ -263,8 +254,7 @@ class Snapshot:
 
     def cost_of(self, model: str, channel: Channel, upstream_model: str) -> Price | None:
         """Return our cost of a model on a channel now: the channel's own price, else the general
-        one, in the region of the channel and the upstream's name. None if nobody knows it.
-        """
+        one, in the region of the channel and the upstream's name. None if the cost is unknown."""
         for name in (channel.name, ""):
             costs = self.costs.get(name)
             price = None if costs is None else costs.find(costs.names_for(model), self.now())
@@ -275,9 +265,8 @@ class Snapshot:
         return None
 
     def answering(self, model: str) -> str | None:
-        """Return the model that answers for a name now: after its alias, and the replacements of
-        retired models. None if there is none.
-        """
+        """Return the model that answers for a name now, after aliases and the replacements of
+        retired models. None if no model does."""
         now, passed = self.now(), set[str]()
         while model not in passed:
             passed.add(model)
@@ -293,12 +282,14 @@ class Snapshot:
         return None
 
     def has_ended(self, model: str) -> bool:
-        """Return whether the sunset of a name has come, served or not."""
+        """Return whether the retirement date of a name has passed, whether or not it is still
+        served."""
         entry = self.entries.get(model)
         return entry is not None and entry.ended(self.now())
 
     def notices_of(self, model: str) -> tuple[tuple[str, str], ...]:
-        """Return the headers about the retirement of a model, by its name or by its target's."""
+        """Return the headers about the retirement of a model, found by its name or by its alias's
+        target."""
         for name in (model, self.served_name(model)):
             notices = self.entries[name].notices(self.now()) if name in self.entries else ()
             if notices:
@@ -306,7 +297,7 @@ class Snapshot:
         return ()
 
     def shows(self, model: str, plan_id: int | None, role: str) -> bool:
-        """Return whether a model is visible on a plan, in a role."""
+        """Return whether a model is visible to customers on a plan, and in a role."""
         entry = self.entries.get(model)
         if entry is not None and not entry.visible_to(plan_id, role):
             return False

@@ -14,10 +14,10 @@ from billing.limits.channel_limits import ChannelLimits
 from billing.limits.charge_rule import read_rule
 from billing.prices.own_key_fee import OwnKeyFee
 from dialects.chat.chat import Dialect
+from gateway.channels.overrides.condition_rules import compile_conditions
+from gateway.channels.overrides.rules import read_overrides
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
-from gateway.overrides.condition_rules import compile_conditions
-from gateway.overrides.rules import read_overrides
 from gateway.own_keys.cloud_keys import has_project, names_source
 from gateway.own_keys.routes import OwnKeyRoute
 from gateway.passthrough.rules import COST_KIND, PRICE_KIND, read_rules
@@ -41,9 +41,8 @@ log = logging.getLogger(__name__)
 
 def build(text: str, vault: Vault) -> Snapshot:
     """Return the snapshot for the result of `load_statement`. A channel or price that cannot be
-    used is omitted and logged, never guessed: its models then have one route less, and others are
-    not affected.
-    """
+    used is left out and logged, never guessed. Its models then have one route less, and other
+    models are not affected."""
     raw = msgspec.json.decode(text, type=_Catalogue)
     channels: dict[str, Channel] = {}
     routes: list[Route] = []
@@ -140,9 +139,8 @@ def _own_keys(
 
 
 def _own_channel(channel: Channel, row: "_OwnKeyRow", fee: OwnKeyFee, secret: str) -> Channel:
-    """Return a channel with an organisation's own key: its limits, caps and conditions protect the
-    operator's account, and do not apply. Raises VaultError, BadAddress.
-    """
+    """Return a channel that uses an organisation's own key. The channel's limits, caps and
+    conditions protect the operator's account, and do not apply. Raises VaultError, BadAddress."""
     provider = channel.provider
     if has_project(provider, channel.base_url):
         raise VaultError("the address names a project, which is billed whoever signs")
@@ -205,9 +203,8 @@ class RouteRow(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRow(StoredChannel):
-    """A stored channel; `keys` are their ids, sealed secrets and last characters. The statement
-    reads the column of each field.
-    """
+    """A stored channel. `keys` are the ids of its keys, their sealed secrets and their last
+    characters. The statement reads the column of each field."""
 
     provider: str
     priority: int
@@ -234,7 +231,7 @@ class ChannelRow(StoredChannel):
 
 
 class _OwnKeyRow(msgspec.Struct):
-    """An organisation's own key; `fee` is None while it may not be used."""
+    """An organisation's own key. `fee` is None while the key may not be used."""
 
     id: UUID
     channel_id: str
@@ -401,7 +398,7 @@ def _headers(provider: Provider, secret: str | None) -> dict[Dialect, tuple[tupl
 
 
 def _rule(row: _RuleRow) -> ModelRule:
-    """Return the stored rule. Members that a newer version of this code wrote are ignored."""
+    """Return the stored rule. Members that a newer release wrote are ignored."""
     causes = frozenset(cause for cause in CAUSES if cause in row.causes)
     pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
     rule, shadow = read_rule(row.charge_rule), read_shadow(row.shadow)
@@ -424,9 +421,8 @@ def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
 
 
 def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
-    """Return the timeouts of every model of a channel, if one has its own: the closest name
-    decides.
-    """
+    """Return the timeouts of the models of a channel, if a model has its own. The closest name or
+    pattern decides."""
     if not any(route.timeouts for route in row.routes):
         return None
     return {route.model: Timeouts.of({**row.timeouts, **route.timeouts}) for route in row.routes}

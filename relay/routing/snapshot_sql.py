@@ -8,7 +8,8 @@ from relay.routing.snapshot_build import ChannelRow
 
 
 def load_statement() -> Statement:
-    """Return a statement with one row and one text: everything as JSON, from one instant."""
+    """Return a statement that loads everything at one instant. It returns one row with one JSON
+    text."""
     return _LOAD, {}
 
 
@@ -21,8 +22,7 @@ def epoch_statement() -> Statement:
 
 def secret_check_statement() -> Statement:
     """Return a statement with the fingerprint of this database's secrets, as hex, and the ids of
-    the KEKs that it needs, separated by commas; no row if nobody has recorded it.
-    """
+    the KEKs that it needs, separated by commas. It returns no row if no fingerprint is recorded."""
     return (
         "SELECT encode(sealed, 'hex'), array_to_string(kek_ids, ',') FROM accounts_secretcheck",
         {},

@@ -58,9 +58,8 @@ class InferenceMetrics:
 
 
 def meter_provider(resource: Resource) -> MeterProvider:
-    """Return the provider of meters; the variables OTEL_* say where metrics are sent, and how
-    often.
-    """
+    """Return the provider of meters. The environment variables OTEL_* say where and how often
+    metrics are sent."""
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(session=telemetry_session()))
     return MeterProvider([reader], resource=resource, shutdown_on_exit=False)
 

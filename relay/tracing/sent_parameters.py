@@ -1,5 +1,5 @@
-"""Parameters of a request as its provider receives them, with the names of the gen_ai conventions,
-for spans. The client's texts, such as stop sequences, are left out."""
+"""The parameters of a request as its provider receives them, under the names of the gen_ai
+conventions, for spans. Texts of the client, such as stop sequences, are left out."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -54,8 +54,14 @@ class _InteractionConfig(msgspec.Struct):
     thinking_level: str | None = None
 
 
+class _InferenceConfig(msgspec.Struct, rename="camel"):
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
 class _Sent(msgspec.Struct):
-    """The fields for these parameters in every dialect; the rest of a body is skipped."""
+    """The fields of these parameters in every dialect. The rest of a body is skipped."""
 
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -79,6 +85,7 @@ class _Sent(msgspec.Struct):
     interaction_config: _InteractionConfig | None = msgspec.field(
         default=None, name="generation_config"
     )
+    inference_config: _InferenceConfig | None = msgspec.field(default=None, name="inferenceConfig")
 
 
 class _SentEmbeddings(msgspec.Struct):
@@ -175,4 +182,17 @@ def _parameters_of_interactions(sent: _Sent) -> dict[str, str | int | float | No
     }
 
 
-_READ: Final = {"gemini": _parameters_of_gemini, "interactions": _parameters_of_interactions}
+def _parameters_of_converse(sent: _Sent) -> dict[str, str | int | float | None]:
+    config = sent.inference_config or _InferenceConfig()
+    return {
+        "gen_ai.request.max_tokens": config.max_tokens,
+        "gen_ai.request.temperature": config.temperature,
+        "gen_ai.request.top_p": config.top_p,
+    }
+
+
+_READ: Final = {
+    "gemini": _parameters_of_gemini,
+    "interactions": _parameters_of_interactions,
+    "converse": _parameters_of_converse,
+}

@@ -46,13 +46,13 @@ from relay.attempts.settlement import AnySettlement, LateSettlement, Settlement
 from relay.config import RelayConfig
 from relay.endpoints.table import find_endpoint
 from relay.front.in_process import InProcessRelay
+from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from relay.lifespan import Lifespan
 from relay.requests.context import Outcome, RequestContext
 from relay.routing.snapshot import Channel
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
@@ -76,6 +76,8 @@ _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "interactions": "generate_content",
         "generate_content": "generate_content",
         "stream_generate_content": "generate_content",
+        "converse": "chat",
+        "converse_stream": "chat",
         "completions": "text_completion",
         "edits": "text_completion",
         "embed_content": "embeddings",
@@ -108,10 +110,9 @@ _propagator: Final = TraceContextTextMapPropagator()
 
 
 class TracedRelay(Relay):
-    """A relay whose requests are traced, measured, or both. `channels` are the names of those that
-    receive the trace context, or `*`. The variables OTEL_* say where the data is sent, and which
-    spans are.
-    """
+    """A relay whose requests are traced, measured, or both. `channels` are the names of the
+    channels that receive the trace context, or `*`. The environment variables OTEL_* say where the
+    data is sent, and which spans are."""
 
     def __init__(
         self,
@@ -129,7 +130,7 @@ class TracedRelay(Relay):
         self._providers: list[TracerProvider | MeterProvider] = []
         self._tracer: Tracer = trace.NoOpTracer()
         self._metrics: InferenceMetrics | None = None
-        self.in_process = _TracedInProcess(self._started, lambda: self._tracer)
+        self.in_process = _TracedInProcess(self._require_lifespan, lambda: self._tracer)
 
     async def start(self) -> None:
         resource = _resource(self._version)
@@ -217,9 +218,8 @@ class _TracedInProcess(InProcessRelay):
 
 @dataclass(slots=True)
 class _Begun:
-    """A running attempt, with the context of its request: streams end in callbacks, whose context
-    is that of the connection's creator. `attributes` are those of its metrics.
-    """
+    """A running attempt, with the context of its request. Streams end in callbacks, whose context
+    belongs to the creator of the connection. `attributes` are for the attempt's metrics."""
 
     span: Span
     context: Context
@@ -229,19 +229,19 @@ class _Begun:
     answer: ObservedAnswer | None = None
 
     def name_model(self) -> None:
-        """Set the model that answered, once it is known."""
+        """Set the name of the model that answered, once the answer reports it."""
         if self.answer is not None and self.answer.model:
             self.attributes.setdefault("gen_ai.response.model", self.answer.model)
 
 
 class _Spans:
-    """The open spans of one process besides those of requests, and their metrics."""
+    """The open spans of one process except those of requests, and the metrics of attempts."""
 
     def __init__(self, tracer: Tracer, metrics: InferenceMetrics | None) -> None:
         self.tracer = tracer
         self._metrics = metrics
         self._attempts: dict[UUID, _Begun] = {}
-        # By the id of the attempt, or of the request without any attempt.
+        # Open spans by the id of the attempt, or of the request without any attempt.
         self._settlements: dict[UUID, Span] = {}
         # The channel of the last attempt: only the first response of a realtime session connects.
         self._servers: dict[UUID, Mapping[str, AttributeValue]] = {}
@@ -282,7 +282,7 @@ class _Spans:
         return self._attempts.get(attempt_id)
 
     def ask(self, begun: _Begun, channel: Channel, request: OutgoingRequest) -> None:
-        """Record the server that an attempt is sent to, and its parameters."""
+        """Record the server that an attempt is sent to, and the parameters sent."""
         server = self._servers[channel.uuid] = _server_of(channel.provider, request.url)
         begun.attributes.update(server)
         begun.span.set_attributes(server)
@@ -290,7 +290,7 @@ class _Spans:
             begun.span.set_attributes(_parameters_of(begun.operation, request))
 
     def observe(self, begun: _Begun, answer: Answer, sent_at: float) -> Answer:
-        """Return an observed answer to an attempt, to be read instead of the given one."""
+        """Return a wrapper of an attempt's answer that observes it while it is read."""
         metrics = self._metrics
         if metrics is None and not begun.span.is_recording():
             return answer
@@ -320,7 +320,7 @@ class _Spans:
         return begun.context
 
     def begin_settlement(self, item: AnySettlement) -> None:
-        """Begin the span of a settlement, which waits to be written."""
+        """Begin the span of a settlement that waits to be written."""
         if isinstance(item, LateSettlement):
             return
         context = self.end_attempt(item) if isinstance(item, Settlement) else get_current()
@@ -446,9 +446,8 @@ _getter: Final = _HeaderGetter()
 
 
 def _resource(version: str) -> Resource:
-    """Return the resource that all data is sent for. The SDK reads the rest of the variables
-    OTEL_*.
-    """
+    """Return the OpenTelemetry resource of all data. The SDK reads further environment variables
+    OTEL_*."""
     # An empty variable counts as unset, by the specification and because compose passes it so.
     for name in [name for name, value in os.environ.items() if name.startswith("OTEL_")]:
         if not os.environ[name]:
@@ -531,7 +530,8 @@ def _token_sums(meters: Mapping[str, int]) -> tuple[int, int]:
 
 
 def _usage(meters: Mapping[str, int]) -> dict[str, AttributeValue]:
-    """Return the token attributes of the conventions: the sums include the listed parts."""
+    """Return the token attributes of the gen_ai conventions. The sums include the parts that are
+    listed separately."""
     tokens_in, tokens_out = _token_sums(meters)
     written = meters.get("in_cache_write_5m", 0) + meters.get("in_cache_write_1h", 0)
     return {

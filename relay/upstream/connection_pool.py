@@ -18,11 +18,10 @@ _CONNECTIONS_MAX: Final = 2048
 
 class ConnectionPool:
     """Connections to the scheme, host and port of a URL, as `policy` permits. `failed` creates the
-    exception from a reason and a detail for the operator. `connect_s` limits a connection, `tls_s`
-    its TLS handshake, `head_s` the head of an answer after its first bytes. Without `reuse` each
+    exception from a reason and a detail for the operator. `connect_s` limits connecting, `tls_s`
+    the TLS handshake, `head_s` the head of an answer after its first bytes. Without `reuse` each
     connection carries one request. `outbound` is the network route; `proxy_policy` is as for a
-    Dialer.
-    """
+    Dialer."""
 
     def __init__(
         self,
@@ -54,28 +53,28 @@ class ConnectionPool:
 
     async def connection(self, *, fresh: bool) -> Connection:
         """Return an idle connection; `fresh` requires one that was never used. If all are in use,
-        wait for one as long as for opening one."""
-        if not fresh and (connection := self._kept()) is not None:
+        wait for one no longer than opening one may take."""
+        if not fresh and (connection := self._take_idle()) is not None:
             return connection
         if self._places_taken < _CONNECTIONS_MAX:
             self._places_taken += 1
-            return await self._opened()
-        connection = self._kept() or await self._place()
+            return await self._open_reserved()
+        connection = self._take_idle() or await self._wait_for_turn()
         if connection is None:
-            return await self._opened()
+            return await self._open_reserved()
         if not fresh:
             return connection
-        # Its place is reused for a new connection.
+        # The room of the old connection is used for a new one.
         self._open.discard(connection)
         connection.cut()
-        return await self._opened()
+        return await self._open_reserved()
 
     def keep(self, connection: Connection) -> None:
-        """Take back a connection after the end of its answer."""
+        """Take back a connection whose answer has ended."""
         if not self._reuse or self._closed:
             connection.cut()
             return
-        if self._waiting and self._next_gets(connection):
+        if self._waiting and self._give_to_waiter(connection):
             return
         self._idle.append(connection)
         if self._sweep is None:
@@ -83,7 +82,7 @@ class ConnectionPool:
             self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old)
 
     def forget(self, connection: Connection) -> None:
-        """The connection is closed."""
+        """Remove a closed connection."""
         if connection in self._idle:
             self._idle.remove(connection)
         if connection in self._open:
@@ -91,14 +90,14 @@ class ConnectionPool:
             self._free_place()
 
     def close(self) -> None:
-        """Close idle connections; the others close when their answer has been read."""
+        """Close idle connections. The others close when their answer has been read."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         while self._idle:
             self._idle.pop().cut()
 
-    def _kept(self) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable(KEEP_ALIVE_S):
@@ -114,8 +113,9 @@ class ConnectionPool:
 
     # ---- All connections in use
 
-    async def _place(self) -> Connection | None:
-        """Wait in order for a returned connection, or (None) for the place of a closed one."""
+    async def _wait_for_turn(self) -> Connection | None:
+        """Wait for a returned connection, first come first served; return None if a connection was
+        closed, so that a new one may be opened."""
         place: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
@@ -131,7 +131,7 @@ class ConnectionPool:
         try:
             return await place
         except asyncio.CancelledError:
-            # It was assigned just as the waiter was cancelled.
+            # A connection was assigned just as the waiter was cancelled.
             if place.done() and not place.cancelled():
                 connection = place.result()
                 if connection is None:
@@ -140,8 +140,9 @@ class ConnectionPool:
                     self.keep(connection)
             raise
 
-    def _next_gets(self, what: Connection | None) -> bool:
-        """Give a connection, or a place, to the next waiter."""
+    def _give_to_waiter(self, what: Connection | None) -> bool:
+        """Give a returned connection, or the right to open one, to the next waiter. Return False if
+        nobody waits."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
@@ -150,13 +151,13 @@ class ConnectionPool:
         return False
 
     def _free_place(self) -> None:
-        if not self._next_gets(None):
+        if not self._give_to_waiter(None):
             self._places_taken -= 1
 
     # ---- opening
 
-    async def _opened(self) -> Connection:
-        """Open a connection in a place that was reserved for it."""
+    async def _open_reserved(self) -> Connection:
+        """Open a connection. The caller has reserved room for it."""
         connection: Connection | None = None
         try:
             connection = await self._dialer.dial()

@@ -1,8 +1,6 @@
 """Temporary credentials of clouds: fetched once for all requests of a process, kept until shortly
-before their end, and renewed beside running requests. The steps are those of
-`gateway/providers/cloud_credentials`; the connections are those of the channel's provider: the
-operator's policy, the channel's proxy and authorities, but not its client certificate.
-"""
+before they expire, and renewed while requests run. `gateway/providers/cloud_credentials` has the
+steps; the connections are those of the channel's provider."""
 
 import asyncio
 import time
@@ -30,7 +28,7 @@ from lib.network.credential_sources import (
 from lib.network.egress import EgressDenied, EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
 from lib.process.waiting import timeout
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool
 from relay.upstream.http1 import Connection, Reason, headers_bytes, target_of
@@ -43,7 +41,8 @@ _FAULTS: Final[dict[Reason, str]] = {"name": "F2", "tls": "F3", "timeout": "F4",
 
 
 class NoCredentials(RelayError):
-    """No credentials were fetched; `fault` is a row of the fault table, `detail` for operators."""
+    """No credentials were fetched. `fault` is a row of the fault table, `detail` is for
+    operators."""
 
     def __init__(self, fault: str, detail: str) -> None:
         super().__init__(f"{fault} {detail}")
@@ -57,7 +56,8 @@ class _Failure(NamedTuple):
 
 
 class CredentialCache:
-    """The temporary credentials of a process. `token_files` are the files that keys may name."""
+    """The temporary credentials of a process. `token_files` are the files that keys may refer
+    to."""
 
     def __init__(self, token_files: Collection[str] = ()) -> None:
         self._token_files = token_files
@@ -67,7 +67,7 @@ class CredentialCache:
     async def signer(
         self, source: CredentialSource, channel: Channel, policy: EgressPolicy
     ) -> Signer:
-        """Return the signer with credentials of a source. Raises NoCredentials."""
+        """Return the signer with the credentials of a source. Raises NoCredentials."""
         now_s = int(time.time())
         credentials = self._credentials.get(source)
         if credentials is not None and credentials.is_fresh(now_s):
@@ -82,13 +82,13 @@ class CredentialCache:
         return outcome.signer
 
     def drop(self, source: CredentialSource, signer: Signer) -> None:
-        """Forget credentials that a provider refused, so that the next request fetches new ones."""
+        """Delete credentials that a provider refused, so that the next request fetches new ones."""
         credentials = self._credentials.get(source)
         if credentials is not None and credentials.signer is signer:
             del self._credentials[source]
 
     def retire(self, snapshot: Snapshot) -> None:
-        """Forget the credentials of keys that were removed."""
+        """Delete the credentials of keys that were removed."""
         kept = {
             source
             for channel in snapshot.channels.values()
@@ -146,7 +146,7 @@ class CredentialCache:
             step = next(steps)
             while True:
                 if isinstance(step, Ask):
-                    reply = await _ask(step, channel, policy)
+                    reply = await _send_request(step, channel, policy)
                 else:
                     reply = Reply(200, read_token_file(step.path, self._token_files))
                 step = steps.send(reply)
@@ -160,8 +160,8 @@ class SourceUnreached(RelayError):
         self.reason: Reason = reason
 
 
-async def _ask(ask: Ask, channel: Channel, policy: EgressPolicy) -> Reply:
-    """Send a request on a connection of its own. Raises SourceUnreached, EgressDenied,
+async def _send_request(ask: Ask, channel: Channel, policy: EgressPolicy) -> Reply:
+    """Send a request for credentials on a new connection. Raises SourceUnreached, EgressDenied,
     CredentialsFailed, and ValueError if no request can be made."""
     check_credential_source(policy, ask.url)
     own = channel.outbound
@@ -178,12 +178,12 @@ async def _ask(ask: Ask, channel: Channel, policy: EgressPolicy) -> Reply:
     connection = await pool.connection(fresh=True)
     try:
         await connection.send(head, ask.body)
-        return Reply(connection.status, await _whole(connection), dict(connection.headers))
+        return Reply(connection.status, await _read_body(connection), dict(connection.headers))
     finally:
         connection.cut()
 
 
-async def _whole(connection: Connection) -> bytes:
+async def _read_body(connection: Connection) -> bytes:
     body = b""
     while piece := await connection.next_bytes():
         body += piece

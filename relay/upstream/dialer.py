@@ -71,8 +71,8 @@ class Dialer:
         """Return a new connection, which may already have been closed by the peer. Raises the
         owner's exception.
         """
-        connection = await self._connected(
-            await self._permitted(self._policy, self._host, self._port)
+        connection = await self._connect_to_any(
+            await self._permitted_addresses(self._policy, self._host, self._port)
         )
         whole = False
         try:
@@ -84,7 +84,9 @@ class Dialer:
                 connection.cut()
         return connection
 
-    async def _permitted(self, policy: EgressPolicy, host: str, port: int) -> Sequence[str]:
+    async def _permitted_addresses(
+        self, policy: EgressPolicy, host: str, port: int
+    ) -> Sequence[str]:
         """Return the addresses of a host, all of them permitted by a policy."""
         addresses = await self._addresses(host, port)
         try:
@@ -104,16 +106,16 @@ class Dialer:
                 raise self._owner.failed("name", f"{host}: {error}") from error
         return [host]
 
-    async def _connected(self, addresses: Sequence[str]) -> Connection:
+    async def _connect_to_any(self, addresses: Sequence[str]) -> Connection:
         """Return a connection to the first address that accepts, within the time limit."""
         proxy = self._outbound.proxy
         at: Sequence[str] = ()
         if proxy is not None:
-            at = await self._permitted(self._proxy_policy, proxy.host, proxy.port)
+            at = await self._permitted_addresses(self._proxy_policy, proxy.host, proxy.port)
         try:
             async with timeout(self.connect_s):
                 if proxy is not None:
-                    return await self._tunnelled(proxy, at, addresses)
+                    return await self._connect_through_proxy(proxy, at, addresses)
                 if len(addresses) == 1:
                     return await self._connect(addresses[0])
                 return await self._race(addresses)
@@ -125,9 +127,8 @@ class Dialer:
             raise self._owner.failed("denied", str(error)) from error
 
     async def _race(self, addresses: Sequence[str]) -> Connection:
-        """Return the first connection that succeeds; the next address is tried when one fails, or
-        after a delay. Raises the OSError of the last one.
-        """
+        """Return the first connection that succeeds. The next address is tried when one fails, or
+        after a delay. Raises the OSError of the last address."""
         left, trying = deque(addresses), set[asyncio.Task[Connection]]()
         failure = OSError("the name has no address")
         try:
@@ -147,7 +148,7 @@ class Dialer:
         finally:
             for task in trying:
                 task.cancel()
-                task.add_done_callback(_cut_late)
+                task.add_done_callback(_close_late)
         raise failure
 
     async def _connect(self, address: str) -> Connection:
@@ -164,11 +165,11 @@ class Dialer:
                 connection.cut()
         return connection
 
-    async def _tunnelled(
+    async def _connect_through_proxy(
         self, proxy: Proxy, at: Sequence[str], addresses: Sequence[str]
     ) -> Connection:
-        """Connect through a proxy at one of these addresses, to one of those, or to the name if the
-        proxy resolves it. Raises the OSError of the last one."""
+        """Connect through a proxy at one of the addresses `at`, to one of `addresses`, or to the
+        name if the proxy resolves it. Raises the OSError of the last try."""
         failure = OSError("the name has no address")
         by_address = proxy.by_address or self._tells_address
         for target in addresses if by_address else [self._host]:
@@ -220,7 +221,7 @@ class Dialer:
 
 
 async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, talk: Talk) -> None:
-    """Talk to a proxy until the tunnel is established. Raises OSError."""
+    """Exchange messages with a proxy until the tunnel is established. Raises OSError."""
     to_send = next(talk)
     while True:
         if to_send:
@@ -232,9 +233,8 @@ async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, tal
 
 
 def interleave_addresses(addresses: Sequence[str]) -> list[str]:
-    """Return the addresses of both families alternately, beginning with the first one's (RFC 8305,
-    section 4).
-    """
+    """Return the addresses alternating between IPv6 and IPv4, beginning with the family of the
+    first one (RFC 8305, section 4)."""
     first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
     other = [address for address in addresses if (":" in address) != (":" in addresses[0])]
     return [
@@ -242,8 +242,8 @@ def interleave_addresses(addresses: Sequence[str]) -> list[str]:
     ]
 
 
-def _cut_late(task: "asyncio.Task[Connection]") -> None:
-    """Close a connection that succeeded after another."""
+def _close_late(task: "asyncio.Task[Connection]") -> None:
+    """Close a connection that succeeded after another one had."""
     if not task.cancelled() and task.exception() is None:
         task.result().cut()
 
@@ -252,7 +252,8 @@ _context: ssl.SSLContext | None = None
 
 
 def _tls_context() -> ssl.SSLContext:
-    """Return the process's TLS context; loading all authorities takes some milliseconds."""
+    """Return the process's TLS context, creating it once, because loading all authorities takes
+    some milliseconds."""
     global _context
     if _context is None:
         _context = trusted_context()

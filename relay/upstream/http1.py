@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 
 # The response -------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class ResponseReader:
         self.size = self.unframed = 0
 
     def ask(self) -> None:
-        """A request is sent."""
+        """Expect a response, because a request is being sent."""
         self.pieces.clear()
         self.size = self.unframed = 0
         self.state = _AWAITING
@@ -113,15 +113,13 @@ class ResponseReader:
             raise Unreadable("too much stands in the header section, or around the body")
 
     def end(self) -> None:
-        """No more data will arrive. This breaks the reference cycle with the parser: otherwise both
-        would stay in memory until the next garbage collection.
-        """
+        """Handle the end of the data. This breaks the reference cycle with the parser, which
+        otherwise would keep both in memory until the next garbage collection."""
         del self._parser
 
     def first_pieces(self) -> bytes:
-        """Return the received part of the body, or the part to pass on at once: the result is held
-        in memory until it is written.
-        """
+        """Return the received part of the body, up to the size that may be forwarded in one write,
+        because the result is held in memory until it is written."""
         pieces = self.pieces
         size = count = 0
         for piece in pieces:
@@ -215,7 +213,7 @@ def _check_size(fields: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def _check_interim(status: int, framed: bool) -> None:
-    """Raise Unreadable for an invalid interim response (RFC 9110, section 15.2)."""
+    """Check an interim response (RFC 9110, section 15.2). Raises Unreadable."""
     if status < 100 or status == 101:
         raise Unreadable(f"nothing was asked for that is answered by {status}")
     if framed:
@@ -258,8 +256,7 @@ _buffer: Final = memoryview(bytearray(_READ_BYTES))
 
 class Owner(Protocol):
     """Opens connections and takes them back. `head_s` limits the head of an answer after its first
-    bytes; `failed` creates the exception from a reason and a detail for the operator.
-    """
+    bytes; `failed` creates the exception from a reason and a detail for the operator."""
 
     @property
     def head_s(self) -> float: ...
@@ -268,10 +265,10 @@ class Owner(Protocol):
     def failed(self) -> Callable[[Reason, str], Exception]: ...
 
     def keep(self, connection: "Connection") -> None:
-        """Take back a connection whose exchange has ended, for another one."""
+        """Take back a connection whose exchange has ended, so that another exchange can use it."""
 
     def forget(self, connection: "Connection") -> None:
-        """The connection is closed."""
+        """Remove a closed connection."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -349,9 +346,9 @@ class Connection(asyncio.BufferedProtocol):
             raise self._owner.failed("closed", "")
         transport.write(head)
         for piece in pieces:
-            while self._full and self._goes_on:
+            while self._full and self._may_send_more:
                 await self._wait()
-            if not self._goes_on:
+            if not self._may_send_more:
                 response.persists = False
                 break
             transport.write(piece)
@@ -361,7 +358,8 @@ class Connection(asyncio.BufferedProtocol):
             await self._wait()
 
     async def send_stream(self, head: bytes, pieces: AsyncIterator[bytes]) -> None:
-        """The same with a body that still arrives. Raises what `pieces` raises, too."""
+        """Send a request like `send_pieces`, with a body that is still arriving. Also raises what
+        `pieces` raises."""
         response, transport = self._response, self._transport
         response.ask()
         if transport is None:
@@ -394,14 +392,13 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     @property
-    def _goes_on(self) -> bool:
-        """Return whether the rest of a body is still wanted."""
+    def _may_send_more(self) -> bool:
+        """Return whether the peer still expects the rest of the request's body."""
         return self._error is None and self._response.state in BEFORE_BODY
 
     async def next_bytes(self) -> bytes:
-        """Return the received part of the body, b"" at its end. If it ends too early, raises the
-        owner's exception after the received part has been returned.
-        """
+        """Return the received part of the body, b"" at its end. If the body ends too early, return
+        the received part first, then raise the owner's exception."""
         response = self._response
         while not response.pieces:
             if response.state in ENDED:
@@ -409,17 +406,16 @@ class Connection(asyncio.BufferedProtocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
-        return self._taken()
+        return self._take_pieces()
 
     async def hand_to(self, take: Callable[[bytes], bool]) -> None:
-        """Pass each received piece of the body to `take` until it returns True, directly in the
-        callback that read it: waking a task for each piece would cost more than the piece. b""
-        means that no more will arrive, for whatever reason.
-        """
+        """Pass each received piece of the body to `take` until it returns True. `take` runs
+        directly in the callback that read the piece, because waking a task would cost more than the
+        piece. b"" means that no more will arrive, for whatever reason."""
         response = self._response
         while response.pieces or not (response.state in ENDED or self._error is not None):
             if response.pieces:
-                if take(self._taken()):
+                if take(self._take_pieces()):
                     return
                 continue
             self._take = take
@@ -430,8 +426,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._take = None
         take(b"")
 
-    def _taken(self) -> bytes:
-        """Return the received part of the body; reading resumes when little is left."""
+    def _take_pieces(self) -> bytes:
+        """Return the received part of the body. Reading resumes when little is left."""
         response = self._response
         pieces = response.pieces
         if len(pieces) == 1:
@@ -447,11 +443,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def at_end(self) -> bool:
-        """Whether everything has been read."""
+        """Whether the whole response has been read."""
         return self._response.state in ENDED and not self._response.pieces
 
     def release(self) -> None:
-        """End the exchange: the connection is kept if the response is complete."""
+        """End the exchange. The connection is kept if the response is complete."""
         response, transport = self._response, self._transport
         if (
             response.state is _COMPLETE
@@ -528,7 +524,7 @@ class Connection(asyncio.BufferedProtocol):
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Pass on a piece of the body, or its end, to the waiter."""
+        """Pass a piece of the body, or its end, to the waiting reader."""
         response, waiter = self._response, self._waiter
         if response.size > _BUFFER_BYTES_MAX and not self._paused and self._transport is not None:
             self._paused = True
@@ -541,7 +537,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         try:
             while pieces:
-                if take(self._taken()):
+                if take(self._take_pieces()):
                     waiter.set_result(True)
                     return
         except Exception as error:
@@ -582,7 +578,7 @@ class Connection(asyncio.BufferedProtocol):
         self._response.persists = False
         if self._response.state not in ENDED and self._error is None:
             self._error = self._owner.failed(reason, detail)
-        # Also for a response that was complete before the unreadable data.
+        # Wake the reader even if its response was complete before the unreadable data arrived.
         self._wake()
         self.cut()
 
@@ -611,13 +607,12 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def closed(self) -> bool:
-        """Whether either end has closed it."""
+        """Whether either end has closed the connection."""
         return self._transport is None
 
     def is_usable(self, idle_s_max: float) -> bool:
-        """Return whether it may carry another request: it is open, and has been idle for less than
-        this time.
-        """
+        """Return whether the connection may carry another request: it is open, and has been idle
+        for less than `idle_s_max`."""
         idle_since = self._idle_since
         return (
             self._transport is not None
@@ -628,8 +623,7 @@ class Connection(asyncio.BufferedProtocol):
 
 def headers_bytes(headers: Sequence[tuple[str, str]]) -> bytes:
     """Return the header lines of a request (RFC 9110, section 5). Raises ValueError for an invalid
-    one.
-    """
+    header."""
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name[:100]!r} is no name of a header")

@@ -37,7 +37,7 @@ from relay.upstream.websocket import SocketLost, UpstreamSocket
 # next turn sends the whole conversation on another one.
 _IDLE_S: Final = 300.0
 _TOO_LARGE: Final = 1009
-# What servers answer to a handshake that know no WebSocket at this path.
+# The statuses of servers that know no WebSocket at this path.
 _NO_SOCKETS: Final = frozenset({400, 404, 405, 426, 501})
 # The provider has lost what the socket had read, or ends the socket: another one is opened.
 _AGAIN: Final = frozenset({"previous_response_not_found", "websocket_connection_limit_reached"})
@@ -63,9 +63,8 @@ class Post(Protocol):
 
 
 class Continued(NamedTuple):
-    """What a turn continues: the id of the response, and how many of its input items, which are
-    `items` in all, come from before the end of that response.
-    """
+    """What a turn continues: the id of the response, and how many of the turn's `items` input items
+    come from before the end of that response."""
 
     response_id: str
     before: int
@@ -73,9 +72,9 @@ class Continued(NamedTuple):
 
 
 class TurnSocket:
-    """The socket of one lane, for one turn at a time. `without` are the ids of channels that turned
-    out to have none, shared by the lanes of a connection. Set `continues` before each turn.
-    """
+    """The WebSocket of one lane, used by one turn at a time. `without` are the ids of channels that
+    turned out not to offer WebSockets, shared by the lanes of a connection. Set `continues` before
+    each turn."""
 
     def __init__(self, upstreams: Upstreams, without: set[str]) -> None:
         self._upstreams = upstreams
@@ -107,7 +106,7 @@ class TurnSocket:
             while await self._connect(channel, policy, request, attempt_id, key):
                 if on_sent is not None:
                     on_sent()
-                answer = await self._ask(request, whole=again)
+                answer = await self._send_turn(request, whole=again)
                 if answer is not None:
                     return cast("Answer", answer)
                 if again:
@@ -150,9 +149,8 @@ class TurnSocket:
         attempt_id: str,
         key: int,
     ) -> bool:
-        """Open the socket unless it is open; return False if the provider has none. Raises
-        UpstreamFailed.
-        """
+        """Open the socket unless it is open. Return False if the provider offers no WebSocket.
+        Raises UpstreamFailed."""
         made_for = (channel, policy, key)
         self._stop_waiting()
         if self._socket is not None:
@@ -177,7 +175,7 @@ class TurnSocket:
         if socket is self._socket:
             self._socket, self._held = None, ""
 
-    async def _ask(self, request: OutgoingRequest, *, whole: bool) -> "SocketAnswer | None":
+    async def _send_turn(self, request: OutgoingRequest, *, whole: bool) -> "SocketAnswer | None":
         """Send a turn, and wait for the start of its answer. Return None if the whole conversation
         must be sent on another socket. Raises UpstreamFailed."""
         socket, used = self._socket, self._answer is not None
@@ -193,7 +191,7 @@ class TurnSocket:
         except SocketLost as lost:
             if lost.code == _TOO_LARGE:
                 raise upstream_failure("F17") from None
-            # Whether the fault is that of a kept or a new connection, as over HTTP.
+            # The fault depends on whether the connection was kept or new, as over HTTP.
             raise upstream_failure("F32" if used else "F33") from None
         finally:
             if not begun:
@@ -218,9 +216,7 @@ class TurnSocket:
 
 
 class SocketAnswer:
-    """The answer to one turn, with the part of the interface of `Answer` by which answers are
-    read.
-    """
+    """The answer to one turn, with the methods of `Answer` by which answers are read."""
 
     status: Final = 200
 
@@ -246,7 +242,8 @@ class SocketAnswer:
         return None
 
     async def next_bytes(self) -> bytes:
-        """Return the next frame, b"" at the end. Raises UpstreamFailed if it ends too early."""
+        """Return the next frame, b"" at the end. Raises UpstreamFailed if the answer ends too
+        early."""
         if self._first:
             first, self._first = self._first, b""
             return first
@@ -272,12 +269,12 @@ class SocketAnswer:
                 return
 
     def release(self) -> None:
-        """Keep the socket if the answer has ended."""
+        """Keep the socket if the answer has ended; otherwise close it."""
         if not self.at_end:
             self.cut()
 
     def cut(self) -> None:
-        """Close the socket now, so that the provider notices."""
+        """Close the socket now, so that the provider notices the disconnect."""
         self.at_end = True
         self._owner.forget(self._socket)
         self._socket.cut()
@@ -298,7 +295,7 @@ class _Event(msgspec.Struct):
 
 
 class _Refusal(NamedTuple):
-    """An error that is the whole answer to a turn, as HTTP would have it."""
+    """An error that is the whole answer to a turn, in the form of an HTTP response."""
 
     status: int
     code: str
@@ -349,7 +346,8 @@ def _write_frame(event: _Event, message: bytes) -> bytes:
         number = {"sequence_number": event.sequence_number or 0}
         message = _encode({"type": "error", **number, **flat})
     elif b"\n" in message or b"\r" in message:
-        # Only line ends between values; inside a text the decoder reports invalid JSON.
+        # Only line ends between values are replaced; inside a text the decoder reports invalid
+        # JSON.
         message = message.replace(b"\r", b" ").replace(b"\n", b" ")
     name = event.type if _NAME.fullmatch(event.type) else ""
     return (f"event: {name}\n".encode() if name else b"") + b"data: " + message + b"\n\n"

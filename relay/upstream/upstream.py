@@ -19,7 +19,7 @@ from websockets.http11 import Response
 
 from dialects.chat.chat import Dialect
 from dialects.codec import UpstreamCodec
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import Quirk
@@ -27,7 +27,7 @@ from gateway.providers.signing import Signer
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from relay.requests.uploads import OutgoingForm
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool
@@ -52,7 +52,7 @@ _CONTENT = (("accept", "*/*"),)
 _CONTENT_STATUSES = (200, 206, 416)
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _REDIRECTS_MAX = 3
-# For addresses that a provider returns: no list of the operator extends it.
+# The policy for addresses that a provider returns: the operator's lists do not extend it.
 _PUBLIC = EgressPolicy()
 _HEADERS = {
     "content-type": "application/json",
@@ -60,7 +60,7 @@ _HEADERS = {
     "accept-encoding": "identity",
     "user-agent": "weir",
 }
-# For requests outside any channel.
+# The headers of requests outside any channel.
 _PLAIN = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "weir"}
 
 
@@ -223,7 +223,7 @@ class Upstreams:
                     await _check_head(answer, request)
                 except UpstreamFailed as failure:
                     failure.request_id = request_id_of(answer)
-                    self._hear_refusal(channel, key, signer, failure)
+                    self._drop_refused_credentials(channel, key, signer, failure)
                     raise
             elif "content-encoding" in headers:
                 _check_encoding(answer)
@@ -297,7 +297,7 @@ class Upstreams:
             target = target_of(url)
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
-        head = _GET % (target, fields, request_id.encode(), _part(range_))
+        head = _GET % (target, fields, request_id.encode(), _range_header(range_))
         return await _got(upstream.pool, head, codec, statuses)
 
     async def get_elsewhere(
@@ -398,7 +398,8 @@ class Upstreams:
         self._by_channel.clear()
 
     async def _signer(self, channel: Channel, policy: EgressPolicy, key: int) -> Signer | None:
-        """Return what signs requests by a key, if anything does. Raises UpstreamFailed."""
+        """Return the signer for requests that use this key; None if they are not signed. Raises
+        UpstreamFailed."""
         source = channel.credential_sources[key] if channel.credential_sources else None
         if source is None:
             return channel.signers[key] if channel.signers else None
@@ -407,7 +408,7 @@ class Upstreams:
         except NoCredentials as error:
             raise _unreachable(error.fault, f"{channel.name}: {error.detail}") from error
 
-    def _hear_refusal(
+    def _drop_refused_credentials(
         self, channel: Channel, key: int, signer: Signer | None, failure: UpstreamFailed
     ) -> None:
         """Forget temporary credentials that the provider refused."""
@@ -436,7 +437,7 @@ def request_head(channel: Channel, request: OutgoingRequest, attempt_id: str) ->
     return _HEAD % (target, fields, attempt_id.encode(), len(request.body))
 
 
-def _part(range_: bytes) -> bytes:
+def _range_header(range_: bytes) -> bytes:
     return b"range: %b\r\n" % range_ if range_ else b""
 
 
@@ -455,7 +456,7 @@ async def _get_without_key(
     try:
         pool = _open_pool(channel, policy, url, outbound, reuse=False, proxy_policy=proxy_policy)
         fields = headers_bytes(tuple({"host": pool.host_header, **_PLAIN}.items()))
-        head = _GET % (target_of(url), fields, request_id.encode(), _part(range_))
+        head = _GET % (target_of(url), fields, request_id.encode(), _range_header(range_))
     except ValueError as error:
         raise _unreachable("F1", f"{channel.name}: {error}") from error
     return await _got(pool, head, CODECS["openai"], (*_CONTENT_STATUSES, *_REDIRECT_STATUSES))
@@ -608,7 +609,7 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
         await _refuse_status(answer, request.codec)
     _check_encoding(answer)
     content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == request.content_type or _fits(content_type, request.others):
+    if content_type == request.content_type or _is_acceptable(content_type, request.others):
         return
     body = await _read_error_body(answer)
     if not body.strip():
@@ -623,7 +624,7 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
     raise upstream_failure("F19", "the provider's answer has the wrong content type")
 
 
-def _fits(content_type: str, kinds: frozenset[str]) -> bool:
+def _is_acceptable(content_type: str, kinds: frozenset[str]) -> bool:
     return content_type in kinds or content_type.partition("/")[0] + "/*" in kinds
 
 

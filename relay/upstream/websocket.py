@@ -18,14 +18,14 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from relay.config import EVENT_BYTES_MAX, HEARTBEAT_S
-from relay.errors import RelayError
+from relay.front.errors import RelayError
 from relay.upstream.http1 import Connection
 
 # How long a peer has to receive the last bytes after a close.
 _CLOSE_S: Final = 2.0
 _HOP_BY_HOP: Final = frozenset({"host", "content-type", "accept", "accept-encoding"})
 
-# Its log lines name addresses, not requests.
+# The library's log lines name addresses, not requests.
 _log = logging.getLogger("relay.upstream.websocket.protocol")
 _log.setLevel(logging.CRITICAL)
 

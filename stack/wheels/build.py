@@ -23,8 +23,8 @@ from typing import Any
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from stack import template
-from stack.local_model import PACKAGES
+from stack.database import template
+from stack.model.packages import PACKAGES
 from stack.origin import ROOT
 
 PACKAGE = "weir_hub"
@@ -34,10 +34,8 @@ ROOMS = (
 )  # fmt: skip
 # The files of stack/ that an installation needs; the others are only for clones.
 STACK = (
-    "__init__.py", "checks.py", "command.py", "demo-model.yaml", "demo.yaml", "gate.py", "jobs.py",
-    "keyring.py", "leash.py", "local_model.py", "model.py", "origin.py", "postgres.py",
-    "prepare.py", "probe.py", "processes.py", "reception.py", "restore.py", "supervisor.py",
-    "template.py", "up.py", "web.py",
+    "__init__.py", "checks.py", "command.py", "database", "demo", "keyring.py", "model",
+    "origin.py", "probe.py", "processes", "restore.py", "up.py",
 )  # fmt: skip
 LICENCES = ("LICENSE", "NOTICE", "static/vendor/*/LICENSE")
 # `run` starts it, and one version is tested, so the wheel requires exactly that version.
@@ -116,14 +114,16 @@ def collect_static(target: Path) -> None:
     command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"]
     environment = {**os.environ, "STATIC_ROOT": str(target)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    # It also lists inodes and times of these files, which differ in an installation.
+    # Remove inodes and times of these files, because they differ in an installation.
     manifest = target / "staticfiles.json"
     names = json.loads(manifest.read_text()) | {"stats": {}}
     manifest.write_text(json.dumps(names, sort_keys=True))
 
 
 def write_template(target: Path) -> None:
-    subprocess.run([sys.executable, "-m", "stack.template", str(target)], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "stack.database.template", str(target)], cwd=ROOT, check=True
+    )
 
 
 def locked(names: Iterable[str]) -> str:

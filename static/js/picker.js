@@ -1,4 +1,4 @@
-// A field that is chosen from what exists (lib/picker.py): a plain field carries its value, chips show
+// A field that is chosen from what exists (lib/forms/picker.py): a plain field carries its value, chips show
 // it, and a list to type in offers more. ui.js walks the list by arrows; Enter and a click take.
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -186,6 +186,7 @@ on("beforetoggle", ({ newState }, root, { field, list }) => {
   if (newState === "open") return;
   awaited.delete(root);
   list.replaceChildren();
+  delete list.dataset.answers;
   field.removeAttribute("aria-activedescendant");
 });
 // What belongs to another choice (a team to "Team") goes with it.
@@ -199,7 +200,7 @@ document.addEventListener("change", ({ target }) => {
   }
 });
 
-// Rows of fields (lib/rows.py) --------------------------------------------------------------------------
+// Rows of fields (lib/forms/rows.py) --------------------------------------------------------------------------
 let rowCount = 0;
 document.addEventListener("click", ({ target }) => {
   const more = target.closest("[data-row-add]"), gone = target.closest("[data-row-remove]");

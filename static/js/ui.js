@@ -135,27 +135,33 @@ function pick(field, step) {
   if (chosen) field.setAttribute("aria-activedescendant", chosen.id);
   else field.removeAttribute("aria-activedescendant");
 }
+// A list that is asked for answers one text. A later text may have been typed before it comes: then it
+// is not shown, and Enter waits for the list of what is typed.
+const ASKED = ":is([role=search], [data-picker^='/']) [role=combobox]";
+const askedBy = ({ target }) => target?.matches?.("[role=listbox]") && $(`${ASKED}[aria-controls="${target.id}"]`);
+let entered; // the field in which Enter waits
 on("keydown", (event) => {
   const { target: field, key } = event;
   if (!field.matches?.("[role=combobox]") || event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
+  const list = listOf(field);
   if (key === "ArrowDown" || key === "ArrowUp") pick(field, key === "ArrowDown" ? 1 : -1);
   else if (key !== "Enter") return;
-  else if (listed) entered = true; // once the list for this text has come
-  else $("[aria-selected=true]", listOf(field))?.click();
+  else if (field.matches(ASKED) && (list.dataset.answers ?? "") !== field.value) entered = field;
+  else $("[aria-selected=true]", list)?.click();
   event.preventDefault();
 });
-let listed = "", entered = false;
-on("input", ({ target }) => {
-  if (target.matches?.(":is([role=search], [data-picker^='/']) [role=combobox]")) [listed, entered] = ["typed", false];
+on("input", ({ target }) => { if (target === entered) entered = null; });
+on("htmx:before:swap", (event) => {
+  const { ctx } = event.detail, field = askedBy(ctx);
+  if (field && new URL(ctx.request.action, location.href).searchParams.get("q") !== field.value) event.preventDefault();
 });
-on("htmx:before:request", () => { listed &&= "asked"; });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
-  const field = ctx.target?.matches?.("[role=listbox]") && $(`[aria-controls="${ctx.target.id}"]`);
+  const field = askedBy(ctx) || (ctx.target?.matches?.("[role=listbox]") && $(`[aria-controls="${ctx.target.id}"]`));
   if (!field) return;
   pick(field, 0);
-  if (listed === "typed") return; // the list of an earlier text
-  if (entered) $("[aria-selected=true]", ctx.target)?.click();
-  [listed, entered] = ["", false];
+  ctx.target.dataset.answers = field.value;
+  if (entered === field) $("[aria-selected=true]", ctx.target)?.click();
+  entered = null;
 });
 on("keydown", (event) => {
   const { code, ctrlKey, metaKey, altKey, shiftKey } = event, palette = $("#palette");

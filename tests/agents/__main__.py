@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from stack import javascript
+from stack.test_programs import javascript
 from tests.agents.terminal import PACKAGES
 
 ADVICE = "The coding agents cannot be tested without {}: they run in a network namespace of Linux."

@@ -12,10 +12,10 @@ from tests.agents.agents import AGENTS
 from tests.agents.cell import Cell
 from tests.agents.terminal import PROGRAMS
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, authority, hub
+from tests.hub import Hub, authority, hub, own_hub
 from tests.relay.speakers import UPSTREAMS
 
-__all__ = ["authority", "hub"]
+__all__ = ["authority", "hub", "own_hub"]
 
 ADVICE = "{}: the coding agents are tested by `make agents`, which installs them and runs these."
 CELLS: Final = pytest.StashKey[results.Cells]()
@@ -30,7 +30,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if call.when == "call":
+    # A cell is an agent at a model; other tests of agents are in no table.
+    if call.when == "call" and "agent" in getattr(item, "fixturenames", ()):
         item.config.stash[CELLS][_cell_name(item)] = report.passed
     return report
 

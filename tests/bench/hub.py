@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import postgres
+from stack.database import postgres
 from tests.bench.client import Target
 from tests.bench.process import BenchError, Process
 from tests.fakes.upstream import FakeUpstream

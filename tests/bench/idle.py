@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from stack.processes import command_line
+from stack.processes.processes import command_line
 from tests.bench.process import cpu_ns, memory_kb, parent, tree
 
 # What stands in the command of a part.
 _PARTS: Final = {
-    "stack.model": "model",
+    "stack.model.server": "model",
     "uvicorn": "web process",
     " worker": "worker",
     " beat": "scheduler",

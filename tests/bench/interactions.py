@@ -16,7 +16,7 @@ from typing import Final
 from playwright.sync_api import Page, expect, sync_playwright
 
 from docs import answers, screenshots
-from stack import browser as chromium
+from stack.test_programs import browser as chromium
 from tests.bench import machine
 from tests.bench.page import PAGE, with_section
 from tests.bench.spread import spread

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stack.servers import find
+from stack.test_programs.servers import find
 from tests.bench.process import BenchError
 
 LITELLM = "1.106.2"

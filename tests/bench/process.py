@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stack.processes import command_line, leashed_command
+from stack.processes.processes import command_line, leashed_command
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _STOP_S = 8.0

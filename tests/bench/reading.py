@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     if asked.measure:
         sys.stdout.write(json.dumps(measure()))
         return 0
-    from stack import postgres
+    from stack.database import postgres
 
     hub.make_secrets()
     others = machine.Others()

@@ -23,8 +23,8 @@ from billing.invoices.rules import (
     TaxRow,
     add_totals,
     covered_nano,
+    format_document_number,
     last_month,
-    number_text,
     percent_text,
     taxes_of,
     usage_lines,
@@ -39,8 +39,8 @@ from billing.ledger.posting import (
     opening_debt,
 )
 from billing.limits.budgets import BudgetUsage
+from billing.limits.period_starts import Span
 from billing.models import Budget
-from billing.period_starts import Span
 from billing.prices.conditions import Hours, PriceKey, read_hours
 from billing.prices.pricing import PriceVersion, dearest
 from billing.subscriptions.included_units import (
@@ -120,7 +120,7 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     # Documents.
     (percent_text, (190_000,), "19"),
     (percent_text, (81_000,), "8.1"),
-    (number_text, ("INV", 2026, 117), "INV-2026-0117"),
+    (format_document_number, ("INV", 2026, 117), "INV-2026-0117"),
     (covered_nano, (100, 0, 0), 100),
     (covered_nano, (100, 1, 0), 99),
     (covered_nano, (100, 101, 0), 0),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack import javascript
+from stack.test_programs import javascript
 
 CLIENT, SECRET = "weir", "a client secret of the walk"
 

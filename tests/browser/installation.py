@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management import call_command
 
 from accounts.models import Team
-from stack import prepare
+from stack.database import prepare
 from stack.up import worker_command
 from tests.beside import Beside
 from tests.cast import make_key

@@ -25,12 +25,12 @@ from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
-from gateway.balances.rules import Amount, Reading
 from gateway.channels import channels
 from gateway.models import Channel, ChannelTestRun, ModelListing, Route
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
 from gateway.prices import previews
+from gateway.provider_accounts.balances.rules import Amount, Reading
 from gateway.routing.aliases import save_alias
 from gateway.routing.model_rules import save_rule
 from gateway.status.announcements import publish_announcement
@@ -136,6 +136,12 @@ NO_PAGE = {
     "batch_events": "a stream",
     "processor_event": "for processors",
     "task_callback": "for providers",
+    "device_metadata": "for devices",
+    "device_begin": "for devices",
+    "device_token": "for devices",
+    "device_revoke": "for devices",
+    "claude_code_settings": "for Claude Code",
+    "claude_code_spending": "for Claude Code",
     "view_end": "a form",
     "pg_chat": "for programs",
 }

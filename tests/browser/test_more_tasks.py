@@ -311,7 +311,7 @@ def test_the_dearest_key_of_the_week_is_disabled(page: Page, recent: Grown) -> N
     someone.choose(page.get_by_role("combobox", name="Time range"), "Last 7 days")
     expect(page).to_have_url(re.compile("range=7d"))
     someone.press("Keys and meters")
-    dearest = page.get_by_role("region", name="Top keys").get_by_role("row").nth(1)
+    dearest = page.get_by_role("group", name="Top keys").get_by_role("row").nth(1)
     expect(dearest).to_contain_text("spender")
     someone.open("API keys")
     someone.click(page.get_by_role("button", name="Actions for spender", exact=True))

@@ -73,6 +73,19 @@ def test_models_and_endpoints_are_chosen_by_keyboard(site: Installation, form: P
     assert key_of(site, "by keyboard") == ([MODEL, "riv*"], ["chat_completions", "messages"])
 
 
+def test_enter_never_takes_from_the_list_of_an_earlier_text(form: Page) -> None:
+    """The list of all models comes only once another is typed and entered."""
+    held: list[Route] = []
+    form.route("**/choices/models?q=", lambda route: held.append(route), times=1)
+    with form.expect_request("**/choices/models?q="):
+        picker(form, "Models").click()
+    form.keyboard.type(ECHO)
+    form.keyboard.press("Enter")
+    held.pop().continue_()
+    expect(form.get_by_role("listitem").filter(has_text=ECHO)).to_be_visible()
+    assert chips(form, "Models") == [ECHO]
+
+
 @pytest.mark.extended
 def test_models_are_chosen_and_removed_by_mouse(site: Installation, form: Page) -> None:
     form.get_by_label("Name").fill("by mouse")

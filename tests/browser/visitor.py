@@ -8,7 +8,7 @@ from typing import Any, Literal
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
-from stack import browser as chromium
+from stack.test_programs import browser as chromium
 
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => {

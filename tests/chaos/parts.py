@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from stack import postgres
-from stack.postgres import Cluster
-from stack.prepare import load_queues
+from stack.database import postgres
+from stack.database.postgres import Cluster
+from stack.database.prepare import load_queues
 from stack.up import worker_command
 from tests.hub import ROOT, Hub
 

@@ -33,7 +33,7 @@ from billing.wallets.wallets import add_opening_credit
 for organisation in Organisation.objects.all():
     add_opening_credit(organisation, int(argument))"""
 _SWEEP = """
-from gateway.reconciliation.unsettled_attempts import sweep
+from gateway.provider_accounts.reconciliation.unsettled_attempts import sweep
 sweep()"""
 _SEAL = """
 from accounts.secrets.key_ring import seal_key

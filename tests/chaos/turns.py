@@ -21,7 +21,7 @@ _TURN_S = 60.0
 
 class Turns:
     """Runs in a thread of its own until it is stopped. Processes are started by the main thread:
-    the kernel ends Postgres with the thread that started it (stack/leash.py)."""
+    the kernel ends Postgres with the thread that started it (stack/processes/leash.py)."""
 
     def __init__(
         self, ports: Sequence[int], tenants: Sequence[Tenant], model: str, *, clients: int,

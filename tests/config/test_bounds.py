@@ -46,7 +46,8 @@ from billing.currency.money import (
 from billing.idempotency import Answer
 from billing.limits import budget_increases, budgets, charge_rule
 from billing.models import Budget
-from billing.prices import catalogue, price_list
+from billing.prices import price_list
+from billing.prices.catalogue import catalogue
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import CostLines, PriceVersion, price, total_of
 from billing.safeguards import rules as safeguard_rules
@@ -64,11 +65,11 @@ from gateway.providers import PROVIDERS
 from lib import clock
 from relay.attempts import admission
 from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.endpoints.passthrough.answer_value import MISSING, UNREADABLE, ValueReader, read_value
+from relay.endpoints.passthrough.secret_mask import SecretMask
 from relay.health.channel_health import Health
 from relay.health.operator_alerts import Alert, Alerts
 from relay.holds.rules import input_tokens_min
-from relay.passthrough.answer_value import MISSING, UNREADABLE, ValueReader, read_value
-from relay.passthrough.secret_mask import SecretMask
 from relay.requests import sessions
 from tests.cast import Cast, actor, make_key
 from tests.mutants.targets import target_files
@@ -281,13 +282,13 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/health/operator_alerts.py:tell:_KNOWN_MAX": Bound(
         lambda _, n: knows_alert(n), None, 4096
     ),
-    "relay/passthrough/answer_value.py:_read_number:_DIGITS_MAX": Bound(
+    "relay/endpoints/passthrough/answer_value.py:_read_number:_DIGITS_MAX": Bound(
         lambda _, n: read_value(b'{"a": 0.%b1}' % (b"0" * (n - 3)), "/a", 1) != UNREADABLE, None, 40
     ),
-    "relay/passthrough/answer_value.py:feed:ANSWER_BYTES_MAX": Bound(
+    "relay/endpoints/passthrough/answer_value.py:feed:ANSWER_BYTES_MAX": Bound(
         lambda _, n: reads_answer(n), None, 2**20
     ),
-    "relay/passthrough/secret_mask.py:__init__:SECRET_CHARACTERS_MIN": Bound(
+    "relay/endpoints/passthrough/secret_mask.py:__init__:SECRET_CHARACTERS_MIN": Bound(
         lambda _, n: SecretMask(["s" * n]).feed(b"s" * n) == b"*" * n, 8, None
     ),
     "relay/requests/sessions.py:_clean:NAME_LENGTH": Bound(
@@ -351,7 +352,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "billing/limits/budget_increases.py:ask_for_more:BUDGET_MAX_NANO": Bound(
         ask_for_more, 1, 10**18
     ),
-    "billing/prices/catalogue.py:_exact:INT64_MAX": Bound(
+    "billing/prices/catalogue/catalogue.py:_exact:INT64_MAX": Bound(
         lambda _, n: catalogue._exact("a", Decimal(n), Fraction(1)), 0, 2**63 - 1
     ),
     "billing/limits/charge_rule.py:build_charge_rule:DRAIN_SECONDS_MAX": Bound(
@@ -413,13 +414,13 @@ ELSEWHERE: Final = {
     "billing/prices/upstream_prices.py:read_upstream_prices:MODELS_MAX": (
         "tests/billing/prices/test_upstream_prices.py"
     ),
-    "relay/passthrough/incoming_body.py:pieces:BODY_BYTES_MAX": (
-        "tests/relay/passthrough/test_incoming_body.py"
+    "relay/endpoints/passthrough/incoming_body.py:pieces:BODY_BYTES_MAX": (
+        "tests/relay/endpoints/passthrough/test_incoming_body.py"
     ),
     "relay/ledger/queue.py:take:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
     # Here it ends a wait; the queue cuts a larger batch.
     "relay/ledger/writer.py:_let_others_run:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
-    "relay/attempts/next_attempts.py:_falls_back:ATTEMPTS_MAX": (
+    "relay/attempts/next_attempts.py:_change_to_fallback:ATTEMPTS_MAX": (
         "tests/relay/routing/test_model_fallbacks.py"
     ),
 }

@@ -205,17 +205,17 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_CLOCKS_APART": "1 day, 0:00:00",
         "_LEASE_LIFE": "3 days, 0:00:00",
     },
-    "billing.period_starts": {
+    "billing.limits.period_starts": {
         "_SECOND": "0:00:01",
     },
-    "billing.prices.catalogue": {
+    "billing.prices.catalogue.catalogue": {
         "UNDATED": "1970-01-01 00:00:00+00:00",
         "_PER_MILLION": "1000000000",
         "_PER_THOUSAND_OF_ONE": "1000000000000",
         "_PER_HOUR": "2500000000/9",
         "_PER_SESSION_HOUR": "50000/3",
     },
-    "billing.prices.catalogue_additions": {
+    "billing.prices.catalogue.additions": {
         "_PLACED_SINCE": "(4, 6)",
     },
     "billing.prices.conditions": {
@@ -440,22 +440,22 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "relay.media.realtime.holds": {
         "_ROOM_TOKENS": "1024",
     },
-    "relay.passthrough.answer_value": {
+    "relay.endpoints.passthrough.answer_value": {
         "ANSWER_BYTES_MAX": "1048576",
         "_DIGITS_MAX": "40",
         "_MICRO_DIGITS": "6",
     },
-    "relay.passthrough.attempt": {
+    "relay.endpoints.passthrough.attempt": {
         "_OF_THE_CHANNEL": "[401, 402, 403, 407, 408, 429]",
         "_WITHOUT_BODY": "[204, 304]",
     },
-    "relay.passthrough.incoming_body": {
+    "relay.endpoints.passthrough.incoming_body": {
         "BODY_BYTES_MAX": "1073741824",
     },
-    "relay.passthrough.operation": {
+    "relay.endpoints.passthrough.operation": {
         "_PORTS": "{'http': 80, 'https': 443}",
     },
-    "relay.passthrough.secret_mask": {
+    "relay.endpoints.passthrough.secret_mask": {
         "SECRET_CHARACTERS_MIN": "8",
     },
     "relay.requests.sessions": {

@@ -14,7 +14,7 @@ from celery.signals import beat_init, worker_init
 from celery.utils.dispatch import Signal
 
 from config import celery
-from stack.prepare import load_queues
+from stack.database.prepare import load_queues
 from stack.up import worker_command
 from tests.databases import ROOT, own_database
 from tests.deploy.shape import until

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from stack import helm
+from stack.test_programs import helm
 from tests.deploy.files import ROOT
 
 FOLDER: Final = ROOT / "deploy/chart"

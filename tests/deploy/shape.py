@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from stack import servers
+from stack.test_programs import servers
 from tests.deploy import files
 from tests.ports import free_port
 

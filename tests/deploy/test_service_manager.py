@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lib.process.service_manager import EVERY_S
-from stack.prepare import load_queues
+from stack.database.prepare import load_queues
 from tests.databases import ROOT, own_database
 from tests.ports import free_port
 

@@ -13,7 +13,7 @@ import pytest
 from dialects.chat.chat import ChatRequest, Message, Text
 from dialects.chat.events import Broken, UpstreamError
 from dialects.chat.fold import unfold
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.json.raw_json import ReadFault
 from dialects.translation import (
     AnswerFault,
@@ -91,6 +91,8 @@ def test_a_stream_of_any_dialect_into_any_other(client: Dialect, upstream: Diale
     writer = CODECS[upstream].encoder(request(stream=True), target)
     events = unfold(neutral.answer(Text("Quite well."), finish="stop"))
     frames = [*(writer.feed(event) for event in events), writer.end()]
+    if (framing := CODECS[upstream].framing(lambda: 0)) is not None:
+        frames = [framing.feed(frame) for frame in frames]
     stream = translated.stream()
     assert b"Quite well." in b"".join(map(stream.feed, frames)) + stream.end()
     assert (stream.failure, stream.complete) == (None, True)

@@ -44,11 +44,13 @@ class LiveCall:
     received: list[str] = field(default_factory=list)
     usages: list[dict[str, Any]] = field(default_factory=list)
     closed: int | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class FakeGeminiLive:
     """A server on a port of its own, in a thread of its own. `refuses` is the close with which it
-    answers further setups; `contexts` are its conversations, by their handle."""
+    answers further setups; `contexts` are its conversations, by their handle; `script` is read
+    behind every text."""
 
     key = "AIza-live-upstream-0123456789"
 
@@ -56,6 +58,7 @@ class FakeGeminiLive:
         self.calls: list[LiveCall] = []
         self.refuses: tuple[int, str] | None = None
         self.contexts: dict[str, dict[str, int]] = {}
+        self.script = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -121,6 +124,7 @@ class FakeGeminiLive:
         finally:
             talk.stop()
         call.closed = connection.close_code
+        call.ended.set()
 
 
 class _Talk:
@@ -199,7 +203,7 @@ class _Talk:
         self._making = asyncio.create_task(self._answer(text))
 
     async def _answer(self, text: str) -> None:
-        wishes = dict(_DIRECTIVE.findall(text))
+        wishes = dict(_DIRECTIVE.findall(f"{text} {self._fake.script}"))
         tokens = int(wishes.get("tokens") or 5)
         transcribed = "outputAudioTranscription" in self._call.setup
         self._audio, self._said = transcribed or "audio" in wishes, 0

@@ -11,7 +11,7 @@ response, `#searches=2` its web searches, `#fault=close` what goes wrong:
     garbage   an event that is no JSON                big      an event that is too large
     half      a delegated response never ends         expired  the session is closed by its provider
 
-`tells` replaces the usage of the session as it is told.
+`tells` replaces the usage of the session as it is told; `script` is read behind every commentary.
 """
 
 import asyncio
@@ -65,6 +65,7 @@ class FakeLive:
         self.refuses: dict[str, Any] | None = None
         self.refuses_handshake: int | None = None
         self.tells: dict[str, Any] | None = None
+        self.script = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -180,7 +181,8 @@ class _Talk:
             at = self._session.heard_ms
             appended = {"type": "session.commentary.appended", "start_ms": at, "end_ms": at}
             await self.send(appended)
-            return await self._obey(dict(_DIRECTIVE.findall(event["content"])))
+            said = f"{event['content']} {self._books.script}"
+            return await self._obey(dict(_DIRECTIVE.findall(said)))
         elif kind == "session.update":
             for name, value in event["session"].items():
                 self._resource[name] = value

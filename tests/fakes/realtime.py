@@ -45,7 +45,7 @@ class Session:
 class FakeRealtime:
     """A server on a port of its own, in a thread of its own. `refuses` is the status that further
     handshakes get, with the body of an error; `usage` is what responses tell in place of what they
-    used."""
+    used; `script` is read behind every user's text."""
 
     key = "sk-realtime-upstream-0123456789"
 
@@ -53,6 +53,7 @@ class FakeRealtime:
         self.sessions: list[Session] = []
         self.refuses: tuple[int, dict[str, Any], dict[str, str]] | None = None
         self.usage: dict[str, Any] | None = None
+        self.script = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -116,7 +117,7 @@ class FakeRealtime:
         headers = {name.lower(): value for name, value in connection.request.headers.raw_items()}
         session = Session(connection.request.path, headers)
         self.sessions.append(session)
-        talk = _Talk(connection, session, self.usage)
+        talk = _Talk(connection, session, self.usage, self.script)
         try:
             await talk.run()
         except ConnectionClosed:
@@ -130,8 +131,13 @@ class _Talk:
     """One conversation."""
 
     def __init__(
-        self, connection: ServerConnection, session: Session, usage: dict[str, Any] | None
+        self,
+        connection: ServerConnection,
+        session: Session,
+        usage: dict[str, Any] | None,
+        script: str,
     ) -> None:
+        self._script = script
         self._connection = connection
         self._told = usage
         self._session = session
@@ -255,7 +261,7 @@ class _Talk:
             return
 
     async def _make_response(self) -> None:
-        wishes = dict(_DIRECTIVE.findall(self._text))
+        wishes = dict(_DIRECTIVE.findall(f"{self._text} {self._script}"))
         tokens, audio = int(wishes.get("tokens") or 5), "audio" in wishes
         fault, _, behind = wishes.get("fault", "").partition("@")
         id = f"resp_{secrets.token_hex(6)}"

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import CATALOGUE, load_catalogue, set_price
 from billing.prices.proposals import propose_catalogue

@@ -39,6 +39,14 @@ PUBLIC = {
     "set_up_first",
     # Its text stands for who was invited; it shows whom and what it was made for.
     "invitation",
+    # A device has no rights until a person allows it; its code and its key stand for it.
+    "device_metadata",
+    "device_begin",
+    "device_token",
+    "device_revoke",
+    # The key in its header stands for who calls.
+    "claude_code_settings",
+    "claude_code_spending",
     # Its signature stands for who it is from.
     "processor_event",
     # The token in its address stands for who calls.

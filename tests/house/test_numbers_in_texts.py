@@ -17,11 +17,11 @@ from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
 from dialects.endpoints import client_secrets
 from dialects.json.members import FALLBACKS_MAX
-from gateway.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
 from gateway.channels.bounds import URL_MAX
+from gateway.channels.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
 from gateway.health import figures as channel_figures
 from gateway.health import uptime
-from gateway.reconciliation import bill_api
+from gateway.provider_accounts.reconciliation import bill_api
 from lib.tables.exports import SHEET_ROWS
 from notify.webhooks import signing
 from playground.attachments import rules as files

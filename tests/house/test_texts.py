@@ -30,11 +30,11 @@ from accounts.models import Role
 from accounts.sign_up.sign_up import save_sign_up
 from config.jobs.runs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
-from gateway.channel_tests.words import FAULTS
+from gateway.channels.channel_tests.words import FAULTS
 from gateway.models import Channel, Route
 from lib import clock
+from lib.forms.places import zone_choices
 from lib.ids import id_text, new_id
-from lib.places import zone_choices
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from tests.cast import Cast, make_key, member, signed_in
 from tests.house.test_style import ROOMS, ROOT, _at, _files, _walked
@@ -358,6 +358,7 @@ KEPT = frozenset({
 PHRASES = (
     "Top P",
     "Top K",
+    "Live 会话",
     "Idempotency-Key",
     "weir.yaml",
     "WEIR_KEK",

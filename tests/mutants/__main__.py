@@ -35,7 +35,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from stack import postgres
+from stack.database import postgres
 from tests.mutants.mutations import Mutation, mutations
 from tests.mutants.outcome import UNDECIDED, UNMEASURED, UNREACHED, Outcome
 from tests.mutants.reach import Reach, close_ones, test_files

@@ -48,8 +48,8 @@ from billing.topups import topups
 from billing.wallets import low_balance, wallets
 from config.jobs.runs import record_run, watch
 from config.models import JobRun
-from gateway.channel_tests.rules import TakenOut
 from gateway.channels import channels
+from gateway.channels.channel_tests.rules import TakenOut
 from gateway.settings import installation
 from lib import clock
 from lib.ids import new_id
@@ -61,7 +61,7 @@ from outbox.models import Fact
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.spool import Spool
-from stack.prepare import load_queues
+from stack.database.prepare import load_queues
 from stack.up import worker_command
 from tests import cast
 from tests.billing.topups.test_topups import changed

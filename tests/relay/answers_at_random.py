@@ -85,7 +85,7 @@ def by_us(pieces: Sequence[bytes]) -> Verdict:
         connection.get_buffer(-1)[: len(piece)] = piece
         connection.buffer_updated(len(piece))
         while response.pieces:
-            body.append(connection._taken())
+            body.append(connection._take_pieces())
     reusable = response.state is State.COMPLETE and response.persists
     reusable = reusable and not connection.closed
     if not connection.closed:

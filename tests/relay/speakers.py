@@ -1,4 +1,4 @@
-"""Five clients, one per dialect: how each asks, and what each reads from an answer.
+"""Six clients, one per dialect: how each asks, and what each reads from an answer.
 
 They share no code with the product, and read answers strictly: what a client of that dialect could
 not understand fails here.
@@ -7,8 +7,12 @@ not understand fails here.
 import json
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
+
+from botocore.eventstream import EventStreamBuffer
 
 from tests.hub import Answer
 
@@ -92,6 +96,8 @@ class Speaker(ABC):
         """The error object of an error body, its shape checked."""
 
     def read(self, answer: Answer) -> SpokenAnswer:
+        if answer.headers["content-type"] == "application/vnd.amazon.eventstream":
+            return self.streamed(answer.body)
         if answer.headers["content-type"].startswith("text/event-stream"):
             return self.streamed(answer.body)
         return self.plain(answer.json())
@@ -639,10 +645,149 @@ class Interactions(Speaker):
         return error
 
 
+class Converse(Speaker):
+    """Amazon's client reads the frames of its streams, and judges every body."""
+
+    name = "converse"
+    operation = "converse"
+
+    def path(self, model: str, *, stream: bool) -> str:
+        return f"/model/{quote(model, safe='')}/converse{'-stream' if stream else ''}"
+
+    def body(self, model: str, wish: Wish) -> dict[str, Any]:
+        content: list[Any] = [{"text": wish.text}]
+        if wish.image:
+            content.append({"image": {"format": "png", "source": {"bytes": PICTURE}}})
+        body: dict[str, Any] = {
+            "system": [{"text": "Be brief."}],
+            "messages": [{"role": "user", "content": content}],
+        }
+        if wish.cap:
+            body["inferenceConfig"] = {"maxTokens": wish.cap}
+        if wish.think:
+            thinking = {"type": "enabled", "budget_tokens": 1024}
+            body["additionalModelRequestFields"] = {"thinking": thinking}
+        if wish.tools:
+            spec = {"name": TOOL["name"], "description": TOOL["description"]}
+            spec |= {"inputSchema": {"json": TOOL["schema"]}}
+            body["toolConfig"] = {"tools": [{"toolSpec": spec}]}
+        if wish.schema:
+            named = {"jsonSchema": {"name": "trip", "schema": json.dumps(SCHEMA)}}
+            form = {"type": "json_schema", "structure": named}
+            body["outputConfig"] = {"textFormat": form}
+        return body
+
+    def follow(
+        self, body: dict[str, Any], text: SpokenAnswer, results: list[str]
+    ) -> dict[str, Any]:
+        answers = [
+            {"toolResult": {"toolUseId": call.id, "content": [{"text": result}]}}
+            for call, result in zip(text.calls, results, strict=True)
+        ]
+        turns = [{"role": "assistant", "content": text.turn}, {"role": "user", "content": answers}]
+        return body | {"messages": [*body["messages"], *turns]}
+
+    def plain(self, body: dict[str, Any]) -> SpokenAnswer:
+        assert body["metrics"]["latencyMs"] >= 0
+        message = body["output"]["message"]
+        assert message["role"] == "assistant"
+        text = SpokenAnswer(finish=body["stopReason"], turn=message["content"], whole=True)
+        for block in message["content"]:
+            match block:
+                case {"text": words}:
+                    text.text += words
+                case {"citationsContent": {"content": pieces}}:
+                    text.text += "".join(piece["text"] for piece in pieces)
+                case {"reasoningContent": {"reasoningText": reasoning}}:
+                    text.reasoning += reasoning["text"]
+                case {"toolUse": use}:
+                    text.calls.append(Call(use["toolUseId"], use["name"], use["input"]))
+        text.usage = self._usage(body["usage"])
+        return text
+
+    def _usage(self, usage: dict[str, Any]) -> tuple[int, int]:
+        read, written = usage.get("cacheReadInputTokens"), usage.get("cacheWriteInputTokens")
+        taken = _int(usage.get("inputTokens")) + _int(read) + _int(written)
+        return taken, _int(usage.get("outputTokens"))
+
+    def streamed(self, raw: bytes) -> SpokenAnswer:
+        blocks: dict[int, dict[str, Any]] = {}
+        inputs: dict[int, str] = {}
+        answer = SpokenAnswer()
+        kinds: list[str] = []
+        for kind, body in messages(raw):
+            assert answer.error is None, "nothing follows an exception"
+            if kind.endswith("Exception"):
+                answer.error = self.error_of(body)
+                continue
+            kinds.append(kind)
+            at = body.get("contentBlockIndex", -1)
+            if kind == "contentBlockStart":
+                assert at not in blocks
+                blocks[at] = body["start"]
+            elif kind == "contentBlockDelta":
+                self._add(blocks.setdefault(at, {}), body["delta"], inputs, at)
+            elif kind == "contentBlockStop" and at in inputs:
+                blocks[at]["toolUse"]["input"] = json.loads(inputs[at] or "{}")
+            elif kind == "messageStop":
+                answer.finish = body["stopReason"]
+            elif kind == "metadata":
+                assert body["metrics"]["latencyMs"] >= 0
+                answer.usage = self._usage(body["usage"])
+        assert kinds[:1] in ([], ["messageStart"])
+        whole = {"output": {"message": {"role": "assistant", "content": [*blocks.values()]}}}
+        stopped = {"stopReason": answer.finish, "usage": {}, "metrics": {"latencyMs": 0}}
+        for block in blocks.values():
+            block.get("toolUse", {}).setdefault("input", {})
+        text = self.plain(whole | stopped)
+        text.usage, text.error = answer.usage, answer.error
+        text.whole = answer.error is None and "messageStop" in kinds
+        return text
+
+    def _add(
+        self, block: dict[str, Any], delta: dict[str, Any], inputs: dict[int, str], at: int
+    ) -> None:
+        match delta:
+            case {"text": words}:
+                block["text"] = block.get("text", "") + words
+            case {"toolUse": {"input": piece}}:
+                inputs[at] = inputs.get(at, "") + piece
+            case {"reasoningContent": piece}:
+                content = block.setdefault("reasoningContent", {})
+                if "redactedContent" in piece:
+                    content |= piece
+                    return
+                reasoning = content.setdefault("reasoningText", {"text": ""})
+                reasoning["text"] += piece.get("text", "")
+                if "signature" in piece:
+                    reasoning["signature"] = piece["signature"]
+
+    def error_of(self, body: Any) -> dict[str, Any]:
+        assert set(body) <= {"__type", "message", "request_id"}
+        error: dict[str, Any] = body
+        return error
+
+
+def messages(raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(kind, body) of every message of Amazon's stream, by Amazon's own reader."""
+    buffer = EventStreamBuffer()
+    buffer.add_data(raw)
+    read = 0
+    for message in buffer:
+        headers = message.headers
+        read += message.prelude.total_length
+        assert headers[":content-type"] == "application/json"
+        kind = headers.get(":event-type") or headers[":exception-type"]
+        yield kind, json.loads(message.payload)
+    assert read == len(raw), "the stream ends in the middle of a message"
+
+
 SPEAKERS: dict[str, Speaker] = {
     speaker.name: speaker
     for speaker in (OpenAI(), Responses(), Anthropic(), Gemini(), Interactions())
 }
+# Every client: Amazon's too, whose dialect a fake of its own speaks (tests/fakes/bedrock.py).
+CLIENTS: dict[str, Speaker] = {**SPEAKERS, Converse.name: Converse()}
 # What a channel must be so that the fake is asked in that dialect.
 UPSTREAMS: dict[str, dict[str, Any]] = {
     "openai": {"provider": "openai_compatible", "upstream_model": "fake"},

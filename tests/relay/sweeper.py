@@ -35,7 +35,7 @@ def sweep_database(name: str) -> int:
     """Beside the hub."""
     from django.db import connection
 
-    from gateway.reconciliation import unsettled_attempts
+    from gateway.provider_accounts.reconciliation import unsettled_attempts
 
     connection.settings_dict["NAME"] = name
     resolved = unsettled_attempts.sweep()

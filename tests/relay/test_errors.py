@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dialects.errors.errors import KINDS
-from relay import errors
+from relay.front import errors
 
 _RELAY: Final = Path(errors.__file__).parent
 _ROOT: Final = _RELAY.parent

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lib.ids import parse_id
-from stack import javascript
+from stack.test_programs import javascript
 from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.videos import FakeVideos

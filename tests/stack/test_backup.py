@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from lib.database.postgres_tools import dump_stream, find_tool, login_of, restore_stream
-from stack import postgres
+from stack.database import postgres
 from stack.keyring import open_keyring
 from tests.databases import own_database
 from tests.house.test_style import ROOT

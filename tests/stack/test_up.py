@@ -18,9 +18,10 @@ import httpx
 import psycopg
 import pytest
 
-from stack import checks, model, origin, probe, up
-from stack.gate import read_all
-from stack.processes import wait_gone
+from stack import checks, origin, probe, up
+from stack.model import server as model
+from stack.processes.gate import read_all
+from stack.processes.processes import wait_gone
 from tests.beside import Beside, manage
 from tests.ports import free_port
 
@@ -261,7 +262,7 @@ def test_the_key_reaches_the_local_model(running: Running) -> None:
     assert started < arrived
 
 
-@pytest.mark.slow  # its parts: tests/stack/test_supervisor.py and test_postgres.py
+@pytest.mark.slow  # its parts: tests/stack/processes/test_supervisor.py and test_postgres.py
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc (2026-11)")
 def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
     """Last in this module: it takes the installation away and brings it back."""

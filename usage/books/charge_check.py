@@ -68,7 +68,7 @@ class WrongCharge(NamedTuple):
 
 
 def wrong_charges() -> Iterator[tuple[UUID, str]]:
-    """Yield the id of every wrong record, and what is wrong with it."""
+    """Yield the id of every record with a wrong charge or saving, and what is wrong."""
     place: Place | None = Place()
     versions: dict[int, PriceVersion] = {}
     while place is not None:
@@ -79,8 +79,8 @@ def wrong_charges() -> Iterator[tuple[UUID, str]]:
 def wrong_charges_after(
     place: Place, versions: dict[int, PriceVersion]
 ) -> tuple[list[WrongCharge], Place | None]:
-    """Check the page of records after `place`. Return its wrong records and its end, or None as the
-    end after the last page. `versions` caches price versions by id."""
+    """Check the page of records after `place`. Return its wrong records and its end, or None after
+    the last page. `versions` caches price versions by id."""
     organisation = (
         Organisation.objects.filter(id__gte=place.organisation)
         .order_by("id")
@@ -119,7 +119,8 @@ def _judge(record: _Record, versions: Mapping[int, PriceVersion]) -> WrongCharge
 
 
 def _judge_own(record: _Record, meters: Mapping[str, int]) -> WrongCharge | None:
-    """The same of a record with its organisation's own key, which is charged the fee alone."""
+    """Judge the record of an attempt with its organisation's own key, which is charged the fee
+    alone."""
     fee_nano = OwnKeyFee.from_stored(record.own_fee).nano_of(meters)
     charged = min(fee_nano, record.hold_nano)
     return _compare_figures(record.id, "charged", charged, record.charge_nano)
@@ -128,7 +129,7 @@ def _judge_own(record: _Record, meters: Mapping[str, int]) -> WrongCharge | None
 def _judge_parts(
     record: _Record, meters: Mapping[str, int], version: PriceVersion
 ) -> WrongCharge | None:
-    """Judge a record whose charge is the sum of parts, or was set under conditions."""
+    """Judge a record whose charge is the sum of parts, or follows from conditions."""
     try:
         parts = stored_parts(_decode(record.pricing), meters, version)
     except (PriceInvalid, MeterUnknown) as error:

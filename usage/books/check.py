@@ -41,7 +41,7 @@ _SHOWN_CHARACTERS: Final = 300
 def check_books() -> dict[str, list[str]] | None:
     """Check new entries, store what is wrong and raise the alarm. Return {invariant: [object, …]}
     of everything wrong now, or None while the check rests or is paused. What could not be checked
-    in time does not count as wrong, and the next check continues there. If the checks are more than
+    in time is not counted as wrong, and the next check continues there. If the checks are more than
     an hour behind, that is reported."""
     if is_check_paused() or not _claim():
         return None
@@ -64,7 +64,7 @@ def check_books() -> dict[str, list[str]] | None:
 
 
 def _check_today(findings: Findings, to_at: dt.datetime) -> None:
-    # Only the entries of the last moments are after this.
+    # Only the entries of the last moments come after this instant.
     findings.look_at_span(Span(to_at))
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
     books_walk.walk_day(findings, midnight, to_at, _DAY_S)
@@ -72,7 +72,8 @@ def _check_today(findings: Findings, to_at: dt.datetime) -> None:
 
 
 def _check_present(all_findings: Findings, place: Place) -> None:
-    """Check the invariants over everything at once. Earlier findings that are not confirmed end."""
+    """Check the invariants of the present state over all rows. Earlier findings that are not
+    confirmed end."""
     present = Findings(time.monotonic() + CHECK_S, QUERY_S)
     present.look_at_present(Span(place.to_at), place.sums)
     findings.note(PRESENT, present.broken)
@@ -83,9 +84,9 @@ def _check_present(all_findings: Findings, place: Place) -> None:
 
 
 def is_check_paused() -> bool:
-    """Return whether the database's migrations differ from those of this code, because a check of
-    another version would report new data as wrong. *System health* shows this; after an hour, so
-    does an email. Findings during a migration are not stored either (`usage/books/findings.py`)."""
+    """Return whether the database's migrations differ from this code's, because a check of another
+    version would report new data as wrong. *System health* shows the pause; after an hour an email
+    reports it. Findings during a migration are not stored either (`usage/books/findings.py`)."""
     difference = schema_difference()
     if not difference:
         BooksCheck.objects.filter(id=1).exclude(aside_since=None).update(aside_since=None)
@@ -105,18 +106,18 @@ def _note_aside(difference: str) -> None:
         if stored.aside_since is None:
             stored.aside_since = now
         if stored.rest_until > now:
-            # It was reported less than a minute ago.
+            # The lag was reported less than a minute ago.
             stored.save(update_fields=["aside_since"])
             return
         stored.rest_until = now + dt.timedelta(seconds=CHECK_S)
         stored.save(update_fields=["aside_since", "rest_until"])
         if stored.aside_since < now - _HOUR:
-            _tell_unchecked([f"{difference} since {clock.rfc3339(stored.aside_since)}"])
+            _report_unchecked([f"{difference} since {clock.rfc3339(stored.aside_since)}"])
     log.warning("the ledger check stands aside: %s", difference)
 
 
 def _claim() -> bool:
-    """Return whether the check is due and no other process runs it, and reserve it."""
+    """Reserve the check. Return whether it was due and no other process runs it."""
     BooksCheck.objects.get_or_create(id=1)
     now = clock.now()
     due = BooksCheck.objects.filter(id=1, rest_until__lte=now)
@@ -142,11 +143,11 @@ def _report(began: float) -> dict[str, list[str]]:
     if unfinished:
         log.error("the ledger check did not finish: %s", unfinished)
         with transaction.atomic():
-            _tell_unchecked(unfinished)
+            _report_unchecked(unfinished)
     return broken
 
 
-def _tell_unchecked(unfinished: list[str]) -> None:
+def _report_unchecked(unfinished: list[str]) -> None:
     """Report what could not be checked, at most once an hour and in a single email."""
     if not was_reported_since("books.unchecked", clock.now() - _HOUR):
         excerpts = [text[:_SHOWN_CHARACTERS] for text in unfinished[:10]]

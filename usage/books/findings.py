@@ -40,7 +40,7 @@ class FindingRefused(Refused):
 
 
 def object_of(row: Any) -> str:
-    """Return the key of the row: all of its columns except the two figures."""
+    """Return the key of a row as text: all of its columns except the two figures."""
     names = getattr(row, "_fields", range(len(row)))
     values = [value for name, value in zip(names, row, strict=True) if name not in _NOT_KEY]
     return " ".join(str(value) for value in values)[:_OBJECT_MAX]
@@ -53,10 +53,10 @@ def words_of(row: Any) -> str:
 
 
 def note(walk: str, broken: Mapping[str, Collection[Any]]) -> None:
-    """Store what a check found. A row that was found before and is still wrong stays the same
-    finding, even if acknowledged; it becomes a new one when its difference changes from the
-    acknowledged one. Findings on a database of another version are ignored, because it may have
-    been migrated since the check began."""
+    """Store what a check found. A row that is still wrong stays the same finding, even if
+    acknowledged; it becomes a new finding when its difference changes from the acknowledged one.
+    Findings on a database of another version are ignored, because it may have been migrated since
+    the check began."""
     if not any(broken.values()) or schema_difference():
         return
     with transaction.atomic():
@@ -93,7 +93,7 @@ def _note_one(walk: str, invariant: str, row: Any, full: bool) -> int:
 
 
 def _is_same(last: Finding, expected: str, actual: str) -> bool:
-    """Return whether an acknowledged finding is still the one that was acknowledged."""
+    """Return whether the difference is unchanged, so that the acknowledgement still covers it."""
     return last.holds and _difference(last.expected, last.found) == _difference(expected, actual)
 
 
@@ -110,8 +110,9 @@ def end_looked_at(
     broken: Mapping[str, Collection[Any]],
     rows_max: int,
 ) -> None:
-    """End the findings of invariants that were checked over everything and did not find them again.
-    For an invariant with the maximum number of rows, more rows may be wrong than were read."""
+    """End the findings of invariants that were checked over everything, if they were not found
+    again. An invariant with the maximum number of rows ends none, because more rows may be wrong
+    than were read."""
     complete = [name for name in names if len(broken.get(name, ())) < rows_max]
     wrong = {(name, object_of(row)) for name in complete for row in broken.get(name, ())}
     for finding in Finding.objects.filter(walk=walk, invariant__in=complete, holds=True):
@@ -120,7 +121,7 @@ def end_looked_at(
 
 
 def end_unseen(walk: str, since: dt.datetime) -> None:
-    """End the findings that a complete walk since then did not find again."""
+    """End the findings that a complete walk since `since` did not find again."""
     Finding.objects.filter(walk=walk, holds=True, last_seen_at__lt=since).update(holds=False)
 
 
@@ -133,8 +134,8 @@ def wrong_now() -> dict[str, list[str]]:
 
 
 def tell() -> None:
-    """Report new findings to the operators, and each hour those that are neither resolved nor
-    acknowledged, in one email."""
+    """Report new findings to the operators in one email; repeat those that are neither resolved nor
+    acknowledged each hour."""
     now = clock.now()
     with transaction.atomic():
         open_ = Finding.objects.select_for_update().filter(acknowledged_at=None)
@@ -163,7 +164,7 @@ def all_findings(actor: Actor) -> QuerySet[Finding]:
 
 
 def open_count() -> int:
-    """Return how many findings nobody has acknowledged."""
+    """Return how many findings are not acknowledged."""
     return Finding.objects.filter(acknowledged_at=None).count()
 
 

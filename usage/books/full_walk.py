@@ -38,8 +38,8 @@ CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-# Its `rest_until` is the time of the next turn.
-_TURN: Final = "turn"
+# The name of the row whose `rest_until` is the time of the next turn.
+TURN: Final = "turn"
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
 # The maximum duration of one turn over rows that are quick to read.
@@ -54,10 +54,10 @@ class MonthRow(NamedTuple):
 
 
 def check_whole() -> None:
-    """Take a turn if one is due."""
-    BooksWalk.objects.get_or_create(name=_TURN)
+    """Take a turn of a walk if one is due."""
+    BooksWalk.objects.get_or_create(name=TURN)
     now = clock.now()
-    turn = BooksWalk.objects.filter(name=_TURN)
+    turn = BooksWalk.objects.filter(name=TURN)
     if not turn.filter(rest_until__lte=now).update(rest_until=now + _LEASE):
         return
     began = time.monotonic()
@@ -74,8 +74,7 @@ def check_whole() -> None:
 
 
 def complete_at() -> dt.datetime | None:
-    """Return when the slowest of the walks last completed, or None until each has completed
-    once."""
+    """Return when the walk that lags most last completed, or None until each has completed once."""
     ends = list(BooksWalk.objects.filter(name__in=WALKS).values_list("ended_at", flat=True))
     known = [at for at in ends if at is not None]
     return min(known) if len(known) == len(WALKS) else None

@@ -29,15 +29,16 @@ _LAST_ID: Final = (1 << 128) - 1
 
 
 class Span(NamedTuple):
-    """From one instant to another; None means no end there. With `quarters`, the quarter hours that
-    begin in it are checked too, except those at an open end that are not over."""
+    """A span from one instant to another; None means that it has no end on that side. With
+    `quarters`, the quarter hours that begin in the span are checked too, except those at an open
+    end that are not over."""
 
     from_at: dt.datetime | None = None
     to_at: dt.datetime | None = None
     quarters: bool = True
 
     def parameters(self, sums: Sums | None = None) -> dict[str, Any]:
-        """Return the parameters of every query of this module. `sums` are those of everything
+        """Return the parameters of every query of this module. `sums` are the sums of everything
         before the span."""
         first = UUID(int=0) if self.from_at is None else first_id_at(self.from_at)
         end = _LAST_ID + 1 if self.to_at is None else first_id_at(self.to_at).int
@@ -125,7 +126,7 @@ _RECORDS: Final = f"""(
         UNION ALL
         SELECT r.* FROM billing_posting p {_RECORD_OF_POSTING}
         WHERE {_SPAN} AND {_ENDS} AND {_OF_BEFORE}) r"""
-# Each by its own partial index, which contains only the few unresolved rows.
+# Read each state by its own partial index, which contains only the few unresolved rows.
 _UNRESOLVED: Final = """(
         SELECT * FROM billing_hold WHERE state = 'open'
         UNION ALL
@@ -163,8 +164,8 @@ _BY_WINDOW: Final = f"""
 
 
 def _detached_sums_sql(kind: str) -> str:
-    """Return the sums of detached months at the start of each month, because every walk is much
-    further."""
+    """Return SQL for the sums of detached months at the start of each month. A walk is always
+    further than those months."""
     return f"""
         UNION ALL
         SELECT (one ->> 1)::bigint, (one ->> 2)::numeric
@@ -199,8 +200,8 @@ def _total(kind: str) -> str:
 
 
 def _differ(fine: str, coarse: str) -> str:
-    """Return a condition that is true if two sums differ. A coarse sum that is older than a column
-    has null there and is not compared."""
+    """Return a condition that is true if two sums differ. A coarse sum that was written before a
+    column existed has null there, and is not compared."""
 
     def columns(of: str, names: Sequence[str]) -> str:
         return f"({', '.join(f'{of}.{name}' for name in names)})"
@@ -214,7 +215,7 @@ def _differ(fine: str, coarse: str) -> str:
 
 
 def _levels(level: str, table: str, finer: str) -> str:
-    """Return a query for sums of one level that differ from those of the finer level. A sum is
+    """Return a query for sums of one level that differ from the sums of the finer level. A sum is
     checked in the span in which its period ends. Hours and days are written together with their
     quarters."""
     start = f"date_bin('1 {level}', bucket_at, 'epoch'::timestamptz)"
@@ -540,7 +541,7 @@ def rows_that_break(
 
 
 def sums_of(cursor: Cursor, span: Span) -> Counter[tuple[str, int]]:
-    """Return what a span adds to the sums. The cursor must return tuples."""
+    """Return the amounts that a span adds to the sums. The cursor must return tuples."""
     cursor.execute(SUMS, span.parameters())
     return Counter({(kind, subject): int(nano) for kind, subject, nano in cursor.fetchall()})
 
@@ -548,7 +549,7 @@ def sums_of(cursor: Cursor, span: Span) -> Counter[tuple[str, int]]:
 def broken_invariants(cursor: Cursor, rows_max: int = 5) -> dict[str, list[Any]]:
     """Return the first rows that violate an invariant, by invariant; empty if the books are right.
 
-    This checks everything at once, so it is only for small books.
+    This checks everything in one statement for each invariant, so it is only for small books.
     """
     everything = Span().parameters()
     broken = {}

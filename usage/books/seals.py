@@ -22,7 +22,7 @@ class BrokenSeal(NamedTuple):
 
 
 def check_seals_of_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None:
-    """Continue along the ledger's seals of the day; start again after the last one."""
+    """Check the next ledger seals of the day. After the last seal, start again with the first."""
     stored, _ = BooksWalk.objects.get_or_create(name=DAY_SEALS)
     before = Seal.objects.filter(kind=SealKind.LEDGER, to_at__lt=midnight).order_by("-id")
     yesterday = before.values_list("id", flat=True).first() or 0
@@ -32,7 +32,8 @@ def check_seals_of_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None
 
 
 def check_seals_from(key: bytes, place: str, rows_max: int) -> str | None:
-    """Continue along all seals from a place. Return the next place, or None after the last one."""
+    """Check the next seals after a place. Return the place to continue from, or None after the last
+    seal."""
     kind, _, after = (place or f"{SealKind.LEDGER} 0").partition(" ")
     last = _check_kind(kind, key, int(after), rows_max)
     if last is not None:

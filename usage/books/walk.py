@@ -70,8 +70,8 @@ class Findings:
         self._until, self._statement_s, self._rows_max = until, statement_s, rows_max
 
     def look(self, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
-        """Search for rows that violate these invariants, one by one: an error in one does not
-        prevent the others."""
+        """Search for rows that violate these invariants. Each is checked separately, so that an
+        error in one does not prevent the others."""
         limit = f"SET LOCAL statement_timeout = {int(self._statement_s * 1000)};"
         for name in names:
             if time.monotonic() > self._until:
@@ -90,22 +90,22 @@ class Findings:
                     self.broken.setdefault(name, []).extend(rows)
 
     def cannot_read(self, name: str, error: DataError) -> None:
-        """Report a value that no request can have written: a text that should be the id of an
-        attempt."""
+        """Report a value that no request can have written, such as a text in place of an attempt's
+        id."""
         self.broken[name] = [(str(error).strip(),)]
 
     def look_at_span(self, span: Span) -> None:
         self.look(span_invariants(), span.parameters())
 
     def look_at_present(self, open_end: Span, sums: Sums) -> None:
-        """Check the present state. `sums` are those of everything before the open end of the
+        """Check the present state. `sums` are the sums of everything before the open end of the
         books."""
         self.look(present_invariants(), open_end.parameters(sums))
 
 
 class Place(NamedTuple):
-    """The position of a walk, and its sums up to there. `reached` says whether it has come to
-    unsettled entries, or to its goal."""
+    """The position of a walk, and the sums up to there. `reached`: it has come to unsettled
+    entries, or to its goal."""
 
     to_at: dt.datetime | None
     sums: Sums
@@ -132,8 +132,9 @@ def prepare_tables() -> None:
 
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
-    """Walk until the entries that are not settled yet, or until an instant, or until the span after
-    which `seconds` have passed. Findings are stored with each step."""
+    """Check spans in order until the unsettled entries or `to_at`. Stop earlier after `seconds`, or
+    if a span could not be finished. Each step stores its findings. Return how far the check has
+    come."""
     began = time.monotonic()
     from_at = _place(name).to_at
     with connection.cursor() as cursor:
@@ -152,7 +153,7 @@ def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | Non
 
 
 def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
-    """Walk through everything at once. Store nothing."""
+    """Check everything without storing anything."""
     findings = Findings(float("inf"), 86_400, rows_max)
     sums: Counter[tuple[str, int]] = Counter()
     from_at: dt.datetime | None = None
@@ -170,7 +171,8 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
 
 
 def walk_day(findings: Findings, midnight: dt.datetime, to_at: dt.datetime, seconds: float) -> None:
-    """Walk the spans since midnight for so many seconds; start again after the last one."""
+    """Check the spans since midnight for `seconds`. After the last span, start again with the
+    first."""
     began = time.monotonic()
     stored, _ = BooksWalk.objects.get_or_create(name=DAY)
     from_at = max(stored.to_at or midnight, midnight)
@@ -193,7 +195,8 @@ def _spans(
 
 
 def _place(name: str) -> Place:
-    """Read the position with one statement, because another process may take the next step."""
+    """Return the position, read with one statement because another process may take the next
+    step."""
     with connection.cursor() as cursor:
         cursor.execute(_PLACE, {"name": name})
         rows = cursor.fetchall()
@@ -202,9 +205,9 @@ def _place(name: str) -> Place:
 
 
 def _step(name: str, span: Span, findings: Findings) -> bool:
-    """Store that a walk has passed a span, and its findings. Return False if another process has,
-    or if the database was migrated meanwhile, because a newer version adds sums that this one
-    lacks."""
+    """Store that a walk has passed a span, and what it found there. Return False if another process
+    has passed it, or if the database was migrated in the meantime, because a newer version adds
+    sums that this one lacks."""
     with transaction.atomic():
         BooksWalk.objects.get_or_create(name=name)
         here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
@@ -223,8 +226,8 @@ def _step(name: str, span: Span, findings: Findings) -> bool:
 
 
 def _sums(span: Span, findings: Findings) -> Sums:
-    """Return what a span adds to the sums. Rows that cannot be read are skipped and become a
-    finding."""
+    """Return the amounts that a span adds to the sums. Rows that cannot be read are skipped and
+    become a finding."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LOOK_UP)
         return _readable_sums(cursor, span, findings)
@@ -263,7 +266,7 @@ def _add(name: str, sums: Sums) -> None:
 
 
 def begin(name: str, at: dt.datetime) -> None:
-    """Begin a walk with the first posting."""
+    """Begin a walk at the first posting."""
     with transaction.atomic():
         BooksWalk.objects.update_or_create(
             name=name, defaults={"to_at": None, "began_at": at, "unfinished": []}
@@ -272,8 +275,8 @@ def begin(name: str, at: dt.datetime) -> None:
 
 
 def end(name: str, other: str, at: dt.datetime) -> bool:
-    """Finish a walk once another one has reached the same position: earlier findings that it did
-    not find again no longer hold, and the sums of both are compared. Return False if the positions
+    """Finish a walk once another walk has reached the same position. Earlier findings that were not
+    found again end, and the sums of both walks are compared. Return False if the positions
     differ."""
     with transaction.atomic(), connection.cursor() as cursor:
         walks = BooksWalk.objects.select_for_update().order_by("name")

@@ -35,34 +35,34 @@ def changes_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
         dict(request.GET.lists()), clock.now(), channels=actor.operator
     )
     try:
-        context = _changes(actor, usage_filter)
+        context = _changes_context(actor, usage_filter)
     except TooManyRecords as error:
         context = {"too_many": too_many_text(error)}
     return render_part(
-        request, "usage/breakdowns/changes.html", "usage/breakdowns/_changes.html", context
+        request, "usage/breakdowns/changes.html", "usage/breakdowns/_changes_context.html", context
     )
 
 
-def _changes(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
+def _changes_context(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
     at = read_freshness()
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
     cells = [whole_of(actor, period, at) for period in (usage_filter, earlier)]
     now, before = (cell.totals for cell in cells)
     change = now.charge_nano - before.charge_nano
     axes = [axis for axis in _AXES if axis in all_groups(actor)] if change else []
-    lines = [_line(actor, usage_filter, earlier, axis, change, at) for axis in axes]
+    lines = [_change_line(actor, usage_filter, earlier, axis, change, at) for axis in axes]
     return {
         "now": now.charge_nano,
         "before": before.charge_nano,
         "change": change,
-        "times": _moved_times(*(cell.times or UNTIMED for cell in cells)),
+        "times": _changed_times(*(cell.times or UNTIMED for cell in cells)),
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
         # A single group that is the whole change explains nothing.
         "lines": [line for line in lines if len(line["parts"]) > 1 or line["axis"] == "model"],
     }
 
 
-def _moved_times(now: Times, before: Times) -> list[dict[str, Any]]:
+def _changed_times(now: Times, before: Times) -> list[dict[str, Any]]:
     """Return the durations that are known in both periods and differ."""
     lines = [
         (
@@ -80,7 +80,7 @@ def _moved_times(now: Times, before: Times) -> list[dict[str, Any]]:
     ]
 
 
-def _line(
+def _change_line(
     actor: Actor,
     usage_filter: UsageFilter,
     earlier: UsageFilter,
@@ -88,18 +88,18 @@ def _line(
     change: int,
     at: Freshness,
 ) -> dict[str, Any]:
-    now, before = ({_value(c): c for c in explore(actor, period, [axis], at).cells}
+    now, before = ({_group_value(c): c for c in explore(actor, period, [axis], at).cells}
                    for period in (usage_filter, earlier))  # fmt: skip
     parts = parts_of(_charges(now), _charges(before), change)
     labels = {value: cell.groups[0].label for value, cell in {**before, **now}.items()}
     return {
         "axis": axis,
         "word": GROUPS_SHOWN[axis],
-        "parts": [_part(actor, usage_filter, axis, part, labels) for part in parts],
+        "parts": [_part_context(actor, usage_filter, axis, part, labels) for part in parts],
     }
 
 
-def _value(cell: Cell) -> str:
+def _group_value(cell: Cell) -> str:
     return cell.groups[0].value
 
 
@@ -107,7 +107,7 @@ def _charges(cells: Mapping[str, Cell]) -> dict[str, int]:
     return {value: cell.totals.charge_nano for value, cell in cells.items()}
 
 
-def _part(
+def _part_context(
     actor: Actor, usage_filter: UsageFilter, axis: GroupBy, part: Part, labels: Mapping[str, str]
 ) -> dict[str, Any]:
     if part.value is None:

@@ -23,8 +23,8 @@ class Part(NamedTuple):
 def parts_of(
     now: Mapping[str, int], before: Mapping[str, int], change: int, most: int = PARTS_MAX
 ) -> list[Part]:
-    """Return up to `most` groups that changed, the largest change first, and if anything remains of
-    the whole `change`, one part for the others. The parts add up to `change`."""
+    """Return up to `most` groups that changed, the largest change first. If the whole `change` is
+    more, one further part stands for the others. The parts add up to `change`."""
     groups = [Part(value, now.get(value, 0), before.get(value, 0)) for value in {**now, **before}]
     groups.sort(key=lambda part: (-abs(part.change), part.value or ""))
     largest = [part for part in groups[:most] if part.change]

@@ -158,17 +158,19 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _cells_before(
     actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Freshness, *, timed: bool
 ) -> dict[Names, Cell]:
-    """Return the cells of the previous period, by the values of their groups."""
+    """Return the cells of the previous period by their groups."""
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
-    return {_names(cell): cell for cell in explore(actor, earlier, by, at, timed=timed).cells}
+    return {
+        _group_values(cell): cell for cell in explore(actor, earlier, by, at, timed=timed).cells
+    }
 
 
-def _names(cell: Cell) -> Names:
+def _group_values(cell: Cell) -> Names:
     return tuple(group.value for group in cell.groups)
 
 
 def _compare_cell(cell: Cell, before: Mapping[Names, Cell]) -> dict[str, Any]:
-    was = before.get(_names(cell))
+    was = before.get(_group_values(cell))
     was_nano = was.totals.charge_nano if was else 0
     now, then = _times(cell.times), _times(was.times if was else None)
     moved: dict[str, Any] = {}
@@ -210,7 +212,7 @@ def _row(
     tokens, totals = reports.tokens_of(cell.totals.meters), cell.totals
     return {
         "n": n,
-        "href": rows_url(actor, usage_filter, None, **_opened_query(usage_filter, by, cell)),
+        "href": rows_url(actor, usage_filter, None, **_cell_query(usage_filter, by, cell)),
         "group": names[0],
         "subgroup": names[1] if names[1:] else "",
         "cost": totals.charge_nano,
@@ -237,9 +239,7 @@ def _per_request(totals: Totals) -> int | None:
     return round_half_even(totals.charge_nano, totals.requests)
 
 
-def _opened_query(
-    usage_filter: UsageFilter, by: Sequence[GroupBy], cell: Cell
-) -> dict[str, object]:
+def _cell_query(usage_filter: UsageFilter, by: Sequence[GroupBy], cell: Cell) -> dict[str, object]:
     """Return the replacements in the filter's query that select the requests of a cell."""
     over: dict[str, object] = {}
     without = list(usage_filter.scope.without)
@@ -267,8 +267,8 @@ def _times(times: Times | None) -> dict[str, Any]:
 @organisation_page("usage.read")
 @require_safe
 def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Return the costs of the filter's days in the columns of FOCUS. A worker creates a file that
-    takes long."""
+    """Return the costs of the filter's days in the columns of FOCUS. If that takes long, a worker
+    creates the file."""
     usage_filter = filters.from_query(
         dict(request.GET.lists()), clock.now(), channels=actor.operator, explored=True
     )

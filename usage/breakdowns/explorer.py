@@ -81,7 +81,7 @@ def explore(
     spans: Sequence[Span] = usage_filter.spans
     at = at or read_freshness()
     there = from_clickhouse(
-        actor, scope, spans, at, lambda reader: _explored_there(reader, spans, by, limit, timed)
+        actor, scope, spans, at, lambda reader: _explore_clickhouse(reader, spans, by, limit, timed)
     )
     if there is not None:
         return there
@@ -102,21 +102,21 @@ def explore(
     return Explored(_name_cells(by, sums[:limit]), sum_of(totals), more)
 
 
-def _explored_there(
+def _explore_clickhouse(
     reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
 ) -> Explored:
-    """Return the same as `explore` from ClickHouse, which has durations for any number of
+    """Return the same as `explore`, read from ClickHouse, which has durations for any number of
     requests."""
-    group_rows = _rows_there(reader, spans, by, limit + 1, timed)
+    group_rows = _clickhouse_rows(reader, spans, by, limit + 1, timed)
     more = len(group_rows) > limit
     overlapping = OVERLAPPING.intersection(by)
-    whole = _rows_there(reader, spans, (), 1, False) if more or overlapping else group_rows
+    whole = _clickhouse_rows(reader, spans, (), 1, False) if more or overlapping else group_rows
     return Explored(
         _name_cells(by, group_rows[:limit]), sum_of([row.totals for row in whole]), more
     )
 
 
-def _rows_there(
+def _clickhouse_rows(
     reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
 ) -> list["_Row"]:
     return [
@@ -213,8 +213,8 @@ def _name_cells(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
 
 
 def groups_of(axis: Axis, channel_names: Mapping[str, str]) -> Mapping[str, Group]:
-    """Return the groups of an axis by their ids, which are the keys of `channel_names`. Groups
-    whose names no longer exist are left out."""
+    """Return the groups of an axis by id. The ids are the keys of `channel_names`. Groups whose
+    names no longer exist are left out."""
     if axis in _NAMES:
         name_rows = run(_NAMES[axis], {"ids": list(channel_names)})
         return {id: Group(value, label) for id, value, label in name_rows}

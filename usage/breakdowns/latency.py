@@ -12,7 +12,7 @@ _LATELY: Final = {"range": ["24h"]}
 
 
 class Latency(NamedTuple):
-    """Time to first token of some answers, in milliseconds; `model` None for all of them."""
+    """The time to the first token of some answers, in milliseconds; `model` None for all models."""
 
     model: str | None
     p50_ms: int

@@ -139,7 +139,7 @@ Figure = Callable[[Times], int | None]
 
 
 def _share(of: Literal["total", "ttft"], place: int) -> Figure:
-    """Return the function for one of the percentiles of `SHARE_NAMES`, by its position."""
+    """Return the function for the percentile of `SHARE_NAMES` at this position."""
 
     def figure(times: Times) -> int | None:
         quantiles = times.total if of == "total" else times.ttft
@@ -157,7 +157,7 @@ _CARDS: Final[Mapping[str, tuple[Figure, ...]]] = {
 
 
 def _stats(timed: Timed) -> list[dict[str, Any]]:
-    """Return the cards. Unknown values are left out of their series."""
+    """Return the cards. A series omits unknown values."""
     now, before = (cell.times or UNTIMED for cell in (timed.now, timed.before))
     return [
         {

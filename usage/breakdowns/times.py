@@ -14,8 +14,8 @@ UNTIMED = Times(None, None, None)
 
 @dataclass(frozen=True)
 class Timed:
-    """Times by period. `buckets` are those of the filter in order, with their sums; `now` and
-    `before` are the whole period and the one before it. Unknown times are None."""
+    """Durations by period. `buckets` are the filter's buckets in order, with their sums; `now` and
+    `before` are the whole period and the one before. Unknown durations are None."""
 
     buckets: list[Cell]
     now: Cell

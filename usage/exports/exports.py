@@ -72,12 +72,12 @@ _UNFINISHED: Final = (ExportState.QUEUED, ExportState.RUNNING)
 
 
 class _Lost(Exception):
-    """Another worker holds the export by now, or it was deleted."""
+    """Another worker has taken the export, or it was deleted."""
 
 
 class Contents(NamedTuple):
-    """The content of an export, with times in that zone. `total` is the approximate number of rows,
-    if known."""
+    """The content of an export, with times in `zone`. `total` is the approximate number of rows, if
+    known."""
 
     zone: dt.tzinfo
     columns: Sequence[Column]
@@ -94,7 +94,7 @@ class LogExport(NamedTuple):
 
 
 def action_of(form: str) -> Action:
-    """Return the permission for seeing what such an export contains."""
+    """Return the permission that a reader needs for such an export."""
     return "usage.read" if form == FOCUS else "requests.read"
 
 
@@ -152,7 +152,7 @@ def delete_export(actor: Actor, export: Export) -> None:
 
 
 def filter_of(actor: Actor, export: Export) -> UsageFilter:
-    """Return the filter of the export, as of the time of its request."""
+    """Return the filter of an export, as of the time of its request."""
     log = export.form != FOCUS
     return filters.from_query(
         parse_qs(export.query),
@@ -175,7 +175,7 @@ def log_export_of(actor: Actor, export: Export) -> LogExport:
 
 
 def has_file(export: Export) -> bool:
-    """Return whether there is a file. Files are kept for a while."""
+    """Return whether the export's file exists. Files are deleted after a while."""
     expires_at = export.expires_at
     return export.state == ExportState.DONE and expires_at is not None and expires_at > clock.now()
 
@@ -226,7 +226,7 @@ def _pieces(id: UUID, take: int) -> Iterator[bytes]:
 
 
 def _reach_of(actor: Actor, export: Export) -> list[object]:
-    """Return the actor's access to the export's data, in the stored form."""
+    """Return the actor's access to the export's data, as it is stored."""
     action = action_of(export.form)
     scope = access.scope_of(actor, action)
     teams = sorted(map(str, actor.authority.teams_of(action))) if scope == "teams" else []
@@ -237,8 +237,8 @@ def _reach_of(actor: Actor, export: Export) -> list[object]:
 
 
 def make_next() -> bool:
-    """Create the export that has waited longest. Return whether there was one. Any process may run
-    this; one export is created at a time, because it uses a whole core."""
+    """Create the export that has waited longest. Return False if none waits. Any process may run
+    this; only one export is created at a time, because it uses a whole core."""
     export = _take()
     if export is None:
         return False

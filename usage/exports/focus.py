@@ -98,7 +98,8 @@ def days_of(usage_filter: UsageFilter) -> UsageFilter:
 
 
 def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
-    """Stream the file to a waiting reader. Raises TooManyRecords immediately, as `explore` does."""
+    """Stream the file to a waiting reader. Raises TooManyRecords before the first byte, as
+    `explore` does."""
     days, at = days_of(usage_filter), read_freshness()
     used_rows(actor, days.scope, days.spans, _GROUPS, at)
     return FORMATS["csv"].write(COLUMNS, _batches(actor, days, at))
@@ -125,7 +126,7 @@ def _batches(actor: Actor, days: UsageFilter, at: Freshness) -> Batches:
 
 
 def _keys_of(actor: Actor, scope: Scope, span: Span, at: Freshness) -> Iterator[tuple[UUID, ...]]:
-    """Yield the keys that were used in that time, several at once."""
+    """Yield the ids of the keys used in `span`, in batches."""
     rows = used_rows(actor, scope, [span], _GROUPS, at, bounded=False)
     text = f"""
         SELECT DISTINCT r.key_id FROM {rows.text} r WHERE r.key_id > %(after)s

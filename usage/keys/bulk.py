@@ -29,8 +29,8 @@ LIMITS: Final = ("rpm", "tpm", "parallel")
 
 @dataclass(frozen=True)
 class Planned:
-    """The change of one key: fields with their old and new values, or the `reason` for leaving it
-    alone."""
+    """The planned change of one key: fields with their old and new values, or the `reason` why the
+    key stays unchanged."""
 
     key: Key
     before: str = ""
@@ -44,8 +44,8 @@ class Planned:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of keys. `plan` returns the fields of one key before and after, or why it is left
-    alone. `write` changes it and may raise Refused."""
+    """A change of keys. `plan` returns the fields of one key before and after, or why the key stays
+    unchanged. `write` changes the key and may raise Refused."""
 
     plan: Callable[[Key], tuple[str, str] | str]
     write: Callable[[Key], object]
@@ -57,15 +57,14 @@ def plan_change(actor: Actor, chosen: Sequence[Key], change: Change) -> list[Pla
 
 
 def digest_of(planned: Sequence[Planned]) -> str:
-    """Return a digest that identifies a plan, so that exactly the confirmed plan is executed or
-    none."""
+    """Return a digest of a plan, so that only the confirmed plan is executed."""
     lines = [repr((str(row.key.id), row.before, row.after, row.reason)) for row in planned]
     return sha256("\n".join(lines).encode()).hexdigest()
 
 
 def apply_planned(planned: Sequence[Planned], change: Change) -> int:
-    """Execute the plan for all keys, or for none if one is refused. Return how many. Raises
-    Refused, whose text names the key."""
+    """Execute the plan for all keys, or for none if one is refused. Return the number of keys.
+    Raises Refused, whose text names the key."""
     changing = [row.key for row in planned if row.changes]
     with transaction.atomic():
         for key in changing:
@@ -96,7 +95,7 @@ def _plan_key(actor: Actor, key: Key, change: Change) -> Planned:
 
 
 def state_change(actor: Actor, *, disabled: bool) -> Change:
-    """Disable keys, or enable them again."""
+    """Return the change that disables keys, or enables them again."""
     after = gettext("Disabled") if disabled else gettext("Active")
 
     def plan(key: Key) -> tuple[str, str] | str:
@@ -108,7 +107,7 @@ def state_change(actor: Actor, *, disabled: bool) -> Change:
 
 
 def revocation(actor: Actor) -> Change:
-    """Revoke keys permanently."""
+    """Return the change that revokes keys permanently."""
 
     def plan(key: Key) -> tuple[str, str]:
         state = key_lookup.key_state(key, clock.now())
@@ -119,7 +118,7 @@ def revocation(actor: Actor) -> Change:
 
 
 def expiry_change(actor: Actor, expires_at: dt.datetime | None) -> Change:
-    """Change when keys expire; None means never."""
+    """Return the change that sets when keys expire; None means never."""
 
     def plan(key: Key) -> tuple[str, str]:
         return _time(key.expires_at), _time(expires_at)
@@ -128,11 +127,11 @@ def expiry_change(actor: Actor, expires_at: dt.datetime | None) -> Change:
 
 
 def limits_change(actor: Actor, limits: Mapping[str, int | None]) -> Change:
-    """Set some of the limits of keys; None means no limit."""
+    """Return the change that sets some of the limits of keys; None means no limit."""
 
     def plan(key: Key) -> tuple[str, str]:
         now = {name: getattr(key, name) for name in LIMITS}
-        return _counts(now), _counts({**now, **limits})
+        return _limits_text(now), _limits_text({**now, **limits})
 
     return Change(plan, lambda key: keys.change_key(actor, key, **limits))
 
@@ -140,8 +139,8 @@ def limits_change(actor: Actor, limits: Mapping[str, int | None]) -> Change:
 def budget_change(
     actor: Actor, own: Mapping[str, Budget], amount_nano: int | None, period: str
 ) -> Change:
-    """Change each key to its own budget, or to none (`amount_nano` None). `own` are the current
-    ones by key id."""
+    """Return the change that sets the budget of each key, or removes it (`amount_nano` None). `own`
+    are the current budgets by key id."""
 
     def plan(key: Key) -> tuple[str, str] | str:
         if key.kind != KeyKind.RELAY:
@@ -185,7 +184,7 @@ def _time(at: dt.datetime | None) -> str:
     return gettext("Never") if at is None else f"{date_format(at, 'DATETIME_FORMAT')} UTC"
 
 
-def _counts(limits: Mapping[str, int | None]) -> str:
+def _limits_text(limits: Mapping[str, int | None]) -> str:
     words: dict[str, Any] = {
         "rpm": gettext("%(n)s requests/min"),
         "tpm": gettext("%(n)s tokens/min"),

@@ -54,8 +54,8 @@ _TITLES: Final = {
 @organisation_page("keys.write_own")
 @require_POST
 def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Show what a change would do to the ticked keys. When confirmed, apply exactly that to all of
-    them, or to none if one is refused."""
+    """Show what a change would do to the ticked keys. When confirmed, apply exactly that change to
+    all of them, or to none if one is refused."""
     act = request.POST.get("act", "")
     act = act if act in _TITLES else "disable"
     if act == "budget":
@@ -69,7 +69,7 @@ def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         error = _refusal(request.POST, act, planned)
         if not error:
             try:
-                return _done(request, actor, apply_planned(planned, change))
+                return _finish(request, actor, apply_planned(planned, change))
             except Refused as refused:
                 error = refused.message
     context = _context(actor, act, form, chosen, planned)
@@ -127,7 +127,7 @@ def _refusal(data: QueryDict, act: str, planned: Sequence[Planned]) -> str:
     return ""
 
 
-def _done(request: HttpRequest, actor: Actor, n: int) -> HttpResponseBase:
+def _finish(request: HttpRequest, actor: Actor, n: int) -> HttpResponseBase:
     text = ngettext("%(n)s key changed.", "%(n)s keys changed.", n) % {"n": n}
     messages.success(request, text)
     return see_other(back_to(request, reverse("keys", args=[slug_of(actor)])))

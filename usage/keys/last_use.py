@@ -36,7 +36,7 @@ def use_of_keys(actor: Actor, keys: Sequence[Key]) -> dict[UUID, KeyUse]:
     """Return the use of each of these keys, as far as the actor may see it."""
     prefetch_related_objects(keys, "uses")
     may_see = access.scope_of(actor, "usage.read") is not None
-    spent = _spent(actor, [key.id for key in keys]) if keys and may_see else {}
+    spent = _month_spending(actor, [key.id for key in keys]) if keys and may_see else {}
     return {key.id: _use_of(actor, key, spent.get(key.id, 0)) for key in keys}
 
 
@@ -48,7 +48,7 @@ def _use_of(actor: Actor, key: Key, spent_nano: int) -> KeyUse:
     return KeyUse(spent_nano, use.at, address, use.client)
 
 
-def _spent(actor: Actor, key_ids: Sequence[UUID]) -> dict[UUID, int]:
+def _month_spending(actor: Actor, key_ids: Sequence[UUID]) -> dict[UUID, int]:
     now = clock.now()
     text, parameters = visible(actor, "usage.read")
     where = Where(f"{text} AND r.key_id = ANY (%(keys)s)", {**parameters, "keys": list(key_ids)})

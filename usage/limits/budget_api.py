@@ -159,7 +159,7 @@ class RaiseIn(Schema):
 
 
 class RaiseAnswer(Schema):
-    """The reply to the person who asked."""
+    """The reply to the person who made the request."""
 
     model_config = ConfigDict(extra="forbid")
 

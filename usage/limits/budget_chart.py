@@ -48,8 +48,8 @@ def budget_chart(usage: BudgetUsage) -> dict[str, Any] | None:
 
 
 def _forecasts(spans: list[Span], now: int, spent_nano: int, at: dt.datetime) -> dict[int, int]:
-    """Return the forecast spending at the end of each future span, at the pace of the period so
-    far."""
+    """Return the forecast spending at the end of each future span, at the present pace of the
+    period."""
     passed = at - spans[0].start_at
     if not spent_nano or now == len(spans) - 1 or passed < spans[0].end_at - spans[0].start_at:
         return {}

@@ -92,7 +92,7 @@ class BulkExpiryForm(forms.Form):
 
 
 class BulkLimitsForm(CountsForm):
-    """The limits of several keys. Empty fields leave each key's value as it is."""
+    """The form for the limits of several keys. Empty fields leave each key's value unchanged."""
 
     unlimited = forms.MultipleChoiceField(
         label=gettext_lazy("Remove limits"),
@@ -157,8 +157,8 @@ class TermsForm(forms.Form):
         self.fields["action"].required = not self.is_bound or "action" in self.data
 
     def terms(self) -> dict[str, Any]:
-        """Return the terms of a budget from the form. A list or choice that was not sent stays as
-        it is."""
+        """Return the terms of a budget from the form. A list or choice that was not sent is left
+        unchanged."""
         sent: dict[str, Any] = {
             name: self.cleaned_data[name] for name in TERMS if name in self.cleaned_data
         }

@@ -139,8 +139,8 @@ def raise_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _list_raises(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
-    """Return the requests that match the filters. `place` sorts waiting ones first, then those in
-    effect."""
+    """Return the requests that match the filters. `place` sorts waiting requests first, then those
+    in effect."""
     places = [When(state=name, then=n) for n, name in enumerate(_BADGES)]
     rows = budget_increases.visible_raises(actor).annotate(place=Case(*places))
     if state.value("state"):
@@ -196,7 +196,8 @@ def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
 
 
 def _who_may_raise(actor: Actor) -> str:
-    """Return whom to ask for an increase of a budget that the actor may not ask for."""
+    """Return the name of the people whom to ask for an increase of a budget, if the actor may not
+    request it."""
     owners = Membership.objects.filter(organisation=actor.organisation, role=Role.OWNER)
     return ", ".join(owners.order_by("id").values_list("user__email", flat=True)[:_OWNERS])
 

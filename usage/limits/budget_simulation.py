@@ -33,16 +33,16 @@ class WouldHave(NamedTuple):
 
 
 def create_budget(actor: Actor, organisation: Organisation, **fields: Any) -> Budget:
-    """See `billing.limits.budgets.create_budget`. The budget starts with what was used in its
-    period."""
+    """Create a budget that starts with what was used in its period. See
+    `billing.limits.budgets.create_budget`."""
     return budgets.create_budget(actor, organisation, look_back, **fields)
 
 
 def create_with_past(
     actor: Actor, organisation: Organisation, spent_nano: int, **fields: Any
 ) -> Budget:
-    """Create a budget imported from elsewhere. Its period starts with what was spent there, and
-    here."""
+    """Create a budget imported from another installation. Its period starts with what was spent in
+    both."""
 
     def look_back_there(budget: Budget, since: dt.datetime) -> Past:
         past = look_back(budget, since)
@@ -52,18 +52,18 @@ def create_with_past(
 
 
 def change_budget(actor: Actor, budget: Budget, **fields: Any) -> Budget:
-    """See `billing.limits.budgets.change_budget`."""
+    """Change a budget. See `billing.limits.budgets.change_budget`."""
     return budgets.change_budget(actor, budget, look_back, **fields)
 
 
 def restore_budget(actor: Actor, id: str, *, enabled: bool = True) -> Budget:
-    """See `billing.limits.budgets.restore_budget`."""
+    """Restore a deleted budget. See `billing.limits.budgets.restore_budget`."""
     return budgets.restore_budget(actor, id, look_back, enabled=enabled)
 
 
 def look_back(budget: Budget, since: dt.datetime) -> Past:
-    """Return what requests admitted since then were charged under a budget, and what is running
-    now."""
+    """Return what requests admitted since `since` were charged under a budget, and what is held for
+    running ones."""
     parameters = _parameters(budget, since)
     with connection.cursor() as cursor:
         cursor.execute(_SPENT.format(part=_PARTS[budget.scope]), parameters)
@@ -74,7 +74,7 @@ def look_back(budget: Budget, since: dt.datetime) -> Past:
 
 
 def would_have(budget: Budget) -> WouldHave:
-    """Simulate the last thirty days under a budget, saved or not: a request is refused when its
+    """Simulate the last thirty days under a budget, saved or not. A request is refused when its
     charge does not fit the rest of its window."""
     since = clock.now() - PREVIEW
     with connection.cursor() as cursor:
@@ -118,7 +118,8 @@ def _would_have_by_session(
 
 
 def spent_by_bucket(budget: Budget, spans: Sequence[Span]) -> list[int]:
-    """Return the charges under a budget in each of these spans of whole buckets, in nano."""
+    """Return the charges under a budget in each of these spans, in nano. Each span consists of
+    whole buckets."""
     where = Where(
         f"r.organisation_id = %(organisation)s AND {_PARTS[budget.scope]}",
         _parameters(budget, spans[0].start_at),

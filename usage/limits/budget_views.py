@@ -80,7 +80,7 @@ BUDGETS = Table(
 @require_safe
 def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(BUDGETS, request, actor)
-    rows = [row for row in _rows(actor) if _matches(row, state)]
+    rows = [row for row in _rows(actor) if _matches_filter(row, state)]
     context = {
         "may_write": access.scope_of(actor, "budgets.write") is not None,
         "own_only": access.scope_of(actor, "budgets.read") == "own",
@@ -109,7 +109,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
     ]
 
 
-def _matches(row: dict[str, Any], state: State) -> bool:
+def _matches_filter(row: dict[str, Any], state: State) -> bool:
     """Return whether a budget matches the filter. A disabled budget is neither running low nor used
     up."""
     budget: Budget = row["budget"]
@@ -123,7 +123,7 @@ def _matches(row: dict[str, Any], state: State) -> bool:
 
 
 def count_waiting(actor: Actor) -> int:
-    """Count the increase requests that the actor sees and nobody has decided yet."""
+    """Count the increase requests that wait for a decision and that the actor may see."""
     if access.scope_of(actor, "budgets.ask") is None:
         return 0
     return budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()

@@ -1,6 +1,6 @@
 """The settings that apply to a team, a person or a key, each with its level (W52). A request must
-satisfy every limit and budget above it, so all of these are shown, the tightest one marked. Of
-lists and switches, only the effective value is shown."""
+fit every limit and budget above it, so all of these are shown, and the tightest is marked. Of lists
+and switches, only the effective value is shown."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -42,7 +42,7 @@ class Level(NamedTuple):
 
 class Setting(NamedTuple):
     """One setting at one level. `kind` is how its value is displayed (text, count or money);
-    `binds` marks the one that is reached first."""
+    `binds` marks the setting that is reached first."""
 
     title: Text
     level: Text
@@ -93,7 +93,7 @@ def _limits(levels: Sequence[Level]) -> Iterator[Setting]:
 def _budgets(
     actor: Actor, team: Team | None, member: Membership | None, key: Key | None
 ) -> Iterator[Setting]:
-    """Yield the budgets, each by itself: which one is reached first depends on the spending."""
+    """Yield each budget separately, because which one is reached first depends on the spending."""
     if access.scope_of(actor, "budgets.read") is None:
         return
     over = Q(scope=BudgetScope.ORGANISATION)
@@ -159,8 +159,8 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
 
 
 def _charge_rule(organisation: Organisation) -> Iterator[Setting]:
-    """Yield the organisation's rule. Without one, the model's or the channel's applies, which only
-    operators may see."""
+    """Yield the organisation's charge rule. Without one, the model's or the channel's rule applies,
+    which only operators may see."""
     title, rule = gettext("Abandoned requests"), charge_rule_of(organisation)
     if rule is None:
         yield Setting(title, "", gettext("As set for the model or channel"))

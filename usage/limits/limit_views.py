@@ -66,7 +66,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
             "name": subject.name,
             "scope": str(_SCOPES[subject.scope]),
             "href": _href(actor, subject),
-            **_counts(subject),
+            **_rate_limits(subject),
         }
         for n, subject in enumerate(limited_subjects(actor))
     ]
@@ -84,7 +84,7 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
     subject = limited_subject(actor, scope, id)
     if subject is None:
         raise Http404
-    form = CountsForm(request.POST or None, initial=_counts(subject))
+    form = CountsForm(request.POST or None, initial=_rate_limits(subject))
     if request.method == "POST" and form.is_valid():
         keys.change_limits(actor, subject.limited, **form.cleaned_data)
         messages.success(request, gettext("Limits saved."))
@@ -94,5 +94,5 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
     )
 
 
-def _counts(subject: Subject) -> dict[str, Any]:
+def _rate_limits(subject: Subject) -> dict[str, Any]:
     return {name: getattr(subject.limited, name) for name in ("rpm", "tpm", "parallel")}

@@ -27,8 +27,8 @@ _SLACK: Final = dt.timedelta(hours=1)
 
 
 class MarginRow(NamedTuple):
-    """`id` is a model's name, a channel's id or an organisation's slug. `unpriced_nano` is the part
-    of the revenue whose cost is unknown."""
+    """One row of the report. `id` is a model's name, a channel's id or an organisation's slug.
+    `unpriced_nano` is the part of the revenue whose cost is unknown."""
 
     id: str
     name: str
@@ -48,7 +48,7 @@ class MarginRow(NamedTuple):
 
 
 def first_day(last_on: dt.date) -> dt.date:
-    """Return the default first day of the range up to a last one."""
+    """Return the default first day of a range that ends on `last_on`."""
     return dt.date.fromordinal(max(1, last_on.toordinal() - _DEFAULT_DAYS + 1))
 
 
@@ -90,7 +90,7 @@ def total(rows: list[MarginRow]) -> MarginRow:
     )
 
 
-def _text(id: str, name: str, join: str = "") -> str:
+def _margin_sql(id: str, name: str, join: str = "") -> str:
     return f"""
     SELECT {id}, max({name}), count(*) FILTER (WHERE r.final), sum(r.charge_nano)::bigint,
            sum(coalesce(r.cost_nano, r.charge_nano))::bigint,
@@ -103,9 +103,9 @@ def _text(id: str, name: str, join: str = "") -> str:
 
 
 _TEXTS: Final[dict[MarginBy, str]] = {
-    "model": _text("r.model", "r.model"),
-    "channel": _text("coalesce(r.channel_id::text, '')", "r.channel_name"),
-    "customer": _text(
+    "model": _margin_sql("r.model", "r.model"),
+    "channel": _margin_sql("coalesce(r.channel_id::text, '')", "r.channel_name"),
+    "customer": _margin_sql(
         "o.slug", "o.name", "JOIN accounts_organisation o ON o.id = r.organisation_id"
     ),
 }

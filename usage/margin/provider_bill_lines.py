@@ -64,14 +64,14 @@ def bill_lines(rows: Iterable[Sequence[object]], columns: Columns) -> Iterator[B
     _, heads = next(numbered, (0, ()))
     places = _places(heads, columns)
     for n, row in numbered:
-        if not any(_text(cell) for cell in row):
+        if not any(_cell_text(cell) for cell in row):
             continue
         cells = {field: row[at] if at < len(row) else None for field, at in places.items()}
-        yield _line(n, cells, columns)
+        yield _parse_line(n, cells, columns)
 
 
 def _places(heads: Sequence[object], columns: Columns) -> dict[str, int]:
-    head_names = [_text(head).casefold() for head in heads]
+    head_names = [_cell_text(head).casefold() for head in heads]
     places = {}
     for field, head in columns.needed().items():
         if head.strip().casefold() not in head_names:
@@ -81,7 +81,7 @@ def _places(heads: Sequence[object], columns: Columns) -> dict[str, int]:
     return places
 
 
-def _line(n: int, cells: Mapping[str, object], columns: Columns) -> BillLine:
+def _parse_line(n: int, cells: Mapping[str, object], columns: Columns) -> BillLine:
     amount_nano = _amount(cells["amount_column"])
     if amount_nano is None:
         raise _unreadable(n, columns.amount, cells["amount_column"])
@@ -90,7 +90,7 @@ def _line(n: int, cells: Mapping[str, object], columns: Columns) -> BillLine:
         if request_id is None:
             raise _unreadable(n, columns.request, cells["request_column"])
         return BillLine(request_id, None, "", amount_nano)
-    day, model = _day(cells["day_column"]), _text(cells["model_column"])
+    day, model = _day(cells["day_column"]), _cell_text(cells["model_column"])
     if day is None:
         raise _unreadable(n, columns.day, cells["day_column"])
     if not model or len(model) > _MODEL_MAX or "\0" in model:
@@ -100,17 +100,17 @@ def _line(n: int, cells: Mapping[str, object], columns: Columns) -> BillLine:
 
 def _unreadable(n: int, column: str, cell: object) -> BillRefused:
     text = gettext("Row %(n)s, column %(column)s cannot be read: %(cell)s")
-    excerpt = _text(cell)[:60] or gettext("empty")
+    excerpt = _cell_text(cell)[:60] or gettext("empty")
     return BillRefused("file", text % {"n": n, "column": column, "cell": excerpt})
 
 
-def _text(cell: object) -> str:
+def _cell_text(cell: object) -> str:
     return "" if cell is None else str(cell).strip()
 
 
 def _amount(cell: object) -> int | None:
     """Parse an amount as nano USD, rounded half to even. Return None for anything else."""
-    text = _text(cell).removeprefix("$").replace(",", "")
+    text = _cell_text(cell).removeprefix("$").replace(",", "")
     try:
         nano = Decimal(text) * NANO_PER_USD
         whole = (
@@ -122,7 +122,7 @@ def _amount(cell: object) -> int | None:
 
 
 def _id(cell: object) -> UUID | None:
-    text = _text(cell)
+    text = _cell_text(cell)
     parsed_id = parse_id(text)
     if parsed_id is not None:
         return parsed_id
@@ -138,6 +138,6 @@ def _day(cell: object) -> dt.date | None:
     if isinstance(cell, dt.date):
         return cell
     try:
-        return dt.date.fromisoformat(_text(cell)[:10])
+        return dt.date.fromisoformat(_cell_text(cell)[:10])
     except ValueError:
         return None

@@ -101,7 +101,7 @@ def reconcile(
         created_by=actor.user,
     )
     with transaction.atomic():
-        bill.lines, bill.billed_nano = _load(bill_lines(_rows(file), columns), bill)
+        bill.lines, bill.billed_nano = _load(bill_lines(_sheet_rows(file), columns), bill)
         result = _compare(bill)
         bill.save(force_insert=True)
         BillDifference.objects.bulk_create(
@@ -154,7 +154,7 @@ def _refuse_detached(first_on: dt.date, last_on: dt.date) -> None:
         raise BillRefused("first_on", text % {"month": months[0]})
 
 
-def _rows(file: IO[bytes]) -> Iterator[Sequence[object]]:
+def _sheet_rows(file: IO[bytes]) -> Iterator[Sequence[object]]:
     try:
         yield from sheet_rows(file)
     except SheetUnreadable as error:

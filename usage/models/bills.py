@@ -16,7 +16,7 @@ class BillMatch(models.TextChoices):
 
 
 class BillMapping(models.Model):
-    """How a provider's bills are read: the heads of their columns, and the tolerance."""
+    """How a provider's bills are read: the names of the columns, and the tolerance."""
 
     provider = models.CharField(primary_key=True, max_length=40)
     match = models.CharField(max_length=7, choices=BillMatch.choices, default=BillMatch.DAY)

@@ -5,7 +5,8 @@ from django.db.models.functions import Now
 
 
 class BooksCheck(models.Model):
-    """The last check of the books. `broken` is what was wrong then: {invariant: [object, …]}.
+    """The last check of the books. `broken` is what was wrong at that time: {invariant: [object,
+    …]}.
 
     The pause after a check is in proportion to its duration.
     """

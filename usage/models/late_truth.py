@@ -10,13 +10,15 @@ class TruthSource(models.TextChoices):
 
 
 class LateTruth(models.Model):
-    """Late information about an attempt after its hold was resolved (I7). `late` comes from the
-    attempt's own process, which was believed dead, with its charge, and in `own_nano` with what
-    its organisation pays its provider itself. `look_up` comes from the provider, asked by the
-    attempt's id. `meters` are null until known; a look-up is repeated at `ask_at`. It is posted
-    once, at `posted_at`, the instant of its posting; `own_change_nano` is by how much budgets then
-    count more (below 0: less) for the provider of the organisation, null for the installation's
-    keys."""
+    """Late information about an attempt after its hold was resolved (I7).
+
+    A row of source `late` comes from the attempt's own process, which was believed dead, with its
+    charge, and in `own_nano` with what the organisation pays its provider itself. A row of source
+    `look_up` comes from the provider, asked by the attempt's id; `meters` are null until known, and
+    the look-up is repeated at `ask_at`. Each row is posted once; `posted_at` is the time of the
+    posting. `own_change_nano` is how much more budgets then count (below 0: less) for the
+    organisation's payments to its provider, null for the installation's keys.
+    """
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.UUIDField()

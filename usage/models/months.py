@@ -25,8 +25,8 @@ class DetachedMonth(models.Model):
 class MonthFile(models.Model):
     """The file of a detached month, and the sums that replace its rows in the books. `sums` are
     [[kind, id of the account or window, nano], …] with the kinds of `invariants.SUMS`, `rolled` are
-    the sums of its days' rollups, [[organisation, requests, nano], …]. `digest` is that of the
-    file, `signature` is Weir's over all of it and the month's row."""
+    the sums of its days' rollups, [[organisation, requests, nano], …]. `digest` is the digest of
+    the file; `signature` is Weir's signature over the file's data and the month's row."""
 
     month = models.OneToOneField(
         DetachedMonth, models.CASCADE, primary_key=True, related_name="file"

@@ -91,10 +91,11 @@ class UsageRecord(models.Model):
     """The usage and charge of one ended attempt, with its price version and plan multiplier.
 
     `cost_nano` is our cost by prices of the kind cost, null if unknown; for operators only. `id` is
-    the attempt's, or the request's if it was refused before any attempt. The record of a request's
-    last attempt is `final`: it has the outcome of the request. Earlier attempts failed before
-    content (P7) and are never charged, so its charge is the request's. `own_nano` is what its
-    organisation pays its provider itself, by its own key; null if the installation's key was used.
+    the attempt's id, or the request's if it was refused before any attempt. The record of a
+    request's last attempt is `final`: it has the outcome of the request. Earlier attempts failed
+    before content (P7) and are never charged, so the final record has the charge of the request.
+    `own_nano` is what the organisation pays its provider itself, with its own key; null if the
+    installation's key was used.
     """
 
     pk = models.CompositePrimaryKey("organisation_id", "id")
@@ -181,9 +182,10 @@ class UsageRecord(models.Model):
 
 
 class ClientAddress(models.Model):
-    """The client address of a request, by the id of its final record. Only for organisations that
-    enable it, and for as long as they set (`usage/requests/client_addresses.py`). Separate from the
-    record, which never changes."""
+    """The client address of a request, by the id of its final record. Rows exist only for
+    organisations that enable this, and for as long as these choose
+    (`usage/requests/client_addresses.py`). They are separate from the record, which never
+    changes."""
 
     pk = models.CompositePrimaryKey("organisation_id", "record_id")
     organisation = models.ForeignKey(

@@ -108,9 +108,9 @@ class DayRollup(_CoarseRollup):
 
 class RollupWatermark(models.Model):
     """How far the rollups are complete: they include transactions before `xid`, and all requests
-    admitted before an instant.
+    admitted before `complete_to`.
 
-    Hours, and the days that are over, exist before `levels_to`, the end of an hour. null means that
+    Sums of hours, and of past days, exist before `levels_to`, the end of an hour. null means that
     there are none yet.
     """
 

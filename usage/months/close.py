@@ -22,8 +22,8 @@ from billing.invoices.billing_details import seller, zone_of
 from billing.invoices.invoices import InvoiceRefused, moved_nano
 from billing.invoices.payments import note_closed
 from billing.invoices.rules import last_month, month_after, month_span
+from billing.limits.period_starts import Span
 from billing.models import Hold, HoldState, Invoice, InvoiceKind, InvoiceState, Seal, SealKind
-from billing.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from usage.models import BooksCheck
@@ -56,8 +56,9 @@ def draft_invoices() -> int:
 
 
 def _periods(organisation: Organisation) -> Iterator[tuple[dt.date, ZoneInfo, Span]]:
-    """Yield the months since the last document, or the previous month if there is none. The first
-    begins where the last document ended, even if the time zone has changed since."""
+    """Yield the months to draft: those since the last document, or the previous month if there is
+    none. The first begins where the last document ended, even if the time zone has changed
+    since."""
     zone = zone_of(organisation)
     newest = last_month(clock.now(), zone)
     last = (
@@ -82,7 +83,8 @@ def _draft(organisation: Organisation, month: dt.date, zone: ZoneInfo, span: Spa
 
 
 def checklist(invoice: Invoice) -> list[Check]:
-    """Return what must be true when a document is proposed and when it is closed."""
+    """Return the conditions for proposing and for closing a document, each with whether it
+    holds."""
     checks = [
         Check(
             "seller", gettext_lazy("The seller's details are complete"),
@@ -155,7 +157,7 @@ def _invariants(invoice: Invoice) -> Check:
 
 
 def _ties(invoice: Invoice) -> Check:
-    """I19: compare the lines with the ledger's movement. Promotional credit is compared with the
+    """Compare the lines with the ledger's movement (I19). Promotional credit is compared with the
     accounts that it came from, while its lines are computed from the accounts that it went to."""
     of_lines = {
         kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)

@@ -75,13 +75,13 @@ def notice_text(months: Sequence[DetachedMonth]) -> str:
             " them back with %(command)s."
         )
         date = date_format(months[0].detached_at, "DATE_FORMAT")
-        return text % {"month": _word(months[0]), "date": date, "command": ATTACH}
+        return text % {"month": _month_name(months[0]), "date": date, "command": ATTACH}
     text = gettext(
         "The requests of these months are in files: %(months)s. An operator can bring them back"
         " with %(command)s."
     )
-    return text % {"months": ", ".join(map(_word, months)), "command": ATTACH}
+    return text % {"months": ", ".join(map(_month_name, months)), "command": ATTACH}
 
 
-def _word(month: DetachedMonth) -> str:
+def _month_name(month: DetachedMonth) -> str:
     return date_format(month.month, "YEAR_MONTH_FORMAT")

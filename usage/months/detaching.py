@@ -115,7 +115,7 @@ def month_states() -> list[MonthState]:
 
 
 def obstacles(month: dt.date) -> list[str]:
-    """Return why a month cannot be detached, one sentence each; empty if it can."""
+    """Return the reasons why a month cannot be detached, one sentence each; empty if it can."""
     month_end = _start(next_month(month))
     if DetachedMonth.objects.filter(month=month).exists():
         return ["It is kept in a file already."]
@@ -157,7 +157,7 @@ def obstacles(month: dt.date) -> list[str]:
 
 
 def late_usage(month: dt.date) -> int:
-    """Return how many late endings of its attempts are not posted yet."""
+    """Return how many late endings of a month's attempts are not posted yet."""
     first, end = ids_of(month)
     late = LateTruth.objects.filter(attempt_id__gte=first, attempt_id__lt=end, posted_at=None)
     return late.filter(meters__isnull=False).count()
@@ -211,8 +211,8 @@ def attach(actor: Actor, path: Path, key: bytes) -> DetachedMonth:
 
 
 def reopen(month: dt.date) -> bool:
-    """Let a month accept rows again after an interrupted detaching. Return False if there was
-    none."""
+    """Let a month accept rows again after an interrupted detaching. Return False if no detaching
+    was interrupted."""
     if DetachedMonth.objects.filter(month=month).exists():
         return False
     if month not in [state.month for state in month_states() if not state.writable]:
@@ -246,7 +246,7 @@ def find_altered(key: bytes) -> Iterator[str]:
 
 def _read_contents(month: dt.date) -> _MonthContents:
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK.format(**_names(month)), {"start": _start(month)})
+        cursor.execute(_LOOK.format(**_partition_names(month)), {"start": _start(month)})
         row = cursor.fetchone()
         cursor.execute(_LAST_CORRECTION, _bounds(month))
         ((corrected_at,),) = cursor.fetchall()
@@ -260,7 +260,7 @@ def _checked_to() -> dt.datetime:
 
 
 def _refuse_other_file(path: Path, month: dt.date, key: bytes) -> None:
-    """Refuse to overwrite a file unless an earlier attempt left it."""
+    """Refuse to overwrite a file, unless an earlier attempt to detach the same month left it."""
     try:
         same = read_manifest(path, key).month == month
     except MonthFileBroken:
@@ -270,8 +270,8 @@ def _refuse_other_file(path: Path, month: dt.date, key: bytes) -> None:
 
 
 def _close(month: dt.date) -> None:
-    """Make the month accept no more rows. Return after the transactions that were writing to it
-    have ended."""
+    """Close the month to new rows. Return once the transactions that were writing to it have
+    ended."""
 
     def close(cursor: CursorWrapper) -> None:
         for table in PARTITIONED:
@@ -286,10 +286,10 @@ def _rows(month: dt.date) -> Iterator[Rows]:
         cursor.execute("SELECT set_config('application_name', %s, true)", [BACKUP_NAME])
         for table in PARTITIONED:
             columns = _columns(cursor, table)
-            yield Rows(table, columns, _lines(cursor, name_of(table, month), columns))
+            yield Rows(table, columns, _copy_lines(cursor, name_of(table, month), columns))
 
 
-def _lines(cursor: CursorWrapper, name: str, columns: Sequence[str]) -> Iterator[bytes]:
+def _copy_lines(cursor: CursorWrapper, name: str, columns: Sequence[str]) -> Iterator[bytes]:
     with cursor.copy(f"COPY {name} ({', '.join(columns)}) TO STDOUT") as copy:
         for line in copy:
             yield bytes(line)
@@ -307,10 +307,10 @@ class _Leaving(NamedTuple):
 
 
 def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Leaving:
-    """Return everything that will replace the month."""
+    """Return the rows that will replace the month."""
     checked_to, contents = _checked_to(), _read_contents(month)
     first, end = ids_of(month)
-    names = _names(month)
+    names = _partition_names(month)
     with connection.cursor() as cursor:
         cursor.execute(_VERSIONS.format(**names))
         versions = [id for (id,) in cursor.fetchall()]
@@ -352,7 +352,7 @@ def _take_out(cursor: CursorWrapper, actor: Actor, leaving: _Leaving) -> None:
 
 
 def _load(path: Path, manifest: Manifest) -> None:
-    """Fill separate tables that nothing reads yet."""
+    """Load a file's rows into separate tables that nothing reads yet."""
     first, end = ids_of(manifest.month)
     _drop_loaded(manifest.month)
     with connection.cursor() as cursor:
@@ -405,10 +405,10 @@ def _restore_tables(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth
 
 
 def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
-    """Insert the records that arrived while the month accepted none, except those it has already. A
-    record of an older version lacks newer columns, which get their defaults."""
+    """Insert the records that arrived while the month was detached, except those that it has
+    already. A record of an older version lacks newer columns, which get their defaults."""
     bounds = _bounds(month)
-    # The rollups recognise new records by their transaction.
+    # Leave out xid: the row must get this transaction's, by which rollups find new records.
     columns = [name for name in _columns(cursor, _RECORDS) if name != "xid"]
     cursor.execute(_LATE_COLUMNS, bounds)
     for (written,) in cursor.fetchall():
@@ -429,8 +429,8 @@ def _loaded_table(table: str, month: dt.date) -> str:
 
 @contextmanager
 def _lock_detaching() -> Iterator[None]:
-    """Only one process at a time detaches or attaches a month. The lock ends with the process in
-    any case."""
+    """Hold the lock that lets only one process detach or attach a month. The lock ends with the
+    process in any case."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(8113072029)")
         if not cursor.fetchone()[0]:
@@ -443,8 +443,8 @@ def _lock_detaching() -> Iterator[None]:
 
 
 def _exclusively(change: Callable[[CursorWrapper], None]) -> None:
-    """Change partitions while nobody reads or sums them: first take the lock against readers of all
-    tables, then lock the tables in the order in which readers use them."""
+    """Change partitions while no process reads or sums them. First take the lock that excludes
+    readers of all tables, then lock the tables in the order in which readers use them."""
 
     def locked(cursor: CursorWrapper) -> None:
         cursor.execute("LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE")
@@ -456,8 +456,8 @@ def _exclusively(change: Callable[[CursorWrapper], None]) -> None:
 
 
 def _patiently(change: Callable[[CursorWrapper], None]) -> None:
-    """Run the change in a transaction that waits only briefly for a lock, several times. Raises
-    MonthRefused."""
+    """Run the change in a transaction that waits only briefly for a lock; repeat it several times.
+    Raises MonthRefused."""
     for _ in range(_TRIES):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
@@ -482,7 +482,7 @@ def _sign(key: bytes, detached: DetachedMonth, file: MonthFile) -> bytes:
     return hmac.digest(key, _SIGNED + json.dumps(conditions, sort_keys=True).encode(), "sha256")
 
 
-def _names(month: dt.date) -> dict[str, str]:
+def _partition_names(month: dt.date) -> dict[str, str]:
     return {
         "holds": name_of(_HOLDS, month),
         "attempts": name_of(_ATTEMPTS, month),
@@ -562,7 +562,7 @@ _CORRECTS: Final = """
     p.kind IN ('correct', 'loss') AND p.id >= %(first)s
     AND split_part(p.idempotency_id, ':', 2)::uuid >= %(first)s
     AND split_part(p.idempotency_id, ':', 2)::uuid < %(end)s"""
-# By how much more an organisation pays its provider itself: in no posting.
+# The corrections of what an organisation pays its provider itself, which are in no posting.
 _CORRECTS_OWN: Final = """
     late.own_change_nano IS NOT NULL AND late.posted_at IS NOT NULL
     AND late.attempt_id >= %(first)s AND late.attempt_id < %(end)s"""
@@ -579,7 +579,7 @@ _VERSIONS: Final = """
     SELECT price_version_id FROM {attempts} UNION SELECT cost_version_id FROM {attempts}
     UNION SELECT price_version_id FROM {records} UNION SELECT cost_version_id FROM {records}
     EXCEPT SELECT NULL ORDER BY 1"""
-# As in usage/books/invariants.py: a charge is in the posting that ends its hold.
+# A charge is in the posting that ends its hold, as in usage/books/invariants.py.
 _SUMS: Final = f"""
     SELECT 'sold', a.id, sum(r.charge_nano) FROM {{records}} r
     JOIN billing_account a ON a.organisation_id = r.organisation_id AND a.kind = 'revenue'

@@ -141,7 +141,7 @@ def download_document(request: HttpRequest, id: str, query: Query[PdfQuery]) -> 
 def propose_document(request: HttpRequest, id: str) -> HttpResponse:
     """The first operator's word on a draft. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
-    return _done(request, id, lambda invoice: month_close.propose(actor, invoice))
+    return _change_document(request, id, lambda invoice: month_close.propose(actor, invoice))
 
 
 @router.post(
@@ -154,7 +154,9 @@ def close_document(request: HttpRequest, id: str, body: CloseIn) -> HttpResponse
     """The second operator's word, on the document with this checksum. Supports
     `Idempotency-Key`."""
     actor = actors.actor_of(request)
-    return _done(request, id, lambda invoice: month_close.close(actor, invoice, body.checksum))
+    return _change_document(
+        request, id, lambda invoice: month_close.close(actor, invoice, body.checksum)
+    )
 
 
 @router.post(
@@ -171,7 +173,7 @@ def propose_note(request: HttpRequest, id: str, body: DocumentNoteIn) -> HttpRes
     def note(invoice: Invoice) -> Invoice:
         return invoices.propose_note(actor, invoice, kind, amount_of(body.amount), body.reason)
 
-    return _done(request, id, note, 201)
+    return _change_document(request, id, note, 201)
 
 
 @router.post(
@@ -189,7 +191,7 @@ def void_document(request: HttpRequest, id: str, body: VoidIn) -> HttpResponse:
         left = invoices.creditable_nano(invoice)
         return invoices.propose_note(actor, invoice, InvoiceKind.CREDIT_NOTE, left, body.reason)
 
-    return _done(request, id, note, 201)
+    return _change_document(request, id, note, 201)
 
 
 @router.post(
@@ -208,10 +210,10 @@ def record_payment(request: HttpRequest, id: str, body: PaymentIn) -> HttpRespon
         )
         return invoice
 
-    return _done(request, id, record, 201)
+    return _change_document(request, id, record, 201)
 
 
-def _done(
+def _change_document(
     request: HttpRequest, id: str, act: Callable[[Invoice], Invoice], status: int = 200
 ) -> HttpResponse:
     actor = actors.actor_of(request)

@@ -17,8 +17,8 @@ from django.db import connection, transaction
 from accounts.models import Organisation, Project, Team
 from billing.invoices.invoices import Movement, moved_nano, movement_of
 from billing.invoices.rules import Line, LineKind, usage_lines
+from billing.limits.period_starts import Span
 from billing.models import PriceVersion as StoredVersion
-from billing.period_starts import Span
 from billing.prices.pricing import CostLines, PriceVersion, price
 from lib.ids import first_id_at
 
@@ -68,20 +68,22 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
     with transaction.atomic():
         used = [*_flat(parameters), *_read_tiered(parameters)]
     corrections = _corrections(parameters)
-    ((charged_nano,),) = _rows(_CHARGED, parameters)
+    ((charged_nano,),) = _query_rows(_CHARGED, parameters)
     names = _Names(organisation)
     lines = usage_lines((names.line(*one) for one in used), int(charged_nano))
     lines += [
         Line("correction", int(nano), *names.of(place), place.model, origin=place.origin)
         for place, nano in corrections
     ]
-    lines += [Line("subscription", int(nano), text=text) for text, nano in _rows(_FEES, parameters)]
+    lines += [
+        Line("subscription", int(nano), text=text) for text, nano in _query_rows(_FEES, parameters)
+    ]
     lines += [Line(kind, -nano) for kind, nano in used_nano(movement).items() if nano]
     return Gathered(lines, movement)
 
 
 def used_nano(movement: Movement) -> dict[LineKind, int]:
-    """Return what promotional credit, and the usage included in a subscription, have paid."""
+    """Return how much promotional credit, and the usage included in a subscription, have paid."""
     by_units = moved_nano(movement, CHARGED, "included:units")
     return {
         "credit": moved_nano(movement, ["consume"], "promo:earmarked"),
@@ -99,7 +101,8 @@ class _Names:
         self._teams = dict(Team.objects.filter(organisation=organisation).values_list("id", "name"))
 
     def of(self, place: _Place) -> tuple[str, str]:
-        """Return the project's name if there is one, or else the team's."""
+        """Return the names of the project and the team of a line; only one of them is set, the
+        project's first."""
         if place.project_id is not None:
             return self._projects.get(place.project_id, ""), ""
         return "", self._teams.get(place.team_id, "")
@@ -123,9 +126,9 @@ class _Names:
 
 
 def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
-    """Yield lines of prices without tiers. The database sums them, because one rate applies to each
-    meter."""
-    rows = _rows(_FLAT, parameters)
+    """Yield lines of prices without tiers. The database sums them, because each meter has one
+    rate."""
+    rows = _query_rows(_FLAT, parameters)
     versions = _versions(row[4] for row in rows)
     for project, team, model, origin, version, multiplier_ppm, meter, quantity in rows:
         rate = versions[version].rates.get(meter)
@@ -154,7 +157,7 @@ def _read_tiered(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int,
 def _corrections(parameters: dict[str, Any]) -> list[tuple[_Place, int]]:
     return [
         (_Place(project, team, model or "", origin), nano)
-        for project, team, model, origin, nano in _rows(_CORRECTED, parameters)
+        for project, team, model, origin, nano in _query_rows(_CORRECTED, parameters)
         if nano
     ]
 
@@ -164,7 +167,7 @@ def _versions(ids: Any) -> dict[int, PriceVersion]:
     return {id: PriceVersion.from_stored(version.rates) for id, version in stored.items()}
 
 
-def _rows(text: str, parameters: dict[str, Any]) -> list[Any]:
+def _query_rows(text: str, parameters: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
         return list(cursor.fetchall())

@@ -47,7 +47,7 @@ def ensure_partitions(since: dt.date | None = None) -> list[str]:
 
 
 def _begin(cursor: CursorWrapper) -> dict[str, UUID]:
-    """Return the id from which on each table is partitioned. A table that is not migrated yet is
+    """Return the id at which each table's partitions begin. A table that is not migrated yet is
     left out."""
     cursor.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'p' AND relname = ANY (%s) "
@@ -75,12 +75,12 @@ def next_month(month: dt.date) -> dt.date:
 
 
 def ids_of(month: dt.date) -> tuple[UUID, UUID]:
-    """Return the smallest id of a month, and that of the next month."""
+    """Return the smallest id of a month, and the smallest id of the next month."""
     return first_id_at(_start(month)), first_id_at(_start(next_month(month)))
 
 
 def has_own(month: dt.date) -> bool:
-    """Return whether every table has a partition for this month, and for it alone."""
+    """Return whether every table has a separate partition for this month."""
     with connection.cursor() as cursor:
         cursor.execute(_OWN, [[name_of(table, month) for table in PARTITIONED]])
         return bool(cursor.fetchone()[0] == len(PARTITIONED))
@@ -125,8 +125,8 @@ def partitioned_until() -> dt.date | None:
 
 
 def has_rows_outside() -> bool:
-    """Return whether a default partition has rows. No partition can be created for their month any
-    more."""
+    """Return whether a default partition has rows, which means that no partition can be created for
+    their month any more."""
     with connection.cursor() as cursor:
         conditions = [f"EXISTS (SELECT FROM {table}_other)" for table in _begin(cursor)]
         cursor.execute(f"SELECT {' OR '.join(conditions)}")

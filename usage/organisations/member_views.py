@@ -85,7 +85,7 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         hidden=_hidden_columns(own_only=own_only, may_write=may_write),
         choices={"role": _role_choices(actor), "team": _team_choices(actor)},
     )
-    rows = [row for row in _rows(actor, own_only=own_only) if _matches(row, state.value)]
+    rows = [row for row in _rows(actor, own_only=own_only) if _matches_filter(row, state.value)]
     context = {
         "own_only": own_only,
         "may_write": may_write,
@@ -162,7 +162,7 @@ def _row(actor: Actor, member: Membership, use: MemberUse, keys: int) -> dict[st
     }
 
 
-def _matches(row: dict[str, Any], value: Any) -> bool:
+def _matches_filter(row: dict[str, Any], value: Any) -> bool:
     slugs = row["team_slugs"]
     return (
         value("q").casefold() in f"{row['name']} {row['email']}".casefold()

@@ -90,7 +90,7 @@ class _Model(NamedTuple):
 
 
 class _Sender(NamedTuple):
-    """A key with the shared values of its rows; `who` are team, key and person."""
+    """A key with the values that all of its rows share; `who` are team, key and person."""
 
     organisation: str
     who: str
@@ -98,7 +98,7 @@ class _Sender(NamedTuple):
 
 
 def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
-    """Create this many requests over the last days, and sum them. Raises NotEmpty."""
+    """Create `rows` requests over the last `days`, and sum them. Raises NotEmpty."""
     if UsageRecord.objects.exists():
         raise NotEmpty
     rng = random.Random(seed)
@@ -127,8 +127,8 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
 
 
 def _note_checked() -> None:
-    """Set the position of the minute's check as if it had run all along: its sums are the accounts'
-    balances. The full check covers everything in any case."""
+    """Set the position of the minute's check as if it had always run: its sums are the accounts'
+    balances. The full check still covers everything."""
     now = clock.now()
     books_walk.begin(NEW, now)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -348,7 +348,7 @@ _CUSTOMER_TEXTS: Final = ["", *(f"customer-{n}" for n in range(1, _CUSTOMERS))]
 
 @dataclass
 class _Lines:
-    """Rows to copy, by table, and the amounts that they move on the accounts (I3)."""
+    """Rows to copy, by table, and the amounts by which they change the accounts (I3)."""
 
     rows: dict[str, list[str]] = field(default_factory=lambda: {table: [] for table in _COLUMNS})
     moved: dict[int, int] = field(default_factory=dict)
@@ -382,7 +382,7 @@ class _Book:
         self._lines = _Lines()
 
     def add_hour(self, hour_at: dt.datetime, count: int) -> None:
-        """Add this many requests in the hour."""
+        """Add `count` requests in the hour."""
         rng, first = self._rng, int(hour_at.timestamp()) * 1000
         # The most used items have the lowest ranks, as in a Zipf distribution.
         picked = zip(
@@ -401,7 +401,7 @@ class _Book:
 
     def _add(self, at: int, sender: _Sender, model: _Model, shape: _Shape, end: str) -> None:
         request_id = self._id(at)
-        counted_to = _counted_to(request_id)
+        counted_to = _attribution_of(request_id)
         if end == "refused":
             self._refuse(request_id, at, sender, model, counted_to)
         elif end == "retried":
@@ -494,12 +494,12 @@ class _Book:
         )  # fmt: skip
 
     def _id(self, at: int) -> str:
-        """Return an id as it would have been generated at that instant."""
+        """Return an id with the time `at`."""
         bits = self._rng.getrandbits(74)
         return f"{at << 80 | 7 << 76 | bits >> 62 << 64 | 2 << 62 | bits & _LOW_BITS:032x}"
 
 
-def _counted_to(request_id: str) -> str:
+def _attribution_of(request_id: str) -> str:
     """Return the labels, application and end user of a request, the same for all its rows."""
     n = int(request_id[-6:], 16)
     end_user = f"user-{n % 1000}" if n % 3 == 0 else ""

@@ -36,11 +36,11 @@ class Unsure(NamedTuple):
 class LateUsage(NamedTuple):
     """What is known about an attempt, to be posted.
 
-    `charge_nano` is what its own process charged for it, None if that process died. `total_nano` is
-    the count at the price of the admission, None if it cannot be computed. `cost_nano` is our cost,
-    None without a cost price. The provider's count takes precedence over ours, unless the provider
-    did not know the attempt yet. `own_nano` is what its organisation pays its provider itself, None
-    for the installation's keys.
+    `charge_nano` is what the attempt's own process charged, None if that process died. `total_nano`
+    is the count at the price of the admission, None if it cannot be computed. `cost_nano` is our
+    cost, None without a cost price. The provider's count takes precedence over ours, unless the
+    provider did not know the attempt yet. `own_nano` is what the organisation pays its provider
+    itself, None for the installation's keys.
     """
 
     attempt_id: UUID
@@ -56,7 +56,7 @@ class LateUsage(NamedTuple):
 def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
     """Claim up to `limit` attempts of these channels whose provider should be asked now.
 
-    No other process asks about them before they are due again.
+    No other process asks about these attempts before they are due again.
     """
     now = clock.now()
     parameters = {
@@ -76,9 +76,9 @@ def note(unsure: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> No
 
 
 def list_unposted(limit: int) -> list[LateUsage]:
-    """Return what was learnt and is not posted yet, oldest first. Entries of a detached month are
-    left out until it is attached, because the prices of its attempts and their use of budgets are
-    in the file."""
+    """Return what was learnt and is not posted yet, oldest first. Entries of a detached month wait
+    until the month is attached, because the file has the prices of its attempts and their use of
+    budgets."""
     away = DetachedMonth.objects.filter(
         first_id__lte=OuterRef("attempt_id"), end_id__gt=OuterRef("attempt_id")
     )
@@ -124,8 +124,9 @@ def list_unposted(limit: int) -> list[LateUsage]:
 def _own_late(
     row: LateTruth, late_ending: LateTruth | None, meters: Mapping[str, int]
 ) -> LateUsage:
-    """Only the fee is in the ledger, because the organisation pays its provider itself. Its own
-    process alone knows both: the installation's key cannot ask for what another account used."""
+    """Return the late usage of an attempt with its organisation's own key. Only the fee is in the
+    ledger, because the organisation pays its provider itself. Only the attempt's own process knows
+    both amounts, because the installation's key cannot query another account."""
     known = row if late_ending is None else late_ending
     return LateUsage(
         attempt_id=row.attempt_id,
@@ -140,8 +141,8 @@ def _own_late(
 
 
 def can_be_posted(late: LateUsage) -> bool:
-    """Return whether the attempt is in the database and nobody has posted this meanwhile, and keep
-    both so until this transaction, which has locked the wallet, ends."""
+    """Return whether the attempt is in the database and this usage is not posted yet. Both are
+    locked until the end of this transaction, which has locked the wallet."""
     unposted = LateTruth.objects.filter(
         attempt_id=late.attempt_id, source=late.source, posted_at=None
     )
@@ -149,7 +150,7 @@ def can_be_posted(late: LateUsage) -> bool:
 
 
 def own_change_of(late: LateUsage) -> int | None:
-    """Return by how much more its organisation pays its provider than the record says, None for the
+    """Return by how much more the organisation pays its provider than the record says, None for the
     installation's keys."""
     if late.own_nano is None:
         return None
@@ -158,7 +159,8 @@ def own_change_of(late: LateUsage) -> int | None:
 
 
 def mark_posted(late: LateUsage, own_change_nano: int | None = None) -> None:
-    """Mark late usage as posted, in the transaction of its posting, and at its instant."""
+    """Mark late usage as posted. Call this in the transaction of the posting, so that both have the
+    same time."""
     LateTruth.objects.filter(attempt_id=late.attempt_id, source=late.source).update(
         posted_at=TransactionNow(), own_change_nano=own_change_nano
     )

@@ -41,8 +41,8 @@ class Cut(NamedTuple):
 
 
 class CrashCut(NamedTuple):
-    """The ending of a cut attempt, its possible cost that nobody pays, and the payment by included
-    units."""
+    """The ending of an attempt that was cut off, the cost that nobody pays, and the part that
+    included units pay."""
 
     ending: sql.Ending
     loss_nano: int
@@ -50,9 +50,9 @@ class CrashCut(NamedTuple):
 
 
 def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
-    """Return the ending of each attempt: the price of its last mark, at the price of its admission.
+    """Return the ending of each attempt: its last high-water mark, at the price of its admission.
 
-    Without a mark the customer pays nothing, because nobody knows what was answered. The estimated
+    Without a mark the customer pays nothing, because it is unknown what was answered. The estimated
     price of the input is booked to us until the provider has reported (I15), unless the
     organisation's own key was used, which costs us nothing.
     """
@@ -66,11 +66,13 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
             crash_cuts.append(CrashCut(ending, 0, NOTHING_PAID))
             continue
         loss_nano = _estimated_nano(known) if ending.basis == "absorbed" else 0
-        crash_cuts.append(CrashCut(ending, loss_nano, _paid(cut, known, ending.charge_nano)))
+        crash_cuts.append(
+            CrashCut(ending, loss_nano, _paid_by_units(cut, known, ending.charge_nano))
+        )
     return crash_cuts
 
 
-def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
+def _paid_by_units(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
     if not charge_nano or not cut.mark or not cut.units or versions.charge is None:
         return NOTHING_PAID
     meters = add_request_meter(cut.mark, versions.charge)
@@ -121,7 +123,8 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
 
 
 def _own_ending(cut: Cut, versions: "Versions", ending: sql.Ending, own_nano: int) -> sql.Ending:
-    """The ending of an attempt with its organisation's own key: the customer pays the fee alone."""
+    """Return the ending of an attempt with its organisation's own key. The customer pays the fee
+    alone."""
     if ending.basis != "estimated" or not cut.mark:
         return msgspec.structs.replace(ending, basis="none", cost_nano=0, own_nano=0)
     fee = versions.own_fee or OwnKeyFee()
@@ -146,7 +149,7 @@ def _estimated_nano(versions: "Versions") -> int:
 
 
 def add_request_meter(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
-    """Return the meters with the request itself, for a price per request, if anything of it was
+    """Return the meters and, for a price per request, the request itself, if any of it was
     counted."""
     counted = {"requests": 1} if meters and "requests" in version.rates else {}
     return {**meters, **counted}
@@ -156,16 +159,17 @@ def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | No
     """Return our cost of these meters, in nano, or None if no cost price covers them."""
     if version is None or not meters:
         return None
-    # Only our charges have a price per request, unless the provider has one too.
+    # Remove the requests from the meters, because only our charges have a price per request, unless
+    # the provider has one too.
     counted = {name: used for name, used in meters.items() if name != "requests"}
     total = total_of(add_request_meter(counted, version), version)
     return total if isinstance(total, int) else None
 
 
 class Versions(NamedTuple):
-    """The version at which an attempt is charged, by its plan, the version of its cost, the tokens
-    of its request, estimated by size, and the fee for its organisation's own key, None for the
-    installation's keys."""
+    """The price versions of an attempt: the one that it is charged at, by its plan, and the one of
+    its cost. Also the tokens of its request, estimated by size, and the fee for its organisation's
+    own key, None for the installation's keys."""
 
     charge: PriceVersion | None
     cost: PriceVersion | None
@@ -174,8 +178,8 @@ class Versions(NamedTuple):
 
 
 def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
-    """Return the price versions at which attempts were admitted. Each attempt is given by its
-    organisation's id and its own. None for free or unknown versions."""
+    """Return the price versions at which attempts were admitted. An attempt is given by the ids of
+    its organisation and of itself. None for free or unknown versions."""
     if not attempts:
         return {}
     organisations, ids = ([*values] for values in zip(*attempts, strict=True))

@@ -7,7 +7,8 @@ from usage.requests.outcomes import UNCHARGED
 
 
 def saved_of(meters: Mapping[str, int], version: PriceVersion | None, basis: str) -> int:
-    """Return how much these meters saved with that basis, in nano; 0 for an uncharged basis."""
+    """Return how much these meters cost less because of cached input, in nano; 0 for a basis that
+    is not charged."""
     if version is None or basis in UNCHARGED:
         return 0
     return saved_by_cache(meters, version)

@@ -61,7 +61,7 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     multiplier_ppm: int = 1_000_000
     cost_version_id: CostVersionId | None = None
     input_estimate: int = 0
-    # None if no channel was passed over.
+    # The channels that were passed over; None without any.
     skipped: Json | None = None
     why: str = ""
     # The last characters of the provider key, and its id.
@@ -85,15 +85,15 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     `basis` is the source of the quantities: measured | drained | estimated | absorbed | free |
     none; or held, if no charge can be determined and the hold is kept. A `charge_nano` above the
-    attempt's hold is cut to it in the record as in the books (I13). `total_ms` None means until
-    now, by the database's clock. `upstream_request_id` is the upstream's id of the request,
-    `dropped` are the omitted parameters, `address` is the client's, "" if it is not stored.
+    attempt's hold is cut to the hold in the record as in the books (I13). `total_ms` None means
+    until now, by the database's clock. `upstream_request_id` is the upstream's id of the request,
+    `dropped` are the omitted parameters, `address` is the client's address, "" if it is not stored.
     `pricing` has what the meters and the version do not say about the price: the parts and their
     conditions, and unclassified usage (P28). `saved_nano` is the customer's saving by cached input
-    (`billing.prices.pricing.saved_by_cache`). `own_nano` is what its organisation pays its provider
+    (`billing.prices.pricing.saved_by_cache`). `own_nano` is what the organisation pays its provider
     itself, None for the installation's keys. `cost_nano` is our cost, None if unknown. The versions
-    of price and cost are those of the attempt unless they are given here, because an upstream
-    reports its service tier only at the end.
+    of price and cost are the attempt's unless they are given here, because an upstream reports its
+    service tier only at the end.
     """
 
     final: bool
@@ -134,8 +134,8 @@ class RecordWritten(msgspec.Struct, frozen=True, kw_only=True):
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A request that never became an attempt; its record has the request's id. `window_id` is the
-    budget window that refused it, if one did. With `after_attempts` there were attempts, and it is
-    written only if none of them is known as the end of the request."""
+    budget window that refused the request, if one did. With `after_attempts` there were attempts,
+    and the record is written only if none of these is recorded as the end of the request."""
 
     organisation_id: OrganisationId
     request_id: RequestId
@@ -177,7 +177,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
 
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:
-    """Write the records of attempts that ended. An existing record stays as it is (I10)."""
+    """Write the records of attempts that ended. Existing records are not changed (I10)."""
     return _WRITE_RECORDS, {
         **id_bounds([record.attempt_id for record in written]),
         **_RECORD_ARRAYS.parameters(written),

@@ -515,7 +515,7 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     route = [_attempt(attempt) for attempt in detail.attempts if attempt.n]
     return {
         **_serialize_request(actor, detail.row),
-        "asked_model": detail.asked_model,
+        "asked_model": detail.requested_model_if_replaced,
         "client_address": detail.address or None,
         "route": route if actor.operator else None,
     }

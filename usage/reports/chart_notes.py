@@ -46,8 +46,8 @@ def visible_notes(actor: Actor) -> QuerySet[ChartNote]:
 
 
 def writable_notes(actor: Actor) -> QuerySet[ChartNote]:
-    """Return the notes that the actor may delete: of teams that it administers; of the whole
-    organisation for an administrator of all teams."""
+    """Return the notes that the actor may delete: of teams that it administers, and of the whole
+    organisation if it administers all teams."""
     require(actor, "teams.write")
     notes = ChartNote.objects.filter(organisation=organisation_of(actor))
     return notes if actor.teams is None else notes.filter(team__in=actor.teams)

@@ -191,7 +191,7 @@ def _log_fields(usage_filter: UsageFilter) -> list[Field]:
 
 
 def _parts(fields: list[Field], usage_filter: UsageFilter) -> list[tuple[Field, str, list[str]]]:
-    """Return each active value: its field, the value, and the field's other values."""
+    """Return each active value: its field, the value, and the other values of the field."""
     scope = usage_filter.scope
     several = {
         "model": list(scope.models),

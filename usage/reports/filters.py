@@ -15,7 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.currency.money import format_usd, parse_typed_usd
-from billing.period_starts import first_instant_at
+from billing.limits.period_starts import first_instant_at
 from dialects.errors.errors import ErrorKind
 from lib.ids import id_text, parse_id
 from usage.reports.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
@@ -74,10 +74,10 @@ class Dropped(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows of a report are wanted; empty means all. `teams` are slugs, `request_id` is one
-    request's, `session_id` one session's, `min_cost_nano` the minimum charge, `causes` the reasons
-    for failures. `without` are groupings in which a row has no group: a key without a person, no
-    project."""
+    """Which rows of a report are wanted; empty means all. `teams` are slugs, `request_id` selects
+    one request, `session_id` one session, `min_cost_nano` is the minimum charge, `causes` are the
+    reasons for failures. `without` are groupings in which a row has no group, such as a key without
+    a person."""
 
     models: tuple[str, ...] = ()
     keys: tuple[UUID, ...] = ()
@@ -97,12 +97,12 @@ class Scope:
 
     @property
     def picks_records(self) -> bool:
-        """Whether the sums cannot tell which requests are wanted."""
+        """Whether the scope selects by properties that the sums do not have."""
         return self != self.summed_part
 
     @property
     def summed_part(self) -> "Scope":
-        """The part of the scope that the sums know."""
+        """Return the part of the scope that the sums support."""
         return replace(
             EVERYTHING,
             models=self.models,
@@ -178,7 +178,7 @@ class UsageFilter:
         return first_instant(before, self.zone)
 
     def unfinished(self, span: Span) -> bool:
-        """Return whether the bucket is not over yet."""
+        """Return whether the bucket contains the present."""
         return span.start_at <= self.now < span.end_at
 
     def query(self, **over: object) -> str:
@@ -255,10 +255,10 @@ def from_query(
     ignored: Iterable[str] = (),
     explored: bool = False,
 ) -> UsageFilter:
-    """Parse a page's query string (`dict(request.GET.lists())`), ignoring what it does not know.
+    """Parse a page's query string (`dict(request.GET.lists())`), ignoring unknown parameters.
     `channels` tells whether the actor may see channels; `log` parses filters for single requests
     instead of those for sums; `ignored` are the names that the page itself parses; `explored`
-    allows any grouping, and two at once."""
+    allows any grouping, and two together."""
     reader = _Reader(query)
     zone = reader.single("tz", read_zone)
     zone = UTC_ZONE if zone is None else zone
@@ -394,7 +394,7 @@ def read_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
 
 
 def read_bucket_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
-    """Parse like `read_edge`, but for sums: the instant must be on a quarter hour. Raises
+    """Parse an edge like `read_edge`, but for sums: the instant must be on a quarter hour. Raises
     ValueError."""
     at = read_edge(text, zone, end=end)
     if bucket_of(at) != at:
@@ -506,8 +506,8 @@ def _amount(text: str) -> int:
 
 
 def _year_before(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
-    """Return the instant a year before with the same wall-clock time in a zone; for a leap day,
-    that of the day before it."""
+    """Return the instant a year before with the same wall-clock time in a zone. For a leap day,
+    return the day before."""
     wall = at.astimezone(zone).replace(tzinfo=None)
     day = 28 if (wall.month, wall.day) == (2, 29) else wall.day
     return bucket_of(first_instant_at(wall.replace(year=wall.year - 1, day=day), zone))

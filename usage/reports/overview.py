@@ -1,4 +1,4 @@
-"""All figures of the page of usage, read from the sums at once."""
+"""All figures of the page of usage, read from the sums in one statement."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -50,7 +50,7 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
         usage_filter.scope,
         [previous, *spans],
         at,
-        lambda reader: _overview_there(reader, usage_filter, keys),
+        lambda reader: _overview_from_clickhouse(reader, usage_filter, keys),
     )
     if there is not None:
         return there
@@ -73,7 +73,7 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
     with transaction.atomic():
         # Force hash aggregates: sorting all rows for one of them would need the disk.
         run(_HASHED, {})
-        result_rows = run(_text(usage_filter, rows.text), parameters)
+        result_rows = run(_overview_sql(usage_filter, rows.text), parameters)
     for (
         kind,
         n,
@@ -110,7 +110,7 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
     )
 
 
-def _overview_there(reader: Reader, usage_filter: UsageFilter, keys: int) -> Overview:
+def _overview_from_clickhouse(reader: Reader, usage_filter: UsageFilter, keys: int) -> Overview:
     """Return the same figures from ClickHouse."""
     previous, spans = usage_filter.previous, usage_filter.spans
     buckets = {int(cell.ids[0]): cell.totals for cell in reader.cells(spans, [DAY], len(spans))}
@@ -126,12 +126,12 @@ def _overview_there(reader: Reader, usage_filter: UsageFilter, keys: int) -> Ove
     return Overview(
         [buckets.get(n, Totals()) for n in range(1, len(spans) + 1)],
         next((cell.totals for cell in reader.cells([previous], [], 1)), Totals()),
-        series_of(usage_filter, _parts_there(reader, usage_filter)),
+        series_of(usage_filter, _parts_from_clickhouse(reader, usage_filter)),
         [(group, before.get(group.id, Totals())) for group in now],
     )
 
 
-def _parts_there(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, ...]]:
+def _parts_from_clickhouse(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, ...]]:
     spans, by, metric = usage_filter.spans, usage_filter.group_by, usage_filter.metric
     largest = reader.largest(spans, by, metric, SERIES_MAX)
     places = {row.id: place for place, row in enumerate(largest, start=1)}
@@ -152,7 +152,7 @@ _HASHED: Final = """
 _N: Final = "(width_bucket(r.bucket_at, %(starts)s::timestamptz[]) - 1)"
 
 
-def _text(usage_filter: UsageFilter, rows: str) -> str:
+def _overview_sql(usage_filter: UsageFilter, rows: str) -> str:
     group, key = GROUPS[usage_filter.group_by], GROUPS["key"]
     return f"""
     WITH sums AS MATERIALIZED (

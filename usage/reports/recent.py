@@ -17,7 +17,8 @@ def last_days(actor: Actor, scope: Scope) -> UsageFilter:
 
 
 def describe_last_days(actor: Actor, days: UsageFilter) -> dict[str, Any]:
-    """Return totals with those of the thirty days before, and the chart, if anything was used."""
+    """Return the totals of the last days and of the thirty days before, and a chart if anything was
+    used."""
     total = reports.usage_totals(actor, days.span, days.scope, metered=False)
     context: dict[str, Any] = {
         "asked": days,

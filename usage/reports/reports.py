@@ -48,10 +48,10 @@ By = GroupBy | Literal["bucket", "all"]
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over some requests. `errors` counts failed ones; a stopped request has not failed.
-    `saved_nano` is the saving by cached input, or None if it is not known for all of them.
-    `own_nano` is what its organisation paid its providers itself, beside the charge; None if that
-    is nothing."""
+    """Sums over some requests. `errors` counts failed requests; a stopped request has not failed.
+    `saved_nano` is the saving by cached input, or None if it is not known for every request.
+    `own_nano` is what the organisation paid its providers itself, in addition to the charge; None
+    if that is nothing."""
 
     requests: int = 0
     errors: int = 0
@@ -184,7 +184,7 @@ def usage_by_bucket(
 
 
 def sum_of(totals: Sequence[Totals]) -> Totals:
-    """Return the sum of all of them."""
+    """Return the sum of the totals."""
     return reduce(lambda left, right: left + right, totals, Totals())
 
 
@@ -245,7 +245,7 @@ def choices(actor: Actor, span: Span, at: Freshness | None = None) -> Choices:
 
 
 class _Used(NamedTuple):
-    """What some requests have in common, with the current names; the columns of `choices`."""
+    """The columns of `choices`: what some requests have in common, with current names."""
 
     model: str
     key_id: UUID
@@ -263,7 +263,7 @@ class _Used(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Language-model tokens in four columns that add up to all of them. `read` is all input,
+    """Language-model tokens in four columns that add up to all tokens. `read` is all input,
     `written` all output."""
 
     sent: int
@@ -381,8 +381,7 @@ NO_METERS: Final = "'{}'::jsonb AS meters"
 
 
 def other_meters(id: str, rows: str) -> str:
-    """Return the other meters, by group, of rows whose `sums` have any. If there are none, nothing
-    is read again."""
+    """Return SQL for the sums of the less common meters, by group, of rows that have any."""
     return f""",
         counted AS (
             SELECT {id} AS id, meter, sum(units::bigint)::bigint AS units
@@ -402,8 +401,7 @@ RANKED: Final = """ranked AS MATERIALIZED (
 
 
 def series_parts(group: Grouping) -> str:
-    """Return the statement for `series_of` over ranked parts, with those beyond the largest
-    combined."""
+    """Return the statement for `series_of`. Parts beyond the largest are combined."""
     return f"""SELECT part.n, least(g.place, %(most)s)::int, max({group.value}),
                max({group.label}), sum(part.value)::bigint
         FROM part JOIN ranked g USING (id) {group.join}
@@ -441,8 +439,8 @@ def series_of(usage_filter: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Ser
 
 
 def _slots(values: Sequence[str]) -> dict[str, int]:
-    """Return a colour for each value: its own by its name, or another one if a larger value has
-    that."""
+    """Return a colour for each value: the colour of its name, or another if a larger value has that
+    colour."""
     taken: dict[str, int] = {}
     for value in values:
         wanted = zlib.crc32(value.encode()) % SERIES_MAX
@@ -453,8 +451,8 @@ def _slots(values: Sequence[str]) -> dict[str, int]:
 
 
 def summed_meters(stored: object) -> dict[str, int]:
-    """Return summed meters in their order, without those that are 0: a span may contain counts that
-    are subtracted again (`levels.summed_by_span`)."""
+    """Return summed meters in their order, without those that are 0, because a span may contain
+    counts that are subtracted again (`levels.summed_by_span`)."""
     return {name: units for name, units in ordered_meters(stored).items() if units}
 
 

@@ -1,7 +1,7 @@
 """The rows of usage that an actor may see and a report requests, as one condition.
 
-Every statement on usage uses it: the organisation's rows for a reader of all of it, their own for a
-developer, and its own for a model key. Values are always parameters.
+Every statement on usage uses this condition: a reader of the whole organisation sees all rows, a
+developer their own, and a model key its own. Values are always parameters.
 """
 
 import datetime as dt
@@ -41,8 +41,8 @@ class Period(NamedTuple):
 
 
 class Pick(NamedTuple):
-    """A condition: the column `r.column` has one of the values. `name` is that of its parameter.
-    Rows that match `otherwise` are selected too."""
+    """A condition: the column `r.column` has one of the values. `name` is the name of its
+    parameter. Rows that match `otherwise` are selected too."""
 
     name: str
     column: str
@@ -75,8 +75,8 @@ def _condition(pick: Pick) -> tuple[str, Parameters]:
 
 
 def seen_by(actor: Actor, action: Action) -> list[Pick]:
-    """Return the same as `visible`, as conditions that all apply; the first is the
-    organisation's."""
+    """Return what `visible` returns as single conditions, all of which apply; the first selects the
+    organisation."""
     access.require(actor, action)
     organisation = Pick("organisation", "organisation_id", [actors.organisation_of(actor).id])
     if actor.model_key:
@@ -135,7 +135,7 @@ def where_of(
             texts.append(f"{column} = ANY (%({name})s)")
             parameters[name] = list(values)
     if requests:
-        # In the form that their indexes have.
+        # Must equal the conditions of the labels' indexes, or Postgres does not use these.
         texts += [f"r.{pick.column} <> ''" for pick in labels(scope) if pick.values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
@@ -195,9 +195,9 @@ def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
 
 
 def _user_ids(emails: Sequence[str]) -> Sequence[int]:
-    """Return the ids of the people with these addresses. Without a match, return a number that
-    nobody has (0 stands for keys without a person). They are looked up first, because the planner
-    then knows the number of rows."""
+    """Return the ids of the people with these addresses. Without a match, return an id that nobody
+    has (0 stands for keys without a person). The ids are looked up first, because the planner then
+    knows the number of rows."""
     if not emails:
         return ()
     text = "SELECT id FROM accounts_user WHERE lower(email) = ANY (%(emails)s)"
@@ -205,7 +205,7 @@ def _user_ids(emails: Sequence[str]) -> Sequence[int]:
 
 
 def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
-    """Run one statement. Return its rows, or none if it returns none."""
+    """Run one statement and return its rows; [] if it returns none."""
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
         return cursor.fetchall() if cursor.description else []
@@ -229,7 +229,7 @@ _BY_STATUS = {
     "ok": outcomes.ANSWERED_SQL,
     "error": outcomes.FAILED_SQL,
     "stopped": outcomes.STOPPED_SQL,
-    # In the form of the index of failed requests.
+    # Must equal the condition of the index of failed requests, or Postgres does not use the index.
     "review": "'quarantine' = ANY (r.flags)"
     " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",
 }

@@ -14,7 +14,8 @@ Why = Literal[
     "model_fallback",
     "fallback_rule",
     "budget_rule",
-    # By the operators' choice for the model, or the session: gateway/routing/tie_breaking.py.
+    # Reasons by the operators' choice for the model, or by the session:
+    # gateway/routing/tie_breaking.py.
     "latency",
     "ttft",
     "throughput",
@@ -49,7 +50,7 @@ SkipReason = Literal[
     "parallel",
     "spend_day",
     "spend_month",
-    # The channel is not for such a request: gateway/overrides/condition_rules.py.
+    # The channel is not for such a request: gateway/channels/overrides/condition_rules.py.
     "plan",
     "team",
     "label",

@@ -28,7 +28,7 @@ Cells = Sequence[Any]
 
 class LogColumn(NamedTuple):
     """The source of a column: an expression over a record `r` and the tables `joined` to it, and
-    the conversion of its values."""
+    the conversion of the values."""
 
     expression: str
     joined: str = ""
@@ -49,7 +49,7 @@ def _statuses(values: Cells) -> Cells:
 
 
 def _status_text(value: str) -> str:
-    """Convert a status, which may be followed by the kind of its error."""
+    """Convert a status, which may be followed by the kind of the error."""
     status, _space, kind = value.partition(" ")
     if int(status) == CLIENT_STOPPED:
         return gettext("Stopped")
@@ -147,7 +147,7 @@ def hidden_columns(actor: Actor) -> list[str]:
 
 
 LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
-    # Without its zone it is read several times faster.
+    # Without its time zone the column is read several times faster.
     "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", convert=_instants),
     "status": LogColumn("concat_ws(' ', r.status, r.kind)", convert=_statuses),
     "model": LogColumn("r.model", convert=_texts),
@@ -183,13 +183,13 @@ class LogSource(RequestSource):
     """The log, for its page and its files."""
 
     def may_be_longer_than(self, rows: int) -> bool:
-        """Return whether there may be more rows. A filter that only records know may leave
-        fewer."""
+        """Return whether there may be more than `rows` rows. A filter that the sums do not support
+        may leave fewer."""
         return self._sums.requests > rows
 
     def is_longer_than(self, rows: int) -> bool:
-        """Return whether there are more rows. If the sums cannot tell, this reads that many
-        records."""
+        """Return whether there are more than `rows` rows. If the sums cannot tell, this reads that
+        many records."""
         if not self.may_be_longer_than(rows) or self._summed:
             return self.may_be_longer_than(rows)
         text = f"""

@@ -31,7 +31,7 @@ _BADGES: Final = {
 @dataclass(frozen=True)
 class _Held:
     """One hold. `state` is `late` if it has expired unresolved, and `kept` if an operator must
-    review the request's usage. `id` is its attempt's."""
+    review the request's usage. `id` is the attempt's id."""
 
     id: UUID
     request_id: UUID

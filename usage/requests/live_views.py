@@ -90,7 +90,7 @@ class LiveLog:
         return _sight(present) == _sight(self.actor)
 
     def look(self, place: Place | None) -> "Look":
-        """Return what is new since a place; without a place, the current place of the log."""
+        """Return what is new since `place`; without it, only the current place of the log."""
         now = request_log.place_now()
         if place is None or not place.goes_on_to(now):
             return Look(now, behind=place is not None)

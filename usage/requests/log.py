@@ -23,12 +23,12 @@ from usage.rollups.buckets import Span
 class RequestRow:
     """One request of the log. While it runs, `status` is None and `hold_nano` is its hold.
 
-    `id`, `charge_nano`, `price_version_id` and the others are those of its final record, because no
+    `id`, `charge_nano`, `price_version_id` and the others are from its final record, because no
     earlier attempt is charged. `cost_nano`, for operators, is the cost of all attempts, as far as
-    known; the provider's name of the last one is for operators too. `dropped` are the omitted
-    parameters. `own_nano` is what its organisation pays its provider itself, by its own key, None
+    known; the last provider's name of the model is for operators too. `dropped` are the omitted
+    parameters. `own_nano` is what the organisation pays its provider itself, with its own key, None
     for the installation's keys; the charge is then by `own_fee`. `saved_nano` is the saving by
-    cached input, None if it was not counted. `session_id` is that of its session. `pricing` says
+    cached input, None if it was not counted. `session_id` is the id of its session. `pricing` says
     how it was priced if not by its meters at its version; only the page of a single request has it.
     """
 
@@ -84,7 +84,7 @@ class RequestRow:
 
     @property
     def stopped(self) -> bool:
-        """Whether the client disconnected before the end, so that the request neither answered nor
+        """Whether the client disconnected before the end, so that the request neither succeeded nor
         failed."""
         return self.status == CLIENT_STOPPED
 
@@ -109,11 +109,11 @@ def request_page(
     newer_than: UUID | None = None,
     running: bool = False,
 ) -> RequestPage:
-    """Return ended requests by the id of their last record. `running` adds the open ones to the
+    """Return ended requests by the id of their last record. `running` adds the open requests to the
     first page.
 
-    A row that arrives meanwhile is never shown twice, because a page continues from an id, not from
-    a number.
+    A row that arrives between two pages is never shown twice, because a page continues from an id,
+    not from a number.
     """
     where = narrow_rows(actor, scope, period)
     texts, parameters = [where.text], {**where.parameters, "limit": limit + 1}

@@ -26,8 +26,8 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the name that a browser sends. If too many transactions were running, it is the
-        place before all of them, from which some requests are repeated and none is missed."""
+        """Return the place as text for the browser. If too many transactions were running, this is
+        the place before all of them, from which some requests are repeated and none is missed."""
         if len(self.open) <= OPEN_MAX:
             return self.text
         first = min(self.open)
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
     def goes_on_to(self, now: "Place") -> bool:
         """Return whether everything since this place can be read. It cannot if that is too much, or
-        if the database is another one."""
+        if the database was replaced."""
         return now.end - BEHIND_MAX <= self.end <= now.end
 
 

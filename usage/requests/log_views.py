@@ -153,7 +153,7 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
     tokens = reports.tokens_of(row.meters)
     counted = None if row.running else tokens
     zone, id = usage_filter.zone.key, id_text(row.request_id)
-    # Its address is below that of the log.
+    # The page of a request is below the page of the log.
     href = f"{log}/{id}"
     return {
         "href": f"{href}?tz={zone}" if zone != "UTC" else href,

@@ -46,7 +46,8 @@ def narrow_rows(actor: Actor, scope: Scope, period: Period | Span) -> Where:
 
 
 def _narrow_sums(actor: Actor, scope: Scope) -> Where | None:
-    """Return a condition on sums `r` that may contain such a request, or None if most do."""
+    """Return a condition on sums `r` that may contain such a request, or None if most sums would
+    match."""
     if scope.request_id or scope.session_id:
         return None  # an index of its own finds it
     text, where_parameters = where_of(

@@ -69,9 +69,9 @@ class PriceDisplay:
 class AttemptDisplay:
     """One attempt. `start_ms` and `end_ms` count from the first attempt's admission. For operators
     only: `skipped`, the channels that were passed over, each with the reason; why this channel was
-    asked; and the last characters of the provider's key.
+    chosen; and the last characters of the provider's key.
 
-    A request that was refused before any attempt has one entry with its own `id` and `n` 0.
+    A request that was refused before any attempt has one entry with the request's `id` and `n` 0.
     """
 
     id: UUID
@@ -101,8 +101,8 @@ class AttemptDisplay:
 @dataclass(frozen=True)
 class ReceiptLine:
     """One meter. Its exact amount is a decimal of USD, without rounding. `condition_ppm` is the
-    multiplier of the matching `conditions`. `model` is the one that used it, "" for the requested
-    one."""
+    multiplier of the matching `conditions`. `model` is the model that produced the usage, "" for
+    the requested one."""
 
     meter: str
     quantity: int
@@ -164,24 +164,24 @@ class RequestDetail:
     address: str = ""
     # Who paid the charge; None while it runs, and until that is counted.
     payers: Payers | None = None
-    # By how much more (below 0: less) its organisation pays its provider itself than it did at
-    # first, by late usage.
+    # How much more (below 0: less) the organisation pays its provider itself than at first, because
+    # of late usage.
     own_change_nano: int = 0
 
     @property
-    def asked_model(self) -> str | None:
+    def requested_model_if_replaced(self) -> str | None:
         """The name in the request, if another model gave the final answer; else None."""
         return next((attempt.asked_model for attempt in self.attempts if attempt.final), "") or None
 
     @property
     def corrections(self) -> list[PostingDisplay]:
-        """The changes of its charge by late usage and reviews since it ended (I7)."""
+        """The changes of the request's charge by late usage and reviews since it ended (I7)."""
         postings = [posting for attempt in self.attempts for posting in attempt.postings]
         return [posting for posting in postings if posting.kind == "correct" and posting.paid_nano]
 
     @property
     def paid_nano(self) -> int:
-        """What the customer pays for it, according to the ledger."""
+        """The amount that the customer pays for the request, according to the ledger."""
         return self.row.charge_nano + sum(posting.paid_nano for posting in self.corrections)
 
 
@@ -276,8 +276,8 @@ def _payers(actor: Actor, attempts: Sequence[AttemptDisplay]) -> Payers | None:
 
 
 def hide_channel_names(detail: RequestDetail) -> RequestDetail:
-    """Return the details for readers who are not operators, with upstreams as A, B, … in the order
-    of their use."""
+    """Return the details for readers who are not operators. Upstreams are named A, B, … in the
+    order of their use."""
     letters: dict[UUID | None, str] = {}
     attempts = []
     for attempt in detail.attempts:
@@ -350,7 +350,7 @@ def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
 
 
 def _fee_nano(row: RequestRow) -> int:
-    """The fee for a request with its organisation's own key, never above what was held."""
+    """Return the fee for a request with its organisation's own key, at most the held amount."""
     fee = OwnKeyFee() if row.own_fee is None else OwnKeyFee.from_stored(row.own_fee)
     return min(fee.nano_of(row.meters), row.hold_nano)
 
@@ -387,7 +387,7 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
             {
                 "meter": line.meter,
                 "quantity": line.quantity,
-                **_written_rate(line.meter, line.rate_nano_per_million, "rate"),
+                **_format_rate(line.meter, line.rate_nano_per_million, "rate"),
                 **_line_document(line),
                 "amount": line.amount,
             }
@@ -508,10 +508,10 @@ def _tier_documents(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rate_documents(meters: Mapping[str, int]) -> dict[str, Any]:
-    return {meter: _written_rate(meter, rate, "usd") for meter, rate in meters.items()}
+    return {meter: _format_rate(meter, rate, "usd") for meter, rate in meters.items()}
 
 
-def _written_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str, Any]:
+def _format_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str, Any]:
     per = _UNITS_PER[find_meter(meter).scale]
     return {name: format_rate(meter, rate_nano_per_million), "per": per}
 

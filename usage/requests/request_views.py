@@ -131,7 +131,7 @@ def _detail(
         "zone": zone.key,
         "refresh_url": request.get_full_path(),
         "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
-        "asked_model": visible_detail.asked_model,
+        "asked_model": visible_detail.requested_model_if_replaced,
         "basis": words.BASES.get(row.basis, row.basis),
         "api_format": words.api_format(row.dialect, row.operation),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),

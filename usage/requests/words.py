@@ -19,6 +19,8 @@ _API_NAMES: Final[Mapping[str, str]] = {
     "generate_content": "Gemini generateContent",
     "stream_generate_content": "Gemini streamGenerateContent",
     "interactions": "Gemini Interactions",
+    "converse": "Amazon Converse",
+    "converse_stream": "Amazon ConverseStream",
     "predict_long_running": "Gemini predictLongRunning",
     "videos": "OpenAI Videos",
 }

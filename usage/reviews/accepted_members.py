@@ -31,8 +31,8 @@ def accepted_members(actor: Actor) -> QuerySet[AcceptedMember]:
 def accept_members(
     actor: Actor, provider: str, wire: str, members: Sequence[str], *, reason: str
 ) -> list[AcceptedMember]:
-    """Count members of a provider's usage as free from now on; one that is accepted already stays
-    as it is. Raises Refused if one cannot be accepted, and then accepts none."""
+    """Count members of a provider's usage as free from now on; members that are accepted already
+    are unchanged. Raises Refused if one cannot be accepted, and then accepts none."""
     access.require(actor, "credits.write")
     if actor.user is None:
         raise Refused("reason", gettext("Only a person can make this decision."))
@@ -63,7 +63,7 @@ def accept_members(
 
 
 def revoke_member(actor: Actor, id: str) -> AcceptedMember:
-    """Put later requests with this member under review again. Raises Http404 if it is not
+    """Put later requests with this member under review again. Raises Http404 if the member is not
     accepted."""
     access.require(actor, "credits.write")
     if actor.user is None:

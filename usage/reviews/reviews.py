@@ -68,7 +68,7 @@ class UnderReview(NamedTuple):
 
     @property
     def unknown(self) -> list[str]:
-        """The parts of its usage that are not classified (P28)."""
+        """The members of the request's usage that are not classified (P28)."""
         return list((read_json(self.pricing) or {}).get("unknown", ()))
 
 
@@ -92,7 +92,7 @@ class UnknownKind(NamedTuple):
 
     @property
     def may_be_accepted(self) -> bool:
-        """Whether its members may be counted as free from now on."""
+        """Whether these members may be counted as free from now on."""
         return all(may_be_accepted(self.wire, member) for member in self.unknown)
 
     @property
@@ -175,7 +175,7 @@ def count_open(actor: Actor) -> int:
 
 
 def review_of(request_id: UUID) -> tuple[UnderReview | None, Review | None]:
-    """Return what is or was under review in a request, and the decision."""
+    """Return the part of a request that is or was under review, and the decision."""
     rows = run(_OF_REQUEST, {"request": request_id})
     if not rows:
         return None, None
@@ -189,10 +189,11 @@ def settle_review(
     actor: Actor, request_id: UUID, settle_as: SettleAs, *, amount_nano: int | None, reason: str
 ) -> Review:
     """End the review of a request: the customer pays an operator's figure, the bound (which is the
-    hold), the known part of its count, or nothing. Weir's operator bears the amount by which the
+    hold), the known part of the count, or nothing. Weir's operator bears the amount by which the
     charge is reduced.
 
-    Raises ReviewRefused, also if it was decided before, and Http404 if nothing is under review.
+    Raises ReviewRefused, also if the review was decided before, and Http404 if nothing is under
+    review.
     """
     access.require(actor, "credits.write")
     if actor.user is None:
@@ -256,7 +257,7 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
                 "amount", gettext("Only enter an amount when settling a specific amount.")
             )
         if settle_as == SettleAs.COUNT:
-            return _counted_nano(under_review)
+            return _known_price_nano(under_review)
         return under_review.hold_nano if settle_as == SettleAs.BOUND else 0
     if amount_nano is None:
         raise ReviewRefused("amount", gettext("Enter the amount to charge."))
@@ -267,8 +268,8 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
     return amount_nano
 
 
-def _counted_nano(under_review: UnderReview) -> int:
-    """Return the price of the known part of its count, at most the hold."""
+def _known_price_nano(under_review: UnderReview) -> int:
+    """Return the price of the known part of a request's count, at most the hold."""
     meters, pricing = read_json(under_review.meters), read_json(under_review.pricing)
     version_id = under_review.price_version_id
     stored = None if version_id is None else PriceVersion.objects.filter(pk=version_id).first()
@@ -288,7 +289,7 @@ _COLUMNS: Final = """
     r.id AS attempt_id, r.request_id, r.organisation_id, o.slug, o.name AS organisation, r.model,
     r.channel_name, r.admitted_at, r.flags, r.basis, r.charge_nano, r.hold_nano, r.cost_nano,
     r.meters, r.pricing, r.price_version_id, r.multiplier_ppm"""
-# In the form of the index.
+# Must equal the condition of the partial index, or Postgres does not use the index.
 _DOUBTED: Final = "'quarantine' = ANY (r.flags)"
 _UNDECIDED: Final = (
     f"{_DOUBTED} AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)"

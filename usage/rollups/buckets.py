@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from billing.period_starts import Span as Span
-from billing.period_starts import first_instant_at
+from billing.limits.period_starts import Span as Span
+from billing.limits.period_starts import first_instant_at
 
 Grain = Literal["15min", "hour", "day", "week", "month"]
 
@@ -66,7 +66,7 @@ def edges(start_on: date, end_on: date, zone: ZoneInfo, grain: Grain) -> list[Sp
     elif grain == "hour":
         inner = _every_hour(start_at, end_at, zone)
     else:
-        inner = [first_instant(on, zone) for on in _begins(start_on, end_on, grain)]
+        inner = [first_instant(on, zone) for on in _bucket_starts(start_on, end_on, grain)]
     cuts = [start_at, *(at for at in inner if start_at < at < end_at), end_at]
     return [Span(a, b) for a, b in pairwise(cuts) if a < b]
 
@@ -99,7 +99,9 @@ def _next_hour_over_change(at: datetime, zone: ZoneInfo) -> datetime:
     return following
 
 
-def _begins(start_on: date, end_on: date, grain: Literal["day", "week", "month"]) -> list[date]:
+def _bucket_starts(
+    start_on: date, end_on: date, grain: Literal["day", "week", "month"]
+) -> list[date]:
     days = (start_on + n * _DAY for n in range((end_on - start_on).days))
     if grain == "week":
         return [on for on in days if on.weekday() == 0]

@@ -11,8 +11,8 @@ from usage.rollups.clickhouse_server import RECORDS, server
 def forget_person(
     user_id: int, addresses: Sequence[str], pseudonym: str, organisations: Sequence[UUID]
 ) -> None:
-    """Clear the names that clients gave the person, and replace labels that are one of their
-    addresses with the pseudonym. Do nothing without a ClickHouse. Raises ClickHouseError."""
+    """Clear the names that clients gave the person, and replace labels that are one of the
+    addresses with the pseudonym. Without a ClickHouse nothing is done. Raises ClickHouseError."""
     there = server()
     if there is None or not there.rows(_THERE, {"table": RECORDS}):
         return

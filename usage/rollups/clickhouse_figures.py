@@ -41,9 +41,9 @@ T = TypeVar("T")
 
 
 class CellRow(NamedTuple):
-    """The sums of a cell, by the ids of its groups: for a bucket its number from 1, for a missing
-    key or channel the nil id. `ttft` and `total` are the milliseconds that each of `SHARES` of 100
-    answers took at most, `rate_tenths` tenths of output tokens per second; None without
+    """The sums of a cell, by the ids of its groups: for a bucket the bucket's number from 1, for a
+    missing key or channel the nil id. `ttft` and `total` are the milliseconds that each of `SHARES`
+    of 100 answers took at most, `rate_tenths` tenths of output tokens per second; None without
     durations."""
 
     ids: list[str]
@@ -74,11 +74,11 @@ class Part(NamedTuple):
 def from_clickhouse(
     actor: Actor, scope: Scope, spans: Sequence[Span], at: Freshness, ask: Callable[["Reader"], T]
 ) -> T | None:
-    """Return what ClickHouse answers, or None if it lacks a part or fails. The caller then asks
-    Postgres."""
+    """Return what ClickHouse answers, or None if ClickHouse lacks a part or fails. The caller then
+    reads from Postgres."""
     global _paused_until
     there = server()
-    # Only Postgres knows which records are under review, or belong to a session.
+    # ClickHouse does not know which records are under review, or belong to a session.
     if there is None or scope.status == "review" or scope.session_id or not at.is_there(spans):
         return None
     if time.monotonic() < _paused_until:
@@ -121,7 +121,7 @@ class Reader:
         timed: bool = False,
     ) -> list[CellRow]:
         """Return the most expensive cells of some groupings. The grouping "day" is a bucket of the
-        spans. Without `metered` their totals have no meters."""
+        spans. Without `metered` the totals have no meters."""
         axes = [self._axis(name) for name in by]
         groups = "".join(f"{axis} AS g{n}, " for n, axis in enumerate(axes))
         by_groups = f"GROUP BY {', '.join(f'g{n}' for n in range(len(axes)))}" if axes else ""
@@ -175,7 +175,7 @@ class Reader:
     def _axis(self, name: str) -> str:
         if name != "tag":
             return _AXES[name]
-        # With a filter by tags, only those: a cell's link selects only its tag.
+        # With a filter by tags, count only those tags, because a cell's link selects only its tag.
         wanted = "arrayFilter(tag -> has({tags:Array(String)}, tag), r.tags)"
         tags = wanted if "tags" in self.parameters else "r.tags"
         return f"arrayJoin(if(empty({tags}), [''], {tags}))"
@@ -224,14 +224,14 @@ def _one_of(pick: Pick) -> tuple[str, Value]:
     type_ = _TYPES.get(pick.column, "String")
     values = [value for value in pick.values if value is not None]
     if len(values) == 1:
-        # With this, the table's key finds the rows.
+        # With this condition, the table's key finds the rows.
         return f"r.{pick.column} = {{{pick.name}:{type_}}}", values[0]
     return f"has({{{pick.name}:Array({type_})}}, r.{pick.column})", values
 
 
 def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
-    """Yield the other conditions of a scope, each with its parameter; the name is "" without
-    one."""
+    """Yield the other conditions of a scope, each with its parameter's name and value; the name is
+    "" without a parameter."""
     for pick in labels(scope):
         if pick.values:
             yield f"r.{pick.column} <> ''", "", ""

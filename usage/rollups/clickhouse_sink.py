@@ -86,7 +86,7 @@ def differences() -> list[str]:
 
 
 class DifferentDay(NamedTuple):
-    """A day whose records in Postgres (`expected`) and in ClickHouse (`found`) differ."""
+    """A day on which the records in Postgres (`expected`) and in ClickHouse (`found`) differ."""
 
     copy: str
     expected: str
@@ -132,8 +132,8 @@ def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
 
 @contextmanager
 def _try_lock(*, wait: bool) -> Iterator[bool]:
-    """Let only one process send at a time. No transaction is open while waiting for ClickHouse,
-    because rollups wait for every open one."""
+    """Hold the lock with which only one process sends at a time. No transaction is open while
+    ClickHouse is awaited, because rollups wait for every open one."""
     with connection.cursor() as cursor:
         if wait:
             cursor.execute("SELECT pg_advisory_lock(8113072041)")
@@ -203,8 +203,8 @@ def _whole_from() -> dt.datetime | None:
 
 
 def _send_batch(there: ClickHouse, cursor: ClickHouseCursor) -> tuple[int, bool]:
-    """Send one batch of the round, or of a new one. Return how many records, and whether more are
-    waiting."""
+    """Send one batch of the current round, or of a new round. Return the number of records, and
+    whether more are waiting."""
     if not cursor.target:
         settled_at = run(SETTLED_AT, {})[0][0]
         cursor.target, cursor.target_to = run(_TARGET, {"settled_at": settled_at})[0]
@@ -271,7 +271,8 @@ _IS_AHEAD: Final = """
 _FIRST: Final = """
     SELECT (SELECT min(bucket_at) FROM usage_rollup),
            (SELECT min(admitted_at) FROM usage_usagerecord), now()"""
-# Of one snapshot: a request admitted before it that may still end has an open hold in it.
+# Read everything from one snapshot: a request admitted before it that may still end has an open
+# hold in it.
 _TARGET: Final = f"""
     SELECT {OPEN_HERE}::text, least(%(settled_at)s, min(opened_at))
     FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in

@@ -58,7 +58,7 @@ def quantiles_of(histogram: str, per_cent: Sequence[int]) -> list[int]:
     """Return for each share the duration, in milliseconds, that this percentage does not exceed.
     Shares must be ascending. The result is empty for a histogram without durations. `histogram` is
     a text of digits: Python refuses to parse so long a number, and slices are faster."""
-    counts = _counts_of(histogram)
+    counts = _bucket_counts(histogram)
     whole, seen = sum(counts), 0
     quantiles: list[int] = []
     for bucket, count in enumerate(counts):
@@ -73,11 +73,11 @@ def quantiles_of(histogram: str, per_cent: Sequence[int]) -> list[int]:
 
 
 def stored_value(ms: int) -> int:
-    """Return a duration as a histogram reports it: the middle of its bucket."""
+    """Return a duration as a histogram reports it: as the middle of its bucket."""
     return _middle(bisect_right(BOUNDS, ms))
 
 
-def _counts_of(digits: str) -> list[int]:
+def _bucket_counts(digits: str) -> list[int]:
     """Return how many durations are in each bucket, up to the last non-empty one."""
     ends = range(len(digits), 0, -_DIGITS)
     return [int(digits[max(end - _DIGITS, 0) : end]) for end in ends]

@@ -39,8 +39,8 @@ def split_spans(spans: Iterable[Span], levels_to: datetime | None) -> dict[Level
 
 
 class Piece(NamedTuple):
-    """A time to read from one level. It counts in the span that begins at `owner_at`, and is
-    subtracted from the one that begins at `off_at`, if any."""
+    """A time to read from one level. It is added to the span that begins at `owner_at`, and
+    subtracted from the span that begins at `off_at`, if set."""
 
     level: Level
     span: Span
@@ -52,7 +52,7 @@ def pieces_of(spans: Sequence[Span], levels_to: datetime | None) -> list[Piece]:
     """Return pieces that add up to each of these consecutive spans.
 
     If two spans meet within a UTC day, both are read to the nearer end of that day, and the time
-    between is added to one and subtracted from the other. Nothing outside all spans is read.
+    between is added to one span and subtracted from the other. Nothing outside all spans is read.
     """
     pieces = []
     starts, ends = [span.start_at for span in spans], [span.end_at for span in spans]

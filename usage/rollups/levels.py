@@ -58,8 +58,8 @@ class Freshness(NamedTuple):
     there_to: dt.datetime | None = None
 
     def is_there(self, spans: Sequence[Span]) -> bool:
-        """Return whether ClickHouse has all of some spans, or all except the last moments of one
-        that is not over."""
+        """Return whether ClickHouse has all of some spans; the last moments of a span that is not
+        over may be missing."""
         if self.there_to is None or self.there_from is None or self.complete_to is None:
             return False
         return all(span.start_at >= self.there_from for span in spans) and (
@@ -101,7 +101,7 @@ def summed(where: Where, spans: Sequence[Span], at: Freshness | None = None) -> 
         edges = zip(*spans_of_level, strict=True)
         for name, values in zip(names, edges, strict=True):
             parameters[name] = list(values) if len(spans_of_level) > 1 else values[0]
-        parts.append(_part(level, where.text, names, several=len(spans_of_level) > 1))
+        parts.append(_level_columns(level, where.text, names, several=len(spans_of_level) > 1))
     return Where(f"({' UNION ALL '.join(parts)})", parameters)
 
 
@@ -139,7 +139,7 @@ def since(start_at: dt.datetime) -> Span:
     return Span(start_at, ALWAYS.end_at)
 
 
-def _part(level: Level, where: str, names: tuple[str, str], *, several: bool) -> str:
+def _level_columns(level: Level, where: str, names: tuple[str, str], *, several: bool) -> str:
     common, rest = columns_of(level)
     meters = ", ".join(f"{column} AS {name}" for column, name in zip(common, COMMON, strict=True))
     start, end = (f"%({name})s" for name in names)

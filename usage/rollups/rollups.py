@@ -71,7 +71,7 @@ def rebuild() -> Rolled:
 def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
     """Replace all rollups except those of detached months, in the caller's transaction.
 
-    `settled_at` is an instant before which no transaction is open any more.
+    `settled_at` is an instant before which every transaction has ended.
     """
     cursor.execute(_DROP_ALL)
     levels_to = _levels_may_reach(cursor)
@@ -92,10 +92,10 @@ def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
 
 @contextmanager
 def _sole_reader(*, wait: bool) -> Iterator[tuple[CursorWrapper, dt.datetime]]:
-    """Let only one process run, with a snapshot that is later than its lock.
+    """Let only one process run, with a snapshot that is taken after it got the lock.
 
-    The open transactions are read before that snapshot. One that ended in between is visible in it,
-    and one that began in between admits nothing before that reading.
+    The open transactions are read before that snapshot. A transaction that ended in between is
+    visible in the snapshot; one that began in between admits nothing before that reading.
     """
     with connection.cursor() as cursor:
         cursor.execute(SETTLED_AT)
@@ -134,7 +134,8 @@ def _replace_new(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
 
 
 def _replace(cursor: CursorWrapper, level: Level, dirty: Iterable[Bucket]) -> int:
-    """Sum some buckets of a level again from the level below it. Return the written rows."""
+    """Sum some buckets of a level again from the level below it. Return the number of rows
+    written."""
     rows = 0
     for span, buckets in runs(dirty, level):
         organisations, starts = zip(*buckets, strict=True)
@@ -147,7 +148,8 @@ def _replace(cursor: CursorWrapper, level: Level, dirty: Iterable[Bucket]) -> in
 
 
 def _move_levels(cursor: CursorWrapper, levels_to: dt.datetime | None) -> dt.datetime:
-    """Sum hours and days that are over beyond the mark, at most one day. Return the new mark."""
+    """Sum the hours and days that are over and not summed yet, at most one day. Return how far the
+    levels are complete now."""
     reach = _levels_may_reach(cursor)
     if levels_to is None:
         cursor.execute(_FIRST_BUCKET)
@@ -173,8 +175,8 @@ def _fill_levels(cursor: CursorWrapper, span: Span) -> None:
 
 
 def _levels_may_reach(cursor: CursorWrapper) -> dt.datetime:
-    """Return the end of an hour that is over for some time. Most late records belong to the last
-    minutes, and would require summing the last hour again each time."""
+    """Return the end of the last hour that has been over for a while. Most late records belong to
+    the last minutes, and would require summing the last hour again each time."""
     cursor.execute("SELECT now() - interval '15 minutes'")
     at: dt.datetime = cursor.fetchone()[0]
     return start_of(at, "hour")
@@ -369,7 +371,7 @@ _WRITE_DIRTY: Final[dict[Level, str]] = {
 
 _COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
 
-# What was complete stays complete. Only a rebuild after a restored dump may go back.
+# Never move the watermark back, except in a rebuild after a restored dump.
 _ADVANCE: Final = f"""
     INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to, levels_to, rest_until)
     SELECT 1, {_OLDEST_OPEN},

@@ -26,7 +26,7 @@ RECORDS_MAX: Final = 500_000
 
 
 class TooManyRecords(Exception):
-    """The requested time has `requests`, each of which would have to be read."""
+    """The requested time has `requests` requests, each of which would have to be read."""
 
     def __init__(self, requests: int) -> None:
         super().__init__(f"{requests} requests, more than {RECORDS_MAX}")
@@ -92,7 +92,7 @@ def _recorded_rows(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged:
         )
     meters, rest = columns_of("quarter")
     common = ", ".join(f"{meter} AS {name}" for meter, name in zip(meters, COMMON, strict=True))
-    # With a filter by tags, only those: a cell's link selects only its tag.
+    # With a filter by tags, count only those tags, because a cell's link selects only its tag.
     tags = _TAGS.format(wanted="tag_name = ANY (%(tags)s)" if scope.tags else "true")
     return Where(
         f"""(
@@ -123,7 +123,7 @@ def join_spans(spans: Sequence[Span]) -> list[Span]:
 _TAGS: Final = """
     LEFT JOIN LATERAL jsonb_array_elements_text(r.tags) AS tagged (tag_name) ON {wanted}
     CROSS JOIN LATERAL (SELECT coalesce(tag_name, '') AS tag) named"""
-# In the form of the sums. Columns that are not selected are not computed.
+# Expressions in the form of the sums. Columns that are not selected are not computed.
 _TIMES: Final = f"""
                CASE WHEN {TIMED_SQL} THEN {histogram_sql("r.total_ms")} ELSE 0 END
                    AS total_histogram,

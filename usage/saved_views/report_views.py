@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.access.guards import organisation_page, public
 from billing.invoices.billing_details import zone_of
+from lib.forms.places import ZoneField
 from lib.htmx import redirect_to, render_dialog, see_other
-from lib.places import ZoneField
 from lib.refusal import Refused
 from usage.models import ReportSchedule, SavedView
 from usage.saved_views import scheduled_reports

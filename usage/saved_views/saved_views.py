@@ -27,7 +27,7 @@ _PASSING: Final = frozenset({"after", "before", "export"})
 
 def visible_views(actor: Actor) -> QuerySet[SavedView]:
     """Return the actor's own views and the shared ones, by name. An operator who views the
-    organisation in a role has none of their own."""
+    organisation in a role has no own views."""
     require(actor, "usage.read")
     theirs = Q(shared=True)
     if actor.user is not None and not actor.viewing and actor.model_key is None:
@@ -41,8 +41,8 @@ def access_view(actor: Actor, id: str) -> SavedView:
 
 
 def require_person(actor: Actor) -> None:
-    """Raise AccessDenied for a key that calls models, and for one without a person: they have no
-    views of their own."""
+    """Raise AccessDenied for a key that calls models, and for a key without a person, because these
+    have no views."""
     require(actor, "usage.read")
     if actor.user is None or actor.model_key is not None:
         raise AccessDenied(gettext("Only people have saved views. Use a management key of yours."))

@@ -92,7 +92,7 @@ def _row(actor: Actor, view: SavedView, due_at: dt.datetime | None) -> dict[str,
         "who": _SHARED if view.shared else _OWN,
         "by": view.user.email,
         "created": view.created_at,
-        # Only its owner may know to whom it is sent.
+        # Only the owner of a view may know to whom it is sent.
         "report": due_at if own else None,
         "report_url": reverse("report", args=[slug, id]) if own and sendable else "",
         "end_url": reverse("report_end", args=[slug, id]) if own and due_at else "",

@@ -160,7 +160,7 @@ def end_session(request: HttpRequest, id: str) -> dict[str, Any]:
     within a second. A developer ends their own. Repeating it changes nothing."""
     actor = actors.actor_of(request)
     session = endings.access_endable(actor, parse_id(id))
-    return _ended(
+    return _serialize_ended(
         session, ended_sessions.end_session(actor, organisation_of(actor), *session).ended_at
     )
 
@@ -171,10 +171,10 @@ def reopen_session(request: HttpRequest, id: str) -> dict[str, Any]:
     actor = actors.actor_of(request)
     session = endings.access_endable(actor, parse_id(id))
     ended_sessions.reopen_session(actor, organisation_of(actor), *session)
-    return _ended(session, None)
+    return _serialize_ended(session, None)
 
 
-def _ended(session: endings.Endable, ended_at: dt.datetime | None) -> dict[str, Any]:
+def _serialize_ended(session: endings.Endable, ended_at: dt.datetime | None) -> dict[str, Any]:
     return {"id": id_text(session.id), "name": session.name or None, "ended_at": ended_at}
 
 

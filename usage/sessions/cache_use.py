@@ -19,8 +19,8 @@ _LONG_METER: Final = "in_cache_write_1h"
 
 
 class CachedTurn(NamedTuple):
-    """One turn; `thread` is what its prefix continues: the turns of one agent with one model.
-    `long` tells that it wrote to a cache of an hour."""
+    """One turn. `thread` identifies the turns of one agent with one model, whose prefix it
+    continues. `long`: it wrote to a cache of an hour."""
 
     thread: tuple[str, str]
     began_at: dt.datetime
@@ -31,9 +31,10 @@ class CachedTurn(NamedTuple):
 
 
 class CacheUse(NamedTuple):
-    """Tokens of input: all that was `read`, of it what came from cache, and what would have if each
-    turn had found everything that the turn before it in its thread had read and written, while that
-    was kept. `saved_nano` is how much less was charged than without any cache."""
+    """Tokens of input: `read` is all input, `cached` the part from cache, and the last is the part
+    that would have come from cache if each turn had found everything that the turn before it in its
+    thread had read and written, while that was stored. `saved_nano` is how much less was charged
+    than without any cache."""
 
     read: int = 0
     cached: int = 0

@@ -19,8 +19,8 @@ class Endable(NamedTuple):
 
 
 def access_endable(actor: Actor, id: UUID | None) -> Endable:
-    """Return a session that the actor may end. It must have requests, even if the first one is
-    still running. Raises Http404, and AccessDenied if the actor may end none."""
+    """Return a session that the actor may end. A session exists from its first request on, even
+    while that is still running. Raises Http404, and AccessDenied if the actor may end none."""
     where = where_of(actor, "sessions.write", Scope(session_id=id), Period(), of="records")
     rows = run(_FOUND.format(where=where.text), where.parameters) if id is not None else []
     if id is None or not rows:

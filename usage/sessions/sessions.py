@@ -26,8 +26,8 @@ AGENTS_MAX: Final = 200
 @dataclass(frozen=True)
 class SessionRow:
     """One session, restricted to the wanted requests. `name` and `source` are as in
-    `relay/requests/sessions.py`. `agents` counts its sub-agents, `failed` its failed turns.
-    `status` is that of its last turn. `ended_at` is when a person ended it. `own_nano` is what its
+    `relay/requests/sessions.py`. `agents` counts sub-agents, `failed` failed turns. `status` is the
+    status of the last turn. `ended_at` is when a person ended the session. `own_nano` is what the
     organisation paid its providers itself, None if that is nothing."""
 
     id: UUID
@@ -56,7 +56,7 @@ class SessionRow:
 
     @property
     def total_ms(self) -> int:
-        """The time from the start of its first turn to the end of its last."""
+        """The time from the start of the first turn to the end of the last, in milliseconds."""
         return (self.last_at - self.first_at) // dt.timedelta(milliseconds=1)
 
 
@@ -174,16 +174,16 @@ def read_agents(actor: Actor, id: UUID) -> list[Agent]:
     sub-agents. The first one is the main agent."""
     where = _of_session(actor, id)
     rows = run(_AGENTS.format(where=where.text), {**where.parameters, "most": AGENTS_MAX})
-    return _ordered({name: row for name, *row in rows}) if any(row[0] for row in rows) else []
+    return _in_tree_order({name: row for name, *row in rows}) if any(row[0] for row in rows) else []
 
 
 def _of_session(actor: Actor, id: UUID) -> Where:
     return where_of(actor, "requests.read", Scope(session_id=id), Period())
 
 
-def _ordered(rows: Mapping[str, Sequence[Any]]) -> list[Agent]:
-    """Return the agents in the order of a tree. An agent whose parent is unknown, or that is its
-    own ancestor, is put below the main one."""
+def _in_tree_order(rows: Mapping[str, Sequence[Any]]) -> list[Agent]:
+    """Return the agents in the order of a tree. An agent whose parent is unknown, or that is an
+    ancestor of itself, is put below the main agent."""
     agents: list[Agent] = []
     seen = {""}
 

@@ -137,7 +137,8 @@ def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "tabs": usage_tabs(actor, usage_filter, "sessions"),
         "dropped": dropped_of(actor, usage_filter),
-        # Only if all are listed. Otherwise, each is ended on its own page.
+        # Offer to end all sessions only if all are listed. Otherwise, each is ended on its own
+        # page.
         "may_end": access.scope_of(actor, "sessions.write")
         == access.scope_of(actor, "requests.read"),
         "detached": notice_text(detached_within(usage_filter.span)),
@@ -192,7 +193,7 @@ def session_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
     ended_sessions.end_session(actor, organisation_of(actor), *session)
     undo = reverse("agent_session_reopen", args=[slug_of(actor), id_text(session.id)])
     messages.success(request, gettext("Session ended. Its requests are rejected."), extra_tags=undo)
-    return _back(request, actor, session)
+    return _redirect_to_session(request, actor, session)
 
 
 @organisation_page("sessions.write")
@@ -201,10 +202,12 @@ def session_reopen(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     session = endings.access_endable(actor, parse_id(id))
     ended_sessions.reopen_session(actor, organisation_of(actor), *session)
     messages.success(request, gettext("Session reopened. It continues with its next request."))
-    return _back(request, actor, session)
+    return _redirect_to_session(request, actor, session)
 
 
-def _back(request: HttpRequest, actor: Actor, session: endings.Endable) -> HttpResponseBase:
+def _redirect_to_session(
+    request: HttpRequest, actor: Actor, session: endings.Endable
+) -> HttpResponseBase:
     page = reverse("session", args=[slug_of(actor), id_text(session.id)])
     return redirect_to(request, back_to(request, page))
 

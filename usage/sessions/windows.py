@@ -21,9 +21,9 @@ class SessionWindow(NamedTuple):
 
 
 def open_session_windows(opened: Collection[SessionWindow]) -> Statement:
-    """Create those of these windows that are missing. The session's records count as spent and its
-    unresolved holds as held, so that a budget, or a client's limit, that begins in the middle of a
-    session counts all of it. Earlier corrections are not included.
+    """Create the windows that are missing. The session's records count as spent and its unresolved
+    holds as held, so that a budget, or a client's limit, that begins in the middle of a session
+    counts all of it. Earlier corrections are not included.
 
     Run `lock_accounts` before it in the same transaction.
     """

@@ -22,8 +22,8 @@ from billing.invoices.invoices import Movement, movement_of
 from billing.invoices.rules import month_span
 from billing.ledger.statement import month_before
 from billing.ledger.statement_months import MonthStatement, month_statement, wallet_nano
+from billing.limits.period_starts import Span
 from billing.models import Invoice, InvoiceKind, InvoiceState
-from billing.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from usage.models import LateTruth
@@ -36,8 +36,8 @@ _OF_LINES: Final = ("usage", "remainder", "correction")
 
 
 class Check(NamedTuple):
-    """Another place's figure for the month's charges, and the statement's. `parts` lead from that
-    place's own figure to the one to compare: (label, nano)."""
+    """The month's charges according to another source, and according to the statement. `parts` lead
+    from the source's own figure to the one to compare: (label, nano)."""
 
     name: str
     nano: int
@@ -55,8 +55,8 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class TieOut:
-    """A statement and its checks. There are none while the month is running, or while its requests
-    are not summed yet."""
+    """A statement and its checks. There are no checks while the month is running, or while its
+    requests are not summed yet."""
 
     statement: MonthStatement
     state: str
@@ -161,8 +161,9 @@ def _checks(
 
 
 def paid_to_providers_nano(organisation: Organisation, span: Span) -> int:
-    """What it paid its providers itself, with keys of its own, for what was admitted in that time,
-    and what was corrected in it: at the models' prices here, and in no balance."""
+    """Return what the organisation paid its providers itself, with its own keys, for requests
+    admitted in the span, and for corrections in it: at the models' prices here. The amount is in no
+    balance."""
     where = Where("r.organisation_id = %(organisation)s", {"organisation": organisation.id})
     rows = summed(where, [span])
     ((nano,),) = run(
@@ -190,7 +191,7 @@ def _reported_nano(organisation: Organisation, span: Span) -> int:
 
 
 def _crossed_nano(organisation: Organisation, at: dt.datetime) -> int:
-    """Return what was charged after an instant for requests admitted before it."""
+    """Return the charges after an instant for requests admitted before it."""
     ((nano,),) = run(
         _CROSSED,
         {
@@ -221,7 +222,8 @@ def _invoices(organisation: Organisation) -> dict[dt.date, Invoice]:
 
 
 def _state(invoice: Invoice | None, span: Span) -> str:
-    """Return `open` while it still changes, `over` while it waits for its close, or `closed`."""
+    """Return the state of a month's invoice: `open` while it still changes, `over` while it waits
+    for its close, or `closed`."""
     if clock.now() < span.end_at:
         return "open"
     return "closed" if invoice and invoice.state == InvoiceState.CLOSED else "over"

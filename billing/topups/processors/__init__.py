@@ -19,7 +19,7 @@ def processors() -> dict[str, Processor]:
 
 
 def processor_named(name: str) -> Processor:
-    """Return the processor of that name. Raises UnknownProcessor."""
+    """Return the processor with this name. Raises UnknownProcessor."""
     try:
         return processors()[name]
     except KeyError:

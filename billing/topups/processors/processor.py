@@ -14,7 +14,7 @@ from billing.topups.rules import PaymentEvent
 
 
 class ProcessorError(Exception):
-    """The processor did not do what we asked for."""
+    """The processor did not execute a request of ours."""
 
 
 class ProcessorUnavailable(ProcessorError):
@@ -46,7 +46,7 @@ class CheckoutOrder:
 
 @dataclass(frozen=True)
 class Checkout:
-    """The place where the customer pays. Without a URL there is no page: a bank transfer."""
+    """The page where the customer pays. A bank transfer has none, so `url` is empty."""
 
     checkout_id: str
     url: str
@@ -54,7 +54,7 @@ class Checkout:
 
 @dataclass(frozen=True)
 class ChargeOrder:
-    """A charge of a stored card without its holder."""
+    """An order to charge a stored card while its holder is absent."""
 
     order_id: str
     owner_id: str

@@ -80,14 +80,14 @@ class StripeProcessor:
         if order.keep_card:
             parameters["customer_creation"] = "always"
             parameters["payment_intent_data"] = {"setup_future_usage": "off_session"}
-        session = self._ask("checkout", parameters, order.order_id)
+        session = self._send("checkout", parameters, order.order_id)
         return Checkout(str(session["id"]), str(session["url"]))
 
     def charge_kept_card(self, order: ChargeOrder) -> str:
-        cards = self._ask("cards", {"customer": order.customer, "limit": 1}, "")["data"]
+        cards = self._send("cards", {"customer": order.customer, "limit": 1}, "")["data"]
         if not cards:
             raise ProcessorDeclined("No card is kept.")
-        intent = self._ask(
+        intent = self._send(
             "charge",
             {
                 "amount": order.amount_minor,
@@ -126,7 +126,7 @@ class StripeProcessor:
         except (KeyError, TypeError, AttributeError) as error:
             raise EventInvalid(f"no form that we know: {error!r}") from error
 
-    def _ask(self, what: str, parameters: dict[str, Any], order_id: str) -> dict[str, Any]:
+    def _send(self, what: str, parameters: dict[str, Any], order_id: str) -> dict[str, Any]:
         """Send one request and return its response as plain data. Raises ProcessorError."""
         # Imported here, because the import takes half a second and few processes need it.
         import stripe

@@ -65,8 +65,8 @@ class Limits:
         return Terms((budget,) if budget else (), Counts(*counts), models, closed)
 
     def with_budget(self, row: Row) -> tuple[Row, tuple[str, ...]]:
-        """Return a row with the limits of the budget that it refers to, and the limits that close
-        it."""
+        """Return a row with the limits of the budget that it refers to, and the limits that lock
+        what is created."""
         budget = self.budgets.get(field(row, "budget_id", values.text), {})
         closed = self.reader.closed_by(BUDGETS, budget) if budget else ()
         own = {name: row.get(name) for name in _LIMITED if row.get(name) is not None}
@@ -108,7 +108,7 @@ def nano(usd: Fraction) -> int:
 
 
 def together(all_terms: Iterable[Terms]) -> Terms:
-    """Combine terms to one that is at least as strict as each."""
+    """Combine terms into terms that are at least as strict as each."""
     merged = Terms()
     for terms in all_terms:
         merged = Terms(

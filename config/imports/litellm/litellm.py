@@ -83,7 +83,7 @@ Role = Literal["admin", "developer", "viewer"]
 
 @dataclass
 class _Place:
-    """An organization of LiteLLM, while it is converted."""
+    """An organization of LiteLLM while it is converted."""
 
     organisation: Organisation
     models: tuple[str, ...]
@@ -169,9 +169,11 @@ class _Converter:
         # Each organisation has a first team here, so a team of the same name needs another name.
         self._team_names = {
             id: f"{name} ({id})" if slug_of_name(name) == FIRST_TEAM else name
-            for id, name in self._names(TEAMS, "team_id", "team_alias").items()
+            for id, name in self._unique_names(TEAMS, "team_id", "team_alias").items()
         }
-        self._key_names = self._names(KEYS, "token", "key_alias", "key_name", length=_HASH_SHOWN)
+        self._key_names = self._unique_names(
+            KEYS, "token", "key_alias", "key_name", length=_HASH_SHOWN
+        )
         self._aliases = {
             values.text(row.get("id")): row for row in self._reader.database.rows.get(ALIASES, ())
         }
@@ -184,9 +186,9 @@ class _Converter:
         finite = [place.organisation.balance_nano for place in self._places.values()]
         money.peer_nano = sum(finite)
         money.peer_total = "what organizations may still spend"
-        return [self._whole(place) for place in self._places.values()]
+        return [self._read_organisation(place) for place in self._places.values()]
 
-    def _whole(self, place: _Place) -> Organisation:
+    def _read_organisation(self, place: _Place) -> Organisation:
         members = {member.email: member for member in self._members(place)}
         holders = {
             user: member.email
@@ -202,8 +204,8 @@ class _Converter:
         )
 
     def _members(self, place: _Place) -> Iterable[Member]:
-        """Return the people of an organization, one per e-mail address. A person who could reopen a
-        closed key, or create another one, becomes a viewer."""
+        """Return the people of an organization, one per e-mail address. A person who could unlock a
+        locked key, or create another key, becomes a viewer."""
         closed = {user for user, key in place.keys if key.closed}
         by_email: dict[str, Member] = {}
         for user, member in place.people.items():
@@ -234,7 +236,7 @@ class _Converter:
         return replace(key, budgets=terms.budgets, counts=terms.counts, closed=closed)
 
     def _whole_hub(self) -> Iterable[str]:
-        """Yield the restrictions that apply to everybody's requests there."""
+        """Yield the restrictions of LiteLLM that apply to everybody's requests."""
         closing: dict[str, None] = {}
         for table, columns in WHOLE_HUB.items():
             for row in self._reader.database.rows.get(table, ()):
@@ -246,7 +248,7 @@ class _Converter:
                     closing[f"{table}.{column}"] = None
         return self._reader.without_accepted(closing)
 
-    def _names(
+    def _unique_names(
         self, table: str, id: str, *columns: str, length: int | None = None
     ) -> dict[str, str]:
         """Return unique names, by the first `length` characters of the row's id."""
@@ -299,8 +301,8 @@ class _Converter:
         self._places[id] = _Place(organisation, models)
 
     def _place(self, id: str) -> _Place:
-        """Return the organization's conversion. The one for rows without an organization is created
-        on first use."""
+        """Return the conversion of an organization. The one for rows without an organization is
+        created on first use."""
         if id == _NOBODYS and id not in self._places:
             organisation = Organisation(
                 Origin(ORGANIZATIONS, "(none)"), _LABEL, credit_line_nano=CREDIT_LINE_NANO,
@@ -430,7 +432,7 @@ class _Converter:
         terms = together(self._terms.get((id, organization), ()))
         names = {team.name for team in teams} | self._teams_of_keys(id, organization)
         role: Role = "admin" if self._roles.get(id, {}).get(organization) else "developer"
-        if role == "developer" and not self._makes_keys(row, id, organization, teams):
+        if role == "developer" and not self._may_create_keys(row, id, organization, teams):
             role = "viewer"
             text = "a viewer here: could not make keys in each of its teams there"
             self._report.note(USERS, id, email, text)
@@ -444,7 +446,7 @@ class _Converter:
             closed=(*self._user_closed[id], *terms.closed),
         )
 
-    def _makes_keys(self, row: Row, id: str, organization: str, teams: list[_TeamRow]) -> bool:
+    def _may_create_keys(self, row: Row, id: str, organization: str, teams: list[_TeamRow]) -> bool:
         """Return whether the role could create keys wherever the person's role here can."""
         if field(row, "user_role", values.text) in _VIEWERS or self._user_models[id]:
             return False
@@ -475,7 +477,7 @@ class _Converter:
         return {team or FIRST_TEAM for place, team in homes if place == organization}
 
     def _home_of(self, row: Row) -> tuple[str, str]:
-        """Return the organization of a key, and the name of its team."""
+        """Return the organization of a key, and the name of the key's team."""
         team = self._teams.get(values.text(row.get("team_id")))
         if team is not None:
             return team.organization, team.name

@@ -51,7 +51,8 @@ class Target(NamedTuple):
     path: str = ""
 
 
-# By the prefix of a model's name before the first slash (docs.litellm.ai/docs/providers, 2026-10).
+# The provider, by the prefix of a model's name before the first slash
+# (docs.litellm.ai/docs/providers, 2026-10).
 _PROVIDERS: Final[Mapping[str, Target]] = {
     "openai": Target("openai"),
     "text-completion-openai": Target("openai"),
@@ -103,7 +104,7 @@ class Catalogue:
 
     def every(self, team: str) -> tuple[str, ...]:
         """Return the names for a team with access to every model, or (with "") for people outside a
-        team. If both the team and everybody have a deployment of a name, it is left out, because it
+        team. A name that both the team and everybody have a deployment of is left out, because it
         is unclear who pays."""
         own = self.private.get(team, {})
         return tuple(name for name in {**self.shared, **own} if not self.is_clash(name, team))

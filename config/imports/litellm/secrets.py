@@ -26,8 +26,8 @@ class Sealed(ValueError):
 
 @dataclass(frozen=True)
 class SaltKey:
-    """The key to a database's secrets. `text` is "" without a salt key: then encrypted values stay
-    closed, and plain values are read."""
+    """The key to a database's secrets. If `text` is "", encrypted values stay unreadable, and plain
+    values are read."""
 
     text: str = field(default="", repr=False)
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from config.imports import values
 from config.imports.converted import Channel, Origin
+from config.imports.new_api import one_api_clouds
 from config.imports.new_api.channel_types import CHANNEL_TYPES, ChannelType, Peer, address_of
 from config.imports.new_api.cloud_channels import (
     KEY_SETTINGS,
@@ -19,19 +20,31 @@ from config.imports.values import Row
 
 _TABLE: Final = "channels"
 _ENABLED: Final = 1
-# These change requests, unless they contain the version of Azure's API.
+# These columns change requests, unless they contain the version of Azure's API.
 _OF_AZURE: Final = ("config", "other")
 # Before this day New API removed dots from the names of Azure's deployments; One API still does.
 _DOTS_STAY_SINCE: Final = dt.datetime(2025, 5, 10, tzinfo=dt.UTC)
 _CHAIN_MAX: Final = 20
-_CLOUDS: Final[Mapping[str, Callable[[Row, tuple[str, ...], Mapping[str, str]], CloudChannel]]] = {
-    "bedrock": read_bedrock,
-    "vertex": read_vertex,
+
+
+class _Cloud(NamedTuple):
+    """How a hub's channels of a cloud are read, and the column that says more of their keys."""
+
+    read: Callable[[Row, tuple[str, ...], Mapping[str, str]], CloudChannel]
+    column: str = ""
+
+
+_CLOUDS: Final[Mapping[tuple[Peer, str], _Cloud]] = {
+    ("new-api", "bedrock"): _Cloud(read_bedrock),
+    # The region is where Azure's version is.
+    ("new-api", "vertex"): _Cloud(read_vertex, "other"),
+    ("one-api", "bedrock"): _Cloud(one_api_clouds.read_bedrock, "config"),
+    ("one-api", "vertex"): _Cloud(one_api_clouds.read_vertex, "config"),
 }
 
 
 class GroupedChannel(NamedTuple):
-    """A channel, and the groups that it serves there."""
+    """A channel, and the groups of the other hub that it serves."""
 
     channel: Channel
     groups: tuple[str, ...]
@@ -64,16 +77,14 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
         raise Skipped(f"Weir has no provider for {kind.name} (type {number})")
     provider, base_url = address_of(kind, field(row, "base_url", values.text))
     keys, models = _keys(reader, row, name), _models(peer, row, kind)
-    if kind.provider in _CLOUDS:
-        base_url, keys, models = _CLOUDS[kind.provider](row, keys, models)
+    cloud = _CLOUDS.get((peer, kind.provider))
+    if cloud is not None:
+        base_url, keys, models = cloud.read(row, keys, models)
         closed = _without_key_kind(row, closed)
     if kind.name == "Azure" and (version := _azure_version(row)):
         base_url = f"{base_url}?api-version={version}"
     if kind.name != "Azure":
-        # Vertex AI's region is where Azure's version is.
-        of_azure = [
-            column for column in _OF_AZURE if kind.provider != "vertex" or column != "other"
-        ]
+        of_azure = [column for column in _OF_AZURE if cloud is None or column != cloud.column]
         azure_columns = [column for column in of_azure if not values.is_nothing(row.get(column))]
         closed += reader.without_accepted(f"{_TABLE}.{column}" for column in azure_columns)
     id = field(row, "id", values.text)
@@ -87,9 +98,9 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
         models,
         enabled=field(row, "status", values.integer) == _ENABLED,
         closed=closed,
-        # There the highest priority is used first, here the lowest.
+        # In New API the highest priority is used first; here the lowest is.
         priority=-field(row, "priority", values.integer),
-        # There a weight of 0 also gets a share.
+        # In New API a weight of 0 also gets a share.
         weight=weight or 1,
     )
 

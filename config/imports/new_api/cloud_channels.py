@@ -110,7 +110,8 @@ def read_bedrock(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> 
         id, areas = _BEDROCK.get(name, (name, ()))
         return f"{_BEDROCK_PROFILES[area]}.{id}" if area in areas else id
 
-    return CloudChannel(_address(AMAZON, region, ""), tuple(secrets), _named(models, named))
+    upstream = name_models(models, named)
+    return CloudChannel(cloud_address(AMAZON, region, ""), tuple(secrets), upstream)
 
 
 def read_vertex(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> CloudChannel:
@@ -120,7 +121,7 @@ def read_vertex(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> C
     default = by_model.get("default") or "global"
     regions = {by_model.get(model) or default for model in models} or {default}
     region = _only(regions, "its models are served in several regions")
-    named = _named(models, lambda name: _VERTEX.get(name, name))
+    named = name_models(models, lambda name: _VERTEX.get(name, name))
     if _settings(row).get("vertex_key_type") == _API_KEY:
         host = "" if region == "global" else f"{region}-"
         return CloudChannel(f"https://{host}aiplatform.googleapis.com/v1", keys, named)
@@ -129,7 +130,7 @@ def read_vertex(row: Row, keys: tuple[str, ...], models: Mapping[str, str]) -> C
     except BadKey as error:
         raise Skipped(f"a key cannot be used: {error}") from error
     project = _only(projects, "its keys are of several projects")
-    return CloudChannel(_address(GOOGLE, region, project), keys, named)
+    return CloudChannel(cloud_address(GOOGLE, region, project), keys, named)
 
 
 def _settings(row: Row) -> dict[str, Any]:
@@ -157,13 +158,15 @@ def _only(words: set[str], why: str) -> str:
     raise Skipped(f"{why} ({', '.join(sorted(words))}): add a channel of each")
 
 
-def _address(place: CloudPlace, region: str, project: str) -> str:
+def cloud_address(place: CloudPlace, region: str, project: str) -> str:
+    """Return the base URL of a region and a project. Raises Skipped."""
     try:
         return place.base_url(region, project, "")
     except BadPlace as error:
         raise Skipped(f"{region!r}: {error}") from error
 
 
-def _named(models: Mapping[str, str], named: Callable[[str], str]) -> dict[str, str]:
+def name_models(models: Mapping[str, str], named: Callable[[str], str]) -> dict[str, str]:
+    """Return the upstream names of a cloud by the public name, "" for the same."""
     upstream = {model: named(name or model) for model, name in models.items()}
     return {model: "" if name == model else name for model, name in upstream.items()}

@@ -19,7 +19,7 @@ _ACTIVE: Final = "active"
 
 
 def read_codes(reader: Reader, terms: Terms, now: dt.datetime) -> list[Code]:
-    """Return the codes that could still be redeemed there."""
+    """Return the codes that could still be redeemed in the other hub."""
 
     def convert(row: Row, closed: tuple[str, ...]) -> Code:
         if not values.is_nothing(row.get("deleted_at")):
@@ -45,7 +45,7 @@ def read_codes(reader: Reader, terms: Terms, now: dt.datetime) -> list[Code]:
     return reader.each(CODES, convert, name="name")
 
 
-def list_subscriptions(reader: Reader, terms: Terms) -> None:
+def report_subscriptions(reader: Reader, terms: Terms) -> None:
     """List subscriptions that were paid in advance, by name. They are not imported."""
 
     def convert(row: Row, closed: tuple[str, ...]) -> None:

@@ -54,7 +54,7 @@ COLUMNS: Final[Mapping[str, TableColumns]] = {
             "models": ("models", "model_mapping"),
             "whom it serves": ("group",),
             "order": ("weight", "priority"),
-            "the version of Azure's API": ("config", "other"),
+            "the version of Azure's API, and the region of a cloud": ("config", "other"),
             "how names of Azure's deployments are written": ("created_time",),
         },
         closes={

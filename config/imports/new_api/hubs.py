@@ -13,7 +13,7 @@ from config.imports.databases import Database
 from config.imports.new_api import options as quota_options
 from config.imports.new_api.channel_types import Peer
 from config.imports.new_api.channels import read_channels
-from config.imports.new_api.codes import list_subscriptions, read_codes
+from config.imports.new_api.codes import read_codes, report_subscriptions
 from config.imports.new_api.columns import COLUMNS, OTHER_TABLES
 from config.imports.new_api.groups import plans_of, plans_of_channel, usable_groups
 from config.imports.new_api.people import Terms, groups_of, read_users
@@ -25,7 +25,7 @@ from config.imports.values import Row, ValueUnreadable
 TABLES: Final = tuple(COLUMNS)
 LABELS: Final[Mapping[Peer, str]] = {"new-api": "New API", "one-api": "One API"}
 _NEEDED: Final = ("users", "tokens", "channels")
-# Each has a column of tokens that the other lacks.
+# The column of tokens that only this peer has.
 _OWN_COLUMN: Final[Mapping[Peer, str]] = {"new-api": "model_limits", "one-api": "subnet"}
 
 _QUOTA_PER_USD: Final = Fraction(500_000)
@@ -82,7 +82,7 @@ def convert(
     )  # fmt: skip
     organisations = read_users(reader, terms)
     codes = read_codes(reader, terms, now)
-    list_subscriptions(reader, terms)
+    report_subscriptions(reader, terms)
     reader.report.tables_left = dict(database.others)
     reader.report.explain_tables(OTHER_TABLES)
     reader.report.accepted = sorted(reader.lost)

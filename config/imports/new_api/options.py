@@ -39,7 +39,7 @@ def rates_by_group(options: Mapping[str, object]) -> tuple[RateOf, tuple[str, ..
 
 
 def forbidden_words(options: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the list of forbidden words. If there is one, everything is imported closed."""
+    """Return the forbidden words. If there are any, every object is imported locked."""
     written = values.text(options.get(_WORDS)).strip()
     on = _is_on(options, "CheckSensitiveEnabled", default=True)
     on = on and _is_on(options, "CheckSensitiveOnPromptEnabled", default=True)

@@ -41,8 +41,8 @@ _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 @dataclass(frozen=True)
 class Terms:
-    """Settings for all users: the quota units of a dollar, the plan of each group, the groups that
-    tokens may use, rate limits, and what closes all of them."""
+    """Settings of the other hub for all users: the quota units of a dollar, the plan of each group,
+    the groups that tokens may use, rate limits, and what locks every object."""
 
     label: str
     quota_per_usd: Fraction
@@ -61,7 +61,7 @@ class Terms:
         return quota * NANO_PER_USD / self.quota_per_usd
 
     def is_open(self, user_group: str, group: str) -> bool:
-        """Return whether a token of that group was served."""
+        """Return whether the other hub served a token of that group."""
         usable = self.usable(user_group)
         return set(self.auto) <= set(usable) if group == AUTO else group in usable
 
@@ -95,7 +95,7 @@ def read_users(reader: Reader, terms: Terms) -> list[Organisation]:
 
 
 def _add_up(reader: Reader, terms: Terms, organisations: list[Organisation]) -> None:
-    """Add up the balances of all users, and of those that are not imported."""
+    """Record the sums of the balances of all users, and of those that are not imported."""
     quotas = [_readable_quota(row) for row in reader.database.rows[_USERS]]
     nanos = sum(map(terms.nano, quotas))
     exact = terms.nano_exactly(sum(quotas))
@@ -247,8 +247,8 @@ def _key(reader: Reader, terms: Terms, row: Row, name: str, closed: tuple[str, .
 
 
 def _models(row: Row) -> tuple[str, ...]:
-    """Return the models that the token may use; () = every model. New API stores a switch beside
-    the list."""
+    """Return the models that the token may use; () = every model. New API stores whether the list
+    is used in another column."""
     column = "models"
     if "model_limits" in row:
         if not field(row, "model_limits_enabled", values.boolean):

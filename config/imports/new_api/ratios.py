@@ -27,11 +27,11 @@ class _Fixed(NamedTuple):
     locked: bool = True
 
 
-def _starts_with(*starts: str) -> _Test:
+def _prefix_test(*starts: str) -> _Test:
     return lambda name: name.startswith(starts)
 
 
-def _ends_with(*ends: str) -> _Test:
+def _suffix_test(*ends: str) -> _Test:
     return lambda name: name.endswith(ends)
 
 
@@ -48,19 +48,19 @@ def _all_of(one: _Test, other: _Test) -> _Test:
 
 
 _NEW_API: Final = (
-    _Fixed(_ends_with("-all", "-gizmo-*"), Fraction(2), locked=False),
+    _Fixed(_suffix_test("-all", "-gizmo-*"), Fraction(2), locked=False),
     _Fixed(_is("gpt-4o-2024-05-13"), Fraction(3)),
-    _Fixed(_starts_with("gpt-4o-mini-tts"), Fraction(20), locked=False),
-    _Fixed(_starts_with("gpt-4o"), Fraction(4), locked=False),
-    _Fixed(_all_of(_starts_with("gpt-5"), lambda name: "." not in name), Fraction(8)),
-    _Fixed(_starts_with("gpt-5.4-nano"), Fraction("6.25")),
-    _Fixed(_starts_with("gpt-5.4"), Fraction(6)),
-    _Fixed(_starts_with("gpt-5"), Fraction(6), locked=False),
-    _Fixed(_starts_with("gpt-4.5-preview"), Fraction(2)),
-    _Fixed(_starts_with("gpt-4-turbo"), Fraction(3)),
+    _Fixed(_prefix_test("gpt-4o-mini-tts"), Fraction(20), locked=False),
+    _Fixed(_prefix_test("gpt-4o"), Fraction(4), locked=False),
+    _Fixed(_all_of(_prefix_test("gpt-5"), lambda name: "." not in name), Fraction(8)),
+    _Fixed(_prefix_test("gpt-5.4-nano"), Fraction("6.25")),
+    _Fixed(_prefix_test("gpt-5.4"), Fraction(6)),
+    _Fixed(_prefix_test("gpt-5"), Fraction(6), locked=False),
+    _Fixed(_prefix_test("gpt-4.5-preview"), Fraction(2)),
+    _Fixed(_prefix_test("gpt-4-turbo"), Fraction(3)),
     _Fixed(_is("gpt-4-1106", "gpt-4-1105"), Fraction(3)),
-    _Fixed(_starts_with("gpt-"), Fraction(2), locked=False),
-    _Fixed(_starts_with("o1", "o3"), Fraction(4)),
+    _Fixed(_prefix_test("gpt-"), Fraction(2), locked=False),
+    _Fixed(_prefix_test("o1", "o3"), Fraction(4)),
     _Fixed(_is("chatgpt-4o-latest"), Fraction(3)),
     _Fixed(
         _has(
@@ -69,32 +69,32 @@ _NEW_API: Final = (
         ),
         Fraction(5),
     ),
-    _Fixed(_starts_with("mistral-"), Fraction(3)),
-    _Fixed(_starts_with("gemini-1.5", "gemini-2.0"), Fraction(4)),
-    _Fixed(_starts_with("gemini-2.5-pro"), Fraction(8), locked=False),
+    _Fixed(_prefix_test("mistral-"), Fraction(3)),
+    _Fixed(_prefix_test("gemini-1.5", "gemini-2.0"), Fraction(4)),
+    _Fixed(_prefix_test("gemini-2.5-pro"), Fraction(8), locked=False),
     _Fixed(
-        _all_of(_starts_with("gemini-2.5-flash-preview"), _ends_with("-nothinking")),
+        _all_of(_prefix_test("gemini-2.5-flash-preview"), _suffix_test("-nothinking")),
         Fraction(4),
         locked=False,
     ),
     _Fixed(
-        _starts_with("gemini-2.5-flash-preview"), Fraction("3.5") / Fraction("0.15"), locked=False
+        _prefix_test("gemini-2.5-flash-preview"), Fraction("3.5") / Fraction("0.15"), locked=False
     ),
-    _Fixed(_starts_with("gemini-2.5-flash-lite"), Fraction(4), locked=False),
+    _Fixed(_prefix_test("gemini-2.5-flash-lite"), Fraction(4), locked=False),
     _Fixed(
-        _starts_with("gemini-2.5-flash", "gemini-robotics-er-1.5"),
+        _prefix_test("gemini-2.5-flash", "gemini-robotics-er-1.5"),
         Fraction("2.5") / Fraction("0.3"),
         locked=False,
     ),
-    _Fixed(_starts_with("gemini-3-pro-image"), Fraction(60), locked=False),
-    _Fixed(_starts_with("gemini-3-pro"), Fraction(6), locked=False),
-    _Fixed(_starts_with("gemini-"), Fraction(4), locked=False),
+    _Fixed(_prefix_test("gemini-3-pro-image"), Fraction(60), locked=False),
+    _Fixed(_prefix_test("gemini-3-pro"), Fraction(6), locked=False),
+    _Fixed(_prefix_test("gemini-"), Fraction(4), locked=False),
     _Fixed(_is("command-r"), Fraction(3)),
     _Fixed(_is("command-r-plus"), Fraction(5)),
     _Fixed(_is("command-r-08-2024", "command-r-plus-08-2024"), Fraction(4)),
-    _Fixed(_starts_with("command"), Fraction(4), locked=False),
+    _Fixed(_prefix_test("command"), Fraction(4), locked=False),
     _Fixed(
-        _starts_with("ERNIE-Speed-", "ERNIE-Lite-", "ERNIE-Character", "ERNIE-Functions"),
+        _prefix_test("ERNIE-Speed-", "ERNIE-Lite-", "ERNIE-Character", "ERNIE-Functions"),
         Fraction(2),
     ),
     _Fixed(_is("llama2-70b-4096"), Fraction("0.8") / Fraction("0.64")),
@@ -110,19 +110,19 @@ _ONE_API: Final = tuple(
         _Fixed(_is("deepseek-chat"), Fraction(2)),
         _Fixed(_is("deepseek-reasoner"), Fraction("2.19") / Fraction("0.55")),
         _Fixed(_is("gpt-3.5-turbo"), Fraction(3)),
-        _Fixed(_all_of(_starts_with("gpt-3.5"), _ends_with("0125")), Fraction(3)),
-        _Fixed(_all_of(_starts_with("gpt-3.5"), _ends_with("1106")), Fraction(2)),
-        _Fixed(_starts_with("gpt-3.5"), Fraction(4, 3)),
+        _Fixed(_all_of(_prefix_test("gpt-3.5"), _suffix_test("0125")), Fraction(3)),
+        _Fixed(_all_of(_prefix_test("gpt-3.5"), _suffix_test("1106")), Fraction(2)),
+        _Fixed(_prefix_test("gpt-3.5"), Fraction(4, 3)),
         _Fixed(_is("gpt-4o-2024-05-13"), Fraction(3)),
-        _Fixed(_starts_with("gpt-4o"), Fraction(4)),
-        _Fixed(_starts_with("gpt-4-turbo"), Fraction(3)),
-        _Fixed(_all_of(_starts_with("gpt-4"), _ends_with("preview")), Fraction(3)),
-        _Fixed(_starts_with("gpt-4"), Fraction(2)),
-        _Fixed(_starts_with("o1"), Fraction(4)),
+        _Fixed(_prefix_test("gpt-4o"), Fraction(4)),
+        _Fixed(_prefix_test("gpt-4-turbo"), Fraction(3)),
+        _Fixed(_all_of(_prefix_test("gpt-4"), _suffix_test("preview")), Fraction(3)),
+        _Fixed(_prefix_test("gpt-4"), Fraction(2)),
+        _Fixed(_prefix_test("o1"), Fraction(4)),
         _Fixed(_is("chatgpt-4o-latest"), Fraction(3)),
-        _Fixed(_starts_with("claude-3"), Fraction(5)),
-        _Fixed(_starts_with("claude-", "mistral-", "gemini-"), Fraction(3)),
-        _Fixed(_starts_with("deepseek-"), Fraction(2)),
+        _Fixed(_prefix_test("claude-3"), Fraction(5)),
+        _Fixed(_prefix_test("claude-", "mistral-", "gemini-"), Fraction(3)),
+        _Fixed(_prefix_test("deepseek-"), Fraction(2)),
         _Fixed(_is("llama2-70b-4096"), Fraction("0.8") / Fraction("0.64")),
         _Fixed(_is("llama3-8b-8192"), Fraction(2)),
         _Fixed(_is("llama3-70b-8192"), Fraction("0.79") / Fraction("0.59")),

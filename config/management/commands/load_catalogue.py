@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from accounts.access.actors import SYSTEM
-from billing.prices.shipped_catalogue import load_shipped_catalogue
+from billing.prices.catalogue.shipped import load_shipped_catalogue
 
 
 class Command(BaseCommand):

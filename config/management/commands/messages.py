@@ -45,11 +45,11 @@ def unseen_texts() -> list[str]:
     texts = {*BORROWED, *(provider.label for provider in PROVIDERS.values())}
     texts |= {provider.note for provider in PROVIDERS.values() if provider.note}
 
-    def noted(text: str) -> str:
+    def collect(text: str) -> str:
         texts.add(text)
         return text
 
-    api_reference.sections(api.get_openapi_schema(), noted)
+    api_reference.sections(api.get_openapi_schema(), collect)
     return sorted(texts)
 
 

@@ -36,7 +36,8 @@ class Command(BaseCommand):
         reopen.add_argument("month", type=_month, help="such as 2026-03")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        # With another secret no file matches: that must not look like altered files.
+        # Compare the secrets first: with another secret no file matches, which must not look like
+        # altered files.
         compare_secrets()
         actions: dict[str, Callable[..., Iterator[str]]] = {
             "list": _list, "detach": _detach, "check": _check, "attach": _attach, "reopen": _reopen,
@@ -56,7 +57,7 @@ def _list(**_: Any) -> Iterator[str]:
         if detached is not None:
             file = detached.file
             state = (
-                f"in {file.name}: {_rows(file.rows)}, {file.bytes} bytes, "
+                f"in {file.name}: {_rows_text(file.rows)}, {file.bytes} bytes, "
                 f"SHA-256 {bytes(file.digest).hex()}"
             )
         elif not writable:
@@ -67,20 +68,20 @@ def _list(**_: Any) -> Iterator[str]:
 def _detach(month: dt.date, to: Path, **_: Any) -> Iterator[str]:
     detached = detaching.detach(SYSTEM, month, to.absolute(), seal_key())
     yield (
-        f"{detached}: {_rows(detached.file.rows)} are in {to} now, and not in the database. Keep "
-        "the file as long as your backups: none of them has these rows."
+        f"{detached}: {_rows_text(detached.file.rows)} are in {to} now, and not in the database. "
+        "Keep the file as long as your backups: none of them has these rows."
     )
 
 
 def _check(file: Path, **_: Any) -> Iterator[str]:
     manifest, away = detaching.check_file(file, seal_key())
     where = "are in this file alone" if away else "are in the database too"
-    yield f"{manifest.month:%Y-%m}: {_rows(manifest.rows)}, as they were written, {where}."
+    yield f"{manifest.month:%Y-%m}: {_rows_text(manifest.rows)}, as they were written, {where}."
 
 
 def _attach(file: Path, **_: Any) -> Iterator[str]:
     detached = detaching.attach(SYSTEM, file, seal_key())
-    yield f"{detached}: {_rows(detached.file.rows)} are in the database again."
+    yield f"{detached}: {_rows_text(detached.file.rows)} are in the database again."
 
 
 def _reopen(month: dt.date, **_: Any) -> Iterator[str]:
@@ -88,7 +89,7 @@ def _reopen(month: dt.date, **_: Any) -> Iterator[str]:
     yield f"{month:%Y-%m}: {'open again' if done else 'nothing to undo'}."
 
 
-def _rows(rows: dict[str, int]) -> str:
+def _rows_text(rows: dict[str, int]) -> str:
     return f"{sum(rows.values())} rows"
 
 

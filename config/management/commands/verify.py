@@ -36,7 +36,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, tamper_check: bool, **options: Any) -> None:
         if tamper_check:
-            # With another secret no seal matches: that must not look like edited rows.
+            # Compare the secrets first: with another secret no seal matches, which must not look
+            # like edited rows.
             compare_secrets()
         wrong: dict[str, list[str]] = {}
         with connection.cursor() as cursor:

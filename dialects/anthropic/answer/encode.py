@@ -35,7 +35,8 @@ _CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
-    """Return the body for the client of `request`; `model` is the one that the provider reports."""
+    """Return the body for the client of `request`. `model` in it is the name that the provider
+    reports."""
     choice = answer.choices[0] if answer.choices else Choice(index=0, parts=(), finish=None)
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     return msgspec.json.encode(
@@ -53,9 +54,8 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
 
 
 def write_citation(source: Source) -> JsonObject:
-    """Return a source as a citation of a text block. `encrypted_index` is the provider's own and
-    empty here, because other dialects have none.
-    """
+    """Return a source as a citation of a text block. Only the provider can make an
+    `encrypted_index`, so it is empty."""
     return {
         "type": "web_search_result_location",
         "url": source.url,
@@ -154,7 +154,8 @@ def join_reasoning(parts: tuple[Part, ...]) -> list[Part]:
 
 
 def write_reasoning(part: Reasoning) -> JsonObject:
-    """Return reasoning as a block; a seal of another provider carries its mark."""
+    """Return reasoning as a block. The seal of another provider is written with a mark that names
+    the provider."""
     seal = part.seal
     if seal is not None and seal.redacted:
         return {"type": "redacted_thinking", "data": seal.value}

@@ -36,7 +36,7 @@ def read_source(
 
 
 class _Open:
-    """An open block: its kind, its call index, and what is sent when it closes."""
+    """An open block: its kind, its call index, and what to send when it closes."""
 
     __slots__ = ("call", "citations", "input", "kind", "signature", "start")
 
@@ -53,8 +53,7 @@ class BlockReader:
     """Converts blocks to events, one after the other. With `translate`, the events include
     everything that an encoder needs. `answer_tool` is the name of the tool whose input is the
     answer's text, "" without one. After each call `text_bytes` and `reasoning_bytes` count the
-    UTF-8 bytes so far, and `seen` tells whether there was a block.
-    """
+    UTF-8 bytes up to now, and `seen` tells whether there was a block."""
 
     def __init__(self, *, translate: bool, answer_tool: str = "") -> None:
         self._translate = translate
@@ -108,7 +107,7 @@ class BlockReader:
                 opened.citations.append(value_of(delta.citation))
 
     def close(self, index: int, events: list[neutral.Event]) -> None:
-        """A block has ended."""
+        """Close a block."""
         opened = self._open.pop(index, None)
         if opened is None:
             return
@@ -130,7 +129,7 @@ class BlockReader:
 
     @property
     def open_texts(self) -> list[int]:
-        """The open blocks, except tool calls."""
+        """Return the indices of the open blocks, except tool calls."""
         return [index for index, opened in self._open.items() if opened.kind != "tool_use"]
 
     def finish(self, word: str, stop_sequence: str, events: list[neutral.Event]) -> None:

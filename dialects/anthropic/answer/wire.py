@@ -11,7 +11,7 @@ from dialects.json.raw_json import ABSENT, ReadFault, parser, top_members
 
 
 class Block(msgspec.Struct, gc=False):
-    """A content block, or the beginning of one."""
+    """A content block, or the start of a block in a stream."""
 
     type: str | None = None
     text: str | None = None
@@ -38,7 +38,7 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class Message(msgspec.Struct, gc=False):
-    """A whole answer, the beginning of one in `message_start`, or an error instead of it."""
+    """A whole answer, the start of a streamed one in `message_start`, or an error instead."""
 
     type: str | None = None
     id: str | None = None
@@ -83,11 +83,11 @@ def _read_loosely(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:
             try:
                 known[field.name] = msgspec.json.decode(raw, type=field.type)
             except (msgspec.DecodeError, RecursionError):
-                known[field.name] = _loose(field.name, raw)
+                known[field.name] = _as_text_or_value(field.name, raw)
     return kind(**known)
 
 
-def _loose(name: str, raw: msgspec.Raw) -> Any:
+def _as_text_or_value(name: str, raw: msgspec.Raw) -> Any:
     if name in _TEXTS:
         return bytes(raw).decode()
     try:

@@ -108,7 +108,7 @@ class _RequestWriter:
     def _has(self, flag: Flag) -> bool:
         return flag in self._upstream.flags
 
-    def _drop(self, field: str) -> None:
+    def _report_dropped(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
 
     # ---- output
@@ -128,7 +128,7 @@ class _RequestWriter:
             self._answer_tool = ANSWER_TOOL
 
     def _supported_schema(self, form: JsonSchema) -> JsonObject | None:
-        """Return the schema in the form that the model enforces itself; None if it cannot."""
+        """Return the schema if the model can enforce it, in the provider's form; else None."""
         if self._has("no_json_schema"):
             return None
         return form.schema if self._same else fit_schema(form.schema)
@@ -223,23 +223,23 @@ class _RequestWriter:
         adaptive = self._has("thinking_adaptive")
         thinking: JsonObject | None = None
         if wanted and not self._is_forced() and not lacks_own_thinking(self._request):
-            thinking = self._ask_adaptive() if adaptive else self._ask_budget()
+            thinking = self._adaptive_thinking() if adaptive else self._budget_thinking()
         if thinking is not None:
             self._body["thinking"] = thinking
             return
         if wanted:
-            self._drop("reasoning")
+            self._report_dropped("reasoning")
         if adaptive:
             self._body["thinking"] = {"type": "disabled"}
 
     def _is_forced(self) -> bool:
         return self._body.get("tool_choice", {}).get("type") in ("any", "tool")
 
-    def _ask_adaptive(self) -> JsonObject | None:
+    def _adaptive_thinking(self) -> JsonObject | None:
         settings = self._request.reasoning
         budget = None if settings is None else settings.budget_tokens
         if budget is not None and budget > 0:
-            return self._ask_budget()
+            return self._budget_thinking()
         effort = effort_of(settings)
         if effort is not None:
             self._config({"effort": self._nearest_effort(effort)})
@@ -252,8 +252,9 @@ class _RequestWriter:
         substitutes: dict[Effort, Effort] = {"minimal": "low", "xhigh": "max"}
         return nearest(substitutes.get(effort, effort), has)
 
-    def _ask_budget(self) -> JsonObject | None:
-        """Return a budget; None if the answer is too short for one or the model cannot think."""
+    def _budget_thinking(self) -> JsonObject | None:
+        """Return a thinking budget; None if the answer is too short for one or the model cannot
+        think."""
         upstream = self._upstream
         budget = budget_of(
             self._request.reasoning,
@@ -277,15 +278,15 @@ class _RequestWriter:
         temperature, top_p, top_k = request.temperature, request.top_p, request.top_k
         both = temperature is not None and not thinking and self._has("one_of_temperature_top_p")
         if temperature is not None and thinking:
-            self._drop("temperature")
+            self._report_dropped("temperature")
         elif temperature is not None:
             self._body["temperature"] = min(temperature, 1)
         if top_p is not None and (both or (thinking and top_p < _TOP_P_MIN_THINKING)):
-            self._drop("top_p")
+            self._report_dropped("top_p")
         elif top_p is not None:
             self._body["top_p"] = top_p
         if top_k is not None and thinking:
-            self._drop("top_k")
+            self._report_dropped("top_k")
         elif top_k is not None and top_k >= 0:
             # Some servers of open models use negative values for "no limit".
             self._body["top_k"] = top_k
@@ -296,16 +297,16 @@ class _RequestWriter:
         if stops:
             body["stop_sequences"] = stops
         if len(stops) < len(request.stop):
-            self._drop("stop")
+            self._report_dropped("stop")
         if request.choices is not None and request.choices > 1:
-            self._drop("choices")
+            self._report_dropped("choices")
         if request.user is not None:
             body["metadata"] = {"user_id": request.user}
         tier = _TIERS.get(request.service_tier or "")
         if tier is not None:
             body["service_tier"] = tier
         elif request.service_tier is not None:
-            self._drop("service_tier")
+            self._report_dropped("service_tier")
         if request.stream:
             body["stream"] = True
 

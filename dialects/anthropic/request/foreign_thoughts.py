@@ -23,12 +23,12 @@ _encode = msgspec.json.encode
 
 
 def is_foreign(signature: str) -> bool:
-    """Return whether the seal is another provider's."""
+    """Return whether the seal is another provider's, or missing."""
     return not signature or signature.startswith(_MARKS)
 
 
-def fit(body: Body, model: str) -> Quirks:
-    """Return the edits that remove from the history what the model would refuse."""
+def quirks_for(body: Body, model: str) -> Quirks:
+    """Return the edits that remove what the model would refuse from the history."""
     before = _items(body.value("messages"))
     fitted = [_without_foreign(message) for message in before]
     if not system_turns.are_accepted(model):
@@ -43,7 +43,7 @@ def fit(body: Body, model: str) -> Quirks:
 
 
 def _without_foreign(message: msgspec.Raw) -> msgspec.Raw | None:
-    """Return a message without foreign reasoning; None if nothing is left."""
+    """Return a message without foreign reasoning; None if the message would be empty."""
     if members_of(message).get("role") != "assistant":
         return message
     members = _members.decode(message)

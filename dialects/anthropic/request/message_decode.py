@@ -195,7 +195,7 @@ def _read_search_result(block: Members) -> Text:
 
 
 def read_cache(block: Members) -> CacheMark | None:
-    """Return the cache mark of a block or tool."""
+    """Return the cache mark of a block or tool, None without one."""
     mark = block.object("cache_control")
     if mark is None:
         return None

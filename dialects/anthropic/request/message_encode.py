@@ -100,7 +100,7 @@ def write_cache(cache: CacheMark | None) -> JsonObject:
 
 
 def _write_system(texts: tuple[Text, ...]) -> str | list[JsonObject]:
-    """Return all texts, joined by a blank line; a mark ends a block."""
+    """Return all system texts, joined by blank lines. A cache mark ends a block."""
     blocks: list[JsonObject] = []
     run: list[str] = []
     for text in texts:
@@ -140,7 +140,7 @@ class _Writer:
         self._ids = _choose_ids(request.messages, request.request_id)
 
     def write(self, turn: MergedMessage, at: int, turns: list[MergedMessage]) -> JsonObject | None:
-        """Return a turn; None if nothing of it is left."""
+        """Return a turn in the dialect's form; None if the turn would be empty."""
         blocks = [block for part in join_reasoning(turn.parts) if (block := self._block(part))]
         if turn.role == "assistant" and at == len(turns) - 1:
             blocks = _trim(blocks)
@@ -220,7 +220,8 @@ def _choose_ids(messages: tuple[Message, ...], request_id: str) -> dict[str, str
 
 
 def _trim(blocks: list[JsonObject]) -> list[JsonObject]:
-    """Remove white space from the end of a prefilled answer, which must not end in it."""
+    """Remove white space from the end of a prefilled answer, which the provider does not accept
+    there."""
     last = blocks[-1] if blocks else {}
     if last.get("type") != "text":
         return blocks
@@ -228,7 +229,7 @@ def _trim(blocks: list[JsonObject]) -> list[JsonObject]:
 
 
 def _shorten(blocks: list[JsonObject]) -> str | list[JsonObject]:
-    """Return a string where a string is enough."""
+    """Return the blocks as a plain string if they are a single text without further members."""
     match blocks:
         case [{"type": "text", "text": str(text), **rest}] if not rest:
             return text

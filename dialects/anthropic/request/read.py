@@ -124,7 +124,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     max_cost_nano = read_max_cost(body)
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
-    media, picture_bytes, foreign, system_turns = _look_through(messages)
+    media, picture_bytes, foreign, system_turns = _count_media(messages)
     return ChatFacts(
         body=body,
         model=model,
@@ -140,10 +140,9 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
 
 
 def _refuse_thread(body: Body) -> None:
-    """Refuse a conversation thread, which is stored in one account of one provider. Any other
-    account would answer without it, its input could not be held for, and another team's would be
-    accessible. The official clients then continue without a thread.
-    """
+    """Refuse a conversation thread, which is stored in one account of one provider. Another account
+    would answer without the thread, a hold could not cover its input, and another team's thread
+    would be accessible. Official clients continue without a thread after the refusal."""
     if body.value("thread") is not None:
         what = "thread is not supported: send the whole conversation in `messages`"
         raise RequestFault("thread_unsupported", "thread", what)
@@ -156,7 +155,7 @@ def _read_user(members: Members) -> str:
     return storable_user(user) if isinstance(user, str) else ""
 
 
-def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool, bool]:
+def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool, bool]:
     """Count pictures and documents at any depth, and the bytes of the pictures; also return whether
     there is a foreign seal, and whether there is a system message. A block with a `source` is a
     picture if its type says so, else a document. Invalid shapes are not counted, because the

@@ -88,7 +88,7 @@ class _SchemaFitter:
         self._followed.add(reference)
 
     def _value(self, rest: JsonObject) -> JsonObject:
-        """Convert a schema's constraints and remove those that were converted from `rest`."""
+        """Convert a schema's constraints, and remove the converted ones from `rest`."""
         kind = rest.pop("type", None)
         alternatives = [name for name in _ALTERNATIVES if name in rest]
         if "enum" in rest or "const" in rest:
@@ -122,7 +122,7 @@ class _SchemaFitter:
         return {"anyOf": [self.fit(way) for way in ways]}
 
     def _types(self, kinds: list[Any], rest: JsonObject) -> JsonObject:
-        """Give each of several types the limits that apply to it."""
+        """Return a schema for several types, each with the limits that apply to it."""
         limits = dict(rest)
         rest.clear()
         return {

@@ -24,8 +24,8 @@ def are_accepted(model: str) -> bool:
 
 
 def as_user(message: msgspec.Raw) -> msgspec.Raw | None:
-    """Return a system message as a user message that is marked as the system's; None if it has no
-    text; any other message unchanged."""
+    """Return a system message as a user message whose text is marked as the system's; None if it
+    has no text. Any other message is unchanged."""
     value = members_of(message)
     if value.get("role") != "system":
         return message

@@ -20,7 +20,7 @@ from dialects.anthropic.answer.encode import (
     write_image,
 )
 from dialects.anthropic.answer.finish_reasons import write_reason
-from dialects.anthropic.errors import frame as error_frame
+from dialects.anthropic.errors import error_frame
 from dialects.anthropic.usage import encode as write_usage
 from dialects.chat import events as neutral
 from dialects.chat.chat import Base64, ChatRequest, JsonObject, Url
@@ -39,7 +39,7 @@ _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":
 
 
 class _Block:
-    """An open block; `held` are its frames while an earlier one is still open."""
+    """An open block. `held` are the frames that wait until earlier blocks have ended."""
 
     __slots__ = ("ended", "held", "index", "kind", "sealed")
 
@@ -65,7 +65,7 @@ class Encoder:
         self._counts: Counts | None = None
 
     def feed(self, event: neutral.Event) -> bytes:
-        """Return the frames of an event, b"" if there are none yet."""
+        """Return the frames of an event; b"" if they must wait."""
         match event:
             case neutral.TextDelta(choice=0, text=text):
                 return self._write_text(text)
@@ -89,7 +89,7 @@ class Encoder:
                 return self._write_seal(event)
             case neutral.ImageOutput(choice=0):
                 source = Url(event.url) if event.url else Base64(event.data, event.media_type)
-                return self._whole(write_image(source))
+                return self._write_whole_block(write_image(source))
             case neutral.Citation(choice=0):
                 return self._write_citation(event)
             case neutral.Finish(choice=0):
@@ -122,7 +122,7 @@ class Encoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            # Not known before the end; sent in `message_delta`.
+            # The usage is not known before the end; `message_delta` sends it.
             "usage": write_usage(Counts()),
         }
         return _frame({"type": "message_start", "message": message})
@@ -139,7 +139,7 @@ class Encoder:
 
     def _write_seal(self, event: neutral.ReasoningSeal) -> bytes:
         if event.seal.redacted:
-            return self._whole({"type": "redacted_thinking", "data": event.seal.value})
+            return self._write_whole_block({"type": "redacted_thinking", "data": event.seal.value})
         block, opening = self._last_thinking()
         return opening + self._sign(block, mark_seal(event.seal, "anthropic"))
 
@@ -163,7 +163,8 @@ class Encoder:
         return self._finish_block(self._calls[index])
 
     def _end_calls(self, event: neutral.Finish) -> bytes:
-        """End tool calls. The last text stays open, because its citations may still follow."""
+        """End the open tool calls. The last text stays open, because its citations may still
+        follow."""
         self._finish = event
         last = self._blocks[-1] if self._blocks else None
         ended = [block for block in self._blocks if block is not last or block.kind != "text"]
@@ -175,13 +176,14 @@ class Encoder:
         return self._last_of("thinking", {"type": "thinking", "thinking": "", "signature": ""})
 
     def _last_of(self, kind: str, content_block: JsonObject) -> tuple[_Block, bytes]:
-        """Return the last block if it is of this kind and still open, otherwise a new one."""
+        """Return the last block if it is of this kind and still open, otherwise a new one; and the
+        frames that begin it."""
         last = self._blocks[-1] if self._blocks else None
         if last is not None and last.kind == kind and not last.ended:
             return last, b""
         return self._open_block(kind, content_block)
 
-    def _whole(self, content_block: JsonObject) -> bytes:
+    def _write_whole_block(self, content_block: JsonObject) -> bytes:
         block, opening = self._open_block(content_block["type"], content_block)
         return opening + self._finish_block(block)
 

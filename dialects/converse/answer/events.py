@@ -72,7 +72,7 @@ class BlockReader:
             _read_image(delta.image, events)
 
     def close(self, index: int, events: list[neutral.Event]) -> None:
-        """A block has ended."""
+        """Close a block."""
         opened = self._open.pop(index, None)
         if opened is None:
             return
@@ -119,7 +119,7 @@ class BlockReader:
             self.reasoning_bytes += size(text)
 
     def _cite(self, citation: Citation, began: int | None, events: list[neutral.Event]) -> None:
-        """Add the source of a citation; one in a document has no address."""
+        """Add the source of a citation. A source in a document has no address."""
         if citation.source and citation.source.startswith(("https://", "http://")):
             quote = "".join(piece.text or "" for piece in citation.source_content or [])
             end = None if began is None else self._characters

@@ -20,8 +20,8 @@ class Reasoning(msgspec.Struct, rename="camel"):
 
 
 class ToolUse(msgspec.Struct, rename="camel"):
-    """A tool call in a block (`input` is an object), in a start, or in a delta (`input` is a
-    text)."""
+    """A tool call: in a block (`input` is an object), in the start of a block, or in a delta
+    (`input` is a text)."""
 
     tool_use_id: str | None = None
     name: str | None = None

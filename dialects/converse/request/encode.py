@@ -21,6 +21,7 @@ from dialects.chat.client_names import client_name, dropped_names, omit_tool
 from dialects.chat.reasoning import effort_of, nearest
 from dialects.chat.text_only import check_text_only
 from dialects.chat.turns import call_names, urls
+from dialects.converse.request.decode import ADDITIONAL
 from dialects.converse.request.message_encode import write_cache, write_conversation
 
 _FOREIGN = (
@@ -63,7 +64,7 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
 
 
 def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Return the URLs of all media: Bedrock fetches none."""
+    """Return the URLs of all media, because Bedrock fetches none."""
     return urls(request, lambda part: isinstance(part.source, Url))
 
 
@@ -88,7 +89,7 @@ class _RequestWriter:
         self._write_additional()
         return Encoded(msgspec.json.encode(self._body), tuple(dict.fromkeys(self._dropped)))
 
-    def _drop(self, field: str) -> None:
+    def _report_dropped(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
 
     def _is_additional(self, field: str) -> bool:
@@ -96,8 +97,8 @@ class _RequestWriter:
         return not _ADDITIONAL.get(field, frozenset()).isdisjoint(self._upstream.flags)
 
     def _sentence(self) -> str:
-        """Return a sentence that asks for JSON, because few models of the dialect enforce a
-        schema."""
+        """Return a sentence that asks for JSON, because few models on Bedrock enforce a schema; ""
+        if none is needed."""
         form = self._request.output_form
         if form is None:
             return ""
@@ -126,7 +127,7 @@ class _RequestWriter:
     # ---- tools
 
     def _write_tools(self) -> None:
-        choice, tools = self._request.tool_choice, self._offered(self._request.tool_choice)
+        choice, tools = self._request.tool_choice, self._allowed_tools(self._request.tool_choice)
         if choice is not None and choice.mode == "none" and not self._has_calls():
             tools = []
         elif not tools and self._has_calls():
@@ -140,11 +141,11 @@ class _RequestWriter:
         if written is not None:
             self._body["toolConfig"]["toolChoice"] = written
         elif choice is not None and choice.mode == "none":
-            self._drop("tool_choice")
+            self._report_dropped("tool_choice")
         if self._request.parallel_tool_calls is False:
-            self._drop("parallel_tool_calls")
+            self._report_dropped("parallel_tool_calls")
 
-    def _offered(self, choice: ToolChoice | None) -> list[JsonObject]:
+    def _allowed_tools(self, choice: ToolChoice | None) -> list[JsonObject]:
         """Return the tools that the model may call."""
         # The dialect can require one tool only; if the client allows several, only those are
         # offered.
@@ -171,11 +172,11 @@ class _RequestWriter:
     def _write_rest(self) -> None:
         request = self._request
         if request.choices is not None and request.choices > 1:
-            self._drop("choices")
+            self._report_dropped("choices")
         if request.service_tier in _TIERS:
             self._body["serviceTier"] = {"type": request.service_tier}
         elif request.service_tier not in (None, "auto"):
-            self._drop("service_tier")
+            self._report_dropped("service_tier")
 
     def _write_additional(self) -> None:
         """Write the fields that depend on the model."""
@@ -192,8 +193,18 @@ class _RequestWriter:
             fields["reasoningConfig"] = {"type": "disabled"} if effort == "none" else on
         elif effort is not None and "additional_effort" in flags:
             fields["reasoning_effort"] = effort
+        fields |= self._write_own()
         if fields:
-            self._body["additionalModelRequestFields"] = fields
+            self._body[ADDITIONAL] = fields
+
+    def _write_own(self) -> JsonObject:
+        """Write the client's members that only this dialect has; return its additional fields."""
+        fields: JsonObject = {}
+        own = self._request.extra if self._request.dialect == "converse" else {}
+        for name, value in own.items():
+            inside = name.removeprefix(f"{ADDITIONAL}.")
+            (self._body if inside == name else fields)[inside] = value
+        return fields
 
 
 def _write_spec(tool: FunctionTool) -> JsonObject:
@@ -207,7 +218,7 @@ def _write_spec(tool: FunctionTool) -> JsonObject:
 
 
 def _write_choice(choice: ToolChoice | None) -> JsonObject | None:
-    """Return the choice; None for the default, and for none, which the dialect does not have."""
+    """Return the tool choice; None for the default, and for `none`, which the dialect lacks."""
     if choice is None or choice.mode == "none":
         return None
     if choice.mode == "required":

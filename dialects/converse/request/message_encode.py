@@ -7,7 +7,6 @@ and Claude is asked in its own dialect.
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from dialects.chat.chat import (
@@ -36,6 +35,7 @@ from dialects.chat.turns import (
     merge_messages,
     split_system,
 )
+from dialects.converse.forms import DOCUMENTS, IMAGES, SOUNDS, VIDEOS
 from dialects.errors.errors import RequestFault
 from dialects.json.raw_json import value_of
 
@@ -44,47 +44,6 @@ _ID_MAX: Final = 64
 _ID_PREFIX: Final = "tooluse_"
 _BAD_NAME_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9()\[\]-]+")
 _NAME_MAX: Final = 200
-_IMAGES: Final = frozenset({"png", "jpeg", "gif", "webp"})
-_VIDEOS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "mp4": "mp4",
-        "webm": "webm",
-        "x-matroska": "mkv",
-        "quicktime": "mov",
-        "x-flv": "flv",
-        "mpeg": "mpeg",
-        "x-ms-wmv": "wmv",
-        "3gpp": "three_gp",
-    }
-)
-_SOUNDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "wav": "wav",
-        "x-wav": "wav",
-        "mpeg": "mp3",
-        "mp3": "mp3",
-        "mp4": "mp4",
-        "m4a": "m4a",
-        "aac": "aac",
-        "flac": "flac",
-        "ogg": "ogg",
-        "opus": "opus",
-        "webm": "webm",
-    }
-)
-_OFFICE: Final = "application/vnd.openxmlformats-officedocument."
-_DOCUMENTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "application/pdf": "pdf",
-        "text/csv": "csv",
-        "text/html": "html",
-        "text/markdown": "md",
-        "application/msword": "doc",
-        "application/vnd.ms-excel": "xls",
-        f"{_OFFICE}wordprocessingml.document": "docx",
-        f"{_OFFICE}spreadsheetml.sheet": "xlsx",
-    }
-)
 
 
 def write_conversation(
@@ -117,7 +76,7 @@ class _Writer:
         self._documents = 0
 
     def write(self, turn: MergedMessage) -> JsonObject | None:
-        """Return a turn; None if nothing of it is left."""
+        """Return a turn in the dialect's form; None if the turn would be empty."""
         blocks: list[JsonObject] = []
         for part in turn.parts:
             block = self._block(part)
@@ -140,17 +99,17 @@ class _Writer:
             case ToolResult():
                 return self._result(part)
             case Audio(source=Base64() as source):
-                return {"audio": _write_media(source, "audio/", _SOUNDS)}
+                return {"audio": _write_media(source, "audio/", SOUNDS)}
             case Audio(transcript=text) if text:
                 return {"text": text}
             case Image(source=Base64() as source):
                 return _write_image(source)
             case Video(source=Base64() as source):
-                return {"video": _write_media(source, "video/", _VIDEOS)}
+                return {"video": _write_media(source, "video/", VIDEOS)}
             case File():
                 return self._file(part)
             case Image(source=source) | Video(source=source) | Audio(source=source):
-                raise _unsupported(_where(source))
+                raise _unsupported(_source_name(source))
         return None
 
     def _result(self, result: ToolResult) -> JsonObject:
@@ -170,12 +129,12 @@ class _Writer:
             if media_type.startswith("image/"):
                 return _write_image(source)
             text = "txt" if media_type.startswith("text/") else None
-            known = _DOCUMENTS.get(media_type, text)
+            known = DOCUMENTS.get(media_type, text)
             if known is None:
                 raise _unsupported(f"a file of the type {media_type}")
             data, kind = source.data, known
         else:
-            raise _unsupported(_where(source))
+            raise _unsupported(_source_name(source))
         self._documents += 1
         # Each document needs a different name with few permitted characters.
         own = _BAD_NAME_CHARACTERS.sub(" ", file.name.rpartition(".")[0] or file.name).strip()
@@ -184,7 +143,7 @@ class _Writer:
 
 
 def write_cache(cache: CacheMark | None) -> list[JsonObject]:
-    """Return the cache point of a mark; nothing without a mark."""
+    """Return the cache point for a cache mark; nothing without a mark."""
     if cache is None:
         return []
     return [{"cachePoint": {"type": "default"} | ({"ttl": "1h"} if cache == "1h" else {})}]
@@ -216,7 +175,7 @@ def _read_arguments(text: str) -> JsonObject:
 def _write_image(source: Base64) -> JsonObject:
     kind = source.media_type.partition(";")[0].strip().lower().removeprefix("image/")
     kind = "jpeg" if kind == "jpg" else kind
-    if kind not in _IMAGES:
+    if kind not in IMAGES:
         raise _unsupported(f"an image of the type {source.media_type}")
     return {"image": {"format": kind, "source": {"bytes": source.data}}}
 
@@ -228,7 +187,7 @@ def _write_media(source: Base64, prefix: str, kinds: Mapping[str, str]) -> JsonO
     return {"format": kinds[kind], "source": {"bytes": source.data}}
 
 
-def _where(source: Url | Base64 | FileId) -> str:
+def _source_name(source: Url | Base64 | FileId) -> str:
     return "a URL" if isinstance(source, Url) else "a file stored at another provider"
 
 

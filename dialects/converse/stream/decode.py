@@ -4,17 +4,23 @@
       any --exception--> FAILED      any --unreadable message, unknown event--> BROKEN
 
 A stream that breaks off after COMPLETE is not a fault; its usage is missing (F25). After ENDED,
-FAILED and BROKEN no more is read.
+FAILED and BROKEN no more is read. The bytes of a forwarded step are a server-sent event.
 """
 
-from dialects.chat.events import Event, Start, Step
+import msgspec
+
+from dialects.chat.events import Broken, Event, Start, Step, UpstreamError
 from dialects.converse.answer.decode import read_usage
 from dialects.converse.answer.events import BlockReader
-from dialects.converse.answer.finish_reasons import MALFORMED
+from dialects.converse.answer.finish_reasons import MALFORMED, write_reason
 from dialects.converse.answer.wire import Block, StreamEvent, read_event, usage_of
-from dialects.errors import aws_errors
+from dialects.converse.errors import frame as error_frame
+from dialects.converse.errors import read_exception as read_exception_of
+from dialects.converse.stream.frames import write_block_stop, write_frame, write_stop
+from dialects.errors.errors import ErrorKind
 from dialects.json.raw_json import ReadFault
 from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
+from dialects.streams.event_stream import MALFORMED as UNREADABLE
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8
 
@@ -28,24 +34,37 @@ _KINDS = frozenset(
         "metadata",
     }
 )
+_OPENING = ("contentBlockStart", "contentBlockDelta")
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer, for an encoder: its steps have no bytes."""
+    """Reads one streamed answer; the steps have bytes if it is `forwarded`."""
 
     _reader: BlockReader
 
-    def __init__(self, *, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
+    def __init__(self, *, forwarded: bool = False, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         super().__init__(frame_bytes_max)
+        self._forwarded = forwarded
         self._splitter = MessageFrames(frame_bytes_max, _read_message)
         self._reader = BlockReader()
         self._started = False
+        # The block that a client has begun to receive.
+        self._open: int | None = None
+
+    def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        """Return the frames that end a forwarded stream that failed on our side."""
+        return error_frame(kind, message, request_id=request_id)
+
+    def length_notice(self) -> bytes:
+        """Return the frames that end the stream as if it had reached its length (F18)."""
+        stop = b"" if self._open is None else write_block_stop(self._open)
+        return stop + write_stop(write_reason("length", refused=False))
 
     def _read(self, frame: Frame) -> Step:
         data = frame.data or b""
         if frame.event.startswith(EXCEPTION):
             name = frame.event.removeprefix(EXCEPTION)
-            return self._fail(b"", aws_errors.read_exception(name, data))
+            return self._fail(b"", read_exception_of(name, data))
         if not data.isascii() and not is_utf8(data):
             return self._break("F16")
         if frame.event not in _KINDS:
@@ -54,7 +73,10 @@ class Decoder(FrameDecoder):
             event = read_event(data)
         except ReadFault:
             return self._repair(frame, marks=True)
-        return self._read_event(frame.event, event)
+        step = self._read_event(frame.event, event)
+        # A frame that was repaired for reading is forwarded as it came.
+        passes = self._forwarded and not step.raw and _passes(step)
+        return Step(frame.raw, step.events) if passes else step
 
     @property
     def _seen(self) -> bool:
@@ -66,6 +88,7 @@ class Decoder(FrameDecoder):
             self._started = True
             events.append(Start("", ""))
         index = event.content_block_index or 0
+        self._open = index if kind in _OPENING else None
         if kind == "contentBlockStart":
             self._reader.open(index, event.start or Block(), events)
         elif kind == "contentBlockDelta":
@@ -96,4 +119,15 @@ def _read_message(message: Message) -> Frame:
     exception = read_exception(message)
     if exception is not None:
         return exception
-    return Frame(b"", message.headers.get(":event-type", ""), message.payload)
+    kind, payload = message.headers.get(":event-type", ""), message.payload
+    if b"\n" in payload or b"\r" in payload:
+        try:
+            payload = msgspec.json.encode(msgspec.json.decode(payload))
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return UNREADABLE
+    return Frame(write_frame(kind, payload), kind, payload)
+
+
+def _passes(step: Step) -> bool:
+    """Return whether a client may receive the frame of a step."""
+    return not (step.events and isinstance(step.events[-1], Broken | UpstreamError))

@@ -32,7 +32,7 @@ _LENGTH: Final = (
 
 
 class CompletionsCodec(OpenAICodec[CompletionFacts]):
-    """Text completions; several prompts for a model that only chats are split before."""
+    """Text completions. Several prompts are split beforehand for a model that only chats."""
 
     def read(self, raw: bytes, target: Target) -> CompletionFacts:
         return request_read.read(raw)
@@ -52,7 +52,8 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
     ) -> ChatRequest:
         plan = request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
         if len(plan.requests) > 1:
-            # Reached only after the channel that has the endpoint has failed.
+            # Several prompts fit only the provider's own endpoint; this channel is a fallback that
+            # only chats.
             what = "prompt must be a single text for this channel of the model, which only chats"
             raise RequestFault("unsupported_capability", "prompt", what)
         return plan.requests[0]
@@ -80,7 +81,8 @@ class CompletionsCodec(OpenAICodec[CompletionFacts]):
 
 
 class _UnechoedDecoder(stream_decode.Decoder):
-    """Does not count the prompt as output if the client asked for it to be repeated."""
+    """Reads a stream in which the client asked for the prompt to be repeated, without counting the
+    prompt as output."""
 
     def __init__(self, facts: CompletionFacts) -> None:
         super().__init__(include_usage=facts.include_usage, choices=facts.shown)

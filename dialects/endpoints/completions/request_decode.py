@@ -54,8 +54,7 @@ def decode(
 ) -> CompletionPlan:
     """Decode a request for a chat model, with checks of every type and value. `output_cap` replaces
     the client's cap. Raises RequestFault; `unsupported_capability` for what no chat can do: prompts
-    of token ids, echo, suffix, best_of, logprobs, no output.
-    """
+    of token ids, echo, suffix, best_of, logprobs, no output."""
     facts = read(raw)
     body = read_members(raw)
     prompts = _texts(body)

@@ -57,9 +57,9 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 class CompletionFacts:
     """The facts that the gateway needs before routing, holding and sending a request.
 
-    `choices` is the number of choices over all prompts, and `shown` how many the answer has:
-    `best_of` generates more than it returns, and all are billed. `output_cap` is in tokens for one
-    of them. `include_usage` says whether the client itself asked for the usage chunk of its stream.
+    `choices` is the number of choices over all prompts, and `shown` how many of them the answer
+    returns: `best_of` generates more, and all are billed. `output_cap` is in tokens for one choice.
+    `include_usage` says whether the client itself asked for the usage chunk of its stream.
     `text_bytes` is the length of the body, an upper bound of the tokens of all prompts.
     `max_cost_nano` is our own field. The endpoint has no media.
     """
@@ -151,7 +151,7 @@ def _count_prompts(body: Body) -> int:
 
 
 def _kind(raw: msgspec.Raw) -> str:
-    """Return the first letter of a value; 0 for any integer that a token id can be."""
+    """Return the first character of a value, with "0" for any integer that a token id can be."""
     letter = chr(memoryview(raw)[0])
     return "0" if letter.isdigit() and bytes(raw).isdigit() else letter
 

@@ -10,7 +10,7 @@ from dialects.endpoints.completions.answer_encode import ID_PREFIX, add_counts
 from dialects.endpoints.completions.finish_reasons import write_reason
 from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.errors.errors import ErrorKind
-from dialects.openai.errors import frame as error_frame
+from dialects.openai.errors import error_frame
 from dialects.openai.stream.decode import DONE_FRAME
 from dialects.openai.usage import encode as write_usage
 from dialects.usage.usage import Counts
@@ -38,7 +38,7 @@ class Encoder:
         self._counts: dict[int, Counts] = {}
 
     def feed(self, event: Event, prompt: int = 0) -> bytes:
-        """Return the frames of an event of the call for that prompt; b"" for none."""
+        """Return the frames of an event of the call for prompt number `prompt`; b"" for none."""
         match event:
             case Start(model=model):
                 if model and not self._named:

@@ -34,7 +34,7 @@ SOUND_UNSAID = "audio/wav"
 
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
-    """Return the body for the client: with the provider's model and our own id."""
+    """Return the body for the client, with the provider's model and our own id."""
     show_thoughts = shows_thoughts(request)
     body: dict[str, Any] = {
         "candidates": [
@@ -59,18 +59,18 @@ def shows_thoughts(request: ChatRequest) -> bool:
 
 
 def write_thought(text: str, seal: Seal | None = None) -> JsonObject:
-    """Return reasoning, with the seal that closes it if that is a foreign one."""
+    """Return reasoning as a part, with its seal if that is another provider's."""
     signature = {} if seal is None else {"thoughtSignature": write_signature(seal)}
     return {"text": text, "thought": True} | signature
 
 
 def write_seal(seal: Seal) -> JsonObject:
-    """Write a gemini seal without a part to attach it to."""
+    """Write a gemini seal that has no part to attach to."""
     return {"text": "", "thoughtSignature": seal.value}
 
 
 def write_hidden(seal: Seal) -> JsonObject | None:
-    """Return the seal of hidden reasoning; None if it is useless without its text."""
+    """Return the seal of hidden reasoning; None if the seal is useless without the text."""
     worthless = seal.owner == "anthropic" and not seal.redacted
     return None if worthless else write_thought("", seal)
 

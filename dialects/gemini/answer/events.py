@@ -38,8 +38,8 @@ class CandidateReader:
     """Converts frames to events, one after the other. With `translate`, the events include
     everything that an encoder needs. Calls without an id get one derived from `request_id` or,
     without it, from the answer's own id. After each call `text_bytes` and `reasoning_bytes` count
-    the UTF-8 bytes so far, `searches` the searches, and `seen` the candidates that have started.
-    """
+    the UTF-8 bytes up to now, `searches` the searches, and `seen` the candidates that have
+    started."""
 
     def __init__(self, *, translate: bool, request_id: str = "") -> None:
         self._translate = translate
@@ -64,7 +64,8 @@ class CandidateReader:
         return self._blocked or len(self._finished) >= max(choices, len(self._choices))
 
     def read(self, answer: Answer, events: list[neutral.Event]) -> neutral.UpstreamError | None:
-        """Append the events of a frame; return an error that takes the place of a finish."""
+        """Append the events of a frame. Return an error that the frame reports instead of a
+        finish."""
         self._id = self._id or answer.response_id or ""
         for candidate in answer.candidates or ():
             error = self._read(candidate, answer.model_version or "", events)
@@ -179,7 +180,7 @@ class CandidateReader:
 def _add_citations(
     index: int, choice: _Choice, candidate: Candidate, events: list[neutral.Event]
 ) -> None:
-    """Report each source once, because frames may repeat them."""
+    """Add the sources that were not reported yet, because frames may repeat them."""
     grounding, citation = candidate.grounding_metadata, candidate.citation_metadata
     if grounding is ABSENT and citation is ABSENT:
         return

@@ -21,7 +21,8 @@ _WORDS: Final[dict[FinishReason, str]] = {"length": "MAX_TOKENS", "content_filte
 
 
 def write_reason(reason: FinishReason | None, *, refused: bool) -> str | None:
-    """Return the finish reason by the dialect's name; a refusal text is reported as such."""
+    """Return the dialect's finish reason. An answer with a refusal text ends with the reason for
+    refusals."""
     if reason is None:
         return None
     return "SAFETY" if refused and reason == "stop" else _WORDS.get(reason, "STOP")

@@ -47,9 +47,8 @@ def count_searches(queries: int, model_version: str) -> int:
 
 
 def read_sources(grounding: msgspec.Raw, citation: msgspec.Raw, text: str) -> list[Source]:
-    """Return all sources of an answer whose text so far is `text`, those without a position
-    last.
-    """
+    """Return all sources of an answer whose text up to now is `text`. Those without a position come
+    last."""
     metadata, raw_text = members_of(grounding), text.encode()
     chunks = [_read_chunk(chunk) for chunk in dicts(metadata.get("groundingChunks"))]
     sources: list[Source] = []
@@ -77,8 +76,8 @@ def _read_chunk(chunk: dict[str, Any]) -> Source:
 
 
 def _place(segment: dict[str, Any], text: bytes) -> tuple[int, int] | tuple[None, None]:
-    """Return the position of a piece in characters; its text takes precedence over wrong
-    numbers."""
+    """Return the position of a segment in characters. The segment's text takes precedence over
+    wrong numbers."""
     start, end = segment.get("startIndex", 0), segment.get("endIndex")
     words = as_text(segment.get("text")).encode()
     if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(text):

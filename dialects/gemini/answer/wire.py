@@ -11,7 +11,7 @@ from dialects.json.raw_json import ABSENT, dicts, parser, top_members, value_of
 
 
 class FunctionCall(msgspec.Struct, gc=False):
-    """A function call; it always comes whole."""
+    """A function call. A stream never splits one."""
 
     id: str | None = None
     name: str | None = None
@@ -32,7 +32,7 @@ class Part(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Content(msgspec.Struct, gc=False):
-    """The content of a candidate; one of thoughts only may have no parts."""
+    """The content of a candidate. A content of thoughts alone may have no parts."""
 
     parts: list[Part] | None = None
 
@@ -56,7 +56,7 @@ class Feedback(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Answer(msgspec.Struct, gc=False, rename="camel"):
-    """A frame or a whole answer, or an error instead of it."""
+    """A frame or a whole answer, or an error instead."""
 
     candidates: list[Candidate] | None = None
     prompt_feedback: Feedback | None = None

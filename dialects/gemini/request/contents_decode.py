@@ -73,7 +73,8 @@ class ContentsReader:
         return (Message("system", tuple(texts)),) if texts else ()
 
     def messages(self, body: Members) -> tuple[Message, ...]:
-        """Return the conversation. Raises RequestFault; a response must answer an earlier call."""
+        """Return the conversation. Raises RequestFault, also for a response that answers no earlier
+        call."""
         contents = read_objects(body, "contents")
         if not contents:
             body.required("contents", body.value.get("contents"))
@@ -81,8 +82,8 @@ class ContentsReader:
         return tuple(self._read(contents))
 
     def _read(self, contents: list[Members]) -> Iterator[Message]:
-        """Consecutive contents of the model are one turn, because clients keep the chunks of a
-        stream."""
+        """Yield the messages. Consecutive contents of the model are one turn, because clients store
+        the chunks of a stream."""
         turn_parts: list[Members] | None = None
         for content in contents:
             role = content.word("role", _ROLES) if content.value.get("role") != "" else None
@@ -99,7 +100,7 @@ class ContentsReader:
 
     def _assistant(self, parts: list[Members]) -> Message:
         self._open.append([])
-        return Message("assistant", tuple(_join_texts(self._model(parts))))
+        return Message("assistant", tuple(_join_texts(self._read_model_turn(parts))))
 
     def _user_messages(self, parts: list[Members]) -> Iterator[Message]:
         turn_parts: list[Part] = []
@@ -114,7 +115,7 @@ class ContentsReader:
         if turn_parts:
             yield Message("user", tuple(turn_parts))
 
-    def _model(self, parts: list[Members]) -> Iterator[Part]:
+    def _read_model_turn(self, parts: list[Members]) -> Iterator[Part]:
         thought: list[str] = []
         for part in parts:
             self._record_unknown(part)
@@ -168,7 +169,8 @@ class ContentsReader:
         return ToolResult(call_id, tuple(parts), failed, name)
 
     def _call_id(self, result: Members, name: str) -> str:
-        """Return the id of the answered call: by id, else by name."""
+        """Return the id of the call that a result answers: by the id in it, else by the function's
+        name."""
         result_id = result.text("id")
         for by_id in (True, False):
             for turn in reversed(self._open):
@@ -243,10 +245,9 @@ def _media(source: Base64 | Url) -> Part:
 
 
 def _read_response(response: dict[str, Any]) -> tuple[str | None, bool]:
-    """Return the text and failure of a response; the text of an object is its JSON, unless it only
-    wraps a result. A `result` that is an object in a text remains wrapped, so that it is not
-    mistaken for an object.
-    """
+    """Return the text of a function response, and whether it reports a failure. The text of an
+    object is its JSON, unless the object only wraps a result. A `result` whose text is itself an
+    object remains wrapped, so that it is not mistaken for the object."""
     if len(response) == 1:
         ((name, value),) = response.items()
         if isinstance(value, str) and name in ("result", "error") and object_of(value) is None:

@@ -62,9 +62,9 @@ class _Writer:
         self._names = call_names(request.messages)
 
     def turn(self, turn: MergedMessage) -> JsonObject | None:
-        """Return a content; None if nothing of it is left."""
+        """Return a turn as a content; None if it would be empty."""
         if turn.role == "assistant":
-            parts = self._model(turn.parts)
+            parts = self._write_model_turn(turn.parts)
             return {"role": "model", "parts": parts} if parts else None
         parts, pictures = [], []
         for part in turn.parts:
@@ -77,7 +77,7 @@ class _Writer:
         parts += self._parts(pictures)
         return {"role": "user", "parts": parts} if parts else None
 
-    def _model(self, parts: Iterable[Part]) -> list[JsonObject]:
+    def _write_model_turn(self, parts: Iterable[Part]) -> list[JsonObject]:
         written: list[JsonObject] = []
         waiting: Seal | None = None
         for part in parts:
@@ -148,7 +148,8 @@ class _Writer:
         return {"functionResponse": head | {"name": name, "response": _response(result, text)}}
 
     def _id(self, id_: str) -> str:
-        """Return an id that the client of this dialect sent; the provider knows no other."""
+        """Return an id only if the client of this dialect sent it, because the provider knows no
+        other."""
         derived = (
             len(id_) == _MADE_CHARACTERS and id_.startswith("call_") and _HEX.issuperset(id_[5:])
         )

@@ -151,7 +151,8 @@ def _read_audio(config: Members) -> AudioOutput | None:
 
 
 def _read_output_form(config: Members, extra: JsonObject) -> AnyJson | JsonSchema | None:
-    """Read a schema in any form, or JSON of any kind; other types are Gemini's only."""
+    """Read a schema in any form, or JSON of any kind. Other response types exist only in Gemini,
+    and go to `extra`."""
     media_type = config.text("responseMimeType")
     for name in _SCHEMAS:
         schema = config.json(name)

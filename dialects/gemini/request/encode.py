@@ -119,7 +119,7 @@ class _RequestWriter:
     def _has(self, flag: Flag) -> bool:
         return flag in self._upstream.flags
 
-    def _drop(self, field: str) -> None:
+    def _report_dropped(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
 
     def _write_sampling(self) -> None:
@@ -133,11 +133,11 @@ class _RequestWriter:
         if request.stop:
             config["stopSequences"] = request.stop[:STOPS_MAX]
         if len(request.stop) > STOPS_MAX:
-            self._drop("stop")
+            self._report_dropped("stop")
         if request.seed is not None and -_SEED_MAX <= request.seed <= _SEED_MAX:
             config["seed"] = request.seed
         elif request.seed is not None:
-            self._drop("seed")
+            self._report_dropped("seed")
 
     def _write_output(self) -> None:
         request, config = self._request, self._config
@@ -196,7 +196,7 @@ class _RequestWriter:
                 config["mode"] = "VALIDATED" if mode == "AUTO" else mode
             self._body["toolConfig"] = {"functionCallingConfig": config}
         if request.parallel_tool_calls is False:
-            self._drop("parallel_tool_calls")
+            self._report_dropped("parallel_tool_calls")
 
     def _function(self, tool: FunctionTool) -> JsonObject:
         function: JsonObject = {"name": tool.name}
@@ -205,7 +205,7 @@ class _RequestWriter:
         if tool.strict:
             self._dropped.append("strict")
         schema = tool.schema
-        if schema is None or (not self._same and _says_nothing(schema)):
+        if schema is None or (not self._same and _has_no_parameters(schema)):
             return function
         if self._has("no_parameters_json_schema"):
             return function | {"parameters": cut_schema(schema)}
@@ -229,6 +229,6 @@ class _RequestWriter:
                 self._body[name] = value
 
 
-def _says_nothing(schema: JsonObject) -> bool:
-    """Return whether a schema is that of a function without parameters."""
+def _has_no_parameters(schema: JsonObject) -> bool:
+    """Return whether a schema is the one of a function without parameters."""
     return not schema.get("properties") and _NO_PARAMETERS.issuperset(schema)

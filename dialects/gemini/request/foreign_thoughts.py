@@ -25,7 +25,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.encode
 
 
-def fit(body: Body, flags: frozenset[Flag]) -> Quirks:
+def quirks_for(body: Body, flags: frozenset[Flag]) -> Quirks:
     """Return the edits that adapt the history to a model with these flags."""
     contents = _items(body.value("contents") or b"")
     before = [_model_parts(content) for content in contents]
@@ -49,7 +49,7 @@ _Part = dict[str, msgspec.Raw]
 
 
 def _model_parts(content: msgspec.Raw) -> list[_Part]:
-    """Return the parts of the model's contents, none of the user's."""
+    """Return the parts of a content of the model; none for the user's."""
     members = members_of(content)
     if members.get("role") != "model":
         return []
@@ -58,7 +58,7 @@ def _model_parts(content: msgspec.Raw) -> list[_Part]:
 
 
 def _without_foreign_seal(part: _Part) -> _Part | None:
-    """Return a part without its foreign seal, None for a thought with one."""
+    """Return a part without its foreign seal; None for a thought with a foreign seal."""
     name = next((name for name in _SEALS if name in part), "")
     seal = value_of(part.get(name))
     if not isinstance(seal, str) or read_signature(seal).owner == "gemini":
@@ -71,7 +71,7 @@ def _without_foreign_seal(part: _Part) -> _Part | None:
 def _mark_unsealed_turns(turns: list[list[_Part]]) -> Iterator[list[_Part]]:
     """Mark the calls of turns without any seal as not made by the model.
 
-    Consecutive contents are one turn, because clients keep the chunks of a stream.
+    Consecutive contents are one turn, because clients store the chunks of a stream.
     """
     for by_model, turn in groupby(turns, key=bool):
         contents = list(turn)

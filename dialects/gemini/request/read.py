@@ -132,7 +132,7 @@ def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
         choices=1 if choices is None else choices,
         text_bytes=len(raw) - scanner.picture_bytes,
         media=+scanner.kinds,
-        audio_output=_asks_audio(config),
+        audio_output=_requests_audio(config),
         max_cost_nano=max_cost,
         foreign=scanner.foreign,
         calls=scanner.calls,
@@ -200,7 +200,7 @@ def _read_contents(body: Body) -> list[msgspec.Raw]:
     return contents
 
 
-def _asks_audio(config: Members) -> bool:
+def _requests_audio(config: Members) -> bool:
     modalities = config.value.get("responseModalities")
     words = modalities if isinstance(modalities, list) else []
     named = any(isinstance(word, str) and word.upper() == "AUDIO" for word in words)

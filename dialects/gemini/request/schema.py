@@ -21,8 +21,7 @@ _FOLLOWED_MAX: Final = 200
 
 def cut_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON Schema in the old form. References inside it are replaced by their targets; a
-    cyclic or invalid one becomes an unspecified object.
-    """
+    cyclic or invalid reference becomes an unspecified object."""
     return _SchemaCutter(schema).cut(schema)
 
 

@@ -66,9 +66,8 @@ def _write_depth(settings: ReasoningSettings | None, upstream: Upstream) -> dict
 
 def _include_thoughts(request: ChatRequest, upstream: Upstream) -> bool | None:
     """Return whether to request thoughts, by what each dialect shows its clients: chat always shows
-    reasoning, messages if it was requested, responses if a summary was. Thoughts are requested from
-    a model that is known to think, even if thinking is not.
-    """
+    reasoning, messages if thinking was requested, responses if a summary was. A model that is known
+    to think is asked for its thoughts even if the request does not ask it to think."""
     settings = request.reasoning
     thinking = thinks(request)
     if settings is not None and settings.shown is not None:

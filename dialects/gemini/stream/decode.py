@@ -24,9 +24,9 @@ from dialects.gemini.errors import (
     ARRAY_CLOSE,
     ARRAY_NEXT,
     ARRAY_OPEN,
+    error_frame,
     read_object,
 )
-from dialects.gemini.errors import frame as error_frame
 from dialects.gemini.stream.encode import write_cut
 from dialects.gemini.stream.framing import CLOSED, Framing
 from dialects.gemini.usage import quantities, with_searches
@@ -103,7 +103,8 @@ class Decoder(FrameDecoder):
         return self._break(self._cut())
 
     def _refuse(self, fault: neutral.BrokenFault) -> neutral.Step:
-        """Return the step of an unreadable frame; after the end it is ignored (F30)."""
+        """Return the step for an unreadable frame. After the end of the answer, the frame is
+        ignored (F30)."""
         return neutral.Step(b"", []) if self.complete else self._break(fault)
 
     def _read_frame(self, frame: Frame, answer: Answer) -> neutral.Step:
@@ -130,7 +131,7 @@ class Decoder(FrameDecoder):
         return self._array and not self._framing.array
 
     def _forward(self, frame: Frame) -> bytes:
-        """Return a frame in the client's form; an array has no place for comments."""
+        """Return a frame in the client's form. An array has no place for comments."""
         if not self._converts:
             return frame.raw
         data = frame.data or b""
@@ -140,7 +141,7 @@ class Decoder(FrameDecoder):
         return (ARRAY_NEXT if self._written else ARRAY_OPEN) + data if data.strip() else b""
 
     def _count(self, usage: bytes | None, events: list[neutral.Event]) -> None:
-        """Return the last usage, with the searches reported beside it."""
+        """Append the usage up to now, including the searches that the answer reports separately."""
         self._counted = usage or self._counted
         if self._counted is None:
             return
@@ -168,7 +169,7 @@ class Decoder(FrameDecoder):
         return self._finish(marked=not self._framing.array) if self.complete else super()._stop()
 
     def _finish(self, *, marked: bool) -> neutral.Step:
-        """Finish a complete answer: an array still needs its closing bracket."""
+        """Finish a complete answer. An array still needs its closing bracket."""
         return self._end(marked=marked, raw=ARRAY_CLOSE if self._as_array else b"")
 
     def _break(self, fault: neutral.BrokenFault) -> neutral.Step:

@@ -31,15 +31,14 @@ from dialects.gemini.answer.encode import (
 )
 from dialects.gemini.answer.finish_reasons import write_reason
 from dialects.gemini.answer.grounding import write_grounding
-from dialects.gemini.errors import ARRAY_CLOSE, ARRAY_NEXT, ARRAY_OPEN
-from dialects.gemini.errors import frame as error_frame
+from dialects.gemini.errors import ARRAY_CLOSE, ARRAY_NEXT, ARRAY_OPEN, error_frame
 from dialects.gemini.part_forms import write_address, write_call, write_data
 from dialects.gemini.usage import encode as write_usage
 from dialects.usage.usage import Counts
 
 
 class _Choice:
-    """The pending parts of one choice."""
+    """The parts of one choice that wait to be sent."""
 
     __slots__ = ("calls", "citations", "finish", "refused", "seal", "sound", "texts", "tokens")
 
@@ -67,7 +66,7 @@ class Encoder:
         self._started = False
 
     def feed(self, event: neutral.Event) -> bytes:
-        """Return the frame of an event, b"" if it has none of its own."""
+        """Return the frame of an event; b"" if the event only adds to a later frame."""
         match event:
             case neutral.Start(model=model):
                 self._head = write_head(self._request, model)
@@ -90,16 +89,15 @@ class Encoder:
         return self._frame([{"content": content, "index": at}])
 
     def end(self) -> bytes:
-        """Return the end of a complete answer: the frame with the reasons, the sources and the
-        counts.
-        """
+        """Return the end of a complete answer: a frame with the finish reasons, the sources and the
+        counts."""
         last = [_write_last(at, choice) for at, choice in sorted(self._choices.items())]
         self._usage = self._usage or {"usageMetadata": write_usage(Counts())}
         frame = self._frame(last)
         return frame + ARRAY_CLOSE if self._array else frame
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """Return the end of a failed answer; open calls are never sent."""
+        """Return the end of a failed answer. Open calls are never sent."""
         first = not self._started
         return error_frame(
             kind, message, request_id=self._request.request_id, array=self._array, first=first

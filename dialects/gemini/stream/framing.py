@@ -47,7 +47,7 @@ class ElementSplitter:
             return []
         self._pending += chunk
         frames: list[Frame] = []
-        while (frame := self._next()) is not None:
+        while (frame := self._find_element()) is not None:
             frames.append(frame)
             if self._over:
                 return frames
@@ -64,7 +64,7 @@ class ElementSplitter:
         self._pending.clear()
         return Frame(raw, "", raw[self._begin :] if self._depth else None)
 
-    def _next(self) -> Frame | None:
+    def _find_element(self) -> Frame | None:
         pending = self._pending
         if self._depth == 0:
             at = self._skip(self._lead)
@@ -82,14 +82,15 @@ class ElementSplitter:
                     return Frame(bytes(pending[: self._skip(at + 1)]), CLOSED, None)
                 return Frame(bytes(pending), "", bytes(pending[at:]))
             self._begin, self._at, self._depth = at, at + 1, 1
-        return self._cut() if self._ends() else None
+        return self._take_element() if self._find_end() else None
 
     def _skip(self, at: int) -> int:
         between = _BETWEEN.match(self._pending, at)
         return between.end() if between else at
 
-    def _ends(self) -> bool:
-        """Continue to search for the bracket that ends the element; return whether it was found."""
+    def _find_end(self) -> bool:
+        """Search on for the bracket that ends the element, from where the last chunk ended. Return
+        whether it was found."""
         pending, at = self._pending, self._at
         while True:
             match = (_TO_QUOTE if self._in_string else _TO_BRACKET).match(pending, at)
@@ -107,7 +108,7 @@ class ElementSplitter:
                 self._at = at
                 return True
 
-    def _cut(self) -> Frame:
+    def _take_element(self) -> Frame:
         raw = bytes(self._pending[: self._at])
         del self._pending[: self._at]
         self._lead = 0
@@ -139,7 +140,7 @@ class Framing:
         return splitter is not None and splitter.too_large
 
     def begins(self, chunk: bytes) -> bool:
-        """Return False: this dialect does not skip similar frames."""
+        """Return False, because this dialect does not skip similar frames."""
         return False
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -159,7 +160,7 @@ class Framing:
         return self._cut_events(self._events, self._head)
 
     def end(self) -> Frame | None:
-        """Return the rest, None if there is none."""
+        """Return the rest as a frame, or None."""
         splitter = self._events or self._elements
         return None if splitter is None else splitter.end()
 
@@ -179,7 +180,7 @@ class Framing:
 
 
 def _cut_straight(chunk: bytes, frames: list[Frame]) -> bytes:
-    """Append the frames with a single line of data that ends in CRLF; return the rest."""
+    """Append the frames whose only line is data that ends in CRLF; return the rest."""
     at = 0
     while chunk.startswith(b"data: ", at):
         end = chunk.find(b"\r", at)

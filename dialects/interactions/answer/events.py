@@ -29,7 +29,7 @@ _MEDIA = frozenset({"image", "audio", "video", "document"})
 
 
 class _Step:
-    """A step that is still being received."""
+    """A step that is still arriving."""
 
     __slots__ = ("arguments", "base", "call", "signature", "streamed", "texts")
 
@@ -167,7 +167,8 @@ class StepReader:
         return neutral.ToolCallStart(0, step.call, as_text(members.get("id")), name)
 
     def _arguments(self, step: _Step, text: str) -> list[neutral.Event]:
-        """Read a piece of arguments; those of a call that never began have no name."""
+        """Read a piece of arguments. The arguments of a call that never began are ignored, because
+        it has no name."""
         if not text or step.call is None:
             return []
         step.streamed = True

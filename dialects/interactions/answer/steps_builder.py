@@ -20,13 +20,13 @@ class StepsBuilder:
         self._steps[index] = _Step(step)
 
     def add(self, index: int, delta: JsonObject) -> None:
-        """Add a delta; one of a step that never began is ignored."""
+        """Add a delta. A delta of a step that never began is ignored."""
         step = self._steps.get(index)
         if step is not None:
             step.add(delta)
 
     def steps(self) -> list[JsonObject]:
-        """Return the steps so far."""
+        """Return the steps up to now."""
         return [self._steps[index].whole() for index in sorted(self._steps)]
 
 
@@ -88,5 +88,5 @@ class _Step:
 
 
 def with_steps(interaction: bytes | msgspec.Raw, steps: list[JsonObject]) -> bytes:
-    """Return an interaction as a stream ended it, with its steps."""
+    """Return an interaction, as its stream ended, with the steps added."""
     return msgspec.json.encode(members_of(interaction) | {"steps": steps})

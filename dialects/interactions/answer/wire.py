@@ -46,7 +46,7 @@ class Interaction(msgspec.Struct, gc=False):
 
     @property
     def failure(self) -> bytes | None:
-        """Return the error of an interaction that failed."""
+        """Return the error of an interaction that failed, else None."""
         if (error := value_bytes(self.error)) is not None:
             return error
         if self.status not in ("failed", "cancelled"):
@@ -56,7 +56,7 @@ class Interaction(msgspec.Struct, gc=False):
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the answer ends where a filter stopped it."""
+        """Whether a filter stopped the answer."""
         return b'"content_filter"' in bytes(self.errors)
 
 
@@ -94,7 +94,7 @@ def _loose_delta(data: bytes) -> Delta:
 
 
 def _loosely(kind: type[_T], data: bytes) -> _T:
-    """Keep the raw members and those that are texts."""
+    """Read the raw members, and those that are texts; ignore the rest."""
     top = top_members(data)
     known: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):

@@ -81,10 +81,9 @@ _KNOWN_CONFIG: Final = frozenset(
 
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
     """Decode a request that will be translated, with checks of every type and value. The steps of
-    an earlier interaction must be in the input (`state.continue_body`): otherwise its id stays in
-    the request, and encoders refuse it. Raises RequestFault. The caller checks whether the model
-    exists.
-    """
+    an earlier interaction must already be in the input (`state.continue_body`); otherwise the
+    earlier id stays in the request, and encoders refuse it. Raises RequestFault. The caller checks
+    whether the model exists."""
     read_body(raw)
     body = read_members(raw)
     model = body.required("model", body.text("model") or None)
@@ -136,14 +135,13 @@ def _read_messages(body: Members) -> tuple[Message, ...]:
         body.refuse_value("input", "must have at least 1 item")
     check_sizes(messages, "input")
     system = body.text("system_instruction")
-    # It applies to this call only, and precedes the earlier conversation.
+    # The system text applies to this call only, and precedes the earlier conversation.
     return (Message("system", (Text(system),)), *messages) if system else messages
 
 
 class _Form:
-    """The form of the answer: `response_format` holds one form or a list of them, or a schema as it
-    is; the older `response_mime_type` and `response_modalities` say the same.
-    """
+    """The requested form of the answer. `response_format` holds one form, a list of forms, or a
+    schema alone; the older `response_mime_type` and `response_modalities` express the same."""
 
     def __init__(self, body: Members) -> None:
         self.output: AnyJson | JsonSchema | None = None
@@ -195,7 +193,8 @@ def _read_reasoning(config: Members) -> ReasoningSettings | None:
 
 
 def _read_audio(config: Members) -> AudioOutput | None:
-    """Return the voice: that of the only speaker, or of the first."""
+    """Return the audio settings: the first speaker's voice, and the client's whole
+    speech_config."""
     speech: Any = config.value.get("speech_config")
     if speech is None:
         return None

@@ -69,7 +69,7 @@ def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
 
 
 def write_level(effort: Effort, efforts: tuple[Effort, ...]) -> Effort:
-    """Return the thinking level that a model has for an effort."""
+    """Return the thinking level of a model for an effort."""
     has = tuple(level for level in efforts if level in _LEVELS) or _LEVELS
     return nearest(effort, has)
 
@@ -106,7 +106,7 @@ class _RequestWriter:
             body["generation_config"] = self._config
         return Encoded(msgspec.json.encode(body), tuple(dict.fromkeys(self._dropped)))
 
-    def _drop(self, field: str) -> None:
+    def _report_dropped(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
 
     def _drop_foreign(self) -> None:
@@ -128,11 +128,11 @@ class _RequestWriter:
         if request.stop:
             config["stop_sequences"] = request.stop[:STOPS_MAX]
         if len(request.stop) > STOPS_MAX:
-            self._drop("stop")
+            self._report_dropped("stop")
         if request.seed is not None and -_SEED_MAX <= request.seed <= _SEED_MAX:
             config["seed"] = request.seed
         elif request.seed is not None:
-            self._drop("seed")
+            self._report_dropped("seed")
 
     def _write_reasoning(self) -> None:
         settings = self._request.reasoning
@@ -147,8 +147,7 @@ class _RequestWriter:
 
     def _shows_reasoning(self) -> bool | None:
         """Return whether to request summaries, by what each dialect shows its clients: chat always
-        shows reasoning, messages if it was requested, responses if a summary was.
-        """
+        shows reasoning, messages if thinking was requested, responses if a summary was."""
         settings, thinking = self._request.reasoning, thinks(self._request)
         if thinking is False:
             return None
@@ -183,7 +182,7 @@ class _RequestWriter:
         if tier in _TIERS:
             body["service_tier"] = _TIERS[tier]
         elif tier not in (None, "auto"):
-            self._drop("service_tier")
+            self._report_dropped("service_tier")
 
     def _write_tools(self, body: JsonObject) -> None:
         request, tools = self._request, []
@@ -209,7 +208,7 @@ class _RequestWriter:
                 {"allowed_tools": {"mode": mode, "tools": choice.names}} if choice.names else mode
             )
         if request.parallel_tool_calls is False:
-            self._drop("parallel_tool_calls")
+            self._report_dropped("parallel_tool_calls")
 
     def _function(self, tool: FunctionTool) -> JsonObject:
         if tool.strict:
@@ -232,7 +231,8 @@ class _RequestWriter:
                 body[path] = value
 
     def _restore_form(self, body: JsonObject, path: str, value: object) -> None:
-        """Restore a member of the only form; those of several forms cannot be told apart."""
+        """Restore a member of the form, if there is only one. The members of several forms cannot
+        be told apart."""
         form = body.get("response_format")
         if isinstance(form, dict):
             form[path.rpartition(".")[2]] = value

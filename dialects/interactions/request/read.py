@@ -52,10 +52,10 @@ class ChatFacts:
     the body without its pictures, an upper bound of the tokens of all its text. `media` counts the
     contents that may cost more tokens than they have bytes, by kind. `audio_output`: the answer may
     contain sound. `max_cost_nano` is our own field. `previous_response_id` is the interaction that
-    it continues; `unseen_input`: the model will read more than the body contains. `store` is False
-    if the client forbids storing the answer, `background` asks for one that is fetched later.
-    `foreign` are the positions of thoughts of other providers. The dialect has one choice, always
-    reports usage, names no end user, has no references and no compactions.
+    the request continues; `unseen_input`: the model will read more than the body contains. `store`
+    is False if the client forbids storing the answer; `background` asks for an answer that is
+    fetched later. `foreign` are the positions of thoughts of other providers. The dialect has one
+    choice, always reports usage, names no end user, has no references and no compactions.
     """
 
     body: Body
@@ -118,7 +118,7 @@ def read(raw: bytes) -> ChatFacts:
         output_cap=cap,
         text_bytes=len(raw) - scanner.picture_bytes,
         media=+scanner.kinds,
-        audio_output=_asks_audio(body, config),
+        audio_output=_requests_audio(body, config),
         max_cost_nano=max_cost,
         previous_response_id=previous,
         unseen_input=previous is not None or body.value("cached_content") is not None,
@@ -196,7 +196,7 @@ def _read_input(body: Body) -> list[msgspec.Raw]:
     return _raws.decode(raw)
 
 
-def _asks_audio(body: Body, config: Members) -> bool:
+def _requests_audio(body: Body, config: Members) -> bool:
     forms = value_of(body.value("response_format"))
     rows = forms if isinstance(forms, list) else [forms]
     words = value_of(body.value("response_modalities"))

@@ -52,7 +52,7 @@ class Decoder(FrameDecoder):
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
         """Return the frames that end a failed forwarded stream."""
-        return errors.frame(kind, message, request_id=request_id)
+        return errors.error_frame(kind, message, request_id=request_id)
 
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18)."""
@@ -72,14 +72,13 @@ class Decoder(FrameDecoder):
         except ReadFault:
             return self._read_word(frame, data.strip())
         if self.complete:
-            # Nothing belongs to the answer any more (F30).
+            # Nothing after the end belongs to the answer (F30).
             return Step(b"", [])
         return self._read_event(frame, event)
 
     def _read_word(self, frame: Frame, word: bytes) -> Step:
-        """Read data that is not a JSON object: nothing, the end marker, an invalid number (F27), or
-        a fault.
-        """
+        """Read data that is not a JSON object. It is skipped, the end marker, an invalid number
+        (F27), or a fault."""
         if not word:
             return Step(frame.raw, [])
         if word != b"[DONE]":

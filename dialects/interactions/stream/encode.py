@@ -21,7 +21,7 @@ from dialects.errors.errors import ErrorKind
 from dialects.interactions.answer.finish_reasons import status_of
 from dialects.interactions.answer.steps_builder import StepsBuilder
 from dialects.interactions.content import write_citation
-from dialects.interactions.errors import DONE, frame
+from dialects.interactions.errors import DONE, error_frame
 from dialects.interactions.usage import encode as write_usage
 from dialects.streams.call_order import CallOrder
 from dialects.usage.usage import Counts
@@ -49,7 +49,7 @@ class Encoder(CallOrder):
         self.response: JsonObject = _open_interaction(request)
 
     def feed(self, event: neutral.Event) -> bytes:
-        """Return the events for the client; b"" if there are none yet."""
+        """Return the events for the client; b"" if they must wait."""
         if getattr(event, "choice", 0) != 0:
             return b""
         match event:
@@ -77,7 +77,7 @@ class Encoder(CallOrder):
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """Return the end of a failed answer."""
-        return frame(kind, message, request_id=self._request.request_id)
+        return error_frame(kind, message, request_id=self._request.request_id)
 
     def _begin(self) -> bytes:
         if self._started:
@@ -118,7 +118,7 @@ class Encoder(CallOrder):
 
 
 def _open_interaction(request: ChatRequest) -> JsonObject:
-    """Return the interaction as it begins: ours is the id and the time."""
+    """Return the interaction as it begins, with our id and time."""
     at = datetime.fromtimestamp(request.received_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     interaction: JsonObject = {
         "id": derive_id(ID_PREFIX, request.request_id),
@@ -151,7 +151,7 @@ class _StepWriter:
         return head + self._delta({"text": text, "type": "text"})
 
     def add_citation(self, source: neutral.Source) -> bytes:
-        """Write a citation of the open text; one of an earlier text has no position here."""
+        """Write a citation of the open text. A citation of an earlier text gets no position."""
         if self._kind != "model_output":
             return b""
         annotation = write_citation(source, "".join(self._texts), self._base)
@@ -185,7 +185,7 @@ class _StepWriter:
         )
 
     def write_arguments(self, text: str) -> bytes:
-        """Return a piece of arguments; one of a call that is not open is dropped."""
+        """Return a piece of arguments. Arguments of a call that is not open are dropped."""
         if self._kind != "function_call" or not text:
             return b""
         return self._delta({"arguments": text, "type": "arguments_delta"})

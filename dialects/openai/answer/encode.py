@@ -67,7 +67,7 @@ def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[dict[str, Any]]:
 
 
 def write_image(source: Url | Base64 | FileId) -> dict[str, Any]:
-    """Write a picture of an answer; a picture stored at a provider has only its id."""
+    """Write a picture of an answer. A picture that is stored at a provider has only its id."""
     if isinstance(source, Base64):
         url = data_url(source)
     else:
@@ -126,7 +126,7 @@ def _write_message(
 
 
 def _as_declared(call: dict[str, Any], freeform: frozenset[str]) -> dict[str, Any]:
-    """Write a call, as a freeform call if the client declared the tool so."""
+    """Write a call; as a freeform call if the client declared the tool as freeform."""
     function = call["function"]
     if function["name"] not in freeform:
         return call

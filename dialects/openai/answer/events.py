@@ -72,7 +72,8 @@ class Translation:
     def _complete_choice(
         self, index: int, events: list[neutral.Event], choice: dict[str, Any]
     ) -> list[neutral.Event]:
-        """Put reasoning before the text of its chunk, whatever the order of the members."""
+        """Return the events of a choice with reasoning before the text of the same chunk, whatever
+        the order of the members."""
         delta = _delta(choice)
         raw_calls = dicts(delta.get("tool_calls"))
         thought = [event for event in events if isinstance(event, neutral.ReasoningDelta)]
@@ -127,7 +128,8 @@ class Translation:
         )
 
     def _cite(self, index: int, sources: list[neutral.Source]) -> Iterator[neutral.Event]:
-        """Report each source once: some providers repeat all of them in every chunk."""
+        """Return the citations that were not reported yet, because some providers repeat all of
+        them in every chunk."""
         for source in sources:
             if (index, source) not in self._citations:
                 self._citations.add((index, source))
@@ -151,7 +153,8 @@ def _read_usage(event: neutral.Usage) -> neutral.Usage:
 
 
 def _place(event: neutral.ToolCallStart, calls: list[dict[str, Any]]) -> int | None:
-    """Return which of the chunk's calls opened; None for the old form, which has no index."""
+    """Return the index of the chunk's call that opened; None for the old form, which has no
+    index."""
     for at, call in enumerate(calls):
         if call.get("id") == event.id if event.id else call.get("index", at) == event.index:
             return at

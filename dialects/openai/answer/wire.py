@@ -15,14 +15,14 @@ from dialects.streams.stream import ChoiceProgress
 
 
 class Function(msgspec.Struct, gc=False):
-    """Name and arguments of a tool call, or a piece of them."""
+    """The name and arguments of a tool call, or a piece of them."""
 
     name: str | None = None
     arguments: str | None = None
 
 
 class Custom(msgspec.Struct, gc=False):
-    """Name and input of a call of a freeform tool, or a piece of them."""
+    """The name and input of a freeform call, or a piece of them."""
 
     name: str | None = None
     input: str | None = None
@@ -60,7 +60,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """A chunk or a whole answer. An error is in `error`, or is the object itself."""
+    """A chunk or a whole answer. An error is in `error`, or at the top level."""
 
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
@@ -130,9 +130,8 @@ class ChoiceReader(ChoiceProgress):
 
     @staticmethod
     def _place(ids: dict[int, str], call_id: str | None) -> int:
-        """Return the position of a call that was sent without `index`: a new id begins the next
-        call.
-        """
+        """Return the position of a call that was sent without `index`. A new id begins the next
+        call."""
         last = max(ids, default=-1)
         if not call_id:
             return max(0, last)

@@ -165,7 +165,7 @@ class _RequestWriter:
         elif self._has("thinking_switch"):
             self._write_thinking()
         elif settings is not None and self._has("no_reasoning_effort"):
-            self._drop("reasoning")
+            self._report_dropped("reasoning")
         elif settings is not None:
             self._write_effort()
 
@@ -229,10 +229,10 @@ class _RequestWriter:
             if isinstance(form, JsonSchema):
                 schema = msgspec.json.encode(form.schema).decode()
                 self._sentence = f"{JSON_SENTENCE} It must fit this JSON Schema: {schema}"
-            elif self._has("json_object_only") and not self._names():
+            elif self._has("json_object_only") and not self._mentions_json():
                 self._sentence = JSON_SENTENCE
 
-    def _names(self) -> bool:
+    def _mentions_json(self) -> bool:
         """Return whether a message contains the word JSON, which such models require."""
         texts = (getattr(part, "text", "") for m in self._request.messages for part in m.parts)
         return any("json" in text.lower() for text in texts)
@@ -245,7 +245,7 @@ class _RequestWriter:
                 tools.append(written)
         choice = request.tool_choice
         if self._has("tool_choice_auto_only") and choice is not None and choice.mode != "auto":
-            self._drop("tool_choice")
+            self._report_dropped("tool_choice")
             tools = [] if choice.mode == "none" else tools
             choice = None
         elif self._has("thinking_no_forced_tool") and choice and choice.mode == "required":
@@ -324,7 +324,7 @@ class _RequestWriter:
             if name not in mistral.UNTOLD:
                 self._dropped.append(name)
 
-    def _drop(self, field: str) -> None:
+    def _report_dropped(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
 
 

@@ -53,7 +53,7 @@ def fit_message(message: Mapping[str, Any]) -> dict[str, Any]:
     known = _OF_MESSAGE.get(str(message.get("role")))
     fitted = {k: v for k, v in message.items() if known is None or k in known}
     if isinstance(fitted.get("tool_call_id"), str):
-        fitted["tool_call_id"] = call_id(fitted["tool_call_id"])
+        fitted["tool_call_id"] = to_mistral_call_id(fitted["tool_call_id"])
     calls = fitted.get("tool_calls")
     if isinstance(calls, list):
         fitted["tool_calls"] = [_fit_call(call) for call in calls]
@@ -62,11 +62,11 @@ def fit_message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fit_call(call: Any) -> Any:
     if isinstance(call, dict) and isinstance(call.get("id"), str):
-        return call | {"id": call_id(call["id"])}
+        return call | {"id": to_mistral_call_id(call["id"])}
     return call
 
 
-def call_id(id_: str) -> str:
+def to_mistral_call_id(id_: str) -> str:
     """Return an id in its form, always the same one for another maker's id."""
     if _CALL_ID.fullmatch(id_):
         return id_

@@ -91,7 +91,7 @@ def calls_without_reasoning(body: Body) -> list[str]:
     ]
 
 
-def fit(
+def quirks_for(
     body: Body,
     flags: frozenset[Flag],
     efforts: tuple[Effort, ...],

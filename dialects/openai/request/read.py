@@ -125,7 +125,7 @@ def read(raw: bytes) -> ChatFacts:
         if 0 in (current, legacy):
             body = _without_empty_caps(body, small)
     check_bounds(body, _BOUNDS)
-    audio_output = "modalities" in members and _names_audio(body)
+    audio_output = "modalities" in members and _requests_audio(body)
     media, picture_bytes = _count_media(messages)
     return ChatFacts(
         body=body,
@@ -209,7 +209,7 @@ def _stream_options(body: Body) -> Mapping[str, msgspec.Raw]:
     return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
 
 
-def _names_audio(body: Body) -> bool:
+def _requests_audio(body: Body) -> bool:
     raw = body.value("modalities")
     return raw is not None and "audio" in _texts(value_of(raw))
 

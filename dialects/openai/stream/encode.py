@@ -19,7 +19,7 @@ from dialects.chat.turns import derive_id
 from dialects.errors.errors import ErrorKind
 from dialects.openai.answer.encode import ID_PREFIX, write_image, write_logprobs
 from dialects.openai.answer.finish_reasons import write_reason
-from dialects.openai.errors import frame
+from dialects.openai.errors import error_frame
 from dialects.openai.message_encode import SealWriter, write_citation
 from dialects.openai.usage import encode as write_usage
 from dialects.usage.usage import Counts
@@ -83,7 +83,7 @@ class Encoder:
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """Return the frames that end a failed answer; no end marker follows."""
-        return frame(kind, message, request_id=self._request_id)
+        return error_frame(kind, message, request_id=self._request_id)
 
     def _start(self, event: neutral.Start) -> None:
         self._head["model"] = event.model or self._head["model"]

@@ -212,14 +212,14 @@ class _RequestWriter:
             if isinstance(form, JsonSchema):
                 schema = msgspec.json.encode(form.schema).decode()
                 self._sentence = f"{_SENTENCE} It must fit this JSON Schema: {schema}"
-            elif not self._names_json():
+            elif not self._mentions_json():
                 self._sentence = _SENTENCE
         if request.verbosity is not None:
             text["verbosity"] = request.verbosity
         if text:
             self._body["text"] = text
 
-    def _names_json(self) -> bool:
+    def _mentions_json(self) -> bool:
         """Return whether a message contains the word JSON, which the upstream requires."""
         texts = (getattr(part, "text", "") for m in self._request.messages for part in m.parts)
         return any("json" in text.lower() for text in texts)

@@ -23,7 +23,7 @@ def needs_fit(flags: frozenset[Flag]) -> bool:
     return not flags.isdisjoint(_FLAGS)
 
 
-def fit(body: Body, flags: frozenset[Flag], efforts: tuple[Effort, ...]) -> Quirks:
+def quirks_for(body: Body, flags: frozenset[Flag], efforts: tuple[Effort, ...]) -> Quirks:
     """Return the edits for a model with these flags."""
     edits: dict[str, bytes | None] = {}
     names: list[str] = []

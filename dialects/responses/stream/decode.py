@@ -56,7 +56,7 @@ class Decoder(FrameDecoder):
         finished items; `event: error` if none has begun.
         """
         if self._started is None:
-            return errors.frame(kind, message, request_id=request_id)
+            return errors.error_frame(kind, message, request_id=request_id)
         error = {"code": errors.failed_code(kind), "message": message}
         return self._last_event("failed", {"error": error}, name_request(request_id))
 

@@ -26,7 +26,7 @@ from dialects.media.media import audio_format
 from dialects.responses.answer.finish_reasons import status_of
 from dialects.responses.answer.response_object import ID_PREFIX, open_response
 from dialects.responses.client_tools import CLIENT_CALLS, client_tools, write_item
-from dialects.responses.errors import failed_code, frame
+from dialects.responses.errors import error_frame, failed_code
 from dialects.responses.items_decode import write_mark
 from dialects.responses.items_encode import (
     write_citation,
@@ -93,7 +93,7 @@ class Encoder(CallOrder):
         """Return the end of a failed answer; `output` contains the finished items."""
         request_id = self._request.request_id
         if not self._started:
-            return frame(kind, message, request_id=request_id)
+            return error_frame(kind, message, request_id=request_id)
         self.response |= {
             "status": "failed",
             "error": {"code": failed_code(kind), "message": message},
@@ -183,7 +183,7 @@ class _ItemWriter:
         # Only audio events contain the response's id.
         self._named = {"response_id": derive_id(ID_PREFIX, request_id)}
         self._sequence = 0
-        # Without an open item its kind is "", and so is the part's without an open part.
+        # The kind of the open item is "" if none is open; so is the kind of the open part.
         self._item: JsonObject = {}
         self._kind = ""
         self._pieces: list[str] = []
@@ -238,7 +238,7 @@ class _ItemWriter:
         annotation = write_citation(source, part.base)
         part.annotations.append(annotation)
         if part is not self._part:
-            # Its item has been sent; the citation is part of the final response.
+            # The item has been sent already; the citation is part of the final response.
             return b""
         place = {"annotation_index": len(part.annotations) - 1, "annotation": annotation}
         return self.event("response.output_text.annotation.added", self._part_place() | place)

@@ -75,7 +75,7 @@ class Credentials(NamedTuple):
         return now_s < self.ends_at_s - UNUSABLE_S
 
     def is_fresh(self, now_s: int) -> bool:
-        """Return whether they do not need to be renewed yet."""
+        """Return whether the credentials need no renewal yet."""
         return now_s < self.renew_at_s
 
 
@@ -174,7 +174,7 @@ def member(members: Mapping[str, Any], name: str, who: str) -> str:
 
 
 def credentials_for(signer: Signer, seconds: int, now_s: int, who: str) -> Credentials:
-    """Return credentials that are valid for so many seconds. Raises CredentialsFailed if they would
+    """Return credentials that are valid for `seconds`. Raises CredentialsFailed if they would
     expire immediately."""
     if not _LIFETIME_S_MIN <= seconds < _LIFETIME_S_MAX:
         raise CredentialsFailed(
@@ -192,8 +192,8 @@ def clock_of(reply: Reply, now_s: int) -> int:
 
 
 def _reason(reply: Reply) -> str:
-    """Return the source's error text, as a part of our message: from OAuth's members (RFC 6749,
-    section 5.2), Google's, or Amazon's XML."""
+    """Return the source's error text as a part of our message. It is read from OAuth's members (RFC
+    6749, section 5.2), Google's, or Amazon's XML."""
     text = reply.body[:4096].decode("utf-8", "replace")
     try:
         members = json.loads(text)

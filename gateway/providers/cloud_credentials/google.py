@@ -134,8 +134,8 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccount:
-    """Another issuer's token, exchanged for one of Google's. It comes from a file or a URL.
-    `field_name` is its place in JSON, "" for plain text."""
+    """A token of another issuer, exchanged for one of Google's. The token is read from a file or a
+    URL. `field_name` is its member in JSON, "" for plain text."""
 
     audience: str
     subject_token_type: str
@@ -194,7 +194,7 @@ class ExternalAccount:
 
 
 def read_google_key(text: str) -> CredentialSource | None:
-    """Return the source that a key names, or None for a key that is sent as it is. Raises
+    """Return the source that a key refers to, or None for a key that is sent unchanged. Raises
     BadKey."""
     return read_key(text, _READERS)
 
@@ -256,7 +256,7 @@ def _external_account(key: KeyMembers) -> CredentialSource:
     form = source.get("format") or {}
     path, url = key_text(source, "file", ""), key_url(source, "url", "")
     if "environment_id" in source or not (path or url):
-        # These come from AWS, from a program, or from a certificate.
+        # Such credentials come from AWS, from a program, or from a certificate.
         raise BadKey("credential_source must be a file or a url")
     headers = source.get("headers") or {}
     lifetime = key.get("service_account_impersonation") or {}

@@ -74,7 +74,7 @@ def _read(raw: bytes) -> _Answer:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Return its id of a task. Raises AnswerFault."""
+    """Return the provider's id of an accepted task. Raises AnswerFault."""
     answer = _read(raw)
     if answer.code != _SUCCESS:
         raise failure_of_code(JIMENG, answer.code, answer.message or "")

@@ -25,8 +25,8 @@ from dialects.media.videos import (
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
-# Its members besides those that every form has. Members that set the price are not among them:
-# length and mode.
+# Kling's members in addition to those of every form, without the members that set the price: length
+# and mode.
 _OPTIONS: Final = (
     "negative_prompt", "cfg_scale", "camera_control", "image_tail", "static_mask", "dynamic_masks",
     "watermark_info",
@@ -108,14 +108,14 @@ def _data_of(answer: _Answer) -> _Data:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Return its id of a task. Raises AnswerFault."""
+    """Return the provider's id of an accepted task. Raises AnswerFault."""
     return check_id(_data_of(_decode_answer(raw)).task_id)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """Return the status of a task. Raises AnswerFault."""
     answer, name = _decode_answer(raw), upstream_id.rpartition("/")[2]
-    # Its own ids are numbers. If it has no task with our id, it has never accepted one.
+    # Kling's own ids are numbers. If it has no task with our id, it has never accepted one.
     if answer.code == _MISSING and not name.isdigit():
         return VideoStatus("failed", 0, error=TaskError("not_accepted", "It was not accepted."))
     data = _data_of(answer)

@@ -62,7 +62,7 @@ def _members(raw: bytes) -> dict[str, Any]:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Return its id of a task. Raises AnswerFault."""
+    """Return the provider's id of an accepted task. Raises AnswerFault."""
     return check_id(_members(raw).get("task_id"))
 
 

@@ -15,7 +15,7 @@ from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
 _UNASKED: Final = 720
-# By the names that all forms use for them.
+# Veo's names for the options that all forms have.
 _NAMES: Final = {ours: theirs for theirs, ours in OPTIONS.items()} | {"seed": "seed"}
 _OF_INSTANCE: Final = frozenset({"image_tail", "reference_images"})
 
@@ -96,7 +96,7 @@ def _read(raw: bytes) -> _Operation:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Return its name of an operation. Raises AnswerFault."""
+    """Return the provider's name of an accepted operation. Raises AnswerFault."""
     return check_id(_read(raw).name)
 
 

@@ -78,7 +78,7 @@ def _read(raw: bytes) -> _Output:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Return its id of a task. Raises AnswerFault."""
+    """Return the provider's id of an accepted task. Raises AnswerFault."""
     return check_id(_read(raw).task_id)
 
 

@@ -37,9 +37,9 @@ from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
 from relay.endpoints.responses_socket.memory import Memory, Remembered
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
-from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
+from relay.front.errors import DatabaseFailed, RelayError
 from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
 from relay.requests.context import RequestOptions, context_of_task
 from relay.requests.sessions import Session, opening_session, read_session_members
@@ -85,7 +85,7 @@ async def open_responses(request: Request) -> None:
 
 
 class ConnectionOver(RelayError):
-    """The connection ends: the client is told `error`, if there is one."""
+    """The connection ends. `error` is sent to the client, unless it is None."""
 
     def __init__(self, code: int, error: ErrorAnswer | None = None) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class _Connection:
                 await self._sink.close(over.code, "" if over.error is None else over.error.message)
 
     async def _converse(self) -> ConnectionOver:
-        """Return why the connection ends. Raises ClientLeft."""
+        """Receive events until the connection ends, and return why. Raises ClientLeft."""
         pumps = [
             asyncio.create_task(pump)
             for pump in (
@@ -156,12 +156,13 @@ class _Connection:
             await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _finish(self, over: ConnectionOver) -> ConnectionOver:
-        """Let the requests that have begun end, and tell the client why no more are taken."""
+        """Wait for the running requests, and send the client the reason why the connection accepts
+        no more."""
         for lane in self._lanes.values():
             lane.waiting.clear()
         await self._join()
         if over.error is not None:
-            await self._complain(over.error)
+            await self._send_error(over.error)
         return over
 
     async def _until_stopped(self) -> None:
@@ -180,7 +181,7 @@ class _Connection:
     # ---- events of the client
 
     async def _receive_each(self) -> None:
-        """Take events until the client leaves. Raises ClientLeft, ConnectionOver."""
+        """Handle events until the client leaves. Raises ClientLeft, ConnectionOver."""
         while True:
             try:
                 async with timeout(SESSION_IDLE_S):
@@ -192,12 +193,12 @@ class _Connection:
             try:
                 await self._take(text)
             except RequestFault as fault:
-                await self._complain(answer_to(fault))
+                await self._send_error(answer_to(fault))
 
     async def _take(self, text: str | None) -> None:
-        """Take one event. Raises RequestFault."""
+        """Handle one event. Raises RequestFault."""
         if text is None:
-            await self._complain(_NOT_TEXT)
+            await self._send_error(_NOT_TEXT)
             return
         event = websocket.read_client_event(text.encode(errors="surrogatepass"))
         if isinstance(event, SteerEvent):
@@ -206,15 +207,15 @@ class _Connection:
         lane = self._lanes.get(event.stream_id)
         waiting = sum(len(lane.waiting) for lane in self._lanes.values())
         if waiting >= _WAITING_MAX or (lane is None and len(self._lanes) >= _LANES_MAX):
-            await self._complain(_TOO_MANY, event.stream_id)
+            await self._send_error(_TOO_MANY, event.stream_id)
             return
         if lane is None:
             upstream = TurnSocket(self._request.life.parts.upstreams, self._without)
             lane = self._lanes[event.stream_id] = Lane(self._answer, upstream)
         lane.add(Turn(event))
 
-    async def _complain(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
-        """Send an error that belongs to no request that was run."""
+    async def _send_error(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
+        """Send an error that does not belong to a running request."""
         sink = self._make_sink(RequestId(new_id()), stream_id)
         await sink.refuse(error)
 
@@ -228,7 +229,7 @@ class _Connection:
     # ---- one request
 
     async def _answer(self, lane: Lane, turn: Turn) -> None:
-        """Answer one request of a lane, whatever is raised meanwhile."""
+        """Answer one request of a lane, and turn every exception into an answer."""
         request_id = RequestId(new_id())
         REQUEST_ID.set(request_id)
         sink = self._make_sink(request_id, turn.event.stream_id, turn)
@@ -255,9 +256,8 @@ class _Connection:
             self._give_back(turn, steer, "response_not_active", "The response has failed.")
 
     async def _admit(self, lane: Lane, turn: Turn, sink: TurnSink, request_id: RequestId) -> None:
-        """Check the caller again, as for each request, and answer in turn. Raises RequestFault,
-        DatabaseFailed.
-        """
+        """Check the caller again, as for every request, and answer when it is the request's turn.
+        Raises RequestFault, DatabaseFailed."""
         request, load = self._request, self._request.life.load
         await request.authenticate()
         await request.refresh()
@@ -327,9 +327,8 @@ class _Connection:
         conversation: Sequence[msgspec.Raw] | None,
         session: Session | None,
     ) -> None:
-        """Remember a response, for the request that continues it; `conversation` is all that its
-        model has read, None if it is stored.
-        """
+        """Remember a response for the request that continues it. `conversation` is everything that
+        the model has read, None if the response is stored."""
         output = end.output()
         readable = websocket.readable_items(output)
         waiting = self._continue(lane, turn, end.response_id, output)
@@ -346,8 +345,7 @@ class _Connection:
         self, event: CreateEvent, earlier: Remembered | None, request_id: RequestId
     ) -> RequestOptions:
         """Return the options of a request that continues what the connection remembers, or whose
-        response it will remember: it belongs to the session of those before it.
-        """
+        response it will remember: the request belongs to the same session as those before it."""
         options, key_id = self._options, self._request.principal.key_id
         if options.session is not None:
             return options
@@ -384,7 +382,7 @@ class _Connection:
     # ---- steering
 
     def _steer(self, event: SteerEvent) -> None:
-        """Accept user messages for a running response, or say why not."""
+        """Accept user messages for a running response, or send the reason for the refusal."""
         self._steers += 1
         turns = (lane.turn for lane in self._lanes.values() if lane.turn is not None)
         turn = next((turn for turn in turns if turn.response_id == event.previous_id), None)
@@ -400,7 +398,7 @@ class _Connection:
         self._outbox.put(message)
 
     def _steer_refusal(self, event: SteerEvent, turn: Turn | None) -> tuple[str, str] | None:
-        """Return the code and the message of a refusal."""
+        """Return the code and the message of a refusal; None if the messages are accepted."""
         if event.fault:
             return "invalid_input", event.fault
         if turn is None and self._memory.find(event.previous_id) is not None:
@@ -414,9 +412,8 @@ class _Connection:
     def _continue(
         self, lane: Lane, turn: Turn, response_id: str, output: Sequence[msgspec.Raw]
     ) -> Sequence[Steer]:
-        """Let a successor read the steering of a response that has ended. Return what has to wait
-        for the result of a tool.
-        """
+        """Start a successor that reads the steering of a response that has ended. Return the
+        messages that must wait for the result of a tool."""
         steers, turn.steers = turn.steers, []
         if not steers:
             return ()

@@ -14,7 +14,7 @@ STEERS_MAX: Final = 16
 
 
 class Steer:
-    """Accepted user messages, until a response begins that has read them."""
+    """User messages that were accepted, and wait for the next response to read them."""
 
     __slots__ = ("event", "id")
 
@@ -24,7 +24,7 @@ class Steer:
 
 
 class Turn:
-    """One request of a lane. `steers` arrived while it ran; its response must read `commits`."""
+    """One request of a lane. `steers` arrived while it ran; the response must read `commits`."""
 
     __slots__ = ("commits", "event", "response_id", "run", "steers")
 
@@ -36,7 +36,7 @@ class Turn:
         self.response_id = ""
 
     def begin(self, response_id: str) -> None:
-        """Record that its response has begun, and has read its input."""
+        """Record that the response has begun, and has read its input."""
         self.response_id = response_id
         self.commits = ()
 
@@ -58,14 +58,14 @@ class Lane:
         self.turn: Turn | None = None
 
     def add(self, turn: Turn) -> None:
-        """Run a request after those before it."""
+        """Run a request after the earlier ones of the lane."""
         self.waiting.append(turn)
         if self._task is None:
-            # Without the context of the connection: each request sets its own id.
+            # Start without the context of the connection, because each request sets its own id.
             self._task = asyncio.create_task(self._work(), context=Context())
 
     def leave(self) -> None:
-        """Handle a client that left: drop waiting requests, and let the running one end as over
+        """Handle a client that left: drop waiting requests, and end the running one as over
         HTTP."""
         self.waiting.clear()
         if self.turn is not None and self.turn.run is not None:

@@ -15,10 +15,10 @@ _BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 class Remembered(NamedTuple):
-    """The newest response of a lane: the conversation up to its end, None if it is stored; and the
-    messages that the request that continues it has to read first. `is_whole`: the conversation has
-    all that the provider's model would read again. `session` is the id and the name of its session.
-    """
+    """The newest response of a lane. `conversation`: everything up to its end, None if it is
+    stored; `steers`: user messages that the next request has to read first. `is_whole`: the
+    conversation has all that the provider's model would read again. `session` is the id and the
+    name of its session."""
 
     id: str
     conversation: Sequence[msgspec.Raw] | None
@@ -28,8 +28,7 @@ class Remembered(NamedTuple):
 
     def continued_by(self, items: int) -> Continued | None:
         """Return what a request with this many further items continues, for a provider that has
-        read the conversation; None if it must read it again.
-        """
+        read the conversation; None if the provider must read the conversation again."""
         if self.conversation is None or not self.is_whole:
             return None
         before = len(self.conversation)
@@ -37,9 +36,7 @@ class Remembered(NamedTuple):
 
 
 class Memory:
-    """The newest response of each lane. When they are too large together, the oldest is
-    forgotten.
-    """
+    """The newest response of each lane. If all together are too large, the oldest is forgotten."""
 
     def __init__(self, bytes_max: int = _BYTES_MAX) -> None:
         self._bytes_max = bytes_max
@@ -47,7 +44,7 @@ class Memory:
         self._sizes: dict[str | None, int] = {}
 
     def remember(self, lane: str | None, response: Remembered) -> None:
-        """Remember the newest response of a lane in place of the previous one."""
+        """Remember the newest response of a lane, replacing the previous one."""
         self._by_lane[lane] = response
         self._by_lane.move_to_end(lane)
         items = response.conversation or ()

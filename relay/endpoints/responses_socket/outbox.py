@@ -1,4 +1,4 @@
-"""The messages of a connection that wait for its client, in order."""
+"""The queue of messages to the client of a connection, in order."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -27,11 +27,11 @@ class Outbox:
                 self._room.clear()
 
     def room(self) -> Awaitable[Any] | None:
-        """Return what must be awaited before the next message of a stream, or None."""
+        """Return an awaitable for room in the queue, or None if there is room."""
         return None if self._room.is_set() else self._room.wait()
 
     def close(self) -> None:
-        """Record that the client has left, so that draining an answer does not wait for it to
+        """Record that the client has left. Draining an answer then does not wait for the client to
         read."""
         self.closed = True
         self._room.set()

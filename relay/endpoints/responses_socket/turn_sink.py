@@ -20,9 +20,9 @@ _NOT_FOUND: Final = "previous_response_not_found"
 
 
 class TurnSink:
-    """The sink of one response. `end` is its last event once it was sent, None before; `refused` is
-    set if it was refused instead, so that there is no response. `created` is called with its id.
-    """
+    """The sink of one response. `end` is the last event once it was sent, None before; `refused` is
+    set if an error was sent instead of a response. `created` is called with the id of the
+    response."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class TurnSink:
         await self.write(b"data: " + event + b"\n\n", last=True)
 
     async def begin(self, head: Head) -> None:
-        """Begin the response; its first event does so for the client."""
+        """Begin the response. The client learns it from the first event."""
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         room = self.write_now(raw)

@@ -41,21 +41,21 @@ async def list_tasks(request: Request) -> None:
 
 
 async def show_seed(request: Request) -> None:
-    """Answer with the seed of a finished picture, which its provider returns."""
+    """Answer with the seed of a finished picture, which is asked from the provider."""
     task, task_id = await _find(request), request.task_id
     if task.video.state != "succeeded":
         what = f"task {task_id} has not succeeded: only then has its picture a seed"
         raise RequestFault("conflict", "id", what)
     try:
-        seed_id = await _ask_seed(request, task)
+        seed_id = await _request_seed(request, task)
     except UpstreamFailed as failure:
         await request.sink.refuse(answer_to_failures([failure]))
         return
     await request.respond(midjourney.write_seed(seed_id))
 
 
-async def _ask_seed(request: Request, task: Task) -> str:
-    """Ask the provider for the seed. Raises UpstreamFailed, RequestFault."""
+async def _request_seed(request: Request, task: Task) -> str:
+    """Return the seed that the provider reports. Raises UpstreamFailed, RequestFault."""
     parts, snapshot = request.life.parts, request.snapshot
     channel, request_id = channel_of(task, snapshot), id_text(request.sink.request_id)
     url = channel.address.urls.get(FORM.operation)
@@ -70,7 +70,7 @@ async def _ask_seed(request: Request, task: Task) -> str:
             answer = await parts.upstreams.get(
                 channel, snapshot.egress, address, request_id, key=key_of(task, channel)
             )
-            raw = await _whole(answer)
+            raw = await _read_body(answer)
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(channel.timeouts.first_content)) from None
     try:
@@ -83,7 +83,7 @@ async def _ask_seed(request: Request, task: Task) -> str:
     return submission.upstream_id
 
 
-async def _whole(answer: Answer) -> bytes:
+async def _read_body(answer: Answer) -> bytes:
     """Read the whole response. Raises UpstreamFailed."""
     body, whole = b"", False
     try:

@@ -17,7 +17,7 @@ _GONE: Final = frozenset({403, 404, 410})
 
 
 async def stream_picture(request: Request) -> None:
-    """Answer with a picture, for a key or for a request with its link."""
+    """Answer with a picture, for a key or for a request with the picture's signed link."""
     parts, snapshot, sink = request.life.parts, request.snapshot, request.sink
     task_id = request.task_id
     missing = RequestFault("task_not_found", "id", task_id)

@@ -97,7 +97,7 @@ async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
 
 
 async def find_linked(states: StateStore, task_id: str) -> Task:
-    """Return a task whose signed link is used. Raises RequestFault, DatabaseFailed."""
+    """Return a task by its signed link. Raises RequestFault, DatabaseFailed."""
     task = await media_tasks.find_any(states, task_id, "video")
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
@@ -105,7 +105,7 @@ async def find_linked(states: StateStore, task_id: str) -> Task:
 
 
 async def source_of(states: StateStore, principal: Principal, task_id: str) -> Source:
-    """Return a finished video that another one is made from. Raises RequestFault."""
+    """Return a finished video of which another one is made. Raises RequestFault."""
     task = await find(states, principal, task_id)
     video = task.video
     if video.state != "succeeded":

@@ -26,9 +26,8 @@ async def open_clip(
     *,
     range_: bytes,
 ) -> VideoContent:
-    """Open a clip of a song, or the requested part of it. Raises RequestFault if there is none,
-    UpstreamFailed if it is not returned, DatabaseFailed.
-    """
+    """Open a clip of a song, or the requested part of it. Raises RequestFault if there is no such
+    clip, UpstreamFailed if the provider does not return it, DatabaseFailed."""
     tasks = await media_tasks.find(parts.states, principal, [task_id], "suno")
     task = tasks.get(task_id)
     url = "" if task is None else _address(task, number)
@@ -52,9 +51,8 @@ async def open_clip(
 
 
 def _address(task: Task, number: int) -> str:
-    """Return the address of a clip, "" if it has none or it has expired. A provider's address may
-    be invalid.
-    """
+    """Return the address of a clip; "" if the clip has none, the address is invalid, or it has
+    expired."""
     clips = task.result.get("data") if task.content_kept else None
     if not isinstance(clips, list) or not 0 <= number < len(clips):
         return ""

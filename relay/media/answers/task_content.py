@@ -29,7 +29,7 @@ from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
-# Only types that browsers do not execute.
+# The media types that browsers do not execute.
 _TYPES: Final = frozenset(
     {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
 )
@@ -39,12 +39,14 @@ _PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "l
 
 
 async def stream_content(request: Request) -> None:
-    """Answer with the content of a task, for a key or for a request with its link."""
+    """Answer with the content of a task, for a key or for a request with the task's signed link."""
     parts, snapshot, sink = request.life.parts, request.snapshot, request.sink
     variant = request.query.get("variant", _VARIANTS[0])
     wanted = _Wanted(request.task_id, variant, asked_range(request.scope))
     try:
-        answer, channel = await _ask(parts, snapshot, request.caller, wanted, sink.request_id)
+        answer, channel = await _request_content(
+            parts, snapshot, request.caller, wanted, sink.request_id
+        )
     except UpstreamFailed as failure:
         await sink.refuse(answer_to_failures([failure]))
         return
@@ -64,7 +66,8 @@ class VideoContent:
         self._idle_s = channel.timeouts.idle
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield all of it. An interruption raises UpstreamFailed or TimeoutError."""
+        """Yield the content as it arrives. An interruption raises UpstreamFailed or
+        TimeoutError."""
         whole = False
         try:
             while True:
@@ -88,32 +91,31 @@ async def open_content(
     DatabaseFailed.
     """
     wanted = _Wanted(task_id, _VARIANTS[0], known_range(range_))
-    return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
+    return VideoContent(*await _request_content(parts, snapshot, principal, wanted, new_id()))
 
 
 class _Wanted(NamedTuple):
-    """The requested content of a task, and the requested part of it."""
+    """The requested content of a task, and the requested range of its bytes."""
 
     task_id: str
     variant: str
     range: bytes
 
 
-async def _ask(
+async def _request_content(
     parts: Parts,
     snapshot: Snapshot,
     principal: Principal | None,
     wanted: _Wanted,
     request_id: UUID,
 ) -> tuple[Answer, Channel]:
-    """Return the provider's answer after its head. Raises RequestFault, UpstreamFailed,
-    DatabaseFailed.
-    """
+    """Return the provider's answer once its headers have arrived. Raises RequestFault,
+    UpstreamFailed, DatabaseFailed."""
     if principal is None:
         task = await task_answers.find_linked(parts.states, wanted.task_id)
     else:
         task = await task_answers.find(parts.states, principal, wanted.task_id)
-    _check_there(task)
+    _check_available(task)
     channel = channel_of(task, snapshot)
     source = _Source(parts.upstreams, snapshot, task, channel, id_text(request_id))
     try:
@@ -125,14 +127,15 @@ async def _ask(
         if failure.upstream_status in (404, 410) or (
             task.content and failure.upstream_status == 403
         ):
-            # It no longer exists: the answer for an expired link.
+            # The file no longer exists: answer as for an expired link.
             raise _missing(task) from None
         raise
     return answer, channel
 
 
 def channel_of(task: Task, snapshot: Snapshot) -> Channel:
-    """Return the channel that made it. Raises RequestFault if that no longer exists."""
+    """Return the channel that made the task's content. Raises RequestFault if that channel no
+    longer exists."""
     channels = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
     channel = next(channels, None)
     if channel is None:
@@ -141,16 +144,16 @@ def channel_of(task: Task, snapshot: Snapshot) -> Channel:
 
 
 def asked_range(scope: Scope) -> bytes:
-    """Return the range that a client requests, b"" for the whole content."""
+    """Return the byte range that a client requests, b"" for the whole content."""
     return known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
 
 
 def known_range(value: bytes) -> bytes:
-    """Return the range that a client requests; b"" without a valid one."""
+    """Return the byte range if it is valid, else b""."""
     return value if _RANGE.fullmatch(value) else b""
 
 
-def _check_there(task: Task) -> None:
+def _check_available(task: Task) -> None:
     state = task.video.state
     if state in ("queued", "running"):
         raise RequestFault("conflict", "video_id", f"video {task.video.id} is not completed yet")
@@ -163,7 +166,8 @@ def _missing(task: Task) -> RequestFault:
 
 
 class _Source:
-    """Where a provider stores the bytes of a task: below the channel's address, or elsewhere."""
+    """Opens the bytes of a task, below the channel's address or wherever the provider stores
+    them."""
 
     def __init__(
         self,
@@ -246,9 +250,8 @@ class _Source:
 
 
 def key_of(task: Task, channel: Channel) -> int:
-    """Return the position of the key that the task belongs to; the first if that no longer
-    exists.
-    """
+    """Return the position of the key that the task belongs to; the first if that key no longer
+    exists."""
     keys = channel.key_ids
     return keys.index(task.channel_key_id) if task.channel_key_id in keys else 0
 

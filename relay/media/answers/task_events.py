@@ -17,7 +17,7 @@ from dialects.codec import EVENT_STREAM
 from dialects.media import videos
 from lib.process.asgi import Receive
 from relay.endpoints.request import Request
-from relay.errors import DatabaseFailed
+from relay.front.errors import DatabaseFailed
 from relay.front.http_sink import HttpSink
 from relay.media.answers import task_answers
 from relay.media.media_tasks import Task
@@ -34,14 +34,14 @@ _FIELDS: Final = (
 
 
 async def stream_events(request: Request) -> None:
-    """Answer with the events of a video. Raises only before the first event."""
+    """Answer with the events of a video. Errors are raised only before the first event."""
     states, principal = request.life.parts.states, request.principal
     task_id, sink = request.task_id, request.sink
     task = await task_answers.find(states, principal, task_id)
     await sink.begin_bytes(200, _FIELDS)
     gone = asyncio.create_task(_wait_for_disconnect(request.receive))
     try:
-        await _tell(sink, task)
+        await _event_frame(sink, task)
         loop = asyncio.get_running_loop()
         began = looked = spoke = loop.time()
         while task.video.state in ("queued", "running") and loop.time() - began < _TOTAL_S:
@@ -58,7 +58,7 @@ async def stream_events(request: Request) -> None:
                 break
             if (seen.video.state, seen.video.progress) != (task.video.state, task.video.progress):
                 task, spoke = seen, now
-                await _tell(sink, task)
+                await _event_frame(sink, task)
             elif now - spoke >= _QUIET_S:
                 spoke = now
                 await sink.write(b": still there\n\n", last=False)
@@ -68,7 +68,7 @@ async def stream_events(request: Request) -> None:
         gone.cancel()
 
 
-async def _tell(sink: HttpSink, task: Task) -> None:
+async def _event_frame(sink: HttpSink, task: Task) -> None:
     document = videos.write(task.video)
     name = f"event: video.{document['status']}\ndata: ".encode()
     await sink.write(name + msgspec.json.encode(document) + b"\n\n", last=False)

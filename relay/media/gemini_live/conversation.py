@@ -11,7 +11,7 @@ _PICTURE_TOKENS: Final = 1_120
 
 
 class LiveConversation(Conversation):
-    """The running count of one session, which begins with at most `context_tokens`."""
+    """Counts the context of one live session, which begins with at most `context_tokens`."""
 
     __slots__ = ()
 

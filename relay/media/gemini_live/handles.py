@@ -32,12 +32,12 @@ _decoder: Final = msgspec.json.Decoder(Handle)
 
 
 def seal_handle(pepper: str, handle: Handle) -> str:
-    """Return the text for the client."""
+    """Return the sealed handle as text for the client."""
     return seal_text(pepper, _PURPOSE, msgspec.json.encode(handle))
 
 
 def open_handle(pepper: str, text: str, team_id: UUID) -> Handle:
-    """Return what a client's text contains. Raises RequestFault for any other text."""
+    """Return the handle in a client's text. Raises RequestFault for any other text."""
     content = open_text(pepper, _PURPOSE, text, _CONTENT_BYTES_MAX)
     handle = None if content is None else _decoder.decode(content)
     if handle is None or handle.team_id != team_id:

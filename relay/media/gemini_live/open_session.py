@@ -1,6 +1,5 @@
-"""Live sessions in Google's form, from their first message to their last. The client's end is
-accepted before the model is known, because the first message names it.
-"""
+"""Live sessions in Google's form, from their first message to their last. The client's WebSocket is
+accepted before the model is known, because the first message names the model."""
 
 import asyncio
 from functools import partial

@@ -39,13 +39,13 @@ class LiveOrder(NamedTuple):
         return resumed + self.size // _BYTES_A_TOKEN
 
     def bound(self, snapshot: Snapshot, model: str) -> ResponseBound:
-        """Return what is held for the first answer."""
+        """Return the bound of the first answer, which its hold covers."""
         bound = response_bound(snapshot, model).within(FIRST_CONTEXT + self.context_tokens)
         return bound.capped(min(bound.output_tokens, self.setup.output_max or bound.output_tokens))
 
 
 class Live(Realtime):
-    """One session, each of whose answers is a request."""
+    """One live session. Each answer in it is a request."""
 
     def __init__(self, unit: Billable, order: LiveOrder) -> None:
         super().__init__(unit)

@@ -43,12 +43,12 @@ from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
-# There is one answer at a time; Google gives it no id.
+# The id of the only running answer, because Google gives answers no id.
 _TURN: Final = "turn"
 
 
 class LiveSession(RealtimeSession):
-    """One session. `opening` is the provider's first message."""
+    """Relays one live session. `opening` is the provider's first message."""
 
     def __init__(
         self,
@@ -121,13 +121,14 @@ class LiveSession(RealtimeSession):
             self._note_message(message)
 
     async def _admit_message(self, message: ClientMessage) -> None:
-        """Hold what an answer to it may cost. Raises RequestFault, EventRefused, SessionOver."""
+        """Place the hold of the answer that a message may cause. Raises RequestFault, EventRefused,
+        SessionOver."""
         self._check_tools(message)
         if message.may_be_answered and not self._running:
             await self._holds.next(asked=True)
 
     def _check_tools(self, message: ClientMessage) -> None:
-        """Raise RequestFault for tools whose charges nobody can compute."""
+        """Check that the charges of a message's tools can be computed. Raises RequestFault."""
         price = self._first.meter.prices.price
         if price is None or not price.listed or bytes(message.tools) in (b"", b"null"):
             return
@@ -172,11 +173,13 @@ class LiveSession(RealtimeSession):
         if message.ends_turn:
             self._client_works = False
         return (
-            raw if message.handle is None else live.with_handle(raw, self._sealed(message.handle))
+            raw
+            if message.handle is None
+            else live.with_handle(raw, self._seal_resumption(message.handle))
         )
 
     async def _begin_output(self) -> None:
-        """Begin an answer, unless it has begun."""
+        """Begin an answer, unless one is in progress."""
         if self._usage_due is not None:
             # The usage of the turn before this one did not come.
             self._settle_without_usage()
@@ -195,7 +198,7 @@ class LiveSession(RealtimeSession):
     async def _settle_by(self, usage: bytes) -> None:
         if _TURN not in self._running:
             if self._settled_without_usage:
-                # It comes too late: the turn was counted here.
+                # The usage comes too late: the turn was counted here.
                 self._settled_without_usage = False
                 return
             await self._begin_answer()
@@ -226,7 +229,7 @@ class LiveSession(RealtimeSession):
             raise TypeError("the operation is no live session")
         return answer
 
-    def _sealed(self, handle: str) -> str:
+    def _seal_resumption(self, handle: str) -> str:
         context, channel = self._context, self._admitted.channel
         return seal_handle(
             context.parts.config.pepper,
@@ -241,14 +244,15 @@ class LiveSession(RealtimeSession):
 
     def _lost(self, lost: SocketLost) -> SessionOver:
         if self._goodbye and not self._running:
-            # It said that it would close.
+            # The provider announced that it would close.
             return SessionOver(None)
         return super()._lost(lost)
 
     # ---- times
 
     def _touch(self) -> None:
-        """Restart the silence timer: while functions of the client run, it is the client's."""
+        """Restart the silence timer: the client's limit while functions of the client run, else the
+        provider's."""
         if self._client_works:
             self._context.deadline.allow("idle", SESSION_IDLE_S)
         else:
@@ -257,7 +261,7 @@ class LiveSession(RealtimeSession):
     # ---- its end
 
     async def _cancel_running(self) -> None:
-        """Wait for the usage of the abandoned answer: it cannot be cancelled."""
+        """Wait for the usage of the abandoned answer, because it cannot be cancelled."""
         with contextlib.suppress(SocketLost, TimeoutError, ValueError):
             async with timeout(USAGE_AFTER_TEXT_S):
                 while self._running:

@@ -1,6 +1,5 @@
-"""The client's end of a live session: frames in both directions, and errors as the code and reason
-of a close, as Google tells them.
-"""
+"""The client's end of a live session: frames in both directions. Errors are sent as the code and
+reason of a close, as Google does."""
 
 import contextlib
 from typing import Final
@@ -16,15 +15,16 @@ _INVALID_STATUSES: Final = frozenset({400, 404, 405, 413, 415, 422})
 
 
 class LiveSink(RealtimeSink):
-    """The sink of one session. It is accepted before its model is known."""
+    """The sink of one live session. The WebSocket is accepted before the model is known."""
 
     __slots__ = ()
 
     async def accept(self, head: Head) -> None:
-        """The session has begun; the client's end stands already."""
+        """Do nothing, because the WebSocket is already accepted."""
 
     async def receive(self) -> str:
-        """Return the next message. Raises ClientLeft, RequestFault for one that is not UTF-8."""
+        """Return the next message. Raises ClientLeft, RequestFault for a message that is not
+        UTF-8."""
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
@@ -45,9 +45,8 @@ class LiveSink(RealtimeSink):
         await self._put({"type": "websocket.send", "bytes": text.encode()})
 
     async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
-        """End the session with an error: by an HTTP response before the client's end is accepted,
-        by a close afterwards.
-        """
+        """End the session with an error: by an HTTP response before the WebSocket is accepted, by a
+        close afterwards."""
         if not self.accepted:
             await super().refuse(error, *fields)
             return

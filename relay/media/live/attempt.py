@@ -85,7 +85,7 @@ class LiveAttempt(SessionAttempt):
             raise SessionOver(_at_delegation(answer_to(fault), self._settings)) from None
 
     async def _confirm(self, socket: UpstreamSocket, raw: bytes) -> bytes:
-        """Send the start; return the event that confirms it. Raises UpstreamFailed."""
+        """Send the start. Return the provider's event that confirms it. Raises UpstreamFailed."""
         try:
             await socket.send(raw)
             while True:
@@ -104,5 +104,6 @@ class LiveAttempt(SessionAttempt):
 
 
 def _at_delegation(error: ErrorAnswer, settings: Settings) -> ErrorAnswer:
-    """Return an error about the model that a session delegates to."""
+    """Return an error about the model that a session delegates to, with the member of the settings
+    that names it."""
     return error._replace(param=f"{settings.path}.model")

@@ -16,7 +16,7 @@ import msgspec
 
 from dialects.chat.events import ReasoningDelta, RefusalDelta, TextDelta, ToolArgumentsDelta
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault, clean_upstream
 from dialects.responses.usage import quantities
 from dialects.responses.websocket import ENDS
@@ -56,9 +56,8 @@ _TEXT_EVENT: Final = realtime.ClientEvent(type="text")
 
 
 class Delegated(PassedAnswer):
-    """One delegated response, read from its events. `input_tokens` is our own count of its
-    input.
-    """
+    """One delegated response, read from its events. `input_tokens` is our own count of the
+    input."""
 
     def __init__(self) -> None:
         self.decoder = CODECS["responses"].decoder(None, Target())
@@ -98,7 +97,7 @@ DelegatedResponse = MeteredRequest[DelegatedMeter, BackendBound]
 
 
 class Delegations:
-    """What one session delegates, by the settings of its start."""
+    """The delegated responses of one session, by the settings of its start."""
 
     __slots__ = ("_holds", "_input", "_invocation", "_next", "_running", "_settings")
 
@@ -118,26 +117,25 @@ class Delegations:
 
     @property
     def client_model(self) -> str:
-        """The client's name of the model, "" for none."""
+        """The client's name for the model that work is delegated to, "" if there is none."""
         return self._settings.backend
 
     @property
     def delegates(self) -> str:
-        """Who does what the model delegates."""
+        """Return who does the delegated work, as the settings say."""
         return self._settings.delegates
 
     def find_upstream_model(self) -> str:
-        """Return the channel's name of the model, "" for none. Raises RequestFault, ChannelsOut if
-        the key may not use it here, or the price does not cover its tools.
-        """
+        """Return the channel's name for the model that work is delegated to, "" if there is none.
+        Raises RequestFault, ChannelsOut if the key may not use the model here, or the price does
+        not cover its tools."""
         if not self._settings.backend:
             return ""
         return self._holds.find_upstream_model(self._want(self._bound(0)))
 
     def change(self, changes: Settings) -> str:
-        """Apply changed settings; return the channel's name of the model if they name it, else "".
-        Raises RequestFault, ChannelsOut; nothing has changed then.
-        """
+        """Apply changed settings; return the channel's name for the model if the settings name one,
+        else "". Raises RequestFault, ChannelsOut, in which case nothing has changed."""
         earlier = self._settings
         if changes.delegates not in ("", earlier.delegates or "client"):
             # The provider refuses it.
@@ -155,11 +153,12 @@ class Delegations:
         return name if changes.backend else ""
 
     def note_input(self, size: int) -> None:
-        """Count text of so many bytes that the next response may read."""
+        """Count `size` bytes of text that the next response may read."""
         self._input.note_sent(_TEXT_EVENT, size)
 
     async def prepare(self, *, asked: bool = False) -> None:
-        """Hold the next response. Raises SessionOver; EventRefused if the client `asked`."""
+        """Place the hold of the next response. Raises SessionOver; EventRefused if the client
+        `asked` for the response."""
         if self._settings.delegates == "responses":
             await self._next.next(asked=asked)
 
@@ -182,7 +181,7 @@ class Delegations:
             await self.prepare()
 
     async def charge_decision(self, event: ServerEvent) -> None:
-        """Settle a decision. Raises SessionOver, ValueError."""
+        """Settle a delegated decision. Raises SessionOver, ValueError."""
         decision = live.read_decision(live.read_delegated(event.event))
         if self._settings.delegates != "decisions":
             raise ValueError("a decision that nobody delegated")
@@ -200,7 +199,7 @@ class Delegations:
         decided.settle(None, count(evidence, price, decided.hold_nano, "measured"))
 
     def release(self, error: ErrorAnswer | None, fault: str, unheard: ErrorAnswer) -> None:
-        """Release the hold of the next response; running ones end as `unheard`."""
+        """Release the hold of the next response; end running ones with `unheard`."""
         self._next.release(error, fault)
         for response in self._running.values():
             response.end.unheard = unheard

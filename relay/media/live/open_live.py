@@ -18,7 +18,7 @@ from relay.requests.sessions import realtime_session
 
 
 async def open_live(request: Request) -> None:
-    """Open a session and run it to its end. Raises RequestFault."""
+    """Open a session and relay it to its end. Raises RequestFault."""
     sink = request.sink
     options = request.options_of(read_headers(request.scope["headers"], 0))
     if not isinstance(sink, RealtimeSink):
@@ -51,9 +51,8 @@ async def open_live(request: Request) -> None:
 async def _first_event(
     request: Request, sink: RealtimeSink, stopping: asyncio.Event
 ) -> bytes | None:
-    """Return the client's first event; None if the process stops before it. Raises RequestFault if
-    there is none in time, ClientLeft.
-    """
+    """Return the client's first event; None if the process stops before it arrives. Raises
+    RequestFault if it does not arrive in time, ClientLeft."""
     wait_s = request.life.config.body_wait_s
     waiters = [asyncio.create_task(sink.receive()), asyncio.create_task(stopping.wait())]
     receiving = waiters[0]

@@ -9,7 +9,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
 from dialects.streams.passed_answer import PassedAnswer
 from dialects.usage.session_time import session_minutes
@@ -53,16 +53,15 @@ class StretchBound(NamedTuple):
 
 
 class BackendBound(NamedTuple):
-    """The most that a delegated response is billed for: this much input, and an answer of this
-    length. `is_full`: the input cannot grow further.
-    """
+    """The most that a delegated response is billed for: `context_tokens` of input, and an answer of
+    this length. `is_full`: the input cannot grow further."""
 
     context_tokens: int
     answer_tokens: int
     is_full: bool = True
 
     def within(self, context_tokens: int) -> "BackendBound":
-        """Return the same bound with at most this input."""
+        """Return this bound with at most `context_tokens` of input."""
         if self.context_tokens <= context_tokens:
             return self
         return self._replace(context_tokens=context_tokens, is_full=False)
@@ -77,7 +76,7 @@ class BackendBound(NamedTuple):
 
 
 class Live(UnaryOperation):
-    """One session, or a request on it. `unit` is how the request is held."""
+    """One session, or one request within a session. `unit` is how the request is held."""
 
     lasts_s: ClassVar[float] = SESSION_S
     has_tools: ClassVar[bool] = True
@@ -104,10 +103,9 @@ class Live(UnaryOperation):
 
 
 class Stretch(PassedAnswer):
-    """One stretch, while it lasts. `used_ms` is its part of the provider's count, None before one,
-    and `own_ms` of our own; `least_ms` is what no count is below. `flags` and `unknown` are those
-    of a report that cannot be used.
-    """
+    """One stretch of a session, while it lasts. `used_ms` is the stretch's part of the provider's
+    count, None before the first, and `own_ms` of our own count; no count is below `least_ms`.
+    `flags` and `unknown` belong to a report that cannot be used."""
 
     def __init__(self) -> None:
         self.used_ms: int | None = None
@@ -116,7 +114,7 @@ class Stretch(PassedAnswer):
         self.unknown: tuple[str, ...] = ()
 
     def feed(self, chunk: bytes) -> bytes:
-        """Events are read by the session."""
+        """Do nothing, because the session reads the events."""
         return chunk
 
     def end(self) -> bytes:
@@ -124,9 +122,8 @@ class Stretch(PassedAnswer):
 
 
 def backend_bound(snapshot: Snapshot, model: str, output_max: int | None) -> BackendBound:
-    """Return the bound of the responses of a model at any of its channels, for a limit of their
-    length or None.
-    """
+    """Return the bound of a delegated response of a model, over all its channels. `output_max`
+    limits its length, None for no limit."""
     names = {model, *(route.upstream_model for route in snapshot.routes_of(model))}
     rows = [row for row in map(find_row, sorted(filter(None, names))) if row is not None]
     longest = max((row.output_max or _OUTPUT for row in rows), default=_OUTPUT)
@@ -143,7 +140,7 @@ def live_invocation(invocation: Invocation, model: str) -> Invocation:
 
 
 def backend_invocation(invocation: Invocation) -> Invocation:
-    """Return the invocation of what a session delegates: it is read and recorded as a response."""
+    """Return the invocation of a delegated response, which is read and recorded as a response."""
     return msgspec.structs.replace(invocation, codec=CODECS["responses"], operation="responses")
 
 

@@ -28,7 +28,7 @@ _REASONS: Final[Mapping[str, str]] = {
 
 
 async def refuse_live(request: Request) -> None:
-    """Record a request that is not relayed, and say why. Raises RequestFault."""
+    """Record a request that is not relayed, and refuse it with the reason. Raises RequestFault."""
     action = request.scope["path"].rstrip("/").rpartition("/")[2]
     fault = RequestFault("not_implemented", None, _REASONS.get(action, _PAST_WEIR))
     request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)

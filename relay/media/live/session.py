@@ -43,9 +43,8 @@ _CONTEXT_EVENTS: Final = frozenset(
 
 
 class LiveParts:
-    """What a session has from its start: the stretch whose hold was placed with its request, what
-    it delegates, the channel's name of the model for it, and its settings.
-    """
+    """What a session has at its start: the stretch whose hold was placed with the request, the
+    delegated responses, the channel's name for the model that they use, and the settings."""
 
     def __init__(
         self,
@@ -110,9 +109,8 @@ class LiveSession(SocketSession):
         self._touch()
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
-        """Return the event to forward. Raises RequestFault, ChannelsOut, EventRefused for one that
-        is refused, SessionOver if nothing more can be held.
-        """
+        """Return the event to forward. Raises RequestFault, ChannelsOut, EventRefused if the event
+        is refused, SessionOver if no more time or money can be held."""
         kind = event.type
         if kind not in live.CLIENT_EVENTS:
             what = f"type must be an event of the Live API, and {quote_value(kind[:60])} is none"
@@ -146,8 +144,7 @@ class LiveSession(SocketSession):
 
     async def _count(self, event: ServerEvent) -> None:
         """Count an event before the client receives it. Raises ValueError for an unreadable one,
-        SessionOver if what it tells cannot be held.
-        """
+        SessionOver if what it reports cannot be held."""
         kind = event.type
         if event.position_ms > self._time.position_ms:
             self._time.reach(min(event.position_ms, self._time.most_ms(self._now)))
@@ -167,7 +164,7 @@ class LiveSession(SocketSession):
             await self._delegations.charge_decision(event)
 
     def _show_names(self, raw: bytes) -> bytes:
-        """Return an event with the client's names of the models."""
+        """Return an event with the client's names for the models."""
         named = self._admitted.prepared.traits.requested_model
         delegations = self._delegations
         return live.name_models(raw, named, delegations.delegates, delegations.client_model)
@@ -179,9 +176,8 @@ class LiveSession(SocketSession):
         return self._context.time()
 
     async def _keep_covered(self) -> None:
-        """Hold each stretch before the one before it can be over. Raises SessionOver if none may
-        be held until then.
-        """
+        """Place the hold of each stretch before the stretch before it can be over. Raises
+        SessionOver if that is refused until then."""
         while True:
             most_ms = self._time.most_ms(self._now)
             left_ms = self._stretches.covered_ms - most_ms
@@ -199,7 +195,7 @@ class LiveSession(SocketSession):
     # ---- its end
 
     @property
-    def _works(self) -> bool:
+    def _is_generating(self) -> bool:
         return self._delegations.running
 
     @property
@@ -207,7 +203,7 @@ class LiveSession(SocketSession):
         return self._closed
 
     async def _finish_work(self) -> None:
-        """A session has no end of its own: it is closed at once."""
+        """End the session immediately, because it has no end of its own to wait for."""
 
     def _release(self, over: SessionOver, error: ErrorAnswer | None, fault: str) -> None:
         self._delegations.release(error, fault, over.error or CLIENT_CLOSED)
@@ -225,7 +221,7 @@ class LiveSession(SocketSession):
     def _settle(self, over: SessionOver, fault: str) -> Outcome:
         self._delegations.settle(over.error, fault)
         if over.error is None:
-            # Its client ends a session by leaving it: nothing was abandoned.
+            # Clients end a Live session by leaving it, so nothing was abandoned.
             self._context.downstream.client_gone = False
         last = self._stretches.finish(over.error, fault, self._now, is_final=self._is_final)
         return self._first.end.outcome or last

@@ -15,9 +15,8 @@ SLACK_MS: Final = 10_000
 
 
 def part_of(total_ms: int, from_ms: int, length_ms: int, *, is_last: bool) -> int:
-    """Return the part of a time that a stretch from here on has; the last one has all that
-    remains.
-    """
+    """Return the part of the time `total_ms` that lies in a stretch which starts at `from_ms`. The
+    last stretch has the rest."""
     part = max(0, total_ms - from_ms)
     return part if is_last else min(part, length_ms)
 
@@ -33,19 +32,20 @@ class SessionTime:
         self._heard_ms = self._said_ms = 0
 
     def hear(self, ms: int) -> None:
-        """Count sound of the client."""
+        """Count sound that the client sent."""
         self._heard_ms += ms
 
     def say(self, ms: int) -> None:
-        """Count sound of the provider."""
+        """Count sound that the provider sent."""
         self._said_ms += ms
 
     def reach(self, ms: int) -> None:
-        """Note the position of an event."""
+        """Record the position of an event."""
         self.position_ms = max(self.position_ms, ms)
 
     def most_ms(self, now: float, more_ms: int = 0) -> int:
-        """Return an upper bound of the time so far, with so much more sound of the client."""
+        """Return an upper bound of the session's time, if the client has sent `more_ms` more of
+        sound."""
         clock_ms = self.reported_ms + int((now - self._reported_at) * 1000)
         return max(clock_ms, self._heard_ms + more_ms)
 
@@ -55,14 +55,13 @@ class SessionTime:
         return max(self.reported_ms, self.position_ms)
 
     def own_ms(self, now: float) -> int:
-        """Return our own count."""
+        """Return a time that the provider's count is never below."""
         told_ms = max(self.position_ms, self._heard_ms, self._said_ms)
         return max(self.reported_ms, min(self.most_ms(now), told_ms))
 
     def report(self, ms: int, now: float) -> str:
-        """Note a total that the provider reports. Return a flag if it cannot be: it is then not
-        used.
-        """
+        """Record a total that the provider reports. Return a flag if the total is impossible; it is
+        then not used."""
         if ms < self.reported_ms:
             return "usage_negative"
         if ms > self.most_ms(now) + SLACK_MS:

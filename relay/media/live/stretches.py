@@ -22,7 +22,8 @@ from relay.media.realtime.response import MeteredRequest
 from relay.media.realtime.session_holds import Placed, SessionHolds
 from relay.requests.context import Outcome, RequestContext
 
-# How long before a stretch can be over the next one is held, and the session is ended if none is.
+# The next stretch is held this long before the current one can be over, and the session is ended
+# this long before if that is refused.
 LEAD_MS: Final = 5_000
 MARGIN_MS: Final = 2_000
 
@@ -67,18 +68,17 @@ class MeteredStretch(MeteredRequest[StretchMeter, StretchBound]):
 
     @property
     def stretch(self) -> Stretch:
-        """What is known of its time."""
+        """The stretch's time, as far as it is known."""
         return self.meter.stretch
 
     def part_of(self, total_ms: int, *, is_last: bool) -> int:
-        """Return its part of a time of the session; the last one has all that remains."""
+        """Return this stretch's part of a time of the session. The last stretch has the rest."""
         return part_of(total_ms, self.from_ms, self.bound.ms, is_last=is_last)
 
 
 class Stretches:
-    """The stretches of one session of `model` that are not settled; `first` was placed with the
-    session's request.
-    """
+    """The stretches of one session of `model` that are not settled. The hold of `first` was placed
+    with the session's request."""
 
     __slots__ = ("_holds", "_model", "_open", "_placing", "_time", "covered_ms")
 
@@ -94,7 +94,7 @@ class Stretches:
         self.covered_ms = first.bound.ms
 
     async def cover(self, ms: int) -> None:
-        """Place the holds for so much time of the session. Raises SessionOver, EventRefused."""
+        """Place the holds for `ms` of the session. Raises SessionOver, EventRefused."""
         async with self._placing:
             while self.covered_ms < ms:
                 wanted = self._holds.wanted(self._model, StretchBound())
@@ -105,14 +105,13 @@ class Stretches:
                 self.covered_ms += stretch.bound.ms
 
     def note_least(self) -> None:
-        """Note what is certain by now, for the marks."""
+        """Record in each stretch the time that has certainly passed, for the high-water marks."""
         for stretch in self._open:
             stretch.stretch.least_ms = stretch.part_of(self._time.least_ms, is_last=False)
 
     def book(self, reading: TimeReading, now: float) -> bool:
-        """Fill the stretches up to the total that the provider reports, and settle full ones.
-        Return whether the report could be used.
-        """
+        """Fill the stretches up to the total that the provider reports, and settle those that are
+        full. Return whether the report could be used."""
         flags = [flag for flag in reading.flags if flag != "usage_missing"]
         from_ms = self._time.reported_ms
         if reading.ms is not None and (doubt := self._time.report(reading.ms, now)):
@@ -133,9 +132,8 @@ class Stretches:
     def finish(
         self, error: ErrorAnswer | None, fault: str, now: float, *, is_final: bool
     ) -> Outcome:
-        """Settle what is left: by the last report if it is the final one, else by our own count.
-        Return the outcome of the earliest of them.
-        """
+        """Settle the remaining stretches: by the last report if that is final, else by our own
+        count. Return the outcome of the earliest."""
         own_ms = self._time.reported_ms if is_final else self._time.own_ms(now)
         first: Outcome | None = None
         while self._open:
@@ -161,7 +159,7 @@ class Stretches:
             stretch.stretch.used_ms = stretch.stretch.own_ms = part
 
     def _doubt(self, from_ms: int, flags: tuple[str, ...], unknown: tuple[str, ...]) -> None:
-        """Put the stretches under review that a report fills from here on."""
+        """Flag the stretches for review that the report covers, beginning at `from_ms`."""
         to_ms = max(from_ms + 1, self._time.reported_ms)
         for stretch in self._open:
             if stretch.from_ms < to_ms and stretch.from_ms + stretch.bound.ms > from_ms:

@@ -1,6 +1,5 @@
-"""The attempt to open a session at one channel. Other channels may be tried until its WebSocket is
-open, and has begun a session of its kind; then the session runs.
-"""
+"""The attempt to open a session at one channel. Other channels may be tried until the channel's
+WebSocket is open and has begun a session; then the session runs."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -37,9 +36,8 @@ from relay.upstream.websocket import UpstreamSocket
 
 
 class SessionAttempt(ABC):
-    """An admitted attempt to open a session, with the interface of `Attempt`. `meter` is that of
-    its first request; `stopping` is set when the process is about to stop.
-    """
+    """An admitted attempt to open a session, with the interface of `Attempt`. `meter` counts its
+    first request; `stopping` is set when the process is about to stop."""
 
     def __init__(
         self,
@@ -84,11 +82,11 @@ class SessionAttempt(ABC):
         self._context.deadline.interrupt("left")
 
     def revoke(self, reason: EndReason = "revoked") -> None:
-        """End the session, because its key has ended, or somebody ended it."""
+        """End the session, because its key has ended or a person ended the session."""
         self._context.deadline.interrupt(reason)
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
-        """Return the end of this attempt when no session began."""
+        """Return the end of this attempt, which began no session."""
         return self._end.failed(failure, final=final)
 
     async def execute(self, *, fresh: bool) -> Outcome:
@@ -128,13 +126,13 @@ class SessionAttempt(ABC):
         return socket
 
     async def _refuse(self, error: ErrorAnswer) -> Outcome:
-        """Settle an attempt whose session may not begin."""
+        """Settle the attempt, because its session may not begin."""
         outcome = self._end.settle(error, NOT_USED)
         await self._sink.refuse(error)
         return outcome
 
     async def _end_cancelled(self) -> Outcome:
-        """Settle after a cancellation before a session began."""
+        """Settle the attempt after a cancellation before a session began."""
         reason = self._context.deadline.caught()
         if reason in ("first_content", "total", "idle"):
             failure = failure_of_limit(
@@ -153,8 +151,7 @@ class SessionAttempt(ABC):
 
 class RealtimeAttempt(SessionAttempt):
     """The attempt to open a realtime session. `newest` returns the current snapshot; `fixed` are
-    the settings that the client may not change.
-    """
+    settings that the client may not change."""
 
     def __init__(
         self,

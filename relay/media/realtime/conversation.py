@@ -14,8 +14,8 @@ _DEFAULT_BYTES_MS: Final = 48
 
 
 class Conversation:
-    """The running count of one session. `transcription` is the model that transcribes input, "" for
-    none."""
+    """Counts what one session has sent and received. `transcription` is the model that transcribes
+    input, "" for none."""
 
     __slots__ = (
         "_heard", "_heard_bytes_ms", "_heard_ms", "_known", "_measured", "_sent_bytes",
@@ -25,7 +25,7 @@ class Conversation:
     input_token_ms: ClassVar[int] = realtime.INPUT_TOKEN_MS
 
     def __init__(self) -> None:
-        # By our own count, if no usage reports it.
+        # The tokens of the conversation by our own count, if no usage reports them.
         self._heard = {"in_text": 0}
         self._heard_ms = 0
         self._heard_bytes_ms = self.said_bytes_ms = _DEFAULT_BYTES_MS
@@ -61,7 +61,7 @@ class Conversation:
         return settings
 
     def begin(self) -> dict[str, int]:
-        """Begin a response. Return what it reads, by our own count."""
+        """Begin a response. Return the input that it reads, by our own count."""
         self._known = self.tokens_max
         self._sent_bytes = 0
         self._heard["in_audio"] = (
@@ -71,7 +71,8 @@ class Conversation:
         return dict(self._heard)
 
     def end(self, meters: Mapping[str, int]) -> None:
-        """End a response with its usage: the conversation is what it read plus its answer."""
+        """End a response with its usage. The conversation is then what the response read plus its
+        answer."""
         input_sides = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
         input_sides["in_text"] += meters.get("out_text", 0)
         self._heard = input_sides
@@ -82,6 +83,6 @@ class Conversation:
 
 
 def _side(meters: Mapping[str, int], name: str) -> int:
-    """Return one kind of input with its cached part."""
+    """Return the tokens of one kind of input, including the cached ones."""
     cached = {"in_text": "in_cache_read"}.get(name, f"{name}_cached")
     return meters.get(name, 0) + meters.get(cached, 0)

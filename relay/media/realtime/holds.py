@@ -16,10 +16,9 @@ _ROOM_TOKENS: Final = 1_024
 
 
 class ResponseHolds:
-    """The holds of one session's responses of `model`. `first` was placed with the session's
-    request. `fixed_output` is the output limit of all responses, where the provider can be told no
-    other one.
-    """
+    """The holds of the responses of one session of `model`. The hold of `first` was placed with the
+    session's request. `fixed_output` is the output limit of all responses, if the provider accepts
+    no other."""
 
     __slots__ = ("_holds", "_next")
 
@@ -47,17 +46,17 @@ class ResponseHolds:
         self._next = NextHold(context, holds, kind, first)
 
     async def next(self, *, asked: bool) -> MeteredResponse:
-        """Return the next response that may begin. Raises SessionOver if none may; EventRefused for
-        a request limit, if the client `asked`.
-        """
+        """Return the next response that may begin. Raises SessionOver if no response may;
+        EventRefused for a request limit if the client `asked` for the response."""
         return await self._next.next(asked=asked)
 
     async def take(self) -> MeteredResponse:
-        """Return the response that begins, whoever asked for it. Raises SessionOver."""
+        """Return the response that begins now, whether or not the client asked for it. Raises
+        SessionOver."""
         return await self._next.take()
 
     def release(self, error: ErrorAnswer | None, fault: str = "") -> None:
-        """Release the hold, because no response begins."""
+        """Release the hold of the next response, because none begins."""
         self._next.release(error, fault)
 
     async def place_used(self, model: str, unit: Used) -> MeteredResponse:
@@ -69,12 +68,12 @@ class ResponseHolds:
         return meter_response(placed, ResponseBound(0, 0))
 
     def check_allowed(self, model: str) -> None:
-        """Raise RequestFault, ChannelsOut for a model that this key may not use here."""
+        """Check that this key may use the model here. Raises RequestFault, ChannelsOut."""
         self._holds.find_upstream_model(self._holds.wanted(model, Used({})))
 
 
 def meter_response(placed: Placed, bound: ResponseBound | FixedBound) -> MeteredResponse:
-    """Return a response whose hold is placed, for this bound."""
+    """Return a response of this bound, whose hold is placed."""
     meter = ResponseMeter(placed.admitted)
     end = AttemptEnd(placed.context, placed.admitted, meter)
     return MeteredResponse(placed.context, placed.admitted, meter, end, bound)

@@ -48,9 +48,8 @@ async def create_client_secret(request: Request) -> None:
 
 
 def _check_model(context: RequestContext, model: str) -> None:
-    """Raise RequestFault if the key could open no session of this model, whichever channel is
-    available now.
-    """
+    """Check that the key may open a session of this model at some channel, whichever is available
+    now. Raises RequestFault."""
     named = RequestReader(context).find_model(model)
     facts = Realtime(first_bound(context.snapshot, named.name)).read(b"{}", Target(named.name))
     channels = context.snapshot.channels
@@ -60,7 +59,7 @@ def _check_model(context: RequestContext, model: str) -> None:
 
 
 def _secret(request: Request, wanted: SecretRequest, options: RequestOptions) -> ClientSecret:
-    """Return a secret that ends with its key, or before."""
+    """Return a secret that expires no later than its key."""
     principal = request.principal
     expires_at = int(request.snapshot.now()) + wanted.seconds
     if principal.expires_at is not None:

@@ -29,7 +29,7 @@ from relay.requests.context import RequestContext
 
 
 class InputBound(Protocol):
-    """A bound with at most this input; `is_full`: the input cannot grow further."""
+    """A bound that can be limited to less input. `is_full`: the input cannot grow further."""
 
     @property
     def context_tokens(self) -> int: ...
@@ -42,9 +42,9 @@ R = TypeVar("R", bound=MeteredRequest[Any, Any])
 
 
 class Kind(Generic[R, B]):
-    """What may begin next: the input that it can read now in tokens, its bound for so much, its
-    request for a bound, and what meters it once its hold is placed.
-    """
+    """What may begin next: `needed` is the input in tokens that it can read now, `bound` its bound
+    for that much, `wanted` its request for a bound, and `meter` what counts it once its hold is
+    placed."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Kind(Generic[R, B]):
 
 
 class NextHold(Generic[R, B]):
-    """The hold of one kind in one session; `first` is already placed, None for none."""
+    """The hold of one kind in one session. `first` is already placed, None for none."""
 
     __slots__ = ("_context", "_free", "_holds", "_kind", "_placing")
 
@@ -70,14 +70,13 @@ class NextHold(Generic[R, B]):
         self._context = context
         self._holds = holds
         self._kind = kind
-        # What is held and has not begun; one is placed at a time.
+        # The request that is held and has not begun. Only one is placed at a time.
         self._free = first
         self._placing = asyncio.Lock()
 
     async def next(self, *, asked: bool) -> R:
         """Return what may begin next. Raises SessionOver if nothing may; EventRefused for a request
-        limit, if the client `asked`.
-        """
+        limit if the client `asked` for it."""
         async with self._placing:
             needed = self._kind.needed()
             held = self._free
@@ -97,7 +96,7 @@ class NextHold(Generic[R, B]):
             return placed
 
     async def take(self) -> R:
-        """Return what begins, whoever asked for it. Raises SessionOver."""
+        """Return what begins now, whether or not the client asked for it. Raises SessionOver."""
         begun = await self.next(asked=False)
         self._free = None
         return begun
@@ -109,7 +108,7 @@ class NextHold(Generic[R, B]):
             self._free = None
 
     async def _place(self, needed: int, replaced: R | None) -> R:
-        """Place a hold, in the place of that of `replaced`."""
+        """Place a hold; it replaces the hold of `replaced`, if given."""
         bound = self._kind.bound(needed)
         earlier = None
         if replaced is not None:
@@ -119,6 +118,6 @@ class NextHold(Generic[R, B]):
         return self._kind.meter(placed, bound)
 
     def _give_way(self, replaced: R) -> Settlement:
-        """Return the end of the free hold, which exists no longer."""
+        """Return the end of the hold that another one replaces."""
         self._free = None
         return replaced.give_way()

@@ -12,7 +12,7 @@ from lib.process.asgi import Scope
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret
 from relay.endpoints.request import Request, read_headers
-from relay.lifespan import Lifespan
+from relay.front.lifespan import Lifespan
 from relay.media.realtime.attempt import RealtimeAttempt
 from relay.media.realtime.operation import session_invocation
 from relay.media.realtime.sink import STOPPING_EXTENSION, RealtimeSink
@@ -22,7 +22,7 @@ from relay.requests.sessions import realtime_session
 
 
 async def open_session(request: Request) -> None:
-    """Open a session and run it to its end. Raises RequestFault."""
+    """Open a session and relay it to its end. Raises RequestFault."""
     sink = request.sink
     options = request.options_of(read_headers(request.scope["headers"], 0))
     if not isinstance(sink, RealtimeSink):
@@ -40,9 +40,8 @@ async def open_session(request: Request) -> None:
 
 
 def _options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:
-    """Return the options of a connection within those of its client secret. Raises RequestFault for
-    other labels.
-    """
+    """Return the options of a connection, restricted by its client secret. Raises RequestFault for
+    other labels."""
     labels = options.labels
     if secret.labels != NO_LABELS:
         labels = secret.labels

@@ -47,27 +47,26 @@ _OUT: Final = ("out_text", "out_audio")
 
 
 class ResponseBound(NamedTuple):
-    """The most that a response is billed for: a context of this size of the most expensive input,
-    and an answer of this length of the most expensive output. `is_full`: the context cannot grow
-    further.
-    """
+    """The most that a response is billed for: a context of `context_tokens` of the most expensive
+    input, and an answer of `output_tokens` of the most expensive output. `is_full`: the context
+    cannot grow further."""
 
     context_tokens: int
     output_tokens: int
     is_full: bool = True
 
     def within(self, context_tokens: int) -> "ResponseBound":
-        """Return the same bound with at most this context."""
+        """Return this bound with at most `context_tokens` of context."""
         if self.context_tokens <= context_tokens:
             return self
         return self._replace(context_tokens=context_tokens, is_full=False)
 
     def capped(self, output_tokens: int) -> "ResponseBound":
-        """Return the same bound with at most this answer."""
+        """Return this bound with at most `output_tokens` of answer."""
         return self._replace(output_tokens=output_tokens)
 
     def fixed(self, output_tokens: int) -> "FixedBound":
-        """Return the same bound with an answer of this length, which cannot be capped any more."""
+        """Return this bound with an answer of `output_tokens`, which cannot be capped further."""
         return FixedBound(self.context_tokens, output_tokens, self.is_full)
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
@@ -112,7 +111,7 @@ class Used(NamedTuple):
 
 
 class Realtime(UnaryOperation):
-    """One session, each of whose responses is a request. `unit` is how a response is held."""
+    """One session. Each response in it is a request. `unit` is how a response is held."""
 
     lasts_s: ClassVar[float] = SESSION_S
 
@@ -142,7 +141,7 @@ class Realtime(UnaryOperation):
 
 
 def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
-    """Return the bound of a model's responses at any of its channels."""
+    """Return the bound of a model's responses, over all its channels."""
     names = {model, *(route.upstream_model for route in snapshot.routes_of(model))}
     rows = [row for row in map(find_row, sorted(filter(None, names))) if row is not None]
     return ResponseBound(
@@ -152,16 +151,15 @@ def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
 
 
 def first_bound(snapshot: Snapshot, model: str) -> ResponseBound:
-    """Return what is held for the first response, before the session is open."""
+    """Return the bound of the first response, which is held before the session is open."""
     return response_bound(snapshot, model).within(FIRST_CONTEXT)
 
 
 def session_invocation(
     invocation: Invocation, snapshot: Snapshot, scope: Scope, secret: ClientSecret | None
 ) -> Invocation:
-    """Return what a session's query and subprotocols ask for, within its client secret. Raises
-    RequestFault.
-    """
+    """Return the invocation of a session by its query and subprotocols, restricted by its client
+    secret. Raises RequestFault."""
     named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
     model = named[-1] if secret is None else _model_within(secret, named[-1])
     if not model:
@@ -178,7 +176,8 @@ def session_invocation(
 
 
 def _model_within(secret: ClientSecret, named: str) -> str:
-    """Return the model of a secret's session; `named` is that of its query. Raises RequestFault."""
+    """Return the model of a secret's session; `named` is the model in the query. Raises
+    RequestFault."""
     own: str = secret.session.get("model") or named
     if named and named != own:
         what = f"the client secret is for model {quote_value(own)} only"

@@ -1,5 +1,5 @@
 """Limit the length of a realtime session's responses when the balance does not cover the model's
-maximum: the limit is sent to its provider."""
+maximum. The limit is sent to the provider."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ class OutputLimit:
         self._wished: int | Literal["inf"] = "inf"
 
     async def set(self, tokens: int | None) -> None:
-        """Limit the responses from now on; None for the model's own maximum. Raises SocketLost."""
+        """Limit the responses from now on; None restores the model's maximum. Raises SocketLost."""
         if tokens == self._limit:
             return
         self._limit = tokens
@@ -32,12 +32,12 @@ class OutputLimit:
         await self._socket.send(realtime.limit_session(self._name, limit))
 
     def fit_settings(self, settings: SessionSettings, raw: bytes) -> bytes:
-        """Return a client's settings, within the limit."""
+        """Return a client's settings, with the output limit applied."""
         self._wished = settings.output_max or self._wished
         return self._fit(raw, "session")
 
     def fit_response(self, raw: bytes) -> bytes:
-        """Return a client's request for a response, within the limit."""
+        """Return a client's request for a response, with the output limit applied."""
         return self._fit(raw, "response")
 
     def _fit(self, raw: bytes, member: str) -> bytes:

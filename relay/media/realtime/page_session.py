@@ -15,12 +15,12 @@ from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.credentials.keys import Principal
 from relay.endpoints.table import find_endpoint, read_invocation
-from relay.errors import DatabaseFailed
 from relay.front.downstream import ErrorAnswer, Sink
 from relay.front.error_answers import too_busy
+from relay.front.errors import DatabaseFailed
+from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.holds.preview import read_bound
-from relay.lifespan import Lifespan
 from relay.media.realtime.open_session import run_session
 from relay.media.realtime.operation import Realtime, first_bound
 from relay.media.realtime.sink import RealtimeSink, SessionListener
@@ -63,7 +63,8 @@ class _PageSink(RealtimeSink):
 async def attach_session(
     life: Lifespan, session: PageSession, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Run a session to its end. Raises nothing that the page, its key or a provider could cause."""
+    """Run a session to its end. Nothing that the page, its key or a provider does makes it
+    raise."""
     sink = _PageSink(scope, send, RequestId(new_id()), _INVOCATION)
     sink.listen(receive)
     sink.listener = session.listener

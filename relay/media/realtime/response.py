@@ -1,6 +1,5 @@
-"""One response of a realtime session: an attempt of its own, held before it begins and settled
-once, by the usage that its provider reports.
-"""
+"""One response of a realtime session. It is an attempt: held before it begins, and settled once, by
+the usage that the provider reports."""
 
 import asyncio
 from collections import deque
@@ -65,9 +64,8 @@ B = TypeVar("B")
 
 
 class MeteredRequest(Generic[M, B]):
-    """A request of a session from the placing of its hold, for the amount in `bound`. `id` is the
-    provider's, "" until it begins or if it has none.
-    """
+    """One request of a session, from the placing of its hold on; the hold covers `bound`. `id` is
+    the provider's id, "" until the request begins or if it has none."""
 
     __slots__ = ("_admitted", "_context", "_listener", "bound", "end", "id", "meter")
 
@@ -94,17 +92,17 @@ class MeteredRequest(Generic[M, B]):
 
     @property
     def hold_nano(self) -> int:
-        """What is held for it."""
+        """The amount held for the request, in nano-USD."""
         return self._admitted.hold.size.hold_nano
 
     @property
     def model(self) -> ModelName:
-        """The model of its request."""
+        """The model of the request."""
         return ModelName(self._admitted.facts.model)
 
     @property
     def request_id(self) -> RequestId:
-        """The id of its request in the log."""
+        """The id of the request in the log."""
         return self._context.request_id
 
     @property
@@ -118,20 +116,21 @@ class MeteredRequest(Generic[M, B]):
         return self._admitted.hold.size.output_cap
 
     def elapsed_ms(self) -> int:
-        """Return the milliseconds since it began."""
+        """Return the milliseconds since the request began."""
         return self._context.elapsed_ms()
 
     def give_way(self) -> Settlement:
-        """Return the end of its hold, which another one replaces before it has begun."""
+        """Return the end of the current hold, which another one replaces before the request
+        begins."""
         return self.end.replaced()
 
     def refuse(self, error: ErrorAnswer) -> None:
-        """End its request, because no other hold could replace its own."""
+        """End the request, because no other hold could replace its current one."""
         model = self._admitted.facts.model
         self._context.record_refusal(error, model, stream=True, after_attempts=True)
 
     def start(self, id: str) -> None:
-        """Begin it; `id` is the provider's name for it, "" for none."""
+        """Begin the request. `id` is the provider's id, "" for none."""
         self.id = id
         self._context.began = self._context.time()
         if id.isascii() and id.isprintable():
@@ -139,14 +138,14 @@ class MeteredRequest(Generic[M, B]):
         self._context.parts.ledger.marks.watch(self.meter)
 
     def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
-        """Queue its settlement; only the first call counts."""
+        """Queue the settlement of the request. Only the first call counts."""
         was_ended, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
         if self._listener is not None and not was_ended:
             self._listener.settled(outcome)
         return outcome
 
     def release(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
-        """Settle it, because it does not begin: nothing was used."""
+        """Settle the request without usage, because it does not begin."""
         return self.settle(error, NOT_USED, fault)
 
 
@@ -156,7 +155,7 @@ class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound])
     __slots__ = ()
 
     def begin(self, id: str, *, input_meters: dict[str, int], said_bytes_ms: int) -> None:
-        """Begin the response; `input_meters` is our own count of what it reads."""
+        """Begin the response. `input_meters` is our own count of the input that it reads."""
         self.meter.response.input_meters = {
             name: used for name, used in input_meters.items() if used
         }
@@ -164,13 +163,13 @@ class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound])
         self.start(id)
 
     def note(self, event: ServerEvent) -> bool:
-        """Count the output of one of its events; return False if that exceeds the hold."""
+        """Count the output in one event of the response. Return False if the output exceeds the
+        hold."""
         return self.note_output(has_content=self.meter.response.note(event))
 
     def note_output(self, *, has_content: bool) -> bool:
-        """Note that an event was counted, with content or without; return False if the output
-        exceeds the hold.
-        """
+        """Record that an event was counted, with content or without. Return False if the output
+        exceeds the hold."""
         answer = self.meter.response
         if has_content and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
@@ -188,9 +187,8 @@ class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound])
         return self.settle(error, NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
 
     def break_off(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
-        """Settle a response that ends without usage by our own count; nothing was used if it has
-        not begun.
-        """
+        """Settle a response that ends without usage: by our own count, or with none if it has not
+        begun."""
         bill = self.end.bill_so_far() if self.id else NOT_USED
         return self.settle(error, bill, fault)
 

@@ -48,9 +48,9 @@ _HEARD: Final = "conversation.item.input_audio_transcription.completed"
 
 
 class RealtimeSession(SocketSession):
-    """One session. `first` is the response whose hold was placed with the session's request;
-    `fixed` are the settings that the client may not change, sent before its first event.
-    """
+    """Relays one session. `first` is the response whose hold was placed with the session's request.
+    `fixed` are settings that the client may not change; they are sent before the client's first
+    event."""
 
     def __init__(
         self,
@@ -87,9 +87,8 @@ class RealtimeSession(SocketSession):
         await self._output_limit.set(self._first.output_cap)
 
     async def _send_fixed(self) -> None:
-        """Send the settings of the client secret. Raises SessionOver for a transcription model that
-        its key may not use here, SocketLost.
-        """
+        """Send the settings of the client secret. Raises SocketLost, and SessionOver if the key may
+        not use the transcription model here."""
         raw = None if self._fixed is None else self._fixed.opening
         if raw is None:
             self._fixed_in_use.set()
@@ -125,9 +124,8 @@ class RealtimeSession(SocketSession):
         self._note_sent(event, len(raw))
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
-        """Return the event to forward. Raises RequestFault for one that is refused, SessionOver if
-        nothing more can be held.
-        """
+        """Return the event to forward. Raises RequestFault if the event is refused, SessionOver if
+        no more money can be held."""
         if event.type == "session.update":
             return self._fit_settings(event, raw)
         if event.may_be_answered and (event.type == "response.create" or not self._running):
@@ -146,7 +144,7 @@ class RealtimeSession(SocketSession):
             what = "session.model cannot be changed: open another session"
             raise RequestFault("invalid_value", "session.model", what)
         if settings.transcription is not None:
-            # It is paid for apart.
+            # Transcription is charged separately.
             self._holds.check_allowed(settings.transcription)
         if settings.model is not None and named:
             raw = name_answer(raw, ("session", "model"), upstream_model)
@@ -226,7 +224,8 @@ class RealtimeSession(SocketSession):
         return name_answer(raw, ("session", "model"), named) if named and settings.model else raw
 
     async def _charge_transcript(self, event: ServerEvent) -> None:
-        """Settle a transcript of the input: a request of its own, of the transcription model."""
+        """Settle a transcript of the input. It is a request of its own, of the transcription
+        model."""
         usage = bytes(event.usage) or None
         quantities = duration_quantities(usage) if usage and b'"seconds"' in usage else None
         if quantities is None or quantities.missing:
@@ -249,7 +248,7 @@ class RealtimeSession(SocketSession):
         return self._admitted.timeouts.idle if self._running else super()._idle_s
 
     @property
-    def _works(self) -> bool:
+    def _is_generating(self) -> bool:
         return bool(self._running) or self._asked
 
     @property
@@ -292,7 +291,7 @@ class RealtimeSession(SocketSession):
 
 
 def _check_opening(error: ServerEvent) -> None:
-    """Raise SessionOver if the provider refused the fixed settings."""
+    """Check that the provider accepted the fixed settings. Raises SessionOver."""
     message = error.error_about(OPENING_ID)
     if message is not None:
         what = f"the provider refused the session of the client secret: {clean_upstream(message)}"

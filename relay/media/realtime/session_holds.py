@@ -1,5 +1,5 @@
-"""The holds of an open session: of the requests that follow its first one, at its channel and key,
-at the prices of that moment."""
+"""The holds of an open session, for the requests after its first one: at the same channel and key,
+at the prices when they are placed."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -13,9 +13,9 @@ from lib.ids import new_id
 from relay.answers.unary import Billable, UnaryOperation
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen
 from relay.attempts.settlement import Settlement
-from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import OVERLOADED, answer_to
+from relay.front.errors import DatabaseFailed, RelayError
 from relay.front.limit_answers import ChannelFull, LimitReached
 from relay.health.channels_out import ChannelsOut
 from relay.holds.place_hold import HoldPlacer
@@ -42,7 +42,7 @@ class SessionOver(RelayError):
 
 
 class EventRefused(RelayError):
-    """A request limit is reached: an event is not forwarded."""
+    """A request limit is reached, so the event is not forwarded."""
 
     def __init__(self, error: ErrorAnswer) -> None:
         super().__init__(error.message)
@@ -50,9 +50,8 @@ class EventRefused(RelayError):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A request on an open session: the operation that bills it, of which model, and its invocation
-    with the body `raw`, which says what it may cause charges for.
-    """
+    """A request on an open session: the operation that bills it, the model, and the invocation. The
+    body `raw` says what may be charged."""
 
     model: str
     unary: UnaryOperation
@@ -61,7 +60,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Replaced(msgspec.Struct, frozen=True):
-    """A hold of the same request that another one replaces: its number, and what ends it."""
+    """A hold that another hold of the same request replaces: its number, and its end."""
 
     request_id: RequestId
     number: int
@@ -76,9 +75,9 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class SessionHolds:
-    """The holds of one session. `admitted` is its first attempt, at its channel's `key`; `newest`
-    returns the current snapshot; `operation` makes the operation of a way to bill.
-    """
+    """Places the holds of one session. `admitted` is the session's first attempt, at the channel's
+    `key`; `newest` returns the current snapshot; `operation` makes the operation for a way to
+    bill."""
 
     __slots__ = ("_admitted", "_context", "_key", "_newest", "_operation", "limited")
 
@@ -95,7 +94,7 @@ class SessionHolds:
         self._key = key
         self._newest = newest
         self._operation = operation
-        # Until when nothing more is admitted, and why (loop time).
+        # The time until which nothing more is admitted (loop time), and the reason.
         self.limited: tuple[float, ErrorAnswer] | None = None
 
     @property
@@ -104,13 +103,12 @@ class SessionHolds:
         return self._newest()
 
     def wanted(self, model: str, unit: Billable) -> Wanted:
-        """Return a request of this session's kind."""
+        """Return a request of this session for a model, billed by `unit`."""
         return Wanted(model, self._operation(unit), self._context.invocation)
 
     def find_upstream_model(self, wanted: Wanted) -> str:
-        """Return the channel's name of a model. Raises RequestFault, ChannelsOut for one that this
-        key may not use here, or not in this way.
-        """
+        """Return the channel's name for a model. Raises RequestFault, ChannelsOut if this key may
+        not use the model here, or not in this way."""
         context = self._next_context(wanted, None)
         lookup = RequestReader(context).find_model(wanted.model)
         facts = wanted.unary.read(wanted.raw, Target(lookup.name))
@@ -118,7 +116,7 @@ class SessionHolds:
         return routed.planned[0].upstream_model or lookup.name
 
     async def granted(self, placing: Awaitable[P]) -> P:
-        """Return the placed hold. Raises SessionOver, EventRefused."""
+        """Wait for a hold to be placed and return it. Raises SessionOver, EventRefused."""
         try:
             return await placing
         except LimitReached as fault:
@@ -136,10 +134,9 @@ class SessionHolds:
         raise EventRefused(error)
 
     async def place(self, wanted: Wanted, replaced: Replaced | None = None) -> Placed:
-        """Place the hold of another request of this session, at the current prices; or another hold
-        for the request whose hold is `replaced`. Raises RequestFault, ChannelsOut, LimitReached,
-        ChannelFull, DatabaseFailed.
-        """
+        """Place the hold of another request of this session at the current prices; or, if
+        `replaced` is given, another hold of the same request. Raises RequestFault, ChannelsOut,
+        LimitReached, ChannelFull, DatabaseFailed."""
         context, admitted = self._next_context(wanted, replaced), self._admitted
         number = 1 if replaced is None else replaced.number + 1
         lookup = RequestReader(context).find_model(wanted.model)
@@ -157,7 +154,7 @@ class SessionHolds:
             hold = await placer.place(chosen, number, replaces)
         except DatabaseFailed:
             if replaces is not None:
-                # It is unknown whether it was released, and by which transaction.
+                # It is unknown whether the replaced hold was released, and by which transaction.
                 context.parts.ledger.settle(replaces, at_once=False)
             raise
         return Placed(

@@ -11,8 +11,8 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
-from relay.errors import ClientGone
 from relay.front.downstream import ErrorAnswer, Head
+from relay.front.errors import ClientGone
 from relay.front.http_sink import HttpSink
 from relay.requests.context import Invocation, Outcome
 
@@ -41,7 +41,7 @@ CODES: Final[dict[ErrorKind, int]] = {
 
 
 class ClientLeft(ClientGone):
-    """The client closed its end."""
+    """The client closed its WebSocket."""
 
 
 class SessionListener(Protocol):
@@ -50,10 +50,10 @@ class SessionListener(Protocol):
     """
 
     def held(self, request_id: UUID, hold_nano: int) -> None:
-        """This amount is held for a response that may begin."""
+        """Called when this amount is held for a response that may begin."""
 
     def settled(self, outcome: Outcome) -> None:
-        """A response or a transcript of the input was settled; called once for each."""
+        """Called once for each response or transcript of the input when it is settled."""
 
 
 class RealtimeSink(HttpSink):
@@ -83,7 +83,7 @@ class RealtimeSink(HttpSink):
         self._receive = receive
 
     async def accept(self, head: Head) -> None:
-        """Accept the WebSocket: the session begins. Raises ClientLeft."""
+        """Accept the WebSocket, which begins the session. Raises ClientLeft."""
         await self.open([pair for pair in self._fields(head) if pair[0] != b"content-type"])
 
     async def open(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
@@ -95,7 +95,7 @@ class RealtimeSink(HttpSink):
         await self._put({"type": "websocket.accept", "headers": named, "subprotocol": chosen})
 
     async def receive(self) -> str | None:
-        """Return the next event, None for one that is not text. Raises ClientLeft."""
+        """Return the next event, None for an event that is not text. Raises ClientLeft."""
         while True:
             message = await self._receive()
             if message["type"] == "websocket.receive":
@@ -106,7 +106,7 @@ class RealtimeSink(HttpSink):
                 raise ClientLeft
 
     async def say(self, text: str) -> None:
-        """Send an event; return when more may be sent. Raises ClientLeft."""
+        """Send an event. Return once more may be sent. Raises ClientLeft."""
         await self._put({"type": "websocket.send", "text": text})
 
     async def complain(self, error: ErrorAnswer, event_id: Any = None) -> None:
@@ -120,9 +120,8 @@ class RealtimeSink(HttpSink):
         )  # fmt: skip
 
     async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
-        """End the session with an error: by an HTTP response before it is accepted, by an event and
-        a close afterwards.
-        """
+        """End the session with an error: by an HTTP response before the WebSocket is accepted, by
+        an event and a close afterwards."""
         if not self.accepted:
             await super().refuse(error, *fields)
             return
@@ -134,7 +133,7 @@ class RealtimeSink(HttpSink):
                 await self.close(CODES.get(error.kind, POLICY), error.message)
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Close it. Raises ClientLeft."""
+        """Close the WebSocket. Raises ClientLeft."""
         if not self._closed:
             self._closed = True
             cut = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")

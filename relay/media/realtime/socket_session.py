@@ -42,7 +42,8 @@ _NOT_TEXT: Final = ErrorAnswer(
 
 
 class SocketSession(ABC):
-    """One session. `socket` is open; `stopping` is set when the process is about to stop."""
+    """Relays one session. `socket` is the open WebSocket to the upstream; `stopping` is set when
+    the process is about to stop."""
 
     def __init__(
         self,
@@ -61,21 +62,20 @@ class SocketSession(ABC):
         self._stopping = stopping
 
     async def run(self) -> Outcome:
-        """Forward events until the session ends, and settle its usage. Raises nothing that either
-        end could cause.
-        """
+        """Forward events until the session ends, then settle its usage. Nothing that either side
+        does makes it raise."""
         over = SessionOver(None)
         try:
             over = await self._pass_events()
         except asyncio.CancelledError:
             over = self._by_deadline(self._context.deadline.caught())
         except SessionOver as ended:
-            # Before the first event was forwarded.
+            # The session ended before the first event was forwarded.
             over = ended
         except SocketLost as lost:
             over = self._lost(lost)
         except ClientLeft:
-            # Before it was accepted.
+            # The client left before its WebSocket was accepted.
             over = SessionOver(None)
         finally:
             self._context.deadline.stop()
@@ -95,7 +95,7 @@ class SocketSession(ABC):
             await asyncio.gather(*pumps, return_exceptions=True)
 
     def _pumps(self) -> list[Any]:
-        """Return what runs until the session ends, as coroutines."""
+        """Return the coroutines that run until the session ends."""
         return [self._from_client(), self._from_upstream(), self._until_stopped()]
 
     # ---- what a kind of session does
@@ -120,29 +120,30 @@ class SocketSession(ABC):
 
     @abstractmethod
     async def _finish_work(self) -> None:
-        """Return when nothing is being made that may still be said before the process stops."""
+        """Wait until the upstream has finished what may still be sent before the process stops."""
 
     @property
     @abstractmethod
-    def _works(self) -> bool:
-        """Whether the upstream is making something, or was asked to."""
+    def _is_generating(self) -> bool:
+        """Whether the upstream is generating a response, or was asked for one."""
 
     @property
     @abstractmethod
     def _ends_in_order(self) -> bool:
-        """Whether the upstream may close the session now."""
+        """Whether the upstream may close the session now without an error."""
 
     @abstractmethod
     def _release(self, over: SessionOver, error: ErrorAnswer | None, fault: str) -> None:
-        """Release what is held and not begun; `error` is that of a failed upstream."""
+        """Release the holds of what has not begun; `error` is the error of a failed upstream."""
 
     @abstractmethod
     async def _wind_down(self) -> None:
-        """Ask the open upstream to stop, and wait briefly for the usage. Raises nothing."""
+        """Ask the upstream to stop, if it is connected, and wait briefly for the usage. Never
+        raises."""
 
     @abstractmethod
     def _settle(self, over: SessionOver, fault: str) -> Outcome:
-        """Settle all that is not settled; return the outcome of the first request."""
+        """Settle every request that is open. Return the outcome of the first request."""
 
     # ---- both directions
 
@@ -180,7 +181,7 @@ class SocketSession(ABC):
             await self._say(forwarded)
 
     async def _say(self, text: str) -> None:
-        """Send the client an event. Raises SessionOver if it does not read."""
+        """Send an event to the client. Raises SessionOver if the client does not read."""
         try:
             async with timeout(self._stall_s):
                 await self._sink.say(text)
@@ -200,7 +201,7 @@ class SocketSession(ABC):
 
     @property
     def _idle_s(self) -> float:
-        """How long nothing may be sent."""
+        """Return the seconds of silence after which the session ends."""
         return SESSION_IDLE_S
 
     @property
@@ -209,7 +210,7 @@ class SocketSession(ABC):
         return self._context.parts.config.write_stall_s
 
     async def _until_stopped(self) -> None:
-        """Wait until the process stops; what is being made may finish."""
+        """Wait until the process stops, let the current responses finish, and end the session."""
         await self._stopping.wait()
         await self._finish_work()
         raise SessionOver(STOPPING)
@@ -227,7 +228,7 @@ class SocketSession(ABC):
             return SessionOver(
                 _expired_answer(f"the session has lasted for {SESSION_S / 60:.0f} minutes")
             )
-        if not self._works:
+        if not self._is_generating:
             what = f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes"
             return SessionOver(_expired_answer(what))
         failure = failure_of_limit(reason, self._admitted.timeouts, self._admitted.first_content_s)
@@ -236,7 +237,7 @@ class SocketSession(ABC):
     # ---- its end
 
     async def _end(self, over: SessionOver) -> Outcome:
-        """Tell the client, stop the upstream, settle all."""
+        """End the session: notify the client, stop the upstream, and settle everything."""
         downstream, fault = self._context.downstream, ""
         failed = None
         if over.failure is not None:
@@ -264,7 +265,7 @@ class SocketSession(ABC):
 
 
 def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
-    """Return the reason of the first pump that ended. Raises a defect of ours."""
+    """Return why the first pump ended. Re-raises an unexpected exception."""
     error = next(filter(None, (task.exception() for task in done)))
     if isinstance(error, SessionOver):
         return error
@@ -278,7 +279,7 @@ def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
 
 
 def over_by_failure(failure: UpstreamFailed) -> SessionOver:
-    """Return the end of a session by a failed upstream."""
+    """Return the end of a session whose upstream failed."""
     return SessionOver(answer_behind_content(failure), failure)
 
 

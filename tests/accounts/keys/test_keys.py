@@ -1,8 +1,11 @@
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 
 from accounts.access import actors
@@ -64,6 +67,40 @@ def test_a_living_name_is_taken_and_a_revoked_one_is_free(people: Cast) -> None:
     assert refused.value.field == "name"
     keys.revoke_key(SYSTEM, key)
     make_key(people.core)
+
+
+def test_name_that_we_chose_is_numbered(people: Cast) -> None:
+    """A second machine gets a second key. What is revoked is free again."""
+    by = actor(people.alice, people.acme)
+
+    def mint(name: str = "Codex", **fields: Any) -> Key:
+        return keys.mint_numbered_key(by, people.core, name, user=people.alice, **fields)[0]
+
+    make_key(people.core, "Codex 3")
+    first, second, fourth = (mint() for _ in range(3))
+    assert [first.name, second.name, fourth.name] == ["Codex", "Codex 2", "Codex 4"]
+    keys.revoke_key(SYSTEM, second)
+    assert mint().name == "Codex 2"
+    long = "x" * 120
+    assert [mint(long).name for _ in range(2)] == [long, f"{long[:118]} 2"]
+    with pytest.raises(keys.KeyRefused, match="past"):
+        mint(expires_at=clock.now())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_names_that_we_chose_at_once_differ(people: Cast) -> None:
+    by, gate = actor(people.alice, people.acme), Barrier(6)
+
+    def mint(_: int) -> str:
+        gate.wait(10)
+        try:
+            return keys.mint_numbered_key(by, people.core, "Codex", user=people.alice)[0].name
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        names = list(pool.map(mint, range(6)))
+    assert sorted(names) == ["Codex", *(f"Codex {n}" for n in range(2, 7))]
 
 
 def test_an_expiry_in_the_past_is_refused(people: Cast) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
 from accounts.limits.rules import ENDPOINTS, LimitInvalid, check_limits
+from relay.endpoints import cloud_rows
 from relay.endpoints import table as endpoints
 
 
@@ -47,7 +48,7 @@ def test_limits_that_cannot_be_name_their_field(limits: dict[str, object], field
 
 def test_endpoints_are_those_of_the_relay() -> None:
     rows = [*endpoints.ENDPOINTS.values(), *endpoints._GEMINI.values(), endpoints._ENGINE]
-    rows.append(endpoints._PASS_THROUGH)
+    rows += [endpoints._PASS_THROUGH, *cloud_rows.LISTED.values()]
     sessions = {"realtime", "live_sessions"}
     takes = [row for row in rows if row.body_bytes_max or row.operation in sessions]
     assert {row.operation for row in takes} == set(ENDPOINTS)

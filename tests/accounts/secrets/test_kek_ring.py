@@ -80,7 +80,7 @@ class ProtocolState:
         )
         self._request_id, state_id = new_id(), new_id()
         self._state = {"organisation": people.acme.id, "id": state_id, "hours": 1}
-        self._state_place = state_store._place(people.acme.id, state_id)
+        self._state_place = state_store._seal_context(people.acme.id, state_id)
 
     def write(self) -> None:
         states = state_store.StateStore(cast(Any, None), Vault(OLD))
@@ -101,7 +101,7 @@ class ProtocolState:
         head = self._stored("gateway_idempotentanswer", "head")
         assert states._open(head, answer._head_place(self._request_id))
         piece = self._stored("gateway_answerpiece", "sealed")
-        assert states._open(piece, answer._place(self._request_id, 0)) == CONTENT
+        assert states._open(piece, answer._seal_context(self._request_id, 0)) == CONTENT
 
     def _stored(self, table: str, column: str) -> str:
         with connection.cursor() as cursor:
@@ -123,7 +123,7 @@ class Secrets:
         check_secrets()
         self.channel = create_channel(SYSTEM, "c", CHANNEL)
         for name in EGRESS_SECRETS:
-            setattr(self.channel, name, seal(name, egress._place(self.channel, name)))
+            setattr(self.channel, name, seal(name, egress._seal_context(self.channel, name)))
         self.channel.save()
         owner = people_cast.actor(people.alice, people.acme)
         self.endpoint, before = create_endpoint(owner, people.acme, "https://h.example/x")
@@ -139,19 +139,21 @@ class Secrets:
             size="1280x720", ended_at=now, expires_at=now,
         )  # fmt: skip
         for column in TASK_CONTENT:
-            setattr(self.task, column, seal(column, media_tasks._place(self.task.id, column)))
+            setattr(
+                self.task, column, seal(column, media_tasks._seal_context(self.task.id, column))
+            )
         self.task.save()
         call_hook(put("task.completed", people.acme.id), HOOK)
         offer = OwnKeyOffer.objects.create(channel=self.channel, title="c", everyone=True)
         add_own_key(owner, people.acme, None, offer, name="own", secret="sk-own")
         self.sign_on = SingleSignOn(organisation=people.acme, issuer="https://id.example")
-        self.sign_on.sealed = seal("client-secret", single_sign_on._place(self.sign_on))
+        self.sign_on.sealed = seal("client-secret", single_sign_on._seal_context(self.sign_on))
         self.sign_on.save()
         mail_server.save_mail_server(
             SYSTEM, host="mail.example.org", port=587, encryption="starttls", username="weir",
             password="letters", sender="weir@example.org",
         )  # fmt: skip
-        self._factor = second_factor._place(people.alice.pk)
+        self._factor = second_factor._seal_context(people.alice.pk)
         secret = base64.b64encode(seal("totp", self._factor)).decode()
         Authenticator.objects.create(user=people.alice, type="totp", data={"secret": secret})
 
@@ -168,13 +170,13 @@ class Secrets:
         task = MediaTask.objects.get()
         for column in TASK_CONTENT:
             sealed = getattr(task, column)
-            assert open_sealed(sealed, media_tasks._place(task.id, column)) == column
+            assert open_sealed(sealed, media_tasks._seal_context(task.id, column)) == column
         assert open_hook(Delivery.objects.get()) == HOOK
         own = OwnKey.objects.get()
         assert own.sealed is not None
         assert open_sealed(own.sealed, f"gateway_ownkey|{own.id}|sealed") == "sk-own"
         sealed = SingleSignOn.objects.get().sealed
-        assert open_sealed(sealed, single_sign_on._place(self.sign_on)) == "client-secret"
+        assert open_sealed(sealed, single_sign_on._seal_context(self.sign_on)) == "client-secret"
         server = mail_server.mail_server()
         assert server
         assert server.password == "letters"

@@ -13,9 +13,9 @@ from billing.invoices.rules import (
     Tax,
     TaxRow,
     add_totals,
+    format_document_number,
     last_month,
     month_span,
-    number_text,
     percent_text,
     taxes_of,
     usage_lines,
@@ -144,5 +144,5 @@ def test_lines_of_usage_come_to_what_was_charged(
 
 
 def test_words_of_figures() -> None:
-    assert number_text("INV", 2026, 117) == "INV-2026-0117"
+    assert format_document_number("INV", 2026, 117) == "INV-2026-0117"
     assert (percent_text(190_000), percent_text(81_000)) == ("19", "8.1")

@@ -20,7 +20,7 @@ from billing.limits.enforcement import HoldRequest, lock_channels, place_holds
 from billing.models import Hold, RateSecond
 from billing.subscriptions.included_units import Paid
 from billing.wallets.wallets import add_opening_credit
-from gateway.channels.limits import limits_of
+from gateway.limits.channel_limits import limits_of
 from gateway.models import Channel
 from lib import clock
 from lib.id_types import AttemptId, ChannelId, KeyId, OrganisationId

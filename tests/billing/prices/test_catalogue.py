@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from genai_prices.data import providers as shipped
 
-from billing.prices.catalogue import (
+from billing.prices.catalogue.catalogue import (
     MAKERS,
     UNDATED,
     CatalogueRow,

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from billing.prices.catalogue import UNDATED, CatalogueRow
-from billing.prices.catalogue_additions import add_own_prices, own_models
+from billing.prices.catalogue.additions import add_own_prices, own_models
+from billing.prices.catalogue.catalogue import UNDATED, CatalogueRow
 from billing.prices.meters import find_meter
 from billing.prices.pricing import CostLines, PriceVersion, price
 from tests.shipped import shipped_rows

@@ -12,7 +12,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Epoch
 from billing.models import Price, PriceVersion
 from billing.prices import pricing
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.prices import (
     CATALOGUE,
     PriceRefused,

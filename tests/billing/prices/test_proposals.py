@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.models import PriceProposal, PriceVersion, ProposalState
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
+from billing.prices.catalogue.shipped import load_shipped_catalogue
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import (
     CATALOGUE,
@@ -30,7 +31,6 @@ from billing.prices.proposals import (
     propose_list,
     withdraw,
 )
-from billing.prices.shipped_catalogue import load_shipped_catalogue
 from lib import clock
 from tests.cast import Cast, actor, person
 

@@ -461,7 +461,7 @@ def test_a_transfer_named_twice_at_once_pays_one_order(
             connection.close()
 
     beside = threading.Thread(target=confirming)
-    confirmed_alone = topups._confirmed_alone
+    confirmed_alone = topups._confirmed_alone_nano
 
     def late(user: User, organisation: Organisation) -> int:
         if organisation == people.acme:
@@ -470,7 +470,7 @@ def test_a_transfer_named_twice_at_once_pays_one_order(
                 pass
         return confirmed_alone(user, organisation)
 
-    monkeypatch.setattr(topups, "_confirmed_alone", late)
+    monkeypatch.setattr(topups, "_confirmed_alone_nano", late)
     assert topups.confirm_transfer(dora, first, "BANK-1").state == "paid"
     beside.join()
     assert [error.field for error in refused] == ["document"]

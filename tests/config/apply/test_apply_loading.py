@@ -309,6 +309,6 @@ def test_the_escapes_of_json_beyond_the_first_plane_are_one_character() -> None:
     ("file", "noun"), [("demo.yaml", "organisations"), ("demo-model.yaml", "channels")]
 )
 def test_what_a_start_applies_is_well_formed(file: str, noun: str) -> None:
-    text = (Path(__file__).parents[3] / "stack" / file).read_text()
+    text = (Path(__file__).parents[3] / "stack" / "demo" / file).read_text()
     loaded = load(text, lambda _: "http://127.0.0.1:1/a-key-or-an-address")
     assert getattr(loaded.installation, noun)

@@ -105,6 +105,20 @@ def test_the_key_is_shown_once_and_in_the_lines(people: Cast) -> None:
     assert secret not in alice.get(PAGE).content.decode()
 
 
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_second_machine_gets_a_key_of_its_own(people: Cast, language: str) -> None:
+    alice = signed_in(people.alice)
+    alice.cookies["django_language"] = language
+    secrets = set()
+    for _ in range(3):
+        answer = alice.post(PAGE, {"agent": "claude-code", "system": "unix"})
+        assert answer.status_code == 200
+        secrets |= set(re.findall(r"sk-[A-Za-z0-9_-]{20,}", answer.content.decode()))
+    names = Key.objects.filter(name__startswith="Claude").order_by("name")
+    assert [key.name for key in names] == ["Claude Code", "Claude Code 2", "Claude Code 3"]
+    assert len(secrets) == len(names)
+
+
 def test_it_is_for_those_who_have_keys(people: Cast) -> None:
     viewer = signed_in(member(people.acme, "vic", Role.VIEWER))
     assert viewer.get(PAGE).status_code == 403

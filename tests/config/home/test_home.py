@@ -149,6 +149,14 @@ def test_a_key_made_there_stands_in_the_code(people: Cast) -> None:
     assert 'aria-invalid="true"' in refused.content.decode()
 
 
+def test_keys_made_there_without_a_name_are_numbered(people: Cast) -> None:
+    alice = signed_in(people.alice)
+    for _ in range(2):
+        assert alice.post("/o/acme/start/key", {"name": ""}).status_code == 200
+    made = Key.objects.filter(user=people.alice, kind="relay").order_by("name")
+    assert [key.name for key in made] == ["First key", "First key 2"]
+
+
 def test_the_code_asks_the_chat_model_that_was_used_last(people: Cast, alices: Key) -> None:
     """After a picture, the example was a chat with the model that had made it."""
     save_settings(SYSTEM, unpriced_models="free")

@@ -1,4 +1,5 @@
-"""New API's channels for Bedrock and Vertex AI: what is exact is carried over, the rest named."""
+"""New API's and One API's channels for Bedrock and Vertex AI: what is exact is carried over, the
+rest named."""
 
 import json
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 
 from config.imports.converted import Channel
 from config.imports.databases import Database
+from config.imports.new_api.channel_types import Peer
 from config.imports.new_api.channels import read_channels
 from config.imports.new_api.columns import COLUMNS
 from config.imports.reading import Reader
@@ -26,15 +28,15 @@ def row(type: int, key: str, models: str, **over: Any) -> dict[str, Any]:
     } | over  # fmt: skip
 
 
-def read(row: dict[str, Any]) -> tuple[list[Channel], list[str]]:
+def read(row: dict[str, Any], peer: Peer = "new-api") -> tuple[list[Channel], list[str]]:
     report = Report()
     reader = Reader(Database({"channels": [row]}, {}, {}), report, COLUMNS)
-    channels = [each.channel for each in read_channels(reader, "new-api")]
+    channels = [each.channel for each in read_channels(reader, peer)]
     return channels, list(report.table("channels").skipped)
 
 
-def only(row: dict[str, Any]) -> Channel:
-    channels, skipped = read(row)
+def only(row: dict[str, Any], peer: Peer = "new-api") -> Channel:
+    channels, skipped = read(row, peer)
     assert not skipped
     (channel,) = channels
     provider_named(channel.provider).address(channel.base_url)
@@ -135,3 +137,56 @@ def test_what_is_no_single_channel_here_is_named(given: dict[str, Any], why: str
     assert reason.startswith(why)
     assert "SK" not in reason
     assert "PRIVATE" not in reason
+
+
+# ---- One API
+
+OLD_VERTEX = 42
+
+
+def test_bedrock_of_one_api() -> None:
+    """The keys are in `config`; `key` repeats them with the region."""
+    config = {"region": "us-east-1", "ak": "AK", "sk": "SK"}
+    models = "claude-3-5-sonnet-latest,llama3-8b-8192,anthropic.claude-x"
+    channel = only(row(AWS, "AK|SK|us-east-1", models, config=json.dumps(config)), "one-api")
+    assert channel.provider == "bedrock"
+    assert channel.base_url == "https://bedrock-runtime.us-east-1.amazonaws.com"
+    assert channel.keys == ("AK|SK",)
+    assert channel.models == {
+        "claude-3-5-sonnet-latest": "anthropic.claude-3-5-sonnet-20241022-v2:0",
+        "llama3-8b-8192": "meta.llama3-8b-instruct-v1:0",
+        "anthropic.claude-x": "",
+    }
+    assert channel.closed == ()
+
+
+def test_vertex_of_one_api() -> None:
+    config = {"region": "us-east5", "vertex_ai_project_id": "a-project", "vertex_ai_adc": KEY}
+    written = row(OLD_VERTEX, "us-east5|a-project|x", "claude-3-5-haiku@20241022,gemini-1.5-pro",
+                  config=json.dumps(config))  # fmt: skip
+    channel = only(written, "one-api")
+    assert channel.provider == "vertex"
+    place = "https://us-east5-aiplatform.googleapis.com/v1/projects/a-project/locations/us-east5"
+    assert channel.base_url == place
+    assert channel.keys == (KEY,)
+    assert channel.models == {"claude-3-5-haiku@20241022": "", "gemini-1.5-pro": ""}
+    assert channel.closed == ()
+
+
+@pytest.mark.parametrize(
+    ("type", "config", "why"),
+    [
+        (AWS, {}, "config.ak is missing"),
+        (AWS, {"ak": "AK", "sk": "SK"}, "config.region is missing"),
+        (AWS, {"ak": "AK", "sk": "SK", "region": "nowhere!"}, "nowhere"),
+        (OLD_VERTEX, {"region": "us-east5", "vertex_ai_project_id": "p"}, "adc is missing"),
+        (OLD_VERTEX, {"region": "us-east5", "vertex_ai_project_id": "p", "vertex_ai_adc": "x"},
+         "cannot be used"),
+    ],
+)  # fmt: skip
+def test_a_channel_of_one_api_that_cannot_be_used_says_why(
+    type: int, config: dict[str, str], why: str
+) -> None:
+    channels, (skipped,) = read(row(type, "", "m", config=json.dumps(config)), "one-api")
+    assert channels == []
+    assert why in str(skipped)

@@ -151,6 +151,18 @@ def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
 
 
 @pytest.mark.extended
+def test_key_whose_name_was_given_here_since_is_imported_beside_it(new_api: Path) -> None:
+    run("new-api", new_api, "--write", "--json")
+    ours = Key.objects.get(organisation=organisation("小明"), name="limited")
+    ImportedRow.objects.filter(made=str(ours.id)).delete()
+    text = ours.digest
+    Key.objects.filter(id=ours.id).update(digest=b"x" * 32)
+    run("new-api", new_api, "--write", "--json")
+    assert bytes(Key.objects.get(name="limited (new-api)").digest) == bytes(text)
+    assert Key.objects.get(id=ours.id).name == "limited"
+
+
+@pytest.mark.extended
 def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     plans = {plan.name: plan for plan in Plan.objects.all()}

@@ -11,7 +11,7 @@ from kombu.entity import Queue
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from config.jobs import embedded_queue
-from stack import postgres, prepare
+from stack.database import postgres, prepare
 
 WAIT_S = 30.0
 QUEUE = Queue("jobs", routing_key="jobs")  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from config.jobs import sweeping
-from gateway.reconciliation import unsettled_attempts
+from gateway.provider_accounts.reconciliation import unsettled_attempts
 
 
 def test_a_round_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

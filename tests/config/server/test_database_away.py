@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stack.postgres import Cluster, open_cluster
+from stack.database.postgres import Cluster, open_cluster
 from tests.chaos.parts import Database
 from tests.hub import ROOT, Hub
 

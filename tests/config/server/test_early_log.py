@@ -21,7 +21,7 @@ CELERY: Final = ["-m", "celery", "--app=config.celery", "--quiet"]
 PROCESSES: Final = {
     "web": ["-m", "deploy.exit_zero", *UVICORN],
     "web of weir web": ["-m", "uvicorn", *UVICORN],
-    "web of make run": ["-m", "stack.gate", "0", *UVICORN],
+    "web of make run": ["-m", "stack.processes.gate", "0", *UVICORN],
     "worker": [*CELERY, "worker", "--pool=threads"],
     "scheduler": [*CELERY, "beat", "--pidfile="],
     "prepare": ["-m", "deploy.prepare", "/nowhere"],

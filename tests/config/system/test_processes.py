@@ -22,8 +22,8 @@ from config.system.processes import ALIVE_FOR, Reporter, WebLoad
 from config.system.version import VERSION
 from lib.process.loop_lag import LoopLag
 from lib.process.measures import read_measures
-from stack.jobs import SCHEDULER, worker_command
-from stack.prepare import load_queues
+from stack.database.prepare import load_queues
+from stack.processes.jobs import SCHEDULER, worker_command
 from tests.cast import Cast, signed_in
 from tests.config.system.test_metrics import Samples, read, scrape
 from tests.databases import ROOT, own_database

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from lib.database.writer import ReadReplica
-from stack import postgres
-from stack.processes import leashed_command
+from stack.database import postgres
+from stack.processes.processes import leashed_command
 from tests.ports import free_port
 from tests.postgres_versions import find_programs, server_of
 

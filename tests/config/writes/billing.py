@@ -18,7 +18,7 @@ from billing.limits import (
 from billing.limits.charge_rule import MEASURED
 from billing.models import Safeguard
 from billing.prices import plans, prices, proposals
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.safeguards import safeguards
 from billing.topups import automatic as automatic_topups

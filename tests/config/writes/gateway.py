@@ -8,16 +8,16 @@ from accounts.access.actors import SYSTEM
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.catalogue import model_proposals
 from gateway.catalogue import updates as catalogue_updates
-from gateway.channel_tests import scheduled_tests
 from gateway.channels import channels
+from gateway.channels.channel_tests import scheduled_tests
 from gateway.models import Announcement, ModelProposal, OwnKey, OwnKeyOffer, PricePreview
 from gateway.own_keys import offers, own_keys
 from gateway.prices import previews
+from gateway.prices.upstream_prices import upstream_prices
 from gateway.public_models import entries as model_entries
 from gateway.routing import aliases, model_rules
 from gateway.settings import installation
 from gateway.status import announcements
-from gateway.upstream_prices import upstream_prices
 from tests.config.writes.world import CHANNEL, World, Writes
 
 LIST: Final = b'{"m-1": {"mode": "chat", "input_cost_per_token": 1e-06, "supports_vision": true}}'
@@ -65,7 +65,7 @@ BEFORE: Final[Writes] = {
     "gateway.prices.previews.cancel_preview": lambda w: previews.start_preview(
         w.dora, [w.draft.id], 7
     ),
-    "gateway.upstream_prices.upstream_prices.unfollow_prices": lambda w: (
+    "gateway.prices.upstream_prices.upstream_prices.unfollow_prices": lambda w: (
         upstream_prices.follow_prices(SYSTEM, w.channel)
     ),
 }
@@ -177,13 +177,13 @@ WRITES: Final[Writes] = {
     "gateway.channels.channels.switch_capability": lambda w: channels.switch_capability(
         w.dora, w.channel, "m-1", "tools", False
     ),
-    "gateway.channel_tests.scheduled_tests.start_run": lambda w: scheduled_tests.start_run(
+    "gateway.channels.channel_tests.scheduled_tests.start_run": lambda w: scheduled_tests.start_run(
         w.dora, "plain"
     ),
-    "gateway.upstream_prices.upstream_prices.follow_prices": lambda w: (
+    "gateway.prices.upstream_prices.upstream_prices.follow_prices": lambda w: (
         upstream_prices.follow_prices(w.dora, w.channel)
     ),
-    "gateway.upstream_prices.upstream_prices.unfollow_prices": lambda w: (
+    "gateway.prices.upstream_prices.upstream_prices.unfollow_prices": lambda w: (
         upstream_prices.unfollow_prices(w.dora, w.channel)
     ),
     "gateway.settings.installation.save_settings": lambda w: installation.save_settings(

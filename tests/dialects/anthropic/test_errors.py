@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.anthropic.errors import (
-    frame,
+    error_frame,
     headers,
     read,
     read_object,
@@ -94,7 +94,7 @@ def test_request_id_is_null_before_there_is_one() -> None:
 
 
 def test_frame_is_one_event_whatever_the_message() -> None:
-    raw = frame("overloaded", "a\n\nb", request_id="r")
+    raw = error_frame("overloaded", "a\n\nb", request_id="r")
     assert raw.startswith(b"event: error\ndata: {")
     assert raw.count(b"\n") == 3
     assert json.loads(raw.partition(b"data: ")[2]) == json.loads(

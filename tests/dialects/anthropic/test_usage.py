@@ -97,6 +97,8 @@ def test_members_are_taken_as_told_last() -> None:
     }
     assert merge(None, after) == after
     assert merge(before, b"3") == before
+    assert merge(b"3", after) == after
+    assert merge(b"3", b"[]") == b"3"
     assert merge(before, b'{"a":1e400}') == before[:-1] + b',"a":1e400}'
 
 

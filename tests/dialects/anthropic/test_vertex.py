@@ -26,7 +26,7 @@ def _sent(
     body: bytes, headers: dict[str, str], cap: int | None = None
 ) -> tuple[bytes, tuple[str, ...]]:
     facts = CODEC.read(body, Target())
-    quirks = CODEC.fit_headers(facts, CODEC.fit(facts, UPSTREAM, {}), headers)
+    quirks = CODEC.fit_headers(facts, CODEC.quirks_for(facts, UPSTREAM, {}), headers)
     return CODEC.edit(facts, "ignored", cap, None, quirks), quirks.dropped
 
 

@@ -4,7 +4,7 @@ from typing import Any, get_args
 import pytest
 
 from dialects.codec import Codec, Target
-from dialects.codecs import CODECS, TEXT_CODECS
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import (
     KINDS,
     ErrorKind,
@@ -26,7 +26,7 @@ def test_every_kind_has_a_row() -> None:
 @pytest.mark.parametrize("codec", [*CODECS.values(), *TEXT_CODECS.values()])
 def test_only_frame_of_a_stream_names_its_request(codec: Codec[Any]) -> None:
     for array in (False, True):
-        assert b'"r-1"' in codec.frame("timeout", "late", "r-1", Target(array=array))
+        assert b'"r-1"' in codec.error_frame("timeout", "late", "r-1", Target(array=array))
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.errors.errors import GEMINI_STATUSES, KINDS, ErrorKind
-from dialects.gemini.errors import frame, read, read_object, render, status_of
+from dialects.gemini.errors import error_frame, read, read_object, render, status_of
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.gemini.golden import EXPECTED, body_of
 
@@ -63,9 +63,9 @@ def test_rendering(kind: ErrorKind, status: int, word: str) -> None:
     assert status_of(kind) == status
     assert json.loads(render(kind, "m")) == want
     assert json.loads(render(kind, "m", array=True)) == [want]
-    assert frame(kind, "m") == b"data: " + render(kind, "m") + b"\r\n\r\n"
-    assert json.loads(frame(kind, "m", array=True)) == [want]
-    assert json.loads(b"[{}" + frame(kind, "m", array=True, first=False)) == [{}, want]
+    assert error_frame(kind, "m") == b"data: " + render(kind, "m") + b"\r\n\r\n"
+    assert json.loads(error_frame(kind, "m", array=True)) == [want]
+    assert json.loads(b"[{}" + error_frame(kind, "m", array=True, first=False)) == [{}, want]
 
 
 def test_every_word_is_of_a_kind() -> None:

@@ -28,7 +28,7 @@ PATH = f"/v1beta1/projects/acme-1/locations/global/publishers/google/models/{MOD
 def _sent(body: Any) -> tuple[bytes, tuple[str, ...]]:
     facts = CODEC.read(json.dumps(body).encode(), Target(model=MODEL))
     assert CODEC.needs_fit(facts, UPSTREAM.flags)
-    quirks = CODEC.fit(facts, UPSTREAM, {})
+    quirks = CODEC.quirks_for(facts, UPSTREAM, {})
     return CODEC.edit(facts, MODEL, None, None, quirks), quirks.dropped
 
 

@@ -8,7 +8,7 @@ import pytest
 from dialects.chat.fold import AnswerFault
 from dialects.chat.kept import decode_kept
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from dialects.interactions import state
 from dialects.interactions.answer.decode import decode as decode_answer
@@ -102,7 +102,7 @@ def test_errors_for_clients() -> None:
         "error": {"code": "model_not_found", "message": "m"}, "request_id": "r"
     }  # fmt: skip
     assert CODEC.status("invalid_value", 422) == 400
-    assert CODEC.frame("timeout", "m", "r", Target()).startswith(b"event: error\ndata: {")
+    assert CODEC.error_frame("timeout", "m", "r", Target()).startswith(b"event: error\ndata: {")
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from dialects.chat.file_types import detect_type, type_of
 from dialects.errors.errors import RequestFault
 from dialects.json import forms
 from dialects.json.forms import FormReader, PartHead, boundary_of, members_of
+from dialects.media.file_types import detect_type, type_of
 from tests.fakes.media import form_of, picture, wav
 
 CONTENT = b"\r\n--xy\r\r\n--x\r\n-" + bytes(range(256))

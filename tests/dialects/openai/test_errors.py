@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.errors.errors import KINDS
-from dialects.openai.errors import frame, read, read_object, render
+from dialects.openai.errors import error_frame, read, read_object, render
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.openai.golden import EXPECTED, body_of
 
@@ -42,7 +42,7 @@ def test_not_implemented_body_is_the_fixed_one_and_the_requests_id() -> None:
 
 
 def test_frame_is_one_event_whatever_the_message() -> None:
-    raw = frame("upstream_error", "a\n\nb")
+    raw = error_frame("upstream_error", "a\n\nb")
     assert raw.startswith(b"data: {")
     assert raw.count(b"\n") == 2
 

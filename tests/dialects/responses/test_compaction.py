@@ -7,7 +7,7 @@ import pytest
 
 from dialects.chat.chat import ChatAnswer, Choice, Text
 from dialects.codec import Target
-from dialects.codecs import CODECS, TEXT_CODECS
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS
 from dialects.responses.summary import write_summary

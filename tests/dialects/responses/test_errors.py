@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from dialects.errors.errors import KINDS, ErrorKind
-from dialects.responses.errors import failed_code, frame, read, read_object, render
+from dialects.responses.errors import error_frame, failed_code, read, read_object, render
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.responses.golden import EXPECTED, body_of
 from tests.openapi import check
@@ -28,7 +28,7 @@ def test_every_kind_is_rendered_as_the_table_says(kind: ErrorKind) -> None:
     body = json.loads(render(kind, "m", param="p"))
     assert body == {"error": {"message": "m", "type": row.type, "param": "p", "code": row.code}}
     check(body, "openai", "ErrorResponse")
-    name, data = frame(kind, "a\n\nb").decode().removesuffix("\n\n").split("\n")
+    name, data = error_frame(kind, "a\n\nb").decode().removesuffix("\n\n").split("\n")
     assert name == "event: error"
     document = json.loads(data.removeprefix("data: "))
     assert document == {

@@ -327,6 +327,8 @@ def test_a_copy_is_named_and_edited_next(dora: Client, channel: Channel) -> None
     copy = Channel.objects.get(name="second")
     assert (answer.status_code, answer["Location"]) == (303, path_of(copy, "/edit"))
     assert copy.enabled is False
+    dora.post(path, {"name": "main-2"})
+    assert 'value="main-3"' in dora.get(path).content.decode()
 
 
 @pytest.mark.extended

@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from gateway.catalogue.model_lists import list_models
-from gateway.channel_tests.channel_test import check_channel, target_of
+from gateway.channels.channel_tests.channel_test import check_channel, target_of
 from gateway.channels.channels import change_channel, copy_channel, create_channel, version_of
 from gateway.channels.egress import open_egress, outbound_of
 from gateway.channels.refusals import ChannelRefused

@@ -26,7 +26,7 @@ from gateway.code_examples.snippets import (
     snippet,
 )
 from reference.operations.all_pages import PAGES
-from stack import javascript
+from stack.test_programs import javascript
 from tests.fakes.media import form_of
 
 KEY = "sk-weir-key-of-the-environment"

@@ -15,7 +15,7 @@ from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role
 from billing.models import MemberPlan, Plan, PriceProposal
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.prices.plans import PlanInForce, assign_plan, plan_in_force, plan_of, save_plan
 from billing.prices.prices import CATALOGUE, list_prices, load_catalogue, set_price

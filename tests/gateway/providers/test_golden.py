@@ -7,7 +7,7 @@ import pytest
 
 from dialects.chat.chat import ChatRequest
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Operation
 from dialects.gemini.model_name import read_target
 from gateway.providers import PROVIDERS, provider_named

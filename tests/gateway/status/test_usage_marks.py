@@ -11,7 +11,7 @@ from accounts.members import members
 from accounts.models import AuditEvent, KeyKind, Role
 from accounts.organisations import teams
 from billing.prices import prices
-from gateway.channel_tests.rules import TakenOut
+from gateway.channels.channel_tests.rules import TakenOut
 from gateway.channels.channels import create_channel, take_in, take_out
 from gateway.status.announcements import publish_announcement
 from gateway.status.usage_marks import marks_of

@@ -42,6 +42,10 @@ PAGES: Final[dict[str, Route]] = {
     "set_up": at("public", rest={"text": "none"}),
     "set_up_first": at("public"),
     "invitation": at("public", rest={"text": "none"}),
+    "device_metadata": at("public"),
+    "device_begin": at("public"),
+    "device_token": at("public"),
+    "device_revoke": at("public"),
     # Oneself
     "account_change_password": at("signed in"),
     "account_set_password": at("signed in"),
@@ -49,6 +53,7 @@ PAGES: Final[dict[str, Route]] = {
     "mfa_reauthenticate": at("signed in"),
     "mfa_reauthenticate_webauthn": at("signed in"),
     "mfa_index": at("signed in"),
+    "device": at("signed in"),
     "mfa_activate_totp": at("signed in"),
     "mfa_totp_qr": at("signed in"),
     "mfa_deactivate_totp": at("signed in", nothing=True),

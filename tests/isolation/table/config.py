@@ -11,6 +11,8 @@ PAGES: Final[dict[str, Route]] = {
     "root": at("public"),
     "appearance": at("public"),
     "metrics": at("public"),
+    "claude_code_settings": at("public"),
+    "claude_code_spending": at("public"),
     "api_reference": at("public"),
     "account_erased": at("public"),
     "api_section": at("public", rest={"section": "none"}),

@@ -27,8 +27,8 @@ from playground.media.rules import (
     MediaModel,
     build_request,
     fields_of,
-    kept_values,
     pictures_in,
+    supported_values,
 )
 from tests.hostile import EVERYTHING, NUL
 
@@ -123,7 +123,7 @@ def test_a_form_becomes_a_request(
     body: dict[str, Any],
 ) -> None:
     model = MediaModel("ours", name)
-    ask = build_request(kind, model, "p", kept_values(kind, model, values), inputs)
+    ask = build_request(kind, model, "p", supported_values(kind, model, values), inputs)
     assert (ask.operation, ask.body) == (operation, {"model": "ours", **body})
 
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_asked_is_refused(
 ) -> None:
     model = MediaModel(name)
     with pytest.raises(InvalidMedia) as refused:
-        build_request(kind, model, prompt, kept_values(kind, model, values), inputs)
+        build_request(kind, model, prompt, supported_values(kind, model, values), inputs)
     assert refused.value.code == code
 
 
@@ -225,7 +225,7 @@ def test_what_services_are_asked(
     """What the service's own reader takes."""
     kind: MediaKind = "music" if model.startswith("suno") else "midjourney"
     chosen = MediaModel(model)
-    ask = build_request(kind, chosen, prompt, kept_values(kind, chosen, values), inputs)
+    ask = build_request(kind, chosen, prompt, supported_values(kind, chosen, values), inputs)
     assert (ask.operation, ask.body) == (operation, body)
     full = body | pictures_in(operation, dict.fromkeys(inputs, PIXEL))
     if kind == "music":

@@ -16,7 +16,7 @@ from lib.ids import id_text
 from playground.media import realtime
 from playground.models import RealtimeTicket
 from playground.payers.paying import Payer
-from stack.browser import find
+from stack.test_programs.browser import find
 from tests.browser.visitor import findings, findings_in_both_themes, too_wide
 from tests.cast import actor
 from tests.fakes.realtime import FakeRealtime

@@ -31,7 +31,7 @@ from tests.playground.turns.test_views import people
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]
 
-_DEMO = Path(__file__).parents[3] / "stack" / "demo-model.yaml"
+_DEMO = Path(__file__).parents[3] / "stack" / "demo" / "demo-model.yaml"
 _TOLD = "Only public https URLs on port 443 with a trusted certificate can be fetched."
 _SINKS = ("file_fetch", "tools_read")
 # Each form is tried at the guard (tests/lib/network/test_egress.py) and at the files that a request

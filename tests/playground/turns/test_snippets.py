@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text
-from stack import javascript
+from stack.test_programs import javascript
 from tests.hub import Tenant
 from tests.playground.chats.test_desk import ENDED, WEATHER, open_with, send
 from tests.playground.conftest import Stage, watch

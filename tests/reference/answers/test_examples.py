@@ -14,7 +14,7 @@ from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.models import Channel, Route
 from reference.answers.errors import ERRORS

@@ -12,8 +12,8 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.endpoints import client_secrets
+from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import KINDS
 from dialects.gemini.model_name import split_name
 from dialects.json.forms import PartHead
@@ -141,6 +141,14 @@ def test_every_page_shows_addresses_and_code_to_everybody(
 # What users ask for, and where on which page it stands.
 TOPICS = {
     "tool-calling": ("phase-1", "phase-2", "tool-advice"),
+    "tools-of-one-api": (
+        "choice",
+        "tools-of-openai",
+        "tools-of-responses",
+        "tools-of-anthropic",
+        "tools-of-gemini",
+        "tools-of-interactions",
+    ),
     "message-members": ("message", "parts"),
     "structured-output": ("json-schema", "structured-advice"),
     "thinking": ("thinking-defaults", "gemini-suffixes", "grok-usage"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relay.answers import idempotency
 from relay.answers.idempotency import IdempotentAnswer, IdempotentRequests, body_digest
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask, chunks_of, text_of

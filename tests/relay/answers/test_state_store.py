@@ -9,7 +9,7 @@ import pytest
 
 from lib.vault import Vault
 from relay.answers.state_store import StateStore
-from relay.errors import DatabaseAway, DatabaseRefused
+from relay.front.errors import DatabaseAway, DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Row, Statement
 
 KEK = base64.b64encode(bytes(32)).decode()

@@ -201,7 +201,9 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> N
     document = hub.post(tenant, body, path=PATH).json()
     more = body | {"input": "go on", "previous_response_id": document["id"]}
     for other in (hub.tenant(), same_team, same_person):
-        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
+        for method, path in (
+            ("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")
+        ):  # fmt: skip
             missing = hub.request(method, f"{PATH}/resp_none{path}", other)
             answer = hub.request(method, f"{PATH}/{document['id']}{path}", other)
             assert answer.status == missing.status == 404
@@ -213,6 +215,15 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> N
     assert hub.request("DELETE", f"{PATH}/{document['id']}", elsewhere).status == 403
     assert hub.get(f"{PATH}/{document['id']}", tenant).status == 200
     assert hub.post(tenant, more, path=PATH).status == 200
+
+
+def test_response_that_has_ended_is_not_cancelled(hub: Hub, fake: FakeUpstream) -> None:
+    """None runs in the background, so there is nothing to cancel; it stays as it was."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    document = hub.post(tenant, {"model": model, "input": "hi #tokens=2"}, path=PATH).json()
+    refused = hub.post(tenant, {}, path=f"{PATH}/{document['id']}/cancel")
+    assert (refused.status, "background" in refused.error["message"]) == (400, True)
+    assert hub.get(f"{PATH}/{document['id']}", tenant).json()["status"] == "completed"
 
 
 def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:

@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     from google.genai import types
 
 from dialects.codec import Target
-from dialects.codecs import TEXT_CODECS
+from dialects.endpoints.codecs import TEXT_CODECS
 from lib.ids import id_text
 from relay.answers.unary import RERANK_JINA, Exchange
 from tests.fakes.gemini import vector

@@ -13,7 +13,7 @@ from lib.ids import id_text
 from relay.asgi import Relay
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.writer import LedgerWriter

@@ -188,9 +188,9 @@ async def test_a_request_that_fits_nowhere_is_told_why() -> None:
                               "d": Block("failing", 3)}  # fmt: skip
     with pytest.raises(ChannelsOut):
         await request.attempts.first()
-    assert await request.attempts._held_back() == [Block("tokens", 2)]
+    assert await request.attempts._blocking_limits() == [Block("tokens", 2)]
     request.model.unfit.clear()
-    assert await request.attempts._held_back() == [Block("requests", 1), Block("tokens", 2)]
+    assert await request.attempts._blocking_limits() == [Block("requests", 1), Block("tokens", 2)]
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ async def test_no_model_follows_three_failures_or_a_client_that_left() -> None:
         request.context.downstream.client_gone = gone
         for one in (A, B, C)[:failures]:
             request.failed(one)
-        assert request.attempts._falls_back() is expected
+        assert request.attempts._change_to_fallback() is expected
 
 
 async def test_a_budget_lets_a_cheaper_model_answer() -> None:

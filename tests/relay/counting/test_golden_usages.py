@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from dialects.anthropic import usage as anthropic
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai

@@ -12,7 +12,7 @@ import pytest
 from accounts.keys import key_format
 from dialects.errors.errors import RequestFault
 from relay.credentials.keys import Authenticator, Credentials, read_credentials
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 from relay.ledger.database import Row
 
 KEY = "sk-of-another-system-0123456789"

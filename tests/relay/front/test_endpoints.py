@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from accounts.limits import rules as limit_rules
+from relay.endpoints import cloud_rows
 from relay.endpoints.generation import generate
 from relay.endpoints.models import list_models, show_model
 from relay.endpoints.request import Handler
@@ -77,7 +78,8 @@ def test_nginx_treats_every_row_as_the_relays() -> None:
     match = re.search(r'^location ~ "(.+)" \{$', NGINX.read_text(), re.MULTILINE)
     assert match is not None
     relays = re.compile(match[1])
-    assert [path for path in ENDPOINTS if not relays.match(path)] == []
+    of_clouds = (*cloud_rows.LISTED, *(f"{start}x" for start in cloud_rows.CLOUDS))
+    assert [path for path in (*ENDPOINTS, *of_clouds) if not relays.match(path)] == []
     assert not any(map(relays.match, ("/", "/api/v1/keys", "/api/v1/docs", "/o/v1/models")))
 
 
@@ -125,6 +127,8 @@ def test_a_bearer_lists_models_in_the_form_of_the_version_that_it_names(
         "/v1beta/files/http://" + "/files/a" * 3_800,
         "/v1/models/" + "/operations" * 2_700 + "/",
         "/v1/engines/" + "/embeddings" * 2_700 + "x",
+        "/model/" + "/invoke" * 2_700 + "x",
+        "/v1/projects/" + "/publishers/google/models/a" * 1_100,
     ],
 )
 def test_a_long_path_takes_no_time_of_the_others(path: str) -> None:

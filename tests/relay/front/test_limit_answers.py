@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dialects.chat.chat import Dialect
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, quote_value
 from dialects.errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate

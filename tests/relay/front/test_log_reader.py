@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.prepare import load_queues
+from stack.database.prepare import load_queues
 from stack.up import worker_command
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import ROOT, Hub, running_hub

@@ -8,7 +8,7 @@ import pytest
 
 from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.codec import Target
-from dialects.codecs import CODECS
+from dialects.endpoints.codecs import CODECS
 from dialects.openai.request.searches import LIVE_SOURCES_ASSUMED
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from psycopg.pq.abc import PGconn
 
-from relay.errors import DatabaseRefused
+from relay.front.errors import DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Statement
 from tests.hub import Hub
 

@@ -24,7 +24,7 @@ from lib.id_types import (
 from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Settlement
-from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
+from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import database
 from relay.ledger import queue as ledger_queue
 from relay.ledger.database import PipelinedConnection, Row, Statement

@@ -12,7 +12,7 @@ import pytest
 from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId, UserId
 from lib.ids import new_id
 from relay.attempts.settlement import AnySettlement, Marked, Settlement
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.queue import BATCH_MAX

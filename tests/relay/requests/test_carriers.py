@@ -2,6 +2,7 @@
 
 The table is the relay's own: a row or a carrier that is added is looked at here."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,7 +32,7 @@ CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
 # Rows that answer about models, or about what one has made, without asking one; of what is not
 # there nothing else is made.
 ABOUT = (
-    "models", "model", "response", "response_items", "video",
+    "models", "model", "response", "response_items", "response_cancel", "video",
     "video_content", "video_generation", "video_events", "kling_video", "jimeng_result",
     "veo_operation", "realtime", "live_sessions", "midjourney_task", "midjourney_tasks",
     "midjourney_seed", "suno_task", "suno_tasks", "interaction", "interaction_cancel",
@@ -48,6 +49,8 @@ MORE: dict[str, dict[str, Any]] = {
     # There a prompt is one that is stored, which nobody can count.
     "responses_input_tokens": {"prompt": None},
 }
+# The body that is counted on Amazon Bedrock.
+INVOKED = base64.b64encode(b'{"messages": [{"role": "user", "content": "x"}]}').decode()
 ASKS_NONE = (show_balance, refuse_not_implemented, refuse_live, remix_video)
 LIMITS = ("networks", "endpoints", "models")
 
@@ -87,10 +90,14 @@ def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) 
     path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
     path += f"&key={key}" if carrier == "query" else ""
     fields: dict[str, Any] = (
-        {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
+        {"messages": [{"role": "user", "content": "x"}]}
+        if "messages" in path or row.operation == "count_tokens"
+        else {}
     )
     fields |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
     fields |= MORE.get(row.operation, {})
+    if path.startswith("/model/") and row.operation == "count_tokens":
+        fields |= {"input": {"invokeModel": {"body": INVOKED}}}
     if row.family is not None:
         fields |= {"req_key": model, "model_name": model, "image": "https://pictures.example/x.png"}
     raw = json.dumps({"model": model, "prompt": "x", "input": "x", **fields}).encode()

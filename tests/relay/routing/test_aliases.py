@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask, chunks_of
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 DEAR = {"in_text": 10_000_000, "out_text": 50_000_000}
@@ -39,6 +40,19 @@ def test_the_model_at_the_end_answers_and_is_paid_for(
         "SELECT model, asked_model, why FROM usage_attempt WHERE organisation_id = %s",
         tenant.organisation_id,
     ) == [{"model": model, "asked_model": fast, "why": "only"}]
+
+
+@pytest.mark.parametrize("dialect", SPEAKERS)
+def test_every_client_may_ask_for_an_alias(hub: Hub, fake: FakeUpstream, dialect: str) -> None:
+    """In the form of every dialect, for a model of its own and of another."""
+    speaker, tenant = SPEAKERS[dialect], hub.tenant()
+    for upstream in {dialect, "openai"}:
+        model, (fast,) = hub.model(fake, **UPSTREAMS[upstream]), names(1)
+        hub.alias(fast, model)
+        path = speaker.path(fast, stream=False)
+        answer = hub.post(tenant, speaker.body(fast, Wish("#tokens=2")), path=path)
+        assert answer.status == 200, answer.body
+        assert hub.record(answer.headers["x-request-id"])["model"] == model
 
 
 def test_a_key_is_for_the_name_that_is_asked(hub: Hub, fake: FakeUpstream) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from billing.prices.catalogue import CatalogueRow
+from billing.prices.catalogue.catalogue import CatalogueRow
 from lib.clock import now
 from lib.ids import id_text
 from tests.hub import RATES, Answer, Hub, Tenant

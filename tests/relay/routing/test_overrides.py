@@ -140,10 +140,10 @@ async def test_a_channel_without_overrides_pays_nothing_for_them(
                 sys.setprofile(None)
         files = {str(PurePath(*PurePath(name).parts[-3:])) for name in called}
         seen[model] = files & {
-            "gateway/overrides/rules.py", "dialects/chat/system_prompt.py",
+            "gateway/channels/overrides/rules.py", "dialects/chat/system_prompt.py",
             "lib/network/outbound.py", "relay/upstream/dialer.py",
         }  # fmt: skip
-    assert seen == {plain: set(), changed: {"gateway/overrides/rules.py"}}
+    assert seen == {plain: set(), changed: {"gateway/channels/overrides/rules.py"}}
     await asyncio.to_thread(hub.settled, tenant)
 
 

@@ -207,7 +207,7 @@ async def test_who_leaves_the_line_keeps_no_place(monkeypatch: pytest.MonkeyPatc
             with pytest.raises(Failed):
                 await ConnectionPool(
                     "http://127.0.0.1:1", EgressPolicy(), Failed, **WAITS, reuse=True
-                )._opened()
+                )._open_reserved()
         assert not (await asked(origin)).closed
 
 

@@ -754,7 +754,7 @@ def waiting() -> tuple[int, int]:
     """What waits for the month, and what the customer has paid of what was cut."""
     from billing.holds.usage_corrections import read_borne_cost
     from billing.models import Posting
-    from gateway.reconciliation.usage_reconciliation import reconcile
+    from gateway.provider_accounts.reconciliation.usage_reconciliation import reconcile
     from usage.months import detaching
     from usage.rollups.rollups import roll_up
 

@@ -22,7 +22,7 @@ from tests import cast
 from tests.markup import squeezed
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.reports.visibility import Period
-from usage.sessions.sessions import AGENTS_MAX, SessionSource, _ordered
+from usage.sessions.sessions import AGENTS_MAX, SessionSource, _in_tree_order
 
 SESSIONS = "/o/acme/sessions"
 _ORDER = (Order("last_at", descending=True), Order("id"))
@@ -212,12 +212,12 @@ def test_agents_that_name_each_other_as_parents_end() -> None:
         name: (parent, 1, 5, None, "{}")
         for name, parent in (("a", "b"), ("b", "a"), ("c", "unknown"), ("d", "d"), ("e", ""))
     }
-    agents = _ordered(rows)
+    agents = _in_tree_order(rows)
     assert [(one.name, one.depth) for one in agents] == [
         ("", 0), ("e", 1), ("a", 1), ("b", 2), ("c", 1), ("d", 1),
     ]  # fmt: skip
     chain = {str(n): (str(n - 1) if n else "", 1, 0, None, "{}") for n in range(AGENTS_MAX)}
-    assert _ordered(chain)[-1].depth == AGENTS_MAX
+    assert _in_tree_order(chain)[-1].depth == AGENTS_MAX
 
 
 @pytest.mark.extended

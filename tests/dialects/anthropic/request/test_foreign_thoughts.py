@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from dialects.anthropic.request.foreign_thoughts import fit
+from dialects.anthropic.request.foreign_thoughts import quirks_for
 from dialects.anthropic.request.read import read
 from dialects.json.body import NO_QUIRKS, read_body
 from tests.dialects.neutral import json_objects
@@ -28,7 +28,7 @@ def edited(*messages: Any, **members: Any) -> tuple[dict[str, Any], tuple[str, .
     """What is changed of a body, and what is named as dropped."""
     raw = json.dumps({"model": "m", "max_tokens": 5, "messages": messages, **members}).encode()
     facts = read(raw)
-    quirks = fit(facts.body, "claude-sonnet-4-5-20250929")
+    quirks = quirks_for(facts.body, "claude-sonnet-4-5-20250929")
     assert facts.foreign or quirks == NO_QUIRKS
     return {name: json.loads(raw or b"null") for name, raw in quirks.edits.items()}, quirks.dropped
 
@@ -85,4 +85,4 @@ def test_calls_that_lost_their_thoughts_switch_thinking_off(
 
 @given(json_objects)
 def test_no_body_breaks_it(value: dict[str, Any]) -> None:
-    fit(read_body(json.dumps(value).encode()), "m")
+    quirks_for(read_body(json.dumps(value).encode()), "m")

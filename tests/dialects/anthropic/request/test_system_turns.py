@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic.request.foreign_thoughts import fit
+from dialects.anthropic.request.foreign_thoughts import quirks_for
 from dialects.anthropic.request.read import read
 from dialects.anthropic.request.system_turns import are_accepted
 from dialects.json.body import NO_QUIRKS, Quirks
@@ -18,7 +18,7 @@ OLD, NEW = "claude-sonnet-4-5-20250929", "claude-opus-4-8"
 def fitted(model: str, *messages: Any) -> Quirks:
     facts = read(json.dumps({"model": "m", "max_tokens": 5, "messages": messages}).encode())
     assert facts.system_turns
-    return fit(facts.body, model)
+    return quirks_for(facts.body, model)
 
 
 def text(words: str, **members: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from dialects.chat.chat import Flag
 from dialects.chat.events import Seal
 from dialects.chat.google_seals import UNSEALED, write_signature
-from dialects.gemini.request.foreign_thoughts import WANTS_SEALS, fit
+from dialects.gemini.request.foreign_thoughts import WANTS_SEALS, quirks_for
 from dialects.gemini.request.read import read
 from dialects.json.body import NO_QUIRKS, read_body
 from tests.dialects.neutral import json_objects
@@ -29,7 +29,7 @@ def model_turn(*parts: Any) -> dict[str, Any]:
 
 def edited(contents: Any, *flags: Flag) -> Any:
     facts = read(json.dumps({"contents": contents}).encode(), model="m", stream=False)
-    quirks = fit(facts.body, frozenset(flags))
+    quirks = quirks_for(facts.body, frozenset(flags))
     assert facts.foreign or (facts.calls and flags) or quirks == NO_QUIRKS
     assert quirks.dropped == ()
     return json.loads(quirks.edits["contents"] or b"") if quirks.edits else None
@@ -88,4 +88,4 @@ def test_calls_of_others_are_excused(before: Any, after: Any) -> None:
 
 @given(json_objects)
 def test_no_body_breaks_it(value: dict[str, Any]) -> None:
-    fit(read_body(json.dumps(value).encode()), LEVELS)
+    quirks_for(read_body(json.dumps(value).encode()), LEVELS)

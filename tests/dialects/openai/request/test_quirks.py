@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dialects.chat.chat import Effort, Flag
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
-from dialects.openai.request.quirks import calls_without_reasoning, fit, needs_fit
+from dialects.openai.request.quirks import calls_without_reasoning, needs_fit, quirks_for
 from dialects.openai.request.read import edit, read
 
 USER = {"role": "user", "content": "hi"}
@@ -31,7 +31,7 @@ def fitted(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The members that the upstream gets beside model and messages, and what was dropped."""
     facts = read(raw)
-    quirks = fit(facts.body, frozenset(flags), efforts, thoughts or {})
+    quirks = quirks_for(facts.body, frozenset(flags), efforts, thoughts or {})
     body = json.loads(edit(facts, "m", output_cap=cap, quirks=quirks))
     del body["model"]
     if body["messages"] == json.loads(raw)["messages"]:
@@ -190,7 +190,7 @@ def test_only_flags_and_parameters_concern() -> None:
 def test_other_members_keep_their_bytes(members: dict[str, Any], flags: set[Any]) -> None:
     raw = body(**members).replace(b'"hi"', b'"\\u0068i" ')
     facts = read(raw)
-    quirks = fit(facts.body, frozenset(flags), (), {})
+    quirks = quirks_for(facts.body, frozenset(flags), (), {})
     edited = edit(facts, "m", quirks=quirks)
     if not quirks.edits:
         assert edited == raw
@@ -213,7 +213,7 @@ def test_developer_is_called_system_where_nobody_knows_that_word() -> None:
     assert dropped == ()
     assert fitted(raw, "developer_role") == ({}, ())
     raw = body(messages=[question])
-    assert edit(read(raw), "m", quirks=fit(read(raw).body, FLAG, (), {})) == raw
+    assert edit(read(raw), "m", quirks=quirks_for(read(raw).body, FLAG, (), {})) == raw
     sentence = fitted(
         body(
             messages=[instruction | {"content": "be"}, USER],

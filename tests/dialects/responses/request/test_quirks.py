@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from dialects.chat.chat import Flag
-from dialects.responses.request.quirks import fit, needs_fit
+from dialects.responses.request.quirks import needs_fit, quirks_for
 from dialects.responses.request.read import edit, read
 
 LOGPROBS = "message.output_text.logprobs"
@@ -26,7 +26,7 @@ def test_flag(
     flag: Flag, given: dict[str, Any], expected: dict[str, Any], dropped: tuple[str, ...]
 ) -> None:
     facts = read(json.dumps({"model": "m", "input": "hi"} | given).encode())
-    quirks = fit(facts.body, frozenset({flag}), ())
+    quirks = quirks_for(facts.body, frozenset({flag}), ())
     got = json.loads(edit(facts, "m", quirks=quirks))
     assert (got, quirks.dropped) == ({"model": "m", "input": "hi"} | expected, dropped)
     assert needs_fit(frozenset({flag}))

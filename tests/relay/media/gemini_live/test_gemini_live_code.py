@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.code_examples.snippets import Language, SnippetRequest, snippet
-from stack import javascript
+from stack.test_programs import javascript
 from tests.fakes.listeners import Authority
 from tests.hub import Hub
 from tests.relay.media.gemini_live.live_clients import Door

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.code_examples.snippets import Language, SnippetRequest, snippet
-from stack import javascript
+from stack.test_programs import javascript
 from tests.fakes.live import FakeLive
 from tests.hub import Hub
 from tests.relay.media.live.test_live import MINUTE_NANO, RATES, records

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.code_examples.snippets import Language, SnippetRequest, snippet
 from playground.media.realtime_rules import kept_settings, session_of
-from stack import javascript
+from stack.test_programs import javascript
 from tests.fakes import listeners
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.tls_front import TlsFront

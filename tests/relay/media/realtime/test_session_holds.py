@@ -8,7 +8,7 @@ import pytest
 
 from lib.id_types import RequestId
 from relay.attempts.settlement import Settlement
-from relay.errors import DatabaseAway
+from relay.front.errors import DatabaseAway
 from relay.media.realtime import session_holds
 from relay.media.realtime.session_holds import Replaced, SessionHolds, SessionOver, Wanted
 

@@ -1,0 +1,104 @@
+"""What Claude Code asks of a hub that it has signed in to, beside the model API: the settings that
+it shall have, and what its key has spent. Its gateway protocol describes both.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from accounts.access.access import scope_of
+from accounts.access.actors import Actor, key_actor, organisation_of
+from accounts.access.guards import public
+from gateway.code_examples.examples import MODEL, example_models, is_text_model
+from gateway.public_models.shown_models import may_use, models_for
+from lib.database import tenancy
+from usage.keys.spending import spending_of
+
+_BEARER: Final = "Bearer "
+_NANO_PER_CENT: Final = 10_000_000
+
+_View = Callable[[HttpRequest, Actor], HttpResponse]
+
+
+def _for_keys(view: _View) -> Callable[[HttpRequest], HttpResponse]:
+    """Guard a view by the key in the Authorization header."""
+
+    @public
+    @require_safe
+    @wraps(view)
+    def guarded(request: HttpRequest) -> HttpResponse:
+        named = request.headers.get("authorization", "")
+        actor = key_actor(named.removeprefix(_BEARER)) if named.startswith(_BEARER) else None
+        if actor is None:
+            return _error(401, "authentication_error", "API key is unknown or no longer works")
+        tenancy.enter(organisation_of(actor).id)
+        response = view(request, actor)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    return guarded
+
+
+@_for_keys
+def managed_settings(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Return the models that the key may use, and which is the default. The protocol identifies a
+    version of the settings by the digest of their canonical JSON."""
+    listed = filter(is_text_model, models_for(actor))
+    models = [model for model in listed if may_use(actor, model.name)]
+    if not models:
+        return _error(404, "not_found_error", "the key may use no model")
+    chosen = example_models([model for model in models if model.can.tools] or models)[MODEL]
+    names = sorted(model.name for model in models)
+    shown: dict[str, Any] = {
+        "availableModels": names,
+        "env": {
+            "ANTHROPIC_DEFAULT_HAIKU_MODEL": chosen,
+            "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1",
+        },
+        "model": chosen,
+    }
+    text = json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    checksum = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    tag = f'"{checksum}"'
+    if request.headers.get("if-none-match") == tag:
+        return HttpResponse(status=304, headers={"ETag": tag})
+    id = uuid5(NAMESPACE_URL, f"{settings.PUBLIC_URL}/managed/settings")
+    body = {"uuid": str(id), "checksum": checksum, "settings": shown}
+    return JsonResponse(body, headers={"ETag": tag})
+
+
+@_for_keys
+def spending(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Return what the key has spent in the present day, week and month (UTC), in cents."""
+    if scope_of(actor, "usage.read") is None:
+        return _error(404, "not_found_error", "the key may not read its usage")
+    spent = spending_of(actor)
+    return JsonResponse(
+        {
+            "extra_usage": {
+                "is_enabled": True,
+                "currency": "USD",
+                **_without_limit(spent.month_nano, "monthly_limit"),
+                "daily": _without_limit(spent.day_nano, "limit"),
+                "weekly": _without_limit(spent.week_nano, "limit"),
+            },
+            "limits": [],
+        }
+    )
+
+
+def _without_limit(nano: int, limit: str) -> dict[str, int | None]:
+    return {limit: None, "used_credits": nano // _NANO_PER_CENT, "utilization": None}
+
+
+def _error(status: int, type: str, message: str) -> HttpResponse:
+    body = {"type": "error", "error": {"type": type, "message": message}}
+    headers = {"Cache-Control": "no-store", "x-should-retry": "false"}
+    return JsonResponse(body, status=status, headers=headers)

@@ -1,0 +1,452 @@
+"""The rows of each table that a tenant can see, and the row-level security policies for them (ADR
+13).
+A tenant is an organisation. Every model is in exactly one of five lists. Its rows are BOUND to an
+organisation, SHARED by all of them, READ_ONLY inside one, or CLOSED there; or the model is one of
+the VIEWS of other tables' rows. Each `migrate` applies this file to the database. A test fails for
+a model that is in no list.
+
+The owner of the tables is not subject to the policies. This role runs the migrations, the relay,
+whose statements serve requests of many organisations at once, the pages of operators, and the jobs
+for all organisations.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from django.apps import apps
+from django.core.management.base import CommandError
+from django.db import ProgrammingError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+from psycopg.errors import InsufficientPrivilege
+
+from lib.database.tenancy import ROLE, SETTING
+
+# Without an organisation no row matches, because a comparison with null is never true.
+TENANT: Final = f"(SELECT nullif(current_setting('{SETTING}', true), '')::uuid)"
+_ALL: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+_APPEND: Final = frozenset({"SELECT", "INSERT"})
+_READ: Final = frozenset({"SELECT"})
+
+
+@dataclass(frozen=True)
+class Own:
+    """The table has a column with the organisation's id.
+
+    With `only_checked` the condition only checks rows that another table refers to: as a plain
+    comparison, it would look selective to the planner, which would then read all rows of the
+    organisation.
+    """
+
+    column: str = "organisation_id"
+    only_checked: bool = False
+
+    def condition(self, table: str) -> str:
+        own = f"{self.column} = {TENANT}"
+        return f"CASE WHEN {own} THEN true ELSE false END" if self.only_checked else own
+
+
+@dataclass(frozen=True)
+class Through:
+    """The table refers to a row of `parent`, whose own policy decides whether it is visible."""
+
+    column: str
+    parent: str
+
+    def condition(self, table: str) -> str:
+        seen = f"SELECT FROM {_table(self.parent)} parent WHERE parent.id = {table}.{self.column}"
+        return f"EXISTS ({seen})"
+
+
+@dataclass(frozen=True)
+class Among:
+    """The table refers to a row of `parent`, like `Through`, but `parent` has few rows per
+    organisation, which are read once."""
+
+    column: str
+    parent: str
+
+    def condition(self, table: str) -> str:
+        return f"{self.column} = ANY (ARRAY(SELECT id FROM {_table(self.parent)}))"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The table has a text column that names its owner."""
+
+    column: str
+    prefix: str
+
+    def condition(self, table: str) -> str:
+        return f"{self.column} = '{self.prefix}' || {TENANT}"
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The table's rows are for all organisations where `everyone` is true. Other rows are for the
+    organisations that `chosen` names in rows that refer to this table by `chosen_column`."""
+
+    column: str
+    chosen: str
+    chosen_column: str
+
+    def condition(self, table: str) -> str:
+        theirs = f"SELECT {self.chosen_column} FROM {_table(self.chosen)}"  # noqa: S608
+        return f"everyone OR {self.column} = ANY (ARRAY({theirs}))"
+
+
+Bond = Own | Through | Among | Owner | Offered
+
+BOUND: Final[Mapping[str, Bond]] = {
+    "accounts.Organisation": Own("id"),
+    "accounts.Team": Own(),
+    "accounts.Project": Own(),
+    "accounts.CustomRole": Own(),
+    "accounts.Membership": Own(),
+    "accounts.Membership_teams": Through("membership_id", "accounts.Membership"),
+    "accounts.Invitation": Own(),
+    "accounts.Invitation_teams": Through("invitation_id", "accounts.Invitation"),
+    "accounts.ServiceAccount": Own(),
+    "accounts.Key": Own(),
+    "accounts.FormerSecret": Through("key_id", "accounts.Key"),
+    "accounts.SecretUse": Own(),
+    "accounts.SingleSignOn": Own(),
+    "accounts.AuditEvent": Own(),
+    "outbox.Fact": Own(only_checked=True),
+    "notify.WebhookEndpoint": Own(),
+    "notify.Delivery": Through("fact_id", "outbox.Fact"),
+    "billing.Account": Own(),
+    "billing.Posting": Own(),
+    "billing.LedgerLine": Among("account_id", "billing.Account"),
+    "billing.Hold": Own(),
+    "billing.Budget": Own(),
+    "billing.BudgetWindow": Through("budget_id", "billing.Budget"),
+    "billing.EndedSession": Own(),
+    "billing.BudgetAlert": Through("budget_id", "billing.Budget"),
+    "billing.BudgetRaise": Through("budget_id", "billing.Budget"),
+    "billing.OrganisationPlan": Own(),
+    "billing.OrganisationChargeRule": Own(),
+    "billing.TeamPlan": Through("team_id", "accounts.Team"),
+    "billing.MemberPlan": Through("membership_id", "accounts.Membership"),
+    "billing.PlanCut": Own(),
+    "billing.PromoGrant": Own(),
+    "billing.PromoMark": Own(),
+    "billing.SpendingCount": Own(),
+    "billing.Credit": Own(),
+    "billing.Redemption": Own(),
+    "billing.IdempotentAnswer": Owner("owner", "organisation:"),
+    "billing.StatementDay": Own(),
+    "billing.TopUp": Own(),
+    "billing.ProcessorEvent": Through("top_up_id", "billing.TopUp"),
+    "billing.WalletSetting": Own(),
+    "billing.Invoice": Own(),
+    "billing.InvoiceLine": Through("invoice_id", "billing.Invoice"),
+    "billing.InvoicePayment": Through("invoice_id", "billing.Invoice"),
+    "billing.InvoiceDue": Through("invoice_id", "billing.Invoice"),
+    "billing.BuyerDetail": Own(),
+    "billing.Subscription": Own(),
+    "billing.SubscriptionCharge": Own(),
+    "billing.IncludedUnits": Own(),
+    "usage.Attempt": Own(),
+    "usage.UsageRecord": Own(),
+    "usage.LateTruth": Own(),
+    "usage.LateRecord": Own(),
+    "usage.Review": Own(),
+    "usage.ClientAddress": Own(),
+    "usage.Export": Own(),
+    "usage.ExportPiece": Through("export_id", "usage.Export"),
+    "usage.SavedView": Own(),
+    "usage.ChartNote": Own(),
+    "usage.ReportSchedule": Through("view_id", "usage.SavedView"),
+    "usage.ReportReceiver": Through("schedule_id", "usage.ReportSchedule"),
+    "usage.Rollup": Own(),
+    "usage.HourRollup": Own(),
+    "usage.DayRollup": Own(),
+    "gateway.KeptState": Own(),
+    "gateway.IdempotentAnswer": Own(),
+    "gateway.AnswerPiece": Own(),
+    "gateway.MediaTask": Own(),
+    "gateway.OwnKey": Own(),
+    "gateway.OwnKeyOffer": Offered(
+        "channel_id", "gateway.OwnKeyOffer_organisations", "ownkeyoffer_id"
+    ),
+    "gateway.OwnKeyOffer_organisations": Own(),
+    "playground.Conversation": Own(),
+    "playground.Message": Through("conversation_id", "playground.Conversation"),
+    "playground.Run": Through("conversation_id", "playground.Conversation"),
+    "playground.RunEvent": Through("run_id", "playground.Run"),
+    "playground.Attachment": Own(),
+    "playground.MediaRun": Own(),
+    "playground.MediaFile": Through("run_id", "playground.MediaRun"),
+    "playground.RealtimeTicket": Own(),
+    "playground.Preset": Own(),
+    "playground.Prompt": Own(),
+    "playground.PromptVersion": Through("prompt_id", "playground.Prompt"),
+    "playground.ShareLink": Through("conversation_id", "playground.Conversation"),
+    "playground.Vote": Own(),
+    "playground.PaymentPreference": Own(),
+    "playground.LeavingRule": Own(),
+    "playground.OrganisationPreference": Own(),
+}
+
+WRITTEN_ONCE: Final = frozenset(
+    {
+        "accounts.AuditEvent",
+        "billing.Posting",
+        "billing.LedgerLine",
+        "billing.Invoice",
+        "billing.InvoiceLine",
+        "usage.Attempt",
+        "usage.UsageRecord",
+        "usage.Review",
+    }
+)
+"""A tenant may not change or delete rows of these tables (I2)."""
+
+ONLY_READ: Final = frozenset({"gateway.OwnKeyOffer", "gateway.OwnKeyOffer_organisations"})
+"""A tenant may not write rows of these tables: operators decide on them."""
+
+SHARED: Final[Mapping[str, str]] = {
+    "accounts.User": "A person may belong to several organisations, and is named by what they did "
+    "in one that they have left; which people an organisation has its memberships say.",
+    "accounts.TablePreference": "A person's own, in every organisation.",
+    "accounts.TryWindow": "Counts tries by digests of who tried.",
+    "accounts.Epoch": "One row for the installation.",
+    "billing.RateSecond": "Counts by ids, without what they name.",
+    "billing.Code": "A code is nobody's until it is redeemed.",
+    "billing.RedeemTry": "Counts tries by who tried and from where.",
+    "playground.Preference": "A person's own, in every organisation.",
+    "gateway.AnnouncementDismissal": "A person's own, in every organisation.",
+}
+
+READ_ONLY: Final[Mapping[str, str]] = {
+    "accounts.AuditCheck": "Up to when the trail was proved.",
+    "billing.Process": "The processes of the relay.",
+    "billing.Price": "The prices are the same for all.",
+    "billing.PriceVersion": "The prices are the same for all.",
+    "billing.Plan": "A plan is for many organisations; which one is on it is bound.",
+    "billing.SubscriptionPlan": "A plan is for many organisations; who is subscribed is bound.",
+    "billing.SellerDetail": "Who sells stands on every invoice.",
+    "billing.ExchangeRate": "What a currency is worth is the same for all.",
+    "billing.CodeBatch": "A code is nobody's until it is redeemed.",
+    "usage.RollupWatermark": "One row for the installation.",
+    "usage.ClickHouseCursor": "One row for the installation.",
+    "usage.DetachedMonth": "The months are the same for all.",
+    "gateway.Channel": "The channels serve all.",
+    "gateway.Route": "The channels serve all.",
+    "gateway.ModelRule": "The models are the same for all.",
+    "gateway.ModelAlias": "The models are the same for all.",
+    "gateway.ModelEntry": "The models are the same for all.",
+    "gateway.InstallationSetting": "One row for the installation.",
+    "gateway.Announcement": "Told to everybody.",
+}
+
+CLOSED: Final[Mapping[str, str]] = {
+    "accounts.SignInLink": "Signs a person in.",
+    "accounts.DeviceSignIn": "Signs a device in.",
+    "accounts.SetUpLink": "Makes the first operator.",
+    "accounts.OwnConnection": "Signing in.",
+    "accounts.SignInNetwork": "From where people sign in.",
+    "accounts.SignUpSetting": "Who may make an account.",
+    "billing.Safeguard": "What needs a second operator.",
+    "accounts.MailServer": "Sends the installation's emails.",
+    "accounts.Erasure": "Who is being erased, in all organisations.",
+    "accounts.SignUpDomain": "Where people of a domain belong; domains of other organisations.",
+    "accounts.SecretCheck": "The installation's secrets.",
+    "account.EmailAddress": "Signing in.",
+    "mfa.Authenticator": "Signing in.",
+    "socialaccount.SocialAccount": "Signing in.",
+    "socialaccount.SocialApp": "Signing in.",
+    "socialaccount.SocialToken": "Signing in.",
+    "usersessions.UserSession": "Who has its key is signed in.",
+    "account.EmailConfirmation": "Signing in.",
+    "sessions.Session": "Who has its key is signed in.",
+    "auth.Group": "Django's, without use here.",
+    "auth.Group_permissions": "Django's, without use here.",
+    "auth.Permission": "Django's, without use here.",
+    "contenttypes.ContentType": "Django's, without use here.",
+    "billing.PriceProposal": "Prices are the operators' to make.",
+    "billing.BooksWalk": "The books of all.",
+    "billing.CheckedSum": "Sums over the books of all.",
+    "billing.InvoiceCounter": "Counts the documents of all.",
+    "usage.BillMapping": "Bills of providers are the operators'.",
+    "usage.ProviderBill": "Bills of providers are the operators'.",
+    "usage.BillDifference": "Bills of providers are the operators'.",
+    "billing.TaxRate": "Taxes are the operators' to keep.",
+    "billing.Seal": "Proves the books of all.",
+    "billing.SealCut": "Proves the books of all.",
+    "usage.AcceptedMember": "What operators count as free of a provider's usage.",
+    "usage.BooksCheck": "The books of all.",
+    "usage.Finding": "The books of all.",
+    "usage.MonthFile": "Sums over all organisations.",
+    "gateway.ChannelKey": "The keys to providers.",
+    "gateway.ModelListing": "Of the installation's channels.",
+    "gateway.UpstreamPriceList": "Of the installation's channels.",
+    "gateway.ChannelTestRun": "Of the installation's channels.",
+    "gateway.ModelProposal": "Of the installation's models.",
+    "gateway.CatalogueIgnoreRule": "Of the installation's models.",
+    "gateway.CatalogueUpdate": "Of the installation's models.",
+    "gateway.PricePreview": "Sums over all organisations.",
+    "gateway.ChannelSpend": "Sums over all organisations.",
+    "gateway.ShadowAnswer": "What operators try elsewhere, of all organisations.",
+    "gateway.ShadowSpend": "Sums over all organisations.",
+    "gateway.ChannelReport": "What the processes found of providers.",
+    "gateway.TrafficCursor": "Counts the traffic of all.",
+    "gateway.TrafficTotal": "Sums over all organisations.",
+    "gateway.TrafficBucket": "Sums over all organisations.",
+    "gateway.KeyTrafficBucket": "Sums over all organisations.",
+    "gateway.ChannelKeyUse": "When the installation's keys were used.",
+    "config.JobRun": "The installation's jobs.",
+    "config.ProcessReport": "The installation's processes.",
+    "config.ImportedRow": "What operators brought over from another hub.",
+}
+
+VIEWS: Final[Mapping[str, frozenset[str]]] = {
+    # Older processes insert rows into it.
+    "billing.LedgerEntry": _APPEND,
+}
+"""Views of other tables' rows, which these tables' policies protect, with the permitted verbs."""
+
+# Tables created by a migration, not by a model: the cache, whose keys are digests.
+_SHARED_TABLES: Final = ("accounts_cache",)
+
+
+class Rule(NamedTuple):
+    """What the role may do on a table: the permitted verbs, and the condition on its rows; None
+    means all rows."""
+
+    verbs: frozenset[str]
+    condition: str | None
+    of_view: bool = False
+
+    @property
+    def digest(self) -> str | None:
+        """Return the digest of the condition. The policy's comment stores it, so that a later
+        `migrate` recognises the policy."""
+        return None if self.condition is None else sha256(self.condition.encode()).hexdigest()
+
+    def holds(self, verbs: Iterable[str], digest: str | None) -> bool:
+        """Return whether the policy in the database matches this rule."""
+        return self.verbs == frozenset(verbs) and self.digest == digest
+
+
+def rules() -> dict[str, Rule]:
+    """Return the rules of each table."""
+    bound = {
+        _table(label): Rule(_verbs(label), bond.condition(_table(label)))
+        for label, bond in BOUND.items()
+    }
+    shared = dict.fromkeys([*map(_table, SHARED), *_SHARED_TABLES], Rule(_ALL, None))
+    read_only = dict.fromkeys(map(_table, READ_ONLY), Rule(_READ, None))
+    closed = dict.fromkeys(map(_table, CLOSED), Rule(frozenset(), None))
+    views = {_table(label): Rule(verbs, None, of_view=True) for label, verbs in VIEWS.items()}
+    return {**bound, **shared, **read_only, **closed, **views}
+
+
+def secure_tables(*, using: str, **_: Any) -> None:
+    """Apply the rules to the database, after each `migrate`. Each table is changed separately, so
+    that none is locked longer than necessary. Raises CommandError."""
+    connection = connections[using]
+    make_role(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(_FOUND)
+        installed = {table: (verbs, digest) for table, verbs, digest in cursor.fetchall()}
+    for table, rule in rules().items():
+        if table in installed and not rule.holds(*installed[table]):
+            with transaction.atomic(using), connection.cursor() as cursor:
+                cursor.execute("; ".join(_policy_statements(table, rule)))
+    with connection.cursor() as cursor:
+        cursor.execute(_USE_SEQUENCES)
+
+
+def make_role(connection: BaseDatabaseWrapper) -> None:
+    """Create the role with a tenant's rights, and let this login switch to it. Raises CommandError
+    if this login lacks the permission."""
+    try:
+        with transaction.atomic(connection.alias), connection.cursor() as cursor:
+            cursor.execute(_MAKE_ROLE)
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, InsufficientPrivilege):
+            raise
+        login = connection.get_connection_params().get("user", "weir")
+        raise CommandError(_BY_HAND.format(login=login)) from error
+
+
+def _table(label: str) -> str:
+    return _model(label)._meta.db_table
+
+
+def _model(label: str) -> type[Model]:
+    return apps.get_model(label)
+
+
+def _verbs(label: str) -> frozenset[str]:
+    if label in ONLY_READ:
+        return _READ
+    return _APPEND if label in WRITTEN_ONCE else _ALL
+
+
+def _policy_statements(table: str, rule: Rule) -> Iterator[str]:
+    # Durability is not needed here: the next `migrate` repeats what a crash loses.
+    yield "SET LOCAL synchronous_commit TO off"
+    yield f"REVOKE ALL ON {table} FROM {ROLE}"
+    if rule.verbs:
+        yield f"GRANT {', '.join(sorted(rule.verbs))} ON {table} TO {ROLE}"
+    if rule.of_view:
+        return
+    yield f"DROP POLICY IF EXISTS tenant ON {table}"
+    if rule.condition is None:
+        yield f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
+        return
+    yield f"CREATE POLICY tenant ON {table} USING ({rule.condition})"
+    yield f"COMMENT ON POLICY tenant ON {table} IS '{rule.digest}'"
+    yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
+
+
+# Roles belong to the whole server, and another database of it may be migrated at the same time.
+_MAKE_ROLE: Final = f"""
+    DO $$
+    BEGIN
+        IF to_regrole('{ROLE}') IS NULL THEN
+            BEGIN
+                CREATE ROLE {ROLE} NOLOGIN;
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
+        BEGIN
+            SET LOCAL ROLE {ROLE};
+            RESET ROLE;
+        EXCEPTION WHEN insufficient_privilege THEN
+            EXECUTE format('GRANT {ROLE} TO %I', session_user);
+        END;
+    END $$"""
+
+# A view's column may take its number from another table's sequence.
+_USE_SEQUENCES: Final = f"""
+    DO $$
+    BEGIN
+        IF to_regclass('billing_ledgerentry_id_seq') IS NOT NULL AND NOT has_sequence_privilege(
+            '{ROLE}', 'billing_ledgerentry_id_seq', 'USAGE') THEN
+            GRANT USAGE ON SEQUENCE billing_ledgerentry_id_seq TO {ROLE};
+        END IF;
+    END $$"""
+
+_BY_HAND: Final = f"""\
+The database role {ROLE} is missing, and {{login}} may not make it or become it. Run this as a
+superuser of the database server, and then migrate again:
+
+    CREATE ROLE {ROLE} NOLOGIN;  -- unless it is there
+    GRANT {ROLE} TO {{login}};
+"""
+
+# A disabled row security counts as no policy.
+_FOUND: Final = f"""
+    SELECT c.relname,
+           ARRAY(SELECT a.privilege_type::text FROM aclexplode(c.relacl) a
+                 WHERE a.grantee = to_regrole('{ROLE}')),
+           CASE WHEN c.relrowsecurity THEN obj_description(p.oid, 'pg_policy') END
+    FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'tenant'
+    WHERE c.relkind IN ('r', 'p', 'v') AND c.relnamespace = current_schema()::regnamespace"""  # noqa: S608

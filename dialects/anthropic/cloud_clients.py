@@ -1,0 +1,170 @@
+"""Clients that use Claude's dialect as a cloud writes it (`AnthropicBedrock`, `AnthropicVertex`,
+Claude Code, InvokeModel of Amazon's own clients).
+
+    Bedrock      model and stream are in the path, betas in the body; streams are Amazon's messages,
+                 and errors have Amazon's form
+    Vertex AI    model and stream are in the path
+
+Their requests become Claude's own before they are read, and only the frames of their answers are
+written otherwise. Source: the official client `anthropic` 2.10 (2026-11), and `bedrock.py`.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from dialects.anthropic.codec import MessagesCodec
+from dialects.anthropic.count_tokens import read_count
+from dialects.anthropic.hosted import BETA_HEADER
+from dialects.chat.cloud_names import bedrock_names, vertex_names
+from dialects.codec import Framing, HeaderLines, Target
+from dialects.errors import aws_answers
+from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.json.body import Body, read_body
+from dialects.json.raw_json import value_of
+from dialects.streams.event_stream import EventWriter, write_event
+from dialects.streams.sse import Frame
+
+_VERSION: Final = "anthropic_version"
+_BETA: Final = "anthropic_beta"
+# What a request for a count does not have.
+_NOT_COUNTED: Final = dict.fromkeys(
+    ("max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata")
+)
+# Claude's types of errors by Amazon's names; others are errors of the model's stream.
+_EXCEPTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "invalid_request_error": "ValidationException",
+        "rate_limit_error": "ThrottlingException",
+        "api_error": "InternalServerException",
+        "overloaded_error": "ServiceUnavailableException",
+    }
+)
+
+
+class VertexClientCodec(MessagesCodec):
+    """Messages by rawPredict and streamRawPredict."""
+
+    other_names = staticmethod(vertex_names)
+
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        body = _read(raw)
+        return (raw, ()) if body is None else (_standard(body, target), ())
+
+
+class VertexCountCodec(VertexClientCodec):
+    """A count of tokens, whose body names the model."""
+
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        body = _read(raw)
+        return (raw if body is None else body.splice({_VERSION: None})), ()
+
+
+class BedrockClientCodec(MessagesCodec):
+    """Messages by InvokeModel and InvokeModelWithResponseStream."""
+
+    other_names = staticmethod(bedrock_names)
+
+    def framing(self, elapsed_ms: Callable[[], int]) -> Framing:
+        return EventWriter(_write_message)
+
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        body = _read(raw)
+        if body is None:
+            return raw, ()
+        betas = _betas(body)
+        edited = body if betas is None else read_body(body.splice({_BETA: None}))
+        lines = ((BETA_HEADER.encode(), ",".join(betas).encode()),) if betas else ()
+        return _standard(edited, target), lines
+
+    def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
+        return aws_answers.render(kind, message, request_id=request_id)
+
+    def headers(
+        self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
+    ) -> dict[str, str]:
+        return aws_answers.headers(kind, request_id, wait_ms)
+
+
+class BedrockCountCodec(BedrockClientCodec):
+    """CountTokens around a body of InvokeModel."""
+
+    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
+        standard, lines = super().standard_request(_invoked(raw), target)
+        body = _read(standard)
+        return (standard if body is None else body.splice(_NOT_COUNTED)), lines
+
+    def write_count(self, raw: bytes) -> bytes:
+        return msgspec.json.encode({"inputTokens": read_count(raw)})
+
+
+def _read(raw: bytes) -> Body | None:
+    try:
+        return read_body(raw)
+    except RequestFault:
+        return None
+
+
+def _standard(body: Body, target: Target) -> bytes:
+    return body.splice(
+        {
+            "model": msgspec.json.encode(target.model),
+            "stream": b"true" if target.stream else b"false",
+            _VERSION: None,
+        }
+    )
+
+
+def _betas(body: Body) -> list[str] | None:
+    """Return the betas of a body; None for a member that is no list of words, which then stays."""
+    raw = body.value(_BETA)
+    value = None if raw is None else value_of(raw)
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list):
+        return None
+    known = [word for word in words if isinstance(word, str) and word.isascii()]
+    return known if len(known) == len(words) and all(map(str.isprintable, known)) else None
+
+
+def _invoked(raw: bytes) -> bytes:
+    """Return the body of InvokeModel inside one of CountTokens. Raises RequestFault."""
+    input_ = _member(read_body(raw), "input")
+    if input_.value("converse") is not None:
+        what = "input.converse is not counted: send input.invokeModel, with a body in Claude's form"
+        raise RequestFault("unsupported_capability", "input.converse", what)
+    invoked = _member(input_, "input.invokeModel", "invokeModel")
+    encoded = value_of(invoked.value("body") or b"null")
+    try:
+        return b64decode(encoded, validate=True)
+    except (TypeError, ValueError):
+        what = "input.invokeModel.body must be the request as base64"
+        raise RequestFault("invalid_type", "input.invokeModel.body", what) from None
+
+
+def _member(body: Body, path: str, name: str = "") -> Body:
+    raw = body.value(name or path)
+    if raw is None:
+        raise RequestFault("missing_parameter", path, f"{path} is required")
+    if not raw.startswith(b"{"):
+        raise RequestFault("invalid_type", path, f"{path} must be an object")
+    return read_body(raw)
+
+
+class _ErrorMembers(msgspec.Struct):
+    type: str = ""
+    message: str = ""
+
+
+class _Error(msgspec.Struct):
+    error: _ErrorMembers
+
+
+def _write_message(frame: Frame) -> bytes:
+    data = frame.data or b""
+    if frame.event == "error":
+        error = msgspec.json.decode(data, type=_Error).error
+        return aws_answers.exception(_EXCEPTIONS.get(error.type, ""), error.message)
+    return write_event("chunk", b'{"bytes":"%b"}' % b64encode(data))

@@ -1,0 +1,10 @@
+"""Errors of the converse dialect: written for clients (`aws_answers`), read from upstreams
+(`aws_errors`).
+"""
+
+from dialects.errors.aws_answers import frame as frame
+from dialects.errors.aws_answers import headers as headers
+from dialects.errors.aws_answers import render as render
+from dialects.errors.aws_errors import read as read
+from dialects.errors.aws_errors import read_exception as read_exception
+from dialects.errors.aws_errors import read_object as read_object

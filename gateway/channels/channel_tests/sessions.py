@@ -1,0 +1,108 @@
+"""The test of a session: its WebSocket is opened, one turn is asked for, and its usage awaited."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from dialects.usage.usage import Quantities
+from gateway.channels.channel_tests.session_turns import (
+    GeminiLiveTurn,
+    LiveTurn,
+    RealtimeTurn,
+    SessionTurn,
+)
+from gateway.channels.channel_tests.staged_calls import (
+    CALL_S_MAX,
+    CallFailed,
+    StagedCall,
+    fault_of_status,
+    first_text,
+)
+from gateway.channels.timeouts import Timeouts
+from gateway.providers.provider import Address, BadAddress
+from lib.network.egress import Answer, EgressFailed
+from lib.network.web_socket import SocketClosed, WebSocket, handshake_headers, is_accepted
+
+SESSION_VARIANTS: Final = frozenset({"realtime", "live"})
+_MESSAGE_BYTES_MAX: Final = 4 << 20
+# How long the usage may come after the end of its turn.
+_USAGE_S: Final = 5.0
+
+
+def hold_session(staged: StagedCall, variant: str, model: str, upstream_model: str) -> Quantities:
+    """Hold one turn, and return its usage. Raises CallFailed."""
+    provider = staged.provider()
+    try:
+        address = staged.target.address(provider)
+        turn = _turn_of(variant, address, upstream_model)
+        url = address.url(turn.operation, upstream_model)
+        headers = staged.target.headers(provider, turn.dialect, model=model)
+    except BadAddress as error:
+        raise CallFailed("configuration", str(error)) from error
+    headers |= handshake_headers()
+    with staged.send("GET", url, headers) as answer:
+        _check_open(answer, headers)
+        return _Held(staged, answer, turn).run()
+
+
+def _turn_of(variant: str, address: Address, model: str) -> SessionTurn:
+    if variant == "live":
+        return LiveTurn(model)
+    # Google's sessions are of models that others have in realtime sessions.
+    if "realtime" not in address.urls and "bidi_generate_content" in address.urls:
+        return GeminiLiveTurn(model)
+    return RealtimeTurn(model)
+
+
+def _check_open(answer: Answer, headers: dict[str, str]) -> None:
+    status = answer.status_code
+    if is_accepted(headers, answer):
+        return
+    if status in (101, 200):
+        raise CallFailed("not_stream", "no WebSocket", status=status)
+    body = first_text(answer.iter_raw())
+    raise CallFailed(fault_of_status(status), status=status, body=body)
+
+
+class _Held:
+    """A session that is open."""
+
+    def __init__(self, staged: StagedCall, answer: Answer, turn: SessionTurn) -> None:
+        self._staged = staged
+        self._turn = turn
+        self._wait_s = min(Timeouts.of(staged.target.timeouts).first_content, CALL_S_MAX)
+        self._socket = WebSocket(answer, until=staged.deadline, bytes_max=_MESSAGE_BYTES_MAX)
+
+    def run(self) -> Quantities:
+        turn = self._turn
+        try:
+            self._send(turn.opening())
+            while not turn.over or turn.used is None:
+                self._send(turn.feed(self._receive()))
+                self._note_progress()
+            self._socket.close()
+        except SocketClosed as closed:
+            raise turn.failure_of_close(closed.code, closed.reason) from closed
+        except ValueError as error:
+            raise CallFailed("broken", str(error)) from error
+        return turn.used
+
+    def _send(self, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self._socket.send(message)
+
+    def _receive(self) -> bytes:
+        """Return the next message; the usage has less time than the answer."""
+        if not self._turn.over:
+            return self._socket.receive(self._wait_s)
+        try:
+            return self._socket.receive(_USAGE_S)
+        except EgressFailed as error:
+            raise CallFailed("no_usage", str(error)) from error
+
+    def _note_progress(self) -> None:
+        if self._turn.accepted:
+            self._staged.reach("accept")
+        if self._turn.answered:
+            self._staged.reach("answer")
+        elif self._turn.over:
+            raise CallFailed("broken", "the turn ended without an answer")

@@ -1,0 +1,204 @@
+"""A channel's overrides: validation for every write, and their text form with one per line.
+
+set NAME VALUE        a parameter with its value as JSON
+default NAME VALUE    the same, for requests that do not set it
+remove NAME
+Name: value           a header
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any, Final
+
+import msgspec
+from django.utils.translation import gettext
+
+from dialects.chat.chat import Dialect
+from gateway.channels.overrides import rules
+from gateway.channels.overrides.rules import Parameters, RequestOverrides
+from gateway.channels.refusals import ChannelRefused
+from gateway.providers.provider import Provider
+
+_DEPTH_MAX: Final = 20
+_VERBS: Final = ("set", "default", "remove")
+
+
+def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate overrides and return them in the stored form. Raises ChannelRefused."""
+    try:
+        overrides = msgspec.convert(fields, RequestOverrides)
+    except msgspec.ValidationError as error:
+        raise ChannelRefused("overrides", str(error)) from error
+    for dialect, parameters in overrides.parameters.items():
+        _check_parameters(dialect, parameters)
+    prompt = overrides.system_prompt
+    if prompt is not None:
+        if not _is_storable(prompt.text):
+            text = gettext("The text contains characters that cannot be stored.")
+            raise ChannelRefused("overrides.system_prompt", text)
+        if not 0 < len(prompt.text) <= rules.PROMPT_CHARACTERS_MAX:
+            text = gettext("Enter a text of at most %(n)s characters.")
+            raise ChannelRefused(
+                "overrides.system_prompt", text % {"n": rules.PROMPT_CHARACTERS_MAX}
+            )
+    reserved = {spoken.auth.header for spoken in provider.dialects.values()}
+    for field, names in (
+        ("overrides.headers", overrides.headers),
+        ("overrides.client_headers", overrides.client_headers),
+    ):
+        _check_header_names(field, names, reserved)
+    for name, template in overrides.headers.items():
+        _check_header_value(name, template)
+    return rules.stored_overrides(overrides)
+
+
+def _check_parameters(dialect: Dialect, parameters: Parameters) -> None:
+    field = f"overrides.parameters.{dialect}"
+    names = parameters.names
+    if len(names) > rules.PARAMETERS_MAX:
+        text = gettext("At most %(n)s parameters can be changed.") % {"n": rules.PARAMETERS_MAX}
+        raise ChannelRefused(field, text)
+    for name in names:
+        if not rules.is_path(name):
+            text = gettext("%(name)s is not the name of a parameter.") % {"name": name[:60]}
+            raise ChannelRefused(field, text)
+        if names.count(name) > 1:
+            text = gettext("%(name)s is changed twice.") % {"name": name}
+            raise ChannelRefused(field, text)
+        value = {**parameters.set, **parameters.default}.get(name)
+        if value is None and name not in parameters.remove:
+            text = gettext("%(name)s has no value. Use remove to take it out.") % {"name": name}
+            raise ChannelRefused(field, text)
+        _check_value(field, name, value)
+        if rules.is_protected(dialect, name, value):
+            text = gettext(
+                "%(name)s cannot be changed: what a request may cost, or the form of its answer, "
+                "depends on it."
+            )
+            raise ChannelRefused(field, text % {"name": name})
+
+
+def _check_value(field: str, name: str, value: Any) -> None:
+    if _depth(value) > _DEPTH_MAX or len(_json(value)) > rules.VALUE_BYTES_MAX:
+        text = gettext("The value of %(name)s is too large.") % {"name": name}
+        raise ChannelRefused(field, text)
+    if not all(map(_is_storable, _scalars(value))):
+        text = gettext("The value of %(name)s contains what cannot be stored.") % {"name": name}
+        raise ChannelRefused(field, text)
+
+
+def _check_header_names(field: str, names: Iterable[str], reserved: Iterable[str]) -> None:
+    lower_names = [name.lower() for name in names]
+    if len(lower_names) > rules.HEADERS_MAX:
+        text = gettext("At most %(n)s headers can be set.") % {"n": rules.HEADERS_MAX}
+        raise ChannelRefused(field, text)
+    for name in lower_names:
+        if not rules.is_header(name, reserved):
+            text = gettext("The header %(name)s cannot be set.") % {"name": name[:60]}
+            raise ChannelRefused(field, text)
+        if lower_names.count(name) > 1:
+            text = gettext("The header %(name)s is there twice.") % {"name": name}
+            raise ChannelRefused(field, text)
+
+
+def _check_header_value(name: str, template: str) -> None:
+    if not rules.is_header_value(template):
+        text = gettext("The value of %(name)s can only contain visible ASCII characters.")
+        raise ChannelRefused("overrides.headers", text % {"name": name[:60]})
+    unknown = rules.unknown_variable(template)
+    if unknown is not None:
+        text = gettext("There is no variable %(name)s. Known are %(known)s.")
+        known = ", ".join(f"{{{variable}}}" for variable in rules.VARIABLES)
+        raise ChannelRefused("overrides.headers", text % {"name": unknown[:60], "known": known})
+
+
+def _depth(value: Any) -> int:
+    """Return how deeply a value is nested, counted only to one more than the limit."""
+    depth, level = 0, [value]
+    while level and depth <= _DEPTH_MAX:
+        depth, level = depth + 1, [part for item in level for part in _parts(item)]
+    return depth
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _scalars(value: Any) -> Iterable[Any]:
+    """Yield everything in a value that is neither an object nor a list, and the names in it."""
+    if isinstance(value, dict):
+        yield from value
+    if not isinstance(value, dict | list):
+        yield value
+    for part in _parts(value):
+        yield from _scalars(part)
+
+
+def _is_storable(value: Any) -> bool:
+    """Return whether the database can store it: no NUL, no lone surrogate, no NaN."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    return not isinstance(value, float) or isfinite(value)
+
+
+# Text -------------------------------------------------------------------------------------------
+
+
+def parameters_text(parameters: Parameters) -> str:
+    """Return one parameter per line, as `read_parameters` parses them."""
+    lines = [f"set {name} {_json(value)}" for name, value in parameters.set.items()]
+    lines += [f"default {name} {_json(value)}" for name, value in parameters.default.items()]
+    lines += [f"remove {name}" for name in parameters.remove]
+    return "\n".join(lines)
+
+
+def read_parameters(text: str) -> Parameters:
+    """Parse parameter lines. Raises ChannelRefused for an invalid line."""
+    by_verb: dict[str, dict[str, Any]] = {verb: {} for verb in _VERBS}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        verb, _, rest = line.partition(" ")
+        name, _, value = rest.strip().partition(" ")
+        if verb not in _VERBS or not name or (verb == "remove") != (not value.strip()):
+            message = gettext("%(line)s is not a rule. Write: set NAME VALUE, default NAME VALUE, "
+                              "or remove NAME.")  # fmt: skip
+            raise ChannelRefused("overrides.parameters", message % {"line": line[:60]})
+        if name in by_verb[verb]:
+            message = gettext("%(name)s is changed twice.") % {"name": name[:60]}
+            raise ChannelRefused("overrides.parameters", message)
+        by_verb[verb][name] = _value(name, value.strip()) if value else None
+    return Parameters(by_verb["set"], by_verb["default"], tuple(by_verb["remove"]))
+
+
+def headers_text(headers: Mapping[str, str]) -> str:
+    """Return one header per line, as `read_headers` parses them."""
+    return "\n".join(f"{name}: {value}" for name, value in headers.items())
+
+
+def read_headers(text: str) -> dict[str, str]:
+    """Parse header lines. Raises ChannelRefused for an invalid line, and for a repeated name."""
+    headers: dict[str, str] = {}
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        name, colon, value = line.partition(":")
+        if not colon:
+            message = gettext("%(line)s is not a header. Write: Name: value.")
+            raise ChannelRefused("overrides.headers", message % {"line": line[:60]})
+        if name.strip() in headers:
+            message = gettext("The header %(name)s is there twice.") % {"name": name[:60]}
+            raise ChannelRefused("overrides.headers", message)
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _value(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        message = gettext('The value of %(name)s is not JSON. Texts need quotes: "low".')
+        raise ChannelRefused("overrides.parameters", message % {"name": name[:60]}) from error
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

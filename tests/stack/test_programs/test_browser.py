@@ -1,0 +1,82 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.test_programs import browser
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_options: object) -> "subprocess.CompletedProcess[bytes]":
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+def test_the_systems_own_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
+) -> None:
+    own, shell = tmp_path / "chromium", tmp_path / browser.SHELL
+    own.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser, "is_debian", lambda: False)
+    assert browser.find() == str(own)
+    assert (browser.main(), ran) == (0, [])
+    shell.touch(mode=0o755)
+    monkeypatch.setattr(browser, "is_debian", lambda: True)
+    assert browser.find() == str(shell)
+    assert (browser.main(), ran) == (0, [])
+
+
+def test_beside_chromium_debian_has_the_lighter_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
+) -> None:
+    (tmp_path / "chromium").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser, "is_debian", lambda: True)
+    monkeypatch.setattr(browser, "root_command", list)
+    assert browser.main() == 0
+    assert ran[1][-1] == browser.SHELL
+
+    def fail(*_names: object) -> None:
+        raise subprocess.CalledProcessError(100, ["apt-get"])
+
+    monkeypatch.setattr(browser, "install_packages", fail)
+    assert browser.main() == 0
+
+
+def test_debian_installs_its_package(monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]) -> None:
+    monkeypatch.setattr(browser, "is_debian", lambda: True)
+    monkeypatch.setattr(browser, "root_command", lambda: ["sudo", "-n"])
+    browser.install()
+    assert [command[:2] for command in ran] == [["sudo", "-n"]] * 2
+    assert ran[1][-1] == browser.SHELL
+
+
+@pytest.mark.parametrize(("debian", "root"), [(False, []), (True, None)])
+def test_elsewhere_playwright_brings_it(
+    debian: bool, root: list[str] | None, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
+) -> None:
+    monkeypatch.setattr(browser, "is_debian", lambda: debian)
+    monkeypatch.setattr(browser, "root_command", lambda: root)
+    browser.install()
+    assert ran == [[sys.executable, "-m", "playwright", "install", "chromium"]]
+
+
+def test_a_failure_names_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise subprocess.CalledProcessError(100, ["apt-get"])
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser, "playwright_has_one", lambda: False)
+    monkeypatch.setattr(browser, "install", fail)
+    assert browser.main() == 1
+    assert "Install Chromium by hand" in capsys.readouterr().err

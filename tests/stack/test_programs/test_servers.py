@@ -1,0 +1,63 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stack.test_programs import servers
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What would have been installed; installing puts the programs onto PATH."""
+    installed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(
+        servers, "install_packages", lambda prefix, *names: installed.append((*prefix, *names))
+    )
+    return installed
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with nothing but apt and curl."""
+    for name in ("apt-get", "curl"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(servers, "SYSTEM", str(tmp_path / "sbin"))
+    return tmp_path
+
+
+def test_what_is_there_is_not_installed(ran: list[tuple[str, ...]]) -> None:
+    assert all(servers.find(name) for name in servers.PACKAGES)
+    assert (servers.main(), ran) == (0, [])
+
+
+def test_a_server_is_found_where_a_person_does_not_look(
+    monkeypatch: pytest.MonkeyPatch, bare: Path
+) -> None:
+    (bare / "sbin").mkdir()
+    (bare / "sbin" / "nginx").touch(mode=0o755)
+    assert shutil.which("nginx") is None
+    assert servers.find("nginx") == str(bare / "sbin" / "nginx")
+
+
+def test_only_what_is_missing_is_installed(
+    monkeypatch: pytest.MonkeyPatch, ran: list[tuple[str, ...]], bare: Path
+) -> None:
+    monkeypatch.setattr(servers, "root_command", lambda: ["sudo", "-n"])
+    assert servers.main() == 0
+    assert ran == [
+        ("sudo", "-n", "nginx", "redis-server", "redis-tools", "openssl", "prometheus", "systemd")
+    ]
+
+
+def test_without_a_way_to_install_it_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+    ran: list[tuple[str, ...]],
+    bare: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(servers, "root_command", lambda: None)
+    assert (servers.main(), ran) == (0, [])
+    message = capsys.readouterr().err.splitlines()
+    assert message[0] == servers.ADVICE.format("nginx")
+    assert len(message) == len(servers.PACKAGES) - 1
