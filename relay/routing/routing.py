@@ -333,8 +333,6 @@ def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int
     the channels' if each channel has one."""
     limits = [context.snapshot.channels[candidate.channel_id].limits for candidate in candidates]
     of_client = context.principal.tpm
-    if None in limits:
-        return of_client
     of_channels = [item.tpm for item in limits if item is not None and item.tpm is not None]
     if len(of_channels) < len(limits):
         return of_client

@@ -157,7 +157,7 @@ async def test_the_best_that_fits_is_the_first() -> None:
     request = Request(Model(A, B, C, unfit="a"))
     assert request.model.budget.requests == [50.0]
     first = await request.attempts.first()
-    assert (first.candidate, first.prepared, first.why) == (B, "m for b", "priority")
+    assert (first.candidate, cast(Any, first.prepared), first.why) == (B, "m for b", "priority")
     assert (first.fresh, first.avoid, told(first)) == (False, -1, [("a", "unsupported")])
     # The one that does not fit is not asked again.
     assert await request.after(B) == ("c", "failover")
@@ -349,7 +349,7 @@ async def test_the_last_attempt_is_another_models() -> None:
     request = Request(Model(A, B, C), models)
     assert await request.after(A) == ("b", "failover")
     assert await request.after(B) == ("d", "model_fallback")
-    assert (models.asked, request.attempts.answering) == ([(True, None)], other)
+    assert (models.asked, cast(Any, request.attempts.answering)) == ([(True, None)], other)
     # The failures of the first model are not its own, and three were made.
     assert await request.attempts._another() is None
     assert await request.after(D) is None
@@ -396,7 +396,7 @@ async def test_a_budget_lets_a_cheaper_model_answer() -> None:
     request = Request(Model(A), models)
     instead = await request.attempts.within_budget()
     assert instead is not None
-    assert (instead.prepared, instead.why) == ("cheap for b", "budget_rule")
+    assert (cast(Any, instead.prepared), instead.why) == ("cheap for b", "budget_rule")
     assert models.asked == [(False, "budget_rule")] * 2
     assert await request.attempts.within_budget() is None
     for causes, failed in ((ALL - {"budget"}, False), (ALL, True)):

@@ -1,6 +1,7 @@
 """What one process makes of each attempt: reservations, ends, alerts, and the state of a channel as
 its page shows it, on a clock that the test moves (P21, P26, F5, F7, F9)."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -92,7 +93,7 @@ def nobody_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
-    monkeypatch.setattr(channel_health.random, "randrange", {100: n}.__getitem__)
+    monkeypatch.setattr(random, "randrange", {100: n}.__getitem__)
 
 
 # The end of an attempt ----------------------------------------------------------------------------
