@@ -52,7 +52,7 @@ def test_call_and_result_have_the_form_of_any() -> None:
 def test_memory_has_the_members_of_the_official_client() -> None:
     """Each command of the SDK, and nothing else."""
     request = decode(ask(MEMORY), request_id="r", received_at=1)
-    schema = request.tools[0].schema  # type: ignore[union-attr]
+    schema: Any = request.tools[0].schema  # type: ignore[union-attr]
     commands = get_args(get_args(BetaMemoryTool20250818Command)[0])
     names = [get_args(one.model_fields["command"].annotation)[0] for one in commands]
     assert sorted(schema["properties"]["command"]["enum"]) == sorted(names)
