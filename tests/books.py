@@ -5,9 +5,6 @@ from uuid import UUID
 from django.db import connection
 
 from billing.ledger.posting import Entry, Posting
-from billing.models import BooksWalk
-from lib import clock
-from usage.books import full_walk
 from usage.books.invariants import Cursor, broken_invariants
 
 
@@ -18,18 +15,6 @@ def assert_books_balance(cursor: Cursor | None = None) -> None:
         return
     with connection.cursor() as django_cursor:
         assert broken_invariants(django_cursor) == {}
-
-
-def walk_to_the_end() -> None:
-    """Begin every walk through the whole books anew, and take its turns until all have ended."""
-    walks = BooksWalk.objects.filter(name__in=full_walk.WALKS)
-    walks.update(began_at=None, ended_at=None, rest_until=clock.now())
-    for _ in range(20):
-        BooksWalk.objects.filter(name="turn").update(rest_until=clock.now())
-        full_walk.check_whole()
-        if full_walk.complete_at() is not None:
-            return
-    raise AssertionError("a walk through the whole books does not end")
 
 
 def post_as_before(organisation_id: UUID | None = None) -> None:
