@@ -1,5 +1,5 @@
 """Tools that only one API has, and what models of the others are offered. The codecs decide;
-`tests/reference/guides/test_tool_rules.py` tries every cell of this table with them.
+`tests/reference/guides/test_tool_guide.py` tries every cell of this table with them.
 """
 
 from collections.abc import Mapping
