@@ -1,24 +1,12 @@
 """The books in tests: their invariants as one assertion, and books of an older form."""
 
 import datetime as dt
-from collections import Counter
 from uuid import UUID
 
 from django.db import connection
 
 from billing.ledger.posting import Entry, Posting
-from billing.models import BooksWalk
-from billing.seals.seals import horizon
-from lib import clock
-from usage.books import full_walk
-from usage.books.invariants import (
-    INVARIANTS,
-    Cursor,
-    Span,
-    broken_invariants,
-    rows_that_break,
-    sums_of,
-)
+from usage.books.invariants import Cursor, broken_invariants
 
 
 def assert_books_balance(cursor: Cursor | None = None) -> None:
@@ -28,37 +16,6 @@ def assert_books_balance(cursor: Cursor | None = None) -> None:
         return
     with connection.cursor() as django_cursor:
         assert broken_invariants(django_cursor) == {}
-
-
-class GrowingBooks:
-    """The books of a hub that many tests use. A check begins where the one before it ended, as
-    those of production do (usage/books/walk.py): each would else read what all tests wrote."""
-
-    def __init__(self) -> None:
-        self._to_at: dt.datetime | None = None
-        self._sums: Counter[tuple[str, int]] = Counter()
-
-    def assert_balance(self, cursor: Cursor) -> None:
-        """Every invariant holds over what was written since, and over all sums and balances."""
-        settled_at, _ = horizon(cursor)
-        parameters = Span(self._to_at).parameters(self._sums)
-        results = {name: rows_that_break(cursor, name, parameters, 5) for name in INVARIANTS}
-        assert {name: rows for name, rows in results.items() if rows} == {}
-        if self._to_at is None or settled_at > self._to_at:
-            self._sums.update(sums_of(cursor, Span(self._to_at, settled_at)))
-            self._to_at = settled_at
-
-
-def walk_to_the_end() -> None:
-    """Begin every walk through the whole books anew, and take its turns until all have ended."""
-    walks = BooksWalk.objects.filter(name__in=full_walk.WALKS)
-    walks.update(began_at=None, ended_at=None, rest_until=clock.now())
-    for _ in range(20):
-        BooksWalk.objects.filter(name=full_walk.TURN).update(rest_until=clock.now())
-        full_walk.check_whole()
-        if full_walk.complete_at() is not None:
-            return
-    raise AssertionError("a walk through the whole books does not end")
 
 
 def post_as_before(organisation_id: UUID | None = None) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 import pytest
@@ -39,7 +39,7 @@ from billing.limits.budget_windows import count_guards
 from billing.prices.conditions import PriceKey
 from lib.ids import id_text, new_id, parse_id
 from lib.vault import Vault
-from tests.books import GrowingBooks, assert_books_balance
+from tests.books import assert_books_balance
 from tests.databases import own_database
 from tests.fakes.listeners import Authority
 from tests.fakes.upstream import FakeUpstream
@@ -57,6 +57,9 @@ SOON = "tests.soon"
 _LISTENS = "running on http://127.0.0.1:"
 # Nano per million tokens: 1 nano for each token in, 3 for each token out.
 RATES = {"in_text": 1_000_000, "out_text": 3_000_000}
+
+if TYPE_CHECKING:
+    from tests.growing_books import GrowingBooks
 
 
 class Served(Protocol):
@@ -117,7 +120,7 @@ class Hub:
         self._versions: list[int] = []
         self._asking: Tenant | None = None
         # Set for the hub that all tests of a session share: its books are checked whole at its end.
-        self.growing_books: GrowingBooks | None = None
+        self.growing_books: "GrowingBooks | None" = None
         self._unpriced_models = "reject"
         place = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}"
         self._log = place.with_suffix(".log")
@@ -699,6 +702,9 @@ def running_hub(
 @pytest.fixture(scope="session")
 def hub(authority: Authority) -> Iterator[Hub]:
     """A running hub for the whole session."""
+    # Models can be imported only after Django's setup, which benchmarks do not have.
+    from tests.growing_books import GrowingBooks
+
     environment = {
         "SSL_CERT_FILE": str(authority.path),
         "WEBHOOK_EGRESS_ALLOW": "127.0.0.1/32",

@@ -10,6 +10,7 @@ allows what shows that code. Then the device gets a key of the person's. The cod
 digests only.
 """
 
+import secrets
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
@@ -24,10 +25,12 @@ from accounts.access.actors import Actor, actor_of_key, actor_of_member, members
 from accounts.audit import audit
 from accounts.device_sign_in.rules import (
     KEY_LIFETIME,
+    LENGTH,
+    LETTERS,
     LIFETIME,
-    new_user_code,
     polls_too_soon,
     read_user_code,
+    write_user_code,
 )
 from accounts.keys import key_format
 from accounts.keys.keys import mint_numbered_key, revoke_key
@@ -86,6 +89,11 @@ def begin(client: str, address: str) -> Begun:
     return Begun(device_code, user_code, page_url, with_code)
 
 
+def new_user_code() -> str:
+    """Return a code of 34 random bits."""
+    return write_user_code("".join(secrets.choice(LETTERS) for _ in range(LENGTH)))
+
+
 def find_open(user_code: str) -> DeviceSignIn | None:
     """Return the undecided sign-in that shows this code."""
     code = read_user_code(user_code)
@@ -104,9 +112,9 @@ def deny(actor: Actor, user_code: str) -> DeviceSignIn:
 
 
 def _decide(actor: Actor, user_code: str, *, allowed: bool) -> DeviceSignIn:
-    found = find_open(user_code)
+    waiting = find_open(user_code)
     with transaction.atomic():
-        row = _open().select_for_update().filter(pk=found.pk).first() if found else None
+        row = _open().select_for_update().filter(pk=waiting.pk).first() if waiting else None
         if row is None:
             text = gettext("This code is unknown, used or expired. Start again on your device.")
             raise Refused("user_code", text)

@@ -125,8 +125,8 @@ def _client_of(request: HttpRequest) -> str:
     agent = request.META.get("HTTP_USER_AGENT", "")
     if named is None and agent.startswith("claude-code/"):
         named = _SURFACES["claude_code"]
-    told = named or product_of(agent)
-    return told if told.isprintable() and told.strip() == told and told else _UNKNOWN
+    name = named or product_of(agent)
+    return name if name and name.isprintable() and name.strip() == name else _UNKNOWN
 
 
 def _answer(body: dict[str, Any]) -> HttpResponse:

@@ -1,7 +1,6 @@
 """The codes of a device that signs in (RFC 8628), and how long they last."""
 
 import datetime as dt
-import secrets
 from typing import Final
 
 LIFETIME: Final = dt.timedelta(minutes=10)
@@ -12,21 +11,20 @@ KEY_LIFETIME: Final = dt.timedelta(days=90)
 """How long the device's key works. Then the person signs it in again."""
 
 # RFC 8628, 6.1: 20 letters without vowels, which spell no words and are not mistaken for digits.
-_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
-_LENGTH: Final = 8
+LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
+LENGTH: Final = 8
 
 
-def new_user_code() -> str:
-    """Return a code to be typed, such as `WDJB-MJHT`: 34 random bits."""
-    letters = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
-    return f"{letters[:4]}-{letters[4:]}"
+def write_user_code(letters: str) -> str:
+    """Return letters as a code to be typed, such as `WDJB-MJHT`."""
+    half = LENGTH // 2
+    return f"{letters[:half]}-{letters[half:]}"
 
 
 def read_user_code(text: str) -> str:
-    """Return a code in the form of `new_user_code`, however it was typed; "" if the text is not a
-    code."""
-    letters = "".join(letter for letter in text[:100].upper() if letter in _LETTERS)
-    return f"{letters[:4]}-{letters[4:]}" if len(letters) == _LENGTH else ""
+    """Return a code in the form of `write_user_code`, however it was typed; "" if the text is no code."""
+    letters = "".join(letter for letter in text[:100].upper() if letter in LETTERS)
+    return write_user_code(letters) if len(letters) == LENGTH else ""
 
 
 def polls_too_soon(polled_at: dt.datetime | None, now: dt.datetime) -> bool:

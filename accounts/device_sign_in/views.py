@@ -41,16 +41,16 @@ def device_page(request: HttpRequest) -> HttpResponseBase:
     if code and request.method != "POST":
         # `throttle_view` counts what is sent; a code in the address could be guessed as well.
         try_counts.count(limits_of_form("device", network_of_request(request)))
-    found = device_sign_in.find_open(code) if code else None
+    device = device_sign_in.find_open(code) if code else None
     context: dict[str, Any] = {
         "code": code or sent.get("user_code", "")[:20],
-        "device": found,
-        "unknown": found is None and bool(sent.get("user_code")),
+        "device": device,
+        "unknown": device is None and bool(sent.get("user_code")),
         "places": [(slug_of(actor), cast(Any, actor.organisation).name) for actor in actors],
         "place": request.session.get(LAST_ORGANISATION),
         "days": KEY_LIFETIME.days,
     }
-    if request.method == "POST" and found is not None and "decision" in sent:
+    if request.method == "POST" and device is not None and "decision" in sent:
         return _decide(request, actors, code, context)
     status = 422 if context["unknown"] and request.method == "POST" else 200
     return render(request, _PAGE, context, status=status)

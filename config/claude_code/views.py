@@ -56,7 +56,7 @@ def managed_settings(request: HttpRequest, actor: Actor) -> HttpResponse:
         return _error(404, "not_found_error", "the key may use no model")
     chosen = example_models([model for model in models if model.can.tools] or models)[MODEL]
     names = sorted(model.name for model in models)
-    shown: dict[str, Any] = {
+    policy: dict[str, Any] = {
         "availableModels": names,
         "env": {
             "ANTHROPIC_DEFAULT_HAIKU_MODEL": chosen,
@@ -64,13 +64,13 @@ def managed_settings(request: HttpRequest, actor: Actor) -> HttpResponse:
         },
         "model": chosen,
     }
-    text = json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(policy, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     checksum = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
     tag = f'"{checksum}"'
     if request.headers.get("if-none-match") == tag:
         return HttpResponse(status=304, headers={"ETag": tag})
     id = uuid5(NAMESPACE_URL, f"{settings.PUBLIC_URL}/managed/settings")
-    body = {"uuid": str(id), "checksum": checksum, "settings": shown}
+    body = {"uuid": str(id), "checksum": checksum, "settings": policy}
     return JsonResponse(body, headers={"ETag": tag})
 
 

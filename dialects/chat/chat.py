@@ -202,9 +202,9 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class ClientTool(msgspec.Struct, frozen=True):
-    """A tool of the responses dialect that is offered as a function (responses/client_tools.py).
-    `kind` is the type of the items that call it; `declared` is the client's declaration of the
-    tool, or of its whole namespace.
+    """A tool of one dialect that is offered as a function (`client_tools.py` of responses and of
+    anthropic). `kind` is its type, or that of the items that call it; `declared` is the client's
+    declaration of the tool, or of its whole namespace.
     """
 
     kind: str

@@ -7,7 +7,7 @@ from typing import Final
 from reference.guides.guide import Guide
 from reference.guides.model_guides import MODELS, SEARCH, THINKING
 from reference.guides.talk_guides import MEMBERS, STRUCTURED, TOOLS
-from reference.guides.tool_rules import OWN_TOOLS
+from reference.guides.tool_guide import OWN_TOOLS
 
 GUIDES: Final[Mapping[str, Guide]] = MappingProxyType(
     {

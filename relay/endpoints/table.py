@@ -563,6 +563,7 @@ def listed_rows() -> dict[str, Endpoint]:
         rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
         rows[f"{root}responses/{{id}}"] = _RESPONSE
         rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
+        rows[f"{root}responses/{{id}}/cancel"] = _RESPONSE_CANCEL
         rows |= {f"{root}{path}": row for path, row in _OF_VIDEO.items()}
         for words, row in _NOT_IMPLEMENTED.items():
             rows[root + "/".join(word or "{id}" for word in words)] = row

@@ -143,6 +143,8 @@ ONES_OWN_SESSION_OR_ADDRESS: Final = {
 }
 # A provider rings: what it rings for is asked sooner, and nothing of what it says is believed.
 ASKED_SOONER: Final = {"task_callback"}
+# A device that nobody has allowed yet; what a person decides on it has an event.
+ASKED_BY_A_DEVICE: Final = {"device_begin"}
 COMPUTED_ANEW: Final = {"manage.py rebuild_clickhouse", "manage.py rebuild_rollups"}
 THE_SCHEMA: Final = {"manage.py migrate"}
 QUIET: Final = (
@@ -152,6 +154,7 @@ QUIET: Final = (
     | A_CALL_OF_A_MODEL
     | ONES_OWN_SESSION_OR_ADDRESS
     | ASKED_SOONER
+    | ASKED_BY_A_DEVICE
     | COMPUTED_ANEW
     | THE_SCHEMA
 )

@@ -4,6 +4,7 @@ itself understands (`container`, `mcp_servers`, ...) are kept in `extra`.
 
 from typing import Literal, get_args
 
+from dialects.anthropic.client_tools import read_client_tool
 from dialects.anthropic.request.message_decode import read_cache, read_messages, read_system
 from dialects.chat.bounds import OUTPUT_CAP_MAX
 from dialects.chat.chat import (
@@ -145,7 +146,7 @@ def _read_tool(tool: Members) -> Tool:
         return _read_function(tool)
     if kind.startswith("web_search_"):
         return _read_search(tool)
-    return OwnTool("anthropic", tool.value)
+    return read_client_tool(kind, tool) or OwnTool("anthropic", tool.value)
 
 
 def _read_function(tool: Members) -> FunctionTool:

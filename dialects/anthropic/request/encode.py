@@ -8,6 +8,7 @@ is lost, disable it.
 
 import msgspec
 
+from dialects.anthropic.client_tools import declared_tool
 from dialects.anthropic.request.message_encode import (
     lacks_own_thinking,
     write_cache,
@@ -183,6 +184,9 @@ class _RequestWriter:
                 return tool.value
             self._dropped.append(omit_tool(self._request, tool))
             return None
+        declared = declared_tool(tool)
+        if declared is not None:
+            return declared
         body: JsonObject = {"name": tool.name}
         if tool.description is not None:
             body["description"] = tool.description

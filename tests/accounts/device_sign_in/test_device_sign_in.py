@@ -196,9 +196,8 @@ def test_one_of_many_at_once_gets_the_key(people: Cast) -> None:
 def test_guesses_are_bounded(people: Cast) -> None:
     """34 bits, 20 a minute from a network: as for passwords."""
     alice = signed_in(people.alice)
-    answers = [
-        alice.get("/device", {"user_code": rules.new_user_code()}).status_code for _ in range(22)
-    ]
+    codes = [device_sign_in.new_user_code() for _ in range(22)]
+    answers = [alice.get("/device", {"user_code": code}).status_code for code in codes]
     assert answers == [200] * 20 + [429] * 2
     sent = [Client().post("/oauth/device_authorization") for _ in range(31)]
     assert [one.status_code for one in sent] == [200] * 30 + [429]

@@ -181,7 +181,7 @@ def test_the_guides_hold_the_topics_and_no_others() -> None:
 
 def test_the_series_are_those_of_the_catalogue() -> None:
     (series,) = [one for one in GUIDES["model-series"].sections if one.anchor == "series"]
-    names = [name for field in series.fields for name in field.type.split(", ")]
+    names = [name for field in series.fields for name in str(field.type).split(", ")]
     assert len(names) > 30
     assert [name for name in names if find_row(name) is None] == []
 
@@ -189,7 +189,7 @@ def test_the_series_are_those_of_the_catalogue() -> None:
 def test_endings_of_gemini_names_are_read_as_they_are_told() -> None:
     (message,) = [one for one in GUIDES["thinking"].sections if one.anchor == "gemini-suffixes"]
     for field in message.fields:
-        assert split_name(field.type, is_listed)[1] is not None, field.type
+        assert split_name(str(field.type), is_listed)[1] is not None, field.type
 
 
 def _members(value: object, path: str = "") -> Iterator[str]:

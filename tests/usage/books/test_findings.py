@@ -19,10 +19,10 @@ from lib import clock
 from lib.database.code_migrations import code_migrations
 from outbox.models import Fact
 from tests import cast
-from tests.books import walk_to_the_end
 from tests.cast import Cast, make_key, signed_in
 from tests.invoicing import charged, mid_month, post_at
 from tests.usage import rows
+from tests.usage.books.walks import walk_to_the_end
 from usage.books import check as books_check
 from usage.books import findings, full_walk
 from usage.books import walk as books_walk

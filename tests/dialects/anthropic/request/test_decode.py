@@ -129,7 +129,7 @@ def test_tools() -> None:
         "allowed_domains": ["a.org"],
         "user_location": {"type": "approximate", "city": "Rome", "timezone": "Europe/Rome"},
     }
-    shell = {"type": "bash_20250124", "name": "bash"}
+    shell = {"type": "bash_20241022", "name": "bash"}
     got = read(
         tools=[
             {"name": "f", "description": "d", "input_schema": schema, "strict": True,

@@ -1,5 +1,5 @@
 """Tools that only one API has, and what models of the others are offered. The codecs decide;
-`tests/reference/guides/test_tool_rules.py` tries every cell of this table with them.
+`tests/reference/guides/test_tool_guide.py` tries every cell of this table with them.
 """
 
 from collections.abc import Mapping
@@ -121,12 +121,15 @@ RULES: Final[tuple[ToolRule, ...]] = (
     ),
     ToolRule(
         "anthropic",
+        ("bash_20250124", "text_editor_20250728", "memory_20250818"),
+        "function",
+        _("A function with the members that Claude knows. The call has the form of any other."),
+    ),
+    ToolRule(
+        "anthropic",
         (
             "code_execution_20250825",
             "web_fetch_20250910",
-            "bash_20250124",
-            "text_editor_20250728",
-            "memory_20250818",
             "computer_20250124",
         ),
         "refused",

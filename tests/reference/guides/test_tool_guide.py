@@ -10,7 +10,7 @@ from dialects.chat.chat import Dialect, FunctionTool, OwnTool, WebSearch
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from dialects.translation import translate
-from reference.guides.tool_rules import APIS, RULES, ToolRule
+from reference.guides.tool_guide import APIS, RULES, ToolRule
 
 SCHEMA = {"type": "object", "properties": {}}
 # The members of tools besides their type, where they need any.
