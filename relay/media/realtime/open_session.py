@@ -31,7 +31,7 @@ async def open_session(request: Request) -> None:
     invocation = session_invocation(request.invocation, request.snapshot, request.scope, secret)
     fixed = None
     if secret is not None:
-        options = _options_within(secret, options)
+        options = options_within(secret, options)
         fixed = FixedSettings(secret.session)
     options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
     sink.listen(request.receive)
@@ -39,7 +39,7 @@ async def open_session(request: Request) -> None:
     await run_session(request.life, context, sink, request.scope, fixed)
 
 
-def _options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:
+def options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:
     """Return the options of a connection within those of its client secret. Raises RequestFault for
     other labels.
     """
