@@ -11,15 +11,15 @@ from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from dialects.streams.fixed_setup import FixedSetup
 from dialects.streams.gemini_live import read_setup
-from lib.process.waiting import timeout
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.endpoints.request import Request, read_headers
+from relay.front.error_answers import STOPPING
 from relay.media.gemini_live.attempt import LiveAttempt
 from relay.media.gemini_live.handles import open_handle
 from relay.media.gemini_live.operation import Live, LiveOrder
 from relay.media.gemini_live.sink import LiveSink
-from relay.media.realtime.open_session import options_within
+from relay.media.realtime.open_session import first_message, options_within
 from relay.media.realtime.sink import STOPPING_EXTENSION
 from relay.requests.sessions import realtime_session
 
@@ -32,8 +32,13 @@ async def open_live_session(request: Request) -> None:
         raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
     options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
     sink.listen(request.receive)
+    stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     await sink.open()
-    order = await _read_order(request, sink)
+    raw = await first_message(request, sink, stopping, "the setup")
+    if raw is None:
+        await sink.refuse(STOPPING)
+        return
+    order = _read_order(request, raw.encode())
     # The key may have ended while the client waited.
     await request.refresh()
     request.check_use()
@@ -47,7 +52,6 @@ async def open_live_session(request: Request) -> None:
         unary=Live(order.bound(request.snapshot, model), order),
     )
     context = request.make_context(invocation, options)
-    stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     run = Run(context, partial(LiveAttempt, sink, lambda: life.snapshot, stopping, order))
     ends_at = None if order.token is None else order.token.ends_at
     life.running.enter(run, context.principal, ends_at)
@@ -57,15 +61,8 @@ async def open_live_session(request: Request) -> None:
         life.running.leave(run)
 
 
-async def _read_order(request: Request, sink: LiveSink) -> LiveOrder:
-    """Return what the client's first message asks for. Raises RequestFault, ClientLeft."""
-    seconds = request.life.config.body_wait_s
-    try:
-        async with timeout(seconds):
-            raw = (await sink.receive()).encode()
-    except TimeoutError:
-        what = f"the setup did not arrive within {int(seconds)} s"
-        raise RequestFault("request_timeout", None, what) from None
+def _read_order(request: Request, raw: bytes) -> LiveOrder:
+    """Return what the client's first message asks for. Raises RequestFault."""
     setup, size = read_setup(raw), len(raw)
     token, is_fixed, secret = None, False, request.client_secret
     if secret is not None and secret.token is not None:

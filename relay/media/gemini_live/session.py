@@ -262,6 +262,11 @@ class LiveSession(RealtimeSession):
         what = "the ephemeral token has expired, and its sessions end with it"
         return SessionOver(over.error._replace(message=f"{over.error.message}: {what}"))
 
+    @property
+    def _works(self) -> bool:
+        # While functions of the client run, nobody waits for the provider.
+        return super()._works and not self._client_works
+
     def _touch(self) -> None:
         """Restart the silence timer: while functions of the client run, it is the client's."""
         if self._client_works:

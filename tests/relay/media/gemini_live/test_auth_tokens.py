@@ -21,7 +21,7 @@ from tests.fakes.gemini_live import FakeGeminiLive
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.credentials.test_revocation import ENDS, STAYS, tenant_of
 from tests.relay.health.test_many_processes import processes
-from tests.relay.media.gemini_live.live_clients import Door, ask, text_of
+from tests.relay.media.gemini_live.live_clients import Door, ask, end, say, text_of
 from tests.relay.media.gemini_live.test_live import door, live_model, model, provider, refusal
 from tests.relay.media.realtime.test_realtime import records
 from tests.relay.requests.test_carriers import CARRIERS
@@ -72,15 +72,6 @@ def closed(hub: Hub, token: str, **setup: Any) -> tuple[int, str]:
         return error.response.status_code, (error.response.body or b"").decode()
 
 
-def end(socket: ClientConnection) -> tuple[int, str]:
-    """The code and reason with which a session ends."""
-    try:
-        while True:
-            socket.recv(timeout=30)
-    except ConnectionClosed as error:
-        return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "")
-
-
 def handshake(hub: Hub, path: str, headers: dict[str, str]) -> int:
     """The status of a handshake."""
     url = hub.url.replace("http", "ws") + path
@@ -89,10 +80,6 @@ def handshake(hub: Hub, path: str, headers: dict[str, str]) -> int:
             return 101
     except InvalidStatus as error:
         return error.response.status_code
-
-
-def say(socket: ClientConnection, text: str) -> None:
-    socket.send(json.dumps({"realtimeInput": {"text": text}}))
 
 
 # Whole ------------------------------------------------------------------------------------------
