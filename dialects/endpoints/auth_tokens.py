@@ -76,13 +76,13 @@ def _write_time(seconds: int) -> str:
 
 
 def _read_time(body: Mapping[str, Any], name: str, now: float, default_s: int) -> int:
-    told = body.get(name)
-    if told is None:
+    value = body.get(name)
+    if value is None:
         return int(now) + default_s
-    if not isinstance(told, str):
+    if not isinstance(value, str):
         raise RequestFault("invalid_type", name, f"{name} must be a time such as {_EXAMPLE}")
     try:
-        time = dt.datetime.fromisoformat(told)
+        time = dt.datetime.fromisoformat(value)
         if time.tzinfo is None:
             raise ValueError("no time zone")
         seconds = time.timestamp()

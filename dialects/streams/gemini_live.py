@@ -180,8 +180,8 @@ def read_client_message(raw: bytes) -> ClientMessage:
 
 
 def _speaks_for_system(turns: Any) -> bool:
-    told = dicts(turns) if isinstance(turns, list) else dicts([turns])
-    return any(turn.get("role") not in (None, "user", "model") for turn in told)
+    listed = dicts(turns) if isinstance(turns, list) else dicts([turns])
+    return any(turn.get("role") not in (None, "user", "model") for turn in listed)
 
 
 def _tools_of(update: Mapping[str, Any]) -> Any:
