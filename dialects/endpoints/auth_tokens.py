@@ -42,7 +42,7 @@ class AuthTokenRequest(NamedTuple):
     fixed: FixedSetup
 
 
-def read_request(raw: bytes, now: float) -> AuthTokenRequest:
+def read_request(raw: bytes, now: int) -> AuthTokenRequest:
     """Read a request at that time, in Unix seconds. Raises RequestFault: for a member that is
     unknown or of another type, and for a time that is past or too late.
     """
@@ -75,24 +75,24 @@ def _write_time(seconds: int) -> str:
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _read_time(body: Mapping[str, Any], name: str, now: float, default_s: int) -> int:
+def _read_time(body: Mapping[str, Any], name: str, now: int, default_s: int) -> int:
     value = body.get(name)
     if value is None:
-        return int(now) + default_s
+        return now + default_s
     if not isinstance(value, str):
         raise RequestFault("invalid_type", name, f"{name} must be a time such as {_EXAMPLE}")
     try:
         time = dt.datetime.fromisoformat(value)
         if time.tzinfo is None:
             raise ValueError("no time zone")
-        seconds = time.timestamp()
+        seconds = int(time.timestamp())
     except (ValueError, OverflowError):
         what = f"{name} must be a time with its zone, such as {_EXAMPLE}"
         raise RequestFault("invalid_value", name, what) from None
     if not now < seconds < now + ENDS_S_MAX:
         what = f"{name} must be in the future, by less than {ENDS_S_MAX // 3600} hours"
         raise RequestFault("invalid_value", name, what)
-    return int(seconds)
+    return seconds
 
 
 _EXAMPLE: Final = "2026-11-27T10:00:00Z"

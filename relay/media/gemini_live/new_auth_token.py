@@ -14,7 +14,7 @@ async def create_auth_token(request: Request) -> None:
     reached its limit of requests; DatabaseFailed.
     """
     headers = request.read_headers()
-    wanted = read_request(await request.read_body(headers), request.snapshot.now())
+    wanted = read_request(await request.read_body(headers), int(request.snapshot.now()))
     options = request.options_of(headers)
     context = request.make_context(request.invocation, options)
     secret = new_secret(request, options, wanted.fixed.members, wanted.opens_until)

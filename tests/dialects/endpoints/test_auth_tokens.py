@@ -24,7 +24,7 @@ FREE = FixedSetup(NO_SETUP, ())
 
 
 def read(body: Any) -> AuthTokenRequest:
-    return read_request(json.dumps(body).encode(), NOW + 0.5)
+    return read_request(json.dumps(body).encode(), NOW)
 
 
 def test_nothing_is_required() -> None:
@@ -66,9 +66,9 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "unknown": ({"name": "auth_tokens/x"}, "unsupported_capability", "name"),
     "twice": ({"expireTime": "x", "expire_time": "x"}, "invalid_value", "expireTime"),
     "past": ({"expireTime": "2026-11-27T10:00:00Z"}, "invalid_value", "expireTime"),
-    "late": ({"expireTime": "2026-11-28T06:00:01Z"}, "invalid_value", "expireTime"),
+    "late": ({"expireTime": "2026-11-28T06:00:00Z"}, "invalid_value", "expireTime"),
     "late opening": (
-        {"newSessionExpireTime": "2026-11-28T06:00:01Z"},
+        {"newSessionExpireTime": "2026-11-28T06:00:00Z"},
         "invalid_value",
         "newSessionExpireTime",
     ),
@@ -112,9 +112,9 @@ def test_what_is_no_request_is_refused(case: str) -> None:
 
 
 def test_the_last_times_and_uses_are_accepted() -> None:
-    asked = read({"expireTime": "2026-11-28T06:00:00Z", "uses": USES_MAX})
+    asked = read({"expireTime": "2026-11-28T05:59:59Z", "uses": USES_MAX})
     assert len(read({"fieldMask": mask_of(_PATHS_MAX)}).fixed.paths) == _PATHS_MAX == 60
-    assert (asked.ends_at, asked.uses) == (NOW + ENDS_S_MAX, USES_MAX)
+    assert (asked.ends_at, asked.uses) == (NOW + ENDS_S_MAX - 1, USES_MAX)
 
 
 def test_the_answer_has_its_times() -> None:
