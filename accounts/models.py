@@ -423,6 +423,19 @@ class SecretUse(models.Model):
         return f"{self.key_id} at {self.at}"
 
 
+class AuthTokenUse(models.Model):
+    """How often an ephemeral token of a key opened a session, until its sessions have ended
+    (`accounts/keys/auth_token_uses.py`)."""
+
+    token_id = models.UUIDField(primary_key=True)
+    key = models.ForeignKey(Key, models.CASCADE, related_name="+")
+    uses = models.PositiveIntegerField()
+    ends_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.token_id}: {self.uses}"
+
+
 class SignInLink(models.Model):
     """A one-time link that signs one person in."""
 

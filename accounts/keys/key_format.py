@@ -5,8 +5,8 @@
 
 The checksum covers everything before it, including the prefix. It is not a secret: it lets a
 mistyped or guessed key be refused before the database is asked. Keys imported from another system
-keep their own form and have no checksum. No key begins with `ek_`: client secrets do
-(`relay/credentials/client_secrets.py`).
+keep their own form and have no checksum. No key begins with `ek_` or `auth_tokens/`: client secrets
+do (`relay/credentials/client_secrets.py`).
 """
 
 import hmac
@@ -20,6 +20,7 @@ from zlib import crc32
 
 OWN_PREFIX: Final = "sk-weir-"
 CLIENT_SECRET_PREFIX: Final = "ek_"  # noqa: S105 - no secret by itself
+AUTH_TOKEN_PREFIX: Final = "auth_tokens/"  # noqa: S105 - no secret by itself
 RANDOM_BYTES: Final = 32
 
 KeyFormKind = Literal["relay", "management"]
@@ -74,9 +75,9 @@ def check(text: str) -> KeyForm:
 
     OWN: our prefix and a correct checksum. OWN_BROKEN: our prefix without one; refuse it without a
     look-up. FOREIGN: 20 or more printable ASCII characters; look it up. IMPOSSIBLE: anything else,
-    and client secrets.
+    client secrets and ephemeral tokens.
     """
-    if text.startswith(CLIENT_SECRET_PREFIX):
+    if text.startswith((CLIENT_SECRET_PREFIX, AUTH_TOKEN_PREFIX)):
         return KeyForm.IMPOSSIBLE
     if text.startswith(OWN_PREFIX):
         whole = _OWN.fullmatch(text) is not None

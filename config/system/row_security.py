@@ -112,6 +112,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "accounts.Key": Own(),
     "accounts.FormerSecret": Through("key_id", "accounts.Key"),
     "accounts.SecretUse": Own(),
+    "accounts.AuthTokenUse": Through("key_id", "accounts.Key"),
     "accounts.SingleSignOn": Own(),
     "accounts.AuditEvent": Own(),
     "outbox.Fact": Own(only_checked=True),

@@ -43,6 +43,8 @@ _NOTHING: Final = msgspec.Raw()
 _CAPITAL: Final = re.compile(r"_([a-z])")
 # Close codes (RFC 6455, section 7.4) that carry Google's errors.
 _INVALID, _POLICY, _FAILED, _LATER = 1007, 1008, 1011, 1013
+# What says nothing about the settings of a session.
+_KINDS: Final = frozenset({"clientContent", "realtimeInput", "toolResponse"})
 _ABSENT: Final = re.compile(r"not found|not supported for bidi", re.IGNORECASE)
 _QUOTA: Final = re.compile(r"quota|exhausted|rate limit", re.IGNORECASE)
 _ACCESS: Final = re.compile(r"api key|permission|credential|denied|leaked|billing", re.IGNORECASE)
@@ -77,32 +79,51 @@ def read_setup(raw: bytes) -> Setup:
     message = msgspec.json.decode(raw)
     if set(message) != {"setup"} or not isinstance(message["setup"], dict):
         raise RequestFault("missing_parameter", "setup", "the first message must be the setup")
-    members = _camel_members(message["setup"], "setup")
+    return setup_of(read_members(message["setup"], "setup"))
+
+
+def read_members(setup: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return the members of a setup, those that are read here checked and in camel case. Raises
+    RequestFault.
+    """
+    members = camel_members(setup, place)
     for name in ("generationConfig", "sessionResumption"):
         own = members.get(name)
         if isinstance(own, dict):
-            members[name] = _camel_members(own, f"setup.{name}")
+            members[name] = camel_members(own, f"{place}.{name}")
         elif own is not None:
-            raise RequestFault("invalid_type", f"setup.{name}", f"{name} must be an object")
-    named = _MODEL.fullmatch(as_text(members.get("model")))
-    if named is None:
-        raise RequestFault("missing_parameter", "setup.model", "setup.model is required")
+            raise RequestFault("invalid_type", f"{place}.{name}", f"{name} must be an object")
     limit = object_of(members.get("generationConfig")).get(OUTPUT_LIMIT)
     if limit is not None and (type(limit) is not int or limit < 1):
-        name = f"setup.generationConfig.{OUTPUT_LIMIT}"
+        name = f"{place}.generationConfig.{OUTPUT_LIMIT}"
         raise RequestFault("invalid_value", name, f"{OUTPUT_LIMIT} must be a positive integer")
+    return members
+
+
+def setup_of(members: dict[str, Any]) -> Setup:
+    """Return the setup with these members, as `read_members` returns them. Raises RequestFault."""
+    model = model_of(members)
+    if not model:
+        raise RequestFault("missing_parameter", "setup.model", "setup.model is required")
+    limit = object_of(members.get("generationConfig")).get(OUTPUT_LIMIT)
     handle = object_of(members.get("sessionResumption")).get("handle")
-    return Setup(members, named[1] or named[2], limit, as_text(handle) or None)
+    return Setup(members, model, limit, as_text(handle) or None)
 
 
-def _camel_members(members: Mapping[str, Any], place: str) -> dict[str, Any]:
+def model_of(members: Mapping[str, Any]) -> str:
+    """Return the model that a setup names, "" for none."""
+    named = _MODEL.fullmatch(as_text(members.get("model")))
+    return "" if named is None else named[1] or named[2]
+
+
+def camel_members(members: Mapping[str, Any], place: str) -> dict[str, Any]:
     """Return the members by their names in camel case. Raises RequestFault for one in both."""
     result: dict[str, Any] = {}
     for name, value in members.items():
-        camel = _camel(name)
+        camel = camel_name(name)
         if camel in result:
-            what = f"{place}.{camel} is there twice"
-            raise RequestFault("invalid_value", f"{place}.{camel}", what)
+            path = f"{place}.{camel}" if place else camel
+            raise RequestFault("invalid_value", path, f"{path} is there twice")
         result[camel] = value
     return result
 
@@ -110,6 +131,8 @@ def _camel_members(members: Mapping[str, Any], place: str) -> dict[str, Any]:
 class ClientMessage(msgspec.Struct, frozen=True):
     """The members of a client's message that are read, as `read_client_message` finds them.
     `sound_ms` and `pictures` are upper bounds; `other_bytes` is the size of everything else.
+    `may_set`: it may change settings of the session, because it is of an unknown kind, a
+    contextUpdate, or content in the role of the system.
     """
 
     kind: str
@@ -119,6 +142,7 @@ class ClientMessage(msgspec.Struct, frozen=True):
     pictures: int = 0
     other_bytes: int = 0
     tools: msgspec.Raw = _NOTHING
+    may_set: bool = False
 
 
 def read_client_message(raw: bytes) -> ClientMessage:
@@ -131,22 +155,33 @@ def read_client_message(raw: bytes) -> ClientMessage:
         message = None
     if not isinstance(message, dict):
         raise RequestFault("malformed_json", None, "a message must be a JSON object")
-    body = {_camel(name): value for name, value in message.items()}
+    body = {camel_name(name): value for name, value in message.items()}
     if "setup" in body:
         raise RequestFault("invalid_value", "setup", "setup is the first message only")
     kind = next(iter(body), "")
+    may_set = not body.keys() <= _KINDS
     if kind == "realtimeInput":
-        return _read_input(object_of(body[kind]), len(raw))
-    content = {_camel(name): value for name, value in object_of(body.get("clientContent")).items()}
+        return _read_input(object_of(body[kind]), len(raw), may_set=may_set)
+    content = {
+        camel_name(name): value for name, value in object_of(body.get("clientContent")).items()
+    }
     asks = content.get("turnComplete") is True
-    update = {_camel(name): value for name, value in object_of(body.get("contextUpdate")).items()}
+    update = {
+        camel_name(name): value for name, value in object_of(body.get("contextUpdate")).items()
+    }
     return ClientMessage(
         kind,
         answered_at_once=asks,
         may_be_answered=asks or kind not in ("clientContent", "contextUpdate"),
         other_bytes=len(raw),
         tools=msgspec.Raw(msgspec.json.encode(_tools_of(update))),
+        may_set=may_set or _speaks_for_system(content.get("turns")),
     )
+
+
+def _speaks_for_system(turns: Any) -> bool:
+    listed = dicts(turns) if isinstance(turns, list) else dicts([turns])
+    return any(turn.get("role") not in (None, "user", "model") for turn in listed)
 
 
 def _tools_of(update: Mapping[str, Any]) -> Any:
@@ -154,7 +189,7 @@ def _tools_of(update: Mapping[str, Any]) -> Any:
     return tools.get("tools") if isinstance(tools, dict) else tools
 
 
-def _read_input(members: Mapping[str, Any], size: int) -> ClientMessage:
+def _read_input(members: Mapping[str, Any], size: int, *, may_set: bool) -> ClientMessage:
     sound_ms = pictures = blob_bytes = 0
     for name, value in members.items():
         for blob in dicts(value) if isinstance(value, list) else dicts([value]):
@@ -163,7 +198,7 @@ def _read_input(members: Mapping[str, Any], size: int) -> ClientMessage:
             if not data:
                 continue
             blob_bytes += len(data)
-            if kind.startswith("audio/") or _camel(name) == "audio":
+            if kind.startswith("audio/") or camel_name(name) == "audio":
                 sound_ms += _sound_ms(len(data) * 3 // 4, kind)
             else:
                 pictures += 1
@@ -173,6 +208,7 @@ def _read_input(members: Mapping[str, Any], size: int) -> ClientMessage:
         sound_ms=sound_ms,
         pictures=pictures,
         other_bytes=size - blob_bytes,
+        may_set=may_set,
     )
 
 
@@ -335,7 +371,8 @@ def error_body(status: int, reason: str) -> bytes:
     return msgspec.json.encode({"error": {"code": status, "message": reason}})
 
 
-def _camel(name: str) -> str:
+def camel_name(name: str) -> str:
+    """Return the name of a member, or a path, in camel case."""
     return _CAPITAL.sub(lambda match: match[1].upper(), name)
 
 

@@ -31,7 +31,7 @@ from playground.media.realtime_rules import (
 )
 from playground.media.realtime_socket import TICKET_PROTOCOL
 from playground.media.tabs import tabs_context
-from playground.models_offered.offered_models import media_models, realtime_models
+from playground.models_offered.offered_models import media_models, realtime_models, session_models
 from playground.payers.paying import Payer, payers_context
 from playground.runs.relaying import relay_of
 from playground.turns.form import form_values
@@ -48,12 +48,13 @@ _PERMISSIONS: Final = "microphone=(self), camera=(), display-capture=(), geoloca
 @require_safe
 def realtime_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     form = form_values(request.GET)
-    models = realtime_models(actor)
+    models, by_code = session_models(actor)
     may_send = scope_of(actor, "playground.use") is not None
     context: dict[str, Any] = {
         "slug": slug_of(actor),
         **tabs_context(actor, "realtime"),
         "models": models,
+        "by_code": by_code,
         "model": form["model"] if form.get("model") in models else "",
         "settings": kept_settings(form),
         "voices": VOICES,

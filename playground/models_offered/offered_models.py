@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from accounts.access.actors import Actor, organisation_of
 from accounts.keys.keys import playground_key
@@ -21,6 +22,8 @@ from gateway.public_models.entry_rules import merge_entries
 from gateway.public_models.served import price_of, prices_in_force, served_models
 from lib import clock
 from playground.media.rules import MediaModel
+
+_SESSIONS: Final = frozenset({"realtime", "live"})
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,8 @@ def offered_kinds(actor: Actor) -> set[str]:
     kinds: set[str] = set()
     for model in offered_models(actor):
         known = find_row(_upstream_name(model.name, channels)) or find_row(model.name)
-        if known is not None and known.endpoint == "realtime":
-            if _speaks_events(known):
-                kinds.add("realtime")
+        if known is not None and known.endpoint in _SESSIONS:
+            kinds.add("realtime")
         elif kind := media_kind(known, model.meters):
             kinds.add(kind)
     return kinds
@@ -162,22 +164,34 @@ def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-def realtime_models(actor: Actor) -> list[str]:
-    """Return the models with realtime sessions, by name."""
+class SessionModels(NamedTuple):
+    """The models that answer in sessions, by name: those that the realtime page holds sessions
+    with, and those whose sessions are in a form for applications only.
+    """
+
+    here: list[str]
+    by_code: list[str]
+
+
+def session_models(actor: Actor) -> SessionModels:
+    """Return the models that answer in sessions."""
     channels = _enabled_channels()
-    return [
-        model.name
-        for model in offered_models(actor)
-        if (row := find_row(_upstream_name(model.name, channels)) or find_row(model.name))
-        is not None
-        and row.endpoint == "realtime"
-        and _speaks_events(row)
-    ]
+    models = SessionModels([], [])
+    for model in offered_models(actor):
+        known = find_row(_upstream_name(model.name, channels)) or find_row(model.name)
+        if known is not None and known.endpoint in _SESSIONS:
+            (models.here if _speaks_events(known) else models.by_code).append(model.name)
+    return models
+
+
+def realtime_models(actor: Actor) -> list[str]:
+    """Return the models with realtime sessions on the page, by name."""
+    return session_models(actor).here
 
 
 def _speaks_events(known: Capabilities) -> bool:
-    """Return whether a model's sessions are in OpenAI's form, which the page uses."""
-    return known.owner != "google"
+    """Return whether a model's sessions are in OpenAI's realtime form, which the page uses."""
+    return known.endpoint == "realtime" and known.owner != "google"
 
 
 def _upstream_name(model: str, channels: Iterable[Channel]) -> str:

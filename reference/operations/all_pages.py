@@ -33,7 +33,7 @@ from reference.operations.media_pages import (
 )
 from reference.operations.message_pages import GEMINI, MESSAGES
 from reference.operations.page import Group, ReferencePage
-from reference.operations.realtime_pages import CLIENT_SECRETS, GEMINI_LIVE, REALTIME
+from reference.operations.realtime_pages import AUTH_TOKENS, CLIENT_SECRETS, GEMINI_LIVE, REALTIME
 from reference.operations.task_pages import (
     ACTION,
     BLEND,
@@ -74,7 +74,7 @@ GROUPS: Final[tuple[Group, ...]] = (
         _("Images and audio"),
         (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
     ),
-    Group(_("Realtime"), (REALTIME, CLIENT_SECRETS, LIVE, GEMINI_LIVE)),
+    Group(_("Realtime"), (REALTIME, CLIENT_SECRETS, LIVE, GEMINI_LIVE, AUTH_TOKENS)),
     Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG, VEO)),
     Group(
         _("Midjourney"),

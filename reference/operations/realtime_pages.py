@@ -184,6 +184,14 @@ GEMINI_LIVE: Final = ReferencePage(
             "string",
             _("Your API key, in the query, if the client can send no x-goog-api-key header."),
         ),
+        Field(
+            "access_token",
+            "string",
+            _(
+                "An ephemeral token in place of an API key, in the query, at the method "
+                "BidiGenerateContentConstrained. Google's clients use both by themselves."
+            ),
+        ),
     ),
     example=None,
     answer="""{"serverContent": {"turnComplete": true}, "usageMetadata": {
@@ -272,5 +280,91 @@ CLIENT_SECRETS: Final = ReferencePage(
             "and their sessions end."
         ),
         _("Sessions of the beta cannot be opened with a client secret."),
+    ),
+)
+AUTH_TOKENS: Final = ReferencePage(
+    slug="auth-tokens",
+    title=_("Ephemeral tokens"),
+    summary=_(
+        "Creates a short-lived token, as Google's clients do, that opens Gemini Live sessions in a "
+        "web page or an app, which then never has your API key. Free."
+    ),
+    operations=("auth_token",),
+    path="/v1alpha/auth_tokens",
+    fields=(
+        Field(
+            "uses",
+            "integer",
+            _(
+                "How many sessions it opens, 0 for any number. Default: 1. To resume a session "
+                "that it opened is no further use."
+            ),
+            limits="0–2147483647",
+        ),
+        Field(
+            "newSessionExpireTime",
+            "string",
+            _("How long the token opens sessions, as a time. Default: in 60 seconds."),
+            limits="< 20 h",
+        ),
+        Field(
+            "expireTime",
+            "string",
+            _("When its sessions end, as a time. Default: in 30 minutes."),
+            limits="< 20 h",
+        ),
+        Field(
+            "bidiGenerateContentSetup",
+            "object",
+            _(
+                "The setup of its sessions, which takes the place of the client's. Without a "
+                "model here, the client's holds. Without a setup, the client's setup holds."
+            ),
+            limits="≤ 5 kB",
+        ),
+        Field(
+            "fieldMask",
+            "string",
+            _(
+                "Paths of a setup, separated by commas: only these are the token's, and the "
+                "client's setup holds for all others. A path that the token's setup does not have "
+                "is removed from the client's."
+            ),
+        ),
+        Field(
+            "x-weir-labels, x-weir-data-policy, x-weir-max-cost, x-weir-session-budget",
+            "string",
+            _("Headers: they apply to each session that the secret opens."),
+        ),
+    ),
+    example={
+        "uses": 1,
+        "bidiGenerateContentSetup": {
+            "model": f"models/{GEMINI_LIVE_MODEL}",
+            "generationConfig": {"responseModalities": ["AUDIO"]},
+            "systemInstruction": {"parts": [{"text": "You are a friendly guide."}]},
+            "sessionResumption": {},
+        },
+    },
+    answer="""{
+  "name": "auth_tokens/AWYqPqjI3mEd0…", "expireTime": "2026-11-27T10:30:00Z",
+  "newSessionExpireTime": "2026-11-27T10:01:00Z", "uses": 1
+}""",
+    notes=(
+        _(
+            "The token is sent like an API key: as access_token in the query, or as "
+            "Authorization: Token. It opens the WebSocket of BidiGenerateContentConstrained and "
+            "nothing else."
+        ),
+        _(
+            "Its sessions are sessions of your key: its balance, budgets, limits and models "
+            "apply, and its networks to the address of the browser. When the key is revoked or "
+            "expires, or the grace period of its rotation ends, its client secrets stop working "
+            "and their sessions end."
+        ),
+        _(
+            "A message that may change what the token sets closes the session with 1007: a "
+            "contextUpdate, or content in the role of the system."
+        ),
     ),
 )

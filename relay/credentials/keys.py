@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.keys import key_format
+from accounts.keys.key_format import AUTH_TOKEN_PREFIX
 from accounts.keys.sql import holder_is_active
 from accounts.limits.rules import Network, is_address_in
 from accounts.organisations.content_retention import RETENTION_HOURS
@@ -199,8 +200,9 @@ def read_credentials(
 ) -> Credentials:
     """Read the key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`; from
     `mj-api-secret` below the paths of Midjourney; from `?key=` when a query is given (only some
-    endpoints accept it there); and from the subprotocols of a WebSocket, because pages can set no
-    headers. The same key twice counts as one. A signature of AWS is no key.
+    endpoints accept it there; ephemeral tokens as `?access_token=`); and from the subprotocols of a
+    WebSocket, because pages can set no headers. The same key twice counts as one. A signature of
+    AWS is no key.
     """
     keys, broken, signed = set[str](), False, False
     for name in subprotocols:
@@ -219,7 +221,11 @@ def read_credentials(
         else:
             keys.add(value.decode("latin-1").strip())
     if query:
-        keys.update(text for name, text in parse_qsl(query.decode("latin-1")) if name == "key")
+        keys.update(
+            text
+            for name, text in parse_qsl(query.decode("latin-1"))
+            if name == "key" or (name == "access_token" and text.startswith(AUTH_TOKEN_PREFIX))
+        )
     keys.discard("")
     if len(keys) > 1:
         return Credentials(None, True)
@@ -227,11 +233,15 @@ def read_credentials(
 
 
 def _read_bearer(value: bytes) -> str | None:
-    """Return the key of an Authorization header; None for a scheme that is not supported."""
+    """Return the key of an Authorization header; None for a scheme that is not supported. Google's
+    clients send ephemeral tokens in the scheme `Token`.
+    """
     text = value.decode("latin-1").strip()
     scheme, _, rest = text.partition(" ")
     if rest:
-        return rest.strip() if scheme.lower() == "bearer" else None
+        key, name = rest.strip(), scheme.lower()
+        is_token = name == "token" and key.startswith(AUTH_TOKEN_PREFIX)
+        return key if name == "bearer" or is_token else None
     return text if text.lower() != "bearer" else ""
 
 
@@ -276,7 +286,8 @@ class Authenticator:
         if secret is None:
             raise RequestFault("authentication", None, "")
         if now >= secret.expires_at:
-            raise SecretRefused("the client secret has expired, create another one")
+            kind = "client secret" if secret.token is None else "ephemeral token"
+            raise SecretRefused(f"the {kind} has expired, create another one")
         return secret
 
     async def principal_of_secret(self, secret: ClientSecret, now: float) -> Principal:

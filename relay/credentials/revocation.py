@@ -35,18 +35,31 @@ class Running:
     def __init__(self, ask: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._ask = ask
         self._principals: dict[Revocable, Principal] = {}
-        # When the requests that expire do so, in Unix seconds, as far as is known.
+        # When the requests that expire do so, in Unix seconds, as far as is known; and the ends that
+        # requests have of their own.
         self._ends: dict[Revocable, float] = {}
+        self._own_ends: dict[Revocable, float] = {}
 
-    def enter(self, run: Revocable, principal: Principal) -> None:
-        """Register a request. The caller calls `leave` at the request's end in every case."""
+    def enter(self, run: Revocable, principal: Principal, ends_at: float | None = None) -> None:
+        """Register a request, with the end of its permission if it ends before its key. `leave` is
+        called at its end, in every case.
+        """
         self._principals[run] = principal
-        if principal.expires_at is not None:
-            self._ends[run] = principal.expires_at
+        if ends_at is not None:
+            self._own_ends[run] = ends_at
+        self._expect(run, principal.expires_at)
+
+    def _expect(self, run: Revocable, key_ends_at: float | None) -> None:
+        ends = [at for at in (key_ends_at, self._own_ends.get(run)) if at is not None]
+        if ends:
+            self._ends[run] = min(ends)
+        else:
+            self._ends.pop(run, None)
 
     def leave(self, run: Revocable) -> None:
         del self._principals[run]
         self._ends.pop(run, None)
+        self._own_ends.pop(run, None)
 
     def end_expired(self, now: float) -> None:
         """End the requests of keys, or of rotated secrets, that have expired."""
@@ -69,10 +82,7 @@ class Running:
             if state is None:
                 # The request began after the query, by the rights that hold now.
                 continue
-            if state.ends_at is None:
-                self._ends.pop(run, None)
-            else:
-                self._ends[run] = state.ends_at
+            self._expect(run, state.ends_at)
             if state.key_ended or state.session_ended:
                 run.revoke("revoked" if state.key_ended else "session_ended")
 

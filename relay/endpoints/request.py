@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from accounts.keys.key_format import AUTH_TOKEN_PREFIX
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
@@ -46,6 +47,10 @@ _MAX_COST_HEADER: Final = "x-weir-max-cost"
 _JSON: Final = ((b"content-type", b"application/json"),)
 # Rows that show the catalogue: every key may use them.
 _CATALOGUE: Final = frozenset({"models", "model"})
+_OPENS_ONLY: Final = (
+    "a client secret opens only the WebSocket of /v1/realtime",
+    "an ephemeral token opens only the WebSocket of BidiGenerateContentConstrained",
+)
 # Rows that open a session, without a body.
 _SESSIONS: Final = frozenset({"realtime", "live_sessions"})
 
@@ -64,8 +69,8 @@ class Endpoint:
     `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
     same path, for some of the methods; `asking` is one selected by an `Action` in the query.
     `family` is the task service in whose form it returns errors. `codec` replaces that of the
-    dialect: a cloud's form of it. `socket` answers a WebSocket at
-    the same path, and with `takes_client_secret` a client secret opens it like its key.
+    dialect: a cloud's form of it. `socket` answers a WebSocket at the same path; a client secret
+    with `secret_prefix` opens that like its key.
     """
 
     handler: Handler
@@ -85,7 +90,7 @@ class Endpoint:
     family: Family | None = None
     codec: Codec[Any] | None = None
     socket: Handler | None = None
-    takes_client_secret: bool = False
+    secret_prefix: str = ""
 
     @property
     def restricted(self) -> bool:
@@ -350,8 +355,9 @@ class Request:
         if key is None or not is_client_secret(key):
             self.caller = await authenticator.principal(self.credentials, now)
             return
-        if not (self.endpoint.takes_client_secret and self.scope["type"] == "websocket"):
-            raise SecretRefused("a client secret opens only the WebSocket of /v1/realtime")
+        prefix = self.endpoint.secret_prefix
+        if not prefix or not key.startswith(prefix) or self.scope["type"] != "websocket":
+            raise SecretRefused(_OPENS_ONLY[key.startswith(AUTH_TOKEN_PREFIX)])
         self.client_secret = authenticator.open_secret(key, now)
         self.caller = await authenticator.principal_of_secret(self.client_secret, now)
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
+from accounts.keys.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
@@ -64,6 +65,7 @@ from relay.media.answers.task_answers import (
 )
 from relay.media.answers.task_content import stream_content
 from relay.media.answers.task_events import stream_events
+from relay.media.gemini_live.new_auth_token import create_auth_token
 from relay.media.gemini_live.open_session import open_live_session
 from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
 from relay.media.kling_operations import (
@@ -190,15 +192,22 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
     ),
 }
 _REALTIME: Final = Endpoint(
-    open_session, ("GET",), operation="realtime", socket=open_session, takes_client_secret=True
-)
+    open_session, ("GET",), operation="realtime", socket=open_session,
+    secret_prefix=CLIENT_SECRET_PREFIX,
+)  # fmt: skip
 # Google's form of it.
 _LIVE: Final = Endpoint(
     open_live_session, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
     socket=open_live_session,
 )  # fmt: skip
 _LIVE_PATH: Final = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiGenerateContent"
-# Keys may call it that may open sessions.
+# The method that Google's clients call with an ephemeral token.
+_CONSTRAINED: Final = replace(_LIVE, secret_prefix=AUTH_TOKEN_PREFIX)
+# Keys may call these that may open sessions.
+_AUTH_TOKENS: Final = Endpoint(
+    create_auth_token, ("POST",), "gemini", "realtime", body_bytes_max=_QUESTION,
+    shows="auth_token", key_in_query=True,
+)  # fmt: skip
 _CLIENT_SECRETS: Final = Endpoint(
     create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
     shows="client_secret",
@@ -389,9 +398,13 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/v1/videos/image2video": _IMAGE_TO_VIDEO,
         "/jimeng": _JIMENG,
-        _LIVE_PATH.format("v1"): _LIVE,
-        _LIVE_PATH.format("v1beta"): _LIVE,
-        _LIVE_PATH.format("v1alpha"): _LIVE,
+        "/v1alpha/auth_tokens": _AUTH_TOKENS,
+        "/v1beta/auth_tokens": _AUTH_TOKENS,
+    }
+    | {
+        _LIVE_PATH.format(version) + method: row
+        for version in ("v1", "v1beta", "v1alpha")
+        for method, row in {"": _LIVE, "Constrained": _CONSTRAINED}.items()
     }
     | {
         f"{root}/dashboard/billing/{name}": Endpoint(

@@ -14,6 +14,7 @@ from itertools import count
 
 import msgspec
 
+from accounts.keys.auth_token_uses import count_use
 from accounts.keys.last_uses import LAST_USES, write_last_uses
 from lib.ids import new_id
 from lib.vault import Vault
@@ -24,6 +25,7 @@ from relay.attempts import admission
 from relay.attempts.shadow_traffic import ShadowTraffic
 from relay.config import RelayConfig
 from relay.counting.tokenizer import read_vocabulary
+from relay.credentials.client_secrets import AuthTokenTerms
 from relay.credentials.keys import Authenticator, Principal
 from relay.credentials.revocation import Running
 from relay.front.errors import DatabaseAway, DatabaseFailed
@@ -184,6 +186,14 @@ class Lifespan:
         *_, rows = await self._run(admission.count_request(owner, key_id, user_id))
         if rows:
             raise LimitReached(msgspec.json.decode(rows[0][0] or ""), self.config.public_url)
+
+    async def use_token(self, principal: Principal, token: AuthTokenTerms) -> bool:
+        """Count a use of an ephemeral token of the principal's key. Return False if it has none
+        left. Raises DatabaseFailed.
+        """
+        return bool(
+            await self._ask(count_use(principal.key_id, token.id, token.uses, token.ends_at))
+        )
 
     async def _renew(self, principal: Principal) -> Principal:
         """Read a principal again, because its budgets have changed; those of others may have

@@ -408,6 +408,12 @@ BOUNDS: Final[dict[str, Bound]] = {
 ELSEWHERE: Final = {
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
     "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
+    "dialects/endpoints/auth_tokens.py:_read_mask:_PATHS_MAX": (
+        "tests/dialects/endpoints/test_auth_tokens.py"
+    ),
+    "dialects/endpoints/auth_tokens.py:_read_uses:USES_MAX": (
+        "tests/dialects/endpoints/test_auth_tokens.py"
+    ),
     "relay/credentials/client_secrets.py:seal:CONTENT_BYTES_MAX": (
         "tests/relay/credentials/test_client_secrets.py"
     ),

@@ -284,6 +284,14 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "DAYS": "7",
         "_FAR_DAYS": "365",
     },
+    "dialects.endpoints.auth_tokens": {
+        "OPENS_S": "60",
+        "ENDS_S": "1800",
+        "ENDS_S_MAX": "72000",
+        "USES_DEFAULT": "1",
+        "USES_MAX": "2147483647",
+        "_PATHS_MAX": "60",
+    },
     "dialects.endpoints.client_secrets": {
         "SECONDS_MIN": "10",
         "SECONDS_MAX": "7200",

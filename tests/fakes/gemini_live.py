@@ -12,6 +12,7 @@ Sound of a second or more is answered by five tokens of sound, and interrupts wh
     silent    nothing more comes                      garbage  a message that is no JSON
     nousage   the turn ends without usage             late     its usage comes too late
     odd       usage with an unknown member            film     usage of film
+    goaway    it says that it closes, and does
 """
 
 import asyncio
@@ -44,6 +45,7 @@ class LiveCall:
     received: list[str] = field(default_factory=list)
     usages: list[dict[str, Any]] = field(default_factory=list)
     closed: int | None = None
+    sent: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -245,9 +247,12 @@ class _Talk:
             await self._connection.close(1000)
         elif fault == "garbage":
             await self._connection.send(b'{"serverContent":')
+        elif fault == "goaway":
+            await self.send({"goAway": {"timeLeft": "0.1s"}})
+            await self._connection.close(1011, "Deadline expired")
         elif fault == "silent":
             await asyncio.Event().wait()
-        return fault in ("close", "bye", "garbage")
+        return fault in ("close", "bye", "garbage", "goaway")
 
     async def _end(
         self, count: int, wishes: dict[str, str], *, audio: bool, fault: str = ""
@@ -289,3 +294,4 @@ class _Talk:
 
     async def send(self, message: dict[str, Any]) -> None:
         await self._connection.send(json.dumps(message).encode())
+        self._call.sent += 1

@@ -181,8 +181,8 @@ class _Talk:
             at = self._session.heard_ms
             appended = {"type": "session.commentary.appended", "start_ms": at, "end_ms": at}
             await self.send(appended)
-            said = f"{event['content']} {self._books.script}"
-            return await self._obey(dict(_DIRECTIVE.findall(said)))
+            text = f"{event['content']} {self._books.script}"
+            return await self._obey(dict(_DIRECTIVE.findall(text)))
         elif kind == "session.update":
             for name, value in event["session"].items():
                 self._resource[name] = value

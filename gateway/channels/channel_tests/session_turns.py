@@ -143,12 +143,12 @@ class GeminiLiveTurn(SessionTurn):
             self._add(live_usage.quantities(message.usage))
         return ()
 
-    def _add(self, told: Quantities) -> None:
+    def _add(self, counted: Quantities) -> None:
         """Add a usage: each one is what was used since the one before it."""
         meters = Counter({} if self.used is None else self.used.meters)
-        meters.update(told.meters)
+        meters.update(counted.meters)
         flags = () if self.used is None else self.used.flags
-        self.used = Quantities(dict(meters), (*flags, *told.flags), wire="gemini_live")
+        self.used = Quantities(dict(meters), (*flags, *counted.flags), wire="gemini_live")
 
     def failure_of_close(self, code: int, reason: str) -> CallFailed:
         status = gemini_live.status_of_close(code, reason)
@@ -162,5 +162,5 @@ def _message(**members: Any) -> bytes:
 
 
 def _message_of(error: Any) -> str:
-    told = error.get("message") if isinstance(error, dict) else None
-    return told if isinstance(told, str) else "error"
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else "error"

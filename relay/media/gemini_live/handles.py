@@ -17,8 +17,8 @@ _CONTENT_BYTES_MAX: Final = 16 * 1024
 
 
 class Handle(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider's `handle`, the team that has the session, the channel and key where it is, and
-    an upper bound of the tokens of its context.
+    """The provider's `handle`, the team that has the session, the channel and key where it is, an
+    upper bound of the tokens of its context, and the ephemeral token that opened it, if any.
     """
 
     handle: str
@@ -26,6 +26,7 @@ class Handle(msgspec.Struct, frozen=True, kw_only=True):
     channel_id: UUID
     channel_key_id: UUID
     tokens: int
+    token_id: UUID | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(Handle)

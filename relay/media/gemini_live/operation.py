@@ -15,6 +15,7 @@ from dialects.usage.usage import Quantities
 from relay.answers.unary import Billable, Passing, Rates, Sending, UnaryFacts, Urls, not_offered
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
+from relay.credentials.client_secrets import AuthTokenTerms
 from relay.media.gemini_live.handles import Handle
 from relay.media.realtime.operation import FIRST_CONTEXT, Realtime, ResponseBound, response_bound
 from relay.routing.snapshot import Snapshot
@@ -25,12 +26,14 @@ _BYTES_A_TOKEN: Final = 3
 
 class LiveOrder(NamedTuple):
     """What the client's first message asks for. `size` is its bytes; `resumed` is the session that
-    it continues.
+    it continues; `token` is the ephemeral token that opens it, whose setup `is_fixed`.
     """
 
     setup: Setup
     size: int
     resumed: Handle | None
+    token: AuthTokenTerms | None = None
+    is_fixed: bool = False
 
     @property
     def context_tokens(self) -> int:

@@ -26,6 +26,7 @@ from gateway.providers.suffixes import RequestedModel
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.config import SESSION_IDLE_S, USAGE_AFTER_TEXT_S
+from relay.front.deadline import Reason
 from relay.front.error_answers import answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
@@ -75,6 +76,8 @@ class LiveSession(RealtimeSession):
             fixed=None,
         )
         self._newest = newest
+        self._token = order.token
+        self._is_fixed = order.is_fixed
         self._opening = opening
         self._session_id = live.session_id(live.read_server_message(opening))
         self._conversation: LiveConversation = LiveConversation(order.context_tokens)
@@ -123,6 +126,9 @@ class LiveSession(RealtimeSession):
     async def _admit_message(self, message: ClientMessage) -> None:
         """Place the hold of the answer that a message may cause. Raises RequestFault, EventRefused,
         SessionOver."""
+        if message.may_set and self._is_fixed:
+            what = f"{message.kind[:60] or 'the message'} may change what the ephemeral token sets"
+            raise RequestFault("invalid_value", message.kind[:60] or None, what)
         self._check_tools(message)
         if message.may_be_answered and not self._running:
             await self._holds.next(asked=True)
@@ -239,6 +245,7 @@ class LiveSession(RealtimeSession):
                 channel_id=channel.uuid,
                 channel_key_id=channel.key_ids[self._probe.key],
                 tokens=self._conversation.tokens_max,
+                token_id=None if self._token is None else self._token.id,
             ),
         )
 
@@ -249,6 +256,19 @@ class LiveSession(RealtimeSession):
         return super()._lost(lost)
 
     # ---- times
+
+    def _by_deadline(self, reason: Reason | None) -> SessionOver:
+        over, token = super()._by_deadline(reason), self._token
+        ended = token is not None and self._newest().now() >= token.ends_at
+        if reason != "revoked" or over.error is None or not ended:
+            return over
+        what = "the ephemeral token has expired, and its sessions end with it"
+        return SessionOver(over.error._replace(message=f"{over.error.message}: {what}"))
+
+    @property
+    def _is_generating(self) -> bool:
+        # While functions of the client run, nobody waits for the provider.
+        return super()._is_generating and not self._client_works
 
     def _touch(self) -> None:
         """Restart the silence timer: the client's limit while functions of the client run, else the

@@ -7,12 +7,12 @@ import msgspec
 
 from dialects.errors.errors import RequestFault
 from dialects.streams import live
-from lib.process.waiting import timeout
 from relay.attempts.run import Run
 from relay.endpoints.request import Request, read_headers
 from relay.front.error_answers import STOPPING
 from relay.media.live.attempt import LiveAttempt
 from relay.media.live.operation import live_invocation
+from relay.media.realtime.open_session import first_message
 from relay.media.realtime.sink import STOPPING_EXTENSION, RealtimeSink
 from relay.requests.sessions import realtime_session
 
@@ -30,10 +30,11 @@ async def open_live(request: Request) -> None:
     sink.listen(request.receive)
     stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     await sink.open()
-    raw = await _first_event(request, sink, stopping)
-    if raw is None:
+    text = await first_message(request, sink, stopping, live.START)
+    if text is None:
         await sink.refuse(STOPPING)
         return
+    raw = text.encode()
     settings = live.read_start(raw)
     await request.refresh()
     options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
@@ -46,31 +47,3 @@ async def open_live(request: Request) -> None:
         await run.answer(b"{}")
     finally:
         life.running.leave(run)
-
-
-async def _first_event(
-    request: Request, sink: RealtimeSink, stopping: asyncio.Event
-) -> bytes | None:
-    """Return the client's first event; None if the process stops before it arrives. Raises
-    RequestFault if it does not arrive in time, ClientLeft."""
-    wait_s = request.life.config.body_wait_s
-    waiters = [asyncio.create_task(sink.receive()), asyncio.create_task(stopping.wait())]
-    receiving = waiters[0]
-    try:
-        async with timeout(wait_s):
-            await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-    except TimeoutError:
-        what = f"{live.START} did not arrive within {int(wait_s)} s; open another connection"
-        raise RequestFault("request_timeout", None, what) from None
-    finally:
-        for waiter in waiters:
-            waiter.cancel()
-        await asyncio.gather(*waiters, return_exceptions=True)
-    if receiving.cancelled():
-        return None
-    text = receiving.result()
-    if not isinstance(text, str):
-        raise RequestFault(
-            "invalid_value", "type", f"the first event must be {live.START}, in text"
-        )
-    return text.encode()

@@ -9,6 +9,7 @@ from accounts.organisations.data_policy import combine_policies
 from dialects.errors.errors import RequestFault
 from dialects.streams.fixed_settings import FixedSettings
 from lib.process.asgi import Scope
+from lib.process.waiting import timeout
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret
 from relay.endpoints.request import Request, read_headers
@@ -31,7 +32,7 @@ async def open_session(request: Request) -> None:
     invocation = session_invocation(request.invocation, request.snapshot, request.scope, secret)
     fixed = None
     if secret is not None:
-        options = _options_within(secret, options)
+        options = options_within(secret, options)
         fixed = FixedSettings(secret.session)
     options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
     sink.listen(request.receive)
@@ -39,9 +40,10 @@ async def open_session(request: Request) -> None:
     await run_session(request.life, context, sink, request.scope, fixed)
 
 
-def _options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:
-    """Return the options of a connection, restricted by its client secret. Raises RequestFault for
-    other labels."""
+def options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:
+    """Return the options of a connection within those of its client secret. Raises RequestFault for
+    other labels.
+    """
     labels = options.labels
     if secret.labels != NO_LABELS:
         labels = secret.labels
@@ -78,3 +80,31 @@ async def run_session(
         await run.answer(b"{}")
     finally:
         life.running.leave(run)
+
+
+async def first_message(
+    request: Request, sink: RealtimeSink, stopping: asyncio.Event, name: str
+) -> str | None:
+    """Return the first message of an open socket, which has this name; None if the process stops
+    before it. Raises RequestFault for one that is not text, or if there is none in time,
+    ClientLeft.
+    """
+    wait_s = request.life.config.body_wait_s
+    waiters = [asyncio.create_task(sink.receive()), asyncio.create_task(stopping.wait())]
+    receiving = waiters[0]
+    try:
+        async with timeout(wait_s):
+            await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    except TimeoutError:
+        what = f"{name} did not arrive within {int(wait_s)} s; open another connection"
+        raise RequestFault("request_timeout", None, what) from None
+    finally:
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+    if receiving.cancelled():
+        return None
+    text = receiving.result()
+    if not isinstance(text, str):
+        raise RequestFault("invalid_value", "type", f"the first event must be {name}, in text")
+    return text

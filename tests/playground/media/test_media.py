@@ -215,3 +215,28 @@ def test_kinds_without_models_are_named_once(people: Cast) -> None:
     assert re.findall(r"</svg>(\w+)", tabs) == ["Images", "Speech", "Gallery"]
     assert html.count("No models yet for: Transcription, Video, Music, Midjourney, Realtime.") == 1
     assert "No image models available" in html
+
+
+def test_models_of_live_sessions_are_used_by_code(people: Cast) -> None:
+    """The realtime page names them, and leads to the code of each."""
+    bob = signed_in(people.bob)
+    page = f"{PLAYGROUND}/realtime"
+    assert "No realtime models available" in bob.get(page).content.decode()
+    channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
+    valid_from = clock.now() - dt.timedelta(days=1)
+    for name, meter in {"gpt-live-1": "session_minutes", "gemini-3.8-live": "in_text"}.items():
+        Route.objects.create(channel=channel, model=name)
+        rates = {"meters": {meter: 50_000, "out_text": 50_000}}
+        prices.set_price(SYSTEM, name, valid_from=valid_from, rates=rates, source="test")
+    html = bob.get(page).content.decode()
+    assert "No realtime models available" not in html
+    assert "in live sessions with applications" in html
+    tabs = re.findall(r'class="seg media-tabs".*?</nav>', html, re.DOTALL)[0]
+    assert "Realtime" in re.findall(r"</svg>(\w+)", tabs)
+    for name, code in {
+        "gpt-live-1": "client.live.connect",
+        "gemini-3.8-live": "client.aio.live.connect",
+    }.items():
+        assert f'href="/models/{name}"' in html
+        shown = re.sub(r"<[^>]+>", "", bob.get(f"/models/{name}?lang=python").content.decode())
+        assert code in shown

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from dialects.endpoints import client_secrets
+from dialects.endpoints import auth_tokens, client_secrets
 from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import KINDS
 from dialects.gemini.model_name import split_name
@@ -112,6 +112,9 @@ def test_the_relay_reads_every_example(slug: str) -> None:
         return
     if row.shows == "client_secret":
         assert client_secrets.read_request(raw).model
+        return
+    if row.shows == "auth_token":
+        assert auth_tokens.read_request(raw, 0).model
         return
     if row.shows in ID_LISTS:
         assert ID_LISTS[row.shows](raw)

@@ -130,7 +130,7 @@ def test_sessions_are_what_a_test_of_all_channels_asks_for(
     spoken = channel_to(live)
     scheduled_tests.start_run(SYSTEM, "streamed")
     assert scheduled_tests.work_off_runs() == 2
-    assert [channel.last_test["ok"] for channel in Channel.objects.all()] == [True, True]
+    assert [(one.last_test or {})["ok"] for one in Channel.objects.all()] == [True, True]
     spoken.refresh_from_db()
     assert (spoken.last_test or {})["variant"] == "live"
     assert try_model(target_of(spoken), "spoken", "gpt-live-1").ok
@@ -204,7 +204,7 @@ def test_a_wrong_key_of_google_is_not_shown(google: FakeGeminiLive) -> None:
     assert "AIza-wrong-provider-key-0123" not in str(Channel.objects.get().last_test)
 
 
-OF_LIVE = {
+OF_LIVE: dict[str, dict[str, Any]] = {
     "key": {"type": "authentication_error", "code": None, "message": "no such key"},
     "model": {"type": "not_found_error", "code": "model_not_found", "message": "no such model"},
     "rejected": {"type": "invalid_request_error", "code": "unknown", "message": "no such setting"},

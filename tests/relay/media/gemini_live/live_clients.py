@@ -1,6 +1,7 @@
 """A client's end of a live session, by Google's own client. It always uses TLS."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 from google import genai
 from google.genai import types
 from google.genai.live import AsyncSession
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
 
 from tests.fakes import listeners
 from tests.fakes.tls_front import TlsFront
@@ -96,3 +99,16 @@ async def hear(session: AsyncSession) -> list[types.LiveServerMessage]:
 
 def text_of(messages: list[types.LiveServerMessage]) -> str:
     return "".join(message.text or "" for message in messages)
+
+
+def end(socket: ClientConnection) -> tuple[int, str]:
+    """The code and reason with which a session ends."""
+    try:
+        while True:
+            socket.recv(timeout=30)
+    except ConnectionClosed as error:
+        return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "")
+
+
+def say(socket: ClientConnection, text: str) -> None:
+    socket.send(json.dumps({"realtimeInput": {"text": text}}))

@@ -1,0 +1,25 @@
+import django.db.models.deletion
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("accounts", "0002_squashed_0025_team_leads")]
+
+    operations = [
+        migrations.CreateModel(
+            name="AuthTokenUse",
+            fields=[
+                ("token_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("uses", models.PositiveIntegerField()),
+                ("ends_at", models.DateTimeField()),
+                (
+                    "key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.key",
+                    ),
+                ),
+            ],
+        ),
+    ]
