@@ -194,11 +194,12 @@ class Codec(UpstreamCodec, Generic[F]):
     """A dialect of clients and upstreams. Everything that reads a client's bytes may raise
     RequestFault.
 
-    `ping` keeps a silent stream open. `names_request`: the dialect has a header for a request's id.
+    `ping` keeps a silent stream open. `request_header` is the dialect's own header for a request's
+    id, b"" if it has none.
     `model_in_answer` and `model_in_frame` lead to the member that names the model.
     """
 
-    names_request: ClassVar[bool] = False
+    request_header: ClassVar[bytes] = b""
     ping: ClassVar[bytes] = _COMMENT
     model_in_answer: ClassVar[tuple[str, ...]] = ("model",)
     model_in_frame: ClassVar[tuple[str, ...]] = ("model",)

@@ -66,6 +66,7 @@ class VertexCountCodec(VertexClientCodec):
 class BedrockClientCodec(MessagesCodec):
     """Messages by InvokeModel and InvokeModelWithResponseStream."""
 
+    request_header = aws_answers.REQUEST_ID.encode()
     other_names = staticmethod(bedrock_names)
 
     def framing(self, elapsed_ms: Callable[[], int]) -> Framing:

@@ -26,7 +26,7 @@ class MessagesCodec(Codec[ChatFacts]):
     """Messages."""
 
     name = "anthropic"
-    names_request = True
+    request_header = b"request-id"
     model_in_frame = ("message", "model")
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
     encode = staticmethod(request_encode.encode)

@@ -30,6 +30,7 @@ class ConverseCodec(Codec[ChatFacts]):
 
     name = "converse"
     ping = b""
+    request_header = errors.REQUEST_ID.encode()
     encode = staticmethod(request_encode.encode)
     urls_to_fetch = staticmethod(request_encode.urls_to_fetch)
     other_names = staticmethod(bedrock_names)

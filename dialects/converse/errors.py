@@ -2,6 +2,7 @@
 (`aws_errors`).
 """
 
+from dialects.errors.aws_answers import REQUEST_ID as REQUEST_ID
 from dialects.errors.aws_answers import error_frame as error_frame
 from dialects.errors.aws_answers import headers as headers
 from dialects.errors.aws_answers import render as render

@@ -169,8 +169,8 @@ class HttpSink:
         """Return the message that begins the response, with the headers common to all responses."""
         request_id = id_text(self.request_id).encode()
         fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
-        if self.invocation.codec.names_request and status == 200:
-            fields.append((b"request-id", request_id))
+        if (header := self.invocation.codec.request_header) and status == 200:
+            fields.append((header, request_id))
         if self._replayed:
             fields.append(_REPLAYED)
         if self._from_page:

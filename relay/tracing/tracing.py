@@ -104,7 +104,7 @@ _ANSWERED: Final = frozenset(
     {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 )
 _SWITCHED: Final = 101
-_FRAMES: Final = "text/event-stream"
+_FRAMES: Final = ("text/event-stream", "application/vnd.amazon.eventstream")
 Headers = Sequence[tuple[bytes, bytes]]
 _propagator: Final = TraceContextTextMapPropagator()
 

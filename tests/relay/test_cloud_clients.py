@@ -253,6 +253,7 @@ def test_amazons_client_converses(
     assert whole["output"]["message"]["content"] == [{"text": expected_text("a", TEXT, 6)}]
     assert (whole["stopReason"], whole["usage"]["outputTokens"]) == ("end_turn", 6)
     assert whole["metrics"]["latencyMs"] > 0
+    assert len(whole["ResponseMetadata"]["RequestId"]) == 26
     events = list(of_amazon.converse_stream(modelId=model, messages=[TURN])["stream"])
     text = "".join(
         event["contentBlockDelta"]["delta"]["text"]
