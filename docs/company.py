@@ -8,9 +8,7 @@ import datetime as dt
 import functools
 import json
 import random
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
@@ -21,7 +19,17 @@ from accounts.keys import service_accounts
 from accounts.keys.keys import mint_key
 from accounts.members import invitations, members
 from accounts.members.invitations import Offer
-from accounts.models import AuditEvent, Invitation, Key, KeyKind, Organisation, Role, Team, User
+from accounts.models import (
+    AuditEvent,
+    Invitation,
+    Key,
+    KeyKind,
+    Organisation,
+    Role,
+    SecretUse,
+    Team,
+    User,
+)
 from accounts.organisations import organisations, projects, teams
 from accounts.roles import custom_roles
 from accounts.single_sign_on import single_sign_on
@@ -51,6 +59,7 @@ from lib import clock
 from lib.ids import id_text, new_id
 from notify.webhooks import endpoints
 from playground.panel.settings import Settings
+from playground.preferences.preferences import choose_title_model
 from playground.prompts import prompts
 from tests.usage.rows import happen, refuse
 from usage.books.full_walk import TURN
@@ -121,6 +130,10 @@ _SESSIONS: Final[tuple[tuple[str, tuple[dict[str, str], ...]], ...]] = (
         ({}, {"agent": "tests"}, {"agent": "tests"}, {"agent": "review"}, {}, {}, {}),
     ),
 )
+_PROMPTS: Final = (
+    "Write as a bookseller who knows the shelf: warm, short sentences, no jargon.",
+    "Answer in two sentences. Name the order {{order}}, the amount, and the day it arrives.",
+)
 _OWN_KEY: Final = "sk-of-riverside-3c71"
 _FAILURES: Final = (
     ("timeout", 504, "The provider sent nothing for 60 s."),
@@ -129,32 +142,10 @@ _FAILURES: Final = (
 )
 
 
+@transaction.atomic
 def make() -> str:
     """Make everything, in a process of the installation; what the pictures' addresses need."""
-    with _checks_paused(), transaction.atomic():
-        return _make()
-
-
-@contextmanager
-def _checks_paused() -> Iterator[None]:
-    """Reserve the checks of the ledger, once none of them runs: each compares what it summed before
-    with what stands there now, and here the past changes."""
-    BooksCheck.objects.get_or_create(id=1)
-    BooksWalk.objects.get_or_create(name=TURN)
-    checks = (BooksCheck.objects.filter(id=1), BooksWalk.objects.filter(name=TURN))
-    for check in checks:
-        while not check.filter(rest_until__lte=clock.now()).update(
-            rest_until=clock.now() + dt.timedelta(hours=1)
-        ):
-            time.sleep(1)
-    try:
-        yield
-    finally:
-        for check in checks:
-            check.update(rest_until=clock.now())
-
-
-def _make() -> str:
+    _hold_checks()
     owner = User.objects.get(email="demo@weir.example")
     owner.name = "Ada Brook"
     owner.save(update_fields=["name"])
@@ -167,6 +158,8 @@ def _make() -> str:
     facts |= _add_people(actor, ours, groups)
     keys = _add_keys(actor, ours, groups)
     wallets.add_opening_credit(ours, 150 * USD)
+    # The demo's small model would name her chats.
+    choose_title_model(actor, "")
     # What happened lies in months that an installation of today has no partitions for.
     with patch(
         "usage.months.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
@@ -188,6 +181,15 @@ def _make() -> str:
     facts["offered"] = _add_own_key(actor, ours, groups[2])
     facts["event"] = id_text(AuditEvent.objects.filter(organisation=ours).latest("id").id)
     return json.dumps(facts)
+
+
+def _hold_checks() -> None:
+    """Let no check of the ledger begin before the end of this transaction, which is longer than any
+    that runs: it would compare what it summed of the past with another past."""
+    BooksCheck.objects.get_or_create(id=1)
+    BooksWalk.objects.get_or_create(name=TURN)
+    for checks in (BooksCheck.objects.filter(id=1), BooksWalk.objects.filter(name=TURN)):
+        checks.select_for_update().get()
 
 
 def _add_own_key(actor: Actor, ours: Organisation, team: Team) -> str:
@@ -281,7 +283,7 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
 
 def _use(keys: dict[str, Key]) -> None:
     """A request now and then, less at the weekend, and a failure among forty."""
-    dice = random.Random(1)
+    dice, used = random.Random(1), dict[str, dt.datetime]()
     for at, source in _moments(dice):
         key, sent = keys[source.key], _sent_by(source.model, source.channel)
         if dice.random() < 1 / 40:
@@ -297,6 +299,12 @@ def _use(keys: dict[str, Key]) -> None:
         took = {"ttft_ms": dice.randint(180, 900), "total_ms": dice.randint(1_200, 9_000),
                 "cost_nano": charge_nano * _COST_PERCENT[source.channel] // 100}  # fmt: skip
         happen(key, at, charge_nano, meters=meters, hold_nano=2 * charge_nano, **took, **sent)
+        used[source.key] = max(at, used.get(source.key, at))
+    for name, at in used.items():
+        key = keys[name]
+        SecretUse.objects.create(
+            digest=key.digest, organisation=key.organisation, key=key, at=at, client="python-openai"
+        )
     refuse(keys["web-chat"], clock.now() - dt.timedelta(hours=3), model="support-chat")
 
 
@@ -491,9 +499,10 @@ def _add_prices(actor: Actor, ours: Organisation) -> dict[str, str]:
     )
     preview = previews.start_preview(actor, [draft.id], 7)
     plan = plans.save_plan(actor, "partners", multiplier_ppm=1_100_000)
-    prompts.save_prompt(actor, "Tone of voice", "support-chat", Settings(), note="", shared=True)
+    voice, refund = (Settings(system=text) for text in _PROMPTS)
+    prompts.save_prompt(actor, "Tone of voice", "support-chat", voice, note="", shared=True)
     prompt = prompts.save_prompt(
-        actor, "Refund answer", "support-chat", Settings(), note="Shorter", shared=True
+        actor, "Refund answer", "support-chat", refund, note="Shorter", shared=True
     )
     return {
         "price": str(version.price_id),

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 SIZE: ViewportSize = {"width": 1440, "height": 900}
 TELEPHONE: ViewportSize = {"width": 390, "height": 780}
-ANSWER_MS = 30_000
+ANSWER_MS = 120_000
 
 HUB = """
 version: 1

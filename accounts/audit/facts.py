@@ -28,6 +28,7 @@ from accounts.models import (
     User,
 )
 from lib.ids import parse_id
+from lib.numbers.formatting import group_digits
 
 Names = Mapping[tuple[str, str], str]
 """How to read the display names of the objects that events refer to, by type and id."""
@@ -192,6 +193,9 @@ def _clean(text: object) -> str:
 
 def _money(text: str) -> str:
     sign, amount = ("−", text[1:]) if text.startswith("-") else ("", text)
+    whole, dot, cents = amount.partition(".")
+    if whole.isdecimal():
+        amount = f"{group_digits(int(whole))}{dot}{cents}"
     return f"{sign}{pgettext('currency', '$')}{_clean(amount)}"
 
 

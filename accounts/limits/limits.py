@@ -36,7 +36,7 @@ def limited_subjects(actor: Actor) -> list[Subject]:
         Subject("organisation", "", organisation.name, organisation),
         *teams,
         *(
-            Subject("user", member.user.email, member.user.email, member)
+            Subject("user", member.user.email, member.user.name or member.user.email, member)
             for member in members.order_by("created_at", "id")
         ),
     ]

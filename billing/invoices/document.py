@@ -20,6 +20,7 @@ from billing.invoices.rules import Line, percent_text
 from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
 from billing.prices.words import meter_name, rate_figure, unit_word
 from lib.numbers.formatting import group_digits
+from lib.places import country_name
 from lib.tables.table import Badge
 
 KINDS: Final[Mapping[str, Promise]] = {
@@ -171,7 +172,7 @@ def _day(at: dt.datetime, invoice: Invoice) -> str:
 def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the lines of a party's address on a document."""
     lines = [stored.get("legal_name", ""), *str(stored.get("address", "")).splitlines()]
-    lines.append(stored.get("country", ""))
+    lines.append(country_name(stored.get("country", "")))
     if tax_id := stored.get("tax_id"):
         lines.append(gettext("Tax ID: %(id)s") % {"id": tax_id})
     return tuple(line for line in lines if line)

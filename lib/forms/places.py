@@ -68,6 +68,11 @@ def _countries(language: str) -> list[tuple[str, str]]:
     return sorted(names.items(), key=lambda country: _sort_key(english[country[0]]))
 
 
+def country_name(code: str) -> str:
+    """Return a country's name in the active language, or the code of an unknown one."""
+    return _territories(get_language() or "en").get(code, code)
+
+
 def _country_notes() -> dict[str, str]:
     """Return a description of each country: its code, and its English name on pages in other
     languages."""

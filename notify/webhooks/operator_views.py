@@ -25,6 +25,7 @@ from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from notify.webhooks import endpoints
 from notify.webhooks.forms import WebhookEditForm, WebhookForm
 from notify.webhooks.views import save_endpoint, webhook_form_page
+from notify.webhooks.words import webhook_events, webhook_title
 
 _BADGES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
@@ -99,12 +100,12 @@ def _row(endpoint: WebhookEndpoint) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "id": id_text(endpoint.id),
-        "title": endpoint.name or endpoint.url,
+        "title": webhook_title(endpoint),
         "service": endpoint.get_service_display(),
         "url": endpoint.url,
         "badge": _BADGES[DeliveryState(last.state)] if last else None,
         "response": (tried[-1].get("status") or tried[-1].get("error")) if tried else None,
-        "events": ", ".join(endpoint.kinds) or gettext("All events"),
+        "events": webhook_events(endpoint),
         "by": endpoint.created_by.email if endpoint.created_by else None,
     }
 

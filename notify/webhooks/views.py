@@ -32,6 +32,7 @@ from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from notify.webhooks import endpoints
 from notify.webhooks.endpoints import WebhookRefused
 from notify.webhooks.forms import WebhookEditForm, WebhookForm
+from notify.webhooks.words import webhook_events, webhook_title
 
 STATES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
@@ -157,7 +158,9 @@ def _form_page(request: HttpRequest, actor: Actor, form: WebhookForm) -> HttpRes
 
 
 def _search_text(row: dict[str, Any]) -> str:
-    return f"{row['title']} {row['url']} {row['service']} {row['events']}".casefold()
+    """Return what a search covers, which includes the events' names in the API."""
+    names = " ".join(row["endpoint"].kinds)
+    return f"{row['title']} {row['url']} {row['service']} {row['events']} {names}".casefold()
 
 
 def _webhook(actor: Actor, endpoint: WebhookEndpoint) -> dict[str, Any]:
@@ -166,11 +169,11 @@ def _webhook(actor: Actor, endpoint: WebhookEndpoint) -> dict[str, Any]:
         "endpoint": endpoint,
         "id": id_text(endpoint.id),
         "href": reverse("webhook", args=[slug_of(actor), id_text(endpoint.id)]),
-        "title": endpoint.name or endpoint.url,
+        "title": webhook_title(endpoint),
         "service": endpoint.get_service_display(),
         "url": endpoint.url,
         "badge": Badge(_("Key no longer valid"), "warn") if ended else Badge(_("Active"), "ok"),
-        "events": ", ".join(endpoint.kinds) or gettext("All events"),
+        "events": webhook_events(endpoint),
         "by": endpoint.created_by.email if endpoint.created_by else None,
     }
 
@@ -187,6 +190,8 @@ def webhook(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         rows = rows.filter(fact__kind=state.value("kind"))
     context = {
         "endpoint": endpoint,
+        "title": webhook_title(endpoint),
+        "events": webhook_events(endpoint),
         "ended": endpoints.has_ended(endpoint),
         "id": id_text(endpoint.id),
         "kept_days": deliveries.KEPT_DAYS,

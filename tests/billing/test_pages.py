@@ -259,6 +259,10 @@ def test_a_code_is_redeemed_by_page(people: cast.Cast) -> None:
 def test_alerts_by_page(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     form = {"low": "50", "below": "10", "amount": "50"}
+    offered = alice.get("/o/acme/billing/alerts").content.decode()
+    # Without card payments, nothing to fill in is offered that cannot be used.
+    assert "not available on this installation" in offered
+    assert '<input type="hidden" name="below"' in offered
     assert alice.post("/o/acme/billing/alerts", form).status_code == 303
     assert WalletSetting.objects.get().low_nano == 50 * USD
     refused = alice.post("/o/acme/billing/alerts", {**form, "enabled": "on"})

@@ -133,3 +133,8 @@ def test_selected_models_open_in_a_comparison(served: Cast, client: Client) -> N
     assert sent["location"] == "/o/acme/playground/compare?" + "&".join(
         f"m={name}" for name in MODELS
     )
+
+
+def test_the_price_book_begins_with_what_operators_wrote(served: Cast) -> None:
+    listed = heads(signed_in(served.dora), "/admin/prices", "")
+    assert listed == [*sorted(MODELS), "a", "b", "c"]

@@ -84,4 +84,4 @@ def test_webhooks_are_filtered_sorted_and_exported(people: cast.Cast, server: Re
     urls = [row["url"] for row in file_of(alice, f"{page}?sort=url&export=csv")]
     assert urls == [f"{server.url}/a", f"{server.url}/b"]
     [row] = rows_of(alice, f"{page}?q=TOPUP&cols=url,events")
-    assert "topup.paid" in row
+    assert "Top-up paid" in row

@@ -49,7 +49,7 @@ def limit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     rows = [
         row
         for row in _rows(actor)
-        if state.value("q").casefold() in row["name"].casefold()
+        if state.value("q").casefold() in f"{row['name']} {row['subject'].id}".casefold()
         and state.value("scope") in ("", row["subject"].scope)
         and (not state.value("state") or row["rpm"] or row["tpm"] or row["parallel"])
     ]

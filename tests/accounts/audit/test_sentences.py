@@ -179,12 +179,12 @@ def test_a_raised_budget_says_of_whom_and_by_how_much(people: Cast) -> None:
         amount_nano=50 * 10**9, period="month",
     )  # fmt: skip
     assert _sentence(_last()) == "Ana created a budget of $50.00 for team core"
-    budget_simulation.change_budget(ana, budget, amount_nano=80 * 10**9)
-    assert _sentence(_last()) == "Ana raised the budget of team core from $50.00 to $80.00"
+    budget_simulation.change_budget(ana, budget, amount_nano=8_000 * 10**9)
+    assert _sentence(_last()) == "Ana raised the budget of team core from $50.00 to $8,000.00"
     with translation.override("zh-hans"):
-        assert _sentence(_last()) == "Ana 将团队「core」的预算从 $50.00 提高到 $80.00"
+        assert _sentence(_last()) == "Ana 将团队「core」的预算从 $50.00 提高到 $8,000.00"
     budget_simulation.change_budget(ana, budget, amount_nano=10 * 10**9)
-    assert _sentence(_last()) == "Ana lowered the budget of team core from $80.00 to $10.00"
+    assert _sentence(_last()) == "Ana lowered the budget of team core from $8,000.00 to $10.00"
     budget_simulation.change_budget(ana, budget, enabled=False)
     assert _sentence(_last()) == "Ana changed the budget of team core"
 

@@ -4,9 +4,11 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.invoices.document import party
 from billing.invoices.rules import (
     MINOR_NANO,
     Line,
@@ -95,6 +97,13 @@ VAT = TaxRow("VAT", "DE", 190_000, dt.date(2024, 1, 1), "The buyer owes the tax.
 OLD = TaxRow("VAT", "DE", 160_000, dt.date(2020, 7, 1))
 COMING = TaxRow("VAT", "DE", 200_000, dt.date(2026, 12, 1))
 OTHERS = TaxRow("GST", "", 50_000, dt.date(2020, 1, 1))
+
+
+def test_a_party_is_in_a_country_by_its_name() -> None:
+    for language, name in (("en", "Ireland"), ("zh-hans", "爱尔兰")):
+        with translation.override(language):
+            assert party({"address": "1 Lock Lane", "country": "IE"}) == ("1 Lock Lane", name)
+            assert party({"country": "QQ"}) == ("QQ",)
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,8 @@ def test_limits_are_filtered_sorted_and_exported(people: Cast, alice: Client) ->
     for path, rpm in (("team/core", "60"), ("user/bob@example.org", "9")):
         alice.post(f"/o/acme/limits/{path}", {"rpm": rpm, "tpm": "", "parallel": ""})
     asked = "/o/acme/limits?state=limited&cols=name,rpm"
-    assert rows_of(alice, f"{asked}&sort=rpm") == ["bob@example.org 9", "core 60"]
+    assert rows_of(alice, f"{asked}&sort=rpm") == ["Bob 9", "core 60"]
+    assert rows_of(alice, f"{asked}&q=bob@example") == ["Bob 9"]
     exported = file_of(alice, f"{asked}&scope=team&export=csv")
     assert exported == [{"name": "core", "rpm": "60"}]
 

@@ -2,6 +2,7 @@
 same figures in each, and hostile texts are data."""
 
 import io
+import re
 from typing import Any
 
 import pypdf
@@ -93,6 +94,17 @@ def test_list_page_pdf_and_api_say_what_the_ledger_moved(
     assert body["seller"]["legal_name"] == "Weir Operations Ltd"
     assert program.get(f"/api/v1/invoices/{number}/pdf").content[:5] == b"%PDF-"
     assert program.get(f"/api/v1/invoices/{number}/pdf?language=xx").status_code == 422
+
+
+def test_the_first_button_of_an_invoice_speaks_the_readers_language(
+    people: cast.Cast, invoice: Invoice
+) -> None:
+    alice = cast.signed_in(people.alice)
+    for language in ("en", "zh-hans"):
+        alice.cookies["language"] = language
+        page = alice.get(f"/o/acme/billing/invoices/{invoice.number}").content.decode()
+        primary = re.findall(r'data-kind="primary"\s+href="[^"]*language=([\w-]+)"', page)
+        assert primary == [language]
 
 
 @pytest.mark.extended
