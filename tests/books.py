@@ -1,6 +1,5 @@
 """The books in tests: their invariants as one assertion, and books of an older form."""
 
-import datetime as dt
 from uuid import UUID
 
 from django.db import connection

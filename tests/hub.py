@@ -120,7 +120,7 @@ class Hub:
         self._versions: list[int] = []
         self._asking: Tenant | None = None
         # Set for the hub that all tests of a session share: its books are checked whole at its end.
-        self.growing_books: "GrowingBooks | None" = None
+        self.growing_books: GrowingBooks | None = None
         self._unpriced_models = "reject"
         place = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}"
         self._log = place.with_suffix(".log")

@@ -22,7 +22,8 @@ def write_user_code(letters: str) -> str:
 
 
 def read_user_code(text: str) -> str:
-    """Return a code in the form of `write_user_code`, however it was typed; "" if the text is no code."""
+    """Return a code in the form of `write_user_code`, however it was typed; "" if there is no
+    code in it."""
     letters = "".join(letter for letter in text[:100].upper() if letter in LETTERS)
     return write_user_code(letters) if len(letters) == LENGTH else ""
 

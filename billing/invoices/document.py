@@ -19,8 +19,8 @@ from billing.invoices.payments import due_on, left_nano, payment_state
 from billing.invoices.rules import Line, percent_text
 from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
 from billing.prices.words import meter_name, rate_figure, unit_word
+from lib.forms.places import country_name
 from lib.numbers.formatting import group_digits
-from lib.places import country_name
 from lib.tables.table import Badge
 
 KINDS: Final[Mapping[str, Promise]] = {

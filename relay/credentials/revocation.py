@@ -35,8 +35,8 @@ class Running:
     def __init__(self, ask: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._ask = ask
         self._principals: dict[Revocable, Principal] = {}
-        # When the requests that expire do so, in Unix seconds, as far as is known; and the ends that
-        # requests have of their own.
+        # When the requests that expire do so, in Unix seconds, as far as is known. `_own_ends` are
+        # the ends of requests that may not run as long as their key.
         self._ends: dict[Revocable, float] = {}
         self._own_ends: dict[Revocable, float] = {}
 

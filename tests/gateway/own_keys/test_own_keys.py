@@ -247,7 +247,9 @@ def test_a_title_is_of_one_channel(people: Cast, channel: Channel) -> None:
     assert set_offer(SYSTEM, other, title="", everyone=True, fee=OwnKeyFee()).title == "OpenAI"
     third = create_channel(SYSTEM, "third", {"provider": "openai"})
     assert set_offer(SYSTEM, third, title="", everyone=False, fee=OwnKeyFee()).title == "OpenAI 2"
-    offers.end_offer(SYSTEM, offers.offer_for(other))
+    ended = offers.offer_for(other)
+    assert ended is not None
+    offers.end_offer(SYSTEM, ended)
     with pytest.raises(OfferRefused) as refused:
         set_offer(SYSTEM, other, title="Ours", everyone=True, fee=OwnKeyFee())
     assert (refused.value.field, refused.value.already_exists) == ("title", True)

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0002_squashed_0025_team_leads")]
+    dependencies = [("accounts", "0026_device_sign_in")]
 
     operations = [
         migrations.CreateModel(
