@@ -192,7 +192,7 @@ class Lifespan:
         left. Raises DatabaseFailed.
         """
         return bool(
-            await self._run(count_use(principal.key_id, token.id, token.uses, token.ends_at))
+            await self._run_one(count_use(principal.key_id, token.id, token.uses, token.ends_at))
         )
 
     async def _renew(self, principal: Principal) -> Principal:
