@@ -408,6 +408,7 @@ KEEPERS = {
     "settings of single sign-on": "/o/acme/settings/sso",
     "change the password": "/password/change",
     "confirm that it is you": "/account/confirm",
+    "sign in a device": "/device",
 }
 
 

@@ -13,6 +13,8 @@ from tests.house.test_style import ROOMS, _nodes
 
 # Bytes that nobody has sealed.
 PLAIN: Final = {
+    "accounts_devicesignin.digest",
+    "accounts_devicesignin.user_code_digest",
     "accounts_formersecret.digest",
     "accounts_invitation.digest",
     "accounts_key.digest",

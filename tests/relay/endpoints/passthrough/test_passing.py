@@ -23,7 +23,7 @@ from tests.relay.endpoints.passthrough.passing import channel_of
 from tests.relay.endpoints.passthrough.provider import KEY, Handler, Provider, running_provider
 from tests.relay.sweeper import receipt as receipt_of
 
-SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
+SCRIPT = Path(__file__).resolve().parents[4] / "static" / "recompute_receipt.py"
 ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 CENT = 10_000_000
 FLAT = PassThroughRule(ALL, "/files/**", "0.01")
