@@ -89,7 +89,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.sign_in.throttle": {
         "_PER_NETWORK": (
             "{'sign_in': 30, 'sign_up': 20, 'ask_reset': 20, 'reset': 20, 'change_password': 20, "
-            "'second_factor': 30, 'passkey': 30, 'confirm': 20}"
+            "'second_factor': 30, 'passkey': 30, 'confirm': 20, 'device': 20, 'device_begin': 30, "
+            "'device_poll': 300}"
         ),
         "KNOWN_FOR": "180 days, 0:00:00",
     },

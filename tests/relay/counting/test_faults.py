@@ -12,7 +12,7 @@ from relay.counting.vocabularies import UNKNOWN, family_of
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub
 from tests.relay.asking import ask, chunks_of, text_of
-from tests.relay.speakers import CLIENTS, SPEAKERS, UPSTREAMS, Wish, frames
+from tests.relay.speakers import CLIENTS, SPEAKERS, UPSTREAMS, Converse, Wish, frames, messages
 from tests.relay.test_matrix import (
     CELLS,
     cells,
@@ -230,9 +230,12 @@ def test_error_event_of_a_stream_names_its_request(
     body = speaker.body(model, Wish("#fault=F14:close@4 #tokens=20 #delay_ms=5", stream=True))
     answer = send(hub, tenant, speaker, model, body, True)
     assert answer.status == 200
-    last = frames(answer.body)[-1][1]
+    if client == Converse.name:
+        *_, (_, error) = messages(answer.body)
+    else:
+        error = json.loads(frames(answer.body)[-1][1])
     assert speaker.read(answer).error is not None
-    assert request_id_in(json.loads(last)) == answer.headers["x-request-id"]
+    assert request_id_in(error) == answer.headers["x-request-id"]
 
 
 def request_id_in(error: dict[str, Any]) -> str | None:
