@@ -35,7 +35,8 @@ def test_the_network_of_an_address(address: str, network: str) -> None:
 
 FORMS: dict[Action, int] = {
     "sign_in": 30, "sign_up": 20, "ask_reset": 20, "reset": 20, "change_password": 20,
-    "second_factor": 30, "passkey": 30, "confirm": 20,
+    "second_factor": 30, "passkey": 30, "confirm": 20, "device": 20, "device_begin": 30,
+    "device_poll": 300,
 }  # fmt: skip
 
 
