@@ -77,8 +77,10 @@ class _Held:
         try:
             self._send(turn.opening())
             while not turn.over or turn.used is None:
-                self._send(turn.feed(self._receive()))
+                messages = turn.feed(self._receive())
+                # Before the socket is written to, which the provider may have closed meanwhile.
                 self._note_progress()
+                self._send(messages)
             self._socket.close()
         except SocketClosed as closed:
             raise turn.failure_of_close(closed.code, closed.reason) from closed
