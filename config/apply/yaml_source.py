@@ -151,7 +151,7 @@ class _Reader:
 
 
 def _storable(text: str, path: Path, line: int) -> str:
-    """Join escaped surrogate pairs (`\ud83d\ude00`), which JSON writes for a character beyond
+    r"""Join escaped surrogate pairs (`\ud83d\ude00`), which JSON writes for a character beyond
     U+FFFF, into one character. Raises FileInvalid for a zero byte or a lone surrogate."""
     if "\x00" in text:
         raise FileInvalid(

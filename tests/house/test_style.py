@@ -215,6 +215,18 @@ def test_no_file_is_named_after_nothing() -> None:
     assert [str(p) for p in _files(".py") if p.stem in banned] == []
 
 
+def test_docstrings_are_text_that_every_python_can_compile() -> None:
+    """Python 3.13 encodes them: one that has half of a surrogate pair does not compile there."""
+    docstrings = [
+        (_at(path, node), node.value.value)
+        for path, node in _nodes(*ROOMS)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    assert [place for place, text in docstrings if re.search("[\ud800-\udfff]", text)] == []
+
+
 def test_pure_code_reads_no_clock_and_opens_no_file() -> None:
     impure = {"now", "utcnow", "today", "open", "print", "input", "exec", "eval"}
     results = [
