@@ -15,13 +15,19 @@ from accounts.access.actors import Actor
 from accounts.members import access as member_access
 from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
-from accounts.members.invitations import ADDRESSES_MAX, MESSAGE_MAX, Offer, Sendable
+from accounts.members.invitations import (
+    ADDRESSES_MAX,
+    INVITATION_DAYS,
+    INVITATION_DAYS_MAX,
+    MESSAGE_MAX,
+    Offer,
+    Sendable,
+)
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
 from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from accounts.roles.words import has_permission
 from accounts.sign_in.entry_requirements import people_with_factor
-from accounts.sign_in.link_lifetimes import INVITATION_DAYS, INVITATION_DAYS_MAX
 from lib import clock
 from lib.api import pagination
 from lib.api.after_commit import finish_after_commit

@@ -24,10 +24,15 @@ from accounts.members import access as member_access
 from accounts.members import invitations
 from accounts.members.forms import InviteForm, NewPersonForm, role_label
 from accounts.members.invitation_letters import send_letters
-from accounts.members.invitations import InvitationEnded, InvitationState, Sendable, state_of
+from accounts.members.invitations import (
+    INVITATION_DAYS,
+    InvitationEnded,
+    InvitationState,
+    Sendable,
+    state_of,
+)
 from accounts.models import Invitation, SignUpMode, User
 from accounts.preferences.table_preferences import read_table
-from accounts.sign_in.link_lifetimes import INVITATION_DAYS
 from accounts.sign_in.views import throttle_view
 from accounts.sign_up import sign_up
 from lib import clock

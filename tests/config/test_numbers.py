@@ -33,6 +33,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LISTED_MAX": "100",
     },
     "accounts.members.invitations": {
+        "INVITATION_DAYS": "7",
+        "INVITATION_DAYS_MAX": "30",
         "ADDRESSES_MAX": "50",
         "MESSAGE_MAX": "500",
     },
@@ -80,8 +82,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SIGN_IN": "0:30:00",
         "PASSWORD_RESET": "0:30:00",
         "SET_UP": "1 day, 0:00:00",
-        "INVITATION_DAYS": "7",
-        "INVITATION_DAYS_MAX": "30",
     },
     "accounts.sign_in.passwords": {
         "LENGTH_MIN": "10",
