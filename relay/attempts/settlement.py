@@ -71,9 +71,9 @@ def marks(batch: Mapping[UUID, str]) -> Statement:
     return mark_holds([Mark(attempt, meters) for attempt, meters in batch.items()])
 
 
-def lease(process_id: UUID, seconds: int) -> Statement:
-    """Return the statement that extends a process's lease to `seconds` from now."""
-    return renew_lease(process_id, seconds)
+def lease(process_id: UUID) -> Statement:
+    """Return the statement that extends a process's lease by LEASE_S from now."""
+    return renew_lease(process_id)
 
 
 def entrust(attempt_id: UUID, seconds: int) -> Statement:
