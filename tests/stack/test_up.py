@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from stack import checks, origin, probe, up
+from stack import origin, ports, probe, up
 from stack.model import server as model
 from stack.processes.gate import read_all
 from stack.processes.processes import wait_gone
@@ -270,7 +270,7 @@ def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
     pids = all_children(running.process.pid)
     running.process.kill()
     assert all(wait_gone(pid, WAIT_SECONDS) for pid in pids)
-    assert checks.port_free("127.0.0.1", running.port)
+    assert ports.port_free("127.0.0.1", running.port)
 
     again = start(running.data, running.port)
     try:
