@@ -136,7 +136,7 @@ class Preparation:
         self.sign_in = ""
         self.mark = ""
 
-    def hear(self, line: str) -> bool:
+    def on_line(self, line: str) -> bool:
         """Process a line of the web process. After the last step, its lines are log lines. Return
         whether the line is a secret, because whoever has the link can sign in."""
         if self.ended.is_set():
@@ -347,7 +347,7 @@ class Installation:
             leaf=True,
             own_log=True,
             passed=(gate.waiting, listening),
-            hear=preparation.hear,
+            on_line=preparation.on_line,
             begun=preparation.ended,
         )
 

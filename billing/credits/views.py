@@ -442,7 +442,7 @@ def _run_or_add_error(form: forms.Form, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
     except FormSent as sent:
         form.add_error(None, str(sent))
     except Http404:

@@ -237,7 +237,7 @@ def _show_or_start(
                 actor, person, reason=form.cleaned_data.get("reason", ""), fates=form.fates
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
     context = {
         "form": form,
         "person": person,

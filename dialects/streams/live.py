@@ -156,14 +156,14 @@ def read_decision(event: DelegatedEvent) -> Decision:
 
 
 class Settings(NamedTuple):
-    """The settings of a session that affect its cost. `model` is "" in an update. `delegates` says
+    """The settings of a session that affect its cost. `model` is "" in an update. `delegate` says
     who does what the model delegates, "" if unset; `config` is the configuration of those responses
     or decisions, as sent, and `backend` the model in it, "" for none. `bytes_ms` is how many bytes
     a millisecond of sound has.
     """
 
     model: str
-    delegates: str
+    delegate: str
     backend: str
     config: bytes
     bytes_ms: int
@@ -171,7 +171,7 @@ class Settings(NamedTuple):
     @property
     def path(self) -> str:
         """The path of the configuration in an event."""
-        return f"session.delegation.{self.delegates}"
+        return f"session.delegation.{self.delegate}"
 
 
 def read_start(raw: bytes) -> Settings:
@@ -225,14 +225,14 @@ def _read_settings(session: dict[str, Any], model: str) -> Settings:
     delegation = session.get("delegation")
     if delegation is None:
         return Settings(model, "", "", b"{}", bytes_ms)
-    delegates = _member(delegation, "type")
-    if delegates not in _DELEGATES:
+    delegate = _member(delegation, "type")
+    if delegate not in _DELEGATES:
         what = f"session.delegation.type must be one of {', '.join(_DELEGATES)}"
         raise RequestFault("invalid_value", "session.delegation.type", what)
-    config = _member(delegation, delegates)
-    if delegates == "client" or (config is None and not model):
-        return Settings(model, delegates, "", b"{}", bytes_ms)
-    where = f"session.delegation.{delegates}"
+    config = _member(delegation, delegate)
+    if delegate == "client" or (config is None and not model):
+        return Settings(model, delegate, "", b"{}", bytes_ms)
+    where = f"session.delegation.{delegate}"
     if not isinstance(config, dict):
         raise RequestFault("missing_parameter", where, f"{where} is required, as an object")
     backend = config.get("model")
@@ -240,7 +240,7 @@ def _read_settings(session: dict[str, Any], model: str) -> Settings:
         backend = ""
     elif not isinstance(backend, str) or not backend:
         raise RequestFault("missing_parameter", f"{where}.model", f"{where}.model is required")
-    return Settings(model, delegates, backend, msgspec.json.encode(config), bytes_ms)
+    return Settings(model, delegate, backend, msgspec.json.encode(config), bytes_ms)
 
 
 def merge_config(earlier: bytes, changes: bytes) -> bytes:
@@ -256,14 +256,14 @@ def merge_config(earlier: bytes, changes: bytes) -> bytes:
     return msgspec.json.encode(merged)
 
 
-def name_models(raw: bytes, model: str, delegates: str, backend: str) -> bytes:
+def name_models(raw: bytes, model: str, delegate: str, backend: str) -> bytes:
     """Return an event with these names in its session, where it has such a name; "" for unchanged
     ones.
     """
     if model:
         raw = name_answer(raw, ("session", "model"), model)
     if backend:
-        raw = name_answer(raw, ("session", "delegation", delegates, "model"), backend)
+        raw = name_answer(raw, ("session", "delegation", delegate, "model"), backend)
     return raw
 
 

@@ -112,7 +112,7 @@ def test_hold_covers_charge_under_every_combination() -> None:
                     if word is not None
                 }
                 by_tier = TierPrices(price, None)
-                by_tier.hear(told_tier or "")
+                by_tier.set_reported_tier(told_tier or "")
                 size = dice.choice((1, 1_000, 199_999, 200_001, TEXT_BYTES))
                 quantities = Quantities(used(dice, price, size), (), conditions)
                 bill = count(
