@@ -164,7 +164,7 @@ class BonesReader:
         self._escaped = False
 
     def feed(self, chunk: bytes) -> None:
-        """The next piece."""
+        """Read the next piece."""
         at = 0
         while at < len(chunk):
             at = self._outside(chunk, at) if self._string_at < 0 else self._inside(chunk, at)
@@ -203,7 +203,7 @@ class BonesReader:
         return end + 1
 
     def _shorten(self) -> None:
-        """Only the beginning of a long string is kept."""
+        """Drop a long string except for its beginning."""
         del self._kept[self._string_at + _STRING_BYTES_MAX :]
 
     def _end_string(self) -> None:

@@ -196,7 +196,7 @@ def read_include_usage(body: Body) -> bool:
 
 
 def ask_usage_of(body: Body) -> bytes:
-    """Return the stream options that ask for usage, with all others that the client set."""
+    """Return the client's stream options, changed to ask for usage."""
     return msgspec.json.encode({**_stream_options(body), "include_usage": True})
 
 
