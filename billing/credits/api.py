@@ -166,7 +166,7 @@ def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
     organisation = organisation_named(actor, body.organisation)
 
     def act() -> Answer:
-        credit = credits.ask_credit(
+        credit = credits.request_credit(
             actor,
             organisation,
             amount_of(body.amount),
@@ -228,7 +228,7 @@ def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResp
         request,
         actor,
         lambda: Answer(
-            201, serialize_credit(credits.ask_reversal(actor, posting, reason=body.reason))
+            201, serialize_credit(credits.request_reversal(actor, posting, reason=body.reason))
         ),
     )
 

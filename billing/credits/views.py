@@ -151,7 +151,7 @@ def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
     cleaned = form.cleaned_data
 
     def act() -> Answer:
-        credit = credits.ask_credit(
+        credit = credits.request_credit(
             actor,
             organisation_named(actor, cleaned["organisation"].strip()),
             cleaned["amount"],

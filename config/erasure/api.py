@@ -22,12 +22,12 @@ from lib.database.tenancy import use_tenant
 from lib.files.zip_stream import stream_zip
 from lib.refusal import Refused
 from playground.erasure.erasure import (
-    ask_erasure,
     check_may_erase,
     find_erasure,
     open_keys,
     preview,
     receiver_named,
+    request_erasure,
 )
 from playground.erasure.personal_data import personal_data, record_download
 
@@ -173,7 +173,7 @@ def _person(request: HttpRequest, id: str) -> tuple[Actor, User]:
 def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:
     if body.email.strip().casefold() != person.email.casefold():
         raise Refused("email", "This is not the address of this person.")
-    ask_erasure(actor, person, reason=body.reason, fates=_fates(actor, person, body))
+    request_erasure(actor, person, reason=body.reason, fates=_fates(actor, person, body))
     person.refresh_from_db()
     return _describe_erasure(person)
 

@@ -12,7 +12,8 @@ they are forwarded unchanged, except for the setup and the handles of resumption
               sessionResumptionUpdate, goAway
 
 Clients spell members in camel case or in snake case. Google reports errors in the code and the
-reason of the close frame (ai.google.dev, "Live API"; the official client google-genai 3.3, 2026-11).
+reason of the close frame (ai.google.dev, "Live API"; the official client google-genai 3.3,
+2026-11).
 """
 
 import re

@@ -36,7 +36,7 @@ class FrameNaming:
         self._before: bytes | None = None
         self._after = b""
 
-    def show(self, raw: bytes) -> bytes:
+    def rename(self, raw: bytes) -> bytes:
         """Return whole frames with the model replaced."""
         if self._before is not None and raw.startswith(self._before):
             # Quotes inside a text are escaped: only a frame begins like this.
@@ -44,7 +44,7 @@ class FrameNaming:
         if self._member not in raw:
             return raw
         if raw.count(b"\n\n") > 1:
-            return b"".join(self.show(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
+            return b"".join(self.rename(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
         data = _DATA.search(raw)
         # A frame without data lines is an element of gemini's array.
         start, end = data.span(1) if data else (raw.find(b"{"), raw.rfind(b"}") + 1)

@@ -12,7 +12,7 @@ from dialects.json.raw_json import members_of
 from dialects.usage.usage import Quantities
 
 _NAME: Final = "prompt_cache_options"
-UNTOLD: Final = "in_cache_write_5m"
+UNREPORTED: Final = "in_cache_write_5m"
 """The meter that cache writes of an unreported lifetime are first counted on."""
 _METERS: Final[Mapping[str, str]] = {
     "5m": "in_cache_write_5m",
@@ -36,6 +36,6 @@ def with_lifetime(quantities: Quantities, body: Body) -> Quantities:
         unknown = f"{_NAME}.ttl={str(ttl)[:_WORD_MAX]}"
         return msgspec.structs.replace(quantities, unknown=(*quantities.unknown, unknown))
     meters = dict(quantities.meters)
-    written = meters.pop(UNTOLD)
+    written = meters.pop(UNREPORTED)
     meters[meter] = meters.get(meter, 0) + written
     return msgspec.structs.replace(quantities, meters=meters)

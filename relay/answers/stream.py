@@ -60,7 +60,7 @@ class Forwarding:
         self._naming: FrameNaming | None = None
         if model := prepared.traits.requested_model:
             self._naming = FrameNaming(codec.model_in_frame, model)
-            self.decoder.show(self._naming.show)
+            self.decoder.show(self._naming.rename)
         self._codec: Codec[Any] = codec
         self._request_id = request_id
         # Use the outermost reader's methods directly, to avoid a call per layer and chunk.
@@ -85,7 +85,7 @@ class Forwarding:
         """Restore the client's model name in data that we add, which may repeat the upstream's
         words.
         """
-        return frames if self._naming is None else self._naming.show(frames)
+        return frames if self._naming is None else self._naming.rename(frames)
 
 
 # The chunks of a stream -----------------------------------------------------------------------

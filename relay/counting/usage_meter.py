@@ -23,7 +23,7 @@ from dialects.chat.events import (
 )
 from dialects.codec import Counting, Decoder
 from dialects.streams.passed_answer import PassedAnswer
-from dialects.usage.cache_lifetime import UNTOLD, with_lifetime
+from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.price_conditions import KINDS, TIER, condition_word
 from dialects.usage.usage import Quantities, UsagePart, storable
 from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
@@ -435,7 +435,7 @@ class UsageMeter:
 
     def _count(self, evidence: UsageEvidence, measured: str) -> Bill:
         admitted, prices = self._admitted, self.prices
-        if UNTOLD in evidence.reported.meters and admitted.prepared.request is None:
+        if UNREPORTED in evidence.reported.meters and admitted.prepared.request is None:
             # The re-encoded request for another dialect asks for no cache lifetime.
             reported = with_lifetime(evidence.reported, admitted.facts.body)
             evidence = msgspec.structs.replace(evidence, reported=reported)
@@ -641,7 +641,7 @@ class _Pricing:
             elif word not in KINDS[kind].plain:
                 granted[kind] = word
         for kind, word in conditions.items():
-            if not KINDS[kind].asked and word not in KINDS[kind].plain:
+            if not KINDS[kind].requested_by and word not in KINDS[kind].plain:
                 granted[kind] = word
         return granted or _NO_CONDITIONS
 

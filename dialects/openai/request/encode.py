@@ -321,7 +321,7 @@ class _RequestWriter:
                 self._body[own_name] = self._body.pop(name)
         for name in mistral.unknown_members(self._body):
             del self._body[name]
-            if name not in mistral.UNTOLD:
+            if name not in mistral.DROPPED_SILENTLY:
                 self._dropped.append(name)
 
     def _report_dropped(self, field: str) -> None:

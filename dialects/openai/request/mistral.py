@@ -32,7 +32,7 @@ UNKNOWN_FIELDS: Final = (
     *("verbosity", "safety_identifier"),
 )
 # Removed without being named as dropped, because the answer is the same without it.
-UNTOLD: Final = frozenset({"stream_options"})
+DROPPED_SILENTLY: Final = frozenset({"stream_options"})
 _OF_MESSAGE: Final[Mapping[str, frozenset[str]]] = {
     "system": frozenset({"role", "content"}),
     "user": frozenset({"role", "content"}),

@@ -166,7 +166,7 @@ def edit(
     if not facts.stream:
         edits["stream_options"] = None
     elif ask_usage and not facts.include_usage:
-        edits["stream_options"] = ask_usage_of(body)
+        edits["stream_options"] = request_usage(body)
     if quirks.edits:
         edits |= quirks.edits
     if output_cap is not None:
@@ -195,7 +195,7 @@ def read_include_usage(body: Body) -> bool:
     return bool(options.boolean("include_usage"))
 
 
-def ask_usage_of(body: Body) -> bytes:
+def request_usage(body: Body) -> bytes:
     """Return the client's stream options, changed to ask for usage."""
     return msgspec.json.encode({**_stream_options(body), "include_usage": True})
 
