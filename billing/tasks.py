@@ -55,14 +55,14 @@ def close_statement_days() -> int:
 
 @shared_task  # type: ignore[untyped-decorator]
 def watch_balances() -> None:
-    low_balance.tell_low_balances()
+    low_balance.send_low_balance_alerts()
     automatic_topups.fill_balances()
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def watch_budgets() -> None:
     budget_increases.end_raises()
-    budget_alerts.tell_budgets()
+    budget_alerts.send_budget_alerts()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 from playwright.sync_api import Error as PlaywrightError
 
 from docs import answers, pictures
-from stack.checks import free_port
+from stack.ports import free_port
 from stack.test_programs import browser as chromium
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ class Refused(ValueError):
         self.message = message
         self.already_exists = already_exists
 
-    def tell(self, form: BaseForm) -> None:
+    def add_to(self, form: BaseForm) -> None:
         """Add the message to its form field, or above all fields if the form lacks it."""
         form.add_error(self.field if self.field in form.fields else None, self.message)
 

@@ -26,19 +26,15 @@ from stack.checks import (
     Refusal,
     check_layout,
     check_space,
-    free_port,
     lock,
     open_data_dir,
-    open_port,
-    parse_port,
-    port_free,
-    usual_port,
 )
 from stack.database import postgres
 from stack.keyring import open_keyring, write_private
 from stack.model import packages as local_model
 from stack.model import server as model
 from stack.origin import PACKAGED, ROOT, start_line
+from stack.ports import choose_port, free_port, open_port, parse_port, port_free
 from stack.processes import jobs
 from stack.processes.processes import CannotStart
 from stack.processes.reception import TABLES, WEB, Reception
@@ -90,7 +86,7 @@ def read_place(options: Mapping[str, Any]) -> Place:
     return Place(
         data=Path(options.get("data") or environment.get("DATA_DIR") or ROOT / ".data").absolute(),
         host=host,
-        port=parse_port(port) if port else usual_port(host),
+        port=parse_port(port) if port else choose_port(host),
         database_url=environment.get("DATABASE_URL") or None,
         started_at=float(environment.get("WEIR_STARTED_AT") or time.time()),
         opens=options.get("opens", False),
@@ -140,7 +136,7 @@ class Preparation:
         self.sign_in = ""
         self.mark = ""
 
-    def hear(self, line: str) -> bool:
+    def on_line(self, line: str) -> bool:
         """Process a line of the web process. After the last step, its lines are log lines. Return
         whether the line is a secret, because whoever has the link can sign in."""
         if self.ended.is_set():
@@ -351,7 +347,7 @@ class Installation:
             leaf=True,
             own_log=True,
             passed=(gate.waiting, listening),
-            hear=preparation.hear,
+            on_line=preparation.on_line,
             begun=preparation.ended,
         )
 

@@ -189,7 +189,7 @@ def _guard(
 
             @wraps(view)
             async def guarded_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-                entered = await sync_to_async(signed_in_and_let_go)(request, kwargs)
+                entered = await sync_to_async(enter_for_stream)(request, kwargs)
                 if isinstance(entered, Actor):
                     entered = cast(HttpResponseBase, await view(request, entered, **kwargs))
                 return _private(entered)
@@ -199,7 +199,7 @@ def _guard(
 
             @wraps(view)
             def guarded_sync(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-                entered = signed_in(request, kwargs)
+                entered = enter_page(request, kwargs)
                 if isinstance(entered, Actor):
                     entered = cast(HttpResponseBase, view(request, entered, **kwargs))
                 return _private(entered)
@@ -207,9 +207,9 @@ def _guard(
             guarded = guarded_sync
         return _with_access_class(guarded, access_class)
 
-    def signed_in(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+    def enter_page(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         if not isinstance(request.user, User):
-            return sign_in_first(request)
+            return redirect_to_sign_in(request)
         if not while_viewing:
             refuse_while_viewing(request)
         try:
@@ -217,11 +217,9 @@ def _guard(
         except entry_requirements.EntryRefused as refused:
             return redirect_to(request, refused.url)
 
-    def signed_in_and_let_go(
-        request: HttpRequest, kwargs: dict[str, Any]
-    ) -> Actor | HttpResponseBase:
+    def enter_for_stream(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         try:
-            return signed_in(request, kwargs)
+            return enter_page(request, kwargs)
         finally:
             # Return this thread's connection to the pool before the view streams.
             close_old_connections()
@@ -235,7 +233,7 @@ def _private(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-def sign_in_first(request: HttpRequest) -> HttpResponseBase:
+def redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:
     """Redirect to the sign-in page and back."""
     login = resolve_url(settings.LOGIN_URL)
     if is_htmx(request):

@@ -81,7 +81,7 @@ def event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
     def make(page: Sequence[AuditEvent]) -> list[dict[str, Any]]:
         return [
-            _row(one, reverse("audit_event", args=[slug_of(actor), id_text(one.event.id)]))
+            _event_row(one, reverse("audit_event", args=[slug_of(actor), id_text(one.event.id)]))
             for one in audit_log.describe_events(page)
         ]
 
@@ -105,7 +105,7 @@ def all_event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
     def make(page: Sequence[AuditEvent]) -> list[dict[str, Any]]:
         return [
-            _row(one, reverse("all_audit_event", args=[id_text(one.event.id)]))
+            _event_row(one, reverse("all_audit_event", args=[id_text(one.event.id)]))
             for one in audit_log.describe_events(page)
         ]
 
@@ -182,7 +182,7 @@ def _with_requested_value(request: HttpRequest, name: str, known: dict[str, str]
     return sorted(known.items(), key=lambda one: one[1].casefold())
 
 
-def _row(one: audit_log.EventDisplay, href: str) -> dict[str, Any]:
+def _event_row(one: audit_log.EventDisplay, href: str) -> dict[str, Any]:
     return {
         "event": one.event,
         "sentence": one.sentence,

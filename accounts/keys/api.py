@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
@@ -17,7 +17,7 @@ from accounts.models import Key, KeyKind
 from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 
@@ -33,10 +33,8 @@ _NEVER_NULL: Final = (
 )  # fmt: skip
 
 
-class KeyIn(Schema):
+class KeyIn(RequestBody):
     """A new key. It belongs to the person who creates it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=120, description="Unique among active keys.")
     kind: Literal["relay", "management"] = Field(
@@ -79,10 +77,8 @@ class KeyIn(Schema):
     )
 
 
-class LimitChange(Schema):
+class LimitChange(RequestBody):
     """Changes to the limits of an organisation, a team or a person."""
-
-    model_config = ConfigDict(extra="forbid")
 
     scope: Literal["organisation", "team", "user"]
     subject: str = Field(
@@ -108,10 +104,8 @@ class LimitPage(Schema):
     next: str | None
 
 
-class KeyChange(Schema):
+class KeyChange(RequestBody):
     """Changes to a key. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=120)
     models: list[Pattern] | None = Field(None, max_length=100)
@@ -130,10 +124,8 @@ class KeyChange(Schema):
     data_regions: list[Word] | None = None
 
 
-class KeyRotation(Schema):
+class KeyRotation(RequestBody):
     """How to rotate a key."""
-
-    model_config = ConfigDict(extra="forbid")
 
     grace_hours: Whole = Field(
         keys.GRACE_HOURS,

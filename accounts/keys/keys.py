@@ -217,7 +217,7 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
         enabled = changed.get("disabled") is False
         if enabled or first_field_beyond(_reach_of(locked), reach):
             _check_reach(actor, _reach_of(locked))
-        with _unique(locked):
+        with _refuse_duplicates(locked):
             locked.save(update_fields=list(changed))
         after = {field: _json_value(value) for field, value in changed.items()}
         audit.record(actor, locked.organisation, "key.changed", locked, before=before, after=after)
@@ -484,7 +484,7 @@ def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
 def _insert(actor: Actor, action: str, key: Key) -> Key:
     _check_name(key.name)
     with transaction.atomic():
-        with _unique(key):
+        with _refuse_duplicates(key):
             key.save(force_insert=True)
         # Check after the save, which waits for a concurrent rotation to the same text.
         if FormerSecret.objects.filter(digest=key.digest).exists():
@@ -508,7 +508,7 @@ def _insert(actor: Actor, action: str, key: Key) -> Key:
 
 
 @contextmanager
-def _unique(key: Key) -> Iterator[None]:
+def _refuse_duplicates(key: Key) -> Iterator[None]:
     """Turn the database's refusal of a duplicate name or text into KeyRefused. Only the save is
     undone."""
     try:

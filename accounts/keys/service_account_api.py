@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.keys import service_accounts
@@ -12,17 +12,15 @@ from accounts.members.access import find_role, role_name
 from accounts.models import CustomRole, Role, ServiceAccount
 from accounts.organisations.names import NAME_MAX
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from lib.refusal import Refused
 
 router = Router(tags=["Keys"])
 
 
-class ServiceAccountIn(Schema):
+class ServiceAccountIn(RequestBody):
     """A new service account."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=NAME_MAX)
     team: str = Field(max_length=60, description="Slug of its team.")
@@ -31,10 +29,8 @@ class ServiceAccountIn(Schema):
     )
 
 
-class ServiceAccountChange(Schema):
+class ServiceAccountChange(RequestBody):
     """Changes to a service account. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     role: str | None = Field(
         None, max_length=60, description="A built-in role or the name of a custom role."

@@ -50,7 +50,7 @@ def service_account_list(request: HttpRequest, actor: Actor) -> HttpResponseBase
     text = state.value("q").casefold()
     living = Q(keys__revoked_at=None, keys__disabled=False)
     rows = [
-        _row(actor, account)
+        _account_row(actor, account)
         for account in access.visible_service_accounts(actor).annotate(
             key_count=Count("keys", filter=living)
         )
@@ -60,7 +60,7 @@ def service_account_list(request: HttpRequest, actor: Actor) -> HttpResponseBase
     return answer_table(request, state, ListSource(rows), templates, {})
 
 
-def _row(actor: Actor, account: Any) -> dict[str, Any]:
+def _account_row(actor: Actor, account: Any) -> dict[str, Any]:
     return {
         "account": account,
         "href": reverse("service_account_edit", args=[slug_of(actor), id_text(account.id)]),
@@ -96,7 +96,7 @@ def service_account_create(request: HttpRequest, actor: Actor) -> HttpResponseBa
                 actor=actor,
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Service account created."))
             return redirect_to(request, "service_accounts", slug_of(actor))
@@ -127,7 +127,7 @@ def service_account_edit(request: HttpRequest, actor: Actor, id: str) -> HttpRes
                 actor=actor,
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Service account saved."))
             return redirect_to(request, "service_accounts", slug_of(actor))

@@ -5,22 +5,20 @@ from typing import Any, Literal
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext
 from ninja import Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.access.access import AccessDenied
 from accounts.mail_server import mail_server
 from accounts.mail_server.trial_letter import send_trial_letter
 from accounts.sign_in.reauthentication import check_signed_in_recently
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 
 
-class MailServerIn(Schema):
+class MailServerIn(RequestBody):
     """The server that sends emails."""
-
-    model_config = ConfigDict(extra="forbid")
 
     host: str = Field(min_length=1, max_length=253)
     port: int = Field(587, ge=1, le=mail_server.PORT_MAX, strict=True)

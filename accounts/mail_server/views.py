@@ -87,7 +87,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             mail_server.save_mail_server(actor, **fields)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("mail_server")

@@ -8,24 +8,30 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.members import access as member_access
 from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
-from accounts.members.invitations import ADDRESSES_MAX, MESSAGE_MAX, Offer, Sendable
+from accounts.members.invitations import (
+    ADDRESSES_MAX,
+    INVITATION_DAYS,
+    INVITATION_DAYS_MAX,
+    MESSAGE_MAX,
+    Offer,
+    Sendable,
+)
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
 from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from accounts.roles.words import has_permission
 from accounts.sign_in.entry_requirements import people_with_factor
-from accounts.sign_in.link_lifetimes import INVITATION_DAYS, INVITATION_DAYS_MAX
 from lib import clock
 from lib.api import pagination
 from lib.api.after_commit import finish_after_commit
-from lib.api.openapi import Schema, json_body
+from lib.api.openapi import RequestBody, Schema, json_body
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 from lib.refusal import Refused
@@ -70,37 +76,29 @@ class MemberPage(Schema):
     next: str | None
 
 
-class MemberIn(Schema):
+class MemberIn(RequestBody):
     """A new member and their role."""
-
-    model_config = ConfigDict(extra="forbid")
 
     email: Address
     role: RoleName
     teams: Teams = None
 
 
-class MemberChange(Schema):
+class MemberChange(RequestBody):
     """Changes to a member. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     role: RoleName | None = None
     teams: Teams = None
 
 
-class TeamMemberIn(Schema):
+class TeamMemberIn(RequestBody):
     """A member to add to a team."""
-
-    model_config = ConfigDict(extra="forbid")
 
     email: Address = Field(description="Email address of a member of the organisation.")
 
 
-class TeamMemberChange(Schema):
+class TeamMemberChange(RequestBody):
     """A member's position in a team."""
-
-    model_config = ConfigDict(extra="forbid")
 
     lead: bool = Field(
         description="Whether the person leads the team: manages its members, its keys, and their "
@@ -118,10 +116,8 @@ class TeamMemberOut(Schema):
     lead: bool
 
 
-class InvitationIn(Schema):
+class InvitationIn(RequestBody):
     """New invitations: to whom, and with which role."""
-
-    model_config = ConfigDict(extra="forbid")
 
     emails: list[Address] = Field(
         default_factory=list,
@@ -134,9 +130,7 @@ class InvitationIn(Schema):
     message: str = Field("", max_length=MESSAGE_MAX, description="Included in the email.")
 
 
-class ResendIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class ResendIn(RequestBody):
     expires_in_days: Whole = Field(INVITATION_DAYS, ge=1, le=INVITATION_DAYS_MAX)
 
 
@@ -181,9 +175,7 @@ class InvitationQuery(pagination.PageQuery):
     state: Literal["open", "all"] = Field("open", description="`open`: pending and expired.")
 
 
-class RoleIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class RoleIn(RequestBody):
     name: str = Field(min_length=1, max_length=60)
     permissions: list[Permission] = Field(
         max_length=len(PERMISSIONS),
@@ -191,10 +183,8 @@ class RoleIn(Schema):
     )
 
 
-class RoleChange(Schema):
+class RoleChange(RequestBody):
     """Changes to a role. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=60)
     permissions: list[Permission] | None = Field(None, max_length=len(PERMISSIONS))

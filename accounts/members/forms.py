@@ -11,10 +11,9 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor
 from accounts.members.access import assignable_roles, assignable_teams
-from accounts.members.invitations import MESSAGE_MAX, Offer
+from accounts.members.invitations import INVITATION_DAYS, MESSAGE_MAX, Offer
 from accounts.models import CustomRole, HasRole, Membership, Role, Team
 from accounts.roles.words import GROUPS
-from accounts.sign_in.link_lifetimes import INVITATION_DAYS
 from lib.ids import id_text
 
 _EMAILS_MAX = 6000

@@ -24,10 +24,15 @@ from accounts.members import access as member_access
 from accounts.members import invitations
 from accounts.members.forms import InviteForm, NewPersonForm, role_label
 from accounts.members.invitation_letters import send_letters
-from accounts.members.invitations import InvitationEnded, InvitationState, Sendable, state_of
+from accounts.members.invitations import (
+    INVITATION_DAYS,
+    InvitationEnded,
+    InvitationState,
+    Sendable,
+    state_of,
+)
 from accounts.models import Invitation, SignUpMode, User
 from accounts.preferences.table_preferences import read_table
-from accounts.sign_in.link_lifetimes import INVITATION_DAYS
 from accounts.sign_in.views import throttle_view
 from accounts.sign_up import sign_up
 from lib import clock
@@ -78,7 +83,7 @@ def invitation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     words = state.value("q").casefold()
     rows = [
         row
-        for row in map(_row, member_access.visible_invitations(actor))
+        for row in map(_invitation_row, member_access.visible_invitations(actor))
         if state.value("state") in (row["state"], "all")
         or (state.value("state") == "open" and row["state"] in ("pending", "expired"))
         if words in f"{row['email']} {row['inviter']}".casefold()
@@ -90,7 +95,7 @@ def invitation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def _row(invitation: Invitation) -> dict[str, Any]:
+def _invitation_row(invitation: Invitation) -> dict[str, Any]:
     state = state_of(invitation, clock.now())
     inviter = invitation.invited_by
     return {
@@ -127,7 +132,7 @@ def invite(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 organisation_of(actor), form.cleaned_data["emails"], form.offer, actor=actor
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return _invited_response(request, results)
     context = {"form": form, "mail_is_set_up": mail_is_set_up()}

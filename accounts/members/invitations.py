@@ -21,11 +21,13 @@ from accounts.members.authority import Authority
 from accounts.members.members import check_grant, role_and_teams, set_member
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
 from accounts.organisations.names import check_email
-from accounts.sign_in.link_lifetimes import INVITATION_DAYS, INVITATION_DAYS_MAX
 from accounts.sign_in.link_texts import link_digest, new_link_text
 from lib import clock
 from lib.refusal import Refused, check_text
 
+INVITATION_DAYS: Final = 7
+"""How long an invitation is valid. The inviter can choose another number."""
+INVITATION_DAYS_MAX: Final = 30
 ADDRESSES_MAX: Final = 50
 MESSAGE_MAX: Final = 500
 InvitationState = Literal["pending", "expired", "accepted", "withdrawn"]

@@ -62,7 +62,7 @@ def team_member_add(request: HttpRequest, actor: Actor, team: str) -> HttpRespon
         try:
             member = team_members.add_to_team(actor, row, form.cleaned_data["email"])
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             text = gettext("%(name)s was added to %(team)s.")
             messages.success(request, text % {"name": member.user, "team": row.name})

@@ -43,7 +43,7 @@ def member_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
                 teams=form.chosen_teams if "teams" in form.fields else ...,
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("%(name)s saved.") % {"name": member.user})
             return redirect_to(request, "member", slug_of(actor), member.pk)

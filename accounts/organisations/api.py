@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.access.actors import organisation_of
@@ -16,7 +16,7 @@ from accounts.organisations.content_retention import CLIENT_ADDRESS_DAYS_MAX
 from accounts.organisations.data_policy import REGION_MAX, REGION_PATTERN, REGIONS_MAX
 from accounts.organisations.names import NAME_MAX
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Organisation"])
@@ -44,10 +44,8 @@ class OrganisationOut(Schema):
     created_at: dt.datetime
 
 
-class OrganisationChange(Schema):
+class OrganisationChange(RequestBody):
     """Changes to the organisation. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
     display_currency: str | None = Field(
@@ -81,18 +79,14 @@ class OrganisationChange(Schema):
     )
 
 
-class TeamIn(Schema):
+class TeamIn(RequestBody):
     """A new team."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=NAME_MAX)
 
 
-class TeamChange(Schema):
+class TeamChange(RequestBody):
     """Changes to a team. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
     required_labels: list[Label] | None = None
@@ -113,19 +107,15 @@ class TeamPage(Schema):
     next: str | None
 
 
-class ProjectIn(Schema):
+class ProjectIn(RequestBody):
     """A new project."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=NAME_MAX)
     team: str = Field(max_length=60, description="Slug of its team.")
 
 
-class ProjectChange(Schema):
+class ProjectChange(RequestBody):
     """Changes to a project. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
     team: str | None = Field(

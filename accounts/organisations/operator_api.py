@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.members import members
@@ -18,15 +18,13 @@ from accounts.sign_in.entry_requirements import has_factor, people_with_factor
 from accounts.sign_in.reauthentication import check_signed_in_recently
 from accounts.sign_up import sign_up
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
 
 
-class OrganisationIn(Schema):
+class OrganisationIn(RequestBody):
     """A new organisation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=NAME_MAX)
     owner: str = Field(
@@ -37,18 +35,14 @@ class OrganisationIn(Schema):
     )
 
 
-class OrganisationRename(Schema):
+class OrganisationRename(RequestBody):
     """Changes to an organisation. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=NAME_MAX)
 
 
-class SuspensionIn(Schema):
+class SuspensionIn(RequestBody):
     """The reason for a suspension."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(
         min_length=1, max_length=organisations.REASON_MAX, description="Its members see it."
@@ -89,28 +83,22 @@ class PersonQuery(pagination.NamedPageQuery):
     email: str | None = Field(None, max_length=254, description="Only the one with this address.")
 
 
-class PersonChange(Schema):
+class PersonChange(RequestBody):
     """Changes to a person."""
-
-    model_config = ConfigDict(extra="forbid")
 
     active: bool = Field(description="Whether the person can sign in, and their keys work.")
 
 
-class SignUpDomainIn(Schema):
+class SignUpDomainIn(RequestBody):
     """The organisation and role for people of an email domain."""
-
-    model_config = ConfigDict(extra="forbid")
 
     domain: str = Field(min_length=3, max_length=253)
     organisation: str = Field(min_length=1, max_length=60, description="Its slug.")
     role: Literal["admin", "billing", "developer", "viewer"]
 
 
-class SignUpChange(Schema):
+class SignUpChange(RequestBody):
     """Changes to sign-up. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     mode: Literal["off", "invite", "domain", "open"] | None = Field(
         None,

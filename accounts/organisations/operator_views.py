@@ -202,7 +202,7 @@ def organisation_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             organisation = organisations.create_for(**form.cleaned_data, actor=actor)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             text = gettext("%(name)s was created.") % {"name": organisation.name}
             messages.success(request, text)
@@ -232,7 +232,7 @@ def organisation_add_member(request: HttpRequest, actor: Actor, slug: str) -> Ht
         try:
             members.add_member(organisation, email, role, actor=there)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             text = gettext("%(email)s was added to %(name)s.")
             messages.success(request, text % {"email": email, "name": organisation.name})

@@ -34,7 +34,7 @@ def team_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 )
                 _set_labels(actor, team, form)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return redirect_to(request, "team", slug_of(actor), team.slug)
     return _dialog(request, actor, form, gettext("Create team"), gettext("Create team"))
@@ -52,7 +52,7 @@ def team_edit(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
                 teams.rename_team(row, form.cleaned_data["name"], actor=actor)
                 _set_labels(actor, row, form)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Team saved."))
             return redirect_to(request, "team", slug_of(actor), row.slug)
@@ -94,7 +94,7 @@ def project_create(request: HttpRequest, actor: Actor, team: str) -> HttpRespons
             chosen = access.access_team(actor, form.cleaned_data["team"])
             projects.create_project(chosen, form.cleaned_data["name"], actor=actor)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Project created."))
             return redirect_to(request, "team", slug_of(actor), chosen.slug)
@@ -113,7 +113,7 @@ def project_edit(request: HttpRequest, actor: Actor, project: str) -> HttpRespon
         try:
             projects.change_project(row, name=name, team=chosen, actor=actor)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Project saved."))
             return redirect_to(request, "team", slug_of(actor), chosen.slug)

@@ -37,7 +37,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             _save(actor, organisation, form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("settings", slug_of(actor))

@@ -54,13 +54,13 @@ ROLES = Table(
 def role_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(ROLES, request, actor)
     words = state.value("q").casefold()
-    rows = [row for row in _rows(actor) if words in row["name"].casefold()]
+    rows = [row for row in _role_rows(actor) if words in row["name"].casefold()]
     templates = ("accounts/roles/roles.html", "accounts/roles/_roles.html")
     context = {"may_write": _may_write(actor)}
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def _rows(actor: Actor) -> list[dict[str, Any]]:
+def _role_rows(actor: Actor) -> list[dict[str, Any]]:
     """Return the rows of the built-in roles, the one with most permissions first, then of the
     custom roles."""
     counts: dict[tuple[str, UUID | None], int] = {
@@ -116,7 +116,7 @@ def role_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 actor=actor,
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Role %(name)s created.") % {"name": role.name})
             return redirect_to(request, "roles", slug_of(actor))
@@ -169,7 +169,7 @@ def _save_role(actor: Actor, custom: CustomRole, form: CustomRoleForm) -> bool:
             custom, name=data["name"], permissions=data["permissions"], actor=actor
         )
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     return True
 

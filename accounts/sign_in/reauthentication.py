@@ -71,7 +71,7 @@ def recent_sign_in_required(action: Promise, *place: Promise) -> Callable[[View]
         @wraps(view)
         def recent(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not signed_in_recently(request):
-                return confirm_first(request)
+                return redirect_to_confirmation(request)
             return cast(HttpResponseBase, view(request, *args, **kwargs))
 
         recent.purpose = Purpose(action, place)  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ def check_may_change_single_sign_on(request: HttpRequest) -> None:
     check_signed_in_recently(request)
 
 
-def confirm_first(request: HttpRequest) -> HttpResponseBase:
+def redirect_to_confirmation(request: HttpRequest) -> HttpResponseBase:
     """Redirect to the page that asks for the password or a factor, and back."""
     back = _back(request)
     # Store neither the form nor its values in the session, because a form may contain a secret.

@@ -23,7 +23,7 @@ from accounts.sign_in.reauthentication import (
     ConfirmationMixin,
     Purpose,
     can_confirm,
-    confirm_first,
+    redirect_to_confirmation,
     signed_in_recently,
 )
 from accounts.sign_in.security_changes import network_of_request
@@ -129,7 +129,7 @@ class SetPasswordView(ConfirmationMixin, allauth.PasswordSetView):  # type: igno
         user = cast(User, request.user)
         has_password = user.has_usable_password()
         if not has_password and not signed_in_recently(request) and can_confirm(user):
-            return confirm_first(request)
+            return redirect_to_confirmation(request)
         return cast(HttpResponseBase, super().dispatch(request, *args, **kwargs))
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponseBase:

@@ -86,7 +86,7 @@ def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             domains = sign_up.domains_from_lines(form.cleaned_data["domains"])
             sign_up.save_sign_up(actor, mode=form.cleaned_data["mode"], domains=domains)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("sign_up_settings")
@@ -111,7 +111,7 @@ def own_organisation(request: HttpRequest) -> HttpResponseBase:
         try:
             organisation = sign_up.create_own_organisation(user, form.cleaned_data["name"])
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return see_other("home", organisation.slug)
     if actors.last_membership(request, user) is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from django.http import HttpRequest
 from ninja import Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.access.actors import organisation_of
@@ -15,7 +15,7 @@ from accounts.single_sign_on import single_sign_on
 from accounts.single_sign_on.connections import provider_id
 from accounts.single_sign_on.oidc import ProviderFailed, callback_url_of
 from accounts.single_sign_on.single_sign_on import DOMAINS_MAX, RULES_MAX
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Single sign-on"])
 operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -25,10 +25,8 @@ Slug = Annotated[str, Field(min_length=1, max_length=60)]
 RoleName = Annotated[str, Field(max_length=40)]
 
 
-class GroupRuleIn(Schema):
+class GroupRuleIn(RequestBody):
     """The role and teams for members of a group of the identity provider."""
-
-    model_config = ConfigDict(extra="forbid")
 
     group: str = Field(min_length=1, max_length=200)
     role: RoleName = Field(min_length=1, description="A built-in role or a custom one by name.")
@@ -37,10 +35,8 @@ class GroupRuleIn(Schema):
     )
 
 
-class SingleSignOnIn(Schema):
+class SingleSignOnIn(RequestBody):
     """The whole configuration. Omitted fields get their default."""
-
-    model_config = ConfigDict(extra="forbid")
 
     issuer: str = Field(min_length=1, max_length=500, description="The identity provider's URL.")
     client_id: str = Field(min_length=1, max_length=200)
@@ -97,11 +93,9 @@ class SingleSignOnTestOut(Schema):
     problem: str = Field(description="What to correct; empty if the provider responds as it must.")
 
 
-class DomainsIn(Schema):
+class DomainsIn(RequestBody):
     """The facts that were checked. The confirmation covers all of them together, and is rejected if
     the organisation has changed one of them since."""
-
-    model_config = ConfigDict(extra="forbid")
 
     issuer: str = Field(max_length=500, description="The issuer that was checked.")
     client_id: str = Field(max_length=200, description="The client ID that was checked.")

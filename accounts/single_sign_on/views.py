@@ -146,7 +146,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 **form.cleaned_data,
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Single sign-on was saved."))
             return see_other("single_sign_on", organisation.slug)
@@ -214,7 +214,7 @@ def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpRespon
         try:
             single_sign_on.confirm_domains(actor, row, seen=form.cleaned_data["seen"])
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
             form.data = {"seen": json.dumps(facts)}
         else:
             text = gettext("The email domains of %(name)s are confirmed.")

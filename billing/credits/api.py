@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.access import (
@@ -28,17 +28,15 @@ from billing.models import CodeBatch, Credit, CreditKind
 from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant
-from lib.api.openapi import Schema, also_answers
+from lib.api.openapi import RequestBody, Schema, also_answers
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
 
 
-class CreditIn(Schema):
+class CreditIn(RequestBody):
     """A correction of a balance."""
-
-    model_config = ConfigDict(extra="forbid")
 
     organisation: str = Field(max_length=60, description="Slug of the organisation.")
     amount: str = Field(
@@ -50,10 +48,8 @@ class CreditIn(Schema):
     document: str = Field("", max_length=200, description="Number of one of your documents.")
 
 
-class ReversalIn(Schema):
+class ReversalIn(RequestBody):
     """Why a posting is undone."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=500)
 
@@ -79,10 +75,8 @@ class CreditPage(Schema):
     next: str | None
 
 
-class BatchIn(Schema):
+class BatchIn(RequestBody):
     """A batch of redemption codes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=120)
     value: str = Field(max_length=40, description="The value of each code, as an exact decimal.")
@@ -166,7 +160,7 @@ def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
     organisation = organisation_named(actor, body.organisation)
 
     def act() -> Answer:
-        credit = credits.ask_credit(
+        credit = credits.request_credit(
             actor,
             organisation,
             amount_of(body.amount),
@@ -228,7 +222,7 @@ def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResp
         request,
         actor,
         lambda: Answer(
-            201, serialize_credit(credits.ask_reversal(actor, posting, reason=body.reason))
+            201, serialize_credit(credits.request_reversal(actor, posting, reason=body.reason))
         ),
     )
 

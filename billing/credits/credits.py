@@ -53,7 +53,7 @@ def effect_of(organisation: Organisation, amount_nano: int) -> Effect:
     return Effect(before_nano, after_nano, max(owed_nano, 0))
 
 
-def ask_credit(
+def request_credit(
     actor: Actor,
     organisation: Organisation,
     amount_nano: int,
@@ -109,7 +109,7 @@ def ask_credit(
     return credit
 
 
-def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
+def request_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
     """Undo a correction by a new posting that refers to it (I2). Raises CreditRefused."""
     if posting.kind not in _REVERSIBLE or (posting.idempotency_id or "").startswith(_NOT_HERE):
         text = gettext("Only corrections and opening credits can be reversed here.")
@@ -123,7 +123,7 @@ def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
             text = gettext("Correction %(id)s already reverses this posting.")
             raise CreditRefused("posting", text % {"id": id_text(same.id)}, already_exists=True)
         amount_nano, _ = _effect(posting)
-        return ask_credit(actor, organisation, -amount_nano, reason=reason, reverses=posting)
+        return request_credit(actor, organisation, -amount_nano, reason=reason, reverses=posting)
 
 
 def approve_credit(actor: Actor, credit: Credit) -> Credit:

@@ -151,7 +151,7 @@ def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
     cleaned = form.cleaned_data
 
     def act() -> Answer:
-        credit = credits.ask_credit(
+        credit = credits.request_credit(
             actor,
             organisation_named(actor, cleaned["organisation"].strip()),
             cleaned["amount"],
@@ -442,7 +442,7 @@ def _run_or_add_error(form: forms.Form, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
     except FormSent as sent:
         form.add_error(None, str(sent))
     except Http404:

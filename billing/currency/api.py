@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.access import exchange_rates
@@ -12,17 +12,15 @@ from billing.currency.answers import answer_of
 from billing.currency.exchange_rates import SOURCE_MAX, RateFields, add_rates, rate_text
 from billing.models import ExchangeRate
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 RATES_MAX = 1000
 
 router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
 
 
-class ExchangeRateIn(Schema):
+class ExchangeRateIn(RequestBody):
     """What one USD is worth in another currency on a day."""
-
-    model_config = ConfigDict(extra="forbid")
 
     currency: str = Field(max_length=3, description="Such as `EUR`.")
     day: dt.date
@@ -30,10 +28,8 @@ class ExchangeRateIn(Schema):
     source: str = Field("", max_length=SOURCE_MAX, description="Where the rate is published.")
 
 
-class ExchangeRatesIn(Schema):
+class ExchangeRatesIn(RequestBody):
     """Rates to add, all or none."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[ExchangeRateIn] = Field(min_length=1, max_length=RATES_MAX)
 

@@ -49,7 +49,7 @@ def exchange_rate_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if state.value("currency"):
         rows = rows.filter(currency=state.value("currency"))
     templates = ("billing/currency/exchange_rates.html", "billing/currency/_exchange_rates.html")
-    return answer_table(request, state, QuerySource(rows), templates, {}, _rows)
+    return answer_table(request, state, QuerySource(rows), templates, {}, _rate_rows)
 
 
 @operator_page("credits.write")
@@ -60,7 +60,7 @@ def exchange_rate_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             add_rates(actor, [RateFields(**form.cleaned_data)])
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Rate added."))
             return redirect_to(request, "exchange_rates")
@@ -69,7 +69,7 @@ def exchange_rate_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     )
 
 
-def _rows(page: list[ExchangeRate]) -> list[dict[str, Any]]:
+def _rate_rows(page: list[ExchangeRate]) -> list[dict[str, Any]]:
     return [
         {
             "id": id_text(rate.id),

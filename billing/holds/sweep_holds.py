@@ -2,11 +2,17 @@
 and abandoned holds."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from billing.ledger.sql_statement import Statement
 from lib.ids import id_array, id_bounds
+
+LEASE_S: Final = 10
+"""How long a process counts as alive after its last heartbeat."""
+SILENCE_S: Final = 5
+"""How long a suspected process may still renew its lease before its holds are swept. A process that
+was only cut off from the database renews it within this time."""
 
 
 class Mark(NamedTuple):
@@ -28,7 +34,7 @@ def mark_holds(marks: Sequence[Mark]) -> Statement:
     }
 
 
-def renew_lease(process_id: UUID, seconds: int) -> Statement:
+def renew_lease(process_id: UUID, seconds: int = LEASE_S) -> Statement:
     """Record that a process is alive and will report again within `seconds`."""
     return _RENEW_LEASE, {"process": process_id, "seconds": seconds}
 
@@ -43,16 +49,16 @@ def forget_processes() -> Statement:
     return _FORGET_PROCESSES, {}
 
 
-def due_holds(limit: int, silence_s: int) -> Statement:
+def due_holds(limit: int) -> Statement:
     """Select open holds that nobody will settle, oldest first: (attempt_id, organisation_id,
-    amount_nano, mark, rated_ids, units). `amount_nano` is the most that each is charged.
-    `rated_ids` is null if no limit counts its tokens. `units` are its included units, as JSON of
-    each meter in order.
+    amount_nano, own_nano, mark, rated_ids, units). `amount_nano` is the most that each is charged,
+    `own_nano` the most that the organisation pays its provider itself. `rated_ids` is null if no
+    limit counts its tokens. `units` are its included units, as JSON of each meter in order.
 
-    These holds are past their time, or their process has been suspected for `silence_s` seconds.
+    These holds are past their time, or their process has been suspected for SILENCE_S.
     They are not locked here, because accounts are locked first; `resolve_holds` checks them again.
     """
-    return _DUE_HOLDS, {"limit": limit, "silence": silence_s}
+    return _DUE_HOLDS, {"limit": limit, "silence": SILENCE_S}
 
 
 def held_units(attempt_id: UUID) -> Statement:

@@ -24,9 +24,6 @@ from lib import clock
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import new_id
 
-# A process that was only cut off from the database renews its lease within this time.
-_SILENCE_S = 5
-
 
 class DueHold(NamedTuple):
     """A hold that nobody will settle, charged at most `amount_nano`. `mark` has the meters of the
@@ -54,7 +51,7 @@ def due_holds(limit: int) -> list[DueHold]:
     execute(sweep_holds.forget_processes())
     due, rated = list[DueHold](), set[UUID]()
     for attempt_id, organisation_id, amount_nano, own_nano, mark, rated_ids, units in execute(
-        sweep_holds.due_holds(limit, _SILENCE_S)
+        sweep_holds.due_holds(limit)
     ):
         due.append(
             DueHold(
@@ -77,7 +74,9 @@ def due_holds(limit: int) -> list[DueHold]:
 
 def suspect_all() -> None:
     """Suspect every process that has placed a hold, so that all open holds are due."""
-    Process.objects.update(suspected_at=clock.now() - dt.timedelta(seconds=10 * _SILENCE_S))
+    Process.objects.update(
+        suspected_at=clock.now() - dt.timedelta(seconds=10 * sweep_holds.SILENCE_S)
+    )
 
 
 class Expired(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import actors
 from billing.access import access_invoice, visible_invoices
@@ -19,7 +19,7 @@ from billing.invoices.views import pdf_file
 from billing.models import Invoice
 from billing.prices.words import rate_figure
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Invoices"])
 
@@ -81,9 +81,7 @@ class InvoicePage(Schema):
     next: str | None
 
 
-class PdfQuery(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class PdfQuery(RequestBody):
     language: Literal["en", "zh-hans"] = "en"
 
 

@@ -5,7 +5,7 @@ import datetime as dt
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.access import access_tax_rate, access_wallet, tax_rates
@@ -14,7 +14,7 @@ from billing.invoices import billing_details
 from billing.invoices.rules import percent_text
 from billing.models import BuyerDetail, TaxRate
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Invoices"])
 operator_router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
@@ -22,10 +22,8 @@ operator_router = Router(tags=["Operator billing"], auth=api_auth.installation_a
 _COUNTRY = "Code of two letters, such as `DE`."
 
 
-class SellerIn(Schema):
+class SellerIn(RequestBody):
     """The seller on a document."""
-
-    model_config = ConfigDict(extra="forbid")
 
     legal_name: str = Field("", max_length=200)
     address: str = Field("", max_length=500)
@@ -52,10 +50,8 @@ class BillingDetailsOut(SellerOut):
     zone: str
 
 
-class TaxRateIn(Schema):
+class TaxRateIn(RequestBody):
     """A tax of a country from a day on."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=60)
     country: str = Field("", max_length=2, description=f"{_COUNTRY} Empty: all other countries.")

@@ -166,7 +166,7 @@ def billing_details(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             set_buyer(actor, organisation, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Billing details saved."))
             return see_other("invoices", organisation.slug)

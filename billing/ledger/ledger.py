@@ -84,7 +84,7 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
     )
 
 
-def tell_of_units(organisation_id: UUID) -> None:
+def invalidate_units(organisation_id: UUID) -> None:
     """Make the next admissions read an organisation's included units again. Call it under the lock
     of the wallet, in the transaction that changes the units."""
     execute(open_accounts([organisation_id], ["included:units"]))

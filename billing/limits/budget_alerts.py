@@ -31,7 +31,7 @@ _KINDS: Final = {
 }
 
 
-def tell_budgets() -> int:
+def send_budget_alerts() -> int:
     """Send the alerts that are due. Return how many."""
     with transaction.atomic():
         with connection.cursor() as cursor:

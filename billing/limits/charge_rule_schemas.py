@@ -2,10 +2,10 @@
 
 from typing import Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from billing.limits.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 
 _KIND: Final = (
@@ -15,10 +15,8 @@ _KIND: Final = (
 )
 
 
-class ChargeRuleIn(Schema):
+class ChargeRuleIn(RequestBody):
     """What is charged for abandoned and failed requests."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: Literal["measured", "drain", "absorb", "inherit"] = Field(description=_KIND)
     seconds: Whole | None = Field(

@@ -25,7 +25,7 @@ def organisation_charge_rule(request: HttpRequest, actor: Actor, slug: str) -> H
         try:
             set_charge_rule(actor, organisation, read_rule_fields(form.rule_fields()))
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Saved. The change applies to new requests."))
             return redirect_to(request, "organisations")

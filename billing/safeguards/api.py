@@ -5,7 +5,7 @@ from typing import Any, Literal
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.sign_in.reauthentication import check_signed_in_recently
@@ -14,17 +14,15 @@ from billing.currency.money import MoneyInvalid, parse_usd
 from billing.models import Safeguard
 from billing.safeguards import safeguards
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.refusal import Refused
 
 router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
 
 
-class SafeguardIn(Schema):
+class SafeguardIn(RequestBody):
     """A stricter value, which applies immediately, or another value, which another operator must
     approve."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Literal["credit_limit", "audit_retention"]
     organisation: str = Field("", max_length=60, description="Slug. Empty: all organisations.")

@@ -92,7 +92,7 @@ def _save(request: HttpRequest, actor: Actor, name: str, form: forms.Form) -> bo
     try:
         row = safeguards.set_safeguard(actor, name, data["value"], data.get("organisation"))
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     waits = row.proposed is not None
     text = gettext("Another operator has to approve it.") if waits else gettext("Settings saved.")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.access.actors import Actor
@@ -40,7 +40,7 @@ from billing.subscriptions.plans import (
 from billing.subscriptions.rules import Terms
 from lib import clock
 from lib.api import pagination
-from lib.api.openapi import Schema, also_answers
+from lib.api.openapi import RequestBody, Schema, also_answers
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 
@@ -67,10 +67,8 @@ class UnitsMoreOut(UnitsOut):
     """`units` are added; below 0 they are removed."""
 
 
-class UnitsIn(Schema):
+class UnitsIn(RequestBody):
     """Units of a meter, as prices name it, per month."""
-
-    model_config = ConfigDict(extra="forbid")
 
     meter: str = Field(min_length=1, max_length=40)
     models: list[str] = Field(
@@ -86,10 +84,8 @@ class MultiplierOut(Schema):
     multiplier: str
 
 
-class MultiplierIn(Schema):
+class MultiplierIn(RequestBody):
     """What to multiply the prices of the models that fit a pattern by."""
-
-    model_config = ConfigDict(extra="forbid")
 
     pattern: str = Field(min_length=1, max_length=200, description="A model, or such as gpt-5*.")
     multiplier: str = Field(max_length=40, description="From 0 to 1000, such as 0.8.")
@@ -133,10 +129,8 @@ class CurrentOut(Schema):
     plans: list[SubscriptionPlanOut] = Field(description="The plans that are offered.")
 
 
-class ChoiceIn(Schema):
+class ChoiceIn(RequestBody):
     """The plan to be on from today."""
-
-    model_config = ConfigDict(extra="forbid")
 
     plan: str = Field(max_length=40, description="ID of an offered plan.")
 
@@ -156,10 +150,8 @@ class SubscriptionPreviewOut(Schema):
     renews_on: dt.date
 
 
-class SubscriptionPlanIn(Schema):
+class SubscriptionPlanIn(RequestBody):
     """A new plan."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=60)
     description: str = Field("", max_length=DESCRIPTION_MAX)

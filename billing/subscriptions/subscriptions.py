@@ -25,7 +25,7 @@ from billing.currency.money import format_usd
 from billing.invoices.billing_details import zone_of
 from billing.invoices.rules import month_after, month_span
 from billing.ledger.funding import subscription_fee
-from billing.ledger.ledger import lock_wallet, post, tell_of_units
+from billing.ledger.ledger import invalidate_units, lock_wallet, post
 from billing.limits import budgets
 from billing.models import (
     Budget,
@@ -403,7 +403,7 @@ def _include_units(subscription: Subscription, change: Change) -> None:
             row.included += more
             row.position = position
             row.save(update_fields=["included", "position"])
-    tell_of_units(organisation_id)
+    invalidate_units(organisation_id)
 
 
 def _unit_rows(subscription: Subscription) -> list[IncludedUnits]:

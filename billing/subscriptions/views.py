@@ -246,7 +246,7 @@ def _preview_choice(organisation: Organisation, form: ChooseForm) -> subscriptio
     try:
         return subscriptions.preview_plan(organisation, form.cleaned_data["plan"])
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return None
 
 
@@ -334,6 +334,6 @@ def _save_plan(actor: Actor, form: PlanForm) -> bool:
             overage=cleaned["overage"],
         )
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     return True

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.access.actors import organisation_of
@@ -27,7 +27,7 @@ from billing.topups.receipt_views import receipt_answer
 from billing.wallets import low_balance, wallets
 from lib import clock
 from lib.api import pagination
-from lib.api.openapi import Schema, also_answers
+from lib.api.openapi import RequestBody, Schema, also_answers
 from lib.database import tenancy
 from lib.ids import id_text
 
@@ -58,10 +58,8 @@ def show_balance(request: HttpRequest) -> BalanceOut:
     )
 
 
-class CodeIn(Schema):
+class CodeIn(RequestBody):
     """A redemption code, as it was given to you."""
-
-    model_config = ConfigDict(extra="forbid")
 
     code: str = Field(min_length=1, max_length=200)
 
@@ -105,9 +103,7 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
         return answer_idempotently(request, actor, act)
 
 
-class LedgerQuery(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class LedgerQuery(RequestBody):
     month: str | None = Field(
         None,
         pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$",
@@ -160,10 +156,8 @@ def show_ledger(request: HttpRequest, query: Query[LedgerQuery]) -> LedgerOut:
     )
 
 
-class TopUpIn(Schema):
+class TopUpIn(RequestBody):
     """A payment to be made."""
-
-    model_config = ConfigDict(extra="forbid")
 
     amount: str = Field(
         max_length=40, description=("Exact decimal with at most two decimal places.")
@@ -172,10 +166,8 @@ class TopUpIn(Schema):
     keep_card: bool = Field(False, description="Keep the card for automatic top-ups.")
 
 
-class TransferIn(Schema):
+class TransferIn(RequestBody):
     """What an operator saw at the bank."""
-
-    model_config = ConfigDict(extra="forbid")
 
     document: str = Field(min_length=1, max_length=110, description="The bank's reference.")
 
@@ -202,10 +194,8 @@ class TopUpPage(Schema):
     next: str | None
 
 
-class WalletSettingIn(Schema):
+class WalletSettingIn(RequestBody):
     """When to alert about a low balance, and whether to fill it from the stored card."""
-
-    model_config = ConfigDict(extra="forbid")
 
     low_balance: str | None = Field(
         max_length=40, description=("Notify when the balance drops below this; null means never.")

@@ -31,7 +31,7 @@ def _amount(nano: int | None) -> str | None:
     return None if nano is None else format_usd(nano)
 
 
-def tell_low_balances() -> int:
+def send_low_balance_alerts() -> int:
     """Send an alert for each balance that has fallen below its threshold. Return how many."""
     above = watched_settings().filter(available__gte=F("low_nano")).exclude(low_told_at=None)
     WalletSetting.objects.filter(pk__in=[setting.pk for setting in above]).update(low_told_at=None)

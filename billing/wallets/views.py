@@ -444,7 +444,7 @@ def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> b
             amount_nano=cleaned["amount"],
         )
     except TopUpRefused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     low_balance.set_low_balance(actor, organisation, cleaned["low"])
     return True

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from ninja import Router, Schema, Status
-from pydantic import ConfigDict, Field
+from ninja import Router, Status
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.access.actors import Actor
@@ -18,16 +18,17 @@ from accounts.members.departures import KeyFate
 from accounts.models import User
 from accounts.sign_in.reauthentication import check_signed_in_recently
 from config.erasure.views import copies_left, operator_actor
+from lib.api.openapi import RequestBody, Schema
 from lib.database.tenancy import use_tenant
 from lib.files.zip_stream import stream_zip
 from lib.refusal import Refused
 from playground.erasure.erasure import (
-    ask_erasure,
     check_may_erase,
     find_erasure,
     open_keys,
     preview,
     receiver_named,
+    request_erasure,
 )
 from playground.erasure.personal_data import personal_data, record_download
 
@@ -43,10 +44,8 @@ _ZIP = {
 }
 
 
-class ErasureIn(Schema):
+class ErasureIn(RequestBody):
     """Why a person is erased, and what happens to their keys."""
-
-    model_config = ConfigDict(extra="forbid")
 
     email: str = Field(
         min_length=3, max_length=254, description="The person's email address again, to confirm."
@@ -173,7 +172,7 @@ def _person(request: HttpRequest, id: str) -> tuple[Actor, User]:
 def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:
     if body.email.strip().casefold() != person.email.casefold():
         raise Refused("email", "This is not the address of this person.")
-    ask_erasure(actor, person, reason=body.reason, fates=_fates(actor, person, body))
+    request_erasure(actor, person, reason=body.reason, fates=_fates(actor, person, body))
     person.refresh_from_db()
     return _describe_erasure(person)
 

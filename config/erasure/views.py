@@ -39,11 +39,11 @@ from lib.refusal import Refused
 from playground.erasure.erasure import (
     Preview,
     access_own_erasure,
-    ask_erasure,
     check_may_erase,
     find_erasure,
     preview,
     receivers,
+    request_erasure,
 )
 from playground.erasure.personal_data import personal_data, record_download
 from playground.erasure.steps import STEPS
@@ -233,11 +233,11 @@ def _show_or_start(
     form = ErasureForm(actor, person, erasure_preview, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            return ask_erasure(
+            return request_erasure(
                 actor, person, reason=form.cleaned_data.get("reason", ""), fates=form.fates
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
     context = {
         "form": form,
         "person": person,

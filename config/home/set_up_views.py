@@ -42,7 +42,7 @@ def set_up_organisation(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             create_first_organisation(person_of(actor), form.cleaned_data["name"])
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return see_other("set_up_steps")
     return _page(request, actor, form)

@@ -85,7 +85,7 @@ def write_converted(source: str, converted: converted.Converted) -> None:
         if price.meters or writer.price_like(price):
             writer.write(price.origin, price, price.model, writer.make_price)
     writer.write_codes(converted.codes)
-    writer.tell_unpriced(converted.channels)
+    writer.report_unpriced(converted.channels)
     converted.report.money.here_nano = writer.opened_nano(converted.organisations)
 
 
@@ -282,7 +282,7 @@ class _Writer:
                     reason = f"money that is left behind: {refusal}"
                     self._report.skip(*code.origin, code.batch, reason)
 
-    def tell_unpriced(self, wanted: tuple[converted.Channel, ...]) -> None:
+    def report_unpriced(self, wanted: tuple[converted.Channel, ...]) -> None:
         """Report the models that cannot be used yet, because they have no price."""
         known = prices_in_force()
         for model in sorted({model for channel in wanted for model in channel.models}):

@@ -18,7 +18,7 @@ minute."""
 def beat(*_: Any) -> None:
     """Renew the heartbeat file, and notify the service manager. Raises OSError if the file cannot
     be written."""
-    service_manager.say_alive()
+    service_manager.notify_alive()
     if settings.HEARTBEAT_FILE:
         Path(settings.HEARTBEAT_FILE).touch()
 

@@ -49,7 +49,7 @@ def channel_overrides(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
     except ChannelStale:
         return _page(request, channel, form, changes=form.changes(), stale=True, status=409)
     except ChannelRefused as refused:
-        form.tell(refused)
+        form.add_refusal(refused)
         return _page(request, channel, form, status=422)
     messages.success(request, gettext("Saved."))
     return see_other("channel", id)
@@ -70,7 +70,7 @@ def _preview(request: HttpRequest, channel: Channel, form: OverridesForm) -> Htt
                 cleaned["body"].encode(errors="surrogatepass"),
             )
         except SentPreviewRefused as refused:
-            refused.tell(preview)
+            refused.add_to(preview)
     status = 422 if preview.errors else 200
     return _page(request, channel, form, preview=preview, sent=sent, status=status)
 

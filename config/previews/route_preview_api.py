@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from django.http import HttpRequest
 from ninja import Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.money import format_usd
 from config.previews.route_preview import preview_route
 from gateway.routing.model_rule_bounds import Cause
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from relay.requests.context import Bound
 from relay.routing.route_preview import RoutePreview
 from usage.requests.choices import SkipReason, Why
@@ -22,9 +22,7 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 HeaderText = Annotated[str, Field(max_length=4000)]
 
 
-class RoutePreviewIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class RoutePreviewIn(RequestBody):
     key: str = Field(description="ID of the API key that would send the request.")
     path: str = Field("/v1/chat/completions", max_length=300, description="Of the model API.")
     body: dict[str, Any] = Field(description="The body of the request.")

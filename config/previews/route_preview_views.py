@@ -90,7 +90,7 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         except Http404:
             form.add_error("key", gettext("This API key no longer exists. Choose another one."))
         except PreviewRefused as refused:
-            refused.tell(form)
+            refused.add_to(form)
     context = {"form": form, **(_preview_row(result) if result else {})}
     return render(
         request, "config/previews/route_preview.html", context, status=422 if form.errors else 200

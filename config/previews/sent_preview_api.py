@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from django.http import HttpRequest
 from ninja import Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from config.previews.sent_preview import preview_sent
@@ -13,16 +13,14 @@ from gateway.access import access_channel
 from gateway.channels.fields import provider_of
 from gateway.channels.overrides.overrides import check_overrides
 from gateway.channels.schemas import OverridesIn
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from relay.routing.sent_preview import SentPreview
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 _Ascii = Annotated[str, Field(max_length=1024, pattern=r"^[\x20-\x7e]*$")]
 
 
-class SentPreviewIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class SentPreviewIn(RequestBody):
     path: str = Field("/v1/chat/completions", max_length=300, description="Of the model API.")
     headers: dict[_Ascii, _Ascii] = Field(
         default_factory=dict, description="The client's headers.", max_length=100

@@ -27,13 +27,13 @@ class EventLoop(uvloop.Loop):
 
     async def create_server(self, protocol_factory: Any, *args: Any, **kwargs: Any) -> Any:
         server = await super().create_server(protocol_factory, *args, **kwargs)
-        self._say_alive()
+        self._notify_alive()
         return _Server(self, server, protocol_factory)
 
-    def _say_alive(self) -> None:
+    def _notify_alive(self) -> None:
         if service_manager.is_there():
-            service_manager.say_alive()
-            self.call_later(service_manager.EVERY_S, self._say_alive)
+            service_manager.notify_alive()
+            self.call_later(service_manager.EVERY_S, self._notify_alive)
 
 
 class _Server:

@@ -15,7 +15,7 @@ from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
-from accounts.access.guards import sign_in_first
+from accounts.access.guards import redirect_to_sign_in
 from accounts.audit.origin import ORIGIN, origin_of
 from config.server.request_limits import KNOWN
 from lib.database.tenancy import current_tenant, iterate_within, iterate_within_async, use_tenant
@@ -27,7 +27,7 @@ AsyncAnswer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
 @sync_and_async_middleware
-def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
+def request_id_middleware(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
     if iscoroutinefunction(get_response):
         get_async = cast(AsyncAnswer, get_response)
 
@@ -117,4 +117,4 @@ class SignInAgainMiddleware(SessionMiddleware):
         try:
             return super().process_response(request, response)
         except SessionInterrupted:
-            return cast(HttpResponse, sign_in_first(request))
+            return cast(HttpResponse, redirect_to_sign_in(request))

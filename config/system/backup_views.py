@@ -76,7 +76,7 @@ def backups(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             save_settings(actor, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("backups")

@@ -450,11 +450,11 @@ Flag = Literal[
     "cache_control",  # Qwen: marks on parts are understood
     "mistral_form",  # Mistral: members and ids of calls (dialects/openai/request/mistral.py)
     "no_logprobs",  # Groq: logprobs and logit_bias are dropped
-    "no_message_names",  # Groq: messages have no name
+    "no_message_names",  # Groq: the names of messages are dropped
     # converse
-    "nova_top_k",  # Nova: topK is an additional field
-    "nova_reasoning",  # Nova 2: so is reasoningConfig
-    "additional_effort",  # gpt-oss: so is reasoning_effort
+    "nova_top_k",  # Nova: top_k is sent as topK in additionalModelRequestFields
+    "nova_reasoning",  # Nova 2: reasoning is sent as reasoningConfig in the same place
+    "additional_effort",  # gpt-oss: effort is sent as reasoning_effort in the same place
     # anthropic
     "thinking_adaptive",  # effort by output_config instead of a budget
     "one_of_temperature_top_p",

@@ -182,7 +182,7 @@ def read_answer(raw: bytes) -> PlainAnswer:
     """Read the body of a 200 that is forwarded unchanged. Never raises."""
     try:
         members = open_answer(raw)
-        _rows(members)
+        _read_embeddings(members)
     except AnswerFault as fault:
         return failure(fault)
     usage = member_bytes(members, "usage")
@@ -203,7 +203,7 @@ def decode_answer(raw: bytes, inputs: int | None = None) -> Vectors:
     differs from the `inputs`.
     """
     members = open_answer(raw)
-    rows = _rows(members)
+    rows = _read_embeddings(members)
     _check_number(len(rows), inputs)
     if sorted(row.index for row in rows) == list(range(len(rows))):
         rows.sort(key=lambda row: row.index)
@@ -235,7 +235,7 @@ def encode_answer(vectors: Vectors, facts: EmbeddingFacts, *, input_tokens: int)
     """Return the answer to a client in OpenAI's form, in the encoding that it requested.
     `input_tokens` is what is billed. Raises AnswerFault for numbers that exceed float32."""
     data = [
-        _row(index, _write(values, facts.encoding_format))
+        _write_embedding(index, _write(values, facts.encoding_format))
         for index, values in enumerate(vectors.values)
     ]
     body = {
@@ -258,11 +258,11 @@ def fit_answer(raw: bytes, facts: EmbeddingFacts) -> bytes:
     Raises AnswerFault for embeddings that cannot be converted."""
     wanted = facts.encoding_format
     members = open_answer(raw)
-    rows = _rows(members)
+    rows = _read_embeddings(members)
     sign = {"float": b"[", "base64": b'"'}.get(wanted)
     if sign is None or all(bytes(memoryview(row.embedding)[:1]) == sign for row in rows):
         return raw
-    data = [_row(row.index, _write(_values(row.embedding), wanted)) for row in rows]
+    data = [_write_embedding(row.index, _write(_values(row.embedding), wanted)) for row in rows]
     return msgspec.json.encode(members | {"data": msgspec.Raw(msgspec.json.encode(data))})
 
 
@@ -304,7 +304,7 @@ _row_list = msgspec.json.Decoder(list[_Row])
 _numbers = msgspec.json.Decoder(tuple[float, ...])
 
 
-def _rows(members: RawMembers) -> list[_Row]:
+def _read_embeddings(members: RawMembers) -> list[_Row]:
     try:
         rows = _row_list.decode(member_bytes(members, "data") or b"[]")
     except (msgspec.DecodeError, RecursionError):
@@ -332,7 +332,7 @@ def _values(embedding: msgspec.Raw) -> tuple[float, ...]:
         raise answer_fault("F15") from None
 
 
-def _row(index: int, embedding: Sequence[float] | str) -> dict[str, Any]:
+def _write_embedding(index: int, embedding: Sequence[float] | str) -> dict[str, Any]:
     return {"object": "embedding", "index": index, "embedding": embedding}
 
 

@@ -31,10 +31,14 @@ def encode(counts: Counts) -> dict[str, Any]:
     body: dict[str, Any] = {
         "total_tokens": counts.total,
         "total_input_tokens": counts.input,
-        "input_tokens_by_modality": _rows(counts.input, counts.input_audio, counts.input_image),
+        "input_tokens_by_modality": _tokens_by_modality(
+            counts.input, counts.input_audio, counts.input_image
+        ),
         "total_cached_tokens": counts.cache_read,
         "total_output_tokens": visible,
-        "output_tokens_by_modality": _rows(visible, counts.output_audio, counts.output_image),
+        "output_tokens_by_modality": _tokens_by_modality(
+            visible, counts.output_audio, counts.output_image
+        ),
         "total_tool_use_tokens": 0,
         "total_thought_tokens": counts.reasoning,
     }
@@ -43,7 +47,7 @@ def encode(counts: Counts) -> dict[str, Any]:
     return body
 
 
-def _rows(count: int, audio: int, image: int) -> list[dict[str, Any]]:
+def _tokens_by_modality(count: int, audio: int, image: int) -> list[dict[str, Any]]:
     parts = {"text": count - audio - image, "audio": audio, "image": image}
     return [{"modality": name, "tokens": part} for name, part in parts.items() if part > 0]
 

@@ -4,21 +4,28 @@ Billing and the upstream must read the same body, so the client's bytes are forw
 level of the body is parsed, and each top-level member is known by the span of its bytes.
 `Body.splice` changes single members and no other byte. No step examines single characters in
 Python: msgspec checks the syntax and the pairing of surrogates, memory comparisons find the spans,
-and nesting is counted by operations on the whole body.
+and the limits on the depth of a text, and on the number of its arrays and objects, are checked by
+operations on the whole body.
 """
 
 import json
 import re
+from array import array
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import accumulate
 from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
 from dialects.errors.errors import RequestFault
-from dialects.json.json_nesting import TOO_DEEP, nesting_excess
 from dialects.json.lone_surrogates import find
 
 MEMBERS_MAX = 1_000
+NESTING_MAX: Final = 64
+# No real request has more, and parsing it would take a hundred times its size in memory.
+STRUCTURES_MAX: Final = 250_000
+_TOO_DEEP: Final = f"nesting deeper than {NESTING_MAX}"
 # A longer body with fewer quotes than this is abridged: its long texts are removed.
 _LONG_BYTES: Final = 64 * 1024
 _QUOTES_SOUGHT: Final = 256
@@ -35,6 +42,13 @@ _MEMBER = re.compile(
 _END = re.compile(rb"[ \t\r\n]*+}")
 _COLON = re.compile(rb"[ \t\r\n]*+:")
 _TWICE = "a name appears twice in the object"
+
+# The check of nesting. Texts up to this size are parsed completely for it.
+_SMALL_BYTES: Final = 1024 * 1024
+_SHORT_BYTES: Final = 2 * 1024
+_BRACKET_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_ROUNDS: Final = 4
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -224,7 +238,7 @@ def _check_text(raw: bytes) -> None:
             raw.decode()
         except UnicodeDecodeError as fault:
             _refuse(raw, fault.start, "invalid UTF-8")
-    excess = nesting_excess(raw)
+    excess = _nesting_excess(raw)
     if excess:
         _refuse(raw, 0, excess)
 
@@ -241,7 +255,7 @@ def _refuse_root(raw: bytes) -> NoReturn:
 
 def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
     if isinstance(fault, RecursionError):
-        _refuse(raw, 0, TOO_DEEP)
+        _refuse(raw, 0, _TOO_DEEP)
     if not raw.strip(b" \t\r\n"):
         _refuse(raw, 0, "the body is empty")
     half = find(raw)
@@ -258,3 +272,53 @@ def _refuse(raw: bytes, at: int, what: str) -> NoReturn:
     line = raw.count(b"\n", 0, at) + 1
     column = len(raw[raw.rfind(b"\n", 0, at) + 1 : at].decode(errors="replace")) + 1
     raise RequestFault("malformed_json", None, f"{what} at line {line}, column {column}")
+
+
+def _nesting_excess(raw: bytes) -> str:
+    """Return which limit a valid JSON text exceeds; "" if none. Brackets inside strings do not
+    count.
+    """
+    return _excess(raw) if _has_many_brackets(raw) else ""
+
+
+def _has_many_brackets(raw: bytes) -> bool:
+    """Return whether there are enough brackets to nest too deeply. `find` skips text without
+    brackets; `count` would take three times as long as parsing a long text."""
+    if len(raw) < _SHORT_BYTES:
+        return raw.count(b"[") + raw.count(b"{") > NESTING_MAX
+    count = 0
+    for bracket in (b"[", b"{"):
+        at = raw.find(bracket)
+        while at >= 0:
+            count += 1
+            if count > NESTING_MAX:
+                return True
+            at = raw.find(bracket, at + 1)
+    return False
+
+
+def _excess(raw: bytes) -> str:
+    """Return which limit a text exceeds. Small texts are parsed. Of larger texts only the brackets
+    are examined: each round removes the innermost level, which soon leaves little."""
+    if len(raw) <= _SMALL_BYTES:
+        with suppress(msgspec.DecodeError, ValueError):
+            return _TOO_DEEP if _levels(msgspec.json.decode(raw)) > NESTING_MAX else ""
+    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = b"".join(unescaped.split(b'"')[::2]).translate(None, _NO_BRACKETS)
+    if len(brackets) > 2 * STRUCTURES_MAX:
+        return f"more than {STRUCTURES_MAX} arrays and objects"
+    for level in range(_ROUNDS):
+        if len(brackets) <= 2 * (NESTING_MAX - level):
+            return ""
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    steps = array("b", brackets.translate(_BRACKET_STEPS))
+    return _TOO_DEEP if max(accumulate(steps), default=0) + _ROUNDS > NESTING_MAX else ""
+
+
+def _levels(value: Any) -> int:
+    level, count = [value], 0
+    while level:
+        count += 1
+        inside = (inner.values() if type(inner) is dict else inner for inner in level)
+        level = [inner for items in inside for inner in items if type(inner) in (dict, list)]
+    return count

@@ -55,8 +55,9 @@ _DRAWN: Final = "image/svg+xml"
 
 
 def detect_type(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
-    """Return the media type and the file extension of a file with these first bytes; both "" if
-    only the provider can tell. None if the content, or else the name, contradicts the kind."""
+    """Return the media type and the file extension. The file's first bytes decide, or its name if
+    they are unknown; both are "" if only the provider can tell. Return None for a file that is not
+    of this kind."""
     if (known := type_of(head, kind)) is not None:
         return known
     recognised = dict(_match_signs(head))

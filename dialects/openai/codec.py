@@ -16,7 +16,7 @@ from dialects.openai.answer import decode as answer_decode
 from dialects.openai.answer import encode as answer_encode
 from dialects.openai.request import decode as request_decode
 from dialects.openai.request import encode as request_encode
-from dialects.openai.request import quirks, searches
+from dialects.openai.request import quirks
 from dialects.openai.request import read as request_read
 from dialects.openai.request.read import ChatFacts
 from dialects.openai.stream import decode as stream_decode
@@ -70,7 +70,7 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
     """Chat completions."""
 
     write_answer = staticmethod(answer_encode.encode)
-    searches_max = staticmethod(searches.searches_max)
+    searches_max = staticmethod(request_read.searches_max)
 
     def read(self, raw: bytes, target: Target) -> ChatFacts:
         return request_read.read(raw)

@@ -265,9 +265,8 @@ def _size(entry: dict[str, Any]) -> int:
 
 def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
     """Return the reasoning at the start of the message, then that right before each call. If the
-    lengths do not match the text, seals would not match their words: only Gemini's are kept, which
-    do not depend on words.
-    """
+    lengths do not match the text, only Gemini's seals are kept, because every other seal is valid
+    only for its exact words."""
     if sum(size for seals in sealed for size, _ in seals) > len(text):
         sealed = [[(0, s) for _, s in seals if s and s.owner == "gemini"] for seals in sealed]
     head: list[Reasoning] = []

@@ -25,9 +25,8 @@ class InsideDecoder:
 
 
 def rewrite_usage(raw: bytes, usage: bytes | None) -> bytes:
-    """Return an answer, or a piece of one, whose usage object is `usage`, with the rewritten
-    count.
-    """
+    """Return `raw`, an answer or a piece of one, with its usage object `usage` replaced by the
+    rewritten one."""
     inside = None if usage is None else _count_reasoning_inside(usage)
     if inside is None or usage is None:
         return raw
@@ -43,7 +42,7 @@ def _rewrite(step: Step) -> Step:
 
 
 def _count_reasoning_inside(usage: bytes) -> bytes | None:
-    """Return the usage object with all output in its completion; None if it already is."""
+    """Return the usage object with all output counted in its completion; None if it is already."""
     completion = completion_with_reasoning(usage)
     if completion is None:
         return None

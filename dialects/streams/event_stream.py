@@ -77,7 +77,7 @@ class MessageSplitter:
         return self.too_large or self.malformed
 
     def _has_prelude(self) -> bool:
-        """Return whether the next message may be read once all its bytes are there."""
+        """Read the prelude of the next message. Return whether it has arrived and is valid."""
         if self._total:
             return True
         if len(self._pending) < _PRELUDE.size:
@@ -108,7 +108,7 @@ class MessageFrames:
         return self._messages.too_large
 
     def begins(self, chunk: bytes) -> bool:
-        """Return False: this dialect does not skip similar frames."""
+        """Return False: the frames of a binary stream are always read one by one."""
         return False
 
     def feed(self, chunk: bytes) -> list[Frame]:

@@ -19,7 +19,8 @@ _OTHER_TYPE: Final = "transcription_session.update"
 
 
 class FixedSettings:
-    """The settings of one secret, without its model, which the connection has."""
+    """The settings of one client secret. Its model is not among them, because the connection names
+    it."""
 
     __slots__ = ("_settings",)
 
@@ -28,17 +29,16 @@ class FixedSettings:
 
     @property
     def opening(self) -> bytes | None:
-        """The client's event that sets them; None if there is nothing to set."""
+        """The client event that applies these settings; None if there are none."""
         if self._settings.keys() <= {"type"}:
             return None
         event = {"type": "session.update", "event_id": OPENING_ID, "session": self._settings}
         return msgspec.json.encode(event)
 
     def fit(self, raw: bytes) -> bytes:
-        """Return a client's event with these settings in the place of absent ones, written again so
-        that every reader finds the same. Raises RequestFault for another value, and for an event
-        that cannot be read. A lower output limit is no other value.
-        """
+        """Return a client's event with these settings added where it lacks them. It is encoded
+        anew, so that the provider cannot read it differently. Raises RequestFault for an event that
+        cannot be read or that sets another value; a lower output limit is allowed."""
         try:
             event = msgspec.json.decode(raw, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
@@ -59,7 +59,7 @@ class FixedSettings:
 
 
 def _of_response(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a response may have too: all but its type and its input."""
+    """Return the settings that also apply to a response: all but the type and the input."""
     result = {name: value for name, value in settings.items() if name != "type"}
     if isinstance(audio := result.get("audio"), dict):
         result["audio"] = {name: value for name, value in audio.items() if name != "input"}

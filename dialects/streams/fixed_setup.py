@@ -1,13 +1,13 @@
 """What an ephemeral token fixes in the setup of a Gemini Live session. As Google states it:
 
-    no setup, no paths     the client's setup holds
-    a setup, no paths      the token's setup holds, the client's is ignored
-    paths                  the members at these paths are the token's; one that it does not have is
-                           removed
+    no setup, no paths     the client's setup applies
+    a setup, no paths      the token's setup applies, and the client's is ignored
+    paths                  at these paths the token's members apply; a member that the token does
+                           not have is removed
 
-Two members are never only the token's. A setup without a model takes the client's, because there is
-no session without one. The handle of an earlier session is the client's to send, where its setup
-resumes at all.
+There are two exceptions. If the token's setup has no model, the client's is used, because every
+session needs one. The handle of an earlier session comes from the client, if the setup allows
+resumption.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class FixedSetup(msgspec.Struct, frozen=True):
         return bool(self.members or self.paths)
 
     def apply(self, setup: Setup) -> Setup:
-        """Return the setup that holds for a client's. Raises RequestFault."""
+        """Return the setup that applies when a client sends `setup`. Raises RequestFault."""
         if not self.fixes:
             return setup
         if self.paths:

@@ -4,15 +4,16 @@ they are forwarded unchanged, except for the setup and the handles of resumption
     client    setup               the model, the settings, and perhaps the handle of a session
               clientContent       turns; with turnComplete they are answered
               realtimeInput       sound, pictures and text; answered when a turn ends
-              toolResponse        results, after which the answer goes on
+              toolResponse        results, after which the answer continues
     server    setupComplete       the session begins
               serverContent       the answer's content, and the end of its turn
               toolCall            calls of functions
               usageMetadata       what was used since the usage before it
               sessionResumptionUpdate, goAway
 
-Clients spell members in camel case or in snake case. Google tells errors by the code and reason of
-the close (ai.google.dev, "Live API"; the official client google-genai 3.3, 2026-11).
+Clients spell members in camel case or in snake case. Google reports errors in the code and the
+reason of the close frame (ai.google.dev, "Live API"; the official client google-genai 3.3,
+2026-11).
 """
 
 import re
@@ -43,7 +44,7 @@ _NOTHING: Final = msgspec.Raw()
 _CAPITAL: Final = re.compile(r"_([a-z])")
 # Close codes (RFC 6455, section 7.4) that carry Google's errors.
 _INVALID, _POLICY, _FAILED, _LATER = 1007, 1008, 1011, 1013
-# What says nothing about the settings of a session.
+# Kinds of messages that do not change the settings of a session by themselves.
 _KINDS: Final = frozenset({"clientContent", "realtimeInput", "toolResponse"})
 _ABSENT: Final = re.compile(r"not found|not supported for bidi", re.IGNORECASE)
 _QUOTA: Final = re.compile(r"quota|exhausted|rate limit", re.IGNORECASE)
@@ -61,7 +62,7 @@ class Setup(msgspec.Struct, frozen=True):
     handle: str | None
 
     def encode(self, model: str, output_max: int | None, handle: str | None) -> bytes:
-        """Return the message for a provider that calls the model so, with this output limit."""
+        """Return the message for the provider, with its name of the model and this output limit."""
         members = {**self.members, "model": f"models/{model}"}
         if output_max is not None:
             config = object_of(members.get("generationConfig"))
@@ -83,9 +84,8 @@ def read_setup(raw: bytes) -> Setup:
 
 
 def read_members(setup: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return the members of a setup, those that are read here checked and in camel case. Raises
-    RequestFault.
-    """
+    """Return the members of a setup in camel case, after checking those that are read here. Raises
+    RequestFault."""
     members = camel_members(setup, place)
     for name in ("generationConfig", "sessionResumption"):
         own = members.get(name)
@@ -101,7 +101,7 @@ def read_members(setup: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def setup_of(members: dict[str, Any]) -> Setup:
-    """Return the setup with these members, as `read_members` returns them. Raises RequestFault."""
+    """Return the setup that has the members `read_members` returned. Raises RequestFault."""
     model = model_of(members)
     if not model:
         raise RequestFault("missing_parameter", "setup.model", "setup.model is required")
@@ -117,7 +117,8 @@ def model_of(members: Mapping[str, Any]) -> str:
 
 
 def camel_members(members: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return the members by their names in camel case. Raises RequestFault for one in both."""
+    """Return the members with their names in camel case. Raises RequestFault for a member in both
+    spellings."""
     result: dict[str, Any] = {}
     for name, value in members.items():
         camel = camel_name(name)
@@ -146,9 +147,8 @@ class ClientMessage(msgspec.Struct, frozen=True):
 
 
 def read_client_message(raw: bytes) -> ClientMessage:
-    """Read a message behind the setup. Raises RequestFault for one that is no JSON object, or a
-    second setup.
-    """
+    """Read a message after the setup. Raises RequestFault for a second setup, and for anything but
+    a JSON object."""
     try:
         message = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -251,7 +251,7 @@ class ServerMessage(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def has_output(self) -> bool:
-        """Whether it is part of an answer."""
+        """Whether the message has content of an answer."""
         content = self.server_content
         said = content is not None and (
             _is_present(content.model_turn) or _is_present(content.output_transcription)
@@ -340,7 +340,7 @@ class LiveResponse(SpokenResponse):
         self.text_bytes += size
 
     def searches(self, model: str) -> int:
-        """Return the searches that were made, as a model bills them."""
+        """Return the number of searches as the model bills them."""
         return count_searches(len(self._queries), model)
 
     def own_count(self) -> dict[str, int]:
@@ -349,12 +349,13 @@ class LiveResponse(SpokenResponse):
         return {"in_text": 0, **self.input_meters, "out_text": words, **out}
 
     def counted_usage(self, usage: bytes, model: str) -> bytes:
-        """Return the usage with the number of searches, which is told beside it."""
+        """Return the usage object with the number of searches added, which the provider reports
+        elsewhere."""
         return with_searches(usage, self.searches(model))
 
 
 def status_of_close(code: int, reason: str) -> int:
-    """Return the HTTP status of the error that a close tells; 0 for a close that tells none."""
+    """Return the HTTP status of the error that a close frame reports; 0 if it reports none."""
     if code not in (_INVALID, _POLICY, _FAILED, _LATER):
         return 0
     if _QUOTA.search(reason):

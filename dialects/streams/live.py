@@ -10,8 +10,8 @@ forwarded unchanged but for names of models.
               decision.event            a decision, with its usage
               session.closed            the end, and the whole time
 
-The time of a session is that of its own timeline, which `session.usage.updated` tells as a total;
-transcripts and delegations tell their position on it.
+A session is charged by its own timeline: `session.usage.updated` reports its total time, and
+transcripts and delegations report their position on it.
 """
 
 from collections.abc import Mapping
@@ -88,7 +88,7 @@ class ServerEvent(msgspec.Struct, frozen=True):
 
     @property
     def position_ms(self) -> int:
-        """Where on the session's timeline it is; 0 if it does not say."""
+        """The event's position on the session's timeline; 0 if it has none."""
         told = (self.end_ms, self.offset_ms)
         return max(ms if type(ms) is int and 0 <= ms <= COUNT_MAX else 0 for ms in told)
 
@@ -156,14 +156,14 @@ def read_decision(event: DelegatedEvent) -> Decision:
 
 
 class Settings(NamedTuple):
-    """The settings of a session that affect its cost. `model` is "" in an update. `delegates` says
+    """The settings of a session that affect its cost. `model` is "" in an update. `delegate` says
     who does what the model delegates, "" if unset; `config` is the configuration of those responses
     or decisions, as sent, and `backend` the model in it, "" for none. `bytes_ms` is how many bytes
     a millisecond of sound has.
     """
 
     model: str
-    delegates: str
+    delegate: str
     backend: str
     config: bytes
     bytes_ms: int
@@ -171,13 +171,12 @@ class Settings(NamedTuple):
     @property
     def path(self) -> str:
         """The path of the configuration in an event."""
-        return f"session.delegation.{self.delegates}"
+        return f"session.delegation.{self.delegate}"
 
 
 def read_start(raw: bytes) -> Settings:
-    """Read the first event. Raises RequestFault for another event, and for a session that could not
-    be charged, or not be reached by its client again.
-    """
+    """Read the first event. Raises RequestFault for any other event, and for a session that could
+    not be charged or that its client could not reach again."""
     event = read_client_event(raw)
     if event.type != START:
         what = f"the first event must be {START}, with the model in session.model"
@@ -225,14 +224,14 @@ def _read_settings(session: dict[str, Any], model: str) -> Settings:
     delegation = session.get("delegation")
     if delegation is None:
         return Settings(model, "", "", b"{}", bytes_ms)
-    delegates = _member(delegation, "type")
-    if delegates not in _DELEGATES:
+    delegate = _member(delegation, "type")
+    if delegate not in _DELEGATES:
         what = f"session.delegation.type must be one of {', '.join(_DELEGATES)}"
         raise RequestFault("invalid_value", "session.delegation.type", what)
-    config = _member(delegation, delegates)
-    if delegates == "client" or (config is None and not model):
-        return Settings(model, delegates, "", b"{}", bytes_ms)
-    where = f"session.delegation.{delegates}"
+    config = _member(delegation, delegate)
+    if delegate == "client" or (config is None and not model):
+        return Settings(model, delegate, "", b"{}", bytes_ms)
+    where = f"session.delegation.{delegate}"
     if not isinstance(config, dict):
         raise RequestFault("missing_parameter", where, f"{where} is required, as an object")
     backend = config.get("model")
@@ -240,13 +239,12 @@ def _read_settings(session: dict[str, Any], model: str) -> Settings:
         backend = ""
     elif not isinstance(backend, str) or not backend:
         raise RequestFault("missing_parameter", f"{where}.model", f"{where}.model is required")
-    return Settings(model, delegates, backend, msgspec.json.encode(config), bytes_ms)
+    return Settings(model, delegate, backend, msgspec.json.encode(config), bytes_ms)
 
 
 def merge_config(earlier: bytes, changes: bytes) -> bytes:
-    """Return a configuration whose responses may cost as much as those of both: with the tools of
-    both, and without a limit of their length if that is changed.
-    """
+    """Return a configuration whose responses may cost as much as those of either one: it has the
+    tools of both, and no output limit if the limit changes."""
     before, after = msgspec.json.decode(earlier), msgspec.json.decode(changes)
     merged = {**before, **after}
     if "max_output_tokens" in after:
@@ -256,14 +254,13 @@ def merge_config(earlier: bytes, changes: bytes) -> bytes:
     return msgspec.json.encode(merged)
 
 
-def name_models(raw: bytes, model: str, delegates: str, backend: str) -> bytes:
-    """Return an event with these names in its session, where it has such a name; "" for unchanged
-    ones.
-    """
+def name_models(raw: bytes, model: str, delegate: str, backend: str) -> bytes:
+    """Return an event with the models in its session replaced, where it names any; "" leaves a
+    model unchanged."""
     if model:
         raw = name_answer(raw, ("session", "model"), model)
     if backend:
-        raw = name_answer(raw, ("session", "delegation", delegates, "model"), backend)
+        raw = name_answer(raw, ("session", "delegation", delegate, "model"), backend)
     return raw
 
 
@@ -298,9 +295,8 @@ def _member(value: Any, name: str) -> Any:
 
 
 class TimeReading(NamedTuple):
-    """What a usage object says: the session's whole time so far, None if it does not say or cannot
-    be; and the flags and unknown members of the object, as `Quantities` has them.
-    """
+    """The session's whole time so far by a usage object, None if it is missing or impossible; and
+    the object's flags and unknown members, as in `Quantities`."""
 
     ms: int | None
     flags: tuple[str, ...]
@@ -346,7 +342,7 @@ def error_event(
     code: str | None = None,
     event_id: Any = None,
 ) -> str:
-    """Return an error as an event; `event_id` is that of the client's event at fault."""
+    """Return an error as an event; `event_id` is the id of the client's event that caused it."""
     row = KINDS[kind]
     error = {"type": row.type, "code": code or row.code, "message": message, "param": param}
     event: dict[str, Any] = {"type": "error", "event_id": f"event_{id}", "error": error}
@@ -356,7 +352,7 @@ def error_event(
 
 
 def error_answer(event: ServerEvent) -> tuple[int, bytes]:
-    """Return the status and body of the answer over HTTP that an error event stands for."""
+    """Return the status and body of the HTTP response that corresponds to an error event."""
     try:
         error = msgspec.json.decode(event.error)
     except (msgspec.DecodeError, RecursionError):

@@ -25,7 +25,7 @@ _DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)
 
 
 class FrameNaming:
-    """Sets `name` as the model in the frames of one stream; `path` leads to the member."""
+    """Replaces the model in the frames of one stream by `name`; `path` leads to the member."""
 
     __slots__ = ("_after", "_before", "_member", "_name", "_path")
 
@@ -36,15 +36,15 @@ class FrameNaming:
         self._before: bytes | None = None
         self._after = b""
 
-    def show(self, raw: bytes) -> bytes:
-        """Whole frames with that name."""
+    def rename(self, raw: bytes) -> bytes:
+        """Return whole frames with the model replaced."""
         if self._before is not None and raw.startswith(self._before):
             # Quotes inside a text are escaped: only a frame begins like this.
             return raw.replace(self._before, self._after)
         if self._member not in raw:
             return raw
         if raw.count(b"\n\n") > 1:
-            return b"".join(self.show(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
+            return b"".join(self.rename(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
         data = _DATA.search(raw)
         # A frame without data lines is an element of gemini's array.
         start, end = data.span(1) if data else (raw.find(b"{"), raw.rfind(b"}") + 1)
@@ -59,14 +59,14 @@ class FrameNaming:
 
 
 def name_answer(raw: bytes, path: Sequence[str], name: str) -> bytes:
-    """Return a whole answer with that name."""
+    """Return a whole answer in which the model at `path` is `name`."""
     place = _place(raw, path)
     return raw if place is None else raw[: place[0]] + msgspec.json.encode(name) + raw[place[1] :]
 
 
 def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
-    """Find the same position in a tenth of the time, if it is unambiguous: the root has that
-    member, its name appears once, and no name is escaped."""
+    """Return the position that `_place` would return, ten times as fast. None if it is ambiguous:
+    the root lacks the member, its name appears twice, or a name is escaped."""
     if len(path) != 1 or b"\\u" in raw:
         return None
     match = _text_member(path[0]).search(raw)

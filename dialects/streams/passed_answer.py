@@ -105,7 +105,7 @@ class PassedEvents(PassedAnswer):
         if data is None or data == _DONE:
             return raw
         if len(data) > _WHOLE_BYTES_MAX:
-            data = _bones(data)
+            data = _skeleton(data)
         members = open_answer(data)
         kind = _text(members, "type")
         if kind == "error":
@@ -126,7 +126,7 @@ class PassedJson(PassedAnswer):
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
-        self._reader = BonesReader()
+        self._reader = SkeletonReader()
         self.members: dict[str, msgspec.Raw] = {}
 
     def feed(self, chunk: bytes) -> bytes:
@@ -142,7 +142,7 @@ class PassedJson(PassedAnswer):
 
     def end(self) -> bytes:
         whole = not self.begun
-        self.members = open_answer(b"".join(self._held) if whole else self._reader.bones())
+        self.members = open_answer(b"".join(self._held) if whole else self._reader.skeleton())
         self.usage = member_bytes(self.members, "usage")
         return self._release_held() if whole else b""
 
@@ -152,7 +152,7 @@ class PassedJson(PassedAnswer):
         return held
 
 
-class BonesReader:
+class SkeletonReader:
     """A JSON text without the inside of its long strings, which are pictures: each of them becomes
     the empty string. Raises AnswerFault (F17) if too much is left.
     """
@@ -164,14 +164,14 @@ class BonesReader:
         self._escaped = False
 
     def feed(self, chunk: bytes) -> None:
-        """The next piece."""
+        """Read the next piece."""
         at = 0
         while at < len(chunk):
             at = self._outside(chunk, at) if self._string_at < 0 else self._inside(chunk, at)
         if len(self._kept) > _BONES_BYTES_MAX:
             raise answer_fault("F17")
 
-    def bones(self) -> bytes:
+    def skeleton(self) -> bytes:
         """Return the JSON without its long strings."""
         return bytes(self._kept)
 
@@ -203,7 +203,7 @@ class BonesReader:
         return end + 1
 
     def _shorten(self) -> None:
-        """Only the beginning of a long string is kept."""
+        """Drop a long string except for its beginning."""
         del self._kept[self._string_at + _STRING_BYTES_MAX :]
 
     def _end_string(self) -> None:
@@ -212,10 +212,10 @@ class BonesReader:
         self._string_at = -1
 
 
-def _bones(raw: bytes) -> bytes:
-    reader = BonesReader()
+def _skeleton(raw: bytes) -> bytes:
+    reader = SkeletonReader()
     reader.feed(raw)
-    return reader.bones()
+    return reader.skeleton()
 
 
 def _text(members: dict[str, msgspec.Raw], name: str) -> str:

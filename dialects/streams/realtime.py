@@ -59,7 +59,8 @@ class ClientEvent(msgspec.Struct, frozen=True):
 
     @property
     def may_be_answered(self) -> bool:
-        """Return whether a response may begin after it: directly, or because it ends a turn."""
+        """Whether the provider may begin a response after this event: directly, or because the
+        event ends a turn."""
         return self.type == "response.create" or self.type.startswith("input_audio_buffer.")
 
 
@@ -141,10 +142,8 @@ def read_response(event: ServerEvent) -> Response:
 
 
 class SessionSettings(msgspec.Struct, frozen=True):
-    """The settings of a session that affect its cost. `model` and `transcription` are None if
-    unset; the formats are in bytes per millisecond of sound; `output_max` is the output limit of a
-    response, None if unset.
-    """
+    """The settings of a session that affect its cost, None where unset. The formats are in bytes
+    per millisecond of sound; `output_max` is the output limit of a response."""
 
     model: str | None
     transcription: str | None
@@ -264,18 +263,16 @@ def sound_ms(audio: msgspec.Raw, bytes_ms: int) -> int:
 
 
 def limit_session(name: str, tokens: int | Literal["inf"]) -> bytes:
-    """Return the event that sets the output limit of responses; `name` is the limit's name in the
-    session's form.
-    """
+    """Return the event that sets the output limit of responses. `name` is the limit's name in the
+    form that the session uses."""
     session: dict[str, Any] = {"type": SESSION_TYPE} if name == GA_LIMIT else {}
     session[name] = tokens
     return msgspec.json.encode({"type": "session.update", "session": session})
 
 
 def limit_tokens(raw: bytes, member: str, name: str, tokens: int) -> bytes:
-    """Return a client's event with that limit in one of its objects, unless it has a lower one. An
-    event without such an object, or an unreadable one, is unchanged.
-    """
+    """Return a client's event with the output limit set in its object `member`, unless that has a
+    lower one. An event that lacks the object or cannot be read is unchanged."""
     try:
         event = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -304,7 +301,7 @@ def error_event(
     code: str | None = None,
     event_id: Any = None,
 ) -> str:
-    """Return an error as an event; `event_id` is that of the client's event at fault."""
+    """Return an error as an event; `event_id` is the id of the client's event that caused it."""
     row = KINDS[kind]
     error = {
         "type": row.type,

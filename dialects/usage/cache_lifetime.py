@@ -12,8 +12,8 @@ from dialects.json.raw_json import members_of
 from dialects.usage.usage import Quantities
 
 _NAME: Final = "prompt_cache_options"
-UNTOLD: Final = "in_cache_write_5m"
-"""The meter of cache writes whose lifetime no usage reports."""
+UNREPORTED: Final = "in_cache_write_5m"
+"""The meter that cache writes of an unreported lifetime are first counted on."""
 _METERS: Final[Mapping[str, str]] = {
     "5m": "in_cache_write_5m",
     "30m": "in_cache_write_30m",
@@ -24,9 +24,8 @@ _WORD_MAX: Final = 40
 
 
 def with_lifetime(quantities: Quantities, body: Body) -> Quantities:
-    """Return a usage with UNTOLD moved to the meter of the requested lifetime. An unclassified
-    lifetime puts the usage under review (P28).
-    """
+    """Move the cache writes on UNREPORTED to the meter of the requested lifetime. An unclassified
+    lifetime puts the usage under review (P28)."""
     if _NAME not in body.members:
         return quantities
     ttl = members_of(body.value(_NAME)).get("ttl")
@@ -37,6 +36,6 @@ def with_lifetime(quantities: Quantities, body: Body) -> Quantities:
         unknown = f"{_NAME}.ttl={str(ttl)[:_WORD_MAX]}"
         return msgspec.structs.replace(quantities, unknown=(*quantities.unknown, unknown))
     meters = dict(quantities.meters)
-    written = meters.pop(UNTOLD)
+    written = meters.pop(UNREPORTED)
     meters[meter] = meters.get(meter, 0) + written
     return msgspec.structs.replace(quantities, meters=meters)

@@ -12,7 +12,7 @@ from dialects.usage.usage import Meters, UsageMembers, present
 
 
 class Parts(NamedTuple):
-    """Tokens, and those of them that are audio and images."""
+    """A number of tokens, and how many of them are audio and images."""
 
     tokens: int
     audio: int
@@ -20,8 +20,8 @@ class Parts(NamedTuple):
 
 
 class Modalities(NamedTuple):
-    """How a dialect lists parts: the member with the count, the modality of audio, those that count
-    as images, and all others."""
+    """How a dialect lists parts: the member with the count, its word for audio, and its words for
+    images and for all other modalities."""
 
     member: str
     audio: str

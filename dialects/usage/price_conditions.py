@@ -25,13 +25,12 @@ VALUE: Final = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 class Kind(NamedTuple):
-    """`plain` values mean the standard price; `known` ones may have their own price. `asked` are
-    the members of a request that ask for one, none if our requests cannot.
-    """
+    """`plain` values mean the standard price; `known` ones may have their own price. `requested_by`
+    are the members of a request that ask for a value; none if requests cannot."""
 
     plain: frozenset[str]
     known: frozenset[str]
-    asked: tuple[str, ...]
+    requested_by: tuple[str, ...]
 
     def is_classified(self, value: str) -> bool:
         """Return whether the value's effect on the price is known."""

@@ -169,7 +169,7 @@ class UsageMembers(msgspec.Struct):
         self.conditions[kind] = word
 
     def note_unknown(self, unknown: str) -> None:
-        """Record what the tables do not know, once."""
+        """Record members or values that the tables do not know, each once."""
         if unknown not in self.unknown:
             self.unknown.append(unknown)
 
@@ -284,9 +284,8 @@ def present(**counts: int | None) -> Meters:
 
 
 def storable(raw: bytes) -> bytes:
-    """Return the raw object for a jsonb column: limited, and without the escape of NUL. An object
-    larger than 16 KiB is replaced by one that only says so.
-    """
+    """Return a raw object that a jsonb column accepts: an escaped NUL becomes U+FFFD, and an object
+    larger than 16 KiB is replaced by one that holds only its size."""
     if len(raw) > RAW_BYTES_MAX:
         return b'{"dropped_bytes":%d}' % len(raw)
     return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw) if b"\\u0000" in raw else raw

@@ -25,9 +25,8 @@ UNKNOWN_MAX: Final = 8
 
 
 class Member(NamedTuple):
-    """One member. `word` names the meters or the condition, or gives the reason. `of` is its
-    vendor, "" for the dialect's own.
-    """
+    """One member. `word` names its meters or its condition, or says why it is free or reviewed.
+    `of` is the vendor that sends it, "" for the dialect itself."""
 
     role: Role
     word: str
@@ -416,7 +415,7 @@ def _tree(table: Mapping[str, Member]) -> _Node:
 
 
 class _Branch(NamedTuple):
-    """A member that holds others; `plain` if some vendors send a plain value instead."""
+    """A member that holds other members. `plain`: some vendors send a plain value instead."""
 
     inner: _Node
     listed: bool

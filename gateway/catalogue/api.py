@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.answers import answer_of
@@ -36,7 +36,7 @@ from gateway.channels import bounds as bounds
 from gateway.models import CatalogueIgnoreRule, CatalogueUpdate, ModelProposal
 from gateway.prices.forms import read_ids
 from lib.api import pagination
-from lib.api.openapi import Schema, json_body
+from lib.api.openapi import RequestBody, Schema, json_body
 from lib.refusal import Refused
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -45,10 +45,8 @@ Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PA
 IgnorableField = Literal["", "price"] | model_facts.Field
 
 
-class UpdateIn(Schema):
+class UpdateIn(RequestBody):
     """A list of models: an address or the list itself."""
-
-    model_config = ConfigDict(extra="forbid")
 
     address: str | None = Field(
         None, max_length=2000, description="Fetched once. A secret in its query is not kept."
@@ -100,10 +98,8 @@ class FactPage(Schema):
     next: str | None
 
 
-class DecisionIn(Schema):
+class DecisionIn(RequestBody):
     """The proposals to decide on, of facts and of prices."""
-
-    model_config = ConfigDict(extra="forbid")
 
     ids: list[str] = Field(min_length=1, max_length=1000)
 
@@ -113,19 +109,15 @@ class DecisionOut(Schema):
     waiting: int = Field(description="Prices that wait for a second operator.")
 
 
-class IgnoreRuleIn(Schema):
+class IgnoreRuleIn(RequestBody):
     """What lists may not propose."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: Name = Field(description="A model's name, or a pattern such as `gpt-*`.")
     field: IgnorableField = Field("", description="Empty: everything.")
 
 
-class IgnoreRuleChange(Schema):
+class IgnoreRuleChange(RequestBody):
     """Changes to an ignore rule. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: Name | None = None
     field: IgnorableField | None = Field(None, description="Empty: everything.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from django.http import HttpRequest
 from ninja import Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from gateway.access import access_channel
@@ -16,7 +16,7 @@ from gateway.catalogue.model_lists import NAMES_MAX
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.words import words_of
 from gateway.models import Channel, ModelListing
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
@@ -41,10 +41,8 @@ class ModelChangesOut(Schema):
     changes: list[ModelChangeOut]
 
 
-class DecisionsIn(Schema):
+class DecisionsIn(RequestBody):
     """Ids of changes, from the list of changes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     accept: dict[ChangeId, Annotated[str, Field(max_length=bounds.MODEL_MAX)]] = Field(
         default_factory=dict,

@@ -87,7 +87,7 @@ _TEMPLATES: Final = (
 @require_safe
 def catalogue(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(CATALOGUE, request, actor)
-    source = ListSource(_rows(actor, state))
+    source = ListSource(_proposal_rows(actor, state))
     return answer_table(request, state, source, _TEMPLATES, _context(actor, state))
 
 
@@ -113,7 +113,7 @@ def _compare(request: HttpRequest, actor: Actor, form: ListForm) -> bool:
         choice = Choice(sent["only"].split(), served=sent["served"])
         update = update_catalogue(actor, text, source_of(file.name if file else address), choice)
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     n = _total(update)
     message = ngettext("%(n)s change is proposed.", "%(n)s changes are proposed.", n)
@@ -127,7 +127,7 @@ def catalogue_decide(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Accept or dismiss the ticked proposals, or all that match the filter."""
     if "everything" in request.POST:
         state = CATALOGUE.read(parse_qs(request.POST["everything"]))
-        chosen = [UUID(row["key"]) for row in _rows(actor, state)]
+        chosen = [UUID(row["key"]) for row in _proposal_rows(actor, state)]
     else:
         chosen = read_ids(request.POST.getlist("id"))
     try:
@@ -163,7 +163,7 @@ def catalogue_ignore(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             add_ignore_rule(actor, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Saved. It applies to the next update."))
             return redirect_to(request, "catalogue")
@@ -207,7 +207,7 @@ def _context(actor: Actor, state: State) -> dict[str, Any]:
     }
 
 
-def _rows(actor: Actor, state: State) -> list[dict[str, Any]]:
+def _proposal_rows(actor: Actor, state: State) -> list[dict[str, Any]]:
     """Return the waiting proposals that match the filter: facts of models, then prices."""
     query, what = state.value("q").lower(), state.value("what")
     rows = [*_fact_rows(visible_model_proposals(actor)), *_price_rows()]

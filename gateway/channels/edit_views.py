@@ -54,7 +54,7 @@ def channel_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     except ChannelStale:
         return _edit_page(request, channel, form, changes=form.changes(), stale=True, status=409)
     except ChannelRefused as refused:
-        form.tell(refused)
+        form.add_refusal(refused)
         return _edit_page(request, channel, form, status=422)
     messages.success(request, gettext("Saved."))
     return see_other("channel", id)
@@ -159,7 +159,7 @@ def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
         try:
             copy = channels.copy_channel(actor, channel, form.cleaned_data["name"])
         except ChannelRefused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Copied. The copy is off."))
             return redirect_to(request, "channel_edit", id_text(copy.id))

@@ -338,7 +338,7 @@ class SettingsForm(ConditionFields):
         super().__init__(data, initial=settings_values(channel))
         self.fields["provider"].help_text = provider_note(channel.provider)
 
-    def tell(self, refused: Refused) -> None:
+    def add_refusal(self, refused: Refused) -> None:
         """Show a refusal at the form field that it concerns."""
         name = refused.field.removeprefix("timeouts.")
         name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)

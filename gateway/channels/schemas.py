@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -43,7 +42,7 @@ from gateway.models import Channel
 from gateway.passthrough.rules import PATH_MAX, POINTER_MAX, RULES_MAX
 from gateway.providers.overrides import Capability
 from lib.api import pagination
-from lib.api.openapi import Part, Schema
+from lib.api.openapi import Part, RequestBody, Schema
 from lib.forms.fields import show_fields, take_fields
 from lib.numbers.whole_numbers import Whole
 
@@ -270,10 +269,8 @@ class TestingIn(Part):
 
 
 @take_fields(ChannelSettings, Channel)
-class ChannelChange(Schema):
+class ChannelChange(RequestBody):
     """Changes to a channel. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     keys: list[Secret] = Field(
         default_factory=list,
@@ -331,10 +328,8 @@ class ChannelPatch(ChannelChange):
     )
 
 
-class ChannelsChange(Schema):
+class ChannelsChange(RequestBody):
     """Changes to several channels. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     ids: list[str] = Field(min_length=1, max_length=bounds.SEVERAL_MAX)
     change: ChannelChange = Field(
@@ -346,43 +341,33 @@ class ChannelsChange(Schema):
     preview: Switch = Field(False, description="Answer with what would change, and change nothing.")
 
 
-class CopyIn(Schema):
+class CopyIn(RequestBody):
     """The name of the copy."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Name
 
 
-class ChannelKeyIn(Schema):
+class ChannelKeyIn(RequestBody):
     """A provider's key."""
-
-    model_config = ConfigDict(extra="forbid")
 
     secret: Secret
 
 
-class KeySwitch(Schema):
+class KeySwitch(RequestBody):
     """Whether requests use the key."""
-
-    model_config = ConfigDict(extra="forbid")
 
     enabled: Switch
 
 
-class TestIn(Schema):
+class TestIn(RequestBody):
     """The model and variant of a test."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: ModelName
     variant: Variant = Field("streamed", description="What is asked of the model.")
 
 
-class TargetIn(Schema):
+class TargetIn(RequestBody):
     """A provider that is not a channel yet."""
-
-    model_config = ConfigDict(extra="forbid")
 
     provider: str = Field(max_length=40)
     base_url: str = Field("", max_length=bounds.URL_MAX)
@@ -461,10 +446,8 @@ class TakenOutOut(Schema):
     at: dt.datetime
 
 
-class TestRunIn(Schema):
+class TestRunIn(RequestBody):
     """The variant of a test of all channels."""
-
-    model_config = ConfigDict(extra="forbid")
 
     variant: Variant = "streamed"
 

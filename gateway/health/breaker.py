@@ -87,17 +87,17 @@ class Breaker:
         open breaker's time is over, one request at a time."""
         return self._open_s == 0.0 or (now >= self._until and now >= self._probe_until)
 
-    def asks(self, now: float) -> bool:
+    def allows_without_alternative(self, now: float) -> bool:
         """Return whether a request without an alternative may be sent."""
-        return self.allows(now) or self.rest.asks(now)
+        return self.allows(now) or self.rest.allows_without_alternative(now)
 
-    def waits(self, now: float) -> float:
+    def seconds_open(self, now: float) -> float:
         """Return for how many seconds the breaker stays open."""
         return 0.0 if self.closed else max(self._until - now, 0.0)
 
-    def asks_in(self, now: float) -> float:
+    def wait_s(self, now: float) -> float:
         """Return in how many seconds a request without an alternative may be sent."""
-        return 0.0 if self.allows(now) else self.rest.waits(now)
+        return 0.0 if self.allows(now) else self.rest.wait_s(now)
 
     def claim(self, now: float, seconds: float) -> None:
         """Let one request through although the breaker is not closed. No other may pass for
@@ -139,7 +139,7 @@ class Breaker:
         if not self._rule.enabled:
             return
         self.rest.fail(now, began)
-        if self.waits(now):
+        if self.seconds_open(now):
             return
         first, longest = self._rule.open_for, self._rule.open_for * LONGEST_FACTOR
         self._open_s = min(self._open_s * 2, longest) if self._open_s else first

@@ -116,20 +116,22 @@ class Key:
             rest.allows(now) for rest in self.rests(sought)
         )
 
-    def asks(self, sought: Sought, now: float) -> bool:
+    def allows_without_alternative(self, sought: Sought, now: float) -> bool:
         """Return whether a request without an alternative may use the key."""
-        return (self.breaker is None or self.breaker.asks(now)) and all(
-            rest.asks(now) for rest in self.rests(sought)
+        return (self.breaker is None or self.breaker.allows_without_alternative(now)) and all(
+            rest.allows_without_alternative(now) for rest in self.rests(sought)
         )
 
-    def waits(self, sought: Sought, now: float) -> float:
+    def wait_s(self, sought: Sought, now: float) -> float:
         """Return in how many seconds a request without an alternative may use the key."""
-        own = 0.0 if self.breaker is None else self.breaker.asks_in(now)
-        return max(own, *(rest.waits(now) for rest in self.rests(sought)))
+        own = 0.0 if self.breaker is None else self.breaker.wait_s(now)
+        return max(own, *(rest.wait_s(now) for rest in self.rests(sought)))
 
     def left(self, now: float) -> float:
         """Return in how many seconds any request may use the whole key."""
-        return max(self.rest.left(now), 0.0 if self.breaker is None else self.breaker.waits(now))
+        return max(
+            self.rest.left(now), 0.0 if self.breaker is None else self.breaker.seconds_open(now)
+        )
 
     def cools(self, sought: Sought, now: float) -> bool:
         """Return whether the model is at the provider's limit for this key."""
@@ -271,11 +273,13 @@ class ChannelCondition:
             return False
         return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
 
-    def asks(self, sought: Sought, now: float) -> bool:
+    def allows_without_alternative(self, sought: Sought, now: float) -> bool:
         """Return whether a request without an alternative may use the channel."""
         if self._bars and self.barred(now):
             return False
-        return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
+        return self.breaker.allows_without_alternative(now) and any(
+            key.allows_without_alternative(sought, now) for key in self.keys
+        )
 
     def bar(self, reason: BarReason, until: float) -> None:
         """Record that one of the channel's own limits is exhausted until `until`. A time in the
@@ -297,7 +301,7 @@ class ChannelCondition:
             return None
         if (barred := self.barred(now)) is not None:
             return barred
-        wait_s = self.waits(sought, now)
+        wait_s = self.wait_s(sought, now)
         if self.cools(sought, now):
             return Block("cooling", wait_s)
         return Block(self.why(sought, now) or "failing", wait_s)
@@ -323,9 +327,9 @@ class ChannelCondition:
         longest = sorted(statuses.items(), key=lambda item: -item[1].seconds)
         return dict(longest[:_MODELS_TOLD])
 
-    def waits(self, sought: Sought, now: float) -> float:
+    def wait_s(self, sought: Sought, now: float) -> float:
         """Return in how many seconds a request without an alternative may use the channel."""
-        return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
+        return max(self.breaker.wait_s(now), min(key.wait_s(sought, now) for key in self.keys))
 
     def cools(self, sought: Sought, now: float) -> bool:
         """Return whether all keys of the channel are unavailable, and at least one is at the
@@ -353,7 +357,7 @@ class ChannelCondition:
             order = [(self._turn + n) % count for n in range(count)]
         others = [n for n in order if n != avoid]
         allowed = (n for n in others if self.keys[n].allows(sought, now))
-        due = (n for n in others if self.keys[n].asks(sought, now))
+        due = (n for n in others if self.keys[n].allows_without_alternative(sought, now))
         return next(allowed, next(due, order[0]))
 
     def blame(self, n: int, sought: Sought, fault: Fault, now: float) -> Reason | None:

@@ -39,7 +39,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 **form.terms(),
             )
         except BudgetRefused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Budget created. It applies from now on."))
             back = reverse("budgets", args=[slug_of(actor)])

@@ -46,7 +46,7 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
                 )
                 _set_budget(actor, key, None, form)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return show_secret_once(request, key, text)
     context = {"form": form, "team": access.access_team(actor)}
@@ -76,7 +76,7 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
                 )
                 _set_budget(actor, key, budget, form)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Key %(name)s saved.") % {"name": data["name"]})
             return redirect_to(request, "keys", slug_of(actor))

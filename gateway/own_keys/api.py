@@ -8,7 +8,7 @@ import datetime as dt
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.access.actors import Actor
@@ -28,7 +28,7 @@ from gateway.own_keys.access import (
 )
 from gateway.own_keys.fallback_prices import fallback_prices
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 
 router = Router(tags=["Keys"])
@@ -50,10 +50,8 @@ class OfferPage(Schema):
     next: str | None
 
 
-class ProviderKeyIn(Schema):
+class ProviderKeyIn(RequestBody):
     """A key to be added."""
-
-    model_config = ConfigDict(extra="forbid")
 
     offer: str = Field(max_length=40, description="Id of the offer that it is for.")
     secret: str = Field(
@@ -70,10 +68,8 @@ class ProviderKeyIn(Schema):
     )
 
 
-class ProviderKeyChange(Schema):
+class ProviderKeyChange(RequestBody):
     """Changes to a provider key. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=own_keys.NAME_MAX)
     enabled: bool | None = Field(
@@ -82,10 +78,8 @@ class ProviderKeyChange(Schema):
     fall_back: bool | None = None
 
 
-class SecretIn(Schema):
+class SecretIn(RequestBody):
     """The secret that replaces the stored one."""
-
-    model_config = ConfigDict(extra="forbid")
 
     secret: str = Field(min_length=1, max_length=bounds.SECRET_MAX)
 
@@ -124,10 +118,8 @@ class FallbackPricesOut(Schema):
     next: str | None
 
 
-class ChannelOfferIn(Schema):
+class ChannelOfferIn(RequestBody):
     """Who may use a channel with their own keys, and what that costs."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: str = Field(
         "",

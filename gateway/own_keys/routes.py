@@ -63,8 +63,8 @@ class OwnKeyRoute:
 
 
 class OwnKeyRequired(Exception):
-    """The organisation's own keys alone may serve the request, and none can. `operation`: because
-    they serve no such operation.
+    """The request may only use the organisation's own keys, and none of them can serve it.
+    `operation`: the reason is that own keys do not support this operation.
     """
 
     def __init__(self, *, operation: bool) -> None:

@@ -68,14 +68,14 @@ _FORM: Final = "accounts/organisations/form_dialog.html"
 def provider_key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PROVIDER_KEYS, request, actor)
     text = state.value("q").casefold()
-    rows = [_row(actor, key) for key in visible_own_keys(actor)]
+    rows = [_key_row(actor, key) for key in visible_own_keys(actor)]
     rows = [row for row in rows if text in f"{row['key'].name} {row['provider']}".casefold()]
     context = {"offered": visible_offers(actor).exists()}
     templates = ("gateway/own_keys/own_keys.html", "gateway/own_keys/_own_keys.html")
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def _row(actor: Actor, key: OwnKey) -> dict[str, Any]:
+def _key_row(actor: Actor, key: OwnKey) -> dict[str, Any]:
     offer, id = offers.offer_of(key), id_text(key.id)
     return {
         "key": key,
@@ -125,7 +125,7 @@ def provider_key_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 secret=cleaned["secret"],
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Key added. Requests use it, and only it."))
             return redirect_to(request, "provider_key_edit", slug_of(actor), id_text(key.id))
@@ -144,7 +144,7 @@ def provider_key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
         try:
             own_keys.change_own_key(actor, key, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Saved."))
             return redirect_to(request, "provider_keys", slug_of(actor))
@@ -165,7 +165,7 @@ def provider_key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResp
         try:
             own_keys.rotate_own_key(actor, key, form.cleaned_data["secret"])
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Key replaced."))
             return redirect_to(request, "provider_keys", slug_of(actor))
@@ -230,7 +230,7 @@ def channel_offer_edit(request: HttpRequest, actor: Actor, id: str) -> HttpRespo
                 fee=form.fee(),
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Saved."))
             return redirect_to(request, "channel", id)

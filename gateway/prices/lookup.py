@@ -25,7 +25,9 @@ from dialects.usage.price_conditions import KINDS, TIER
 log = logging.getLogger(__name__)
 
 _NO_CONDITIONS: Final[Mapping[str, str]] = {}
-_ASKED: Final = tuple((kind, name) for kind in KINDS if kind != TIER for name in KINDS[kind].asked)
+_ASKED: Final = tuple(
+    (kind, name) for kind in KINDS if kind != TIER for name in KINDS[kind].requested_by
+)
 
 
 class PriceRow(msgspec.Struct):

@@ -63,7 +63,7 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "gateway/prices/organisation_prices.html",
         "gateway/prices/_organisation_prices.html",
     )
-    source = ListSource([_row(entry) for entry in entries])
+    source = ListSource([_price_row(entry) for entry in entries])
     return answer_table(request, state, source, templates, context, linked_rows)
 
 
@@ -75,7 +75,7 @@ def organisation_prices_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
     return csv_file(f"prices-{at:%Y-%m-%d}.csv", price_book.table_of(book))
 
 
-def _row(entry: BookEntry) -> dict[str, Any]:
+def _price_row(entry: BookEntry) -> dict[str, Any]:
     since = entry.price.valid_from
     return {
         "id": entry.id,

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import actors, api_auth
 from accounts.access.actors import Actor
@@ -28,7 +28,7 @@ from billing.prices.plans import (
 )
 from gateway.access import access_plan, visible_plans
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.refusal import Refused
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -37,10 +37,8 @@ _MULTIPLIER: Final = "What prices are multiplied by, an exact decimal such as `1
 Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 
 
-class PlanIn(Schema):
+class PlanIn(RequestBody):
     """A new plan."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")
     multiplier: str = Field("1", max_length=12, description=_MULTIPLIER)
@@ -49,19 +47,15 @@ class PlanIn(Schema):
     )
 
 
-class PlanChange(Schema):
+class PlanChange(RequestBody):
     """Changes to a plan. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     multiplier: str = Field("", max_length=12, description=_MULTIPLIER)
     models: list[Pattern] | None = Field(None, max_length=1000)
 
 
-class HolderIn(Schema):
+class HolderIn(RequestBody):
     """An organisation, or one of its teams or members, to put on a plan or take off it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     organisation: str = Field(max_length=60, description="Slug of the organisation.")
     team: str | None = Field(None, max_length=60, description="Slug of one of its teams.")

@@ -119,7 +119,7 @@ def _save(request: HttpRequest, actor: Actor, name: str, form: PlanForm) -> bool
     try:
         save_plan(actor, name, multiplier_ppm=sent["markup"], models=sent["models"])
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     except SecondPersonNeeded:
         messages.warning(request, _second_person())
@@ -218,13 +218,13 @@ def plan_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase
 def _source(actor: Actor, state: State) -> ListSource[dict[str, Any]]:
     query = state.value("q").lower()
     return ListSource(
-        [row for row in _rows(actor) if query in f"{row['name']} {row['models']}".lower()]
+        [row for row in _plan_rows(actor) if query in f"{row['name']} {row['models']}".lower()]
     )
 
 
-def _rows(actor: Actor) -> list[dict[str, Any]]:
+def _plan_rows(actor: Actor) -> list[dict[str, Any]]:
     rows = [
-        _row(
+        _plan_row(
             plan.name,
             plan.multiplier_ppm,
             plan.model_patterns,
@@ -238,11 +238,13 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
         row["in_use"] = bool(row["organisations"] or row["teams"] or row["members"])
     on_any = sum(row["organisations"] for row in rows)
     # Without a plan, list prices apply; they are shown as a plan that cannot be changed.
-    standard = _row(gettext("Standard"), PPM, (), all_organisations(actor).count() - on_any, "")
+    standard = _plan_row(
+        gettext("Standard"), PPM, (), all_organisations(actor).count() - on_any, ""
+    )
     return [standard, *rows]
 
 
-def _row(
+def _plan_row(
     name: str, ppm: int, patterns: Sequence[str], organisations: int, href: str
 ) -> dict[str, Any]:
     return {

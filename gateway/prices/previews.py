@@ -204,9 +204,9 @@ class Book:
     def __init__(self, drafts: Sequence[dict[str, Any]], start_at: dt.datetime) -> None:
         now = clock.now()
         self.budgets = ReplayBudgets(start_at)
-        self._charges = PriceList(_rows(list_prices(), drafts, "charge", now))
+        self._charges = PriceList(_price_rows(list_prices(), drafts, "charge", now))
         costs: dict[str, list[PriceRow]] = {}
-        for row in _rows(list_prices(kind="cost"), drafts, "cost", now):
+        for row in _price_rows(list_prices(kind="cost"), drafts, "cost", now):
             costs.setdefault(row.channel, []).append(row)
         self._costs = {channel: PriceList(rows) for channel, rows in costs.items()}
         self._names: dict[str, tuple[str, ...]] = {}
@@ -215,9 +215,9 @@ class Book:
     def price(self, rows: Sequence[_Row]) -> Iterable[RowPriced]:
         """Yield each row with its present price and its price with the drafts."""
         self._learn({row.price_version_id for row in rows if row.price_version_id})
-        return [self._row(row) for row in rows]
+        return [self._reprice(row) for row in rows]
 
-    def _row(self, row: _Row) -> RowPriced:
+    def _reprice(self, row: _Row) -> RowPriced:
         before = self._charged.get(row.price_version_id or 0)
         tier = before[1] if before is not None else ""
         region = before[2] if before is not None else ""
@@ -273,7 +273,7 @@ class Book:
             self._charged[version.id] = (rates, price.service_tier, price.region)
 
 
-def _rows(
+def _price_rows(
     prices: Sequence[ListedPrice], drafts: Sequence[dict[str, Any]], kind: str, now: dt.datetime
 ) -> list[PriceRow]:
     """Drafts have negative ids and are always valid, because only their hours distinguish them."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.answers import answer_of
@@ -35,7 +35,7 @@ from gateway.models import PricePreview
 from gateway.prices.previews import cancel_preview, start_preview
 from lib.api import pagination
 from lib.api.instants import Instant
-from lib.api.openapi import Schema, also_answers
+from lib.api.openapi import RequestBody, Schema, also_answers
 from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -52,10 +52,8 @@ _RATES = (
 )
 
 
-class TierIn(Schema):
+class TierIn(RequestBody):
     """The rates of requests with more input tokens."""
-
-    model_config = ConfigDict(extra="forbid")
 
     input_over: Whole = Field(
         ge=0, le=10**12, description="Applies strictly above this many tokens."
@@ -64,10 +62,8 @@ class TierIn(Schema):
     meters: Rates = Field(min_length=1, description=_RATES)
 
 
-class ConditionIn(Schema):
+class ConditionIn(RequestBody):
     """The charge for a request that is served under a condition."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: str = Field(max_length=40, description=f"One of {', '.join(OF_VERSIONS)}.")
     value: str = Field(max_length=40, description="Such as `fast`, `us` or `batch`.")
@@ -80,10 +76,8 @@ class ConditionIn(Schema):
     date: str = Field("", max_length=40, description="When it was read there.")
 
 
-class ProposalIn(Schema):
+class ProposalIn(RequestBody):
     """A new version of a price. Several proposals may exist for the same price."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str = Field(
         min_length=1, max_length=200, pattern=r"^\S+$", description="A model name or pattern."
@@ -105,18 +99,14 @@ class ProposalIn(Schema):
     replaces: str | None = Field(None, pattern=VERSION_ID, description=_REPLACES)
 
 
-class AcceptIn(Schema):
+class AcceptIn(RequestBody):
     """The state that the client has seen."""
-
-    model_config = ConfigDict(extra="forbid")
 
     replaces: str | None = Field(None, pattern=VERSION_ID, description=_REPLACES)
 
 
-class PreviewIn(Schema):
+class PreviewIn(RequestBody):
     """What to price again: the proposals, and the days of usage."""
-
-    model_config = ConfigDict(extra="forbid")
 
     proposals: list[str] = Field(min_length=1, max_length=200)
     days: Literal[7, 30, 90] = 30

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.money import format_usd
@@ -27,7 +27,7 @@ from gateway.public_models.public_models import (
 )
 from lib.api import pagination
 from lib.api.instants import Instant
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
@@ -36,10 +36,8 @@ Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PA
 Tokens = Annotated[Whole, Field(ge=1, le=TOKENS_MAX)]
 
 
-class ModelChange(Schema):
+class ModelChange(RequestBody):
     """Changes to a model's entry. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     aliases: list[Name] | None = Field(
         None, max_length=1000, description="The names that stand for it, all of them."
@@ -82,10 +80,8 @@ class ModelChange(Schema):
     )
 
 
-class ProbeIn(Schema):
+class ProbeIn(RequestBody):
     """What to probe, and through which channel."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: Name
     channel: str

@@ -110,7 +110,7 @@ def model_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "rule": installation_settings().unpriced_models,
         "waiting": visible_model_proposals(actor).count(),
     }
-    rows = [_row(model) for model in models if _matches_filters(model, state)]
+    rows = [_sort_row(model) for model in models if _matches_filters(model, state)]
     templates = ("gateway/public_models/models.html", "gateway/public_models/_models.html")
     return answer_table(request, state, ListSource(rows), templates, context, _page)
 
@@ -130,7 +130,7 @@ def model_admin_save(request: HttpRequest, actor: Actor, name: str) -> HttpRespo
         try:
             save_entry(actor, name, aliases=form.alias_names(), **form.entry_fields())
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Saved. The change applies to new requests."))
             return see_other("model_admin", name)
@@ -147,13 +147,13 @@ def model_probe(request: HttpRequest, actor: Actor, name: str) -> HttpResponseBa
         try:
             probe_model(actor, model, channel, form.tries_chosen())
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return see_other("model_admin", name)
     return _model_page(request, actor, model, probe_form=form, status=422)
 
 
-def _row(model: PublicModel) -> dict[str, Any]:
+def _sort_row(model: PublicModel) -> dict[str, Any]:
     """Return the sort values of a name. The rest is computed only for the names of a page."""
     entry = BookEntry(model.name, model.price, PPM) if model.price else None
     return {

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import open_page, organisation_page, sign_in_first
+from accounts.access.guards import open_page, organisation_page, redirect_to_sign_in
 from accounts.preferences.table_preferences import read_table
 from gateway.code_examples.examples import FORM_NAMES, call_of, code_context, snippet_language
 from gateway.code_examples.snippets import FORMS, Form
@@ -82,7 +82,7 @@ def _guard_page(view: Any) -> Any:
     @wraps(view)
     def guarded(request: HttpRequest, actor: Actor | None, **kwargs: Any) -> HttpResponseBase:
         if actor is None and not installation_settings().public_models:
-            return sign_in_first(request)
+            return redirect_to_sign_in(request)
         return cast(HttpResponseBase, view(request, actor, **kwargs))
 
     return open_page(guarded)

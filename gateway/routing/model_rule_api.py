@@ -6,7 +6,7 @@ from typing import Annotated, Final, cast
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
@@ -19,7 +19,7 @@ from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_
 from gateway.routing.shadow_rules import NAME_MAX
 from gateway.routing.tie_breaking import Pick
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 from lib.refusal import Refused
 
@@ -39,10 +39,8 @@ _PICKS: Final = (
 )
 
 
-class ShadowIn(Schema):
+class ShadowIn(RequestBody):
     """Another channel that a share of the requests is sent to as well."""
-
-    model_config = ConfigDict(extra="forbid")
 
     channel: str = Field(max_length=NAME_MAX, description="Name of a channel. Empty: none.")
     model: str = Field("", max_length=NAME_MAX, description="Model name there. Empty: the same.")
@@ -61,10 +59,8 @@ class ShadowOut(Schema):
     cap: str | None = None
 
 
-class ModelRuleChange(Schema):
+class ModelRuleChange(RequestBody):
     """Changes to a rule. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     fallbacks: list[Name] | None = Field(
         None, max_length=FALLBACKS_MAX, description="Models that answer in its place, in order."
@@ -98,19 +94,15 @@ class ModelRulePage(Schema):
     next: str | None
 
 
-class AliasIn(Schema):
+class AliasIn(RequestBody):
     """A new alias, and the name that it stands for."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Name
     target: Name = Field(description="A model's name, or another alias.")
 
 
-class AliasChange(Schema):
+class AliasChange(RequestBody):
     """A new target of the alias."""
-
-    model_config = ConfigDict(extra="forbid")
 
     target: Name
 

@@ -249,7 +249,7 @@ def _save_alias(request: HttpRequest, actor: Actor, form: AliasForm) -> bool:
     try:
         save_alias(actor, **form.cleaned_data)
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     messages.success(request, gettext("Saved. The change applies to new requests."))
     _warn_of_unknown(request, form.cleaned_data["target"])
@@ -281,7 +281,7 @@ def _save_rule(actor: Actor, model: str, form: ModelRuleForm) -> bool:
     try:
         save_rule(actor, model, **form.model_rule_fields())
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
     return not form.errors
 
 

@@ -59,10 +59,10 @@ def shadow_traffic(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         ],
     }
     templates = ("gateway/routing/shadow_traffic.html", "gateway/routing/_shadow_answers.html")
-    return answer_table(request, state, QuerySource(rows), templates, context, _rows)
+    return answer_table(request, state, QuerySource(rows), templates, context, _answer_rows)
 
 
-def _rows(page: list[ShadowAnswer]) -> list[dict[str, Any]]:
+def _answer_rows(page: list[ShadowAnswer]) -> list[dict[str, Any]]:
     return [
         {
             "id": row.id,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.sign_in.reauthentication import check_signed_in_recently
@@ -19,17 +19,15 @@ from gateway.settings.changes import (
 )
 from gateway.settings.installation import current_values, save_settings, set_by_environment
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 
 _NETWORKS_MAX = 100
 
 
-class InstallationSettingsChange(Schema):
+class InstallationSettingsChange(RequestBody):
     """Changes to the settings. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     egress_allow: list[str] | None = Field(
         None, max_length=_NETWORKS_MAX, description="Private networks that channels can reach."

@@ -115,7 +115,7 @@ def save_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             save_settings(actor, **form.values())
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("installation_settings")

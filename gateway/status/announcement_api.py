@@ -5,7 +5,7 @@ from typing import Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from gateway.access import access_announcement, visible_announcements
@@ -14,7 +14,7 @@ from gateway.status.announcements import change_announcement, end_announcement, 
 from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -23,10 +23,8 @@ Tone = Literal["info", "warn", "bad"]
 _TONES = "`info`: information. `warn`: a warning. `bad`: an incident."
 
 
-class AnnouncementIn(Schema):
+class AnnouncementIn(RequestBody):
     """A new announcement, shown in a banner and on the status page."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: str = Field(min_length=1, max_length=120)
     text: str = Field("", max_length=2000)
@@ -35,10 +33,8 @@ class AnnouncementIn(Schema):
     ends_at: Instant | None = Field(None, description="Null: until you end it.")
 
 
-class AnnouncementChange(Schema):
+class AnnouncementChange(RequestBody):
     """Changes to an announcement. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: str | None = Field(None, min_length=1, max_length=120)
     text: str | None = Field(None, max_length=2000)

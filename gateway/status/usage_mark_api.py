@@ -5,12 +5,12 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from accounts.access import actors
 from gateway.status.usage_marks import Mark, MarkKind, marks_of
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from usage.models import ChartNote
 from usage.reports import chart_notes
@@ -37,18 +37,14 @@ class AnnotationQuery(pagination.PageQuery, FocusQuery):
     pass
 
 
-class AnnotationIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class AnnotationIn(RequestBody):
     at: AwareDatetime
     text: str = Field(min_length=1, max_length=chart_notes.TEXT_MAX)
     team: str | None = Field(None, max_length=200, description="Slug. Default: for everyone.")
 
 
-class AnnotationChange(Schema):
+class AnnotationChange(RequestBody):
     """Changes to a note. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     at: AwareDatetime | None = None
     text: str | None = Field(None, min_length=1, max_length=chart_notes.TEXT_MAX)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor
-from accounts.access.guards import open_page, operator_page, sign_in_first, signed_in_view
+from accounts.access.guards import open_page, operator_page, redirect_to_sign_in, signed_in_view
 from accounts.models import User
 from accounts.sign_in.sign_in import is_own_path
 from gateway.access import (
@@ -57,7 +57,7 @@ _LISTED_MAX = 50
 @require_safe
 def status(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
     if actor is None and not installation_settings().public_status:
-        return sign_in_first(request)
+        return redirect_to_sign_in(request)
     statuses = visible_statuses(actor)
     states = {status.state for status in statuses}
     tone, summary = next((_SUMMARY[state] for state in _SUMMARY if state in states), ("", ""))
@@ -96,7 +96,7 @@ class AnnouncementForm(forms.Form):
         try:
             check_times(cleaned["starts_at"], cleaned.get("ends_at"))
         except Refused as refused:
-            refused.tell(self)
+            refused.add_to(self)
         return cleaned
 
 

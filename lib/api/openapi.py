@@ -99,6 +99,12 @@ class Schema(_Named, ninja.Schema):
     """A body of the management API."""
 
 
+class RequestBody(Schema):
+    """A body that a client sends. Unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class Part(_Named):
     """An object inside a request body, or inside an installation's file."""
 

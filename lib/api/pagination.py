@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.db.models import Model, QuerySet
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody
 from lib.ids import id_text, parse_id, parse_number
 from lib.numbers.whole_numbers import TypedWhole
 
@@ -30,10 +30,8 @@ class BadCursor(ValueError):
         super().__init__("The cursor is not valid. Use `next` of the previous page.")
 
 
-class PageQuery(Schema):
+class PageQuery(RequestBody):
     """The query parameters of a list. Subclasses add filters."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: TypedWhole = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows per page.")
     cursor: str | None = Field(None, description="`next` of the previous page.")

@@ -57,14 +57,14 @@ class RowsText(forms.Widget):
             "cells": self.cells,
             "rows": [
                 # The first row has the field's error and hint.
-                self._row(name, f"{id}_{n}", row, {} if n else own_attrs)
+                self._render_row(name, f"{id}_{n}", row, {} if n else own_attrs)
                 for n, row in enumerate(rows)
             ],
-            "blank": self._row(name, f"{id}_new", (), {}),
+            "blank": self._render_row(name, f"{id}_new", (), {}),
         }
         return render_to_string("components/rows.html", context)
 
-    def _row(
+    def _render_row(
         self, name: str, id: str, texts: Sequence[str], own_attrs: dict[str, Any]
     ) -> list[tuple[Any, str]]:
         row: list[tuple[Any, str]] = []

@@ -93,7 +93,7 @@ class WebSocket:
         return self._messages.popleft()
 
     def close(self) -> None:
-        """Tell the peer that it ends. Its connection is closed with the answer."""
+        """Send a close frame. The connection is closed once the peer has answered it."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()

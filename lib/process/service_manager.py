@@ -17,7 +17,7 @@ def is_there() -> bool:
     return bool(os.environ.get("NOTIFY_SOCKET"))
 
 
-def say_alive() -> None:
+def notify_alive() -> None:
     """Notify the service manager that this process serves. If the manager does not listen now, the
     next call notifies it."""
     name = os.environ.get("NOTIFY_SOCKET", "")

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from accounts.access.actors import organisation_of
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from notify.access import (
     access_delivery,
@@ -31,10 +31,8 @@ operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 ServiceName = Literal["webhook", "slack", "feishu", "dingtalk", "wecom"]
 
 
-class WebhookIn(Schema):
+class WebhookIn(RequestBody):
     """A webhook to be made, or a chat that gets the same events as messages."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: str = Field(
         min_length=1,
@@ -57,10 +55,8 @@ class WebhookIn(Schema):
     )
 
 
-class WebhookChange(Schema):
+class WebhookChange(RequestBody):
     """Changes to a webhook. Omitted fields stay as they are, and so does the service."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: str | None = Field(
         None, min_length=1, max_length=500, description="Not of a chat: add that again."

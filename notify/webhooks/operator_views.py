@@ -55,7 +55,7 @@ ALERTS = Table(
 def operator_alerts(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(ALERTS, request, actor)
     text = state.value("q").casefold()
-    rows = [_row(endpoint) for endpoint in operator_endpoints(actor)]
+    rows = [_endpoint_row(endpoint) for endpoint in operator_endpoints(actor)]
     rows = [
         row for row in rows if text in f"{row['title']} {row['url']} {row['events']}".casefold()
     ]
@@ -73,7 +73,7 @@ def operator_alert_create(request: HttpRequest, actor: Actor) -> HttpResponseBas
         try:
             endpoint, secret = endpoints.create_endpoint(actor, None, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             if secret:
                 context = {"endpoint": endpoint, "secret": secret}
@@ -94,7 +94,7 @@ def operator_alert_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResp
     return webhook_form_page(request, form, reverse("operator_alerts"), gettext("Operator alerts"))
 
 
-def _row(endpoint: WebhookEndpoint) -> dict[str, Any]:
+def _endpoint_row(endpoint: WebhookEndpoint) -> dict[str, Any]:
     last = Delivery.objects.filter(endpoint=endpoint).order_by("-id").first()
     tried = [attempt for attempt in last.tries if "ms" in attempt] if last else []
     return {

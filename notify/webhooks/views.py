@@ -105,7 +105,7 @@ def webhook_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 actor, actor.organisation, **form.cleaned_data
             )
         except WebhookRefused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             if not secret:
                 messages.success(request, gettext("Chat added. Send a test to see it there."))
@@ -131,7 +131,7 @@ def save_endpoint(actor: Actor, endpoint: WebhookEndpoint, form: WebhookEditForm
     try:
         endpoints.change_endpoint(actor, endpoint, **form.cleaned_data)
     except WebhookRefused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return False
     return True
 

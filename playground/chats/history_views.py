@@ -93,7 +93,9 @@ def history_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     }
     templates = ("playground/chats/history.html", "playground/chats/_history.html")
     source = QuerySource(chats)
-    return answer_table(request, state, source, templates, context, lambda page: _rows(slug, page))
+    return answer_table(
+        request, state, source, templates, context, lambda page: _chat_rows(slug, page)
+    )
 
 
 def _choices(any_of_them: Any, value: str, names: Iterable[str]) -> Choices:
@@ -107,7 +109,7 @@ def _address(name: str, slug: str, query: str) -> str:
     return f"{url}?{query}" if query else url
 
 
-def _rows(slug: str, chats: Sequence[Conversation]) -> list[dict[str, Any]]:
+def _chat_rows(slug: str, chats: Sequence[Conversation]) -> list[dict[str, Any]]:
     turns, spent = history.turns_by_chat(chats), history.spent_by_chat(chats)
     running = history.running_chats(chats)
     return [

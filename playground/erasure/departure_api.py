@@ -4,23 +4,21 @@ from typing import Literal
 
 from django.http import HttpRequest
 from ninja import Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.members import departures
 from accounts.members.departures import KeyFate, Receiver
 from accounts.models import Membership
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, chat_receivers, depart
 
 router = Router(tags=["Members"])
 
 
-class RemovalIn(Schema):
+class RemovalIn(RequestBody):
     """What happens to the property of the leaving member."""
-
-    model_config = ConfigDict(extra="forbid")
 
     keys: Literal["disable", "revoke", "transfer"] = Field(
         "disable",

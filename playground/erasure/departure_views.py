@@ -86,7 +86,7 @@ def member_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         try:
             depart(actor, member, form.chosen)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return _removed_response(request, actor, member, oneself=oneself)
     context = {"form": form, "member": member, "left": left, "oneself": oneself}

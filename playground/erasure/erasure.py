@@ -1,8 +1,8 @@
 """Erasing a person (P36): who may request it, what is deleted and what stays, and how it begins.
 
-    ask_erasure     in one transaction: closes the account, revokes or transfers keys, ends budgets,
-                    invitations and memberships
-    erase_people    in the background, step by step (steps.py), until nothing is left
+    request_erasure  in one transaction: closes the account, revokes or transfers keys, ends
+                     budgets, invitations and memberships
+    erase_people     in the background, step by step (steps.py), until nothing is left
 
 The person's row stays under a pseudonym, so that the books, the records and the audit log still
 refer to somebody. Nothing says who that was.
@@ -161,7 +161,7 @@ def receivers(actor: Actor, person: User, key: Key) -> list[Receiver]:
 # Requesting ------------------------------------------------------------------------------------
 
 
-def ask_erasure(
+def request_erasure(
     actor: Actor, person: User, *, reason: str, fates: Mapping[UUID, KeyFate] | None = None
 ) -> Erasure:
     """Close a person's account permanently, and start the erasure of everything that names them.

@@ -141,7 +141,7 @@ def _end_requests(erasure: Erasure) -> Counts:
         running.filter(stop_at=None).update(stop_at=now)
         if running.exists():
             raise Waits("requests")
-    if _rows(_OPEN_HOLDS, erasure):
+    if _execute(_OPEN_HOLDS, erasure):
         raise Waits("requests")
     return {}
 
@@ -221,7 +221,7 @@ def _delete_letters(erasure: Erasure) -> Counts:
     words = searched_in_json((*traces.addresses, *traces.names, *traces.texts))
     # Leave out the numbers of memberships and views, because others have the same numbers.
     things = {name.split(":", 1)[1] for name in erasure.objects_named if len(name) > _ID_LENGTH}
-    for fact in here.filter(id__in=[id for (id,) in _rows(_FACTS, erasure, words=words)]):
+    for fact in here.filter(id__in=[id for (id,) in _execute(_FACTS, erasure, words=words)]):
         about = (
             user.pk in fact.people
             or not things.isdisjoint(_strings(fact.body))
@@ -308,7 +308,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _open(erasure: Erasure) -> None:
     """Permit this transaction to change append-only rows for an erasure."""
-    _rows("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
+    _execute("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
 
 
 def _delete_rows(rows: QuerySet[Any]) -> int:
@@ -317,7 +317,7 @@ def _delete_rows(rows: QuerySet[Any]) -> int:
     return count
 
 
-def _rows(text: str, erasure: Erasure, **values: Any) -> list[Any]:
+def _execute(text: str, erasure: Erasure, **values: Any) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(text, {"user": erasure.user_id, "erasure": str(erasure.pk), **values})
         rows: list[Any] = cursor.fetchall()

@@ -7,13 +7,13 @@ from django.db import transaction
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 from ninja.errors import HttpError
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import actors
 from accounts.access.access import require
 from accounts.access.actors import Actor
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import TypedWhole, Whole
 from lib.refusal import Refused
 from playground.models import PromptVersion
@@ -46,10 +46,8 @@ class PromptPage(Schema):
     next: str | None
 
 
-class PromptSettings(Schema):
+class PromptSettings(RequestBody):
     """How the model is called. Omitted settings use the default."""
-
-    model_config = ConfigDict(extra="forbid")
 
     params: dict[str, Any] = Field(default_factory=dict, description="Such as `temperature`.")
     system: str = Field("", description="The instructions. `{{name}}` is a variable.")
@@ -70,10 +68,8 @@ class PromptSettings(Schema):
         return checked_settings(model, Settings.from_stored(fields))
 
 
-class VersionIn(Schema):
+class VersionIn(RequestBody):
     """The content of a prompt's version."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str = Field(min_length=1, max_length=200)
     settings: PromptSettings = Field(default_factory=lambda: PromptSettings.model_validate({}))
@@ -87,10 +83,8 @@ class PromptIn(VersionIn):
     shared: bool = Field(True, description="Whether the whole organisation sees it.")
 
 
-class PromptChange(Schema):
+class PromptChange(RequestBody):
     """Changes to a prompt. Omitted fields stay as they are. A version never changes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     production: Whole | None = Field(
         None, ge=1, description="The version used by callers who do not name one."
@@ -98,10 +92,8 @@ class PromptChange(Schema):
     shared: bool | None = None
 
 
-class RenderIn(Schema):
+class RenderIn(RequestBody):
     """A version, and the values of its variables."""
-
-    model_config = ConfigDict(extra="forbid")
 
     version: Whole | None = Field(
         None, ge=1, description=("Default: the production version, else the latest.")
@@ -110,11 +102,9 @@ class RenderIn(Schema):
     input: str = Field("", max_length=1_000_000, description="The user's message, if any.")
 
 
-class PayerRules(Schema):
+class PayerRules(RequestBody):
     """Which keys may pay in the playground, by role: a built-in role by its name, a custom one by
     its ID. Omitted roles stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rules: dict[str, Literal["any", "people", "own_or_playground", "own", "playground"]] = Field(
         max_length=200,

@@ -486,7 +486,7 @@ class _GrowingTable(_GrowingParts):
     def _part(self, event: Parted) -> str | None:
         html = render_block(self._head_source + event.source, self._labels, self._name)
         if self._head:
-            return self._row(html)
+            return self._extract_row(html)
         if not (html.startswith("<table") and html.endswith(_TABLE_END)):
             return None
         self._head, self._head_source = html.removesuffix(_TABLE_END), event.source
@@ -494,9 +494,9 @@ class _GrowingTable(_GrowingParts):
 
     def _open_part(self) -> str | None:
         source = self._head_source + self._source
-        return self._row(render_open_block(source, self._labels, self._name))
+        return self._extract_row(render_open_block(source, self._labels, self._name))
 
-    def _row(self, html: str) -> str | None:
+    def _extract_row(self, html: str) -> str | None:
         before, behind = self._frame("row")
         if not (html.startswith(before) and html.endswith(behind)):
             return None

@@ -49,18 +49,18 @@ class Forwarding:
         facts: Facts,
         target: Target,
         request_id: str,
-        hear_tier: Callable[[str], None],
+        on_tier: Callable[[str], None],
     ) -> None:
         codec = prepared.forwarding_codec
         # Knows whether the answer is complete.
         self.decoder: Decoder = codec.decoder(facts, target)
-        reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), hear_tier)
+        reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), on_tier)
         if prepared.traits.normalises_usage:
             reader = InsideDecoder(reader)
         self._naming: FrameNaming | None = None
         if model := prepared.traits.requested_model:
             self._naming = FrameNaming(codec.model_in_frame, model)
-            self.decoder.show(self._naming.show)
+            self.decoder.show(self._naming.rename)
         self._codec: Codec[Any] = codec
         self._request_id = request_id
         # Use the outermost reader's methods directly, to avoid a call per layer and chunk.
@@ -85,7 +85,7 @@ class Forwarding:
         """Restore the client's model name in data that we add, which may repeat the upstream's
         words.
         """
-        return frames if self._naming is None else self._naming.show(frames)
+        return frames if self._naming is None else self._naming.rename(frames)
 
 
 # The chunks of a stream -----------------------------------------------------------------------
@@ -328,13 +328,13 @@ class StreamRelay:
     def _open_reader(self) -> Forwarding | StreamTranslator:
         context, facts, prepared = self._context, self._admitted.facts, self._admitted.prepared
         invocation = context.invocation
-        hear_tier = self._usage_meter.prices.hear
+        on_tier = self._usage_meter.prices.set_reported_tier
         if prepared.request is None:
             return Forwarding(
-                prepared, facts, invocation.target, id_text(context.request_id), hear_tier
+                prepared, facts, invocation.target, id_text(context.request_id), on_tier
             )
         decoder = prepared.translating_decoder(prepared.request)
-        source = TierReader(prepared.untagging(decoder, facts.choices), hear_tier)
+        source = TierReader(prepared.untagging(decoder, facts.choices), on_tier)
         encoder = invocation.codec.encoder(prepared.request, invocation.target)
         model = prepared.traits.requested_model
         return StreamTranslator(decoder, encoder, facts.choices, model, source)

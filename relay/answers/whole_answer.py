@@ -78,7 +78,7 @@ class WholeRelay:
 
     def _read_chat(self, raw: bytes) -> WholeAnswer:
         prepared = self._admitted.prepared
-        self._usage_meter.prices.hear(tier_of_answer(raw))
+        self._usage_meter.prices.set_reported_tier(tier_of_answer(raw))
         if prepared.request is not None:
             return prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
         return prepared.forwarding_codec.read_answer(raw)
@@ -126,7 +126,8 @@ class WholeRelay:
         admitted, prepared = self._admitted, self._admitted.prepared
         decoder = self._usage_meter.decoder = prepared.translating_decoder(request)
         reader = TierReader(
-            prepared.untagging(decoder, admitted.facts.choices), self._usage_meter.prices.hear
+            prepared.untagging(decoder, admitted.facts.choices),
+            self._usage_meter.prices.set_reported_tier,
         )
         events, pairs, meter = list[Event](), Pairs(), self._usage_meter
         while True:

@@ -181,7 +181,7 @@ class Attempt:
                 await self._intend(self._admitted.prepared.exchange)
             answer = await self._send(fresh=fresh)
             self._end.upstream_request_id = request_id_of(answer)
-            self._usage_meter.prices.hear_head(answer.headers)
+            self._usage_meter.prices.read_tier_header(answer.headers)
             self._probe.accepted()
             await self._context.parts.turns.begin(self._context.principal)
             try:

@@ -71,9 +71,9 @@ def marks(batch: Mapping[UUID, str]) -> Statement:
     return mark_holds([Mark(attempt, meters) for attempt, meters in batch.items()])
 
 
-def lease(process_id: UUID, seconds: int) -> Statement:
-    """Return the statement that extends a process's lease to `seconds` from now."""
-    return renew_lease(process_id, seconds)
+def lease(process_id: UUID) -> Statement:
+    """Return the statement that extends a process's lease by LEASE_S from now."""
+    return renew_lease(process_id)
 
 
 def entrust(attempt_id: UUID, seconds: int) -> Statement:
@@ -130,14 +130,14 @@ def statements(batch: Sequence[AnySettlement]) -> list[Statement]:
             if record.ending.flags and "quarantine" in record.ending.flags
         ]
         if doubted:
-            statements.append(usage.tell_doubted(doubted))
+            statements.append(usage.publish_doubted(doubted))
             unknown = [
                 record
                 for record in doubted
                 if record.ending.flags and "unknown_member" in record.ending.flags
             ]
             if unknown:
-                statements.append(usage.tell_unknown(unknown))
+                statements.append(usage.publish_unknown(unknown))
         lost = [item for item in resolved if item.loss_nano]
         if lost:
             statements += _losses(lost)

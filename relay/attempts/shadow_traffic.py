@@ -194,7 +194,7 @@ class ShadowTraffic:
         except RequestFault:
             # The channel cannot serve it, so there is nothing to compare.
             return
-        row = _row(sending, answer)
+        row = _answer_row(sending, answer)
         self._waiting.append(row)
         if self._spent is not None:
             spent = self._spent.get(sending.rule_model, 0)
@@ -406,7 +406,7 @@ class _Reading:
                 raise upstream_failure("F14")
 
 
-def _row(sending: _Sending, answer: _ShadowAnswer) -> dict[str, Any]:
+def _answer_row(sending: _Sending, answer: _ShadowAnswer) -> dict[str, Any]:
     main, outcome = sending.main, sending.main.outcome
     context, candidate = sending.context, sending.candidate
     both = outcome.status == 200 and not answer.fault

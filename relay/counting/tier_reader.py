@@ -17,29 +17,29 @@ class Source(Protocol):
 class TierReader:
     """Wraps a source and reports the tier that its frames name."""
 
-    __slots__ = ("_hear", "_heard", "_source")
+    __slots__ = ("_known", "_on_tier", "_source")
 
-    def __init__(self, source: Source, hear: Callable[[str], None]) -> None:
+    def __init__(self, source: Source, on_tier: Callable[[str], None]) -> None:
         self._source = source
-        self._hear = hear
+        self._on_tier = on_tier
         # The last tier member. Chunks repeat it, and are not parsed again for the same one.
-        self._heard = b""
+        self._known = b""
 
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the complete steps."""
-        return self._listen(self._source.feed(chunk))
+        return self._report_tiers(self._source.feed(chunk))
 
     def end(self) -> list[Step]:
         """Return the steps that the last bytes complete, after the upstream has closed."""
-        return self._listen(self._source.end())
+        return self._report_tiers(self._source.end())
 
-    def _listen(self, steps: list[Step]) -> list[Step]:
+    def _report_tiers(self, steps: list[Step]) -> list[Step]:
         for step in steps:
             raw = step.raw
-            if NAME not in raw or (self._heard and raw.count(NAME) == raw.count(self._heard)):
+            if NAME not in raw or (self._known and raw.count(NAME) == raw.count(self._known)):
                 continue
             tier = tier_of_frames(raw)
             if tier:
-                self._heard = b'%b:"%b"' % (NAME, tier.encode(errors="replace"))
-                self._hear(tier)
+                self._known = b'%b:"%b"' % (NAME, tier.encode(errors="replace"))
+                self._on_tier(tier)
         return steps

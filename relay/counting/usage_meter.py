@@ -23,7 +23,7 @@ from dialects.chat.events import (
 )
 from dialects.codec import Counting, Decoder
 from dialects.streams.passed_answer import PassedAnswer
-from dialects.usage.cache_lifetime import UNTOLD, with_lifetime
+from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.price_conditions import KINDS, TIER, condition_word
 from dialects.usage.usage import Quantities, UsagePart, storable
 from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
@@ -136,26 +136,26 @@ class TierPrices:
     determines the charge.
     """
 
-    __slots__ = ("_costs", "_heard", "_prices", "cost", "price")
+    __slots__ = ("_costs", "_prices", "_reported", "cost", "price")
 
     def __init__(self, price: Price | None, cost: Price | None) -> None:
         self._prices = self.price = price
         self._costs = self.cost = cost
-        self._heard: str | None = None
+        self._reported: str | None = None
 
-    def hear(self, tier: str) -> None:
+    def set_reported_tier(self, tier: str) -> None:
         """Set the service tier that the upstream reports, "" for none."""
         if not tier:
             return
-        self._heard = condition_word(tier)
+        self._reported = condition_word(tier)
         if self._prices is not None:
             self.price = self._prices.for_tier(tier_name(tier))
         if self._costs is not None:
             self.cost = self._costs.for_tier(tier_name(tier))
 
-    def hear_head(self, headers: Mapping[str, str]) -> None:
+    def read_tier_header(self, headers: Mapping[str, str]) -> None:
         """Read the service tier from the response headers, where Google may report it."""
-        self.hear(headers.get("x-gemini-service-tier", ""))
+        self.set_reported_tier(headers.get("x-gemini-service-tier", ""))
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -165,9 +165,9 @@ class TierPrices:
             return ()
         if price.unplaced:
             return ("region=unknown",)
-        if not (price.tier or self._heard):
+        if not (price.tier or self._reported):
             return ()
-        tier = price.tier if self._heard is None else self._heard
+        tier = price.tier if self._reported is None else self._reported
         if tier in _PLAIN_TIERS:
             return ()
         unpriced = tier == price.tier and price.listed and not price.has_tier(tier)
@@ -435,12 +435,12 @@ class UsageMeter:
 
     def _count(self, evidence: UsageEvidence, measured: str) -> Bill:
         admitted, prices = self._admitted, self.prices
-        if UNTOLD in evidence.reported.meters and admitted.prepared.request is None:
+        if UNREPORTED in evidence.reported.meters and admitted.prepared.request is None:
             # The re-encoded request for another dialect asks for no cache lifetime.
             reported = with_lifetime(evidence.reported, admitted.facts.body)
             evidence = msgspec.structs.replace(evidence, reported=reported)
         if evidence.reported.conditions:
-            prices.hear(evidence.reported.conditions.get(TIER, ""))
+            prices.set_reported_tier(evidence.reported.conditions.get(TIER, ""))
         accepted = self._accepted_of(evidence.reported)
         if accepted:
             unknown = tuple(name for name in evidence.reported.unknown if name not in accepted)
@@ -641,7 +641,7 @@ class _Pricing:
             elif word not in KINDS[kind].plain:
                 granted[kind] = word
         for kind, word in conditions.items():
-            if not KINDS[kind].asked and word not in KINDS[kind].plain:
+            if not KINDS[kind].requested_by and word not in KINDS[kind].plain:
                 granted[kind] = word
         return granted or _NO_CONDITIONS
 

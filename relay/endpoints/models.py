@@ -53,7 +53,7 @@ def render(
     it. Raises RequestFault for an invalid page.
     """
     rows = [
-        _row(snapshot, principal, name)
+        _model_row(snapshot, principal, name)
         for name in snapshot.listed_models()
         if _may_call(snapshot, principal, name) and not _has_ended(snapshot, name)
     ]
@@ -67,7 +67,7 @@ def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: s
         raise RequestFault("model_not_found", "model", "", model=name)
     if _has_ended(snapshot, name):
         raise retired_fault(snapshot, name)
-    return models_list.encode_model(_row(snapshot, principal, name), form)
+    return models_list.encode_model(_model_row(snapshot, principal, name), form)
 
 
 def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
@@ -83,7 +83,7 @@ def _has_ended(snapshot: Snapshot, name: str) -> bool:
     return bool(snapshot.entries) and snapshot.answering(name) != snapshot.served_name(name)
 
 
-def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
+def _model_row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
     candidate = plan(snapshot.served_name(name), snapshot.routes_of(name), seed=0)[0]
     capabilities = _capabilities(candidate, name)
     price = snapshot.price_of(

@@ -44,7 +44,7 @@ class Readiness:
         if not callable(server):
             return
 
-        def hear(number: int, frame: FrameType | None) -> None:
+        def on_signal(number: int, frame: FrameType | None) -> None:
             again, self.draining = self.draining, True
             if again or not wait_s:
                 server(number, frame)
@@ -52,4 +52,4 @@ class Readiness:
             loop.call_soon_threadsafe(loop.call_later, wait_s, server, number, frame)
 
         with contextlib.suppress(ValueError):  # Signals can be handled in the main thread only.
-            signal.signal(signal.SIGTERM, hear)
+            signal.signal(signal.SIGTERM, on_signal)

@@ -202,7 +202,9 @@ class Health:
         if left:
             return left
         left = [
-            candidate for candidate, state, sought in known if state and state.asks(sought, now)
+            candidate
+            for candidate, state, sought in known
+            if state and state.allows_without_alternative(sought, now)
         ]
         if not left and random.randrange(100) < PANIC_PERCENT:
             left = [
@@ -229,7 +231,11 @@ class Health:
         out = {name for name, state, sought in known if state and not state.allows(sought, now)}
         if len(out) < len(known):
             return out
-        return {name for name, state, sought in known if state and not state.asks(sought, now)}
+        return {
+            name
+            for name, state, sought in known
+            if state and not state.allows_without_alternative(sought, now)
+        }
 
     def take_retry(self, candidate: Candidate, key: int) -> bool:
         """Reserve the single further use of a refused key. Return whether the caller got it."""
@@ -349,7 +355,7 @@ class Health:
         if state.channel.own is not None:
             if cause in _OF_OWN_KEY:
                 key_id = str(state.channel.own.key_id)
-                self.alerts.tell(Alert(key_id, state.channel.name, _OF_OWN_KEY[cause]))
+                self.alerts.report(Alert(key_id, state.channel.name, _OF_OWN_KEY[cause]))
             return
         self.alert_channel(state.channel, cause, what, last=last)
 
@@ -357,7 +363,7 @@ class Health:
         self, channel: Channel, cause: Cause, what: str = "", *, last: bool = False
     ) -> None:
         """Alert the operators about a channel, whatever its recorded state."""
-        self.alerts.tell(Alert(id_text(channel.uuid), channel.name, cause, what, last))
+        self.alerts.report(Alert(id_text(channel.uuid), channel.name, cause, what, last))
 
     def keep(self, snapshot: Snapshot) -> None:
         """Delete the states of channels that were changed or removed."""
@@ -385,7 +391,7 @@ class Health:
                 return ChannelStatus("keys_out", int(keys_s) + 1, state.kind)
             models_s = max(key.models_left(now) for key in state.keys)
             return ChannelStatus("models_out", int(models_s) + 1, state.kind) if models_s else _GOOD
-        wait_s = state.breaker.waits(now)
+        wait_s = state.breaker.seconds_open(now)
         if not wait_s:
             return ChannelStatus("half_open", 0, state.kind)
         return ChannelStatus("open", int(wait_s) + 1, state.kind)

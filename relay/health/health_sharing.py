@@ -124,7 +124,7 @@ class HealthSharing:
             state
             for state in self._health.states()
             if state.kind == "upstream_unreachable"
-            and state.breaker.waits(now)
+            and state.breaker.seconds_open(now)
             and snapshot.channels.get(state.channel.id) == state.channel
             and now >= self._connecting.get(state.channel.id, 0.0)
         ]
@@ -188,7 +188,7 @@ def read(rows: Sequence[Row]) -> list[tuple[float, dict[str, ChannelReport]]]:
 def _parts(state: ChannelState, now: float) -> Iterator[tuple[int, bool, float]]:
     """Yield the channel and each of its keys: its number, whether it is unavailable, and until
     when."""
-    yield _CHANNEL, not state.breaker.closed, now + state.breaker.waits(now)
+    yield _CHANNEL, not state.breaker.closed, now + state.breaker.seconds_open(now)
     for n, key in enumerate(state.keys):
         yield n, not key.rest.calm(now), now + key.rest.left(now)
 

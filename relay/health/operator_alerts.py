@@ -54,7 +54,7 @@ class Alerts:
         self._sent_at: dict[Alert, float] = {}
         self.now = time.monotonic
 
-    def tell(self, alert: Alert) -> None:
+    def report(self, alert: Alert) -> None:
         """Report a problem, unless it was already reported within the hour."""
         now = self.now()
         if now - self._sent_at.get(alert, -_HOUR_S) < _HOUR_S:

@@ -27,9 +27,6 @@ from usage.records.sql import Ending, Refusal
 
 log = logging.getLogger(__name__)
 
-LEASE_S: Final = 10
-"""How long a process counts as alive after its last heartbeat."""
-
 # Errors that a retry may cure: serialization failure and deadlock, lack of resources, locks,
 # cancelled statements, an administrator's shutdown, a server that became read-only.
 _PASSING: Final = ("40", "53", "55", "57", "25")
@@ -150,7 +147,7 @@ class BatchWriter:
         if marks:
             statements.append(settlement.marks(marks))
         if lease_due and self._connection.process_id is not None:
-            statements.append(settlement.lease(self._connection.process_id, LEASE_S))
+            statements.append(settlement.lease(self._connection.process_id))
         try:
             rows = await self._connection.run(statements)
         except DatabaseAway:

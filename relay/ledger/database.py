@@ -193,7 +193,7 @@ class PipelinedConnection:
             except asyncio.CancelledError:
                 self._lose("left while waiting")
                 raise
-        return [_rows(result) for result in results]
+        return [_read_rows(result) for result in results]
 
     async def _exchange(self, pgconn: PGconn, statements: Sequence[Statement]) -> list[PGresult]:
         """Send the statements before one sync message, which makes them one transaction without
@@ -291,7 +291,7 @@ def _failure(results: Sequence[PGresult]) -> DatabaseRefused | None:
     return None
 
 
-def _rows(result: PGresult) -> list[Row]:
+def _read_rows(result: PGresult) -> list[Row]:
     if result.status != pq.ExecStatus.TUPLES_OK:
         return []
     columns, value_of = range(result.nfields), result.get_value

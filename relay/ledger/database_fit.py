@@ -58,7 +58,7 @@ class DatabaseFit:
             log.error("not ready: the database lacks %d migrations of this code", missing)
         self._missing, self._counted = missing, migrations
 
-    async def look_at_secrets(self) -> None:
+    async def compare_secrets(self) -> None:
         """Compare our secrets, once, with those that the database was created with, and record the
         KEK that this process seals with. Raises WrongSecret."""
         if self._secrets_fit is not None:

@@ -68,7 +68,7 @@ class LedgerQueue:
         if at_once or len(self.settlements) >= _MANY:
             self._settlements_are_due()
         else:
-            self.let_wait()
+            self.start_timer()
 
     def take(self, before: Batch) -> Batch:
         """Return the batch to write after `before`. If few admissions wait, they are written once
@@ -98,7 +98,7 @@ class LedgerQueue:
         """Add back settlements that were taken but not written."""
         self.settlements[:0] = settlements
 
-    def let_wait(self) -> None:
+    def start_timer(self) -> None:
         """Set a timer so that the settlements are written in time."""
         if self._timer is None and self.settlements:
             self._timer = asyncio.get_running_loop().call_later(_WAIT_S, self._time_is_up)

@@ -118,7 +118,7 @@ class LedgerWriter:
                 # The verdict was set, but the caller was cancelled before it could read it: nobody
                 # else knows of the hold.
                 self._batches.take_back(request, future)
-                self._queue.let_wait()
+                self._queue.start_timer()
             raise
 
     def settle(self, item: AnySettlement, *, at_once: bool = False) -> None:
@@ -180,7 +180,7 @@ class LedgerWriter:
                 if admissions:
                     await self._yield_to_loop(_TURNS if admissions > 1 else _TURNS_ALONE)
             queue.due = queue.has_settlements and (queue.due or failed)
-            queue.let_wait()
+            queue.start_timer()
         self._worker = None
 
     @property

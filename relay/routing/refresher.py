@@ -62,7 +62,7 @@ class Refresher:
         """Load everything once, as far as the database is available. Raises WrongSecret if it was
         created with other secrets.
         """
-        await self.fit.look_at_secrets()
+        await self.fit.compare_secrets()
         await self.fit.read_epoch()
         await self._refresh()
 
@@ -73,7 +73,7 @@ class Refresher:
                 await asyncio.wait_for(self._changed.wait(), self._config.epoch_poll_s)
             self._changed.clear()
             try:
-                await self.fit.look_at_secrets()
+                await self.fit.compare_secrets()
             except WrongSecret as error:
                 log.error("not ready: %s", error)
             epoch = await self.fit.read_epoch()
@@ -111,7 +111,7 @@ class Refresher:
         self._parts.health.keep(self.snapshot)
         self._parts.upstreams.retire(self.snapshot)
         for channel_id, name in self.snapshot.unusable:
-            self._parts.health.alerts.tell(Alert(id_text(UUID(channel_id)), name, "unusable"))
+            self._parts.health.alerts.report(Alert(id_text(UUID(channel_id)), name, "unusable"))
 
     async def _end_revoked(self, epoch: int | None) -> None:
         """End the running requests of keys that have ended. While the database is away, end those

@@ -89,7 +89,7 @@ def route(
     candidates, skipped = screen(context, facts, planned)
     price, estimate = _keep_priced(context, facts, model, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
-        health.alerts.tell(Alert("", "", "unpriced", model.name))
+        health.alerts.report(Alert("", "", "unpriced", model.name))
     ready = candidates if whatever_rests else health.ready(candidates, organisation_id)
     retry_budget = health.budget(model.name)
     if not ready:

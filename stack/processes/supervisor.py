@@ -46,10 +46,9 @@ class Child:
     whether the child serves; without it, a child is established by living long enough. `ready` and
     `before`, which runs before every start, are called in a thread. No other child depends on a
     `leaf`. `farewell` matches lines about a client that disconnected; they are not shown after a
-    stop was requested. `passed` are file descriptors that it inherits. `hear` is called with each
-    line that it prints, and returns whether the line is for nobody else.
-    `begun` is set once the first process has done what no later one repeats: if it ends before, the
-    child has failed.
+    stop was requested. `passed` are file descriptors that it inherits. `on_line` is called with
+    each printed line; if it returns true, the line is not shown. `begun` is set once the first
+    process has done what no later one repeats: if it ends before, the child has failed.
     """
 
     name: str
@@ -64,7 +63,7 @@ class Child:
     farewell: str | None = None
     own_log: bool = False
     passed: tuple[int, ...] = ()
-    hear: Callable[[str], bool] | None = None
+    on_line: Callable[[str], bool] | None = None
     begun: asyncio.Event | None = None
 
 
@@ -327,18 +326,18 @@ class Supervisor:
         name: str,
         command: Sequence[str],
         environment: Mapping[str, str],
-        hear: Callable[[str], None],
+        on_line: Callable[[str], None],
     ) -> list[str]:
-        """Run a command to its end and return its lines; each is also passed to `hear` as it
+        """Run a command to its end and return its lines; each is also passed to `on_line` as it
         arrives. Raises ChildFailed unless it exits with 0.
         """
         lines: list[str] = []
 
-        def on_line(line: str) -> None:
+        def keep_line(line: str) -> None:
             lines.append(line)
-            hear(line)
+            on_line(line)
 
-        process = Process(leashed_command(list(command)), environment, on_line)
+        process = Process(leashed_command(list(command)), environment, keep_line)
         try:
             code = await asyncio.shield(process.exited)
         finally:
@@ -375,7 +374,7 @@ class Supervisor:
         child = kept.child
 
         def on_line(line: str) -> None:
-            if child.hear is not None and child.hear(line):
+            if child.on_line is not None and child.on_line(line):
                 return
             kept.tail.append(line)
             if self._stopping and child.farewell is not None and child.farewell in line:

@@ -35,7 +35,7 @@ ROOMS = (
 # The files of stack/ that an installation needs; the others are only for clones.
 STACK = (
     "__init__.py", "checks.py", "command.py", "database", "demo", "keyring.py", "model",
-    "origin.py", "probe.py", "processes", "restore.py", "up.py",
+    "origin.py", "ports.py", "probe.py", "processes", "restore.py", "up.py",
 )  # fmt: skip
 LICENCES = ("LICENSE", "NOTICE", "static/vendor/*/LICENSE")
 # `run` starts it, and one version is tested, so the wheel requires exactly that version.

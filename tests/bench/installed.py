@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from stack.checks import free_port
+from stack.ports import free_port
 from tests.bench import hub
 from tests.bench.client import Target, run
 from tests.bench.measure import Figures

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.checks import free_port
+from stack.ports import free_port
 from tests.bench import peers
 from tests.bench.client import Load, Target, run
 from tests.bench.hub import BareWeb, Web, customer, web

@@ -12,7 +12,7 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent, Role
 from billing import idempotency
 from billing.credits import code_format, codes, promo
-from billing.credits.credits import CreditRefused, ask_credit, effect_of
+from billing.credits.credits import CreditRefused, effect_of, request_credit
 from billing.credits.promo_rules import Payers
 from billing.currency.exchange_rates import RateFields, add_rates, rate_of, rate_text
 from billing.holds import usage_corrections
@@ -85,15 +85,15 @@ def test_what_a_correction_would_leave_owed(
 
 @pytest.mark.parametrize("nano", [1, -1])
 def test_one_nano_is_corrected(people: cast.Cast, dora: Actor, nano: int) -> None:
-    ask_credit(dora, people.acme, nano, reason="r")
+    request_credit(dora, people.acme, nano, reason="r")
     found = wallets.balance(people.acme)
     assert found.free_nano == nano
     with pytest.raises(CreditRefused):
-        ask_credit(dora, people.acme, 0, reason="r")
+        request_credit(dora, people.acme, 0, reason="r")
 
 
 def test_one_nano_of_promo_is_given(people: cast.Cast, dora: Actor) -> None:
-    ask_credit(dora, people.acme, 1, kind=CreditKind.PROMO, reason="r")
+    request_credit(dora, people.acme, 1, kind=CreditKind.PROMO, reason="r")
     assert lock_wallet(people.acme.id).promo_nano == 1
 
 
@@ -205,7 +205,7 @@ def test_one_nano_that_comes_in_pays_what_is_due(people: cast.Cast, document: In
     assert payments.left_nano(document) == 1
     post(dispute("stripe", "du_1", 1, lock_wallet(people.acme.id)))
     assert payments.left_nano(document) == 1
-    ask_credit(cast.actor(people.dora), people.acme, 2, reason="r")
+    request_credit(cast.actor(people.dora), people.acme, 2, reason="r")
     assert payments.settle_invoices() == 1
     assert payments.left_nano(document) == 0
     assert InvoicePayment.objects.get().amount_nano == 1

@@ -112,7 +112,7 @@ def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> Non
     key, _ = cast.make_key(people.core)
     add_opening_credit(people.acme, 146_710_000_000)
     happen(key, clock.now(), 18_310_000_000, hold_nano=20 * USD)
-    credits.ask_credit(cast.actor(people.dora), people.acme, 2_100_000_000, reason="Outage")
+    credits.request_credit(cast.actor(people.dora), people.acme, 2_100_000_000, reason="Outage")
     page = text_of(cast.signed_in(people.alice).get("/o/acme/billing"))
     assert "$130.50" in page
     assert "−$18.31" in page
@@ -128,7 +128,7 @@ def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> Non
 
 def test_the_ledger_is_filtered_sorted_and_exported(people: cast.Cast) -> None:
     for amount, reason in ((5, "Outage"), (-2, "Wrong invoice"), (3, "Goodwill")):
-        credits.ask_credit(cast.actor(people.dora), people.acme, amount * USD, reason=reason)
+        credits.request_credit(cast.actor(people.dora), people.acme, amount * USD, reason=reason)
     alice, ledger = cast.signed_in(people.alice), "/o/acme/billing"
     assert [row.split()[-1] for row in rows_of(alice, f"{ledger}?sort=amount&cols=id,amount")] == [
         "−$2.00", "+$3.00", "+$5.00",
@@ -158,7 +158,7 @@ def test_what_is_no_month_gives_no_other_ones_figures(people: cast.Cast, month: 
 def test_no_cell_of_the_file_is_a_formula(people: cast.Cast) -> None:
     people.dora.email = "=dora@example.org"
     people.dora.save()
-    credits.ask_credit(
+    credits.request_credit(
         cast.actor(people.dora), people.acme, USD, reason="=1+1", document="@SUM(A1)"
     )
     [row] = file_of(cast.signed_in(people.alice), LEDGER_FILE)
@@ -387,7 +387,7 @@ def test_codes_by_page(people: cast.Cast) -> None:
 
 def test_corrections_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
     for amount, reason in ((5, "Outage"), (-2, "Wrong invoice"), (5_000, "Welcome")):
-        credits.ask_credit(cast.actor(people.dora), people.acme, amount * USD, reason=reason)
+        credits.request_credit(cast.actor(people.dora), people.acme, amount * USD, reason=reason)
     dora, page = cast.signed_in(people.dora), "/admin/credits"
     assert rows_of(dora, f"{page}?state=posted&sort=amount&cols=reason,amount") == [
         "Wrong invoice −$2.00", "Outage +$5.00",

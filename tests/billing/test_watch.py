@@ -42,25 +42,25 @@ def count_facts() -> int:
 def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor) -> None:
     add_opening_credit(people.acme, 60 * USD)
     low_balance.set_low_balance(alice, people.acme, 50 * USD)
-    assert low_balance.tell_low_balances() == 0
+    assert low_balance.send_low_balance_alerts() == 0
     move(people, -11)
-    assert [low_balance.tell_low_balances() for _ in range(3)] == [1, 0, 0]
+    assert [low_balance.send_low_balance_alerts() for _ in range(3)] == [1, 0, 0]
     move(people, -10)
-    assert low_balance.tell_low_balances() == 0
+    assert low_balance.send_low_balance_alerts() == 0
     move(people, 11)
-    assert low_balance.tell_low_balances() == 0
+    assert low_balance.send_low_balance_alerts() == 0
     move(people, -1)
-    assert low_balance.tell_low_balances() == 1
+    assert low_balance.send_low_balance_alerts() == 1
     assert count_facts() == 2
     body = Fact.objects.filter(kind="balance.low").latest("id").body
     assert (body["available"], body["threshold"]) == ("49.00", "50.00")
     low_balance.set_low_balance(alice, people.acme, None)
-    assert low_balance.tell_low_balances() == 0
+    assert low_balance.send_low_balance_alerts() == 0
 
 
 def test_a_wallet_that_never_moved_is_low(people: cast.Cast, alice: Actor) -> None:
     low_balance.set_low_balance(alice, people.acme, 1 * USD)
-    assert low_balance.tell_low_balances() == 1
+    assert low_balance.send_low_balance_alerts() == 1
 
 
 def test_what_a_debt_keeps_from_being_held_is_not_available(
@@ -72,7 +72,10 @@ def test_what_a_debt_keeps_from_being_held_is_not_available(
         promo.grant(people.acme, 5 * USD, "redeem:test", "redeem",
                     expires_at=None, actor="", cause={})  # fmt: skip
     low_balance.set_low_balance(alice, people.acme, 1 * USD)
-    assert (balance(people.acme).available_nano, low_balance.tell_low_balances()) == (5 * USD, 1)
+    assert (balance(people.acme).available_nano, low_balance.send_low_balance_alerts()) == (
+        5 * USD,
+        1,
+    )
     assert Fact.objects.get(kind="balance.low").body["available"] == "-15.00"
 
 

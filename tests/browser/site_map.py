@@ -180,7 +180,7 @@ def furnish() -> dict[str, str]:
     offered = subscription_plans.offer_plan(actor, monthly)
     subscriptions.choose_plan(actor, organisation, offered)
     alerts, _ = endpoints.create_endpoint(actor, None, "https://example.org/operators")
-    credit = credits.ask_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
+    credit = credits.request_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
     batch = codes.create_batch(actor, _LONG, 10**9, 1)
     codes.download_codes(actor, batch)
     budget = budget_simulation.create_budget(

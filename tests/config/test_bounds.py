@@ -228,7 +228,7 @@ def knows_alert(count: int) -> bool:
     """Whether the first alert is not told again after so many."""
     alerts = Alerts()
     for n in [*range(count), 0]:
-        alerts.tell(Alert(str(n), "east", "out"))
+        alerts.report(Alert(str(n), "east", "out"))
     return len(alerts.take()) == count
 
 

@@ -104,7 +104,7 @@ def live(people: cast.Cast, webhook: str) -> Key:
     """Something of everything has happened."""
     dora, alice = cast.actor(people.dora), cast.actor(people.alice, people.acme)
     key, _ = cast.make_key(people.core, "theirs", user=people.bob)
-    credits.ask_credit(dora, people.acme, 90 * USD, reason="r", document="d")
+    credits.request_credit(dora, people.acme, 90 * USD, reason="r", document="d")
     promo.grant(
         people.acme, 5 * USD, "grant:1", "redeem", expires_at=None, actor="a", cause={"reason": "r"}
     )

@@ -33,6 +33,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LISTED_MAX": "100",
     },
     "accounts.members.invitations": {
+        "INVITATION_DAYS": "7",
+        "INVITATION_DAYS_MAX": "30",
         "ADDRESSES_MAX": "50",
         "MESSAGE_MAX": "500",
     },
@@ -80,8 +82,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SIGN_IN": "0:30:00",
         "PASSWORD_RESET": "0:30:00",
         "SET_UP": "1 day, 0:00:00",
-        "INVITATION_DAYS": "7",
-        "INVITATION_DAYS_MAX": "30",
     },
     "accounts.sign_in.passwords": {
         "LENGTH_MIN": "10",
@@ -148,8 +148,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_PPM": "1000000",
         "_MARKUP_DIGITS": "4",
     },
-    "billing.holds.unsettled_holds": {
-        "_SILENCE_S": "5",
+    "billing.holds.sweep_holds": {
+        "LEASE_S": "10",
+        "SILENCE_S": "5",
     },
     "billing.idempotency": {
         "KEPT": "1 day, 0:00:00",
@@ -422,9 +423,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "OUTPUT_CAP_MIN": "16",
         "BYTES_PER_ESTIMATED_TOKEN": "4",
         "_READ_BYTES_MAX": "1048576",
-    },
-    "relay.ledger.batch": {
-        "LEASE_S": "10",
     },
     "relay.ledger.journal": {
         "_SLOT_BYTES": "2048",

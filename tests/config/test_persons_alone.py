@@ -34,7 +34,7 @@ ASKED: Final[dict[str, Callable[[Cast], object]]] = {
     "accounts/members/invitations.py:invite": lambda people: invitations.invite(
         people.acme, ["new@example.org"], Offer(Role.VIEWER), actor=SYSTEM
     ),
-    "billing/credits/credits.py:_person": lambda people: credits.ask_credit(
+    "billing/credits/credits.py:_person": lambda people: credits.request_credit(
         SYSTEM, people.acme, 1, reason="a gift"
     ),
     "billing/invoices/payments.py:record_payment": lambda _: invoice_payments.record_payment(

@@ -247,12 +247,12 @@ def _low(at: Installation) -> None:
 
 @causes("credit.asked")
 def _asked(at: Installation) -> None:
-    credits.ask_credit(at.dora, at.people.acme, 5_000 * USD, reason="r")
+    credits.request_credit(at.dora, at.people.acme, 5_000 * USD, reason="r")
 
 
 @causes("credit.posted")
 def _posted(at: Installation) -> None:
-    credits.ask_credit(at.dora, at.people.acme, 5 * USD, reason="r")
+    credits.request_credit(at.dora, at.people.acme, 5 * USD, reason="r")
 
 
 @causes("budget.reached", "budget.forecast", "budget.tested")
@@ -601,7 +601,7 @@ def test_what_nobody_can_send_is_not_taken_for_sent(
     ):
         load_queues(dsn)
         people = cast.assemble()
-        credits.ask_credit(cast.actor(people.dora), people.acme, 5_000 * USD, reason="r")
+        credits.request_credit(cast.actor(people.dora), people.acme, 5_000 * USD, reason="r")
         letters = Delivery.objects.filter(fact__kind="credit.asked", user=people.dora)
         with worker(dsn, None, bank, tmp_path / "worker.log") as app:
             app.send_task("notify.tasks.tell")

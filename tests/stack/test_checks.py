@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stack import checks
+from stack import checks, ports
 from stack import up as up_module
 from stack.checks import Exit, Refusal
 
@@ -49,17 +49,17 @@ def test_a_taken_port_is_named_with_one_that_is_free(taken_port: int, tmp_path: 
     assert done.returncode == Exit.PORT
     assert f"Port {taken_port} on 127.0.0.1 is used" in done.stdout
     free = int(done.stdout.rsplit("PORT=", 1)[1])
-    assert checks.port_free("127.0.0.1", free)
+    assert ports.port_free("127.0.0.1", free)
 
 
 def test_a_port_that_nobody_asked_for_is_one_that_is_free(
     taken_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "PORT", taken_port)
+    monkeypatch.setattr(ports, "PORT", taken_port)
     monkeypatch.delenv("PORT", raising=False)
     port = up_module.read_place({}).port
     assert port > taken_port
-    assert checks.port_free("127.0.0.1", port)
+    assert ports.port_free("127.0.0.1", port)
     # One that somebody asked for is refused instead.
     assert up_module.read_place({"port": str(taken_port)}).port == taken_port
 

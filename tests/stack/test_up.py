@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from stack import checks, origin, probe, up
+from stack import origin, ports, probe, up
 from stack.model import server as model
 from stack.processes.gate import read_all
 from stack.processes.processes import wait_gone
@@ -96,9 +96,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_a_preparation_is_heard_to_its_end() -> None:
     """The link signs somebody in, so it is in no log; what follows is the log of the process."""
     preparation = up.Preparation()
-    assert not preparation.hear("tables: 0.10 s")
-    assert preparation.hear('{"sign_in": "http://127.0.0.1/link/x", "mark": "m"}')
-    assert not preparation.hear('{"sign_in": "of a log", "mark": ""}')
+    assert not preparation.on_line("tables: 0.10 s")
+    assert preparation.on_line('{"sign_in": "http://127.0.0.1/link/x", "mark": "m"}')
+    assert not preparation.on_line('{"sign_in": "of a log", "mark": ""}')
     assert preparation.ended.is_set()
     assert preparation.steps == ["tables: 0.10 s"]
     assert (preparation.sign_in, preparation.mark) == ("http://127.0.0.1/link/x", "m")
@@ -270,7 +270,7 @@ def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
     pids = all_children(running.process.pid)
     running.process.kill()
     assert all(wait_gone(pid, WAIT_SECONDS) for pid in pids)
-    assert checks.port_free("127.0.0.1", running.port)
+    assert ports.port_free("127.0.0.1", running.port)
 
     again = start(running.data, running.port)
     try:

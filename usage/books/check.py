@@ -65,7 +65,7 @@ def check_books() -> dict[str, list[str]] | None:
 
 def _check_today(findings: Findings, to_at: dt.datetime) -> None:
     # Only the entries of the last moments come after this instant.
-    findings.look_at_span(Span(to_at))
+    findings.check_span(Span(to_at))
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
     books_walk.walk_day(findings, midnight, to_at, _DAY_S)
     books_seals.check_seals_of_day(seal_key(), midnight, _DAY_SEALED_ROWS)
@@ -75,7 +75,7 @@ def _check_present(all_findings: Findings, place: Place) -> None:
     """Check the invariants of the present state over all rows. Earlier findings that are not
     confirmed end."""
     present = Findings(time.monotonic() + CHECK_S, QUERY_S)
-    present.look_at_present(Span(place.to_at), place.sums)
+    present.check_present(Span(place.to_at), place.sums)
     findings.note(PRESENT, present.broken)
     unfinished = [text.split(":")[0] for text in present.unfinished]
     looked_at = [name for name in present_invariants() if name not in unfinished]
@@ -134,7 +134,7 @@ def _report(began: float) -> dict[str, list[str]]:
         broken=broken,
         rest_until=now + dt.timedelta(milliseconds=took_ms * _REST_FACTOR),
     )
-    findings.tell()
+    findings.notify_operators()
     unfinished = [
         text
         for texts in BooksWalk.objects.order_by("name").values_list("unfinished", flat=True)

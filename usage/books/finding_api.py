@@ -4,12 +4,13 @@ import datetime as dt
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
-from pydantic import ConfigDict, Field
+from ninja import Query, Router
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.answers import answer_of
 from lib.api import pagination
+from lib.api.openapi import RequestBody, Schema
 from usage.books import findings
 from usage.models import Finding
 
@@ -24,10 +25,8 @@ class FindingQuery(pagination.PageQuery):
     )
 
 
-class AcknowledgementIn(Schema):
+class AcknowledgementIn(RequestBody):
     """The reason why a finding needs no more attention."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(
         min_length=1,

@@ -80,7 +80,7 @@ def finding_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     rows = QuerySource(_filter_findings(findings.all_findings(actor).order_by(), state))
 
     def make(rows_found: list[Finding]) -> list[dict[str, Any]]:
-        return [_row(finding) for finding in rows_found]
+        return [_finding_row(finding) for finding in rows_found]
 
     templates = ("usage/books/findings.html", "usage/books/_findings.html")
     context = {"complete_at": full_walk.complete_at()}
@@ -105,7 +105,7 @@ def finding_acknowledge(request: HttpRequest, actor: Actor, id: str) -> HttpResp
         try:
             findings.acknowledge(actor, finding, form.cleaned_data["reason"])
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Acknowledged."))
             return redirect_to(request, "findings")
@@ -135,7 +135,7 @@ def _badge(finding: Finding) -> Badge:
     return _DONE if finding.acknowledged_at else _RIGHT
 
 
-def _row(finding: Finding) -> dict[str, Any]:
+def _finding_row(finding: Finding) -> dict[str, Any]:
     return {
         "finding": finding,
         "id": finding.id,

@@ -133,7 +133,7 @@ def wrong_now() -> dict[str, list[str]]:
     return broken
 
 
-def tell() -> None:
+def notify_operators() -> None:
     """Report new findings to the operators in one email; repeat those that are neither resolved nor
     acknowledged each hour."""
     now = clock.now()

@@ -69,7 +69,7 @@ class Findings:
         self.unfinished: list[str] = []
         self._until, self._statement_s, self._rows_max = until, statement_s, rows_max
 
-    def look(self, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
+    def check(self, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
         """Search for rows that violate these invariants. Each is checked separately, so that an
         error in one does not prevent the others."""
         limit = f"SET LOCAL statement_timeout = {int(self._statement_s * 1000)};"
@@ -94,13 +94,13 @@ class Findings:
         id."""
         self.broken[name] = [(str(error).strip(),)]
 
-    def look_at_span(self, span: Span) -> None:
-        self.look(span_invariants(), span.parameters())
+    def check_span(self, span: Span) -> None:
+        self.check(span_invariants(), span.parameters())
 
-    def look_at_present(self, open_end: Span, sums: Sums) -> None:
+    def check_present(self, open_end: Span, sums: Sums) -> None:
         """Check the present state. `sums` are the sums of everything before the open end of the
         books."""
-        self.look(present_invariants(), open_end.parameters(sums))
+        self.check(present_invariants(), open_end.parameters(sums))
 
 
 class Place(NamedTuple):
@@ -142,7 +142,7 @@ def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | Non
         end = settled_at if to_at is None else min(to_at, settled_at)
         for _, edge in _spans(cursor, from_at or BEGINNING, end):
             span = Span(from_at, edge)
-            findings.look_at_span(span)
+            findings.check_span(span)
             if findings.unfinished or not _step(name, span, findings):
                 break
             from_at = edge
@@ -161,12 +161,12 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
         settled_at, _ = horizon(cursor)
         for _, edge in _spans(cursor, BEGINNING, settled_at):
             span = Span(from_at, edge)
-            findings.look_at_span(span)
+            findings.check_span(span)
             sums.update(_sums(span, findings))
             from_at = edge
     open_end = Span(from_at)
-    findings.look_at_span(open_end)
-    findings.look_at_present(open_end, sums)
+    findings.check_span(open_end)
+    findings.check_present(open_end, sums)
     return findings
 
 
@@ -178,7 +178,7 @@ def walk_day(findings: Findings, midnight: dt.datetime, to_at: dt.datetime, seco
     from_at = max(stored.to_at or midnight, midnight)
     with connection.cursor() as cursor:
         for _, edge in _spans(cursor, from_at, to_at):
-            findings.look_at_span(Span(from_at, edge))
+            findings.check_span(Span(from_at, edge))
             from_at = edge
             if findings.unfinished or time.monotonic() - began > seconds:
                 break

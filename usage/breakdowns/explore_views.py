@@ -130,7 +130,7 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         too_many = too_many_text(error)
     whole = explored.total
     rows = [
-        _row(actor, usage_filter, by, n, cell, whole) | _compare_cell(cell, before)
+        _cell_row(actor, usage_filter, by, n, cell, whole) | _compare_cell(cell, before)
         for n, cell in enumerate(explored.cells)
     ]
     context = {
@@ -198,7 +198,7 @@ def _axis_fields(actor: Actor, usage_filter: UsageFilter) -> list[Field]:
     ]
 
 
-def _row(
+def _cell_row(
     actor: Actor,
     usage_filter: UsageFilter,
     by: Sequence[GroupBy],

@@ -120,7 +120,7 @@ def _batches(actor: Actor, days: UsageFilter, at: Freshness) -> Batches:
         for keys in _keys_of(actor, days.scope, span, at):
             some = replace(days, spans=(span,), scope=replace(days.scope, keys=keys))
             cells = explore(actor, some, _GROUPS, at, limit=_CELLS_MAX, bounded=False).cells
-            rows = [_row(organisation, issuer, span, cell) for cell in cells]
+            rows = [_charge_row(organisation, issuer, span, cell) for cell in cells]
             if rows:
                 yield [[row[column.name] for row in rows] for column in COLUMNS]
 
@@ -139,7 +139,7 @@ def _keys_of(actor: Actor, scope: Scope, span: Span, at: Freshness) -> Iterator[
         after = rows_read[-1][0]
 
 
-def _row(organisation: Organisation, issuer: str, day: Span, cell: Cell) -> dict[str, Any]:
+def _charge_row(organisation: Organisation, issuer: str, day: Span, cell: Cell) -> dict[str, Any]:
     team, key, model = cell.groups
     cost, tokens = usd(cell.totals.charge_nano), _tokens(cell)
     # A price by the image, page or second has no tokens.

@@ -83,7 +83,7 @@ def export_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     templates = ("usage/exports/exports.html", "usage/exports/_exports.html")
 
     def make(rows: list[Export]) -> list[dict[str, Any]]:
-        return [_row(actor, export) for export in rows]
+        return [_export_row(actor, export) for export in rows]
 
     return answer_table(request, state, QuerySource(rows), templates, context, make)
 
@@ -98,7 +98,7 @@ def _progress(export: Export) -> dict[str, Any]:
     }
 
 
-def _row(actor: Actor, export: Export) -> dict[str, Any]:
+def _export_row(actor: Actor, export: Export) -> dict[str, Any]:
     ready = exports.has_file(export)
     done = export.state == ExportState.DONE
     badge = _EXPIRED if done and not ready else _BADGES[ExportState(export.state)]

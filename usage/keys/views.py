@@ -129,7 +129,7 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         ListSource(_stale(_usage_rows(actor, list(rows)), state.value("stale"), clock.now())),
         ("accounts/keys/keys.html", "accounts/keys/_keys.html"),
         context,
-        lambda page: _rows(actor, page),
+        lambda page: _key_rows(actor, page),
     )
 
 
@@ -185,7 +185,7 @@ def _usage_rows(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _key_rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the keys of one page with everything that the page shows."""
     now = clock.now()
     own = budgets.budgets_of_keys(actor, [row["key"] for row in rows])

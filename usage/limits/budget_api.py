@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from accounts.access import access, actors
 from accounts.access.actors import organisation_of
@@ -24,7 +24,7 @@ from billing.limits.budgets import BudgetUsage
 from billing.models import Budget, BudgetAlert, BudgetRaise
 from lib.api import pagination
 from lib.api.instants import Instant
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole
 from usage.limits import budget_simulation
 
@@ -53,10 +53,8 @@ Percents = Annotated[
 ]
 
 
-class BudgetIn(Schema):
+class BudgetIn(RequestBody):
     """A new budget. It starts with what was already used in its period."""
-
-    model_config = ConfigDict(extra="forbid")
 
     scope: Scope
     subject: str = Field(
@@ -87,10 +85,8 @@ class BudgetIn(Schema):
     alert_forecast: bool = Field(False, description="Notify when forecast to exceed the limit.")
 
 
-class BudgetChange(Schema):
+class BudgetChange(RequestBody):
     """Changes to a budget. Omitted fields stay as they are. Another period needs another budget."""
-
-    model_config = ConfigDict(extra="forbid")
 
     amount: Amount | None = None
     enabled: bool | None = None
@@ -146,10 +142,8 @@ class AlertPage(Schema):
     next: str | None
 
 
-class RaiseIn(Schema):
+class RaiseIn(RequestBody):
     """How much more of a budget is requested."""
-
-    model_config = ConfigDict(extra="forbid")
 
     amount: Amount = Field(
         description=("Decimal string in USD, in addition to the budget's amount.")
@@ -158,10 +152,8 @@ class RaiseIn(Schema):
     reason: str = Field(min_length=1, max_length=INCREASE_REASON_MAX)
 
 
-class RaiseAnswer(Schema):
+class RaiseAnswer(RequestBody):
     """The reply to the person who made the request."""
-
-    model_config = ConfigDict(extra="forbid")
 
     answer: str = Field("", max_length=INCREASE_REASON_MAX)
 

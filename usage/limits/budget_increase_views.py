@@ -128,7 +128,7 @@ def raise_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 reason=data["reason"],
             )
         except RaiseRefused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             message = gettext("Request sent. You will get an email when it is decided.")
             messages.success(request, message)

@@ -80,7 +80,7 @@ BUDGETS = Table(
 @require_safe
 def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(BUDGETS, request, actor)
-    rows = [row for row in _rows(actor) if _matches_filter(row, state)]
+    rows = [row for row in _budget_rows(actor) if _matches_filter(row, state)]
     context = {
         "may_write": access.scope_of(actor, "budgets.write") is not None,
         "own_only": access.scope_of(actor, "budgets.read") == "own",
@@ -93,7 +93,7 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def _rows(actor: Actor) -> list[dict[str, Any]]:
+def _budget_rows(actor: Actor) -> list[dict[str, Any]]:
     visible = list(budgets.visible_budgets(actor))
     names = budgets.subject_names(visible)
     return [
@@ -177,7 +177,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
                     actor, budget, amount_nano=form.cleaned_data["amount"], **form.terms()
                 )
             except BudgetRefused as refused:
-                refused.tell(form)
+                refused.add_to(form)
             else:
                 messages.success(request, gettext("Budget saved."))
                 back = reverse("budgets", args=[slug_of(actor)])

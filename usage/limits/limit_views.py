@@ -48,7 +48,7 @@ def limit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(LIMITS, request, actor)
     rows = [
         row
-        for row in _rows(actor)
+        for row in _limit_rows(actor)
         if state.value("q").casefold() in f"{row['name']} {row['subject'].id}".casefold()
         and state.value("scope") in ("", row["subject"].scope)
         and (not state.value("state") or row["rpm"] or row["tpm"] or row["parallel"])
@@ -58,7 +58,7 @@ def limit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def _rows(actor: Actor) -> list[dict[str, Any]]:
+def _limit_rows(actor: Actor) -> list[dict[str, Any]]:
     return [
         {
             "n": n,

@@ -4,21 +4,19 @@ import datetime as dt
 
 from django.http import HttpRequest
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import actors, api_auth
 from billing.currency.answers import answer_of
 from lib import clock
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from usage.margin.margin import MarginBy, MarginRow, first_day, margin, total
 from usage.months.detached import detached_on, names_of
 
 router = Router(tags=["Margin"], auth=api_auth.installation_auth)
 
 
-class MarginQuery(Schema):
-    model_config = ConfigDict(extra="forbid")
-
+class MarginQuery(RequestBody):
     by: MarginBy = "model"
     from_: dt.date | None = Field(
         None, alias="from", description="The first day, in UTC. Default: 30 days up to the last."

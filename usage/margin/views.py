@@ -70,10 +70,12 @@ def margin_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "detached": notice_text(detached_on(since, until)),
     }
     templates = ("usage/margin/margin.html", "usage/margin/_margin.html")
-    return answer_table(request, state, ListSource([_row(row) for row in rows]), templates, context)
+    return answer_table(
+        request, state, ListSource([_margin_row(row) for row in rows]), templates, context
+    )
 
 
-def _row(row: MarginRow) -> dict[str, Any]:
+def _margin_row(row: MarginRow) -> dict[str, Any]:
     ppm = row.share_ppm
     return {
         "id": row.id,

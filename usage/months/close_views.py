@@ -116,7 +116,7 @@ def document_note(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
                 actor, invoice, InvoiceKind(sent["kind"]), sent["amount"], sent["reason"]
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.info(request, gettext("Waiting for another operator to close it."))
             return redirect_to(request, "document", id_text(note.id))
@@ -135,7 +135,7 @@ def document_payment(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
                 actor, invoice, sent["amount"], reference=sent["reference"], paid_on=sent["paid_on"]
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Payment recorded."))
             return redirect_to(request, "document", id_text(invoice.id))
@@ -181,7 +181,7 @@ def seller_details(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             set_seller(actor, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Seller saved."))
             return see_other("seller")
@@ -199,7 +199,7 @@ def tax_rate_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             add_tax_rate(actor, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Tax added."))
             return redirect_to(request, "seller")

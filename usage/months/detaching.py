@@ -181,7 +181,7 @@ def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMont
             _refuse_other_file(path, month, key)
         try:
             _close(month)
-            write_month_file(path, key, month, _rows(month))
+            write_month_file(path, key, month, _rows_of_month(month))
             manifest = check_month_file(path, key)
             leaving = _leaving(month, path, manifest, key)
             _exclusively(lambda cursor: _take_out(cursor, actor, leaving))
@@ -280,7 +280,7 @@ def _close(month: dt.date) -> None:
     _patiently(close)
 
 
-def _rows(month: dt.date) -> Iterator[Rows]:
+def _rows_of_month(month: dt.date) -> Iterator[Rows]:
     # Do not wait for long read-only transactions, such as a backup.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('application_name', %s, true)", [BACKUP_NAME])

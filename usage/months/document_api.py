@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.access import all_invoices, any_invoice
@@ -22,7 +22,7 @@ from billing.invoices.views import pdf_file
 from billing.models import Invoice, InvoiceKind
 from lib import clock
 from lib.api import pagination
-from lib.api.openapi import Schema, also_answers
+from lib.api.openapi import RequestBody, Schema, also_answers
 from lib.ids import id_text
 from usage.months import close as month_close
 
@@ -66,36 +66,28 @@ class DocumentPage(Schema):
     next: str | None
 
 
-class CloseIn(Schema):
+class CloseIn(RequestBody):
     """The document that the operator has seen."""
-
-    model_config = ConfigDict(extra="forbid")
 
     checksum: str = Field(max_length=64)
 
 
-class DocumentNoteIn(Schema):
+class DocumentNoteIn(RequestBody):
     """A credit or debit note for a closed invoice."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: Literal["credit_note", "debit_note"]
     amount: str = Field(max_length=40, description="Before taxes, as an exact decimal.")
     reason: str = Field(min_length=1, max_length=invoices.REASON_MAX)
 
 
-class VoidIn(Schema):
+class VoidIn(RequestBody):
     """The reason for voiding an invoice."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=invoices.REASON_MAX)
 
 
-class PaymentIn(Schema):
+class PaymentIn(RequestBody):
     """How an invoice, or a part of it, was paid."""
-
-    model_config = ConfigDict(extra="forbid")
 
     amount: str = Field(max_length=40, description="Exact decimal, at most what is left.")
     reference: str = Field(min_length=1, max_length=REFERENCE_MAX)

@@ -85,7 +85,9 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         hidden=_hidden_columns(own_only=own_only, may_write=may_write),
         choices={"role": _role_choices(actor), "team": _team_choices(actor)},
     )
-    rows = [row for row in _rows(actor, own_only=own_only) if _matches_filter(row, state.value)]
+    rows = [
+        row for row in _member_rows(actor, own_only=own_only) if _matches_filter(row, state.value)
+    ]
     context = {
         "own_only": own_only,
         "may_write": may_write,
@@ -120,21 +122,21 @@ def _team_choices(actor: Actor) -> Choices:
     return [("", _("Any team")), *choices] if len(choices) > 1 else [("", _("Any team"))]
 
 
-def _rows(actor: Actor, *, own_only: bool) -> list[dict[str, Any]]:
+def _member_rows(actor: Actor, *, own_only: bool) -> list[dict[str, Any]]:
     """Return everybody whose name the actor may see, with the columns that it may see."""
     members = list(member_access.named_members(actor))
     uses = use_of_members(actor, [member.user_id for member in members])
     keys = _key_counts(actor)
     secured = people_with_factor(member.user_id for member in members)
     return [
-        _row(actor, member, uses.get(member.user_id, NO_USE), keys.get(member.user_id, 0))
+        _member_row(actor, member, uses.get(member.user_id, NO_USE), keys.get(member.user_id, 0))
         | {"second_factor": factor_badge(member.user_id in secured)}
         | ({"href": ""} if own_only and member.user != actor.user else {})
         for member in members
     ]
 
 
-def _row(actor: Actor, member: Membership, use: MemberUse, keys: int) -> dict[str, Any]:
+def _member_row(actor: Actor, member: Membership, use: MemberUse, keys: int) -> dict[str, Any]:
     user = member.user
     may_change = member_access.may_change_member(actor, member)
     seen = [at for at in (user.last_login, use.last_at) if at is not None]
@@ -193,7 +195,7 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
     use = use_of_members(actor, [member.user_id]).get(member.user_id, NO_USE)
     keys = _keys_of(actor, member)
     context = {
-        **_row(actor, member, use, len(keys)),
+        **_member_row(actor, member, use, len(keys)),
         "groups": permission_groups(replace(authority_of(member), leads=frozenset())),
         "leads": Team.objects.filter(id__in=member.leads).order_by("name"),
         "keys": keys,

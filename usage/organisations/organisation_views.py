@@ -81,10 +81,10 @@ def organisation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "may_write": access.scope_of(actor, "organisations.write") is not None,
         "may_charge": access.scope_of(actor, "credits.write") is not None,
     }
-    return answer_table(request, state, QuerySource(rows), templates, context, _rows)
+    return answer_table(request, state, QuerySource(rows), templates, context, _organisation_rows)
 
 
-def _rows(page: list[Organisation]) -> list[dict[str, Any]]:
+def _organisation_rows(page: list[Organisation]) -> list[dict[str, Any]]:
     ids = [organisation.id for organisation in page]
     spent = month_spending_of(ids)
     plans = dict(

@@ -69,7 +69,7 @@ def team_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     text = state.value("q").casefold()
     rows = [
         row
-        for row in _rows(actor)
+        for row in _team_rows(actor)
         if text in row["team"].name.casefold()
         and (wanted == "all" or (row["team"].archived_at is not None) == (wanted == "archived"))
     ]
@@ -79,7 +79,7 @@ def team_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def _rows(actor: Actor) -> list[dict[str, Any]]:
+def _team_rows(actor: Actor) -> list[dict[str, Any]]:
     living = Q(keys__revoked_at=None, keys__disabled=False) & ~Q(keys__kind="playground")
     teams = access.visible_teams(actor).annotate(
         key_count=Count("keys", filter=living, distinct=True),

@@ -185,19 +185,19 @@ def write_records(written: Sequence[RecordWritten]) -> Statement:
     }
 
 
-def tell_doubted(written: Sequence[RecordWritten]) -> Statement:
+def publish_doubted(written: Sequence[RecordWritten]) -> Statement:
     """Notify the operators of records under review (I14, F27): one fact for each channel and day,
     however many requests are affected."""
-    return _TELL_DOUBTED, {
+    return _PUBLISH_DOUBTED, {
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
     }
 
 
-def tell_unknown(written: Sequence[RecordWritten]) -> Statement:
+def publish_unknown(written: Sequence[RecordWritten]) -> Statement:
     """Notify the operators of unclassified usage (P28): one fact ever for each provider and unknown
     member."""
-    return _TELL_UNKNOWN, {
+    return _PUBLISH_UNKNOWN, {
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
     }
@@ -313,7 +313,7 @@ _UNLESS_ENDED = """
     )"""
 _WRITE_LAST_REFUSALS = _REFUSALS + _UNLESS_ENDED + _UNLESS_WRITTEN
 
-_TELL_DOUBTED = """
+_PUBLISH_DOUBTED = """
     INSERT INTO outbox_fact (id, kind, body)
     SELECT DISTINCT ON (r.channel_id)
            md5('count.doubted:' || r.channel_id || ':' || (now() AT TIME ZONE 'UTC')::date)::uuid,
@@ -328,7 +328,7 @@ _TELL_DOUBTED = """
     WHERE r.pricing->'unknown' IS NULL
     ON CONFLICT (id) DO NOTHING"""
 
-_TELL_UNKNOWN = """
+_PUBLISH_UNKNOWN = """
     INSERT INTO outbox_fact (id, kind, body)
     SELECT DISTINCT ON (r.pricing->>'provider', r.pricing->'unknown')
            md5('usage.unknown:' || (r.pricing->>'provider') || (r.pricing->>'unknown'))::uuid,

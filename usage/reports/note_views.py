@@ -43,7 +43,7 @@ def note_new(request: HttpRequest, actor: Actor) -> HttpResponse:
             try:
                 chart_notes.add_note(actor, **form.cleaned_data)
             except Refused as refused:
-                refused.tell(form)
+                refused.add_to(form)
             else:
                 messages.success(request, gettext("Note added."))
                 return redirect_to(request, "usage", slug_of(actor))

@@ -89,13 +89,13 @@ class LiveLog:
             return False
         return _sight(present) == _sight(self.actor)
 
-    def look(self, place: Place | None) -> "Look":
+    def read_since(self, place: Place | None) -> "Update":
         """Return what is new since `place`; without it, only the current place of the log."""
         now = request_log.place_now()
-        if place is None or not place.goes_on_to(now):
-            return Look(now, behind=place is not None)
+        if place is None or not place.can_continue_to(now):
+            return Update(now, behind=place is not None)
         if place.text == now.text:
-            return Look(now)
+            return Update(now)
         asked = self.usage_filter
         # What ends now may have begun at any time in the filter, and clocks differ.
         until = asked.end_at if asked.range == "custom" else clock.now() + ID_SLACK
@@ -104,7 +104,7 @@ class LiveLog:
         with translation.override(self.language), timezone.override(asked.zone):
             html = self._html(rows[:ROWS_MAX]) if rows else ""
             skipped = _skipped_text() if len(rows) > ROWS_MAX else ""
-        return Look(now, html, skipped)
+        return Update(now, html, skipped)
 
     def _html(self, rows: list[request_log.RequestRow]) -> str:
         log = reverse("requests", args=[slug_of(self.actor)])
@@ -120,7 +120,7 @@ class LiveLog:
             return make()
 
 
-class Look(NamedTuple):
+class Update(NamedTuple):
     """The place up to which a stream has read, and what is new there."""
 
     place: Place
@@ -163,14 +163,14 @@ async def _messages(
             if not await run_in_database(log.may_read):
                 yield server_sent(log.in_language(_ended_text), event="ended")
                 return
-        look = await run_in_database(log.look, place)
-        if look.html or look.behind or time() >= said_at + PING_S:
+        update = await run_in_database(log.read_since, place)
+        if update.html or update.behind or time() >= said_at + PING_S:
             said_at = time()
-            event = "behind" if look.behind else "rows" if look.html else "place"
-            yield server_sent(look.html, id=look.place.name, event=event)
-        if look.skipped:
-            yield server_sent(look.skipped, event="skipped")
-        place = look.place
+            event = "behind" if update.behind else "rows" if update.html else "place"
+            yield server_sent(update.html, id=update.place.name, event=event)
+        if update.skipped:
+            yield server_sent(update.skipped, event="skipped")
+        place = update.place
         await asyncio.sleep(LOOK_S)
 
 

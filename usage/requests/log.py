@@ -125,7 +125,7 @@ def request_page(
         texts.append("r.id > %(cursor)s")
         parameters["cursor"] = newer_than
     page = [
-        _row(row)
+        _request_row(row)
         for row in run(
             _requests(texts, f"r.id {'ASC' if backwards else 'DESC'}", parameters),
             parameters,
@@ -160,7 +160,7 @@ class RequestSource:
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
     ) -> list[RequestRow]:
         texts, parameters, order = self._beyond(orders, boundary, backwards, limit)
-        return [_row(row) for row in run(_requests(texts, order, parameters), parameters)]
+        return [_request_row(row) for row in run(_requests(texts, order, parameters), parameters)]
 
     def _beyond(
         self, orders: Sequence[Order], boundary: Values | None, backwards: bool, limit: int
@@ -235,7 +235,7 @@ def requests_since(
         "open": [str(xid) for xid in place.open],
     }
     return [
-        _row(row)
+        _request_row(row)
         for row in run(_requests([where.text, _SINCE], "r.id DESC", parameters), parameters)
     ]
 
@@ -275,10 +275,10 @@ def _running(actor: Actor, period: Period | Span, scope: Scope) -> list[RequestR
     if scope.status or scope.min_cost_nano or scope.causes:
         return []
     where = where_of(actor, "requests.read", scope, period)
-    return [_row(row) for row in run(_RUNNING.format(where=where.text), where.parameters)]
+    return [_request_row(row) for row in run(_RUNNING.format(where=where.text), where.parameters)]
 
 
-def _row(row: tuple[Any, ...]) -> RequestRow:
+def _request_row(row: tuple[Any, ...]) -> RequestRow:
     values = list(row)
     values[_METERS_AT] = ordered_meters(row[_METERS_AT])
     if len(row) > _TAGS_AT:

@@ -33,9 +33,9 @@ class Place(NamedTuple):
         first = min(self.open)
         return f"{first}:{first}:"
 
-    def goes_on_to(self, now: "Place") -> bool:
-        """Return whether everything since this place can be read. It cannot if that is too much, or
-        if the database was replaced."""
+    def can_continue_to(self, now: "Place") -> bool:
+        """Return whether a reader at this place can continue to `now`. They cannot if they missed
+        more than BEHIND_MAX transactions, or if the database was replaced."""
         return now.end - BEHIND_MAX <= self.end <= now.end
 
 

@@ -87,7 +87,7 @@ def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseB
         try:
             form_answered(request, actor, cleaned["once"], act)
         except ReviewRefused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         except FormSent as sent:
             form.add_error(None, str(sent))
         else:

@@ -6,14 +6,14 @@ from typing import Any, Literal
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from ninja import Query, Router
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 from billing.idempotency import Answer, answer_idempotently
 from lib import clock
 from lib.api import pagination
-from lib.api.openapi import Schema, also_answers
+from lib.api.openapi import RequestBody, Schema, also_answers
 from lib.ids import id_text, parse_id
 from usage.models import AcceptedMember, Review, SettleAs
 from usage.reviews import accepted_members, reviews
@@ -22,10 +22,8 @@ from usage.reviews.reviews import ReviewRefused, UnderReview
 router = Router(tags=["Reviews"], auth=api_auth.installation_auth)
 
 
-class ReviewIn(Schema):
+class ReviewIn(RequestBody):
     """The charge for a request under review."""
-
-    model_config = ConfigDict(extra="forbid")
 
     settle_as: Literal["amount", "bound", "free", "count"] = Field(
         description="`amount`: the given amount. `bound`: all that was reserved. `free`: nothing. "
@@ -75,10 +73,8 @@ class UnknownKinds(Schema):
     items: list[UnknownKindOut]
 
 
-class KindIn(Schema):
+class KindIn(RequestBody):
     """The decision for all requests of a kind."""
-
-    model_config = ConfigDict(extra="forbid")
 
     provider: str = Field(max_length=60)
     unknown: list[str] = Field(min_length=1, max_length=8)

@@ -87,7 +87,7 @@ def review_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     source = reviews.list_reviews(actor, state.value("q"), held=held)
 
     def make(rows: list[UnderReview]) -> list[dict[str, Any]]:
-        return [_row(review) for review in rows]
+        return [_review_row(review) for review in rows]
 
     templates = ("usage/reviews/reviews.html", "usage/reviews/_reviews.html")
     context = {
@@ -142,7 +142,7 @@ def member_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     return see_other("reviews")
 
 
-def _row(review: UnderReview) -> dict[str, Any]:
+def _review_row(review: UnderReview) -> dict[str, Any]:
     rid = id_text(review.request_id)
     flags = ", ".join(
         [*(words.flag_word(flag) for flag in review.flags if flag != "quarantine"), *review.unknown]

@@ -139,7 +139,7 @@ class Reader:
                 {by_groups} HAVING count() > 0
             )
             ORDER BY nano DESC, requests DESC, ids LIMIT {{limit:UInt32}}"""  # noqa: S608 - own names only
-        return [_cell(row, metered=metered) for row in self._rows(text, spans, limit=limit)]
+        return [_cell(row, metered=metered) for row in self._query(text, spans, limit=limit)]
 
     def largest(
         self, spans: Sequence[Span], by: GroupBy, metric: Metric, limit: int
@@ -155,7 +155,7 @@ class Reader:
             WHERE value > 0
             ORDER BY value DESC, {"g" if by == "user" else "toString(g)"}
             LIMIT {{limit:UInt32}}"""  # noqa: S608 - own names only
-        return [Largest(*row) for row in self._rows(text, spans, limit=limit)]
+        return [Largest(*row) for row in self._query(text, spans, limit=limit)]
 
     def parts(
         self, spans: Sequence[Span], by: GroupBy, metric: Metric, groups: Sequence[str]
@@ -170,7 +170,7 @@ class Reader:
                 FROM {RECORDS} AS r FINAL WHERE {self._where(spans)} GROUP BY start, shown_id
             )
             WHERE value > 0"""  # noqa: S608 - own names only
-        return [Part(*row) for row in self._rows(text, spans, shown=list(groups))]
+        return [Part(*row) for row in self._query(text, spans, shown=list(groups))]
 
     def _axis(self, name: str) -> str:
         if name != "tag":
@@ -187,7 +187,7 @@ class Reader:
         )
         return " AND ".join([*self.texts, f"({times})"])
 
-    def _rows(self, text: str, spans: Sequence[Span], **also: Value) -> list[list[Any]]:
+    def _query(self, text: str, spans: Sequence[Span], **also: Value) -> list[list[Any]]:
         edges: dict[str, Value] = {}
         for n, span in enumerate(join_spans(spans)):
             edges |= {f"from_{n}": span.start_at, f"to_{n}": span.end_at}

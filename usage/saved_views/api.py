@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import actors
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 from lib.refusal import Refused
@@ -25,10 +25,8 @@ PageName = Literal["usage", "explore", "requests"]
 _QUERY = "The query of the page's address, such as `range=30d&group=model`."
 
 
-class SavedViewIn(Schema):
+class SavedViewIn(RequestBody):
     """A new saved view: a page's filters under a name. It belongs to the person of the key."""
-
-    model_config = ConfigDict(extra="forbid")
 
     page: PageName
     name: str = Field(min_length=1, max_length=saved_views.NAME_MAX)
@@ -36,10 +34,8 @@ class SavedViewIn(Schema):
     shared: bool = Field(False, description="Whether the whole organisation sees it.")
 
 
-class SavedViewChange(Schema):
+class SavedViewChange(RequestBody):
     """Changes to a view. Omitted fields stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, min_length=1, max_length=saved_views.NAME_MAX)
     query: str | None = Field(None, max_length=4000, description=_QUERY)
@@ -61,10 +57,8 @@ class SavedViewPage(Schema):
     next: str | None
 
 
-class ReportIn(Schema):
+class ReportIn(RequestBody):
     """When the view is sent by email, and to whom."""
-
-    model_config = ConfigDict(extra="forbid")
 
     every: Literal["week", "month"] = Field(
         description="`week`: on Mondays, the week before. `month`: on the 1st, the month before."

@@ -59,7 +59,7 @@ def report_schedule(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
         try:
             scheduled_reports.set_schedule(actor, view, **terms)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Report scheduled."))
             return redirect_to(request, "views", slug_of(actor))

@@ -75,12 +75,12 @@ def view_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     query = state.value("q").casefold()
     views = [view for view in visible_views(actor) if query in view.name.casefold()]
     due = due_times(views)
-    rows = [_row(actor, view, due.get(view.id)) for view in views]
+    rows = [_view_row(actor, view, due.get(view.id)) for view in views]
     templates = ("usage/saved_views/views.html", "usage/saved_views/_views.html")
     return answer_table(request, state, ListSource(rows), templates, {})
 
 
-def _row(actor: Actor, view: SavedView, due_at: dt.datetime | None) -> dict[str, Any]:
+def _view_row(actor: Actor, view: SavedView, due_at: dt.datetime | None) -> dict[str, Any]:
     id, slug = id_text(view.id), slug_of(actor)
     own = actor.user is not None and view.user_id == actor.user.id
     sendable = view.page != ViewPage.REQUESTS
@@ -109,7 +109,7 @@ def view_new(request: HttpRequest, actor: Actor) -> HttpResponse:
         try:
             view = saved_views.save_view(actor, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("View saved."))
             return redirect_to(request, href_of(actor, view))
@@ -135,7 +135,7 @@ def view_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         try:
             saved_views.change_view(actor, view, **form.cleaned_data)
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("View saved."))
             return redirect_to(request, "views", slug_of(actor))

@@ -229,7 +229,7 @@ def add_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
             yield from (
                 row._replace(model=alias, alias_of=model) for row in listed if row.model == model
             )
-    yield from (_row(own) for own in _OWN if own.model not in taken)
+    yield from (_catalogue_row(own) for own in _OWN if own.model not in taken)
 
 
 def _add_conditions(row: CatalogueRow) -> CatalogueRow:
@@ -277,7 +277,7 @@ def own_models() -> frozenset[str]:
     return frozenset((*_ALIASES, *(own.model for own in _OWN)))
 
 
-def _row(own: _Own) -> CatalogueRow:
+def _catalogue_row(own: _Own) -> CatalogueRow:
     tiers = [
         {"input_over": above, "mode": "whole", "meters": _nano(usd)} for above, usd in own.tiers
     ]

@@ -233,13 +233,15 @@ def _convert_model(
             skip("variant", ", ".join(f"{name} {word}" for name, word in variant.when.items()))
     for hours, dated in hourly.items():
         held = conditions if hours == "" else {}
-        yield from _rows(provider_id, model, names, _versions(dated, held), skip, hours=hours)
+        yield from _rows_of_versions(
+            provider_id, model, names, _versions(dated, held), skip, hours=hours
+        )
     for tier, variants in tiers.items():
         versions = _tier_versions(hourly[""], variants)
-        yield from _rows(provider_id, model, names, versions, skip, service_tier=tier)
+        yield from _rows_of_versions(provider_id, model, names, versions, skip, service_tier=tier)
 
 
-def _rows(
+def _rows_of_versions(
     provider_id: str,
     model: Any,
     names: list[str],

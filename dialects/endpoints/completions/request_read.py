@@ -34,7 +34,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
-from dialects.openai.request.read import ask_usage_of, read_include_usage
+from dialects.openai.request.read import read_include_usage, request_usage
 
 BEST_OF_MAX: Final = 20
 OUTPUT_CAP: Final = 16
@@ -130,7 +130,7 @@ def edit(
         if "stream_options" in body.members:
             edits["stream_options"] = None
     elif ask_usage and not facts.include_usage:
-        edits["stream_options"] = ask_usage_of(body)
+        edits["stream_options"] = request_usage(body)
     if output_cap is not None or body.value("max_tokens") is None:
         edits["max_tokens"] = b"%d" % (facts.output_cap if output_cap is None else output_cap)
     return edit_body(body, upstream_model, edits)

@@ -69,9 +69,8 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
 
 
 def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Return the URLs of files, for which this dialect accepts no URL; it does for pictures, sounds
-    and videos.
-    """
+    """Return the URLs of files. This dialect accepts URLs of pictures, sounds and videos, but not
+    of files."""
     return urls(request, lambda part: isinstance(part, File))
 
 
@@ -170,7 +169,8 @@ class _RequestWriter:
             self._write_effort()
 
     def _write_effort(self) -> None:
-        """A client of this dialect keeps its own parameters; others use the effort alone."""
+        """Write the reasoning parameters: those that a client of this dialect sent, or the effort
+        alone for a client of another dialect."""
         settings = self._request.reasoning
         effort = effort_of(settings)
         if self._same and settings is not None:
@@ -321,7 +321,7 @@ class _RequestWriter:
                 self._body[own_name] = self._body.pop(name)
         for name in mistral.unknown_members(self._body):
             del self._body[name]
-            if name not in mistral.UNTOLD:
+            if name not in mistral.DROPPED_SILENTLY:
                 self._dropped.append(name)
 
     def _report_dropped(self, field: str) -> None:

@@ -1,7 +1,7 @@
 """Mistral's form of the openai dialect, for models with the flag `mistral_form`.
 
-It refuses a request with a member that it does not know, has two members under other names, and
-wants ids of tool calls of nine letters and digits. Its streams always report usage.
+Mistral refuses requests with unknown members, has other names for two members, and requires ids of
+tool calls to be nine letters and digits. Its streams always report usage.
 
 Members: Mistral's client for Python 2.5.1 (2026-06). `max_completion_tokens` is refused
 (editor-code-assistant/eca, issue 231), and so is `reasoning_content` (charmbracelet/crush, issue
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-# Names of the dialect, and Mistral's.
+# Mistral's name for each member of the dialect that it calls otherwise.
 RENAMED: Final[Mapping[str, str]] = {
     "max_completion_tokens": "max_tokens",
     "seed": "random_seed",
@@ -26,13 +26,13 @@ MEMBERS: Final = frozenset(
         *("prompt_mode", "guardrails", "prompt_cache_key", "safe_prompt"),
     }
 )
-# Fields of the neutral request that it does not have.
+# Fields of the neutral request that Mistral does not support.
 UNKNOWN_FIELDS: Final = (
     *("logprobs", "top_logprobs", "logit_bias", "top_k", "user", "service_tier", "store"),
     *("verbosity", "safety_identifier"),
 )
-# Removed without a word: the answer is the same without it.
-UNTOLD: Final = frozenset({"stream_options"})
+# Removed without being named as dropped, because the answer is the same without it.
+DROPPED_SILENTLY: Final = frozenset({"stream_options"})
 _OF_MESSAGE: Final[Mapping[str, frozenset[str]]] = {
     "system": frozenset({"role", "content"}),
     "user": frozenset({"role", "content"}),
@@ -44,12 +44,12 @@ _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 
 def unknown_members(names: Iterable[str]) -> list[str]:
-    """Return the members of a body that it would refuse."""
+    """Return the members of a body that Mistral refuses."""
     return [name for name in names if name not in MEMBERS and name not in RENAMED]
 
 
 def fit_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message with the members that it knows, and ids of calls in its form."""
+    """Return a message with only the members that Mistral knows, and with call ids in its form."""
     known = _OF_MESSAGE.get(str(message.get("role")))
     fitted = {k: v for k, v in message.items() if known is None or k in known}
     if isinstance(fitted.get("tool_call_id"), str):
@@ -67,7 +67,7 @@ def _fit_call(call: Any) -> Any:
 
 
 def to_mistral_call_id(id_: str) -> str:
-    """Return an id in its form, always the same one for another maker's id."""
+    """Return an id in Mistral's form. Equal ids always map to equal ids."""
     if _CALL_ID.fullmatch(id_):
         return id_
     number = int.from_bytes(hashlib.sha256(id_.encode()).digest()[:8])

@@ -295,7 +295,7 @@ class _BodyFitter:
             self._remove(name)
             if value is not None:
                 self.edits[own_name] = value
-        self.edits |= dict.fromkeys(mistral.UNTOLD)
+        self.edits |= dict.fromkeys(mistral.DROPPED_SILENTLY)
         self._drop(*mistral.unknown_members({**self._body.members, **self.edits}))
 
 

@@ -7,7 +7,7 @@ forwarded unchanged.
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -23,6 +23,7 @@ from dialects.chat.bounds import (
     check_bounds,
 )
 from dialects.chat.chat import Effort
+from dialects.chat.steps import SEARCHES_ASSUMED, most_searches
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import (
@@ -35,7 +36,7 @@ from dialects.json.members import (
     read_user,
     small_members,
 )
-from dialects.json.raw_json import is_present, starts, value_of
+from dialects.json.raw_json import is_present, members_of, starts, value_of
 from dialects.media.media import MediaKind
 from dialects.openai.request.decode import STOPS_MAX
 
@@ -53,6 +54,11 @@ _BOUNDS = {
     "logit_bias": LOGIT_BIAS,
     "reasoning_effort": Bound(words=get_args(Effort)),
 }
+# The default number of sources of xAI's live search (docs.x.ai, 2025-10).
+LIVE_SOURCES_ASSUMED: Final = 20
+_OF_SEARCHES: Final = frozenset(
+    {"web_search_options", "search_parameters", "parameters", "enable_search", "tools"}
+)
 
 
 class ChatFacts(msgspec.Struct, frozen=True):
@@ -166,7 +172,7 @@ def edit(
     if not facts.stream:
         edits["stream_options"] = None
     elif ask_usage and not facts.include_usage:
-        edits["stream_options"] = ask_usage_of(body)
+        edits["stream_options"] = request_usage(body)
     if quirks.edits:
         edits |= quirks.edits
     if output_cap is not None:
@@ -195,8 +201,8 @@ def read_include_usage(body: Body) -> bool:
     return bool(options.boolean("include_usage"))
 
 
-def ask_usage_of(body: Body) -> bytes:
-    """Return the stream options that ask for usage, with all others that the client set."""
+def request_usage(body: Body) -> bytes:
+    """Return the client's stream options, changed to ask for usage."""
     return msgspec.json.encode({**_stream_options(body), "include_usage": True})
 
 
@@ -242,3 +248,29 @@ def _parts(content: msgspec.Raw) -> list[_Part]:
     if not starts(content, b"["):
         return []
     return [_part.decode(part) for part in _raws.decode(content) if starts(part, b"{")]
+
+
+def searches_max(facts: ChatFacts) -> int:
+    """Return an upper bound of the web searches: the total of what OpenAI, xAI, Qwen, and GLM or
+    Kimi would search. The rules of all providers are combined, because the hold is placed before a
+    provider is chosen, and a channel may be another gateway, behind which any of them answers."""
+    body = facts.body
+    if body.members.keys().isdisjoint(_OF_SEARCHES):
+        return 0
+    # OpenAI's search models search once for each choice.
+    most = facts.choices if body.value("web_search_options") is not None else 0
+    # xAI
+    if (live := body.value("search_parameters")) is not None:
+        parameters = members_of(live)
+        results_max = parameters.get("max_search_results")
+        most += (
+            0
+            if parameters.get("mode") == "off"
+            else most_searches(results_max, LIVE_SOURCES_ASSUMED)
+        )
+    # Qwen
+    own = members_of(body.value("parameters"))
+    if own.get("enable_search") or body.value("enable_search") == b"true":
+        most += SEARCHES_ASSUMED
+    # GLM and Kimi
+    return most + SEARCHES_ASSUMED * (b"web_search" in (body.value("tools") or b""))

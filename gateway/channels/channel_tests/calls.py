@@ -257,7 +257,7 @@ class _Received:
         self.tool: str | None = None
         self.arguments = ""
 
-    def hear(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         if isinstance(event, TextDelta):
             self.text += event.text
         elif isinstance(event, ReasoningDelta):
@@ -277,7 +277,7 @@ class _Check:
         self._assumed = assumed
         self._result = result
         self._request = request_of(result.variant, result.upstream_model)
-        self._heard = _Received()
+        self._received = _Received()
 
     def run(self) -> None:
         with self._call.recorded():
@@ -391,7 +391,7 @@ class _Check:
                 return True
             if event.is_content or isinstance(event, Finish):
                 self._call.reach("answer")
-            self._heard.hear(event)
+            self._received.add(event)
         return False
 
     def _check_answered(self) -> None:
@@ -400,7 +400,7 @@ class _Check:
 
     def _check_form(self, meters: Mapping[str, int]) -> None:
         """Check what the variant requires of the answer, or of the provider's counts."""
-        received = self._heard
+        received = self._received
         if self._result.variant == "tools":
             if received.tool != _TOOL.name or not fits(received.arguments, _ARGUMENTS):
                 raise CallFailed(
@@ -427,8 +427,8 @@ class _Check:
             self._call.reach("thought")
 
     def _check_said(self, word: str, fault: Fault) -> None:
-        if not re.search(rf"\b{word}\b", self._heard.text, re.IGNORECASE):
-            raise CallFailed(fault, status=200, body=self._heard.text)
+        if not re.search(rf"\b{word}\b", self._received.text, re.IGNORECASE):
+            raise CallFailed(fault, status=200, body=self._received.text)
 
 
 def fits(text: str, schema: JsonObject) -> bool:

@@ -35,7 +35,7 @@ def test_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "done": len(run.results),
         "failed": sum(not row["ok"] for row in run.results),
         "cost_nano": sum(costs) if costs else None,
-        "rows": _rows(run),
+        "rows": _result_rows(run),
     }
     return render_part(
         request,
@@ -45,7 +45,7 @@ def test_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     )
 
 
-def _rows(run: ChannelTestRun) -> list[dict[str, Any]]:
+def _result_rows(run: ChannelTestRun) -> list[dict[str, Any]]:
     return [
         {
             **row,

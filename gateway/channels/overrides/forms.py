@@ -132,7 +132,7 @@ class OverridesForm(forms.Form):
             self.add_error(name if name in self.fields else at, refused.message)
         return cleaned
 
-    def tell(self, refused: ChannelRefused) -> None:
+    def add_refusal(self, refused: ChannelRefused) -> None:
         """Show the refusal of a write."""
         self.add_error(None, refused.message)
 

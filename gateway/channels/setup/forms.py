@@ -103,7 +103,7 @@ class ConnectionForm(forms.Form):
         try:
             sent["base_url"] = base_url_of(sent, sent["secret"])
         except ChannelRefused as refused:
-            refused.tell(self)
+            refused.add_to(self)
         return dict(sent)
 
 

@@ -43,12 +43,12 @@ def channel_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         form = _blank_form(request)
         return render(request, _PAGE, {"form": form, "next": request.GET.get("next", "")})
     form, chosen = ConnectionForm(request.POST), chosen_from(request.POST)
-    rows = _rows(request, chosen)
+    rows = _propose_models(request, chosen)
     if form.is_valid():
         try:
             channel = _save(actor, form.cleaned_data, rows, chosen)
         except ChannelRefused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             messages.success(request, gettext("Channel added."))
             return redirect_to(
@@ -87,7 +87,7 @@ def channel_new_models(request: HttpRequest, actor: Actor) -> HttpResponse:
 def channel_new_test(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Send a short request to the chosen model, as a channel's test does."""
     chosen = chosen_from(request.POST)
-    rows = _rows(request, chosen)
+    rows = _propose_models(request, chosen)
     name, upstream = _test_model(rows, chosen, request.POST.get("test", ""))
     check = None
     if name:
@@ -138,7 +138,7 @@ def _provider(request: HttpRequest) -> Any:
     return PROVIDERS.get(request.POST.get("provider", ""), PROVIDERS[OFFERED[0]])
 
 
-def _rows(request: HttpRequest, chosen: ChosenModels) -> list[ProposedModel]:
+def _propose_models(request: HttpRequest, chosen: ChosenModels) -> list[ProposedModel]:
     return propose_models(
         _provider(request),
         chosen.listed,

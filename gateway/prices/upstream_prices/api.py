@@ -5,7 +5,7 @@ import datetime as dt
 
 from django.http import HttpRequest
 from ninja import Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
@@ -21,16 +21,14 @@ from gateway.prices.upstream_prices.upstream_prices import (
     unfollow_prices,
 )
 from gateway.prices.upstream_prices.words import reason_words
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.refusal import Refused
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 
-class UpstreamPricesIn(Schema):
+class UpstreamPricesIn(RequestBody):
     """How to read the provider's prices."""
-
-    model_config = ConfigDict(extra="forbid")
 
     group: str = Field(
         "", max_length=GROUP_MAX, description="Of your key, at a New API or One API."

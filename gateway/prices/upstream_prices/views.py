@@ -70,7 +70,7 @@ def channel_prices_follow(request: HttpRequest, actor: Actor, id: str) -> HttpRe
     try:
         followed = follow_prices(actor, channel, group=sent["group"], markup_ppm=sent["markup"])
     except Refused as refused:
-        refused.tell(form)
+        refused.add_to(form)
         return _page(request, actor, channel, form, status=422)
     if not followed.fault:
         n = sum(followed.result["proposed"].values())

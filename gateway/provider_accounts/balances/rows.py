@@ -34,10 +34,10 @@ def offers_balance(channel: Channel) -> bool:
 
 def balance_rows(channel: Channel) -> list[BalanceRow]:
     """Return the rows of the active keys."""
-    return [_row(key) for key in channel.keys.all() if key.disabled_at is None]
+    return [_balance_row(key) for key in channel.keys.all() if key.disabled_at is None]
 
 
-def _row(key: ChannelKey) -> BalanceRow:
+def _balance_row(key: ChannelKey) -> BalanceRow:
     reading = reading_of(key)
     balance = reading.balance if reading else None
     cause, fix = fault_words(reading)

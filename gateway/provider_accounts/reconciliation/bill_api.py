@@ -7,14 +7,14 @@ from typing import Final, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.answers import answer_of
 from billing.currency.money import parse_usd
 from gateway.access import access_channel
 from lib.api import pagination
-from lib.api.openapi import Schema
+from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from lib.numbers.whole_numbers import TypedWhole
 from usage.limits.budget_api import Amount
@@ -29,10 +29,8 @@ CSV_MAX: Final = 2_000_000
 _HEAD_MAX: Final = 120
 
 
-class BillIn(Schema):
+class BillIn(RequestBody):
     """A provider's bill, and the meaning of its columns."""
-
-    model_config = ConfigDict(extra="forbid")
 
     provider: str = Field(min_length=1, max_length=40)
     channels: list[str] = Field(
@@ -108,10 +106,8 @@ class DifferenceQuery(pagination.PageQuery):
     state: Literal["open", "settled"] | None = None
 
 
-class DifferenceNoteIn(Schema):
+class DifferenceNoteIn(RequestBody):
     """A note on the cause of a difference."""
-
-    model_config = ConfigDict(extra="forbid")
 
     note: str = Field(min_length=1, max_length=NOTE_MAX)
 

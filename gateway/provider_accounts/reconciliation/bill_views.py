@@ -119,7 +119,7 @@ def bill_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 file_name=file.name,
             )
         except Refused as refused:
-            refused.tell(form)
+            refused.add_to(form)
         else:
             return see_other("bill", id_text(bill.id))
     return _new_page(request, actor, form, status=422)

@@ -40,11 +40,11 @@ class Outbox:
         """Send messages as they are queued. Raises ClientLeft."""
         while True:
             message = await self._messages.get()
-            await self._sink.say(message)
+            await self._sink.send_text(message)
             if self._messages.qsize() < _QUEUED_MAX:
                 self._room.set()
 
     async def send_rest(self) -> None:
         """Send the remaining messages. Raises ClientLeft."""
         while not self._messages.empty():
-            await self._sink.say(self._messages.get_nowait())
+            await self._sink.send_text(self._messages.get_nowait())

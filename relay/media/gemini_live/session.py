@@ -102,7 +102,7 @@ class LiveSession(RealtimeSession):
 
     async def _begin_session(self) -> None:
         await self._sink.accept(self._admitted.head(self._context, None))
-        await self._sink.say(self._opening.decode())
+        await self._sink.send_text(self._opening.decode())
 
     # ---- from the client
 

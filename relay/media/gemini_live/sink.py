@@ -40,7 +40,7 @@ class LiveSink(RealtimeSink):
             except UnicodeDecodeError:
                 raise RequestFault("malformed_json", None, "a message must be UTF-8") from None
 
-    async def say(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         """Send a message, as Google does in a binary frame. Raises ClientLeft."""
         await self._put({"type": "websocket.send", "bytes": text.encode()})
 

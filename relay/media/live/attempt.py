@@ -56,7 +56,7 @@ class LiveAttempt(SessionAttempt):
         raw = live.name_models(
             self._start,
             self._admitted.upstream_model or self._admitted.facts.model,
-            self._settings.delegates,
+            self._settings.delegate,
             self._find_backend(),
         )
         await self._delegations.prepare()

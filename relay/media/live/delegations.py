@@ -121,9 +121,9 @@ class Delegations:
         return self._settings.backend
 
     @property
-    def delegates(self) -> str:
+    def delegate(self) -> str:
         """Return who does the delegated work, as the settings say."""
-        return self._settings.delegates
+        return self._settings.delegate
 
     def find_upstream_model(self) -> str:
         """Return the channel's name for the model that work is delegated to, "" if there is none.
@@ -137,7 +137,7 @@ class Delegations:
         """Apply changed settings; return the channel's name for the model if the settings name one,
         else "". Raises RequestFault, ChannelsOut, in which case nothing has changed."""
         earlier = self._settings
-        if changes.delegates not in ("", earlier.delegates or "client"):
+        if changes.delegate not in ("", earlier.delegate or "client"):
             # The provider refuses it.
             return ""
         if changes.backend not in ("", earlier.backend):
@@ -159,13 +159,13 @@ class Delegations:
     async def prepare(self, *, asked: bool = False) -> None:
         """Place the hold of the next response. Raises SessionOver; EventRefused if the client
         `asked` for the response."""
-        if self._settings.delegates == "responses":
+        if self._settings.delegate == "responses":
             await self._next.next(asked=asked)
 
     async def note(self, event: ServerEvent) -> None:
         """Count an event of a delegated response. Raises SessionOver, ValueError."""
         nested = live.read_delegated(event.event)
-        if self._settings.delegates != "responses":
+        if self._settings.delegate != "responses":
             raise ValueError("a response that nobody delegated")
         id = nested.response.id or nested.response_id or next(iter(self._running), "")
         if nested.type == "response.created" or (nested.type in ENDS and id not in self._running):
@@ -183,7 +183,7 @@ class Delegations:
     async def charge_decision(self, event: ServerEvent) -> None:
         """Settle a delegated decision. Raises SessionOver, ValueError."""
         decision = live.read_decision(live.read_delegated(event.event))
-        if self._settings.delegates != "decisions":
+        if self._settings.delegate != "decisions":
             raise ValueError("a decision that nobody delegated")
         usage = bytes(decision.usage) or None
         reported = quantities(usage)

@@ -100,10 +100,10 @@ class LiveSession(SocketSession):
         try:
             raw = await self._admit(event, raw)
         except (RequestFault, ChannelsOut) as fault:
-            await self._sink.complain(answer_to(fault), event.event_id)
+            await self._sink.send_error(answer_to(fault), event.event_id)
             return
         except EventRefused as limited:
-            await self._sink.complain(limited.error, event.event_id)
+            await self._sink.send_error(limited.error, event.event_id)
             return
         await self._send(raw)
         self._touch()
@@ -121,12 +121,12 @@ class LiveSession(SocketSession):
         if kind == live.APPEND:
             ms = live.sound_length_ms(event.audio, self._bytes_ms)
             await self._stretches.cover(self._time.most_ms(self._now, ms) + MARGIN_MS)
-            self._time.hear(ms)
+            self._time.add_input(ms)
         elif kind == "session.update":
             settings = live.read_update(raw, event)
             name = self._delegations.change(settings)
             await self._delegations.prepare(asked=True)
-            return live.name_models(raw, "", settings.delegates, name)
+            return live.name_models(raw, "", settings.delegate, name)
         elif kind in _CONTEXT_EVENTS:
             self._delegations.note_input(len(raw))
         elif kind == "response.create":
@@ -155,7 +155,7 @@ class LiveSession(SocketSession):
             self._closed = True
             self._is_final = self._stretches.book(live.read_time(event.usage), self._now)
         elif kind == "session.output_audio.delta":
-            self._time.say(live.sound_length_ms(event.delta, self._bytes_ms))
+            self._time.add_output(live.sound_length_ms(event.delta, self._bytes_ms))
         elif kind in _TEXTS:
             self._delegations.note_input(len(bytes(event.delta)))
         elif kind == "response.event":
@@ -167,7 +167,7 @@ class LiveSession(SocketSession):
         """Return an event with the client's names for the models."""
         named = self._admitted.prepared.traits.requested_model
         delegations = self._delegations
-        return live.name_models(raw, named, delegations.delegates, delegations.client_model)
+        return live.name_models(raw, named, delegations.delegate, delegations.client_model)
 
     # ---- the time
 

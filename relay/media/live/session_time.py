@@ -24,20 +24,20 @@ def part_of(total_ms: int, from_ms: int, length_ms: int, *, is_last: bool) -> in
 class SessionTime:
     """The time of one session that started at `now`."""
 
-    __slots__ = ("_heard_ms", "_reported_at", "_said_ms", "position_ms", "reported_ms")
+    __slots__ = ("_input_ms", "_output_ms", "_reported_at", "position_ms", "reported_ms")
 
     def __init__(self, now: float) -> None:
         self.reported_ms = self.position_ms = 0
         self._reported_at = now
-        self._heard_ms = self._said_ms = 0
+        self._input_ms = self._output_ms = 0
 
-    def hear(self, ms: int) -> None:
+    def add_input(self, ms: int) -> None:
         """Count sound that the client sent."""
-        self._heard_ms += ms
+        self._input_ms += ms
 
-    def say(self, ms: int) -> None:
+    def add_output(self, ms: int) -> None:
         """Count sound that the provider sent."""
-        self._said_ms += ms
+        self._output_ms += ms
 
     def reach(self, ms: int) -> None:
         """Record the position of an event."""
@@ -47,7 +47,7 @@ class SessionTime:
         """Return an upper bound of the session's time, if the client has sent `more_ms` more of
         sound."""
         clock_ms = self.reported_ms + int((now - self._reported_at) * 1000)
-        return max(clock_ms, self._heard_ms + more_ms)
+        return max(clock_ms, self._input_ms + more_ms)
 
     @property
     def least_ms(self) -> int:
@@ -56,7 +56,7 @@ class SessionTime:
 
     def own_ms(self, now: float) -> int:
         """Return a time that the provider's count is never below."""
-        told_ms = max(self.position_ms, self._heard_ms, self._said_ms)
+        told_ms = max(self.position_ms, self._input_ms, self._output_ms)
         return max(self.reported_ms, min(self.most_ms(now), told_ms))
 
     def report(self, ms: int, now: float) -> str:

@@ -73,7 +73,9 @@ class Conversation:
     def end(self, meters: Mapping[str, int]) -> None:
         """End a response with its usage. The conversation is then what the response read plus its
         answer."""
-        input_sides = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
+        input_sides = {
+            name: _count_input(meters, name) for name in ("in_text", "in_audio", "in_image")
+        }
         input_sides["in_text"] += meters.get("out_text", 0)
         self._heard = input_sides
         total = sum(input_sides.values()) + meters.get("out_audio", 0)
@@ -82,7 +84,7 @@ class Conversation:
             self._measured = self._known = total
 
 
-def _side(meters: Mapping[str, int], name: str) -> int:
+def _count_input(meters: Mapping[str, int], name: str) -> int:
     """Return the tokens of one kind of input, including the cached ones."""
     cached = {"in_text": "in_cache_read"}.get(name, f"{name}_cached")
     return meters.get(name, 0) + meters.get(cached, 0)

@@ -115,10 +115,10 @@ class RealtimeSession(SocketSession):
                 event = realtime.read_client_event(raw)
             raw = await self._admit(event, raw)
         except (RequestFault, ChannelsOut) as fault:
-            await self._sink.complain(answer_to(fault), event.event_id)
+            await self._sink.send_error(answer_to(fault), event.event_id)
             return
         except EventRefused as limited:
-            await self._sink.complain(limited.error, event.event_id)
+            await self._sink.send_error(limited.error, event.event_id)
             return
         await self._send(raw)
         self._note_sent(event, len(raw))

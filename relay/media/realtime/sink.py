@@ -105,14 +105,14 @@ class RealtimeSink(HttpSink):
                 self._closed = True
                 raise ClientLeft
 
-    async def say(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         """Send an event. Return once more may be sent. Raises ClientLeft."""
         await self._put({"type": "websocket.send", "text": text})
 
-    async def complain(self, error: ErrorAnswer, event_id: Any = None) -> None:
+    async def send_error(self, error: ErrorAnswer, event_id: Any = None) -> None:
         """Send an error that does not end the session. Raises ClientLeft."""
         id = id_text(new_id())
-        await self.say(
+        await self.send_text(
             self.write_error(
                 error.kind, error.message, id=id, param=error.param, code=error.code,
                 event_id=event_id,
@@ -129,7 +129,7 @@ class RealtimeSink(HttpSink):
             return
         with contextlib.suppress(ClientLeft, TimeoutError):
             async with timeout(LAST_WORDS_S):
-                await self.complain(error)
+                await self.send_error(error)
                 await self.close(CODES.get(error.kind, POLICY), error.message)
 
     async def close(self, code: int, reason: str = "") -> None:

@@ -151,7 +151,7 @@ class SocketSession(ABC):
         while True:
             text = await self._sink.receive()
             if text is None:
-                await self._sink.complain(_NOT_TEXT)
+                await self._sink.send_error(_NOT_TEXT)
                 continue
             await self._forward(text.encode())
 
@@ -184,7 +184,7 @@ class SocketSession(ABC):
         """Send an event to the client. Raises SessionOver if the client does not read."""
         try:
             async with timeout(self._stall_s):
-                await self._sink.say(text)
+                await self._sink.send_text(text)
         except TimeoutError:
             raise SessionOver(None) from None
 

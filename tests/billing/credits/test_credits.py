@@ -11,9 +11,9 @@ from accounts.models import AuditEvent
 from billing.credits.credits import (
     CreditRefused,
     approve_credit,
-    ask_credit,
-    ask_reversal,
     refuse_credit,
+    request_credit,
+    request_reversal,
 )
 from billing.models import Credit, CreditKind, Posting, PromoGrant
 from billing.wallets.wallets import add_opening_credit, balance
@@ -32,7 +32,7 @@ def otto(people: cast.Cast) -> Actor:
 
 
 def test_up_to_the_limit_one_person_is_enough(people: cast.Cast, dora: Actor) -> None:
-    credit = ask_credit(dora, people.acme, 100 * USD, reason="Outage", document="INC-7")
+    credit = request_credit(dora, people.acme, 100 * USD, reason="Outage", document="INC-7")
     assert credit.state == "posted"
     assert balance(people.acme).available_nano == 100 * USD
     posting = Posting.objects.get(idempotency_id=f"adjust:{credit.id}")
@@ -48,7 +48,7 @@ def test_up_to_the_limit_one_person_is_enough(people: cast.Cast, dora: Actor) ->
 def test_above_it_nothing_moves_until_another_approves(
     people: cast.Cast, dora: Actor, otto: Actor
 ) -> None:
-    credit = ask_credit(dora, people.acme, 100 * USD + 1, reason="Contract")
+    credit = request_credit(dora, people.acme, 100 * USD + 1, reason="Contract")
     assert credit.state == "waiting"
     assert balance(people.acme).available_nano == 0
     assert Fact.objects.get(kind="credit.asked").organisation_id is None
@@ -63,23 +63,23 @@ def test_above_it_nothing_moves_until_another_approves(
 
 
 def test_the_database_itself_wants_a_second_person(people: cast.Cast, dora: Actor) -> None:
-    credit = ask_credit(dora, people.acme, 200 * USD, reason="x")
+    credit = request_credit(dora, people.acme, 200 * USD, reason="x")
     with pytest.raises(IntegrityError), transaction.atomic():
         Credit.objects.filter(id=credit.id).update(decided_by=people.dora)
 
 
 def test_many_small_ones_count_together(people: cast.Cast, dora: Actor, otto: Actor) -> None:
-    assert ask_credit(dora, people.acme, 60 * USD, reason="a").state == "posted"
-    assert ask_credit(dora, people.acme, -30 * USD, reason="b").state == "posted"
-    assert ask_credit(dora, people.acme, 11 * USD, reason="c").state == "waiting"
-    assert ask_credit(dora, people.stranger, 100 * USD, reason="d").state == "posted"
-    assert ask_credit(otto, people.acme, 100 * USD, reason="e").state == "posted"
+    assert request_credit(dora, people.acme, 60 * USD, reason="a").state == "posted"
+    assert request_credit(dora, people.acme, -30 * USD, reason="b").state == "posted"
+    assert request_credit(dora, people.acme, 11 * USD, reason="c").state == "waiting"
+    assert request_credit(dora, people.stranger, 100 * USD, reason="d").state == "posted"
+    assert request_credit(otto, people.acme, 100 * USD, reason="e").state == "posted"
     Credit.objects.update(asked_at=clock.now() - dt.timedelta(hours=25))
-    assert ask_credit(dora, people.acme, 100 * USD, reason="f").state == "posted"
+    assert request_credit(dora, people.acme, 100 * USD, reason="f").state == "posted"
 
 
 def test_refused_or_withdrawn_moves_nothing(people: cast.Cast, dora: Actor, otto: Actor) -> None:
-    credits_ = [ask_credit(dora, people.acme, 500 * USD, reason="x") for _ in range(2)]
+    credits_ = [request_credit(dora, people.acme, 500 * USD, reason="x") for _ in range(2)]
     assert refuse_credit(otto, credits_[0]).decided_by == people.dora.__class__.objects.get(
         email="otto@example.org"
     )
@@ -90,34 +90,34 @@ def test_refused_or_withdrawn_moves_nothing(people: cast.Cast, dora: Actor, otto
 
 def test_what_is_taken_and_not_there_is_debt(people: cast.Cast, dora: Actor) -> None:
     add_opening_credit(people.acme, 5 * USD)
-    ask_credit(dora, people.acme, -8 * USD, reason="Paid twice by us")
+    request_credit(dora, people.acme, -8 * USD, reason="Paid twice by us")
     assert balance(people.acme) == (0, 0, 3 * USD)
-    ask_credit(dora, people.acme, 4 * USD, reason="Settled")
+    request_credit(dora, people.acme, 4 * USD, reason="Settled")
     assert balance(people.acme) == (1 * USD, 0, 0)
     assert_books_balance()
 
 
 def test_a_reversal_is_a_new_posting_that_names_the_old(people: cast.Cast, dora: Actor) -> None:
-    credit = ask_credit(dora, people.acme, 40 * USD, reason="Wrong customer")
+    credit = request_credit(dora, people.acme, 40 * USD, reason="Wrong customer")
     old = Posting.objects.get(idempotency_id=f"adjust:{credit.id}")
-    undone = ask_reversal(dora, old, reason="Undo")
+    undone = request_reversal(dora, old, reason="Undo")
     new = Posting.objects.get(idempotency_id=f"reverse:{old.id}")
     assert new.cause["reverses"] == id_text(old.id)
     assert balance(people.acme) == (0, 0, 0)
     with pytest.raises(CreditRefused, match=id_text(undone.id)):
-        ask_reversal(dora, old, reason="Again")
+        request_reversal(dora, old, reason="Again")
     with pytest.raises(CreditRefused):
-        ask_reversal(dora, new, reason="Back")
+        request_reversal(dora, new, reason="Back")
     assert_books_balance()
 
 
 def test_a_reversal_above_the_limit_waits_too(people: cast.Cast, dora: Actor, otto: Actor) -> None:
     add_opening_credit(people.acme, 1_000 * USD)
     opening = Posting.objects.get(kind="opening")
-    credit = ask_reversal(dora, opening, reason="Never paid")
+    credit = request_reversal(dora, opening, reason="Never paid")
     assert credit.state == "waiting"
     with pytest.raises(CreditRefused, match=id_text(credit.id)) as again:
-        ask_reversal(otto, opening, reason="Me too")
+        request_reversal(otto, opening, reason="Me too")
     assert again.value.already_exists
     approve_credit(otto, credit)
     assert balance(people.acme).available_nano == 0
@@ -129,24 +129,24 @@ def test_a_reversal_that_was_refused_may_be_asked_for_again(
 ) -> None:
     add_opening_credit(people.acme, 1_000 * USD)
     opening = Posting.objects.get(kind="opening")
-    refuse_credit(otto, ask_reversal(dora, opening, reason="Never paid"))
-    approve_credit(otto, ask_reversal(dora, opening, reason="Really never"))
+    refuse_credit(otto, request_reversal(dora, opening, reason="Never paid"))
+    approve_credit(otto, request_reversal(dora, opening, reason="Really never"))
     assert balance(people.acme).available_nano == 0
     with pytest.raises(CreditRefused):
-        ask_reversal(dora, opening, reason="Once more")
+        request_reversal(dora, opening, reason="Once more")
     assert_books_balance()
 
 
 def test_promo_by_hand_expires(people: cast.Cast, dora: Actor) -> None:
     until = clock.now() + dt.timedelta(days=30)
-    credit = ask_credit(
+    credit = request_credit(
         dora, people.acme, 9 * USD, kind=CreditKind.PROMO, expires_at=until, reason="Welcome"
     )
     grant = PromoGrant.objects.get()
     assert (grant.remaining_nano, grant.expires_at) == (9 * USD, until)
     posting = Posting.objects.get(idempotency_id=f"adjust:{credit.id}")
     with pytest.raises(CreditRefused):
-        ask_reversal(dora, posting, reason="Undo")
+        request_reversal(dora, posting, reason="Undo")
     assert_books_balance()
 
 
@@ -164,16 +164,16 @@ def test_what_is_refused(
     people: cast.Cast, dora: Actor, amount: int, over: dict[str, object], field: str
 ) -> None:
     with pytest.raises(CreditRefused) as refused:
-        ask_credit(dora, people.acme, amount, **{"reason": "x", **over})  # type: ignore[arg-type]
+        request_credit(dora, people.acme, amount, **{"reason": "x", **over})  # type: ignore[arg-type]
     assert refused.value.field == field
     assert not Credit.objects.exists()
 
 
 def test_the_installation_itself_answers_for_nothing(people: cast.Cast) -> None:
     with pytest.raises(CreditRefused):
-        ask_credit(SYSTEM, people.acme, 1, reason="x")
+        request_credit(SYSTEM, people.acme, 1, reason="x")
 
 
 def test_the_limit_is_a_setting(people: cast.Cast, dora: Actor, settings: LazySettings) -> None:
     settings.CREDIT_LIMIT_USD = "0"
-    assert ask_credit(dora, people.acme, 1, reason="x").state == "waiting"
+    assert request_credit(dora, people.acme, 1, reason="x").state == "waiting"

@@ -65,18 +65,18 @@ def roll_over(budget: Budget) -> None:
 
 def test_each_threshold_is_told_once_in_a_period_and_again_in_the_next(key: Key) -> None:
     budget = make(key)
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
     spend(budget, "4.999999999")
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
     spend(budget, "5")
-    assert [budget_alerts.tell_budgets() for _ in range(3)] == [1, 0, 0]
+    assert [budget_alerts.send_budget_alerts() for _ in range(3)] == [1, 0, 0]
     spend(budget, "10")
-    assert [budget_alerts.tell_budgets() for _ in range(2)] == [2, 0]
+    assert [budget_alerts.send_budget_alerts() for _ in range(2)] == [2, 0]
     assert sent_alerts() == [("reached", 50), ("reached", 80), ("reached", 100)]
     roll_over(budget)
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
     spend(budget, "8.5")
-    assert budget_alerts.tell_budgets() == 2
+    assert budget_alerts.send_budget_alerts() == 2
     assert sent_alerts()[3:] == [("reached", 50), ("reached", 80)]
     body = Fact.objects.filter(kind="budget.reached").latest("id").body
     assert (body["spent"], body["limit"], body["spent_percent"]) == ("8.50", "10.00", 85)
@@ -87,26 +87,26 @@ def test_what_was_reached_in_the_last_seconds_of_a_period_is_told(key: Key) -> N
     budget = make(key)
     spend(budget, "9")
     roll_over(budget)
-    assert budget_alerts.tell_budgets() == 2
+    assert budget_alerts.send_budget_alerts() == 2
     BudgetAlert.objects.all().delete()
     old = clock.now() - dt.timedelta(hours=1)
     BudgetWindow.objects.filter(spent_nano__gt=0).update(
         starts_at=old - dt.timedelta(days=31), ends_at=old
     )
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
 
 
 def test_a_budget_that_refuses_has_reached_all_of_it(key: Key) -> None:
     """What is left of a budget is hardly ever exactly nothing."""
     budget = make(key, alert_percents=[100])
     spend(budget, "9.7")
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
     BudgetWindow.objects.update(refused_at=clock.now())
-    assert [budget_alerts.tell_budgets() for _ in range(2)] == [1, 0]
+    assert [budget_alerts.send_budget_alerts() for _ in range(2)] == [1, 0]
     assert sent_alerts() == [("reached", 100)]
     # A new limit is a new threshold, and what the old one refused says nothing of it.
     budgets.change_budget(SYSTEM, budget, nothing, amount_nano=20 * USD)
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
 
 
 def test_forecast_is_told_once_and_not_by_the_first_minutes(key: Key) -> None:
@@ -115,16 +115,16 @@ def test_forecast_is_told_once_and_not_by_the_first_minutes(key: Key) -> None:
     day = dt.timedelta(days=1)
     spend(budget, "3")
     BudgetWindow.objects.update(starts_at=now - day, ends_at=now + 29 * day)
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
     BudgetWindow.objects.update(starts_at=now - 6 * day, ends_at=now + 24 * day)
-    assert [budget_alerts.tell_budgets() for _ in range(2)] == [1, 0]
+    assert [budget_alerts.send_budget_alerts() for _ in range(2)] == [1, 0]
     assert sent_alerts() == [("forecast", None)]
     (usage,) = budgets.current_usage([budget])
     assert usage.forecast_at is not None
     assert abs(usage.forecast_at - (now + 14 * day)) < dt.timedelta(minutes=1)
     BudgetAlert.objects.all().delete()
     spend(budget, "1.5")
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
 
 
 def test_budgets_that_are_off_or_empty_tell_nothing(key: Key) -> None:
@@ -132,7 +132,7 @@ def test_budgets_that_are_off_or_empty_tell_nothing(key: Key) -> None:
     spend(off, "9")
     Budget.objects.filter(id=off.id).update(enabled=False)
     assert empty.amount_nano == 0
-    assert budget_alerts.tell_budgets() == 0
+    assert budget_alerts.send_budget_alerts() == 0
 
 
 def test_letters_go_to_who_looks_after_budgets_and_whose_it_is(people: Cast, key: Key) -> None:
@@ -141,7 +141,7 @@ def test_letters_go_to_who_looks_after_budgets_and_whose_it_is(people: Cast, key
     cast.member(people.acme, "vera", Role.VIEWER)
     budget = make(key)
     spend(budget, "8")
-    budget_alerts.tell_budgets()
+    budget_alerts.send_budget_alerts()
     deliveries.spread_facts(100)
     for delivery_id in deliveries.lease_due(100):
         sending.send(delivery_id)
@@ -159,7 +159,7 @@ def test_a_refusal_is_not_told_as_a_sum_that_was_not_reached(key: Key) -> None:
     budget = make(key, alert_percents=[100])
     spend(budget, "4.2")
     BudgetWindow.objects.update(refused_at=clock.now())
-    budget_alerts.tell_budgets()
+    budget_alerts.send_budget_alerts()
     (alert,) = budget_alerts.alerts_of(budget)
     assert alert.by_refusal
     deliveries.spread_facts(100)
@@ -174,7 +174,7 @@ def test_a_refusal_is_not_told_as_a_sum_that_was_not_reached(key: Key) -> None:
     assert "100 %" not in letter.body
     budgets.change_budget(SYSTEM, budget, nothing, amount_nano=20 * USD)
     spend(budget, "20")
-    budget_alerts.tell_budgets()
+    budget_alerts.send_budget_alerts()
     assert [alert.by_refusal for alert in budget_alerts.alerts_of(budget)] == [False, True]
 
 
@@ -187,7 +187,7 @@ def test_a_test_is_told_each_time_and_audited(key: Key) -> None:
 
 
 def tell_job(argument: int) -> int:
-    return budget_alerts.tell_budgets()
+    return budget_alerts.send_budget_alerts()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent
-from billing.credits.credits import ask_credit
+from billing.credits.credits import request_credit
 from billing.models import Safeguard
 from billing.safeguards.rules import is_relaxed
 from billing.safeguards.safeguards import (
@@ -51,7 +51,7 @@ def test_which_value_is_stricter(name: str, before: int, after: int, relaxed: bo
 def test_one_operator_lowers_the_credit_limit_at_once(people: Cast, dora: Actor) -> None:
     set_safeguard(dora, "credit_limit", 50 * USD)
     assert credit_limit_nano() == 50 * USD
-    assert ask_credit(dora, people.acme, 51 * USD, reason="r").state == "waiting"
+    assert request_credit(dora, people.acme, 51 * USD, reason="r").state == "waiting"
     event = AuditEvent.objects.get(action="safeguard.changed")
     assert (event.detail["before"], event.detail["after"]) == ("100.00", "50.00")
 
@@ -63,7 +63,7 @@ def test_two_operators_raise_it(people: Cast, dora: Actor, otto: Actor) -> None:
         approve_safeguard(dora, row)
     approve_safeguard(otto, row)
     assert credit_limit_nano() == 500 * USD
-    assert ask_credit(dora, people.acme, 500 * USD, reason="r").state == "posted"
+    assert request_credit(dora, people.acme, 500 * USD, reason="r").state == "posted"
     with pytest.raises(Refused, match="already decided"):
         approve_safeguard(otto, row)
 
@@ -72,8 +72,8 @@ def test_an_organisation_has_a_limit_of_its_own(people: Cast, dora: Actor, otto:
     approve_safeguard(otto, set_safeguard(dora, "credit_limit", 900 * USD, people.acme))
     assert credit_limit_nano(people.acme) == 900 * USD
     assert credit_limit_nano(people.stranger) == credit_limit_nano() == 100 * USD
-    assert ask_credit(dora, people.acme, 900 * USD, reason="r").state == "posted"
-    assert ask_credit(dora, people.stranger, 101 * USD, reason="r").state == "waiting"
+    assert request_credit(dora, people.acme, 900 * USD, reason="r").state == "posted"
+    assert request_credit(dora, people.stranger, 101 * USD, reason="r").state == "waiting"
     with pytest.raises(Refused, match="differs by organisation"):
         set_safeguard(dora, "audit_retention", 0, people.acme)
 

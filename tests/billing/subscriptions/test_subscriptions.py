@@ -15,7 +15,7 @@ from django.db import connection
 
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Organisation, User
 from billing.credits import promo
-from billing.credits.credits import CreditRefused, ask_credit, ask_reversal
+from billing.credits.credits import CreditRefused, request_credit, request_reversal
 from billing.credits.promo_rules import Payers
 from billing.currency.money import format_usd
 from billing.ledger.statement import statement
@@ -183,7 +183,7 @@ def test_multipliers_begin_again_with_what_is_paid_late(
     renew_subscriptions()
     assert plan_of(people.acme).multiplier_for("o3") == 1_000_000
     for n in range(4):
-        ask_credit(dora, people.acme, 40 * USD, reason=f"Transfer {n}")
+        request_credit(dora, people.acme, 40 * USD, reason=f"Transfer {n}")
     for month, told in ((7, True), (8, False)):
         at(dt.datetime(2099, month, 1, 1, tzinfo=dt.UTC))
         before = Epoch.objects.get(id=1).n
@@ -406,7 +406,7 @@ def test_who_tops_up_in_time_goes_on(people: cast.Cast, key: Key, at: NextAt) ->
     expire_grants()
     renew_subscriptions()
     dora = cast.actor(people.dora)
-    ask_credit(dora, people.acme, 40 * USD, reason="Paid by transfer")
+    request_credit(dora, people.acme, 40 * USD, reason="Paid by transfer")
     renew_subscriptions()
     current = subscription_of(people.acme)
     assert current is not None
@@ -469,7 +469,7 @@ def test_its_postings_cannot_be_reversed_by_hand(people: cast.Cast, key: Key) ->
     choose_plan(cast.actor(people.alice, people.acme), people.acme, plan(people, "Pro", 30, 40))
     for posting in Posting.objects.filter(kind="adjust"):
         with pytest.raises(CreditRefused, match="reversed here"):
-            ask_reversal(cast.actor(people.dora), posting, reason="r")
+            request_reversal(cast.actor(people.dora), posting, reason="r")
 
 
 def renew_at(moment: str) -> int:

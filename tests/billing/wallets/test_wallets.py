@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Key
-from billing.credits.credits import ask_credit
+from billing.credits.credits import request_credit
 from billing.ledger.ledger import post
 from billing.models import Account
 from billing.wallets.wallets import add_opening_credit, balance, credit_line, set_credit_line
@@ -55,7 +55,7 @@ def test_what_was_used_beyond_a_lowered_line_is_debt(people: cast.Cast, key: Key
     assert balance(people.acme) == (-100, 0, 300)
     assert words(1, key=key) == ["insufficient"]
     dora = cast.actor(people.dora)
-    ask_credit(dora, people.acme, 350, reason="Paid by transfer")
+    request_credit(dora, people.acme, 350, reason="Paid by transfer")
     assert balance(people.acme) == (-50, 0, 0)
     assert words(51, 50, key=key) == ["insufficient", "admitted"]
     set_credit_line(people.acme, 100, actor=dora)
@@ -64,9 +64,9 @@ def test_what_was_used_beyond_a_lowered_line_is_debt(people: cast.Cast, key: Key
 
 def test_what_is_taken_back_uses_the_line_before_it_is_debt(people: cast.Cast, key: Key) -> None:
     dora = cast.actor(people.dora)
-    ask_credit(dora, people.acme, -1_200, reason="Wrong customer")
+    request_credit(dora, people.acme, -1_200, reason="Wrong customer")
     assert balance(people.acme) == (-200, 0, 0)
-    ask_credit(dora, people.acme, -400, reason="More of it")
+    request_credit(dora, people.acme, -400, reason="More of it")
     assert balance(people.acme) == (-500, 0, 100)
     assert words(1, key=key) == ["insufficient"]
     assert_books_balance()

@@ -110,7 +110,7 @@ WRITES: Final[Writes] = {
         w.alice, w.people.acme, w.code, "127.0.0.1"
     ),
     "billing.credits.credits.approve_credit": lambda w: credits.approve_credit(w.otto, w.credit),
-    "billing.credits.credits.ask_credit": lambda w: credits.ask_credit(
+    "billing.credits.credits.request_credit": lambda w: credits.request_credit(
         w.dora, w.people.acme, NANO, reason="r"
     ),
     "billing.credits.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),

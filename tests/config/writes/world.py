@@ -143,7 +143,7 @@ def world() -> World:
         conversation=conversation,
         prompt=prompts.save_prompt(alice, "hello", "m-1", Settings(), note="", shared=True),
         top_up=topups.order_top_up(alice, people.acme, 25 * NANO, processor="manual"),
-        credit=credits.ask_credit(dora, people.acme, 5_000 * NANO, reason="r"),
+        credit=credits.request_credit(dora, people.acme, 5_000 * NANO, reason="r"),
         asked=budget_increases.ask_for_more(
             bob, budget, amount_nano=NANO, until=clock.now() + dt.timedelta(days=1), reason="r"
         ),

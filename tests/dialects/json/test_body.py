@@ -5,8 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.errors.errors import RequestFault
-from dialects.json.body import MEMBERS_MAX, check_nested_names, read_body
-from dialects.json.json_nesting import NESTING_MAX, STRUCTURES_MAX
+from dialects.json.body import (
+    MEMBERS_MAX,
+    NESTING_MAX,
+    STRUCTURES_MAX,
+    check_nested_names,
+    read_body,
+)
 
 
 def deep(levels: int) -> bytes:

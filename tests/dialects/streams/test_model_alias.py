@@ -15,7 +15,7 @@ HEAD = '"id":"c","object":"chat.completion.chunk","created":1,"model":"theirs",'
 
 
 def shown(raw: bytes, *path: str) -> bytes:
-    return FrameNaming(path or ("model",), ASKED).show(raw)
+    return FrameNaming(path or ("model",), ASKED).rename(raw)
 
 
 def chunk(text: str, *, after: str = "") -> bytes:
@@ -49,7 +49,7 @@ def test_one_member_of_a_frame_is_changed(path: tuple[str, ...], raw: str) -> No
 def test_frames_that_begin_alike_are_known_by_their_beginning() -> None:
     naming = FrameNaming(("model",), ASKED)
     raws = [chunk("a"), chunk("b") + chunk('"model":"theirs"'), b": ping\n\n", chunk("ü")]
-    joined = b"".join(map(naming.show, raws))
+    joined = b"".join(map(naming.rename, raws))
     assert joined == b"".join(raws).replace(b'"theirs",', json.dumps(ASKED).encode() + b",")
 
 
@@ -63,7 +63,7 @@ def test_a_forwarded_stream_differs_in_nothing_else(texts: list[str], after: str
     head = HEAD.replace('"model":"theirs",', "") if after else HEAD
     raw = b"".join(chunk(text, after=after) for text in texts).replace(HEAD.encode(), head.encode())
     decoder = openai.Decoder(include_usage=True)
-    decoder.show(FrameNaming(("model",), "mine").show)
+    decoder.show(FrameNaming(("model",), "mine").rename)
     steps = [step for at in range(0, len(raw), cut) for step in decoder.feed(raw[at : at + cut])]
     frames = b"".join(step.raw for step in steps).split(b"\n\n")[:-1]
     expected = [json.loads(frame[6:]) | {"model": "mine"} for frame in raw.split(b"\n\n")[:-1]]

@@ -11,7 +11,7 @@ from dialects.endpoints.unary import open_answer
 from dialects.media import images, sound
 from dialects.media.images import bound_meter, meter_of, token_quantities
 from dialects.media.sound_length import bound_ms, length_ms
-from dialects.streams.passed_answer import BonesReader, PassedEvents, PassedFile, PassedJson
+from dialects.streams.passed_answer import PassedEvents, PassedFile, PassedJson, SkeletonReader
 from tests.fakes.media import wav
 
 FIXTURES = Path(__file__).parents[2] / "golden/media"
@@ -19,10 +19,10 @@ ENDS = (".completed",)
 
 
 def bones(raw: bytes, size: int) -> bytes:
-    reader = BonesReader()
+    reader = SkeletonReader()
     for at in range(0, len(raw), size):
         reader.feed(raw[at : at + size])
-    return reader.bones()
+    return reader.skeleton()
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000, 100_000])
@@ -43,7 +43,7 @@ def test_a_json_text_is_left_without_its_pictures(size: int) -> None:
 
 
 def test_a_json_text_without_end_is_not_kept() -> None:
-    reader = BonesReader()
+    reader = SkeletonReader()
     with pytest.raises(AnswerFault):
         reader.feed(b"[1," * 800_000)
 

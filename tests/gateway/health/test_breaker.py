@@ -31,7 +31,7 @@ def test_half_of_twenty_opens_it() -> None:
     breaker.bad(1, 1)
     assert not breaker.closed
     assert not breaker.allows(10.9)
-    assert breaker.waits(2) == 9
+    assert breaker.seconds_open(2) == 9
     assert breaker.allows(11)
 
 
@@ -91,8 +91,8 @@ def test_disabled_never_opens() -> None:
 def test_an_open_one_is_asked_after_a_second_where_nothing_else_is_left() -> None:
     breaker = Breaker(RULE)
     breaker.trip(0, 0)
-    assert [breaker.asks(now) for now in (0.9, 1)] == [False, True]
-    assert (breaker.allows(1), breaker.asks_in(0.25)) == (False, 0.75)
+    assert [breaker.allows_without_alternative(now) for now in (0.9, 1)] == [False, True]
+    assert (breaker.allows(1), breaker.wait_s(0.25)) == (False, 0.75)
     breaker.good(2)
     assert breaker.allows(2), "it is half-open"
     assert breaker.rest.calm(2)
@@ -101,7 +101,11 @@ def test_an_open_one_is_asked_after_a_second_where_nothing_else_is_left() -> Non
 def test_what_another_process_found_is_taken_over() -> None:
     breaker = Breaker(RULE)
     breaker.adopt(0, 7)
-    assert (breaker.allows(6.9), breaker.asks(0), breaker.allows(7)) == (False, True, True)
+    assert (breaker.allows(6.9), breaker.allows_without_alternative(0), breaker.allows(7)) == (
+        False,
+        True,
+        True,
+    )
     assert breaker.rest.claim(0), "one request asks, and others wait for it"
     for closed in (False, False, True):
         breaker.good(7)
@@ -148,17 +152,17 @@ def test_a_bad_probe_opens_it_twice_as_long_up_to_a_minute() -> None:
     breaker, now = Breaker(RULE), 0.0
     breaker.trip(now, now)
     for seconds in (10, 20, 40, 60, 60):
-        assert breaker.waits(now) == seconds
+        assert breaker.seconds_open(now) == seconds
         # What began earlier and fails now says nothing new.
         breaker.bad(now + 1, now - 1)
-        assert breaker.waits(now) == seconds
+        assert breaker.seconds_open(now) == seconds
         now += seconds
         breaker.claim(now, 60)
         breaker.bad(now, now)
     for _ in range(3):
         breaker.good(now)
     breaker.trip(now, now)
-    assert breaker.waits(now) == 10
+    assert breaker.seconds_open(now) == 10
 
 
 def test_budget_of_further_attempts() -> None:

@@ -64,7 +64,7 @@ def test_a_model_at_its_limit_leaves_the_key_to_others() -> None:
     assert (usage.allows(MODEL, 7.9), usage.allows(MODEL, 8.0)) == (False, True)
     assert usage.allows(msgspec.structs.replace(MODEL, model="n"), 2.0)
     assert not usage.allows(msgspec.structs.replace(MODEL, organisation=OTHER), 2.0)
-    assert usage.waits(MODEL, 2.0) == 6.0
+    assert usage.wait_s(MODEL, 2.0) == 6.0
     assert usage.cools(MODEL, 2.0)
     assert usage.why(MODEL, 2.0) is None
 
@@ -117,10 +117,10 @@ def test_nobody_asks_a_channel_whose_own_limit_is_reached() -> None:
     usage.bar("requests", 5.0)
     usage.bar("spend_day", 60.0)
     assert not usage.allows(MODEL, 1.0)
-    assert not usage.asks(MODEL, 1.0)
+    assert not usage.allows_without_alternative(MODEL, 1.0)
     assert not usage.only_fails(MODEL, 1.0)
     assert usage.block(MODEL, 1.0) == ("spend_day", 59.0)
     usage.bar("spend_day", 0.0)
     assert usage.block(MODEL, 1.0) == ("requests", 4.0)
     assert usage.block(MODEL, 5.0) is None
-    assert usage.asks(MODEL, 5.0)
+    assert usage.allows_without_alternative(MODEL, 5.0)

@@ -73,7 +73,7 @@ def _document(world: World, at: Place) -> str:
 
 
 def _credit(world: World, at: Place) -> str:
-    created = credits.ask_credit(cast.actor(world.dora), world.acme, 5_000 * NANO, reason="r")
+    created = credits.request_credit(cast.actor(world.dora), world.acme, 5_000 * NANO, reason="r")
     return id_text(created.id)
 
 

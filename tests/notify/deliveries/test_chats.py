@@ -215,7 +215,7 @@ def alert_job(argument: int) -> None:
     """All that the worker does, as often as there are jobs, at once."""
     live_settings.WEBHOOK_EGRESS_ALLOW = ["127.0.0.1/32"]
     live_settings.EMAIL_BACKEND = f"{EmailBackend.__module__}.EmailBackend"
-    budget_alerts.tell_budgets()
+    budget_alerts.send_budget_alerts()
     deliveries.spread_facts(100)
     for delivery_id in deliveries.lease_due(7):
         sending.send(delivery_id)

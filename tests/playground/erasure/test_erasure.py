@@ -37,7 +37,7 @@ from lib.refusal import Refused
 from outbox.facts import put
 from outbox.models import Fact
 from playground.erasure import steps as erasure_steps
-from playground.erasure.erasure import ask_erasure, preview
+from playground.erasure.erasure import preview, request_erasure
 from playground.erasure.steps import STEPS, erase_people
 from playground.models import Attachment, Conversation, Message, Preset, ShareLink
 from playground.panel.settings import Settings
@@ -173,7 +173,7 @@ def test_nothing_of_an_erased_person_is_found(people: Cast, zaphod: User) -> Non
     }  # fmt: skip
     amounts = list(Posting.objects.order_by("id").values_list("id", "amounts_nano"))
     codes = list(Seal.objects.order_by("id").values_list("id", "code", "rows"))
-    erasure = ask_erasure(actor(people.alice, people.acme), zaphod, reason=f"{PLANTED} left")
+    erasure = request_erasure(actor(people.alice, people.acme), zaphod, reason=f"{PLANTED} left")
     assert erase_people() == 1
     assert rows_with(WORD) == {}
     assert rows_with("203.0.113.77") == {}
@@ -193,7 +193,7 @@ def test_every_step_goes_on_after_a_kill(
 ) -> None:
     """P36: killed in each step once, before it is left behind."""
     sealed()
-    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    request_erasure(actor(people.alice, people.acme), zaphod, reason="left")
     for name in STEPS:
         step, apart = erasure_steps._STEPS[name]
 
@@ -227,7 +227,7 @@ def test_what_was_tampered_with_before_is_found_afterwards(people: Cast, zaphod:
         )
         cursor.execute("SET LOCAL session_replication_role = origin")
     (before,) = broken()
-    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    request_erasure(actor(people.alice, people.acme), zaphod, reason="left")
     erase_people()
     (after,) = broken()
     assert (after.kind, after.seal_id) == (before.kind, before.seal_id)
@@ -249,7 +249,7 @@ def test_what_was_tampered_with_before_is_found_afterwards(people: Cast, zaphod:
 def test_an_edit_after_an_erasure_is_found(people: Cast, zaphod: User, edit: str) -> None:
     """P22"""
     sealed()
-    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    request_erasure(actor(people.alice, people.acme), zaphod, reason="left")
     erase_people()
     assert broken() == []
     event = AuditEvent.objects.filter(object_id=str(zaphod.pk)).earliest("at")
@@ -264,7 +264,7 @@ def test_only_an_erasure_under_way_changes_texts_and_nothing_else(
     people: Cast, zaphod: User
 ) -> None:
     """P22, I2"""
-    erasure = ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    erasure = request_erasure(actor(people.alice, people.acme), zaphod, reason="left")
     event = AuditEvent.objects.latest("id")
     entry = Posting.objects.latest("id")
     texts = f"UPDATE accounts_auditevent SET reason = 'x' WHERE id = '{event.id}'"
@@ -307,7 +307,7 @@ def test_what_others_have_and_other_organisations_stay(people: Cast, zaphod: Use
     )
     with transaction.atomic():
         put("key.created", people.stranger.id, owner=ADDRESS)
-    ask_erasure(actor(people.alice, people.acme), zaphod, reason="left")
+    request_erasure(actor(people.alice, people.acme), zaphod, reason="left")
     erase_people()
     mine.refresh_from_db()
     theirs.refresh_from_db()
@@ -322,27 +322,27 @@ def test_who_may_erase_whom(people: Cast, zaphod: User) -> None:
     alice, dora = actor(people.alice, people.acme), actor(people.dora)
     for nobody in (actor(people.bob, people.acme), actor(people.charlie, people.stranger)):
         with pytest.raises(AccessDenied):
-            ask_erasure(nobody, zaphod, reason="r")
+            request_erasure(nobody, zaphod, reason="r")
     admin = actor(member(people.acme, "adam", Role.ADMIN), people.acme)
     with pytest.raises(AccessDenied, match="Only an owner"):
-        ask_erasure(admin, people.bob, reason="r")
+        request_erasure(admin, people.bob, reason="r")
     with pytest.raises(Refused, match="Say why"):
-        ask_erasure(alice, zaphod, reason=" ")
+        request_erasure(alice, zaphod, reason=" ")
     with pytest.raises(Refused, match="last owner of Acme"):
-        ask_erasure(actor(people.alice), people.alice, reason="")
+        request_erasure(actor(people.alice), people.alice, reason="")
     with pytest.raises(Refused, match="last operator"):
-        ask_erasure(actor(people.dora), people.dora, reason="")
+        request_erasure(actor(people.dora), people.dora, reason="")
     members.set_member(people.stranger, ADDRESS, Role.VIEWER, actor=SYSTEM)
     with pytest.raises(AccessDenied, match="also belongs to another organisation"):
-        ask_erasure(alice, zaphod, reason="r")
+        request_erasure(alice, zaphod, reason="r")
     with pytest.raises(AccessDenied):
-        ask_erasure(alice, people.dora, reason="r")
+        request_erasure(alice, people.dora, reason="r")
     assert not Erasure.objects.exists()
     zaphod.refresh_from_db()
     assert zaphod.is_active
-    ask_erasure(dora, zaphod, reason="r")
+    request_erasure(dora, zaphod, reason="r")
     with pytest.raises(Refused, match="already"):
-        ask_erasure(dora, zaphod, reason="r")
+        request_erasure(dora, zaphod, reason="r")
 
 
 def test_a_model_key_and_a_viewing_operator_erase_nobody(people: Cast, zaphod: User) -> None:
@@ -350,7 +350,7 @@ def test_a_model_key_and_a_viewing_operator_erase_nobody(people: Cast, zaphod: U
     key, _ = make_key(people.core, "k", user=zaphod)
     for over in ({"key": key, "role": None}, {"viewing": True}):
         with pytest.raises(AccessDenied):
-            ask_erasure(replace(actor(zaphod, people.acme), **over), zaphod, reason="r")
+            request_erasure(replace(actor(zaphod, people.acme), **over), zaphod, reason="r")
 
 
 def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:
@@ -370,9 +370,9 @@ def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:
     heir = Membership.objects.get(user=people.alice)
     wrong = {managed.id: KeyFate("transfer", heir)}
     with pytest.raises(Refused, match="handed over"):
-        ask_erasure(alice, zaphod, reason="r", fates=wrong)
+        request_erasure(alice, zaphod, reason="r", fates=wrong)
     assert preview(zaphod) == page_text
-    ask_erasure(alice, zaphod, reason="r", fates={stays.id: KeyFate("transfer", heir)})
+    request_erasure(alice, zaphod, reason="r", fates={stays.id: KeyFate("transfer", heir)})
     stays.refresh_from_db()
     assert (stays.user, stays.name) == (people.alice, "stays")
     assert key_actor(text) is not None
@@ -385,7 +385,7 @@ def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:
 
 
 def test_the_same_address_is_somebody_new_afterwards(people: Cast, zaphod: User) -> None:
-    ask_erasure(actor(people.alice, people.acme), zaphod, reason="r")
+    request_erasure(actor(people.alice, people.acme), zaphod, reason="r")
     erase_people()
     new = members.add_person(ADDRESS, actor=SYSTEM)
     assert new.pk != zaphod.pk
@@ -400,7 +400,7 @@ def test_the_same_address_is_somebody_new_afterwards(people: Cast, zaphod: User)
 def test_it_waits_for_requests_that_are_on_their_way(people: Cast, zaphod: User) -> None:
     """Their records are written when they end, with what the client called its user."""
     id = attempt(people, zaphod)
-    ask_erasure(actor(people.alice, people.acme), zaphod, reason="r")
+    request_erasure(actor(people.alice, people.acme), zaphod, reason="r")
     assert erase_people() == 0
     assert (Erasure.objects.get().step, Erasure.objects.get().waits_for) == (STEPS[0], "requests")
     Hold.objects.filter(id=id).update(state="voided", resolved_at=clock.now())
@@ -436,8 +436,8 @@ def test_an_archived_organisation_of_the_person_alone_is_renamed(people: Cast) -
     user = members.add_person(ADDRESS, name=PLANTED, actor=SYSTEM)
     own = organisations.create_organisation(f"{PLANTED} Ltd", owner=user, actor=SYSTEM)
     with pytest.raises(Refused, match="last owner"):
-        ask_erasure(actor(user), user, reason="")
+        request_erasure(actor(user), user, reason="")
     organisations.archive_organisation(own, actor=actor(user, own))
-    ask_erasure(actor(user), user, reason="")
+    request_erasure(actor(user), user, reason="")
     erase_people()
     assert rows_with(WORD) == {}

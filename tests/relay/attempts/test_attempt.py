@@ -74,7 +74,7 @@ class One:
         )
         one._usage_meter = SimpleNamespace(
             complete=complete, leave_unmarked=calls.of("unmarked"),
-            prices=SimpleNamespace(hear_head=calls.of("head")),
+            prices=SimpleNamespace(read_tier_header=calls.of("head")),
         )  # fmt: skip
         one._admitted = SimpleNamespace(
             prepared=SimpleNamespace(exchange=exchange), facts=SimpleNamespace(stream=stream),

@@ -67,7 +67,7 @@ def test_a_documented_usage_is_exact_to_the_nano(golden: Golden) -> None:
     price = find(golden.model).for_request(asked.get("service_tier", "")).asking(rest)
     message = READERS[golden.wire](json.dumps(golden.usage).encode())
     by_tier = TierPrices(price, None)
-    by_tier.hear(message.conditions.get("service_tier", ""))
+    by_tier.set_reported_tier(message.conditions.get("service_tier", ""))
     bill = count(
         UsageEvidence(40, message, b"{}"), by_tier.price, 10**12, "measured",
         asked=rest, unknown=by_tier.unknown,

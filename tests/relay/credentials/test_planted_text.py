@@ -32,10 +32,10 @@ def erase(user_id: int) -> str:
     """Erase a person as the worker does; the pseudonym. To be called beside the hub."""
     from accounts.access.actors import SYSTEM
     from accounts.models import User
-    from playground.erasure.erasure import ask_erasure
+    from playground.erasure.erasure import request_erasure
     from playground.erasure.steps import erase_people
 
-    erasure = ask_erasure(SYSTEM, User.objects.get(pk=user_id), reason="asked for it")
+    erasure = request_erasure(SYSTEM, User.objects.get(pk=user_id), reason="asked for it")
     erase_people()
     erasure.refresh_from_db()
     assert erasure.done_at is not None

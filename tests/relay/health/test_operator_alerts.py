@@ -19,13 +19,13 @@ def test_a_cause_is_told_once_an_hour() -> None:
     alerts.now = lambda: now[0]
     one, other = Alert("c", "east", "out"), Alert("c", "east", "no_credit", "1")
     for alert in (one, one, other):
-        alerts.tell(alert)
+        alerts.report(alert)
     assert alerts.take() == [one, other]
     now[0] = 3599.0
-    alerts.tell(one)
+    alerts.report(one)
     assert alerts.take() == []
     now[0] = 3600.0
-    alerts.tell(one)
+    alerts.report(one)
     alerts.put_back([other])
     assert alerts.take() == [other, one]
 

@@ -14,7 +14,7 @@ from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM, PriceVersion
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
-from dialects.usage.cache_lifetime import UNTOLD, with_lifetime
+from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.usage import Quantities, UsagePart
 from gateway.prices.lookup import Price, PriceList, PriceRow
 from lib.clock import now
@@ -112,7 +112,7 @@ def test_hold_covers_charge_under_every_combination() -> None:
                     if word is not None
                 }
                 by_tier = TierPrices(price, None)
-                by_tier.hear(told_tier or "")
+                by_tier.set_reported_tier(told_tier or "")
                 size = dice.choice((1, 1_000, 199_999, 200_001, TEXT_BYTES))
                 quantities = Quantities(used(dice, price, size), (), conditions)
                 bill = count(
@@ -191,7 +191,7 @@ def test_hold_covers_every_lifetime_of_a_cache_write() -> None:
         hold_nano = estimate(price)
         for asked in ("5m", "30m", "1h", "12h"):
             body = read_body(json.dumps({"prompt_cache_options": {"ttl": asked}}).encode())
-            quantities = Quantities({"in_text": 0, UNTOLD: TEXT_BYTES, "out_text": CAP}, ())
+            quantities = Quantities({"in_text": 0, UNREPORTED: TEXT_BYTES, "out_text": CAP}, ())
             quantities = with_lifetime(quantities, body)
             assert quantities.meters[f"in_cache_write_{asked}"] == TEXT_BYTES
             bill = count(UsageEvidence(40, quantities, b"{}"), price, hold_nano, "measured")

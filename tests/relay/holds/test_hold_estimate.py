@@ -9,7 +9,7 @@ import pytest
 from dialects.chat.steps import SEARCHES_ASSUMED
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
-from dialects.openai.request.searches import LIVE_SOURCES_ASSUMED
+from dialects.openai.request.read import LIVE_SOURCES_ASSUMED
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from stack.checks import open_port
+from stack.ports import open_port
 from stack.processes.reception import DATABASE, TABLES, Reception, compose_answer
 from tests.ports import free_port
 

@@ -411,7 +411,7 @@ async def test_what_a_child_says_in_private_is_in_no_log() -> None:
 
     async def story() -> None:
         program = "print('secret', flush=True)\n" + OBEDIENT
-        kept = supervisor.launch(replace(child("web", program), hear=hear))
+        kept = supervisor.launch(replace(child("web", program), on_line=hear))
         await received.times(1)
         assert "secret" not in kept.tail
         supervisor.ask_stop()

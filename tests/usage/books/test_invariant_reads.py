@@ -95,9 +95,9 @@ def check_by_reading_little_else(in_range: int) -> None:
     findings = Findings(float("inf"), 60)
     before = _sums(Span(None, since), findings)
     with counted() as read:
-        findings.look_at_span(Span(since))
+        findings.check_span(Span(since))
         _sums(Span(since), findings)
-        findings.look_at_present(Span(since), before)
+        findings.check_present(Span(since), before)
     assert (findings.broken, findings.unfinished) == ({}, [])
     assert read.keys() == {*INVARIANTS, "sums"}
     # What is new may begin in one range and end in the next.

@@ -9,7 +9,7 @@ import pytest
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Key, User
-from billing.credits.credits import ask_credit
+from billing.credits.credits import request_credit
 from billing.invoices.billing_details import add_tax_rate
 from billing.invoices.invoices import InvoiceRefused, propose_note
 from billing.invoices.payments import (
@@ -118,10 +118,10 @@ def test_a_payment_is_up_to_what_is_due(
 def test_money_that_comes_in_pays_what_is_due(people: cast.Cast, due: Invoice, dora: Actor) -> None:
     settle_invoices()
     assert left_nano(due) == 19 * USD
-    ask_credit(dora, people.acme, 7 * USD, reason="Paid by transfer")
+    request_credit(dora, people.acme, 7 * USD, reason="Paid by transfer")
     settle_invoices()
     assert left_nano(due) == 12 * USD
-    ask_credit(dora, people.acme, 50 * USD, reason="Paid by transfer")
+    request_credit(dora, people.acme, 50 * USD, reason="Paid by transfer")
     settle_invoices()
     settle_invoices()
     assert payment_state(due) == "paid"

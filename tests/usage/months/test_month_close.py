@@ -344,7 +344,7 @@ def test_notes(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> None:
     assert stored(invoice) == whole
     posting = Posting.objects.get(idempotency_id=f"invoice:{note.id}")
     with pytest.raises(credits.CreditRefused, match="Only corrections"):
-        credits.ask_reversal(dora, posting, reason="r")
+        credits.request_reversal(dora, posting, reason="r")
     assert_books_balance()
 
 

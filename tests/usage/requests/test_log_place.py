@@ -34,7 +34,7 @@ def test_a_place_is_a_snapshot_or_none(text: str, place: Place | None) -> None:
     [(100_000, True), (100_000 - BEHIND_MAX, True), (99_999 - BEHIND_MAX, False), (100_001, False)],
 )
 def test_a_place_too_old_or_of_another_database_is_not_continued(end: int, goes_on: bool) -> None:
-    assert Place("", end, ()).goes_on_to(Place("", 100_000, ())) is goes_on
+    assert Place("", end, ()).can_continue_to(Place("", 100_000, ())) is goes_on
 
 
 @pytest.mark.parametrize(("running", "shortened"), [(OPEN_MAX, False), (OPEN_MAX + 1, True)])

@@ -373,8 +373,8 @@ def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
     quick, plain = Decoder(include_usage=True), Decoder(include_usage=True)
     plain._misses = 1_000_000
     if alias:
-        quick.show(FrameNaming(("model",), alias).show)
-        plain.show(FrameNaming(("model",), alias).show)
+        quick.show(FrameNaming(("model",), alias).rename)
+        plain.show(FrameNaming(("model",), alias).rename)
     steps = [*quick.feed(raw[:at]), *quick.feed(raw[at:]), *quick.end()]
     expected = [*plain.feed(raw), *plain.end()]
     assert raw_of(steps) == raw_of(expected)

@@ -59,7 +59,7 @@ def test_a_time_is_at_most_that_of_the_clock_or_of_the_sound() -> None:
     time = SessionTime(100.0)
     assert time.most_ms(107.5) == 7_500
     assert time.most_ms(107.5, more_ms=9_000) == 9_000
-    time.hear(20_000)
+    time.add_input(20_000)
     assert time.most_ms(107.5) == 20_000
     assert time.report(6_000, 107.5) == ""
     # The clock goes on from the report, which may be behind the sound.
@@ -69,9 +69,9 @@ def test_a_time_is_at_most_that_of_the_clock_or_of_the_sound() -> None:
 
 def test_our_own_count_is_that_of_the_sound() -> None:
     time = SessionTime(0.0)
-    time.say(3_000)
+    time.add_output(3_000)
     assert (time.own_ms(1.0), time.own_ms(9.0)) == (1_000, 3_000)
-    time.hear(5_000)
+    time.add_input(5_000)
     assert time.own_ms(9.0) == 5_000
     time.reach(6_000)
     assert (time.own_ms(9.0), time.least_ms) == (6_000, 6_000)
