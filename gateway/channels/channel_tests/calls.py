@@ -65,7 +65,7 @@ from gateway.channels.channel_tests.staged_calls import (
     Fault,
     StagedCall,
     Target,
-    fault_of_status,
+    fault_of_answer,
     first_text,
 )
 from gateway.providers.models import Endpoint, capabilities_of
@@ -325,12 +325,13 @@ class _Check:
     def _read(self, answer: Answer, prepared: _Prepared) -> None:
         pieces = answer.iter_raw()
         if answer.status_code != 200:
-            status = answer.status_code
-            raise CallFailed(fault_of_status(status), status=status, body=first_text(pieces))
+            status, body = answer.status_code, first_text(pieces)
+            fault = fault_of_answer(answer, body, prepared.codec)
+            raise CallFailed(fault, status=status, body=body)
         self._call.reach("accept")
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != prepared.codec.content_type(CodecTarget(), stream=self._request.stream):
-            fault: Fault = "not_stream" if self._request.stream else "not_answer"
+            fault = "not_stream" if self._request.stream else "not_answer"
             body = first_text(pieces)
             raise CallFailed(fault, f"content-type: {kind}", status=200, body=body)
         if self._request.stream:

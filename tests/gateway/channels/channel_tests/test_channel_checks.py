@@ -157,6 +157,16 @@ def test_a_wrong_key_is_told_and_not_shown(fake: FakeUpstream) -> None:
     assert "sk-wrong-provider-key-000000" not in str(channel.last_test)
 
 
+def test_a_wrong_key_of_google_is_no_rejected_request(fake: FakeUpstream) -> None:
+    """Google answers it with 400 (F5)."""
+    channel = channel_to(
+        fake.url.replace("/v1", "/v1beta"), key="AIza-wrong-provider-key-0000", provider="gemini"
+    )
+    result = check_channel(SYSTEM, channel, "fake")
+    assert (result.fault, result.status) == ("key", 400)
+    assert "AIza-wrong-provider-key-0000" not in str(channel.last_test)
+
+
 def test_what_the_provider_says_is_kept_without_the_key_that_it_repeats(
     fake: FakeUpstream,
 ) -> None:
