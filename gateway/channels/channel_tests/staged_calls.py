@@ -286,7 +286,7 @@ def fault_of_answer(answer: Answer, body: str, codec: UpstreamCodec) -> Fault:
     """Return the fault for a response other than 200, whose text begins with `body`: a wrong key
     may have the status of a rejected request."""
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    row = codec.read_error(answer.status_code, headers, body.encode(), None).fault
+    row = codec.read_error(answer.status_code, headers, body.encode(), int(time.time())).fault
     return _OF_ACCOUNT.get(row) or fault_of_status(answer.status_code)
 
 
