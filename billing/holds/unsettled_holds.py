@@ -138,7 +138,8 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
 
 class Ended(NamedTuple):
     """The end of an attempt that outlived its process: settled at its charge, or voided. It
-    contains the provider's cost, and the part of the charge that the held included `units` pay."""
+    contains the provider's cost, the part of the charge that the held included `units` pay, and
+    what the organisation pays its provider itself."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
@@ -147,6 +148,7 @@ class Ended(NamedTuple):
     cost_nano: int = 0
     paid: Paid = NOTHING_PAID
     units: Mapping[str, int] = MappingProxyType({})
+    own_nano: int = 0
 
 
 def units_held(attempt_id: UUID) -> Mapping[str, int]:
@@ -173,6 +175,7 @@ def end(ended: Ended) -> bool:
         cost_nano=ended.cost_nano,
         included_nano=ended.paid.nano,
         units=ended.paid.of_each(ended.units),
+        own_nano=ended.own_nano,
     )
     return bool(execute(resolve_holds([hold])))
 

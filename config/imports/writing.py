@@ -33,6 +33,7 @@ from config.imports.report import Report
 from config.models import ImportedRow
 from gateway.channels import bounds as channel_bounds
 from gateway.channels import channels
+from gateway.channels.products import unreachable_models
 from gateway.models import Channel
 from gateway.public_models.served import price_of, prices_in_force
 from gateway.settings.installation import egress_policy
@@ -179,7 +180,7 @@ class _Writer:
                 "provider": channel.provider,
                 "base_url": channel.base_url,
                 "keys": channel.keys,
-                "models": channel.models,
+                "models": self._reachable_models(channel),
                 "enabled": channel.enabled and not channel.closed,
                 "priority": channel.priority,
                 "weight": channel.weight,
@@ -196,6 +197,16 @@ class _Writer:
                 "settings.egress_allow",
             )
         return new_channel.id
+
+    def _reachable_models(self, channel: converted.Channel) -> dict[str, str]:
+        """Return the models that requests can reach at the channel. The others are reported."""
+        at = Channel(provider=channel.provider, base_url=channel.base_url)
+        left_out = unreachable_models(at, channel.models)
+        if left_out:
+            names = ", ".join(sorted(left_out))
+            text = f"without {names}: the provider has no endpoint here for what they are asked for"
+            self._report.note(*channel.origin, channel.name, text)
+        return {name: at for name, at in channel.models.items() if name not in left_out}
 
     def _conditions(self, channel: converted.Channel) -> dict[str, list[str]]:
         """Return the plans and teams that a channel serves. Raises Refused if one is missing here,

@@ -95,8 +95,12 @@ class BedrockCountCodec(BedrockClientCodec):
 
     def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
         standard, lines = super().standard_request(_invoked(raw), target)
-        body = _read(standard)
-        return (standard if body is None else body.splice(_NOT_COUNTED)), lines
+        return self.without_answer(standard), lines
+
+    def without_answer(self, raw: bytes) -> bytes:
+        """Return a request without what concerns its answer alone, which is not counted."""
+        body = _read(raw)
+        return raw if body is None else body.splice(_NOT_COUNTED)
 
     def write_count(self, raw: bytes) -> bytes:
         return msgspec.json.encode({"inputTokens": read_count(raw)})
@@ -133,9 +137,6 @@ def _betas(body: Body) -> list[str] | None:
 def _invoked(raw: bytes) -> bytes:
     """Return the body of InvokeModel inside one of CountTokens. Raises RequestFault."""
     input_ = _member(read_body(raw), "input")
-    if input_.value("converse") is not None:
-        what = "input.converse is not counted: send input.invokeModel, with a body in Claude's form"
-        raise RequestFault("unsupported_capability", "input.converse", what)
     invoked = _member(input_, "input.invokeModel", "invokeModel")
     encoded = value_of(invoked.value("body") or b"null")
     try:

@@ -4,13 +4,15 @@ The dialects openai and responses share the body of an error and most of its cod
 those that each of them adds.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind, clean_upstream
+from dialects.errors.google_errors import account_fault
 from dialects.errors.upstream_errors import (
     UpstreamFault,
     describe,
@@ -24,7 +26,17 @@ _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTERED = frozenset(
     {"invalid_prompt", "content_policy_violation", "content_filter", "content_filtered"}
 )
-_FUNDS = frozenset({"insufficient_quota", "billing_not_active"})
+# Also the codes of Kimi ("exceeded_current_quota_error"), GLM ("1113", both with status 429) and
+# Qwen ("Arrearage", 400) for an account without credit (2026-09).
+_FUNDS = frozenset(
+    {
+        "insufficient_quota",
+        "billing_not_active",
+        "exceeded_current_quota_error",
+        "1113",
+        "arrearage",
+    }
+)
 _ACCOUNT = frozenset(
     {
         "invalid_api_key",
@@ -35,6 +47,9 @@ _ACCOUNT = frozenset(
         "unsupported_country_region_territory",
     }
 )
+# xAI answers a wrong key with 400 and this sentence, without a code (2026-03). Only the beginning
+# is read, because further behind a message may quote what a client sent.
+_WRONG_KEY: Final = re.compile(r"(?:Incorrect|Invalid) API key\b", re.IGNORECASE)
 _RATE = frozenset({"rate_limit_exceeded", "rate_limit_error", "too_many_requests"})
 _OVERLOADED = frozenset(
     {"overloaded", "overloaded_error", "server_overloaded", "service_unavailable_error"}
@@ -115,7 +130,7 @@ def _classify(
     words: Words, status: int, members: dict[str, Any], wait_ms: int | None
 ) -> UpstreamFault:
     message = as_text(members.get("message"))
-    kind, fault = _kind_of(words, status, _codes(members))
+    kind, fault = _account_fault(words, status, members) or _kind_of(words, status, _codes(members))
     if fault in ("F7", "F10") and is_unsupported(status, message):
         kind, fault = "unsupported_capability", "F39"
     rejected = kind == "provider_rejected"
@@ -130,13 +145,25 @@ def _classify(
     )
 
 
-def _kind_of(words: Words, status: int, codes: set[str]) -> tuple[ErrorKind, str]:
-    """Return the kind and the fault table's row. A message about our account takes precedence over
-    the status."""
+def _account_fault(
+    words: Words, status: int, members: dict[str, Any]
+) -> tuple[ErrorKind, str] | None:
+    """Return the kind and the fault table's row of an error about our key or account, which takes
+    precedence over the status; None for any other. Google's compatible API keeps Google's form."""
+    codes = _codes(members)
     if codes & _FUNDS or status == 402:
         return "upstream_auth", "F9"
-    if codes & (_ACCOUNT | words.account) or status in (401, 403):
+    about_account = account_fault(status, members) if "details" in members else None
+    if about_account is not None:
+        return about_account
+    wrong = status == 400 and _WRONG_KEY.match(as_text(members.get("message")))
+    if codes & (_ACCOUNT | words.account) or status in (401, 403) or wrong:
         return "upstream_auth", "F5"
+    return None
+
+
+def _kind_of(words: Words, status: int, codes: set[str]) -> tuple[ErrorKind, str]:
+    """Return the kind and the fault table's row of an error that is not about our account."""
     if status in _REJECTED:
         if codes & _CONTEXT:
             return "context_length_exceeded", "F6"

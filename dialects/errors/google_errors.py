@@ -58,16 +58,24 @@ _BY_STATUS: Mapping[int, tuple[ErrorKind, str]] = {
     503: ("overloaded", "F10"),
     504: ("timeout", "F10"),
 }
-# Google's reasons (google.rpc.ErrorInfo) and sentences about our account, at any status.
+# Google's reasons (google.rpc.ErrorInfo) about our account, at any status of a client's error.
+_BILLING_REASON = "BILLING_DISABLED"
+_KEY_REASONS = (
+    "API_KEY_", "SERVICE_DISABLED", "CONSUMER_", "ACCOUNT_", "CREDENTIALS", "ACCESS_TOKEN_",
+)  # fmt: skip
+# The same as sentences. Those about a key are read at the beginning of a message only, because
+# further behind it may quote what a client sent.
 _BILLING = re.compile(
     r"BILLING_DISABLED|enable billing|credits? (?:is|are) (?:depleted|used up|exhausted)",
     re.IGNORECASE,
 )
 _KEY = re.compile(
-    r"API_KEY_|SERVICE_DISABLED|CONSUMER_|ACCOUNT_|CREDENTIALS|ACCESS_TOKEN_"
-    r"|API key (?:not valid|not found|expired)|location is not supported",
+    r"API_KEY_|(?:Your )?API key (?:not valid|not found|expired|was reported)"
+    r"|(?:User )?location is not supported",
     re.IGNORECASE,
 )
+# How messages about a name or a value begin, which they quote.
+_QUOTING = re.compile(r"Invalid (?:JSON payload|value)|Unknown name|Cannot find field")
 # 403 about something that a client named: a file or a cache that this account does not have.
 _CLIENTS_OWN = re.compile(r"access the File|CachedContent not found", re.IGNORECASE)
 _CONTEXT = re.compile(r"token count.{0,40} exceeds", re.IGNORECASE | re.DOTALL)
@@ -117,17 +125,31 @@ def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> Upst
     )
 
 
+def account_fault(status: int, members: Mapping[str, Any]) -> tuple[ErrorKind, str] | None:
+    """Return the kind and the fault table's row of an error about our key or account; None for any
+    other. A wrong key has status 400, like a rejected request."""
+    message = as_text(members.get("message"))
+    reasons = [as_text(detail.get("reason")) for detail in _details(members)]
+    # An error that names a field of the request is about that field, whatever it quotes.
+    quotes = status == 400 and bool(_field(members) or _QUOTING.match(message))
+    if _BILLING_REASON in reasons or (not quotes and _BILLING.search(message)):
+        return "upstream_auth", "F9"
+    if not 400 <= status < 500 or (status == 403 and _CLIENTS_OWN.search(message)):
+        return None
+    if any(reason.startswith(_KEY_REASONS) for reason in reasons) or _KEY.match(message):
+        return "upstream_auth", "F5"
+    return None
+
+
 def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
     """Return the kind and the fault table's row. A message about our account takes precedence over
     the status."""
     message = as_text(members.get("message"))
-    words = " ".join([message, *(as_text(detail.get("reason")) for detail in _details(members))])
-    if _BILLING.search(words):
-        return "upstream_auth", "F9"
+    about_account = account_fault(status, members)
+    if about_account is not None:
+        return about_account
     if status == 403 and _CLIENTS_OWN.search(message):
         return "provider_rejected", "F6"
-    if 400 <= status < 500 and _KEY.search(words):
-        return "upstream_auth", "F5"
     if status == 400 and _CONTEXT.search(message):
         return "context_length_exceeded", "F6"
     known = _BY_STATUS.get(status)
@@ -151,7 +173,7 @@ def _wait_ms(members: dict[str, Any]) -> int | None:
     return None
 
 
-def _field(members: dict[str, Any]) -> str:
+def _field(members: Mapping[str, Any]) -> str:
     """Return the field that a BadRequest names."""
     for detail in _details(members):
         violations = detail.get("fieldViolations")
@@ -162,5 +184,5 @@ def _field(members: dict[str, Any]) -> str:
     return ""
 
 
-def _details(members: dict[str, Any]) -> list[dict[str, Any]]:
+def _details(members: Mapping[str, Any]) -> list[dict[str, Any]]:
     return dicts(members.get("details"))

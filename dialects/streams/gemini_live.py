@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.errors.errors import RequestFault
+from dialects.errors.google_errors import account_fault
 from dialects.gemini.answer.grounding import count_searches, read_queries
 from dialects.gemini.usage import with_searches
 from dialects.json.body import check_nested_names, read_body
@@ -358,6 +359,10 @@ def status_of_close(code: int, reason: str) -> int:
     """Return the HTTP status of the error that a close frame reports; 0 if it reports none."""
     if code not in (_INVALID, _POLICY, _FAILED, _LATER):
         return 0
+    # A wrong key closes like an invalid message, and its reason tells them apart.
+    about_account = account_fault(400, {"message": reason})
+    if about_account is not None:
+        return 402 if about_account[1] == "F9" else 401
     if _QUOTA.search(reason):
         return 429
     if _ABSENT.search(reason):

@@ -17,7 +17,7 @@ from gateway.channels.channel_tests.staged_calls import (
     CallResult,
     StagedCall,
     Target,
-    fault_of_status,
+    fault_of_answer,
     first_text,
 )
 from gateway.providers.model_list import ListedPage, first_query, read_page
@@ -93,14 +93,18 @@ class _Listing:
         with self._call.send("GET", url, headers) as answer:
             status = answer.status_code
             if status != 200:
-                fault = "no_list" if status in (404, 405) else fault_of_status(status)
-                raise CallFailed(fault, status=status, body=first_text(answer.iter_raw()))
+                body = first_text(answer.iter_raw())
+                codec = self._call.provider().codec(dialect)
+                fault = fault_of_answer(answer, body, codec)
+                raise CallFailed(
+                    "no_list" if status in (404, 405) else fault, status=status, body=body
+                )
             self._call.reach("accept")
-            body = self._read_body(answer)
+            content = self._read_body(answer)
         try:
-            return read_page(dialect, json.loads(body))
+            return read_page(dialect, json.loads(content))
         except (ValueError, RecursionError) as error:
-            excerpt = body[:400].decode("utf-8", "replace")
+            excerpt = content[:400].decode("utf-8", "replace")
             raise CallFailed("not_list", status=200, body=excerpt) from error
 
     def _read_body(self, answer: Answer) -> bytes:

@@ -38,6 +38,7 @@ from gateway.channels.fields import (
 )
 from gateway.channels.overrides.conditions import check_conditions
 from gateway.channels.overrides.overrides import check_overrides
+from gateway.channels.products import check_products
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
@@ -354,6 +355,8 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
             _replace_keys(channel, keys, moved=moved)
         if not fields.keys().isdisjoint(ROUTE_FIELDS):
             _replace_routes(channel, fields)
+        if moved:
+            check_products(channel, routes_of(channel)["models"])
     return channel
 
 
@@ -421,6 +424,9 @@ def _replace_routes(channel: Channel, changes: ChannelFields) -> None:
     if "model_timeouts" not in changes:
         fields["model_timeouts"] = _only_models(models, stored["model_timeouts"])
     check_routes(fields)
+    # Models that were stored before stay, so that they do not prevent other changes.
+    new = {name: at for name, at in models.items() if stored["models"].get(name) != at}
+    check_products(channel, new)
     channel.routes.all().delete()
     Route.objects.bulk_create(
         Route(

@@ -20,6 +20,7 @@ from hmac import compare_digest
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 
@@ -30,12 +31,16 @@ from billing.prices.pricing import total_of
 from billing.subscriptions.included_units import NOTHING_PAID, paid_by_units
 from dialects.chat.fold import AnswerFault
 from dialects.media.videos import TaskError, VideoStatus
+from gateway.channels.channel_tests.fetched_credentials import fetch
 from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
 from gateway.media_tasks import hooks as task_hooks
 from gateway.media_tasks.rules import LIMIT_S, MOVES, OPEN, TaskState, next_poll_s, next_state
-from gateway.models import Channel, MediaTask
+from gateway.models import Channel, MediaTask, OwnKey
+from gateway.own_keys.cloud_keys import own_base_url
+from gateway.own_keys.own_keys import open_own_secret
 from gateway.providers import PROVIDERS
+from gateway.providers.cloud_credentials.credentials import CredentialsFailed, CredentialSource
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.signing import Signer
 from gateway.providers.task_form import TaskForm
@@ -45,6 +50,7 @@ from gateway.settings.installation import egress_policy, task_result_days
 from lib import clock
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text
+from lib.network.credential_sources import FileDenied
 from lib.network.egress import EgressError, EgressPolicy, Pool, exchanged_briefly, guarded_pool
 from lib.network.outbound import BadPem
 from lib.vault import VaultError
@@ -126,10 +132,12 @@ def _is_late(task: MediaTask) -> bool:
 
 
 class _PollKey(NamedTuple):
-    """How to poll the tasks of a channel with one of its keys."""
+    """How to poll the tasks of a channel with one of its keys. A key with a `source` is signed with
+    the credentials that are fetched there."""
 
     headers: Mapping[str, str]
     signer: Signer | None
+    source: CredentialSource | None = None
 
     def headers_for(self, method: str, url: str, body: bytes) -> dict[str, str]:
         signed = (
@@ -141,7 +149,8 @@ class _PollKey(NamedTuple):
 
 
 class _PollTarget(NamedTuple):
-    """A channel to poll: its keys by id, and `otherwise` for tasks without a known key."""
+    """A channel to poll: its keys by id, and `otherwise` for tasks without a known key. The key of
+    an organisation is the only one of its target."""
 
     channel: Channel
     form: TaskForm
@@ -154,16 +163,27 @@ class _PollTarget(NamedTuple):
         return self.channel.id, self.url
 
 
+class _Group(NamedTuple):
+    """Tasks that are polled alike. Those of an organisation's own key are apart, so that a wait
+    that its provider asks for delays no others (P14)."""
+
+    channel_id: UUID
+    form: str
+    own_key_id: UUID | None
+
+
 def _poll_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
     """Yield the results of polling these tasks. A task that cannot be polled, or not in time, has
     no result."""
-    groups: dict[tuple[UUID, str], list[MediaTask]] = {}
+    groups: dict[_Group, list[MediaTask]] = {}
     for task in tasks:
-        groups.setdefault((task.channel_id, task.form), []).append(task)
-    channels = Channel.objects.prefetch_related("keys").in_bulk({id_ for id_, _ in groups})
+        own_key_id = task.channel_key_id if task.own_key else None
+        groups.setdefault(_Group(task.channel_id, task.form, own_key_id), []).append(task)
+    channels = Channel.objects.prefetch_related("keys").in_bulk({one.channel_id for one in groups})
+    own_keys = OwnKey.objects.in_bulk({one.own_key_id for one in groups if one.own_key_id})
     policy, targets = egress_policy(), list[tuple[_PollTarget, list[MediaTask]]]()
-    for (channel_id, form_name), group in groups.items():
-        target = _target_of(channels.get(channel_id), form_name)
+    for one, group in groups.items():
+        target = _target_of(one, channels.get(one.channel_id), own_keys)
         if target is None:
             yield from (Poll(task, None) for task in group)
         else:
@@ -178,7 +198,8 @@ def _poll_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
             if (pool := _open_pool(policy, target, until)) is not None:
                 pools[target.place] = open_pools.enter_context(pool)
         batches = threads.map(
-            lambda one: _poll_channel(pools.get(one[0].place), one[0], one[1], until), targets
+            lambda one: _poll_channel(pools.get(one[0].place), policy, one[0], one[1], until),
+            targets,
         )
         for answers in batches:
             yield from answers
@@ -192,13 +213,18 @@ def _open_pool(policy: EgressPolicy, target: _PollTarget, until: float) -> Pool 
         return None
 
 
-def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
-    """Return how to poll a channel, or None if that is not possible."""
-    form = TASK_FORMS.get(form_name)
+def _target_of(
+    group: _Group, channel: Channel | None, own_keys: Mapping[UUID, OwnKey]
+) -> _PollTarget | None:
+    """Return how to poll a channel, or None if that is not possible. Tasks of an organisation's own
+    key are not polled with any other (P12)."""
+    form = TASK_FORMS.get(group.form)
     if channel is None or form is None:
         return None
     provider = PROVIDERS[channel.provider]
     try:
+        if group.own_key_id is not None:
+            return _own_target(channel, form, own_keys.get(group.own_key_id))
         url = provider.url(form.tasks_operation, channel.base_url)
         rows = [key for key in channel.keys.all() if key.disabled_at is None]
         keys: dict[UUID | None, _PollKey] = {
@@ -211,12 +237,40 @@ def _target_of(channel: Channel | None, form_name: str) -> _PollTarget | None:
         return None
 
 
+def _own_target(channel: Channel, form: TaskForm, own_key: OwnKey | None) -> _PollTarget | None:
+    """Return how to poll a channel with an organisation's key. Raises BadAddress, VaultError."""
+    if own_key is None or own_key.channel_id != channel.id:
+        return None
+    provider, secret = PROVIDERS[channel.provider], open_own_secret(own_key)
+    base_url = own_base_url(provider, channel.base_url, channel.region, secret)
+    key = _poll_key(provider, form, secret)
+    url = provider.url(form.tasks_operation, base_url)
+    return _PollTarget(channel, form, url, {own_key.id: key}, key)
+
+
 def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKey:
-    return _PollKey(provider.headers(secret, form.dialect), provider.signer_of(secret))
+    return _PollKey(
+        provider.headers(secret, form.dialect),
+        provider.signer_of(secret),
+        provider.credential_source_of(secret),
+    )
+
+
+def _fetch_signer(key: _PollKey, channel: Channel, policy: EgressPolicy) -> _PollKey:
+    """Return a key with its temporary credentials. Raises CredentialsFailed, FileDenied,
+    EgressError."""
+    if key.source is None:
+        return key
+    files = settings.CLOUD_TOKEN_FILES
+    return key._replace(signer=fetch(key.source, policy, outbound_of(channel), files).signer)
 
 
 def _poll_channel(
-    pool: Pool | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
+    pool: Pool | None,
+    policy: EgressPolicy,
+    target: _PollTarget,
+    tasks: Sequence[MediaTask],
+    until: float,
 ) -> list[Poll]:
     """Poll some tasks of one channel, in a thread without a database. After an answer that asks to
     wait, or without an answer, the remaining tasks are not polled."""
@@ -224,17 +278,22 @@ def _poll_channel(
         return [Poll(task, None) for task in tasks]
     polls: list[Poll] = []
     silent, wait_s = False, None
+    keys: dict[UUID | None, _PollKey] = {}
     for task in tasks:
         if silent or time.monotonic() > until:
             polls.append(Poll(task, None, wait_s, asked=False))
             continue
         try:
-            status, wait_s = _poll_task(pool, target, task)
+            key = keys.get(task.channel_key_id)
+            if key is None:
+                known = target.keys.get(task.channel_key_id, target.otherwise)
+                key = keys[task.channel_key_id] = _fetch_signer(known, target.channel, policy)
+            status, wait_s = _poll_task(pool, target, task, key)
             silent = wait_s is not None
         except BadAddress:
             # The provider's id of the task cannot be part of a URL.
             status = None
-        except EgressError as error:
+        except (EgressError, CredentialsFailed, FileDenied) as error:
             log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
             status, silent = None, True
         polls.append(Poll(task, status, wait_s))
@@ -242,16 +301,14 @@ def _poll_channel(
 
 
 def _poll_task(
-    pool: Pool, target: _PollTarget, task: MediaTask
+    pool: Pool, target: _PollTarget, task: MediaTask, key: _PollKey
 ) -> tuple[VideoStatus | None, float | None]:
     """Return the provider's status of a task, or None, and for how many seconds the provider asked
     not to be polled."""
     form = target.form
     url = form.below(target.url, form.status_path, task.upstream_id)
     method, content = ("GET", b"") if form.ask is None else ("POST", form.ask(task.upstream_id))
-    headers = target.keys.get(task.channel_key_id, target.otherwise).headers_for(
-        method, url, content
-    )
+    headers = key.headers_for(method, url, content)
     answer = exchanged_briefly(
         pool,
         method,
@@ -435,10 +492,12 @@ def _write_end(task: MediaTask, status: VideoStatus) -> bool:
 def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
     """Return the end of the task's attempt: the content of its record, and what happens to its
     hold."""
-    if status.state != "succeeded":
-        return _failed_ending(task, status.error or _SWEPT)
     versions = versions_of([(task.organisation_id, task.id)])[task.id]
+    if status.state != "succeeded":
+        own = versions.own_fee is not None
+        return _failed_ending(task, status.error or _SWEPT, own=own)
     version, asked_ms = versions.charge, 1000 * task.seconds
+    own_fee = versions.own_fee
     told_ms = None if status.seconds is None else 1000 * status.seconds
     rates = {} if version is None else version.rates
     charged = TASK_FORMS[task.form].charged
@@ -454,6 +513,12 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
         total, paid = total_of(meters, version), paid_by_units([(meters, version)], units)
         # The task was held at this price, so there is a rate.
         charge, basis = (total, "measured") if isinstance(total, int) else (0, "absorbed")
+    own_nano = None
+    if own_fee is not None:
+        # Only the fee is charged, because the organisation pays its provider itself.
+        own_nano, charge, cost_nano = charge, 0, 0
+        if basis == "measured":
+            charge = own_fee.nano_of(meters)
     flags = ("usage_mismatch",) if told_ms is not None and told_ms > asked_ms else ()
     ending = Ending(
         final=True,
@@ -463,6 +528,7 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
         basis=basis,
         flags=flags,
         cost_nano=cost_nano,
+        own_nano=own_nano,
     )
     return ending, Ended(
         attempt_id=AttemptId(task.id),
@@ -472,10 +538,18 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
         cost_nano=ending.cost_beyond_loss(0),
         paid=paid,
         units=units,
+        own_nano=own_nano or 0,
     )
 
 
-def _failed_ending(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:
+def _failed_ending(task: MediaTask, error: TaskError, *, own: bool) -> tuple[Ending, Ended]:
     kind, status = ("timeout", 504) if error is _TIMED_OUT else ("upstream_error", 502)
-    ending = Ending(final=True, status=status, kind=kind, message=error.message)
+    ending = Ending(
+        final=True,
+        status=status,
+        kind=kind,
+        message=error.message,
+        cost_nano=0 if own else None,
+        own_nano=0 if own else None,
+    )
     return ending, Ended(AttemptId(task.id), OrganisationId(task.organisation_id), "voided")

@@ -20,7 +20,8 @@ class MediaTask(models.Model):
     `public_id` is the clients' id for it. It cannot be guessed, and reveals nothing of the
     provider. `request` and `result` are content: JSON, null if it may not be kept, or no longer is.
     `form` says how its provider is polled (gateway/providers/task_forms.py), `channel_key_id` with
-    which key of the channel, null without one. `state` changes by gateway/media_tasks/rules.py.
+    which key of the channel, null without one. With an `own_key` of its organisation a task is
+    polled with that key or not at all. `state` changes by gateway/media_tasks/rules.py.
     `provider_state` is the provider's own state, for clients that read it. `seconds` is 0 and
     `size` is "" for a task without them. `remixed_from` is the task from which it was created.
 
@@ -46,6 +47,11 @@ class MediaTask(models.Model):
     form = models.CharField(max_length=40)
     channel_id = models.UUIDField()
     channel_key_id = models.UUIDField(null=True)
+    own_key = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether that key is one of its organisation's own.",
+    )
     upstream_id = models.CharField(max_length=200)
     state = models.CharField(max_length=9, choices=TaskState.choices, default=TaskState.QUEUED)
     provider_state = models.CharField(max_length=20, blank=True, default="", db_default="")

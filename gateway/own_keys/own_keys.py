@@ -19,13 +19,15 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation, Team
-from accounts.secrets.sealing import pepper, seal
+from accounts.secrets.sealing import open_sealed, pepper, seal
 from gateway.channels.fields import check_secret, provider_of
 from gateway.models import Channel, OwnKey, OwnKeyOffer
-from gateway.own_keys.cloud_keys import names_source
+from gateway.own_keys.cloud_keys import names_source, own_base_url
+from gateway.providers.provider import BadAddress
 from lib import clock
 from lib.ids import new_id
 from lib.refusal import Refused, check_text
+from lib.vault import VaultError
 
 NAME_MAX: Final = 120
 
@@ -119,6 +121,14 @@ def remove_own_key(actor: Actor, key: OwnKey) -> None:
         bump_epoch()
 
 
+def open_own_secret(key: OwnKey) -> str:
+    """Return the decrypted secret, which may only be sent to `own_base_url`. Raises VaultError,
+    also where the secret was forgotten."""
+    if key.sealed is None:
+        raise VaultError("the key has lost its secret")
+    return open_sealed(key.sealed, _seal_context(key))
+
+
 def forget_secrets_of(actor: Actor, channel: Channel) -> None:
     """Forget the secrets of all keys for a channel whose address changes, in the transaction that
     changes it. The keys stay, so that what may only use them goes nowhere else."""
@@ -187,10 +197,22 @@ def _set_secret(key: OwnKey, channel: Channel, secret: str) -> None:
             "ask with its own rights. Enter a key that is complete."
         )
         raise OwnKeyRefused("secret", text)
+    try:
+        own_base_url(provider_of(channel), channel.base_url, channel.region, secret)
+    except BadAddress as error:
+        text = gettext("The key cannot be used: %(reason)s.") % {"reason": str(error)}
+        raise OwnKeyRefused("secret", text) from error
     digest = secret_digest(secret)
     if bytes(key.digest) == digest:
         raise OwnKeyRefused("secret", gettext("This is the stored key. Enter another one."))
     key.digest = digest
-    key.last4 = secret[-4:] if len(secret) >= 12 else ""
-    # The place that relay/routing/snapshot_build.py opens the key for.
-    key.sealed = seal(secret, f"gateway_ownkey|{key.id}|sealed")
+    source = provider_of(channel).credential_source_of(secret)
+    key.last4 = secret[-4:] if source is None and len(secret) >= 12 else ""
+    if source is not None:
+        key.last4 = source.ending
+    key.sealed = seal(secret, _seal_context(key))
+
+
+def _seal_context(key: OwnKey) -> str:
+    """Return the place that relay/routing/snapshot_build.py opens the key for."""
+    return f"gateway_ownkey|{key.id}|sealed"

@@ -30,20 +30,36 @@ OPERATIONS = frozenset(
         "image_generations",
         "image_variations",
         "interactions",
+        "jimeng_videos",
+        "kling_image2video",
+        "kling_text2video",
         "messages",
+        "midjourney_action",
+        "midjourney_blend",
+        "midjourney_change",
+        "midjourney_describe",
+        "midjourney_imagine",
+        "midjourney_modal",
+        "midjourney_shorten",
+        "midjourney_simple_change",
         "moderations",
+        "predict_long_running",
         "rerank",
         "responses",
         "responses_compact",
         "responses_input_tokens",
         "speech",
         "stream_generate_content",
+        "suno_lyrics",
+        "suno_music",
         "transcriptions",
         "translations",
+        "video_generations",
+        "videos",
     }
 )
-"""The operations that an organisation's own key serves: those that end with their answer. Tasks and
-realtime sessions use the installation's keys."""
+"""The operations that an organisation's own key serves: all but sessions and pass-through, which
+use the installation's keys. A task keeps the key that started it until its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,7 @@ def _task(
         form=accepted.form.operation,
         channel_id=channel.uuid,
         channel_key_id=channel.key_ids[key] if channel.key_ids else None,
+        own_key=channel.own is not None,
         upstream_id=upstream_id,
         seconds=ordered.seconds,
         size=ordered.size,

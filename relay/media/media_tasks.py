@@ -50,6 +50,7 @@ class NewTask(NamedTuple):
     form: str
     channel_id: UUID
     channel_key_id: UUID | None
+    own_key: bool
     upstream_id: str
     seconds: int
     size: str
@@ -63,13 +64,14 @@ class NewTask(NamedTuple):
 class Task(NamedTuple):
     """A stored task: what a client can see, and where its provider has it. `provider_state` is the
     provider's state, `detail` the parameters besides the prompt, `result` the output; times are
-    Unix milliseconds."""
+    Unix milliseconds. Its key is one of its organisation's if `own_key`."""
 
     id: UUID
     video: Video
     form: str
     channel_id: UUID
     channel_key_id: UUID | None
+    own_key: bool
     upstream_id: str
     content_kept: bool
     provider_state: str
@@ -221,7 +223,8 @@ async def forget(states: StateStore, principal: Principal, task: Task) -> bool:
 async def _read(states: StateStore, row: Row) -> Task:
     (
         id_text, public_id, model, state, progress, created, ended, expires, seconds, size, remixed,
-        request, result, form, channel_id, key_id, upstream_id, kept, provider_state, started,
+        request, result, form, channel_id, key_id, own_key, upstream_id, kept, provider_state,
+        started,
     ) = row  # fmt: skip
     id_ = UUID(id_text)
     order = await _open(states, request, _seal_context(id_, "request"))
@@ -250,6 +253,7 @@ async def _read(states: StateStore, row: Row) -> Task:
         form=form or "",
         channel_id=UUID(channel_id),
         channel_key_id=None if key_id is None else UUID(key_id),
+        own_key=own_key == "t",
         upstream_id=upstream_id or "",
         content_kept=kept == "t",
         provider_state=provider_state or "",
@@ -294,12 +298,12 @@ def _seal_context(id_: UUID, column: str) -> str:
 _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,
-        channel_key_id, upstream_id, state, progress, seconds, size, remixed_from, request,
+        channel_key_id, own_key, upstream_id, state, progress, seconds, size, remixed_from, request,
         next_poll_at, polls, failures, callback_token, hook
     )
     SELECT id, %(public_id)s, %(organisation_id)s::uuid, %(team_id)s::uuid, %(request_id)s::uuid,
            %(operation)s, %(model)s, %(form)s, %(channel_id)s::uuid,
-           nullif(%(channel_key_id)s, '')::uuid, %(upstream_id)s, 'queued', 0,
+           nullif(%(channel_key_id)s, '')::uuid, %(own_key)s::boolean, %(upstream_id)s, 'queued', 0,
            %(seconds)s::int, %(size)s, %(remixed_from)s, nullif(%(sealed)s, '')::bytea,
            now() + %(first_poll_s)s::float8 * interval '1 second', 0, 0,
            %(callback_token)s, nullif(%(hook)s, '')::bytea
@@ -318,7 +322,7 @@ _WITHDRAW: Final = """
 _COLUMNS: Final = """
     id, public_id, model, state, progress, extract(epoch FROM created_at),
     extract(epoch FROM ended_at), extract(epoch FROM expires_at), seconds, size, remixed_from,
-    request, result, form, channel_id, channel_key_id, upstream_id, expires_at > now(),
+    request, result, form, channel_id, channel_key_id, own_key, upstream_id, expires_at > now(),
     provider_state, extract(epoch FROM started_at)"""
 # The kind of a row.
 _KIND: Final = "CASE WHEN form IN ('midjourney', 'suno') THEN form ELSE 'video' END"

@@ -86,6 +86,8 @@ def route(
     planned = plan_own_keys(
         context, _plan_candidates(context, facts, model.name, affinity), model.name
     )
+    if isinstance(facts, UnaryFacts) and facts.only_channel is not None:
+        planned = _with_only_key(context, facts, planned)
     candidates, skipped = screen(context, facts, planned)
     price, estimate = _keep_priced(context, facts, model, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
@@ -182,15 +184,30 @@ def plan_own_keys(context: RequestContext, planned: list[Candidate], model: str)
 
 
 def _only_candidates(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
-    """Return the only channel that has the request's object. Raises RequestFault if it no longer
-    serves the model, or no longer has the required key."""
+    """Return the only channel that has the request's object; none if it no longer serves the
+    model."""
     snapshot = context.snapshot
-    candidates = [
+    return [
         candidate
         for candidate in plan(model, snapshot.routes_of(model), seed=0)
-        if (channel := snapshot.channels[candidate.channel_id]).uuid == facts.only_channel
-        and (facts.only_key is None or facts.only_key in channel.key_ids)
+        if snapshot.channels[candidate.channel_id].uuid == facts.only_channel
     ]
+
+
+def _with_only_key(
+    context: RequestContext, facts: UnaryFacts, planned: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return the candidate with the key that has the request's object, which is the channel's or
+    one of the organisation's own. Raises RequestFault if there is none."""
+    channels = context.snapshot.channels
+    candidates = []
+    for candidate in planned:
+        channel = channels[candidate.channel_id]
+        has_key = (
+            channel.own is None if facts.only_key is None else facts.only_key in channel.key_ids
+        )
+        if has_key:
+            candidates.append(candidate)
     if not candidates:
         raise RequestFault("no_channel", None, "", model=facts.model)
     return candidates

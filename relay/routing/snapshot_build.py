@@ -18,7 +18,7 @@ from gateway.channels.overrides.condition_rules import compile_conditions
 from gateway.channels.overrides.rules import read_overrides
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
-from gateway.own_keys.cloud_keys import has_project, names_source
+from gateway.own_keys.cloud_keys import own_base_url
 from gateway.own_keys.routes import OwnKeyRoute
 from gateway.passthrough.rules import COST_KIND, PRICE_KIND, read_rules
 from gateway.prices.lookup import PriceList, PriceRow
@@ -140,18 +140,18 @@ def _own_keys(
 
 def _own_channel(channel: Channel, row: "_OwnKeyRow", fee: OwnKeyFee, secret: str) -> Channel:
     """Return a channel that uses an organisation's own key. The channel's limits, caps and
-    conditions protect the operator's account, and do not apply. Raises VaultError, BadAddress."""
+    conditions protect the operator's account, and do not apply. Raises BadAddress."""
     provider = channel.provider
-    if has_project(provider, channel.base_url):
-        raise VaultError("the address names a project, which is billed whoever signs")
-    if names_source(provider, secret):
-        raise VaultError("the key only names a source of credentials")
+    base_url = own_base_url(provider, channel.base_url, channel.region, secret)
+    source = provider.credential_source_of(secret)
     return replace(
         channel,
         id=str(row.id),
+        base_url=base_url,
+        address=provider.address(base_url),
         headers=(_headers(provider, secret),),
         signers=() if provider.signer is None else (provider.signer_of(secret),),
-        credential_sources=(),
+        credential_sources=() if source is None else (source,),
         key_endings=(row.last4,),
         key_ids=(row.id,),
         limits=None,

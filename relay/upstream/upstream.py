@@ -681,6 +681,15 @@ def failure_of_status(
     )
 
 
+async def read_beginning(answer: Answer) -> bytes:
+    """Return the beginning of an error's body, at least what `failure_of_status` reads of it; the
+    rest can be read afterwards. Raises UpstreamFailed."""
+    body = b""
+    while len(body) < _ERROR_BYTES_MAX and (piece := await answer.next_bytes()):
+        body += piece
+    return body
+
+
 async def _read_error_body(answer: Answer) -> bytes:
     """Return the beginning of an error's body; a slow or broken one counts as empty."""
     pieces: list[bytes] = []

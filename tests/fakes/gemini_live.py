@@ -109,14 +109,16 @@ class FakeGeminiLive:
     def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.headers.get("Upgrade") != "websocket":
             return connection.respond(200, "ok")
-        if request.headers.get("x-goog-api-key") != self.key:
-            return connection.respond(403, "no such key")
         return None
 
     async def _serve(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         headers = {name.lower(): value for name, value in connection.request.headers.raw_items()}
         call = LiveCall(connection.request.path, headers)
+        if headers.get("x-goog-api-key") != self.key:
+            # Google opens the session of any key, and closes it.
+            await connection.close(1007, "API key not valid. Please pass a valid API key.")
+            return
         self.calls.append(call)
         talk = _Talk(self, connection, call)
         try:

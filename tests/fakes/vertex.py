@@ -11,6 +11,7 @@ its token and its body, and answered with the fake's words (upstream.py says how
     vertex.valid_s = 3600    how long a token is valid
     vertex.revoke()          no token that was issued is valid any more
     vertex.issued            how often a token was issued
+    vertex.token_url         the address of the token endpoint, as assertions have to name it
 """
 
 import contextlib
@@ -62,6 +63,7 @@ class FakeVertex:
         self.fake = fake
         self.requests: list[dict[str, Any]] = []
         self.issued = 0
+        self.token_url = ""
         self.released = threading.Event()
         self._tokens: dict[str, float] = {}
         handler = type("Handler", (_Handler,), {"vertex": self})
@@ -199,7 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             head = jwt.get_unverified_header(form["assertion"])
             claims = jwt.decode(
-                form["assertion"], PUBLIC, ["RS256"], audience=f"{self.vertex.origin}/token",
+                form["assertion"], PUBLIC, ["RS256"],
+                audience=self.vertex.token_url or f"{self.vertex.origin}/token",
                 issuer=EMAIL, options={"require": ["exp", "iat", "aud", "iss", "scope"]},
             )  # fmt: skip
             if head.get("kid") != KEY_ID or claims["scope"] != SCOPE:

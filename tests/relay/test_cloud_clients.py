@@ -2,6 +2,7 @@
 of Google's Vertex AI, Gemini of Vertex AI, and Amazon's own client (P2, P3)."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.relay.test_matrix import open_model
 
 upstreams = pytest.mark.parametrize("upstream", UPSTREAMS)
 TEXT = "#tokens=6 hello"
+PIXEL = b"\x89PNG\r\n\x1a\n\0\xff"
 CALLS = "#tokens=2 #tools=2 weather?"
 PROJECT = "/v1/projects/some-project/locations/europe-west1"
 
@@ -184,6 +186,51 @@ def test_amazons_client_invokes_claude(hub: Hub, fake: FakeUpstream, of_amazon: 
         modelId=model, input={"invokeModel": {"body": invoked("a b c").encode()}}
     )
     assert counted["inputTokens"] >= 3
+
+
+def test_amazons_client_counts_converse(hub: Hub, fake: FakeUpstream, of_amazon: Any) -> None:
+    """As its provider counts the same request in Claude's form: tools and pictures too."""
+    model = open_model(hub, fake, "anthropic")
+    system, tool = [{"text": "Be brief."}], {
+        "name": "now", "description": "The time.", "inputSchema": {"json": {"type": "object"}},
+    }  # fmt: skip
+    content = [{"text": "a b c"}, {"image": {"format": "png", "source": {"bytes": PIXEL}}}]
+    conversed = {
+        "messages": [{"role": "user", "content": content}],
+        "system": system,
+        "toolConfig": {"tools": [{"toolSpec": tool}]},
+    }
+    counted = of_amazon.count_tokens(modelId=model, input={"converse": conversed})
+    picture = {"type": "base64", "media_type": "image/png", "data": b64encode(PIXEL).decode()}
+    turn = [{"type": "text", "text": "a b c"}, {"type": "image", "source": picture}]
+    same = invoked(
+        messages=[{"role": "user", "content": turn}],
+        system=[{"type": "text", "text": "Be brief."}],
+        tools=[{"name": "now", "description": "The time.", "input_schema": {"type": "object"}}],
+    )
+    assert counted["inputTokens"] > 3
+    expected = of_amazon.count_tokens(modelId=model, input={"invokeModel": {"body": same.encode()}})
+    assert counted["inputTokens"] == expected["inputTokens"]
+
+
+@pytest.mark.parametrize(
+    ("input_", "param"),
+    [
+        ({}, "input.invokeModel"),
+        ({"converse": 1}, "input.converse"),
+        ({"converse": {"messages": 1}}, "input.converse.messages"),
+        ({"converse": {"messages": [{"role": "x", "content": []}]}}, "input.converse.messages"),
+    ],
+    ids=["none", "no object", "no list", "role"],
+)
+def test_wrong_counts_name_their_member(
+    hub: Hub, fake: FakeUpstream, input_: dict[str, Any], param: str
+) -> None:
+    model, tenant = open_model(hub, fake, "anthropic"), hub.tenant()
+    answer = hub.post(tenant, {"input": input_}, path=f"/model/{model}/count-tokens")
+    assert answer.status == 400
+    assert answer.headers["x-amzn-errortype"] == "ValidationException"
+    assert param.rpartition(".")[2] in answer.json()["message"]
 
 
 def test_betas_of_the_body_reach_claude_as_a_header(

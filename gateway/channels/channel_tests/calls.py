@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+from django.utils.translation import override
 
 from dialects.chat.chat import (
     Audio,
@@ -53,7 +54,6 @@ from dialects.chat.events import (
 )
 from dialects.codec import Target as CodecTarget
 from dialects.codec import UpstreamCodec
-from dialects.endpoints.operation import Operation
 from dialects.errors.errors import RequestFault
 from dialects.usage.usage import Quantities
 from gateway.channels.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
@@ -65,11 +65,13 @@ from gateway.channels.channel_tests.staged_calls import (
     Fault,
     StagedCall,
     Target,
-    fault_of_status,
+    fault_of_answer,
     first_text,
 )
-from gateway.providers.models import Endpoint, capabilities_of
+from gateway.channels.products import PRODUCT_NAMES
+from gateway.providers.models import capabilities_of
 from gateway.providers.overrides import Overrides, apply_overrides
+from gateway.providers.products import unreachable_product
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
 from lib import clock
@@ -109,22 +111,6 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "live": (*_BEGIN, "usage"),
 }
 
-# What models other than chats are asked for: a noun, and the operations of providers, one of which
-# a channel needs.
-_PRODUCTS: Final[Mapping[Endpoint, tuple[str, frozenset[Operation]]]] = {
-    "embeddings": ("embeddings", frozenset({"embeddings", "embed_content"})),
-    "moderations": ("moderations", frozenset({"moderations"})),
-    "rerank": ("rankings", frozenset({"rerank"})),
-    "videos": (
-        "videos",
-        frozenset(
-            {
-                "videos", "kling_videos", "jimeng_videos", "veo_videos", "wan_videos",
-                "ark_videos", "minimax_videos", "video_tasks",
-            }
-        ),
-    ),
-}  # fmt: skip
 _BODY_BYTES_MAX: Final = 1 << 20
 _ARGUMENTS: Final[JsonObject] = {
     "type": "object",
@@ -300,7 +286,7 @@ class _Check:
         capabilities = apply_overrides(
             capabilities_of(model, provider, self._result.model), self._assumed
         )
-        self._check_offered(provider, capabilities.endpoint)
+        self._check_offered(provider, model)
         dialect = dialect_for(provider, capabilities, self._request.dialect)
         upstream = upstream_of(provider, dialect, model, capabilities)
         codec = provider.codec(dialect)
@@ -315,22 +301,26 @@ class _Check:
             self._target.overrides.chat_body(encoded.body, dialect),
         )
 
-    def _check_offered(self, provider: Provider, endpoint: Endpoint) -> None:
+    def _check_offered(self, provider: Provider, model: str) -> None:
         """Raise CallFailed for a model whose product no request can get from this provider."""
-        noun, operations = _PRODUCTS.get(endpoint, ("", frozenset()))
-        if noun and operations.isdisjoint(self._target.address(provider).urls):
+        offered = self._target.address(provider).urls
+        product = unreachable_product(offered, self._result.model, model)
+        if product is not None:
+            with override("en"):
+                noun = str(PRODUCT_NAMES[product])
             what = f"{provider.label} has no {noun} here, so no request can reach this model"
             raise CallFailed("configuration", what)
 
     def _read(self, answer: Answer, prepared: _Prepared) -> None:
         pieces = answer.iter_raw()
         if answer.status_code != 200:
-            status = answer.status_code
-            raise CallFailed(fault_of_status(status), status=status, body=first_text(pieces))
+            status, body = answer.status_code, first_text(pieces)
+            fault = fault_of_answer(answer, body, prepared.codec)
+            raise CallFailed(fault, status=status, body=body)
         self._call.reach("accept")
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != prepared.codec.content_type(CodecTarget(), stream=self._request.stream):
-            fault: Fault = "not_stream" if self._request.stream else "not_answer"
+            fault = "not_stream" if self._request.stream else "not_answer"
             body = first_text(pieces)
             raise CallFailed(fault, f"content-type: {kind}", status=200, body=body)
         if self._request.stream:

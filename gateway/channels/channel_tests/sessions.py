@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from dialects.codec import UpstreamCodec
 from dialects.usage.usage import Quantities
 from gateway.channels.channel_tests.session_turns import (
     GeminiLiveTurn,
@@ -14,7 +15,7 @@ from gateway.channels.channel_tests.staged_calls import (
     CALL_S_MAX,
     CallFailed,
     StagedCall,
-    fault_of_status,
+    fault_of_answer,
     first_text,
 )
 from gateway.channels.timeouts import Timeouts
@@ -40,7 +41,7 @@ def hold_session(staged: StagedCall, variant: str, model: str, upstream_model: s
         raise CallFailed("configuration", str(error)) from error
     headers |= handshake_headers()
     with staged.send("GET", url, headers) as answer:
-        _check_open(answer, headers)
+        _check_open(answer, headers, provider.codec(turn.dialect))
         return _Held(staged, answer, turn).run()
 
 
@@ -53,14 +54,14 @@ def _turn_of(variant: str, address: Address, model: str) -> SessionTurn:
     return RealtimeTurn(model)
 
 
-def _check_open(answer: Answer, headers: dict[str, str]) -> None:
+def _check_open(answer: Answer, headers: dict[str, str], codec: UpstreamCodec) -> None:
     status = answer.status_code
     if is_accepted(headers, answer):
         return
     if status in (101, 200):
         raise CallFailed("not_stream", "no WebSocket", status=status)
     body = first_text(answer.iter_raw())
-    raise CallFailed(fault_of_status(status), status=status, body=body)
+    raise CallFailed(fault_of_answer(answer, body, codec), status=status, body=body)
 
 
 class _Held:

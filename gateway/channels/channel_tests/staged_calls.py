@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from django.conf import settings
 
 from dialects.chat.chat import Dialect
+from dialects.codec import UpstreamCodec
 from dialects.errors.errors import clean_upstream
 from gateway.channels.channel_tests.fetched_credentials import fetch
 from gateway.channels.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
@@ -79,6 +80,8 @@ Fault = Literal[
 
 CALL_S_MAX: Final = 60.0
 _SHOWN_BYTES_MAX: Final = 4096
+# The faults of the fault table that are about the key, or its account.
+_OF_ACCOUNT: Final[Mapping[str, Fault]] = {"F5": "key", "F9": "limited"}
 _WORD_MAX: Final = 24
 
 
@@ -279,8 +282,16 @@ def first_text(pieces: Iterator[bytes]) -> str:
     return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace")
 
 
+def fault_of_answer(answer: Answer, body: str, codec: UpstreamCodec) -> Fault:
+    """Return the fault for a response other than 200, whose text begins with `body`: a wrong key
+    may have the status of a rejected request."""
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    row = codec.read_error(answer.status_code, headers, body.encode(), int(time.time())).fault
+    return _OF_ACCOUNT.get(row) or fault_of_status(answer.status_code)
+
+
 def fault_of_status(status: int) -> Fault:
-    """Return the fault for a response other than 200."""
+    """Return the fault for a response other than 200, as far as its status says."""
     if status in (401, 403):
         return "key"
     if status == 404:

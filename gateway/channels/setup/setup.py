@@ -17,6 +17,7 @@ from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from gateway.prices.price_book import BookEntry
 from gateway.providers.models import capabilities_of, find_row
+from gateway.providers.products import unreachable_product
 from gateway.providers.provider import Provider
 from gateway.public_models.served import price_of
 from gateway.public_models.shown_models import ListedModel
@@ -25,6 +26,8 @@ from lib import clock
 SOURCE: Final = "page"
 """The source of a price that is set with a channel."""
 _TICKED_UNKNOWN_MAX: Final = 20
+# What a provider offers hardly depends on its address.
+_ANY_URL: Final = "https://provider.invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,10 @@ def propose_models(
     list."""
     rows = [_propose_model(provider, upstream, prices, named or {}) for upstream in listed]
     if ticked is None:
-        good = {row.upstream for row in rows if row.price and find_row(row.upstream)}
-        ticked = good or set(listed[:_TICKED_UNKNOWN_MAX])
+        offered = provider.address(provider.base_url or _ANY_URL).urls
+        reachable = [row for row in rows if unreachable_product(offered, row.upstream) is None]
+        good = {row.upstream for row in reachable if row.price and find_row(row.upstream)}
+        ticked = good or {row.upstream for row in reachable[:_TICKED_UNKNOWN_MAX]}
     return [
         ProposedModel(row.upstream, row.name, row.upstream in ticked, row.capabilities, row.price,
                       row.copied)

@@ -40,7 +40,7 @@ from gateway.channels.channel_tests.staged_calls import (
     CallResult,
     StagedCall,
     Target,
-    fault_of_status,
+    fault_of_answer,
     first_text,
 )
 from gateway.channels.egress import address_of
@@ -325,8 +325,11 @@ class _Reading:
         with self._call.send("GET", url, headers) as answer:
             status = answer.status_code
             if status != 200:
-                fault = "no_prices" if status in (404, 405) else fault_of_status(status)
-                raise CallFailed(fault, status=status, body=first_text(answer.iter_raw()))
+                text = first_text(answer.iter_raw())
+                fault = fault_of_answer(answer, text, provider.codec("openai"))
+                raise CallFailed(
+                    "no_prices" if status in (404, 405) else fault, status=status, body=text
+                )
             self._call.reach("accept")
             body = self._read_body(answer)
         try:

@@ -15,7 +15,7 @@ from gateway.channels.channel_tests.staged_calls import (
     CallResult,
     StagedCall,
     Target,
-    fault_of_status,
+    fault_of_answer,
     first_text,
 )
 from gateway.provider_accounts.balances.rules import (
@@ -67,8 +67,9 @@ def _body(call: StagedCall, root: SplitResult, path: str, headers: Mapping[str, 
     with call.send("GET", url, headers) as answer:
         status, pieces = answer.status_code, answer.iter_raw()
         if status != 200:
-            fault = "no_balance" if status in _ABSENT else fault_of_status(status)
-            raise CallFailed(fault, status=status, body=first_text(pieces))
+            text = first_text(pieces)
+            fault = fault_of_answer(answer, text, call.provider().codec("openai"))
+            raise CallFailed("no_balance" if status in _ABSENT else fault, status=status, body=text)
         call.reach("accept")
         body = bytearray()
         for piece in pieces:

@@ -46,13 +46,17 @@ from relay.upstream.upstream import (
     Answer,
     PassedRequest,
     UpstreamFailed,
+    failure_of_status,
+    read_beginning,
     read_failure,
+    request_id_of,
     upstream_failure,
 )
 
 _NOT_CHARGED: Final = Bill({}, 0, "none", (), None)
 # Errors about the channel's key, account or rate, not about the request.
 _OF_THE_CHANNEL: Final = frozenset({401, 402, 403, 407, 408, 429})
+_FAULTS_OF_THE_CHANNEL: Final = frozenset({"F5", "F9"})
 _WITHOUT_BODY: Final = frozenset({204, 304})
 # The faults that say that a channel cannot be reached.
 _UNREACHABLE: Final = frozenset({"F1", "F2", "F3", "F4"})
@@ -100,7 +104,7 @@ class PathMeter(UsageMeter):
 class PassThroughAttempt(Attempt):
     """An attempt with the body of its request, and the sink of its client."""
 
-    __slots__ = ("_asked", "_body", "_meter", "_secrets", "_sink")
+    __slots__ = ("_ahead", "_asked", "_body", "_meter", "_secrets", "_sink")
 
     def __init__(
         self,
@@ -115,6 +119,7 @@ class PassThroughAttempt(Attempt):
         self._asked = asked
         self._body = body
         self._sink = sink
+        self._ahead = b""
         self._secrets: tuple[str, ...] = ()
         self._meter = PathMeter(admitted, asked.rule)
         self._usage_meter = self._meter
@@ -159,11 +164,24 @@ class PassThroughAttempt(Attempt):
         try:
             if answer.status >= 500 or answer.status in _OF_THE_CHANNEL:
                 raise await read_failure(answer, codec_of(channel))
+            if answer.status == 400 and self._asked.method != "HEAD":
+                self._ahead = await self._read_refusal(answer)
             usable = True
         finally:
             if not usable:
                 answer.cut()
         return answer
+
+    async def _read_refusal(self, answer: Answer) -> bytes:
+        """Return the beginning of a refusal of the request. Raises UpstreamFailed if it is about
+        the channel's key or account, which some providers tell with the same status."""
+        body = await read_beginning(answer)
+        codec = codec_of(self._admitted.channel)
+        failure = failure_of_status(answer.status, answer.headers, body, codec)
+        if failure.fault in _FAULTS_OF_THE_CHANNEL:
+            failure.request_id = request_id_of(answer)
+            raise failure
+        return body
 
     def _limit_piece(self, offered: bool) -> None:
         """Limit how long the provider may take to accept a piece of the body. The client's time for
@@ -189,7 +207,9 @@ class PassThroughAttempt(Attempt):
             gathering=self._gathering,
             state=None,
         )
-        stream = PassedRelay(parts, self._asked, self._meter, self._sink, self._secrets)
+        stream = PassedRelay(
+            parts, self._asked, self._meter, self._sink, self._secrets, self._ahead
+        )
         self._stream = stream
         return await stream.relay(answer)
 
@@ -208,7 +228,7 @@ class PassThroughAttempt(Attempt):
 class PassedRelay:
     """Forwards one answer of a pass-through."""
 
-    __slots__ = ("_asked", "_mask", "_meter", "_parts", "_secrets", "_sink", "committed")
+    __slots__ = ("_ahead", "_asked", "_mask", "_meter", "_parts", "_secrets", "_sink", "committed")
 
     def __init__(
         self,
@@ -217,7 +237,10 @@ class PassedRelay:
         meter: PathMeter,
         sink: HttpSink,
         secrets: tuple[str, ...],
+        ahead: bytes = b"",
     ) -> None:
+        # The part of the body that was read before.
+        self._ahead = ahead
         self._parts = parts
         self._asked = asked
         self._meter = meter
@@ -238,7 +261,7 @@ class PassedRelay:
         if reader is None:
             # Such an answer has no value.
             self._meter.value = Value()
-        while has_body and (piece := await answer.next_bytes()):
+        while has_body and (piece := await self._next_piece(answer)):
             if reader is not None:
                 reader.feed(piece)
             await self._write(self._mask.feed(piece))
@@ -253,6 +276,10 @@ class PassedRelay:
             context.await_client()
             await self._sink.write(self._mask.end(), last=True)
         return outcome
+
+    async def _next_piece(self, answer: Answer) -> bytes:
+        ahead, self._ahead = self._ahead, b""
+        return ahead or await answer.next_bytes()
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
         """End an answer that failed after its first bytes were sent. The delivered part is

@@ -9,7 +9,6 @@ from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
 from dialects.chat.chat import Encoded
 from dialects.codec import UpstreamCodec
-from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import read_body
 from gateway.own_keys.routes import requires_own_key
@@ -130,7 +129,8 @@ class _Unchanged:
 
 def codec_of(channel: Channel) -> UpstreamCodec:
     """Return the codec that reads the errors of a channel."""
-    return CODECS[next(iter(channel.provider.dialects))]
+    provider = channel.provider
+    return provider.codec(next(iter(provider.dialects)))
 
 
 def read_target(snapshot: Snapshot, scope: Scope, key: str | None) -> PassThrough:

@@ -134,11 +134,14 @@ async def _request_content(
 
 
 def channel_of(task: Task, snapshot: Snapshot) -> Channel:
-    """Return the channel that made the task's content. Raises RequestFault if that channel no
-    longer exists."""
-    channels = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
-    channel = next(channels, None)
-    if channel is None:
+    """Return the channel that made the task's content, with the organisation's own key if that
+    started it. Raises RequestFault if the channel, or that key, no longer exists."""
+    if task.own_key:
+        channel = snapshot.channels.get(str(task.channel_key_id))
+    else:
+        channels = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
+        channel = next((row for row in channels if row.own is None), None)
+    if channel is None or channel.uuid != task.channel_id:
         raise RequestFault("no_channel", None, "", model=task.video.model)
     return channel
 

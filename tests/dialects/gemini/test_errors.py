@@ -93,6 +93,17 @@ def reason(word: str) -> dict[str, str]:
     [
         (400, error("API key not valid. Please pass a valid API key."), "upstream_auth", "F5"),
         (400, error("x", reason("API_KEY_INVALID")), "upstream_auth", "F5"),
+        (400, error("API_KEY_INVALID"), "upstream_auth", "F5"),
+        (400, error("API key expired. Please renew the API key."), "upstream_auth", "F5"),
+        (403, error("Your API key was reported as leaked."), "upstream_auth", "F5"),
+        # What a client sent is quoted, and says nothing about our key or account.
+        (400, error('Unknown name "API key not valid": Cannot find field.'),
+         "provider_rejected", "F6"),
+        (400, error('Invalid JSON payload received. Unknown name "enable billing"'),
+         "provider_rejected", "F6"),
+        (400, error("enable billing", {"fieldViolations": [{"field": "enable billing"}]}),
+         "provider_rejected", "F6"),
+        (400, error("account_id and credentials are unknown"), "provider_rejected", "F6"),
         (400, error("User location is not supported for the API use."), "upstream_auth", "F5"),
         (400, error("Please enable billing on your project."), "upstream_auth", "F9"),
         (403, error("x", reason("SERVICE_DISABLED")), "upstream_auth", "F5"),

@@ -207,15 +207,18 @@ METADATA = '{"type": "instance_metadata"}'
         ("vertex", "AIza-key-of-a-project", True),
         ("bedrock", METADATA, False),
         ("vertex", METADATA, False),
-        # Its token would be asked from the address in it, for a project that is not in ours.
-        ("vertex", json.dumps(service_account_key()), False),
+        ("vertex", json.dumps(service_account_key()), True),
+        # Its token would be asked from any address that a customer writes into it.
+        ("vertex", json.dumps(service_account_key("https://sts.example.com/token")), False),
     ],
 )
 def test_key_for_a_cloud_is_complete(
     people: Cast, provider: str, secret: str, *, complete: bool
 ) -> None:
     """P12: a customer's text must not choose which of this installation's credentials are used."""
-    channel = Channel(name="cloud", provider=provider, base_url="https://x.example.com/v1")
+    channel = Channel(
+        name="cloud", provider=provider, base_url="https://x.example.com/v1", region="eu"
+    )
     channel.save()
     offered = set_offer(SYSTEM, channel, title="Cloud", everyone=True, fee=OwnKeyFee())
     if complete:
@@ -227,6 +230,23 @@ def test_key_for_a_cloud_is_complete(
     with pytest.raises(own_keys.OwnKeyRefused, match="only names a source") as refused:
         own_keys.add_own_key(SYSTEM, people.acme, None, offered, name="", secret=secret)
     assert refused.value.field == "secret"
+
+
+@pytest.mark.parametrize(
+    ("region", "project", "why"),
+    [("", "acme-1", "the region of the channel is unknown"), ("eu", "", "the key names no project"),
+     ("eu", "a/locations/global", "the key names no project")],
+)  # fmt: skip
+def test_service_account_needs_its_place(people: Cast, region: str, project: str, why: str) -> None:
+    """Google bills the project in the address: it is that of the key, and nothing else."""
+    channel = Channel(
+        name="cloud", provider="vertex", base_url="https://x.example.com/v1", region=region
+    )
+    channel.save()
+    offered = set_offer(SYSTEM, channel, title="Cloud", everyone=True, fee=OwnKeyFee())
+    secret = json.dumps(service_account_key() | {"project_id": project})
+    with pytest.raises(own_keys.OwnKeyRefused, match=why):
+        own_keys.add_own_key(SYSTEM, people.acme, None, offered, name="", secret=secret)
 
 
 def test_address_with_a_project_cannot_be_offered(people: Cast) -> None:

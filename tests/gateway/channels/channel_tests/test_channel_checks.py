@@ -16,7 +16,7 @@ from gateway.channels.channel_tests.calls import _SCHEMA, STAGES, ChannelCheck, 
 from gateway.channels.channel_tests.channel_test import check_channel, target_of, upstream_name
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
-from gateway.models import Channel
+from gateway.models import Channel, Route
 from gateway.settings.installation import save_settings
 from lib import clock
 from tests.fakes.bedrock import ACCESS, OWN, FakeBedrock
@@ -107,7 +107,8 @@ def test_what_a_provider_does_not_have_is_told_before_anything_is_sent(
     fake: FakeUpstream, provider: str, model: str, noun: str
 ) -> None:
     """Not by the first request of a customer."""
-    channel = channel_to(fake.url, provider=provider, models={model: ""})
+    channel = channel_to(fake.url, provider=provider, models={})
+    Route.objects.create(channel=channel, model=model)
     result = check_channel(SYSTEM, channel, model)
     assert (result.fault, reached(result)) == ("configuration", [])
     assert f"has no {noun} here" in result.detail
@@ -155,6 +156,16 @@ def test_a_wrong_key_is_told_and_not_shown(fake: FakeUpstream) -> None:
     channel = channel_to(fake.url, key="sk-wrong-provider-key-000000")
     assert check_channel(SYSTEM, channel, "fake").fault == "key"
     assert "sk-wrong-provider-key-000000" not in str(channel.last_test)
+
+
+def test_a_wrong_key_of_google_is_no_rejected_request(fake: FakeUpstream) -> None:
+    """Google answers it with 400 (F5)."""
+    channel = channel_to(
+        fake.url.replace("/v1", "/v1beta"), key="AIza-wrong-provider-key-0000", provider="gemini"
+    )
+    result = check_channel(SYSTEM, channel, "fake")
+    assert (result.fault, result.status) == ("key", 400)
+    assert "AIza-wrong-provider-key-0000" not in str(channel.last_test)
 
 
 def test_what_the_provider_says_is_kept_without_the_key_that_it_repeats(

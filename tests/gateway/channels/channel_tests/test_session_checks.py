@@ -182,6 +182,7 @@ def test_each_failure_of_a_gemini_live_turn(google: FakeGeminiLive, said: str) -
 CLOSES = {
     "model": (1008, "models/x is not found for API version v1beta, or is not supported for bidi"),
     "key": (1008, "Your API key was reported as leaked."),
+    "wrong key": (1007, "API key not valid. Please pass a valid API key."),
     "limited": (1011, "You exceeded your current quota"),
     "rejected": (1007, "Request contains an invalid argument."),
     "unavailable": (1011, "Internal error encountered."),
@@ -193,14 +194,14 @@ def test_a_setup_that_google_refuses(google: FakeGeminiLive, fault: str) -> None
     """Google tells errors by the code and reason of a close."""
     google.refuses = CLOSES[fault]
     result = check_channel(SYSTEM, channel_to(google), "spoken", "realtime")
-    assert (result.fault, reached(result)[-1]) == (fault, "connect"), result
+    assert (result.fault, reached(result)[-1]) == (fault.removeprefix("wrong "), "connect"), result
     assert CLOSES[fault][1] in result.body
 
 
 def test_a_wrong_key_of_google_is_not_shown(google: FakeGeminiLive) -> None:
     channel = channel_to(google, keys=["AIza-wrong-provider-key-0123"])
     result = check_channel(SYSTEM, channel, "spoken", "realtime")
-    assert (result.fault, result.status) == ("key", 403)
+    assert (result.fault, result.status) == ("key", 401)
     assert "AIza-wrong-provider-key-0123" not in str(Channel.objects.get().last_test)
 
 

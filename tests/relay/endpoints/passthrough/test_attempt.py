@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from billing.prices.pricing import PriceVersion
+from gateway.providers import provider_named
 from lib.ids import new_id
 from relay.attempts.attempt import Attempt
 from relay.counting.usage_meter import Bill
@@ -71,13 +72,17 @@ def test_a_refused_request_is_not_charged() -> None:
 
 def attempt_of(calls: Calls, body: Any = None, *, status: int = 200, overrides: Any = None) -> Any:
     """An attempt whose provider answers with this status."""
-    answer = SimpleNamespace(status=status, cut=calls.of("cut"), headers={})
+
+    async def next_bytes() -> bytes:
+        return b""
+
+    answer = SimpleNamespace(status=status, cut=calls.of("cut"), headers={}, next_bytes=next_bytes)
     passed = SimpleNamespace(answer=answer, secrets=["sk-1"])
     deadline = SimpleNamespace(
         limit=calls.of("limit"), allow=calls.of("allow"), caught=lambda: "left"
     )
     upstreams = SimpleNamespace(pass_through=calls.waited("sent", passed))
-    channel = SimpleNamespace(overrides=overrides)
+    channel = SimpleNamespace(overrides=overrides, provider=provider_named("openai"))
     one: Any = object.__new__(PassThroughAttempt)
     one._context = SimpleNamespace(
         deadline=deadline, parts=SimpleNamespace(upstreams=upstreams),

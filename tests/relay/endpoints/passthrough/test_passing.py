@@ -408,6 +408,27 @@ def test_refusal_of_request_passes_and_costs_nothing(
     assert hub.request("GET", f"{root}/files/a", tenant).status == 200
 
 
+WRONG_KEYS = {
+    "google": {"code": 400, "message": "API key not valid. Please pass a valid API key.",
+               "status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]},
+    "xai": f"Incorrect API key provided: {KEY[:2]}***ef. You can obtain one at the console.",
+    "qwen": {"code": "Arrearage", "type": "Arrearage", "message": "Access denied."},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", WRONG_KEYS)
+def test_a_wrong_key_with_the_status_of_a_refusal_is_ours(
+    hub: Hub, provider: Provider, root: str, tenant: Tenant, form: str
+) -> None:
+    """F5, F9: the client's own key is fine, and hears nothing of the provider's."""
+    body = json.dumps({"error": WRONG_KEYS[form]}).encode()
+    provider.answers["/files/no"] = lambda handler: handler.reply(body, status=400)
+    answer = hub.request("POST", f"{root}/files/no", tenant, b"x")
+    assert answer.status == 502
+    assert b"key" not in answer.body.lower()
+    assert spent(hub, tenant) == 0
+
+
 @pytest.mark.parametrize(
     ("status", "here"), [(401, 502), (402, 502), (403, 502), (429, 429), (500, 502), (503, 502)]
 )

@@ -252,6 +252,8 @@ def refusal(
 OF_PROVIDER = {
     "unknown": ((1008, "models/x is not found for API version v1beta"), 1011, "upstream_error"),
     "invalid": ((1007, "Request contains an invalid argument."), 1007, "provider_rejected"),
+    "key": ((1007, "API key not valid. Please pass a valid API key."), 1011, "upstream_auth"),
+    "quoted": ((1007, 'Unknown name "API key not valid"'), 1007, "provider_rejected"),
     "quota": ((1011, "You exceeded your current quota"), 1008, "upstream_rate_limited"),
     "broken": ((1011, "Internal error encountered."), 1011, "upstream_error"),
 }
@@ -264,11 +266,12 @@ def test_a_setup_that_the_provider_refuses(hub: Hub, door: Door, case: str) -> N
     with FakeGeminiLive() as broken, FakeGeminiLive() as other:
         broken.refuses = close
         tenant = hub.tenant()
-        told, _ = refusal(door, tenant.key, live_model(hub, broken))
+        told, text = refusal(door, tenant.key, live_model(hub, broken))
         assert told == code
         (record,) = records(hub, tenant, 1)
         assert (record["kind"], record["charge_nano"]) == (kind, 0)
-        if case == "invalid":
+        assert kind != "upstream_auth" or "key" not in text.lower()
+        if kind == "provider_rejected":
             return
         tenant, both = hub.tenant(), live_model(hub, broken, other, retries=2)
 
