@@ -145,19 +145,13 @@ urlpatterns = [
     path(f"{_ROOT}/media/runs/<str:id>/video", media_views.media_video, name="media_video"),
     # Settings
     path(f"{_ROOT}/settings", preference_views.preferences, name="playground_preferences"),
-    path(f"{_ROOT}/settings/leaving", preference_views.leaving_choose, name="leaving_choose"),
-    path(f"{_ROOT}/settings/models", preference_views.models_choose, name="models_choose"),
+    path(f"{_ROOT}/settings/save", preference_views.preferences_save, name="preferences_save"),
     path(
-        f"{_ROOT}/settings/organisation-model",
-        preference_views.organisation_model_choose,
-        name="organisation_model",
+        f"{_ROOT}/settings/rules",
+        preference_views.playground_rules_save,
+        name="playground_rules_save",
     ),
-    path(f"{_ROOT}/settings/payer", preference_views.default_payer_choose, name="default_payer"),
-    path(f"{_ROOT}/settings/payer-rules", preference_views.payer_rules_choose, name="payer_rules"),
-    path(f"{_ROOT}/settings/titles", preference_views.title_model_choose, name="title_model"),
     path(f"{_ROOT}/settings/_f/title-cost", preference_views.title_cost, name="title_cost"),
-    path(f"{_ROOT}/settings/keys", preference_views.keys_choose, name="keys_choose"),
-    path(f"{_ROOT}/settings/rule", preference_views.leaving_rule, name="leaving_rule"),
     # Saved prompts
     path("o/<slug:o>/prompts", prompt_views.prompt_list, name="prompts"),
     path("o/<slug:o>/prompts/_f/pick", prompt_views.prompt_pick, name="prompt_pick"),

@@ -18,6 +18,7 @@ from accounts.models import Key, KeyKind, Organisation, Project, ServiceAccount,
 from accounts.roles import rules as roles
 from lib import clock
 from lib.ids import parse_id, parse_number
+from lib.sentences import join_sentences
 
 Row = TypeVar("Row", bound=Model)
 
@@ -107,7 +108,7 @@ def suspension_text(organisation: Organisation) -> str:
     text = gettext("%(organisation)s is suspended.") % {"organisation": organisation.name}
     reason = organisation.suspended_reason
     ask = gettext("Contact the operator of this installation.")
-    return " ".join(part for part in (text, reason, ask) if part)
+    return join_sentences(text, reason, ask)
 
 
 def get_by_id(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:

@@ -56,7 +56,7 @@ def team_edit(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
         else:
             messages.success(request, gettext("Team saved."))
             return redirect_to(request, "team", slug_of(actor), row.slug)
-    return _dialog(request, actor, form, row.name, gettext("Save"))
+    return _dialog(request, actor, form, _edit_title(row), gettext("Save"))
 
 
 def _set_labels(actor: Actor, team: Team, form: TeamForm) -> None:
@@ -117,7 +117,7 @@ def project_edit(request: HttpRequest, actor: Actor, project: str) -> HttpRespon
         else:
             messages.success(request, gettext("Project saved."))
             return redirect_to(request, "team", slug_of(actor), chosen.slug)
-    return _dialog(request, actor, form, row.name, gettext("Save"))
+    return _dialog(request, actor, form, _edit_title(row), gettext("Save"))
 
 
 @organisation_page("teams.write")
@@ -145,6 +145,10 @@ def _redirect_to_team(actor: Actor, project: Project) -> HttpResponse:
 def _choices(actor: Actor) -> list[tuple[str, str]]:
     active = access.visible_teams(actor).filter(archived_at=None)
     return [(team.slug, team.name) for team in active]
+
+
+def _edit_title(row: Team | Project) -> str:
+    return gettext("Edit %(name)s") % {"name": row.name}
 
 
 def _dialog(

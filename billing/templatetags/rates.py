@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 
 from django import template
+from django.utils.translation import get_language, ngettext
 
 from billing.models import SubscriptionPlan
+from billing.prices.meters import TOKEN_METERS
 from billing.prices.words import PER_MILLION, meter_name, multiplier_words
 from billing.subscriptions.plans import multipliers_of_plan
 from billing.templatetags.money import money_price
-from lib.numbers.formatting import MISSING
+from lib.numbers import formatting
 
 register = template.Library()
 
@@ -17,7 +19,7 @@ register = template.Library()
 def rate(nano_per_million: int | None) -> str:
     """Return a price per million units, exact, with at least two decimals: ``$0.25 / 1M``."""
     if nano_per_million is None:
-        return MISSING
+        return formatting.MISSING
     return f"{money_price(nano_per_million)} / {PER_MILLION}"
 
 
@@ -35,6 +37,9 @@ def multiplied(plan: SubscriptionPlan) -> str:
 
 
 @register.filter
-def units(count: int) -> str:
-    """Return a number of units: ``1,000,000``."""
-    return f"{count:,}"
+def units_of_meter(count: int, meter: str) -> str:
+    """Return units of a meter, short and with their word: ``1.5 M tokens``, ``+500``."""
+    number = formatting.compact(count, formatting.units_of(get_language()))
+    if meter not in TOKEN_METERS:
+        return number
+    return ngettext("%(number)s token", "%(number)s tokens", count) % {"number": number}

@@ -6,6 +6,7 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse_lazy
+from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -25,9 +26,9 @@ from usage.requests import words
 _EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello"}]}'
 
 
-def _header(name: str, hint: Any) -> forms.CharField:
+def _header(name: str, label: Any, hint: Any) -> forms.CharField:
     return forms.CharField(
-        label=name,
+        label=format_lazy("{} ({})", label, name),
         help_text=hint,
         max_length=4000,
         required=False,
@@ -55,8 +56,16 @@ class RoutePreviewForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"class": "input mono", "rows": 10, "spellcheck": "false"}),
     )
-    labels = _header(LABELS_HEADER, gettext_lazy("Labels, if a channel is only for some of them."))
-    data_policy = _header(DATA_POLICY_HEADER, gettext_lazy("Zero data retention and regions."))
+    labels = _header(
+        LABELS_HEADER,
+        gettext_lazy("Labels"),
+        gettext_lazy("A JSON object. Needed only where a channel serves some labels alone."),
+    )
+    data_policy = _header(
+        DATA_POLICY_HEADER,
+        gettext_lazy("Data policy"),
+        gettext_lazy("Zero data retention and regions."),
+    )
 
     def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -16,6 +16,7 @@ from django.utils.translation import get_language, gettext, pgettext
 from lib import clock
 from lib.numbers import formatting
 from lib.numbers.relative_time import relative_patterns, relative_text
+from lib.sentences import close_up
 from usage.requests import words
 
 register = template.Library()
@@ -54,6 +55,12 @@ def contents(content: str) -> SafeString:
         format_html_join("", '<a href="#{}">{}</a>', parts),
         content,
     )
+
+
+@register.simple_block_tag
+def sentences(content: str) -> SafeString:
+    """Return texts that follow each other, as `lib.sentences.close_up` sets them."""
+    return mark_safe(close_up(content))  # noqa: S308 it is our rendered page
 
 
 @register.filter

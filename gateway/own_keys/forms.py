@@ -47,7 +47,7 @@ class OwnKeyForm(SecretForm):
         label=_("Name"),
         max_length=own_keys.NAME_MAX,
         required=False,
-        help_text=_("Empty: the provider's name."),
+        help_text=_("Leave empty to use the provider's name."),
         widget=forms.TextInput(attrs=_INPUT),
     )
 

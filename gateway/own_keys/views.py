@@ -52,7 +52,7 @@ PROVIDER_KEYS: Final = Table(
         Column("provider", _("Provider"), sort=True, priority=2),
         Column("team", _("Used by"), sort=True, card="second"),
         Column("secret", _("Secret"), priority=3),
-        Column("fallback", _("Otherwise"), sort=True, priority=2),
+        Column("fallback", _("If it fails"), sort=True, priority=2),
         Column("fee", _("Fee"), card="last"),
         Column("created", _("Added"), "ago", value="key.created_at", sort=True, chosen=False),
     ),
@@ -86,9 +86,15 @@ def _key_row(actor: Actor, key: OwnKey) -> dict[str, Any]:
         "provider": "" if offer is None else offer.title,
         "team": gettext("Whole organisation") if key.team is None else key.team.name,
         "secret": f"…{key.last4}" if key.last4 else "",
-        "fallback": gettext("Installation's channels") if key.fall_back else gettext("Refuse"),
+        "fallback": gettext("Installation's channels")
+        if key.fall_back
+        else pgettext("if a key fails", "Reject the request"),
         "fee": "" if offer is None else fee_text(offer),
     }
+
+
+def _offer_text(offer: OwnKeyOffer) -> str:
+    return gettext("%(title)s · fee: %(fee)s") % {"title": offer.title, "fee": fee_text(offer)}
 
 
 def fee_text(offer: OwnKeyOffer) -> str:
@@ -108,10 +114,7 @@ def provider_key_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     holders = [(team.slug, team.name) for team in access.keyed_teams(actor)]
     if access.scope_of(actor, "keys.write") == "all":
         holders = [("", gettext("Whole organisation")), *holders]
-    offered = [
-        (id_text(offer.channel_id), f"{offer.title} · {gettext('fee')}: {fee_text(offer)}")
-        for offer in visible_offers(actor)
-    ]
+    offered = [(id_text(offer.channel_id), _offer_text(offer)) for offer in visible_offers(actor)]
     form = OwnKeyForm(request.POST or None, offered=offered, holders=holders)
     if request.method == "POST" and form.is_valid():
         cleaned = form.cleaned_data

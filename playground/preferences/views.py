@@ -1,6 +1,7 @@
 """A person's settings for the playground, and those that apply to everybody."""
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -18,7 +19,7 @@ from lib.refusal import Refused
 from playground.chats.desk import keys_context
 from playground.chats.title_rules import CHEAPEST
 from playground.chats.titles import default_title_model, most_nano, naming_totals
-from playground.models import Leaving
+from playground.models import Leaving, PayerRule
 from playground.models_offered.offered_models import chat_models
 from playground.panel.words import PAYER_RULES, SHORTCUTS
 from playground.payers.payer_rules import change_rules, roles_of, rules_of
@@ -38,6 +39,9 @@ from playground.preferences.shortcuts import DEFAULTS, LETTERS, ShortcutConflict
 from playground.preferences.unwatched import MINUTES
 from playground.runs.relaying import relay_of
 from relay.front.errors import DatabaseAway
+
+# What saves a part of a form, by the field that shows that the form has it.
+_Parts: TypeAlias = Mapping[str, Callable[[Actor, Mapping[str, str]], None]]
 
 
 @organisation_page("playground.use")
@@ -62,14 +66,6 @@ async def title_cost(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 @organisation_page("playground.use")
 @require_POST
-def title_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    cheapest = request.POST.get("title_model") == CHEAPEST
-    choose_title_model(actor, CHEAPEST if cheapest else _model(request, actor, "title_model"))
-    return _save_preferences(request, actor)
-
-
-@organisation_page("playground.use")
-@require_POST
 def payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Make the composer's current payer the default for new chats."""
     form = request.POST
@@ -84,70 +80,112 @@ def payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @organisation_page("playground.use")
 @require_POST
-def default_payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Do the same as `payer_choose`, on the settings page."""
-    form = request.POST
-    try:
-        payer = read_payer(actor, form.get("key", ""), form.get("project", ""))
-    except Refused as refused:
-        messages.error(request, refused.message)
-        return see_other("playground_preferences", slug_of(actor))
-    choose_default_payer(actor, payer)
-    return _save_preferences(request, actor)
+def preferences_save(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _save(request, actor, _OWN)
 
 
 @organisation_page("playground.write")
 @require_POST
-def payer_rules_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    roles = roles_of(organisation_of(actor))
-    rules = {role: request.POST[role] for role in roles if role in request.POST}
+def playground_rules_save(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _save(request, actor, _RULES)
+
+
+def _save(request: HttpRequest, actor: Actor, parts: _Parts) -> HttpResponse:
+    """Save each part whose field the form has. A part that is refused keeps its former state, and
+    the page says why; the others are saved."""
+    refusals, form = [], request.POST.dict()
+    for field, save in parts.items():
+        if field in form:
+            try:
+                save(actor, form)
+            except Refused as refused:
+                refusals.append(refused.message)
+    for message in refusals:
+        messages.error(request, message)
+    if not refusals:
+        messages.success(request, gettext("Saved."))
+    elif len(refusals) < len(parts):
+        messages.success(request, gettext("The other settings are saved."))
+    return see_other("playground_preferences", slug_of(actor))
+
+
+def _save_leaving(actor: Actor, form: Mapping[str, str]) -> None:
+    choose_leaving(actor, Leaving(_choice(form["leaving"], Leaving.values)))
+
+
+def _save_default_model(actor: Actor, form: Mapping[str, str]) -> None:
+    present = preference_of(person_of(actor)).default_model
+    choose_default_model(actor, _model(actor, form["default_model"], present))
+
+
+def _save_default_payer(actor: Actor, form: Mapping[str, str]) -> None:
+    choose_default_payer(actor, read_payer(actor, form["key"], form.get("project", "")))
+
+
+def _save_title_model(actor: Actor, form: Mapping[str, str]) -> None:
+    chosen, present = form["title_model"], preference_of(person_of(actor)).title_model
+    choose_title_model(actor, chosen if chosen == CHEAPEST else _model(actor, chosen, present))
+
+
+def _save_shortcuts(actor: Actor, form: Mapping[str, str]) -> None:
     try:
-        change_rules(actor, rules)
-    except Refused as refused:
-        raise Http404 from refused  # not one of the form's choices
-    return _save_preferences(request, actor)
-
-
-@organisation_page("playground.use")
-@require_POST
-def models_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    choose_default_model(actor, _model(request, actor, "default_model"))
-    return _save_preferences(request, actor)
-
-
-@organisation_page("playground.write")
-@require_POST
-def organisation_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    choose_organisation_model(actor, _model(request, actor, "default_model"))
-    return _save_preferences(request, actor)
-
-
-def _model(request: HttpRequest, actor: Actor, field: str) -> str:
-    """Return the offered model that a field names, or "" for none."""
-    model = request.POST.get(field, "")
-    if model and model not in {offered.name for offered in chat_models(actor)}:
-        raise Http404
-    return model
-
-
-@organisation_page("playground.use")
-@require_POST
-def keys_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    typed = {act: request.POST.get(act, "") for act in DEFAULTS}
-    try:
-        letters = read_letters(typed)
+        letters = read_letters({act: form.get(act, "") for act in DEFAULTS})
     except ShortcutConflict as conflict:
-        message = gettext("%(act)s and %(other)s cannot use the same letter.")
         names = {"act": SHORTCUTS[conflict.act], "other": SHORTCUTS[conflict.other]}
-        messages.error(request, message % names)
-        return see_other("playground_preferences", slug_of(actor))
+        message = gettext("%(act)s and %(other)s cannot use the same letter.")
+        raise Refused(conflict.act, message % names) from conflict
     choose_keys(
         actor,
         letters,
-        letter_keys="letter_keys" in request.POST,
-        enter_sends=request.POST.get("sends") != "ctrl",
+        letter_keys="letter_keys" in form,
+        enter_sends=form["sends"] != "ctrl",
     )
-    return _save_preferences(request, actor)
+
+
+def _save_leaving_rule(actor: Actor, form: Mapping[str, str]) -> None:
+    minutes = _choice(form["minutes"], ["", *map(str, MINUTES)])
+    set_leaving_rule(actor, int(minutes) * 60 if minutes else None)
+
+
+def _save_payer_rules(actor: Actor, form: Mapping[str, str]) -> None:
+    roles = roles_of(organisation_of(actor))
+    rules = {role: form[role] for role in roles if role in form}
+    for rule in rules.values():
+        _choice(rule, PayerRule.values)
+    change_rules(actor, rules)
+
+
+def _save_organisation_model(actor: Actor, form: Mapping[str, str]) -> None:
+    present = organisation_model(organisation_of(actor))
+    choose_organisation_model(actor, _model(actor, form["organisation_model"], present))
+
+
+_OWN: Final[_Parts] = {
+    "leaving": _save_leaving,
+    "default_model": _save_default_model,
+    "key": _save_default_payer,
+    "title_model": _save_title_model,
+    "sends": _save_shortcuts,
+}
+_RULES: Final[_Parts] = {
+    "minutes": _save_leaving_rule,
+    "payer_rules": _save_payer_rules,
+    "organisation_model": _save_organisation_model,
+}
+
+
+def _choice(value: str, values: Iterable[str]) -> str:
+    if value not in values:
+        raise Http404  # not one of the form's choices
+    return value
+
+
+def _model(actor: Actor, model: str, present: str) -> str:
+    """Return the offered model of that name, or "" for none; the `present` one stays if it is no
+    longer offered."""
+    if model and model != present and model not in {one.name for one in chat_models(actor)}:
+        raise Http404
+    return model
 
 
 async def _title_cost(request: HttpRequest, actor: Actor, chosen: str) -> dict[str, Any]:
@@ -167,14 +205,18 @@ async def _title_cost(request: HttpRequest, actor: Actor, chosen: str) -> dict[s
 def _context(actor: Actor) -> dict[str, Any]:
     organisation = organisation_of(actor)
     seconds_max, rules = leaving_seconds_max(organisation), rules_of(organisation)
+    models, preference = chat_models(actor), preference_of(person_of(actor))
+    common = organisation_model(organisation)
+    offered = {"", CHEAPEST, *(model.name for model in models)}
     return {
         "slug": organisation.slug,
-        "preference": preference_of(person_of(actor)),
+        "preference": preference,
         "rule_minutes": None if seconds_max is None else seconds_max // 60,
         "minutes": MINUTES,
         "may_rule": scope_of(actor, "playground.write") is not None,
-        "models": chat_models(actor),
-        "organisation_model": organisation_model(organisation),
+        "models": models,
+        "organisation_model": common,
+        "gone": {preference.default_model, preference.title_model, common} - offered,
         "named": naming_totals(actor),
         "letters": LETTERS,
         "rules": [(role, name, rules[role]) for role, name in roles_of(organisation).items()],
@@ -182,28 +224,3 @@ def _context(actor: Actor) -> dict[str, Any]:
         **payers_context(actor, {}, None),
         **keys_context(actor),
     }
-
-
-@organisation_page("playground.use")
-@require_POST
-def leaving_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    word = request.POST.get("leaving", "")
-    if word not in Leaving.values:
-        raise Http404
-    choose_leaving(actor, Leaving(word))
-    return _save_preferences(request, actor)
-
-
-@organisation_page("playground.write")
-@require_POST
-def leaving_rule(request: HttpRequest, actor: Actor) -> HttpResponse:
-    word = request.POST.get("minutes", "")
-    if word and word not in map(str, MINUTES):
-        raise Http404
-    set_leaving_rule(actor, int(word) * 60 if word else None)
-    return _save_preferences(request, actor)
-
-
-def _save_preferences(request: HttpRequest, actor: Actor) -> HttpResponse:
-    messages.success(request, gettext("Saved."))
-    return see_other("playground_preferences", slug_of(actor))

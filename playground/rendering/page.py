@@ -24,6 +24,7 @@ from billing.wallets.words import charge_text
 from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting
+from lib.sentences import join_sentences
 from playground.chats.tree import Tree
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from playground.panel.json_schema import check_answer
@@ -584,4 +585,4 @@ def refusal_text(outcome: Outcome) -> str:
     nothing."""
     facts = msgspec.structs.asdict(outcome)
     budget_text = ask_href(facts) and _budget_words(lacking_text, facts)
-    return f"{budget_text or error_text(facts)} {gettext('You were not charged.')}"
+    return join_sentences(budget_text or error_text(facts), gettext("You were not charged."))

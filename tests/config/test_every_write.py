@@ -112,17 +112,13 @@ ONES_OWN_CHAT: Final = {
 ONES_OWN_CHOICE: Final = {
     "announcement_dismiss",
     "appearance",
-    "default_payer",
-    "keys_choose",
-    "leaving_choose",
     "model_default",
     "model_favourite",
-    "models_choose",
     "payer_choose",
+    "preferences_save",
     "set_up_skip",
     "start_skip",
     "table_preference",
-    "title_model",
 }
 A_CALL_OF_A_MODEL: Final = {
     "embedding_run",

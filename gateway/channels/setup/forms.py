@@ -12,6 +12,7 @@ from gateway.channels.forms import CODE, INPUT, OFFERED, provider_note
 from gateway.channels.refusals import ChannelRefused
 from gateway.providers import PROVIDERS
 from gateway.providers.cloud_places import BadPlace
+from lib.sentences import join_sentences
 
 _PLACE_WORDS: Final = {
     "place_region": gettext_noop("Enter a region such as eu or us-east-1."),
@@ -94,7 +95,7 @@ class ConnectionForm(forms.Form):
         self.fields["base_url"].required = self.place is None
         note = "" if provider is None else provider_note(provider.name)
         if self.place is not None:
-            note = " ".join((gettext("Only for a private endpoint."), note))
+            note = join_sentences(gettext("Only for a private endpoint."), note)
         self.fields["base_url"].help_text = note
 
     def clean(self) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_it_is_nobody_elses(people: Cast) -> None:
 
 @pytest.mark.extended
 def test_its_title_tells_nothing_and_no_model_names_it(people: Cast) -> None:
-    post(people.bob, "title_model", title_model="weir-1")
+    post(people.bob, "preferences_save", title_model="weir-1")
     relay = NamingRelay("Salaries")
     send(people.bob, relay, text=SECRET, temporary="on")
     assert len(relay.requests) == 1
@@ -174,7 +174,7 @@ def test_an_answer_that_is_being_written_goes_when_it_has_ended(people: Cast) ->
 def test_its_answer_is_stopped_when_nobody_can_come_back_to_it(people: Cast) -> None:
     begin(people)
     assert Run.objects.get().unwatched_ms == 60_000
-    post(people.bob, "leaving_choose", leaving="stop")
+    post(people.bob, "preferences_save", leaving="stop")
     send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="x", temporary="on")
     assert Run.objects.order_by("-id")[0].unwatched_ms == 1_000
 

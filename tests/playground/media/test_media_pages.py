@@ -61,7 +61,7 @@ def test_a_picture_is_made_edited_under_a_mask_and_compared(stage: Stage, bob: W
     page, model = bob.page, stage.hub.model(stage.fake, rates=PICTURES)
     other = stage.hub.model(stage.fake, rates=PICTURES)
     page.goto(f"{stage.playground}/images?model={model}")
-    expect(page.locator("#media-bound")).to_contain_text("costs up to $0.05")
+    expect(page.locator("#media-bound")).to_contain_text("Costs up to $0.05")
     page.select_option("#media-size", "1024x1024")
     page.fill("#media-prompt", EVERYTHING)
     page.get_by_role("button", name="Generate").click()
@@ -76,7 +76,7 @@ def test_a_picture_is_made_edited_under_a_mask_and_compared(stage: Stage, bob: W
     assert findings_in_both_themes(page) == []
 
     # Again with one change: the settings stand, a picture is added, and a part of it is painted.
-    page.get_by_role("link", name="Again with a change").first.click()
+    page.get_by_role("link", name="Edit and run again").first.click()
     assert page.input_value("#media-size") == "1024x1024"
     page.fill("#media-prompt", "a red roof")
     page.set_input_files(
@@ -122,7 +122,7 @@ def test_a_text_is_spoken_kept_and_found_in_the_gallery(stage: Stage, bob: Watch
     page, model = bob.page, stage.hub.model(stage.fake, rates=CHARACTERS)
     page.goto(f"{stage.playground}/speech?model={model}")
     page.fill("#media-prompt", "Rivers meander #bytes=4000")
-    expect(page.locator("#media-bound")).to_contain_text(re.compile(r"costs up to \$0\.000"))
+    expect(page.locator("#media-bound")).to_contain_text(re.compile(r"Costs up to \$0\.000"))
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("article[data-state=done] audio")).to_have_count(1)
     record = record_of(stage, model)
@@ -162,7 +162,7 @@ def test_what_the_browser_records_is_transcribed_and_played(
     expect(page.locator("#recording").get_by_role("status")).to_have_text("Sound detected")
     page.get_by_role("button", name="Stop recording").click()
     expect(page.locator("#media-given audio")).to_have_count(1)
-    expect(page.locator("#media-bound")).to_contain_text("costs up to $")
+    expect(page.locator("#media-bound")).to_contain_text("Costs up to $")
     page.get_by_role("button", name="Transcribe").click()
     expect(page.locator("article[data-state=done] .media-text")).not_to_be_empty()
     record_value = record_of(stage, model)
@@ -201,7 +201,7 @@ def test_a_video_is_followed_to_its_end(stage: Stage, bob: Watched, videos: Fake
     page.fill("#media-prompt", "a boat #polls=2")
     page.select_option("#media-seconds", "8")
     page.select_option("#media-size", "1280x720")
-    expect(page.locator("#media-bound")).to_contain_text("costs up to $0.80")
+    expect(page.locator("#media-bound")).to_contain_text("Costs up to $0.80")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("article progress")).to_have_count(1)
     page.reload()

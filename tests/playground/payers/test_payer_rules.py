@@ -29,6 +29,10 @@ def post(user: Any, name: str, **form: str) -> Any:
     return signed_in(user).post(reverse(name, args=["acme"]), form)
 
 
+def set_rules(user: Any, **rules: str) -> Any:
+    return post(user, "playground_rules_save", payer_rules="1", **rules)
+
+
 def offered(people: Cast, user: Any) -> list[str]:
     """The names of the keys that the payer menu offers."""
     context = payers_context(actor(user, people.acme), {}, None)
@@ -65,14 +69,14 @@ def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
     send(people.bob, answers(), text="before", key=id_text(bobs.id))
     chat = Conversation.objects.get()
-    post(people.alice, "payer_rules", developer="playground")
+    set_rules(people.alice, developer="playground")
     refused = send(people.bob, answers(), text="again", key=id_text(bobs.id))
     assert refused.status_code == 422
     assert "This key cannot pay for chats any more." in refused.content.decode()
     assert post(people.bob, "payer_choose", key=id_text(bobs.id)).status_code == 303
     assert not PaymentPreference.objects.exists()
     assert chat.key_id == bobs.id
-    post(people.alice, "payer_rules", developer="own")
+    set_rules(people.alice, developer="own")
     refused = send(people.bob, answers(), text="again", key="")
     assert refused.status_code == 422
     assert "with your own API keys only" in refused.content.decode()
@@ -81,7 +85,7 @@ def test_a_key_that_is_not_allowed_pays_for_nothing(people: Cast) -> None:
 
 
 def test_without_an_own_key_nothing_is_sent_where_only_these_pay(people: Cast) -> None:
-    post(people.alice, "payer_rules", developer="own")
+    set_rules(people.alice, developer="own")
     refused = send(people.bob, answers(), text="Hi", key="")
     assert refused.status_code == 422
     session = signed_in(people.bob).post(
@@ -92,11 +96,20 @@ def test_without_an_own_key_nothing_is_sent_where_only_these_pay(people: Cast) -
 
 
 def test_rules_are_set_by_who_may_and_are_audited(people: Cast) -> None:
-    assert post(people.bob, "payer_rules", developer="any").status_code == 403
-    assert post(people.charlie, "payer_rules", developer="any").status_code == 404
-    assert post(people.alice, "payer_rules", developer="dance").status_code == 404
+    assert set_rules(people.bob, developer="any").status_code == 403
+    assert set_rules(people.charlie, developer="any").status_code == 404
+    assert set_rules(people.alice, developer="dance").status_code == 404
     for _ in range(2):  # what is so already leaves no second event
-        assert post(people.alice, "payer_rules", developer="own", viewer="own").status_code == 303
+        assert (
+            post(
+                people.alice,
+                "playground_rules_save",
+                payer_rules="1",
+                developer="own",
+                viewer="own",
+            ).status_code
+            == 303
+        )
     (event,) = AuditEvent.objects.filter(action="playground.payer_rules_changed")
     assert event.detail == {"before": {}, "after": {"developer": "own"}}
     assert "Keys that may pay" in page(people.alice, URL).content.decode()
@@ -145,13 +158,13 @@ def test_whoever_is_no_member_is_bound_by_no_rule(people: Cast) -> None:
 
 def test_the_default_payer_is_chosen_and_shown_in_the_settings(people: Cast) -> None:
     bobs, _ = make_key(people.core, "bob's", user=people.bob)
-    saved = post(people.bob, "default_payer", key=id_text(bobs.id), project="launch")
+    saved = post(people.bob, "preferences_save", key=id_text(bobs.id), project="launch")
     assert saved.status_code == 303
     payer = default_payer(actor(people.bob, people.acme))
     assert (payer.key, payer.project) == (bobs, "launch")
     assert 'value="launch"' in page(people.bob, URL).content.decode()
     other, _ = make_key(people.core, "alice's", user=people.alice)
-    post(people.bob, "default_payer", key=id_text(other.id))
+    post(people.bob, "preferences_save", key=id_text(other.id))
     assert default_payer(actor(people.bob, people.acme)).key == bobs
 
 

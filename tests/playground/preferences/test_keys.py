@@ -54,7 +54,7 @@ def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Wat
     page.uncheck("[name=letter_keys]")
     page.select_option("#key-sends", "ctrl")
     with page.expect_navigation():
-        page.locator("form[action$=keys] [type=submit]").click()
+        page.locator("#preferences-form [type=submit]").click()
     page.goto(stage.playground)
     page.keyboard.press("Alt+t")
     expect(panel).to_be_hidden()
@@ -102,7 +102,7 @@ def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
     page.goto(f"{stage.hub.url}/o/acme/playground/settings")
     page.select_option("#key-rename", "X")
     with page.expect_navigation():
-        page.locator("form[action$=keys] [type=submit]").click()
+        page.locator("#preferences-form [type=submit]").click()
     page.goto(stage.playground)
     page.keyboard.press("F2")
     row.locator(".chat-link").focus()

@@ -42,22 +42,22 @@ def post(user: Any, name: str, **form: str) -> Any:
 
 def test_leaving_is_each_persons_and_holds_from_the_next_answer_on(people: Cast) -> None:
     send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="before")
-    assert post(people.bob, "leaving_choose", leaving="stop").status_code == 303
+    assert post(people.bob, "preferences_save", leaving="stop").status_code == 303
     send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="after")
     send(people.alice, ScriptedRelay(TextDelta(0, "x"), outcome()), text="another's")
     limits_ms = [run.unwatched_ms for run in Run.objects.order_by("id")]
     assert limits_ms == [None, 1_000, None]
     assert 'value="stop" checked' in squeezed(page(people.bob, URL).content.decode())
-    assert post(people.bob, "leaving_choose", leaving="dance").status_code == 404
+    assert post(people.bob, "preferences_save", leaving="dance").status_code == 404
 
 
 @pytest.mark.extended
 def test_the_rule_is_set_by_who_may_and_is_audited(people: Cast) -> None:
-    assert post(people.bob, "leaving_rule", minutes="5").status_code == 403
-    assert post(people.charlie, "leaving_rule", minutes="5").status_code == 404
+    assert post(people.bob, "playground_rules_save", minutes="5").status_code == 403
+    assert post(people.charlie, "playground_rules_save", minutes="5").status_code == 404
     assert not LeavingRule.objects.exists()
-    assert post(people.alice, "leaving_rule", minutes="5").status_code == 303
-    assert post(people.alice, "leaving_rule", minutes="7").status_code == 404
+    assert post(people.alice, "playground_rules_save", minutes="5").status_code == 303
+    assert post(people.alice, "playground_rules_save", minutes="7").status_code == 404
     send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="ruled")
     assert Run.objects.get().unwatched_ms == 300_000
     (event,) = AuditEvent.objects.filter(action="playground.leaving_rule_changed")
@@ -65,7 +65,7 @@ def test_the_rule_is_set_by_who_may_and_is_audited(people: Cast) -> None:
     html = page(people.bob, URL).content.decode()
     assert "Your organisation stops it after 5 minutes." in html
     assert "For everyone in the organisation" not in html
-    post(people.alice, "leaving_rule", minutes="")
+    post(people.alice, "playground_rules_save", minutes="")
     assert LeavingRule.objects.get().seconds_max is None
 
 
@@ -74,7 +74,7 @@ def test_the_rule_is_set_by_who_may_and_is_audited(people: Cast) -> None:
 def test_who_only_reads_has_nothing_to_choose(people: Cast, role: Role) -> None:
     reader = cast.member(people.acme, "reader", role)
     assert page(reader, URL).status_code == 403
-    assert post(reader, "leaving_choose", leaving="stop").status_code == 403
+    assert post(reader, "preferences_save", leaving="stop").status_code == 403
     assert not Preference.objects.exists()
 
 
@@ -126,12 +126,12 @@ def test_the_cheapest_model_names_a_new_chat(people: Cast) -> None:
 
 @pytest.mark.usefixtures("cheap")
 def test_one_setting_keeps_the_first_words(people: Cast) -> None:
-    assert post(people.bob, "title_model", title_model="").status_code == 303
+    assert post(people.bob, "preferences_save", title_model="").status_code == 303
     relay = NamingRelay("Never asked")
     send(people.bob, relay, text="# What is a weir?\nTell me.")
     assert len(relay.requests) == 1
     assert Conversation.objects.get().title == "What is a weir?"
-    assert post(people.bob, "title_model", title_model="*").status_code == 303
+    assert post(people.bob, "preferences_save", title_model="*").status_code == 303
     send(people.bob, NamingRelay("Weirs"), text="And now?")
     assert Conversation.objects.filter(title="Weirs").exists()
 
@@ -167,7 +167,7 @@ def test_a_chat_whose_first_prompt_was_refused_is_named_after_its_first_answer(
 
 @pytest.mark.extended
 def test_the_chosen_model_names_a_new_chat_once(people: Cast) -> None:
-    assert post(people.bob, "title_model", title_model="weir-1").status_code == 303
+    assert post(people.bob, "preferences_save", title_model="weir-1").status_code == 303
     relay = NamingRelay('"Weirs and water levels."\n')
     send(people.bob, relay, text="What is a weir?")
     chat = Conversation.objects.get()
@@ -188,7 +188,7 @@ def test_the_chosen_model_names_a_new_chat_once(people: Cast) -> None:
 
 @pytest.mark.extended
 def test_a_name_that_fails_leaves_the_first_words(people: Cast) -> None:
-    post(people.bob, "title_model", title_model="weir-1")
+    post(people.bob, "preferences_save", title_model="weir-1")
     send(people.bob, NamingRelay("", "upstream_error"), text="What is a weir?")
     chat = Conversation.objects.get()
     assert (chat.title, chat.named_by) == ("What is a weir?", "words")
@@ -198,7 +198,7 @@ def test_a_name_that_fails_leaves_the_first_words(people: Cast) -> None:
 
 @pytest.mark.extended
 def test_a_name_by_hand_stays(people: Cast) -> None:
-    post(people.bob, "title_model", title_model="weir-1")
+    post(people.bob, "preferences_save", title_model="weir-1")
     send(people.bob, NamingRelay("Made"), text="What is a weir?")
     chat = Conversation.objects.get()
     change = reverse("chat_change", args=["acme", id_text(chat.id)])
@@ -208,7 +208,7 @@ def test_a_name_by_hand_stays(people: Cast) -> None:
 
 
 def test_only_an_offered_model_names_chats(people: Cast) -> None:
-    assert post(people.bob, "title_model", title_model="weir-unpriced").status_code == 404
+    assert post(people.bob, "preferences_save", title_model="weir-unpriced").status_code == 404
     assert preference_of(people.bob).title_model == "*"
 
 
@@ -217,21 +217,47 @@ def test_only_an_offered_model_names_chats(people: Cast) -> None:
 
 @pytest.mark.extended
 def test_keys_are_laid_as_the_person_wants_them(people: Cast) -> None:
-    keys = {"tools": "W", "letter_keys": "on"}
-    assert post(people.bob, "keys_choose", **keys).status_code == 303
+    keys = {"tools": "W", "letter_keys": "on", "sends": "enter"}
+    assert post(people.bob, "preferences_save", **keys).status_code == 303
     html = page(people.bob, "/o/acme/playground").content.decode()
     assert "&quot;KeyW&quot;: &quot;tools&quot;" in html
     assert "KeyT" not in html
     assert " data-letter-keys" in html
     assert "&quot;KeyT&quot;" in page(people.alice, "/o/acme/playground").content.decode()
     refused = signed_in(people.bob).post(
-        reverse("keys_choose", args=["acme"]), {"tools": "C"}, follow=True
+        reverse("preferences_save", args=["acme"]), {"tools": "C", "sends": "ctrl"}, follow=True
     )
     assert "Code and Tools cannot use the same letter." in refused.content.decode()
     assert preference_of(people.bob).keys == {"tools": "W"}
-    post(people.bob, "keys_choose")
+    post(people.bob, "preferences_save", sends="enter")
     assert preference_of(people.bob).keys == {}
     assert " data-letter-keys" not in page(people.bob, "/o/acme/playground").content.decode()
+
+
+def test_one_save_keeps_what_is_not_refused(people: Cast) -> None:
+    """A part that is refused stays as it was, and the page names it; the others are saved."""
+    form = {"leaving": "stop", "title_model": "", "tools": "C", "sends": "ctrl"}
+    saved = signed_in(people.bob).post(
+        reverse("preferences_save", args=["acme"]), form, follow=True
+    )
+    html = saved.content.decode()
+    assert "Code and Tools cannot use the same letter." in html
+    assert "The other settings are saved." in html
+    preference = preference_of(people.bob)
+    assert (preference.leaving, preference.title_model) == ("stop", "")
+    assert (preference.keys, preference.enter_sends) == ({}, True)
+
+
+def test_a_chosen_model_that_is_no_longer_offered_stays_until_another_is_chosen(
+    people: Cast,
+) -> None:
+    """Saving another setting does not replace it by the cheapest one, which costs something."""
+    Preference.objects.filter(user=people.bob).update(title_model="weir-gone")
+    html = squeezed(page(people.bob, URL).content.decode())
+    assert '<option value="weir-gone" selected>' in html
+    form = {"leaving": "stop", "title_model": "weir-gone"}
+    assert post(people.bob, "preferences_save", **form).status_code == 303
+    assert preference_of(people.bob).title_model == "weir-gone"
 
 
 def test_new_chats_begin_with_the_persons_the_last_or_the_organisations_model(people: Cast) -> None:
@@ -254,14 +280,13 @@ def test_new_chats_begin_with_the_persons_the_last_or_the_organisations_model(pe
 
 @pytest.mark.extended
 def test_the_organisations_model_is_chosen_by_who_may_and_only_if_offered(people: Cast) -> None:
-    assert post(people.bob, "organisation_model", default_model="").status_code == 403
-    assert post(people.charlie, "organisation_model", default_model="").status_code == 404
-    assert (
-        post(people.alice, "organisation_model", default_model="nobody-serves").status_code == 404
-    )
-    assert post(people.alice, "organisation_model", default_model="").status_code == 303
-    assert post(people.bob, "models_choose", default_model="nobody-serves").status_code == 404
-    assert post(people.bob, "models_choose", default_model="").status_code == 303
+    assert post(people.bob, "playground_rules_save", organisation_model="").status_code == 403
+    assert post(people.charlie, "playground_rules_save", organisation_model="").status_code == 404
+    unserved = post(people.alice, "playground_rules_save", organisation_model="nobody-serves")
+    assert unserved.status_code == 404
+    assert post(people.alice, "playground_rules_save", organisation_model="").status_code == 303
+    assert post(people.bob, "preferences_save", default_model="nobody-serves").status_code == 404
+    assert post(people.bob, "preferences_save", default_model="").status_code == 303
 
 
 def test_a_favourite_is_kept_and_left_by_person(people: Cast) -> None:

@@ -238,7 +238,7 @@ def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
     most = re.search(r"up to \$(\d+\.\d+)", page.inner_text("#title-cost"))
     assert most
     with page.expect_navigation():
-        page.locator("form[action$=titles] [type=submit]").click()
+        page.locator("#preferences-form [type=submit]").click()
     page.clock.install()
     ask(page, stage, model, "What is a weir? #tokens=4")
     first = page.locator(".chat-list .chat-link[aria-current=page]")
@@ -262,7 +262,7 @@ def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
     page.goto(f"{stage.playground}/settings")
     expect(page.get_by_text("A model has titled 1 of your chats, for $")).to_be_visible()
     page.select_option("#title-model", "")
-    page.locator("form[action$=titles] [type=submit]").click()
+    page.locator("#preferences-form [type=submit]").click()
     page.goto(f"{stage.hub.url}/o/acme/requests/{id_text(chat['title_request_id'])}")
     expect(page.locator("h1")).to_be_visible()
     alice.assert_calm()
