@@ -19,9 +19,14 @@ _SYSTEM: Final = ("system", "instructions", "system_instruction", "systemInstruc
 # The members that may surround a whole request in Gemini's counting requests.
 _WHOLE: Final = ("generateContentRequest", "generate_content_request")
 _TALK: Final = ("messages", "contents", "input")
-_INSIDE: Final = ("content", "parts", "text", "refusal", "output", "response", "name")
+_INSIDE: Final = (
+    "content", "parts", "text", "refusal", "output", "response", "result", "name", "toolResult",
+    "citationsContent",
+)  # fmt: skip
 # The members of a message that may have parts with pictures.
-_HOLDERS: Final = ("content", "parts", "output")
+_HOLDERS: Final = ("content", "parts", "output", "result", "toolResult")
+# The items of earlier reasoning, which is not read again.
+_THOUGHTS: Final = ("reasoning", "thought")
 # The tokens of functions in OpenAI's notation, by its cookbook: per function, for its parameters,
 # per parameter, and per listed value.
 _FUNCTION, _PARAMETERS, _PARAMETER, _LISTED, _VALUE = 7, 3, 3, -3, 3
@@ -67,7 +72,8 @@ def read_prompt(body: Any) -> Prompt:
         value = body.get(name)
         items = [{"role": "user", "content": value}] if isinstance(value, str) else value
         if isinstance(items, list):
-            messages += [_message(item) for item in items if isinstance(item, dict)]
+            messages += [_message(item) for item in items
+                         if isinstance(item, dict) and item.get("type") not in _THOUGHTS]  # fmt: skip
             pictures += _pictures(items)
     bare = tuple(_texts(body.get("prompt")))
     return Prompt(tuple(messages), tuple(_tools(body)), bare, tuple(pictures))
@@ -193,8 +199,13 @@ def _iterate_inner_texts(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
     response = value.get("functionResponse") or value.get("function_response")
     if isinstance(response, dict):
         yield _json(response.get("response")), "result"
+    if "json" in value:
+        yield _json(value["json"]), "text"
     kind = "result" if _is_result(value) else "text"
     for name in _INSIDE:
+        # A result repeats the name of its call.
+        if kind == "result" and name == "name":
+            continue
         for text, inner in _iterate_texts(value.get(name)):
             yield text, kind if inner == "text" else inner
     source = value.get("source")
@@ -204,18 +215,17 @@ def _iterate_inner_texts(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_result(value: dict[str, Any]) -> bool:
-    return value.get("role") == "tool" or value.get("type") in (
-        "tool_result",
-        "function_call_output",
-    )
+    kinds = ("tool_result", "function_call_output", "function_result")
+    return value.get("role") == "tool" or value.get("type") in kinds or "toolUseId" in value
 
 
 def _call(value: dict[str, Any]) -> str:
     """Return the text of a function call and its arguments; "" for anything else."""
-    inner = value.get("function") or value.get("functionCall") or value.get("function_call")
+    names = ("function", "functionCall", "function_call", "toolUse")
+    inner = next((value[name] for name in names if value.get(name)), None)
     call = inner if isinstance(inner, dict) else value
     arguments = next((call[name] for name in ("arguments", "args") if call.get(name)), None)
-    if value.get("type") == "tool_use":
+    if value.get("type") == "tool_use" or "toolUse" in value:
         arguments = call.get("input") or {}
     name = call.get("name")
     if arguments is None or not isinstance(name, str):
@@ -243,6 +253,9 @@ def _pictures(value: Any) -> Iterator[Picture]:
 
 def _picture(part: dict[str, Any]) -> Picture | None:
     source = part.get("image_url") or part.get("inlineData") or part.get("inline_data")
+    image = part.get("image")
+    if source is None and isinstance(image, dict):
+        source = image.get("source") or {}
     if source is None and part.get("type") in ("image", "input_image"):
         source = part.get("source") or {}
     detail = part.get("detail")
@@ -251,7 +264,7 @@ def _picture(part: dict[str, Any]) -> Picture | None:
         if not str(kind).startswith("image/"):
             return None
         detail = detail or source.get("detail")
-        source = source.get("url") or source.get("data") or ""
+        source = source.get("url") or source.get("data") or source.get("bytes") or ""
     if not isinstance(source, str):
         return None
     if source[:4].lower() == "http":
@@ -266,18 +279,23 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _tools(body: dict[str, Any]) -> Iterator[Tool]:
-    for name in ("tools", "functions"):
-        listed = body.get(name)
+    config = body.get("toolConfig")
+    of_config = config.get("tools") if isinstance(config, dict) else None
+    for listed in (body.get("tools"), body.get("functions"), of_config):
         for entry in listed if isinstance(listed, list) else ():
             if isinstance(entry, dict):
                 declared = entry.get("functionDeclarations") or entry.get("function_declarations")
-                inner = declared if isinstance(declared, list) else [entry.get("function", entry)]
+                own = entry.get("function", entry.get("toolSpec", entry))
+                inner = declared if isinstance(declared, list) else [own]
                 yield from (tool for item in inner if (tool := _tool(item)) is not None)
 
 
 def _tool(item: Any) -> Tool | None:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         return None
+    wrapped = item.get("inputSchema")
+    if isinstance(wrapped, dict):
+        item = item | {"parameters": wrapped.get("json")}
     schema: dict[str, Any] = next(
         (item[name] for name in ("parameters", "input_schema", "parametersJsonSchema")
          if isinstance(item.get(name), dict)),

@@ -230,6 +230,35 @@ DIALECTS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
             ],
             "tools": [{"functionDeclarations": [TOOL]}],
         },
+        "interactions": {
+            "system_instruction": "Be brief.",
+            "input": [
+                {"type": "user_input", "content": [{"type": "text", "text": "Where is it?"}, {
+                    "type": "image", "mime_type": "image/png", "data": "AAAA"}]},
+                {"type": "thought", "signature": "c2Vh",
+                 "summary": [{"type": "text", "text": "not read again"}]},
+                {"type": "function_call", "id": "c", "name": "f", "arguments": {"a": "b"}},
+                {"type": "function_result", "call_id": "c", "name": "f", "result": "there"},
+            ],
+            "tools": [{"type": "function", **TOOL}],
+        },
+        "converse": {
+            "system": [{"text": "Be brief."}, {"cachePoint": {"type": "default"}}],
+            "messages": [
+                {"role": "user", "content": [{"text": "Where is it?"}, {
+                    "image": {"format": "png", "source": {"bytes": "AAAA"}}}]},
+                {"role": "assistant", "content": [
+                    {"reasoningContent": {"reasoningText": {
+                        "text": "not read again", "signature": "c2Vh"}}},
+                    {"toolUse": {"toolUseId": "t", "name": "f", "input": {"a": "b"}}}]},
+                {"role": "user", "content": [
+                    {"toolResult": {"toolUseId": "t", "content": [{"text": "there"}]}}]},
+            ],
+            "toolConfig": {"tools": [{"toolSpec": {
+                "name": "f", "description": "Find it.",
+                "inputSchema": {"json": TOOL["parameters"]}}}]},
+            "inferenceConfig": {"maxTokens": 9},
+        },
     }
 )  # fmt: skip
 
@@ -250,6 +279,9 @@ def test_odd_shapes_have_no_words() -> None:
     for body in ({}, {"messages": 3}, {"messages": [3, None, {"content": {"a": 1}}]},
                  {"tools": [3, {"function": 3}, {"name": 3}], "messages": []},
                  {"contents": [{"parts": [{"functionCall": 3, "functionResponse": []}]}]},
+                 {"messages": [{"content": [{"toolUse": 3, "toolResult": [3], "image": 3}]}],
+                  "toolConfig": {"tools": [{"toolSpec": 3}, {"toolSpec": {"name": 3,
+                                                                          "inputSchema": []}}]}},
                  {"input": [{"type": "function_call", "name": 3, "arguments": []}]}):  # fmt: skip
         assert (count_request(json.dumps(body).encode(), UNKNOWN) or 0) < 20
 
