@@ -88,4 +88,4 @@ def test_unreachable_models_of_a_list_are_not_proposed() -> None:
 
 def test_every_product_is_of_some_provider() -> None:
     assert unreachable_product((), "gpt-4o") == "chat"
-    assert unreachable_product(("chat_completions",), "gpt-4o") is None
+    assert unreachable_product(["chat_completions"], "gpt-4o") is None
