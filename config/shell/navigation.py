@@ -178,7 +178,7 @@ _INSTALLATION: Final[_Sections] = (
         _entry("cable", _CHANNELS, "C"),
         Entry("box", _("Model catalogue"), (
             _Common("models_admin", _("Models and routes"), "channels.read"),
-            _Common("model_rules", _("Model rules"), "channels.read"),
+            _Common("model_rules", _("Rules and fallbacks"), "channels.read"),
             _Common("route_preview", _("Route preview"), "channels.read"),
             _Common("shadow_traffic", _("Shadow traffic"), "channels.read"),
             _Common("catalogue", _("Catalogue update"), "prices.write", counted=True),

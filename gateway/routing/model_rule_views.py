@@ -262,7 +262,7 @@ def _alias_dialog(request: HttpRequest, form: AliasForm, title: str) -> HttpResp
         "title": title,
         "verb": gettext("Save alias"),
         "back": reverse("model_rules"),
-        "back_text": gettext("Model rules"),
+        "back_text": gettext("Rules and fallbacks"),
     }
     return render_dialog(
         request, "accounts/organisations/form_dialog.html", context, refused=form.is_bound

@@ -193,7 +193,7 @@ def test_a_team_gets_a_budget_and_a_lead(page: Page, recent: Grown) -> None:
 def test_a_model_falls_back_to_another(page: Page, recent: Grown) -> None:
     someone = Task(page, recent.home, "let a model fall back to another")
     someone.open_installation("Model catalogue")
-    someone.press("Model rules")
+    someone.press("Rules and fallbacks")
     someone.press("New rule")
     someone.type(page.get_by_label("Model", exact=True), MODEL)
     someone.pick("Fallback models", ECHO)
