@@ -17,7 +17,7 @@ How a settlement becomes durable (P1, P18), and the module of each step:
                  not possible --> spool, on the disk; retried with back-off; removed from the spool
                                   when all settlements in it are committed
 
-The journal, spool and marks (`marks.py`) of a process that is killed anywhere on this way are
+The journal, spool and marks (`queue.py`) of a process that is killed anywhere on this way are
 adopted by the next process. No new work is accepted while a settlement waits on the disk.
 """
 
@@ -36,8 +36,7 @@ from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
-from relay.ledger.marks import LedgerMarks
-from relay.ledger.queue import BATCH_MAX, Batch, LedgerQueue
+from relay.ledger.queue import BATCH_MAX, Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool
 

@@ -433,6 +433,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "BATCH_MAX": "256",
         "_MANY": "64",
         "_FEW": "4",
+        "_CHECKS": "3",
     },
     "relay.ledger.spool": {
         "_HEAD_BYTES": "9",
