@@ -4,7 +4,7 @@ Items that arrive during a commit join the next batch, with those of callbacks t
 then. No admission waits for a timer: a fixed wait of 2 ms was measured to add latency and save
 nothing.
 
-    admit    waits for its verdict; fails at once while the database is away
+    admit    waits for its verdict; fails immediately while the database is away
     settle   nobody waits for it; it is retried until it succeeds
     marks    the high-water marks of streams, written while they run
 
@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 # From its bytes to its admission a request takes some turns of the event loop, each of which takes
-# time in a busy process. After a request that came alone, others are unlikely to follow at once.
+# time in a busy process. After a request that came alone, others are unlikely to follow
+# immediately.
 _TURNS: Final = 16
 _TURNS_ALONE: Final = 4
 _TURNS_S: Final = 0.005
