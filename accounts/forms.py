@@ -1,4 +1,4 @@
-"""The forms of the pages. Those of signing in are allauth's, with our look."""
+"""The forms of the pages. The forms for signing in come from allauth, with our look."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable

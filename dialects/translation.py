@@ -174,7 +174,7 @@ class TranslatedStream:
 
 
 class StreamTranslator:
-    """Encodes the steps of a decoder in another dialect. The bytes of its steps are the client's. A
+    """Encodes the steps of a decoder in another dialect. The bytes of its steps go to the client. A
     `Broken` event has none: the caller decides whether another upstream answers or `fail` ends the
     stream. `model` replaces the upstream's name of the model, "" keeps it. `source` wraps the
     decoder, None for the decoder itself.

@@ -127,6 +127,6 @@ def parse_number(text: str) -> int | None:
 
 def id_array(values: Iterable[uuid.UUID]) -> str:
     """Return an array literal of ids, without hyphens, which takes half as long to write."""
-    # Format all digits at once with `bytes`: a format specification takes twice as long.
+    # Format all digits in one call, with `bytes`: a format specification takes twice as long.
     octets = b"".join([value.int.to_bytes(16, "big") for value in values])
     return "{" + octets.hex(",", 16) + "}"

@@ -1,4 +1,4 @@
-"""Deliver the outbox. Each task may run twice, late, or in several processes at once."""
+"""Deliver the outbox. Each task may run twice, late, or in several processes concurrently."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Periodic jobs of usage. Each may run twice, late, or in several processes at once."""
+"""Periodic jobs of usage. Each may run twice, late, or in several processes concurrently."""
 
 from celery import shared_task
 

@@ -46,7 +46,7 @@ def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTE
 
 
 def end_one(user: User, id: int, actor: Actor) -> int:
-    """End the session of that row if it is the person's. Return how many were ended."""
+    """End the session of that row if it belongs to the person. Return how many were ended."""
     return _end(sessions_of(user).filter(pk=id), user, "session.ended", actor)
 
 

@@ -1,7 +1,7 @@
 """Hash only a few passwords at a time, and without holding a database connection.
 
 A hash intentionally takes half a second of a core. If each held one of the pool's eight
-connections, pages would have none, and many hashes at once would leave them no core.
+connections, pages would have none, and many concurrent hashes would leave them no core.
 """
 
 import os

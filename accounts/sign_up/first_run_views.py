@@ -2,7 +2,6 @@
 
 from typing import cast
 
-from allauth.account.adapter import get_adapter
 from allauth.account.app_settings import EmailVerificationMethod
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
@@ -17,11 +16,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access.guards import public
+from accounts.members.forms import NewPersonForm
 from accounts.sign_in.views import throttle_view
 from accounts.sign_up.first_run import SetUpDone, is_living, is_set_up, set_up
 
 
-class SetUpForm(forms.Form):
+class SetUpForm(NewPersonForm):
     """The first operator."""
 
     email = forms.EmailField(
@@ -29,22 +29,7 @@ class SetUpForm(forms.Form):
         max_length=254,
         widget=forms.EmailInput(attrs={"autocomplete": "email", "autofocus": True}),
     )
-    name = forms.CharField(
-        label=gettext_lazy("Name"),
-        required=False,
-        max_length=120,
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
-    )
-    password = forms.CharField(
-        label=gettext_lazy("Password"),
-        max_length=200,
-        strip=False,
-        help_text=gettext_lazy("At least 10 characters."),
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
-
-    def clean_password(self) -> str:
-        return str(get_adapter().clean_password(self.cleaned_data["password"]))
+    field_order = ("email",)
 
 
 @public

@@ -151,7 +151,7 @@ def facts_of(row: SingleSignOn) -> dict[str, Any]:
 
 
 def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any]) -> SingleSignOn:
-    """Record an operator's confirmation that the domains are the organisation's, with this issuer
+    """Record an operator's confirmation that the organisation owns the domains, with this issuer
     and client. People with addresses at these domains may then join by single sign-on. Raises
     Refused if `seen`, the `facts_of` the configuration that the operator saw, is out of date."""
     with transaction.atomic():

@@ -1,9 +1,9 @@
 """Charges for requests that are abandoned, or that fail after their first content.
 
-    measured   close the upstream at once; charge the usage measured so far
+    measured   close the upstream immediately; charge the usage measured so far
     drain      keep reading up to a time and a cost limit; charge the final usage, or the usage
                measured when a limit was reached
-    absorb     close the upstream at once; charge nobody: the installation bears the cost
+    absorb     close the upstream immediately; charge nobody: the installation bears the cost
 
 A rule of the organisation comes before a rule of the model. Without either, the channel's policy
 decides. A complete answer that only lacks its usage is charged under all rules.

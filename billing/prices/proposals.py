@@ -123,22 +123,7 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
         new_proposals = [
             row for row in new_proposals if (key_of(row), _canonical(row.rates)) not in ignored
         ]
-        PriceProposal.objects.bulk_create(new_proposals)
-        counts = Proposed(
-            sum(1 for row in new_proposals if row.replaces is None),
-            sum(1 for row in new_proposals if row.replaces is not None and row.rates is not None),
-            sum(1 for row in new_proposals if row.rates is None),
-        )
-        if new_proposals:
-            audit.record(
-                actor,
-                None,
-                "catalogue.proposed",
-                new_proposals[0],
-                source=source,
-                **counts._asdict(),
-            )
-    return counts
+        return _create(actor, source, new_proposals)
 
 
 def _is_dropped(key: PriceKey, rates: Mapping[PriceKey, dict[str, Any]]) -> bool:
@@ -192,19 +177,18 @@ def propose_list(
             and (key, "") not in put_away
             and not any(matches(pattern, key.model) for pattern in ignored)
         ]
-        PriceProposal.objects.bulk_create(new_proposals)
-        removed = sum(1 for row in new_proposals if row.rates is None)
-        added = sum(1 for row in new_proposals if row.replaces is None)
-        counts = Proposed(added, len(new_proposals) - added - removed, removed)
-        if new_proposals:
-            audit.record(
-                actor,
-                None,
-                "catalogue.proposed",
-                new_proposals[0],
-                source=source,
-                **counts._asdict(),
-            )
+        return _create(actor, source, new_proposals)
+
+
+def _create(actor: Actor, source: str, new_proposals: list[PriceProposal]) -> Proposed:
+    """Store new proposals and record them. Call it in a transaction."""
+    PriceProposal.objects.bulk_create(new_proposals)
+    removed = sum(1 for row in new_proposals if row.rates is None)
+    added = sum(1 for row in new_proposals if row.replaces is None)
+    counts = Proposed(added, len(new_proposals) - added - removed, removed)
+    if new_proposals:
+        first, numbers = new_proposals[0], counts._asdict()
+        audit.record(actor, None, "catalogue.proposed", first, source=source, **numbers)
     return counts
 
 

@@ -3,10 +3,9 @@ pay.
 
 An allowance is a number of units of one meter, for a set of models. At its admission a request
 takes the most units that it may need, and returns the unused ones at its end. So never more units
-are used than included, however many requests run at once. The units pay the request's price less
-the price of the remaining units, each rounded once. Remaining units are charged at the price book,
-whose tiers count the whole request.
-"""
+are used than included, however many requests run concurrently. The units pay the request's price
+less the price of the remaining units, each rounded once. Remaining units are charged at the price
+book, whose tiers count the whole request."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple

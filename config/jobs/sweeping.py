@@ -8,10 +8,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from django.db import DatabaseError, connection
-
-from lib.process.loop_lag import LoopLag
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +19,29 @@ _EVERY_S = 5.0
 _swept_at = -math.inf
 _counting = threading.Lock()
 _counted_lines = 0
+# How often the lag of the event loop is measured.
+_CHECK_S: Final = 0.25
+
+
+class LoopLag:
+    """How late the event loop runs what is due: the mean delay of a timer. Every step of every
+    request waits that long. It is measured on the loop, and may be read in any thread."""
+
+    def __init__(self) -> None:
+        self._delays_s: list[float] = []
+
+    async def measure_for_ever(self) -> None:
+        """Measure the running loop until cancelled."""
+        while True:
+            # The loop's own clock cannot be used, because it stands still during a turn.
+            due_at = time.monotonic() + _CHECK_S
+            await asyncio.sleep(_CHECK_S)
+            self._delays_s.append(max(0.0, time.monotonic() - due_at))
+
+    def take(self) -> float | None:
+        """Return the mean delay in seconds since the last call; None if nothing was measured."""
+        delays_s, self._delays_s = self._delays_s, []
+        return sum(delays_s) / len(delays_s) if delays_s else None
 
 
 async def sweep_for_ever() -> None:

@@ -6,7 +6,7 @@ check here, on a separate connection:
 
     answers --no answer within _WAIT_S, or refused--> away --a new connection answers--> answers
 
-While Postgres is away, pages are refused at once, and a new connection is tried every
+While Postgres is away, pages are refused immediately, and a new connection is tried every
 `_LOOK_EACH_S`. While pages are quick, nothing is checked.
 """
 

@@ -10,7 +10,7 @@ The limits of one connection:
     neither head nor body           32 KiB in a row: a header, a trailer, the size of a chunk
     pipelined requests              8
     the rest of a request that was  256 KiB, then one read per 0.1 s, as long as a head may take;
-    answered early                  closing the connection at once would lose the response
+    answered early                  closing the connection immediately would lose the response
     a response that is not read     30 s without progress, during a stream and after its end
 
 A process that stops answers with `Connection: close`. A connection that is still open after it

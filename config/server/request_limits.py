@@ -9,9 +9,9 @@ layer, a signed-in person would wait for the threads of three hundred strangers.
     askers      unknown callers who change something: sign-ins, events of processors
     readers     all other unknown callers
 
-A limit lets only a few requests into Django at once, until their response begins; streams then no
-longer count. One network gets at most half of the askers' places and is answered 429 beyond that,
-so that a person who sends fifty passwords or codes at once keeps nobody else from signing in.
+A limit lets only a few concurrent requests into Django, until their response begins; streams then
+no longer count. One network gets at most half of the askers' places and is answered 429 beyond
+that, so that a person who sends fifty passwords or codes at once keeps nobody else from signing in.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ the VIEWS of other tables' rows. Each `migrate` applies this file to the databas
 a model that is in no list.
 
 The owner of the tables is not subject to the policies. This role runs the migrations, the relay,
-whose statements serve requests of many organisations at once, the pages of operators, and the jobs
+whose statements serve requests of many organisations together, the pages of operators, and the jobs
 for all organisations.
 """
 

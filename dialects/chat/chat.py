@@ -192,7 +192,7 @@ class Message(msgspec.Struct, frozen=True):
     assistant           Reasoning, Text, Refusal, ToolCall, Image, Audio, OwnPart, in wire order
     tool                exactly one ToolResult; a turn with several is several messages
 
-    `name` is openai's; `citations` those of an assistant's text.
+    `name` comes from the openai dialect; `citations` belong to an assistant's text.
     """
 
     role: Role

@@ -42,7 +42,7 @@ _LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
 # Search forms that are tools. The other forms request a search for this answer.
 _SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini", "interactions"})
 # Hosted tools that an agent can do without, by the prefixes of their types. A tool search is not
-# needed because all tools are offered at once.
+# needed because all tools are offered from the start.
 _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
     {"responses": ("image_generation", "tool_search"), "anthropic": ("tool_search_tool_",)}
 )

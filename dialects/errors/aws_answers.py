@@ -84,7 +84,8 @@ def error_frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes
 
 
 def exception(name: str, message: str) -> bytes:
-    """Return the message of a stream that ends it with an error; `name` is Amazon's."""
+    """Return the message of a stream that ends it with an error; `name` is Amazon's name of the
+    exception."""
     name = name if name in _IN_STREAM else _STREAM
     return write_exception(_lower(name), msgspec.json.encode({"message": message}))
 

@@ -17,8 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.health.breaker import Breaker, BreakerRule
-from gateway.health.cooldown import Rest
+from gateway.health.breaker import Breaker, BreakerRule, Rest
 from gateway.health.faults import FAULTS
 from gateway.health.state_names import KeyReason, KeyStatus, ModelCondition, ModelStatus
 

@@ -49,12 +49,11 @@ class TrafficBucket(models.Model):
     """The attempts and requests that ended in five minutes, for one channel (or none) and one model
     or pattern of models.
 
-    `attempts` and `failed` are the channel's. `requests` and `failed_requests` are the model's: of
-    a request with several attempts, only the last one counts. `first_tokens` are how many answers
-    began within each bound of `gateway/health/traffic.py`. `output_tokens` were written in
+    `attempts` and `failed` count for the channel. `requests` and `failed_requests` count for the
+    model: of a request with several attempts, only the last one counts. `first_tokens` are how many
+    answers began within each bound of `gateway/health/traffic.py`. `output_tokens` were written in
     `writing_ms`. `answers` took `first_token_ms` until their first content and `answer_ms` in
-    total. Of their `input_tokens`, `cached_tokens` came from a cache.
-    """
+    total. Of their `input_tokens`, `cached_tokens` came from a cache."""
 
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "model")
     bucket_at = models.DateTimeField()

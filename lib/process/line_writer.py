@@ -5,7 +5,7 @@ blocks for as long as that lasts. Therefore a separate thread writes to pipes, s
 terminals. Lines wait for it in a bounded queue; a line that finds the queue full is dropped and
 counted, and the log reports the number once it is read again.
 
-A regular file has no reader to wait for. Its lines are written at once, and a process that is
+A regular file has no reader to wait for. Its lines are written immediately, and a process that is
 killed loses none.
 """
 

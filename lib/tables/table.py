@@ -139,7 +139,7 @@ class Table:
     `key` is a unique path, by which rows are sorted last. A `big` table has an unlimited number of
     rows: it is sorted by one column at a time, and every sortable column has an index that ends
     with `key`. `href` is the path of a row's address, to which the first column links. `bulk` names
-    the actions for several rows at once. They are posted to the page's `bulk_url` as `act` with an
+    the actions for several rows together. They are posted to the page's `bulk_url` as `act` with an
     `id` for each row; a reader without any action cannot select rows. `refresh` is an event of the
     page that reloads the list.
     """

@@ -2,7 +2,7 @@
 gallery."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.http import (
     Http404,
@@ -54,25 +54,11 @@ from playground.models import MediaKind, MediaRun
 from playground.runs.relaying import relay_of
 from playground.turns.form import form_values
 from relay.front.errors import DatabaseAway, DatabaseRefused
+from relay.front.in_process import PAGE_PATHS
+from relay.requests.context import PageOperation
 from relay.upstream.upstream import UpstreamFailed
 
 GALLERY_MAX: Final = 24
-_PATHS: Final[Mapping[str, str]] = {
-    "image_generations": "/v1/images/generations",
-    "image_edits": "/v1/images/edits",
-    "speech": "/v1/audio/speech",
-    "transcriptions": "/v1/audio/transcriptions",
-    "translations": "/v1/audio/translations",
-    "videos": "/v1/videos",
-    "suno_music": "/suno/submit/music",
-    "suno_lyrics": "/suno/submit/lyrics",
-    "midjourney_imagine": "/mj/submit/imagine",
-    "midjourney_describe": "/mj/submit/describe",
-    "midjourney_blend": "/mj/submit/blend",
-    "midjourney_shorten": "/mj/submit/shorten",
-    "midjourney_action": "/mj/submit/action",
-    "midjourney_modal": "/mj/submit/modal",
-}
 
 
 @organisation_page("playground.read")
@@ -263,7 +249,9 @@ def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     if input_names and not in_body:
         names = {"picture": "image", "mask": "mask", "sound": "file"}
         files = {names[role]: name for role, name in input_names.items()}
-    call = SnippetRequest(run.operation, _PATHS[run.operation], body, files=files)
+    call = SnippetRequest(
+        run.operation, PAGE_PATHS[cast(PageOperation, run.operation)], body, files=files
+    )
     context = {"codes": codes_with_key(call, ""), "id": run.text_id, "slug": slug_of(actor)}
     return render(request, "playground/media/_media_code.html", context)
 

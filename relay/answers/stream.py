@@ -19,6 +19,7 @@ from dialects.errors.errors import ErrorKind
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.streams.model_alias import FrameNaming, name_answer
 from dialects.translation import StreamTranslator
+from dialects.usage.service_tier import Source, TierReader
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.answer_state import AnswerState
@@ -26,7 +27,6 @@ from relay.answers.cost_in_answer import last_with_cost
 from relay.answers.large_events import Gathering
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd, AttemptParts
-from relay.counting.tier_reader import Source, TierReader
 from relay.counting.usage_meter import Bill, UsageMeter
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_behind_content, failure_inside

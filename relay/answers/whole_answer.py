@@ -18,11 +18,10 @@ from dialects.json.lone_surrogates import Pairs
 from dialects.openai.outside_reasoning import rewrite_usage
 from dialects.openai.think_tags import untag_answer
 from dialects.streams.model_alias import name_answer
-from dialects.usage.service_tier import tier_of_answer
+from dialects.usage.service_tier import TierReader, tier_of_answer
 from relay.answers.cost_in_answer import with_cost
 from relay.answers.unary import Exchange
 from relay.attempts.attempt_end import AttemptParts
-from relay.counting.tier_reader import TierReader
 from relay.counting.usage_meter import Bill
 from relay.front.error_answers import failure_inside
 from relay.media.accepted_video import begin_task

@@ -32,7 +32,7 @@ from dialects.errors import task_errors
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
 from dialects.errors.upstream_errors import provider_limit_message
 from gateway.channels.timeouts import Timeouts
-from gateway.health.cooldown import RETRY_AFTER_S_MAX
+from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
 from relay.front.deadline import EndReason, Reason
 from relay.front.downstream import ErrorAnswer

@@ -45,7 +45,7 @@ from relay.routing.route_preview import RoutePreview, preview_route
 from relay.routing.sent_preview import MASK, SentPreview, preview_sent
 from relay.routing.snapshot_build import ChannelRow, build_single_channel
 
-_PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
+PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
     "chat_completions": "/v1/chat/completions",
     "embeddings": "/v1/embeddings",
     "image_generations": "/v1/images/generations",
@@ -63,9 +63,10 @@ _PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
     "midjourney_action": "/mj/submit/action",
     "midjourney_modal": "/mj/submit/modal",
 }
+"""The path of each operation that pages of the playground call."""
 _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
     operation: read_invocation(find_endpoint(path), path, (), b"")
-    for operation, path in _PAGE_PATHS.items()
+    for operation, path in PAGE_PATHS.items()
 }
 # The caller of a preview; nothing is stored or found for it.
 _NOBODY: Final = Principal(

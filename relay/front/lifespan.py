@@ -30,9 +30,8 @@ from relay.credentials.keys import Authenticator, Principal
 from relay.credentials.revocation import Running
 from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.front.limit_answers import LimitReached
-from relay.front.load import Load, count_refused
+from relay.front.load import Load, Turns, count_refused
 from relay.front.readiness import Readiness
-from relay.front.turns import Turns
 from relay.health.channel_health import Health
 from relay.health.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
 from relay.health.health_sharing import read as read_reports

@@ -14,9 +14,8 @@ from typing import Final
 from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
-from gateway.health.breaker import PANIC_PERCENT, Breaker, RetryBudget
+from gateway.health.breaker import PANIC_PERCENT, Breaker, Rest, RetryBudget
 from gateway.health.channel_state import BarReason, Block, ChannelCondition, Fault, Sought
-from gateway.health.cooldown import Rest
 from gateway.health.faults import FAULTS
 from gateway.health.state_names import ChannelStatus
 from gateway.routing.channel_order import Candidate, Skipped

@@ -20,8 +20,7 @@ from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement, Settlement
 from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Statement
-from relay.ledger.marks import LedgerMarks
-from relay.ledger.queue import Batch, LedgerQueue, Waiting
+from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue, Waiting
 from relay.ledger.recovery import LedgerRecovery
 from usage.records.sql import Ending, Refusal
 

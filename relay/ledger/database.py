@@ -6,9 +6,8 @@ when the socket has them. A cursor per statement costs ten times the CPU of the 
     CLOSED --open--> IDLE --run--> BUSY --response--> IDLE
       IDLE, BUSY --connection lost, or timeout--> CLOSED (reopened in the background)
 
-While it is closed, `run` fails at once: an unavailable Postgres means 503 within milliseconds, not
-a queue (docs/promises.md, "State when something is gone").
-"""
+While it is closed, `run` fails immediately: an unavailable Postgres means 503 within milliseconds,
+not a queue (docs/promises.md, "State when something is gone")."""
 
 import asyncio
 import contextlib

@@ -60,7 +60,7 @@ class Journal:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Allocate all of it at once: a mapped page without disk space would kill the process.
+            # Allocate the whole file now: a mapped page without disk space would kill the process.
             os.posix_fallocate(self._file, 0, _BYTES)
             self._map = mmap.mmap(self._file, _BYTES)
         except OSError as error:

@@ -1,20 +1,23 @@
-"""The queue of writes to the ledger: what waits, who waits for it, and when it is due.
+"""What waits to be written to the ledger, who waits for it, and when it is due.
 
 admission   its caller waits: it joins the very next batch. If more wait than fit, organisations
             and their keys take turns
 settlement  nobody waits: it is written after a few admissions, and together with many, once enough
-            of them wait or they have waited long enough; at once if others may need what it
+            of them wait or they have waited long enough; immediately if others may need what it
             releases
+mark        the certain progress of a stream, written while it runs. It determines how the hold of
+            a killed process is resolved (docs/promises.md, "Life of an attempt")
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement
 from relay.front.turn_order import order_by_turns
+from relay.ledger.recovery import LedgerRecovery
 
 BATCH_MAX: Final = 256
 
@@ -27,6 +30,11 @@ _MANY: Final = 64
 _FEW: Final = 4
 
 Waiting = tuple[AdmissionRequest, "asyncio.Future[Verdict]"]
+# A stream is checked this often, and its mark is written at the third check; the rest of the
+# promised 250 ms is for its commit. A stream that has grown by half of the 64 tokens is marked
+# immediately: the other half is for what arrives while we are late.
+_CHECK_S: Final = 0.05
+_CHECKS: Final = 3
 
 
 class Batch(NamedTuple):
@@ -111,3 +119,63 @@ class LedgerQueue:
 def _turn_of(waiting: Waiting) -> tuple[UUID, UUID, Waiting]:
     attempt = waiting[0].attempt
     return attempt.organisation_id, attempt.key_id, waiting
+
+
+class Watched(Protocol):
+    """A stream that reports how much has certainly been used."""
+
+    @property
+    def id(self) -> UUID: ...
+    def mark(self) -> str | None:
+        """Return the meters up to now as JSON text, or None if nothing has changed."""
+
+
+class LedgerMarks:
+    """The high-water marks of one process. `write` is called when marks are due."""
+
+    def __init__(self, recovery: LedgerRecovery, write: Callable[[], None]) -> None:
+        self._recovery = recovery
+        self._write = write
+        self._watched: set[Watched] = set()
+        self.waiting: dict[UUID, str] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._checks = 0
+
+    def watch(self, stream: Watched) -> None:
+        """Store high-water marks of this stream until `unwatch`."""
+        self._watched.add(stream)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
+
+    def unwatch(self, stream: Watched) -> None:
+        self._watched.discard(stream)
+        self.waiting.pop(stream.id, None)
+
+    def mark(self, stream: Watched) -> None:
+        """Store the high-water mark of a stream so that it survives a kill. It is written to the
+        database soon after."""
+        meters = stream.mark()
+        if meters is not None:
+            self.waiting[stream.id] = meters
+            self._recovery.mark(stream.id, meters)
+
+    def take(self) -> Mapping[UUID, str]:
+        """Return and clear the marks to write now."""
+        taken, self.waiting = self.waiting, {}
+        return taken
+
+    def put_back(self, marks: Mapping[UUID, str]) -> None:
+        """Add back marks that could not be written. Newer marks take precedence."""
+        self.waiting = {**marks, **self.waiting}
+
+    def _check(self) -> None:
+        self._timer = None
+        if not self._watched:
+            return
+        self._timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
+        self._checks += 1
+        if self._checks % _CHECKS == 0:
+            for stream in self._watched:
+                self.mark(stream)
+        if self.waiting:
+            self._write()

@@ -4,7 +4,7 @@ Items that arrive during a commit join the next batch, with those of callbacks t
 then. No admission waits for a timer: a fixed wait of 2 ms was measured to add latency and save
 nothing.
 
-    admit    waits for its verdict; fails at once while the database is away
+    admit    waits for its verdict; fails immediately while the database is away
     settle   nobody waits for it; it is retried until it succeeds
     marks    the high-water marks of streams, written while they run
 
@@ -17,7 +17,7 @@ How a settlement becomes durable (P1, P18), and the module of each step:
                  not possible --> spool, on the disk; retried with back-off; removed from the spool
                                   when all settlements in it are committed
 
-The journal, spool and marks (`marks.py`) of a process that is killed anywhere on this way are
+The journal, spool and marks (`queue.py`) of a process that is killed anywhere on this way are
 adopted by the next process. No new work is accepted while a settlement waits on the disk.
 """
 
@@ -36,8 +36,7 @@ from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
-from relay.ledger.marks import LedgerMarks
-from relay.ledger.queue import BATCH_MAX, Batch, LedgerQueue
+from relay.ledger.queue import BATCH_MAX, Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool
 
@@ -45,7 +44,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 # From its bytes to its admission a request takes some turns of the event loop, each of which takes
-# time in a busy process. After a request that came alone, others are unlikely to follow at once.
+# time in a busy process. After a request that came alone, others are unlikely to follow
+# immediately.
 _TURNS: Final = 16
 _TURNS_ALONE: Final = 4
 _TURNS_S: Final = 0.005

@@ -18,7 +18,7 @@ from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.front.deadline import Deadline
 from relay.front.downstream import Downstream, ErrorAnswer, Sink
-from relay.front.turns import Turns
+from relay.front.load import Turns
 from relay.health.channel_health import Health
 from relay.ledger.writer import LedgerWriter
 from relay.requests.error_excerpt import kept_message

@@ -76,7 +76,7 @@ _item: Final = msgspec.json.Decoder(_Item)
 
 def _role(item: msgspec.Raw) -> str | None:
     try:
-        # Gemini's turns without a role are the user's.
+        # In Gemini's requests a turn without a role comes from the user.
         return _item.decode(item).role or "user"
     except msgspec.DecodeError:
         return None

@@ -234,7 +234,7 @@ whose head is unreadable or too large; whose body ended too early or is unreadab
 
 # Beyond this, a slow reader stops the upstream instead of filling the memory (P9).
 _BUFFER_BYTES_MAX: Final = 16 * 1024
-# The event loop would read 256 KiB at once, for each connection.
+# The event loop would read 256 KiB in one go, for each connection.
 _READ_BYTES: Final = 64 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -125,7 +125,7 @@ class UpstreamSocket(asyncio.Protocol):
         self._loop.call_later(_CLOSE_S, self._transport.abort)
 
     def cut(self) -> None:
-        """Close at once."""
+        """Close immediately, without a close frame."""
         self._stop()
         if not self._lost:
             self._transport.abort()

@@ -6,7 +6,7 @@ The imports take as long as the start of the database and run at the same time. 
 reading end of a pipe, whose other end is closed when the database runs. What it holds is the
 preparation (stack/database/prepare.py) as JSON, the arguments of its `prepare`. It does that in
 this process, because another one would need the same imports. A later web process finds the pipe
-empty, and serves at once.
+empty, and serves immediately.
 """
 
 import gc

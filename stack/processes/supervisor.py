@@ -1,5 +1,5 @@
 """Start children in order, keep them alive, and stop them in reverse order; leaves are stopped
-first, all at once.
+first, and all of them concurrently.
 
 One event loop in the main thread owns every child: the kernel ties a child's death to the thread
 that started it (stack/processes/leash.py), so no other thread may start one.

@@ -279,7 +279,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/health/channel_health.py:budget:_BUDGETS_MAX": Bound(
         lambda _, n: keeps_budget(n), None, 4096
     ),
-    "relay/health/operator_alerts.py:tell:_KNOWN_MAX": Bound(
+    "relay/health/operator_alerts.py:report:_KNOWN_MAX": Bound(
         lambda _, n: knows_alert(n), None, 4096
     ),
     "relay/endpoints/passthrough/answer_value.py:_read_number:_DIGITS_MAX": Bound(

@@ -300,6 +300,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECONDS_DEFAULT": "600",
     },
     "gateway.health.breaker": {
+        "RETRY_AFTER_S_MAX": "120.0",
         "SAMPLE_MIN": "20",
         "CONNECTS_MAX": "5",
         "GOOD_TO_CLOSE": "3",
@@ -432,6 +433,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "BATCH_MAX": "256",
         "_MANY": "64",
         "_FEW": "4",
+        "_CHECKS": "3",
     },
     "relay.ledger.spool": {
         "_HEAD_BYTES": "9",

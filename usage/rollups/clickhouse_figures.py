@@ -1,7 +1,7 @@
 """Figures of usage from ClickHouse. It answers the queries of reports with the same figures as
 Postgres.
 
-    cells      the sums of one or two groupings at once, or of everything
+    cells      the sums of one or two groupings together, or of everything
     largest    the groups with the most of one metric
     parts      that metric in each bucket, by these groups and the rest
 

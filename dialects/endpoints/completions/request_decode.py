@@ -39,9 +39,8 @@ _KNOWN: Final = frozenset(
 @dataclass(frozen=True, slots=True)
 class CompletionPlan:
     """The calls to a chat model that serve a request, one for each prompt. The choices of call `i`
-    have the indices from `i * choices` on. `include_usage` is the client's; `dropped` names the
-    parameters that a chat does not have.
-    """
+    have the indices from `i * choices` on. `include_usage`: the client asked for usage; `dropped`
+    names the parameters that a chat does not have."""
 
     requests: tuple[ChatRequest, ...]
     choices: int

@@ -28,7 +28,7 @@ _DONE = b"data: [DONE]\n\n"
 
 
 class Encoder:
-    """Writes one answer for the client of `request`. Everything is sent at once, except seals,
+    """Writes one answer for the client of `request`. Everything is sent immediately, except seals,
     which wait for their call, and the counts, which wait for the end.
     """
 

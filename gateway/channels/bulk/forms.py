@@ -1,4 +1,4 @@
-"""The form that changes several channels at once."""
+"""The form that changes several channels together."""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""The page that changes several channels at once (W71): the settings, a preview for each channel,
+"""The page that changes several channels together (W71): the settings, a preview for each channel,
 and the change."""
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Automatic tests, by each channel's schedule and of all channels at once. A channel's rule
+"""Automatic tests, by each channel's schedule, or of all channels together. A channel's rule
 disables and enables it by the results. Each automatic change is an audit event with its cause
 (`channel.taken_out`, `channel.taken_in`), and one email."""
 
@@ -98,7 +98,7 @@ def watch_traffic() -> None:
             take_out(channel, why)
 
 
-# All channels at once ---------------------------------------------------------------------------
+# All channels together ---------------------------------------------------------------------------
 
 
 def start_run(actor: Actor, variant: Variant) -> ChannelTestRun:

@@ -41,7 +41,7 @@ class SessionTurn(ABC):
         self.used: Quantities | None = None
 
     def opening(self) -> Sequence[bytes]:
-        """Return the messages to send at once."""
+        """Return the messages to send without waiting for others."""
         return ()
 
     @abstractmethod

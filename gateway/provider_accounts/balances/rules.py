@@ -84,7 +84,7 @@ class BalanceUnknown(ValueError):
 
 
 class BalanceRefused(BalanceUnknown):
-    """An answer with status 200 is an error; the message is the provider's."""
+    """An answer with status 200 is an error; the message comes from the provider."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

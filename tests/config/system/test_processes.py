@@ -16,12 +16,11 @@ import psycopg
 import pytest
 from django.db.models.functions import Now
 
+from config.jobs.sweeping import LoopLag
 from config.models import ProcessReport
 from config.system import processes
-from config.system.processes import ALIVE_FOR, Reporter, WebLoad
+from config.system.processes import ALIVE_FOR, Reporter, WebLoad, read_measures
 from config.system.version import VERSION
-from lib.process.loop_lag import LoopLag
-from lib.process.measures import read_measures
 from stack.database.prepare import load_queues
 from stack.processes.jobs import SCHEDULER, worker_command
 from tests.cast import Cast, signed_in

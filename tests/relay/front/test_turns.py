@@ -18,8 +18,8 @@ import pytest
 
 from lib.ids import id_text, new_id
 from relay.credentials.keys import Principal
+from relay.front.load import Turns
 from relay.front.turn_order import BEGUN_MAX
-from relay.front.turns import Turns
 from tests.bench.process import cpu_ns
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub

@@ -13,8 +13,7 @@ import pytest
 from lib.ids import new_id
 from relay.attempts.settlement import Marked
 from relay.ledger.journal import Journal
-from relay.ledger.marks import LedgerMarks
-from relay.ledger.queue import BATCH_MAX, Batch, LedgerQueue, Waiting
+from relay.ledger.queue import BATCH_MAX, Batch, LedgerMarks, LedgerQueue, Waiting
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool, read
 from tests.relay.ledger.test_journal import resolved

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from dialects.chat.events import Step
-from dialects.usage.service_tier import tier_of_frames
-from relay.counting import tier_reader
-from relay.counting.tier_reader import TierReader
+from dialects.usage import service_tier
+from dialects.usage.service_tier import TierReader, tier_of_frames
 
 
 class Frames:
@@ -35,7 +34,7 @@ def test_the_last_tier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         read.append(raw)
         return tier_of_frames(raw)
 
-    monkeypatch.setattr(tier_reader, "tier_of_frames", reading)
+    monkeypatch.setattr(service_tier, "tier_of_frames", reading)
     messages: list[str] = []
     reader = TierReader(Frames(), messages.append)
     plain = frame({"service_tier": "default", "choices": []}, **COMPACT)

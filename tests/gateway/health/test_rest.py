@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.health.cooldown import Rest
+from gateway.health.breaker import Rest
 
 
 def test_with_another_that_can_serve_it_rests_for_its_time() -> None:
