@@ -204,7 +204,7 @@ class _Writer:
         left_out = unreachable_models(at, channel.models)
         if left_out:
             names = ", ".join(sorted(left_out))
-            text = f"without {names}: the provider has no endpoint here for what they are asked for"
+            text = f"without {names}: its provider has no endpoint for what they make"
             self._report.note(*channel.origin, channel.name, text)
         return {name: at for name, at in channel.models.items() if name not in left_out}
 

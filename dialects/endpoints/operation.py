@@ -29,6 +29,8 @@ Operation = Literal[
     "gemini_count_tokens",
     "embed_content",
     "batch_embed_contents",
+    "predict",
+    "vertex_embed_content",
     "videos",
     "kling_videos",
     "jimeng_videos",

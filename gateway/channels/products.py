@@ -50,7 +50,7 @@ def check_products(channel: Channel, models: Mapping[str, str]) -> None:
     """Raise ChannelRefused for a model that no request could reach at this channel."""
     for model, product in unreachable_models(channel, models).items():
         text = gettext(
-            "%(model)s is asked for %(product)s, and a channel of %(provider)s has none, so no "
+            "%(model)s is a model for %(product)s, and a channel of %(provider)s has none, so no "
             "request could reach it. Leave it out, or serve it by a channel of another provider."
         )
         named = {

@@ -38,9 +38,10 @@ _METHODS: Final = frozenset({"generateContent", "embedContent", "batchEmbedConte
 
 
 _PUBLISHED: Final = re.compile(r"publishers/([^/]+)/models/(.+)")
-# The models in Vertex's list that answer chats without a deployment.
+# The models in Vertex's list that answer without a deployment, in a form that is spoken here.
 _SERVED: Final = re.compile(
-    r"publishers/(?:google/models/gemini-|anthropic/models/|xai/models/|[^/]+/models/.*-maas$)"
+    r"publishers/(?:google/models/(?:gemini-|imagen-|text-(?:multilingual-)?embedding-)"
+    r"|anthropic/models/|xai/models/|[^/]+/models/.*-maas$)"
 )
 
 

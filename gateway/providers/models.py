@@ -642,7 +642,13 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_MODERATIONS, owner="openai"), ("omni-moderation*", "text-moderation*")),
     (
         replace(_EMBEDDINGS, owner="google"),
-        ("gemini-embedding*", "text-embedding-004", "text-embedding-005", "embedding-001"),
+        (
+            "gemini-embedding*",
+            "text-embedding-004",
+            "text-embedding-005",
+            "text-multilingual-embedding*",
+            "embedding-001",
+        ),
     ),
     (
         replace(_EMBEDDINGS, owner="alibaba"),
@@ -692,6 +698,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_3_FLASH, ("gemini-3-flash*", "gemini-3-flash-preview")),
     (_GEMINI_3_IMAGE, ("nano-banana-pro", "gemini-3-pro-image*")),
     (replace(_VIDEO, owner="google"), ("veo-*",)),
+    (replace(_OPENAI_IMAGE, owner="google", inputs=_TEXT), ("imagen-*",)),
     (_GEMINI_2_5_PRO, ("gemini-2.5-pro*", "gemini-2.5-pro")),
     (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
     (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),

@@ -21,13 +21,13 @@ _CHAT: Final[frozenset[Operation]] = frozenset(
 _SERVED_BY: Final[Mapping[Endpoint, frozenset[Operation]]] = MappingProxyType(
     {
         "chat": _CHAT,
-        "embeddings": frozenset({"embeddings", "embed_content", "batch_embed_contents"}),
+        "embeddings": frozenset({"embeddings", "embed_content", "batch_embed_contents", "predict"}),
         "moderations": frozenset({"moderations"}),
         "rerank": frozenset({"rerank"}),
         # Some servers answer a chat with a picture.
         "images": frozenset(
             {"image_generations", "image_edits", "image_variations", "qwen_images", "ark_images",
-             "generate_content", "chat_completions"}
+             "predict", "generate_content", "chat_completions"}
         ),
         "speech": frozenset({"speech", "generate_content"}),
         "transcriptions": frozenset({"transcriptions", "translations"}),

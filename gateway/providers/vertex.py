@@ -44,6 +44,9 @@ PROVIDER = Provider(
                     "/publishers/google/models/{model}:streamGenerateContent?alt=sse"
                 ),
                 "gemini_count_tokens": "/publishers/google/models/{model}:countTokens",
+                # Embeddings, and Imagen's images.
+                "predict": "/publishers/google/models/{model}:predict",
+                "vertex_embed_content": "/publishers/google/models/{model}:embedContent",
                 "models": _MODELS,
             },
             auth=_AUTH,

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from dialects.chat.chat import Dialect, Encoded
 from dialects.codec import JSON, Codec, Target
-from dialects.endpoints import embeddings, moderations, rerank
+from dialects.endpoints import embeddings, moderations, rerank, vertex_embeddings
 from dialects.endpoints.embeddings import EmbeddingFacts
 from dialects.endpoints.operation import Operation
 from dialects.endpoints.rerank import RerankFacts, RerankForm
@@ -232,6 +232,12 @@ class _Embeddings(UnaryOperation):
                 facts.units,
             )
             return Sending("embeddings", "openai", Encoded(embeddings.edit(own, model)), exchange)
+        if (operation := vertex_embeddings.operation_of(model)) in urls:
+            exchange = Exchange(
+                vertex_embeddings.read_answer, partial(_decode_vertex, own), facts.units
+            )
+            encoded = vertex_embeddings.from_openai(own, model)
+            return Sending(operation, "gemini", encoded, exchange)
         if "batch_embed_contents" not in urls:
             raise not_offered(facts, "embeddings")
         exchange = Exchange(
@@ -248,6 +254,11 @@ def _count_embedded(own: EmbeddingFacts, family: Family) -> int:
 
 def _decode_gemini(own: EmbeddingFacts, raw: bytes, meters: _Meters) -> bytes:
     vectors = embeddings.decode_gemini_answer(raw, own.inputs)
+    return embeddings.encode_answer(vectors, own, input_tokens=meters.get("in_text", 0))
+
+
+def _decode_vertex(own: EmbeddingFacts, raw: bytes, meters: _Meters) -> bytes:
+    vectors = vertex_embeddings.decode_answer(raw, own.inputs)
     return embeddings.encode_answer(vectors, own, input_tokens=meters.get("in_text", 0))
 
 
@@ -276,6 +287,12 @@ class _GeminiEmbed(UnaryOperation):
         if self._operation in urls:
             exchange = Exchange(embeddings.read_gemini_answer, pass_unchanged, facts.units)
             return Sending(self._operation, "gemini", Encoded(embed.edit(own, model)), exchange)
+        if (operation := vertex_embeddings.operation_of(model)) in urls:
+            exchange = Exchange(
+                vertex_embeddings.read_answer, partial(_encode_vertex, own), facts.units
+            )
+            encoded = vertex_embeddings.from_gemini(own, model)
+            return Sending(operation, "gemini", encoded, exchange)
         if "embeddings" not in urls:
             raise not_offered(facts, "embeddings")
         exchange = Exchange(embeddings.read_answer, partial(_encode_gemini, own), facts.units)
@@ -285,6 +302,11 @@ class _GeminiEmbed(UnaryOperation):
 
 def _encode_gemini(own: EmbedFacts, raw: bytes, meters: _Meters) -> bytes:
     return embeddings.encode_gemini_answer(embeddings.decode_answer(raw, len(own.texts)), own)
+
+
+def _encode_vertex(own: EmbedFacts, raw: bytes, meters: _Meters) -> bytes:
+    vectors = vertex_embeddings.decode_answer(raw, len(own.texts))
+    return embeddings.encode_gemini_answer(vectors, own)
 
 
 class _Moderations(UnaryOperation):

@@ -13,7 +13,7 @@ from dialects.chat.fold import AnswerFault
 from dialects.codec import Target
 from dialects.endpoints.unary import PlainAnswer, failure
 from dialects.errors.errors import RequestFault
-from dialects.media import images, media_by_gemini
+from dialects.media import imagen, images, media_by_gemini
 from dialects.media.images import ImageFacts, ImageOperation, MadeImages
 from dialects.media.media import read_url
 from dialects.streams.passed_answer import PassedAnswer, PassedEvents, PassedJson
@@ -110,6 +110,8 @@ class Images(MediaOperation):
                 partial(_read_qwen, own), partial(_write_qwen, own), facts.units, slow=True
             )
             return Sending("qwen_images", "openai", encoded, exchange)
+        if imagen.makes(model) and "predict" in urls:
+            return self._by_imagen(own, facts)
         if "generate_content" in urls:
             return self._by_gemini(own, facts)
         raise not_offered(facts, "images")
@@ -129,6 +131,14 @@ class Images(MediaOperation):
             partial(_read_gemini, own), partial(_write_gemini, own), facts.units, slow=True
         )
         return Sending("generate_content", "gemini", encoded, exchange)
+
+    def _by_imagen(self, own: ImageFacts, facts: UnaryFacts) -> Sending:
+        if own.operation != "image_generations":
+            raise not_offered(facts, "edits of images")
+        exchange = Exchange(
+            partial(_read_imagen, own), partial(_write_imagen, own), facts.units, slow=True
+        )
+        return Sending("predict", "gemini", imagen.encode(own), exchange)
 
     def _passing(self, own: ImageFacts) -> Passing:
         if not own.stream:
@@ -204,6 +214,19 @@ def _read_gemini(own: ImageFacts, raw: bytes) -> PlainAnswer:
 
 def _write_gemini(own: ImageFacts, raw: bytes, meters: Mapping[str, int]) -> bytes:
     pictures, _, _ = media_by_gemini.read_image_answer(raw, own)
+    return images.encode_answer(int(time.time()), [{"b64_json": data} for data in pictures])
+
+
+def _read_imagen(own: ImageFacts, raw: bytes) -> PlainAnswer:
+    try:
+        _, images_made = imagen.read_answer(raw, own)
+    except AnswerFault as fault:
+        return failure(fault)
+    return PlainAnswer(NOT_TOLD, at_rates=partial(_reported_quantities, images_made))
+
+
+def _write_imagen(own: ImageFacts, raw: bytes, meters: Mapping[str, int]) -> bytes:
+    pictures, _ = imagen.read_answer(raw, own)
     return images.encode_answer(int(time.time()), [{"b64_json": data} for data in pictures])
 
 

@@ -39,8 +39,8 @@ _ALLOW_FALLBACK: Final = (
     "let the key fall back to the installation's channels (Provider keys), or use another model"
 )
 _NO_OWN_OPERATION: Final = (
-    "your organisation uses model {model} with its own provider key only, and such keys serve "
-    f"neither tasks, such as videos, nor realtime sessions; {_ALLOW_FALLBACK}"
+    "your organisation uses model {model} with its own provider key only, and such keys serve no "
+    f"realtime or Live sessions; {_ALLOW_FALLBACK}"
 )
 _NO_OWN_KEY: Final = (
     "your organisation uses model {model} with its own provider key only, and that key cannot be "

@@ -11,6 +11,7 @@ its token and its body, and answered with the fake's words (upstream.py says how
     vertex.valid_s = 3600    how long a token is valid
     vertex.revoke()          no token that was issued is valid any more
     vertex.issued            how often a token was issued
+    vertex.predictions       embeddings and images, with their books
     vertex.token_url         the address of the token endpoint, as assertions have to name it
 """
 
@@ -30,6 +31,7 @@ import jwt
 
 from tests.fakes.google_keys import EMAIL, KEY_ID, PROJECT, PUBLIC, service_account_key
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.vertex_predictions import Predictions
 
 LOCATION: Final = "europe-west1"
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -64,6 +66,7 @@ class FakeVertex:
         self.requests: list[dict[str, Any]] = []
         self.issued = 0
         self.token_url = ""
+        self.predictions = Predictions()
         self.released = threading.Event()
         self._tokens: dict[str, float] = {}
         handler = type("Handler", (_Handler,), {"vertex": self})
@@ -268,7 +271,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _predict_google(self, model: str, verb: str, query: str, body: bytes) -> None:
         fields = json.loads(body)
-        if not model.startswith("gemini-"):
+        if self.vertex.predictions.serves(model, verb):
+            self._send_json(*self.vertex.predictions.answer(model, verb, fields))
+        elif not model.startswith("gemini-") or verb in ("predict", "embedContent"):
             self._refuse(404, f"Publisher Model {model} was not found")
         elif any(one.get("role") not in ("user", "model") for one in fields.get("contents", ())):
             self._refuse(400, "Please use a valid role: user, model.")

@@ -42,7 +42,7 @@ def test_model_that_no_request_can_reach_is_refused(
     with pytest.raises(ChannelRefused) as refused:
         make(provider, {"fine": "", **models})
     assert refused.value.field == "models"
-    assert refused.value.message.startswith(f"{model} is asked for {product}, and a channel of ")
+    assert refused.value.message.startswith(f"{model} is a model for {product}, and a channel of ")
     assert not Channel.objects.exists()
 
 
@@ -74,7 +74,7 @@ def test_stored_model_does_not_prevent_other_changes() -> None:
 
 def test_address_cannot_move_where_a_model_is_unreachable() -> None:
     channel = make("openai_compatible", {"bge-reranker-v2": ""}, "https://models.example.com/v1")
-    with pytest.raises(ChannelRefused, match="bge-reranker-v2 is asked for rankings"):
+    with pytest.raises(ChannelRefused, match="bge-reranker-v2 is a model for rankings"):
         change_channel(
             SYSTEM, channel, {"provider": "deepseek", "base_url": "https://api.deepseek.com"}
         )

@@ -62,7 +62,9 @@ def test_plan(keys: tuple[OwnKeyRoute, ...], planned: list[str]) -> None:
     assert plan(*keys) == planned
 
 
-@pytest.mark.parametrize("operation", ["realtime", "videos", "midjourney_tasks", "suno_tasks"])
+@pytest.mark.parametrize(
+    "operation", ["realtime", "live_sessions", "midjourney_tasks", "suno_tasks"]
+)
 def test_other_operations_use_the_installations_keys_or_none(operation: str) -> None:
     assert plan(key("own"), operation=operation) == ["a", "b"]
     with pytest.raises(OwnKeyRequired) as refused:

@@ -45,6 +45,8 @@ def test_vertex_names_what_answers_without_being_deployed() -> None:
     names = [
         "publishers/google/models/gemini-2.5-pro",
         "publishers/google/models/imagen-4.0",
+        "publishers/google/models/text-embedding-005",
+        "publishers/google/models/veo-3.1-generate-001",
         "publishers/anthropic/models/claude-sonnet-4-5@20250929",
         "publishers/meta/models/llama-3.3-70b-instruct-maas",
         "publishers/meta/models/llama3",
@@ -53,6 +55,8 @@ def test_vertex_names_what_answers_without_being_deployed() -> None:
     body = {"publisherModels": [{"name": name} for name in names], "nextPageToken": "n"}
     listed = [
         "gemini-2.5-pro",
+        "imagen-4.0",
+        "text-embedding-005",
         "claude-sonnet-4-5@20250929",
         "meta/llama-3.3-70b-instruct-maas",
         "xai/grok-4.1-fast-reasoning",

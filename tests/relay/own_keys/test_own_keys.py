@@ -14,6 +14,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from lib.ids import id_text
 from tests.databases import own_database
@@ -274,15 +276,19 @@ def test_pictures_and_sound_cost_the_fee_and_count_the_price(
 
 
 def test_only_own_key_refuses_what_it_cannot_serve(hub: Hub, provider: FakeUpstream) -> None:
-    """Neither tasks nor a key that is no longer offered goes silently to the shared channel."""
+    """Neither a session nor a key that is no longer offered goes silently to the shared channel."""
     model, tenant = hub.model(provider), hub.tenant()
     channel = channel_of(hub, model)
     hub.own_key(tenant, channel, ALICE, fall_back=False)
     knows(hub)
     asked = provider.totals()["requests"]
-    video = hub.post(tenant, {"model": model, "prompt": "a cat"}, path="/v1/videos")
-    assert video.status == 400
-    assert "own provider key only" in video.error["message"]
+    with pytest.raises(InvalidStatus) as refused:
+        connect(
+            f"ws://127.0.0.1:{hub.port}/v1/realtime?model={model}",
+            additional_headers={"authorization": f"Bearer {tenant.key}"},
+        )
+    assert refused.value.response.status_code == 400
+    assert b"own provider key only" in refused.value.response.body
     hub.connection.execute("DELETE FROM gateway_ownkeyoffer WHERE channel_id = %s", [channel])
     knows(hub)
     answer = hub.post(tenant, ask(model))

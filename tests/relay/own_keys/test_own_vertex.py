@@ -12,6 +12,7 @@ import pytest
 
 from gateway.providers.cloud_credentials.google import TOKEN_URL
 from lib.ids import id_text
+from tests.databases import own_database
 from tests.fakes.google_keys import PROJECT, service_account_key
 from tests.fakes.listeners import Authority
 from tests.fakes.proxies import FakeProxy
@@ -23,10 +24,23 @@ from tests.relay.asking import ask
 from tests.relay.own_keys.test_own_keys import channel_of, knows
 from tests.relay.test_matrix import RATES
 
-pytestmark = pytest.mark.usefixtures("balanced_books")
-
 HOST = f"{LOCATION}-aiplatform.googleapis.com"
 GEMINI = "gemini-2.5-flash"
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    """A hub that finds Google's hosts here."""
+    with own_database("hub") as dsn:
+        hub = Hub(dsn, application="tests.relay.own_keys.google_names")
+        try:
+            hub.settings()
+            hub.start()
+            yield hub
+            hub.assert_books_balance()
+        finally:
+            hub.kill()
+            hub.close()
 
 
 class Cloud:

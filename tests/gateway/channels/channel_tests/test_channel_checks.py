@@ -98,7 +98,7 @@ def test_a_channel_to_bedrock_signs_its_test(fake: FakeUpstream, model: str) -> 
 @pytest.mark.parametrize(
     ("provider", "model", "noun"),
     [
-        ("vertex", "text-embedding-005", "embeddings"),
+        ("deepseek", "text-embedding-005", "embeddings"),
         ("vertex", "veo-3.1-generate-preview", "videos"),
         ("anthropic", "rerank-v3.5", "rankings"),
     ],

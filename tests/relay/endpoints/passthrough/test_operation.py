@@ -10,6 +10,7 @@ from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from billing.prices.pricing import PriceVersion
 from dialects.errors.errors import RequestFault
 from gateway.passthrough.rules import PassThroughRule
+from gateway.providers import provider_named
 from relay.endpoints.passthrough import operation
 from relay.endpoints.passthrough.operation import PassThrough, _Unchanged, _Unit, read_target
 from relay.health.channels_out import ChannelsOut
@@ -25,7 +26,7 @@ RULES: Final = (
 def channel(base_url: str = "https://api.example.com/v1", **over: Any) -> Any:
     known = {
         "name": "east", "base_url": base_url, "path_rules": RULES,
-        "provider": SimpleNamespace(dialects={"openai": None}),
+        "provider": provider_named("openai"),
         "passed_headers": {"openai": frozenset({b"accept"})},
     }  # fmt: skip
     return SimpleNamespace(**known | over)
