@@ -472,22 +472,20 @@ _FROM_THE_BEGINNING = """async () => {
 
 
 class Look(NamedTuple):
-    """How a page is looked at. A picture is `device_scale_factor` times as large as the window."""
+    """How a page is looked at; its picture is `scale` times as large as the window."""
 
     options: dict[str, Any]
+    scale: float = 0.5
     language: str = "en"
     locale: str = "en-GB"
 
 
-_WINDOW: Final = {"viewport": SIZE, "device_scale_factor": 0.5}
 # By the ending of a picture's name.
 LOOKS: Final = {
-    "": Look({**_WINDOW, "device_scale_factor": 0.75}),
-    "-dark": Look({**_WINDOW, "color_scheme": "dark"}),
-    "-zh": Look(_WINDOW, language="zh-hans", locale="zh-CN"),
-    "-phone": Look(
-        {"viewport": TELEPHONE, "device_scale_factor": 0.75, "is_mobile": True, "has_touch": True}
-    ),
+    "": Look({"viewport": SIZE}, 0.75),
+    "-dark": Look({"viewport": SIZE, "color_scheme": "dark"}),
+    "-zh": Look({"viewport": SIZE}, language="zh-hans", locale="zh-CN"),
+    "-phone": Look({"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}, 1),
 }
 
 
@@ -497,6 +495,7 @@ def take(
     file: Path,
     facts: Mapping[str, str],
     *,
+    scale: float = 1,
     quality: int = 55,
 ) -> None:
     """The window, from the beginning of a chat, with nothing on its way."""
@@ -508,10 +507,13 @@ def take(
             page.wait_for_load_state("networkidle")
     page.evaluate(_FROM_THE_BEGINNING)
     page.mouse.move(0, 0)
-    # With a clip, a telephone's page would be laid out anew, beside a scroll bar.
-    taken = page.context.new_cdp_session(page).send(
-        "Page.captureScreenshot", {"format": "webp", "quality": quality}
-    )
+    asked: dict[str, Any] = {"format": "webp", "quality": quality}
+    # A clip lays a telephone's page out anew, beside a scroll bar.
+    if scale != 1:
+        # An act may have led further down.
+        window = page.viewport_size or SIZE
+        asked["clip"] = {"x": 0, "y": page.evaluate("scrollY"), "scale": scale, **window}
+    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", asked)
     file.write_bytes(base64.b64decode(taken["data"]))
 
 
@@ -537,7 +539,7 @@ def take_all(
         page = context.new_page()
         for name, path in pages.items():
             try:
-                take(page, path, IMAGES / f"{name}{ending}.webp", facts)
+                take(page, path, IMAGES / f"{name}{ending}.webp", facts, scale=look.scale)
             except (PlaywrightError, AssertionError) as error:
                 # The others are worth their minutes; main() says which are missing.
                 missing[f"{name}{ending}"] = str(error)
