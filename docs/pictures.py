@@ -6,6 +6,7 @@ import math
 import struct
 import wave
 import zlib
+from functools import cache
 from typing import Final
 
 WIDTH, HEIGHT = 768, 512
@@ -13,8 +14,9 @@ _HORIZON: Final = 230
 _Colour = tuple[float, float, float]
 
 
+@cache
 def draw_boat(warm: bool = True) -> bytes:
-    """A PNG, at dawn or at dusk."""
+    """A PNG, at dawn or at dusk. To draw it takes seconds, and pages ask for it again and again."""
     lines = [_line(y, warm) for y in range(HEIGHT)]
     return _png(lines)
 

@@ -485,7 +485,7 @@ LOOKS: Final = {
     "": Look({"viewport": SIZE}, 0.75),
     "-dark": Look({"viewport": SIZE, "color_scheme": "dark"}),
     "-zh": Look({"viewport": SIZE}, language="zh-hans", locale="zh-CN"),
-    "-phone": Look({"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}, 0.75),
+    "-phone": Look({"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}, 1),
 }
 
 
@@ -507,12 +507,13 @@ def take(
             page.wait_for_load_state("networkidle")
     page.evaluate(_FROM_THE_BEGINNING)
     page.mouse.move(0, 0)
-    window = page.viewport_size or SIZE
-    # An act may have led further down.
-    clip = {"x": 0, "y": page.evaluate("scrollY"), "scale": scale, **window}
-    taken = page.context.new_cdp_session(page).send(
-        "Page.captureScreenshot", {"format": "webp", "quality": quality, "clip": clip}
-    )
+    asked: dict[str, Any] = {"format": "webp", "quality": quality}
+    # A clip lays a telephone's page out anew, beside a scroll bar.
+    if scale != 1:
+        # An act may have led further down.
+        window = page.viewport_size or SIZE
+        asked["clip"] = {"x": 0, "y": page.evaluate("scrollY"), "scale": scale, **window}
+    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", asked)
     file.write_bytes(base64.b64decode(taken["data"]))
 
 

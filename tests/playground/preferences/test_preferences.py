@@ -252,7 +252,7 @@ def test_a_chosen_model_that_is_no_longer_offered_stays_until_another_is_chosen(
     people: Cast,
 ) -> None:
     """Saving another setting does not replace it by the cheapest one, which costs something."""
-    Preference.objects.filter(user=people.bob).update(title_model="weir-gone")
+    Preference.objects.create(user=people.bob, title_model="weir-gone")
     html = squeezed(page(people.bob, URL).content.decode())
     assert '<option value="weir-gone" selected>' in html
     form = {"leaving": "stop", "title_model": "weir-gone"}
