@@ -13,7 +13,6 @@ from openai import OpenAI
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
 from tests.relay.speakers import UPSTREAMS
@@ -472,9 +471,9 @@ def test_no_response_runs_in_the_background(hub: Hub, agents: FakeUpstream, plai
         client.until("response.output_text.delta")
         assert hub.post(tenant, {}, path=f"/v1/responses/{running}/cancel").status == 404
         at = time.monotonic_ns()
-    record = records(hub, tenant, 2)[-1]
-    assert record["kind"] == "client_closed"
-    row = agents.wait_for_row(id_text(record["id"]))
+    assert records(hub, tenant, 2)[-1]["kind"] == "client_closed"
+    agents.wait_for(lambda totals: totals["cut"] == 1)
+    (row,) = [row for row in agents.books() if row["outcome"] == "cut"]
     assert row["left_at"] - at < 1_000_000_000
 
 
