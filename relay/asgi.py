@@ -3,6 +3,7 @@ request is matched to its row in `relay/endpoints/table.py`, authenticated, queu
 answered by the row's handler.
 """
 
+import asyncio
 import logging
 from typing import Final
 
@@ -77,8 +78,11 @@ class Relay:
         if self._life is None:
             return
         self._life.readiness.draining = True
-        # The server cancels HTTP requests; in-process requests are cancelled here.
-        await self.in_process.drain(self._config.drain_s)
+        # The server cancels HTTP requests; those without a client's connection are cancelled here.
+        await asyncio.gather(
+            self.in_process.drain(self._config.drain_s),
+            self._life.background.drain(self._config.drain_s),
+        )
         await self._life.stop()
 
     def _require_lifespan(self) -> Lifespan:

@@ -26,13 +26,14 @@ class KeptResponse(msgspec.Struct, frozen=True):
     """A response and the conversation before it. `channel` is where the provider stores it too, ""
     for nowhere: requests to that channel may refer to it by id. `unseen_tokens` are reasoning
     tokens, which the provider may read again then. `session` is the id and the name of its
-    session."""
+    session. `provider_id` is its id at the provider, "" if that is the same."""
 
     response: msgspec.Raw
     items: list[msgspec.Raw]
     channel: str = ""
     unseen_tokens: int = 0
     session: tuple[str, str] | None = None
+    provider_id: str = ""
 
     @property
     def conversation(self) -> list[msgspec.Raw]:

@@ -62,7 +62,14 @@ _RESPONSES: Final = (
     Field("id", "string", _ID),
     Field("object", "string", _("response; response.compaction of a compaction.")),
     Field("created_at", "integer", _("Creation time, in seconds since 1970.")),
-    Field("status", "string", _("completed, incomplete, failed or in_progress.")),
+    Field(
+        "status",
+        "string",
+        _(
+            "completed, incomplete, failed or in_progress; queued and cancelled only in the "
+            "background."
+        ),
+    ),
     Field("incomplete_details", "object | null", _("reason: max_output_tokens, content_filter.")),
     Field("error", "object | null", _("The error: code and message.")),
     Field("model", "string", _ANSWERED_BY),

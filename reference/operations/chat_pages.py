@@ -235,8 +235,8 @@ RESPONSES: Final = ReferencePage(
             "background",
             "boolean",
             _(
-                "Only false: true gets 400, because a response ends with its request. To resume a "
-                "stream, send an Idempotency-Key."
+                "Runs the response in the background: the answer is the queued response, which GET "
+                "shows until it has ended. Works with every model; needs a stored response."
             ),
         ),
         Field("metadata, truncation, conversation, stream_options", "object", PASSED),
@@ -278,6 +278,11 @@ RESPONSES: Final = ReferencePage(
             "and response.steer adds user messages to a running one. Each response is limited, "
             "charged and recorded like a request."
         ),
+        _(
+            "With background: true the request is admitted, limited and charged like any other, "
+            "and goes on when its client leaves. With stream: true too, the stream begins with "
+            "response.created and response.queued, and can be resumed."
+        ),
     ),
 )
 COMPACT: Final = ReferencePage(
@@ -314,13 +319,22 @@ STORED: Final = ReferencePage(
     slug="stored-responses",
     title=_("Stored responses"),
     summary=_(
-        "Retrieves a stored response, lists its input or deletes it. Only the API key that "
-        "created it can use it. Responses are deleted after 24 hours."
+        "Retrieves a stored response, lists its input, cancels it while it runs in the background, "
+        "or deletes it. Only the API key that created it can use it. Responses are deleted after "
+        "24 hours."
     ),
     operations=("response", "response_items", "response_cancel"),
     path="/v1/responses/resp_1",
     fields=(
         Field("id", "string", _("The response ID, in the path."), True),
+        Field(
+            "stream, starting_after",
+            "boolean, integer",
+            _(
+                "GET with stream=true returns the events of a response that runs or ran in the "
+                "background, from the one after this sequence_number; in the query."
+            ),
+        ),
         Field(
             "limit, after, order",
             "integer, string",
@@ -332,7 +346,16 @@ STORED: Final = ReferencePage(
     answer="""{"id": "resp_1", "object": "response", "status": "completed", "output": [ … ]}""",
     notes=(
         _("DELETE returns deleted: true."),
-        _("Cancelling gets 400: responses do not run in the background."),
+        _(
+            "A response that runs in the background has the status queued or in_progress, then "
+            "completed, incomplete, failed or cancelled."
+        ),
+        _(
+            "Cancelling ends a response that runs in the background, and returns it; what was "
+            "used until then is charged, as when a client leaves. One that has ended is returned "
+            "as it is. The stream of a cancelled response ends without a last event. Other "
+            "responses get 400."
+        ),
     ),
     argument="resp_1",
 )

@@ -84,16 +84,23 @@ _kept_head = msgspec.json.Decoder(KeptHead)
 
 class IdempotentAnswer:
     """The stored answer of one key. The request that claimed the key writes it; repetitions read
-    it.
+    it. A response that runs in the background is stored in the same form, with another `kind`, and
+    its id in place of the key.
     """
 
     def __init__(
-        self, states: StateStore, principal: Principal, key: str, request_id: UUID, digest: bytes
+        self,
+        states: StateStore,
+        principal: Principal,
+        key: str,
+        request_id: UUID,
+        digest: bytes,
+        kind: str = "repeat",
     ) -> None:
         self._states = states
         self._request_id = request_id
         self._organisation = principal.organisation_id
-        self._id = state_id("repeat", principal.key_id, key)
+        self._id = state_id(kind, principal.key_id, key)
         hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
         self.row = {
             "organisation": self._organisation,
@@ -116,18 +123,23 @@ class IdempotentAnswer:
 
     async def read_head(self, use: KeyUse) -> KeptHead:
         """Return the decrypted head. Raises VaultError."""
-        return _kept_head.decode(
-            await self._states.open(use.head, self._head_place(use.request_id))
-        )
+        return _kept_head.decode(await self.open_head(use.head, use.request_id))
+
+    async def open_head(self, sealed: str | None, request_id: UUID) -> bytes:
+        """Return the decrypted bytes of the head. Raises VaultError."""
+        return await self._states.open(sealed, self._head_place(request_id))
+
+    async def seal_head(self, content: bytes) -> str:
+        """Encrypt the bytes of the head, as a parameter of a statement."""
+        return await self._states.seal(content, self._head_place(self._request_id))
 
     async def read_pieces(
-        self, request_id: UUID, wanted: Callable[[], bool]
+        self, request_id: UUID, wanted: Callable[[], bool], n: int = 0
     ) -> AsyncIterator[tuple[bytes, bool]]:
-        """Yield the answer as it arrives, each piece with whether it is the last. Raises
-        RunnerDied, VaultError, DatabaseFailed.
+        """Yield the answer as it arrives from its piece `n` on, each piece with whether it is the
+        last. Raises RunnerDied, VaultError, DatabaseFailed.
         """
         row = {**self.row, "request": request_id, "limit": _PAGE}
-        n = 0
         while wanted():
             states, rows = await self._states.run([(_STATE, row), (_PIECES, {**row, "n": n})])
             pieces = [
@@ -156,8 +168,7 @@ class IdempotentAnswer:
     async def head(self, head: Head, *, stream: bool) -> Statement:
         # The headroom of the key's limits has changed by the time of a repetition.
         content = msgspec.json.encode(KeptHead(msgspec.structs.replace(head, headroom={}), stream))
-        sealed = await self._states.seal(content, self._head_place(self._request_id))
-        return _HEAD, self.row | {"head": sealed}
+        return _HEAD, self.row | {"head": await self.seal_head(content)}
 
     async def pieces(self, raw: bytes, n: int) -> list[Statement]:
         """Return the statements that store these bytes in pieces, numbered from n."""
@@ -344,8 +355,8 @@ _PIECE = """
 _PIECES = """
     SELECT sealed FROM gateway_answerpiece
     WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
-      AND n >= %(n)s::int
-    ORDER BY n LIMIT %(limit)s::int"""
+      AND n >= %(n)s::int AND n < %(n)s::int + %(limit)s::int
+    ORDER BY n"""
 
 
 # The repeated request -------------------------------------------------------------------

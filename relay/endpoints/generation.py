@@ -1,18 +1,18 @@
 """Requests that a model, or a service of media tasks, answers: this reads the body, and `Run`
 answers it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import msgspec
 
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from dialects.json.forms import FormFile, object_of
-from lib.process.asgi import HEED, Receive
+from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
+from relay.endpoints.background import answer_in_background, background_body
+from relay.endpoints.client_watch import watch_client
 from relay.endpoints.request import Request, read_headers, too_large
 from relay.front.error_answers import answer_to
 from relay.media.answers import task_answers
@@ -23,10 +23,6 @@ from relay.requests.context import Invocation, RequestContext
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
 from relay.requests.several_prompts import Prompts
 from relay.requests.uploads import Form
-
-# A request that ends sooner needs no watch on its client; a disconnect must be noticed within 250
-# ms (P6).
-_WATCH_AFTER_S: Final = 0.05
 
 _FindSource = Callable[[Request, Invocation, bytes], Awaitable[Invocation]]
 """Returns the invocation with the earlier task that it refers to. Raises the same exceptions as a
@@ -78,6 +74,9 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
             await request.refresh()
         invocation = await find_source(request, invocation, raw)
         context = request.make_context(invocation, request.options_of(headers))
+        if (body := background_body(invocation, raw)) is not None:
+            await answer_in_background(request, context, body, headers.idempotency_key)
+            return
         run = Prompts(context) if invocation.operation == "completions" else Run(context)
         if (key := headers.idempotency_key) is None:
             with Registration(request, run, run.leave):
@@ -172,10 +171,7 @@ class Registration:
         receive: Receive | None = None,
     ) -> None:
         self._run, self._running = run, request.life.running
-        heed = request.scope.get(HEED)
-        # Some servers call `leave` themselves.
-        calls = heed is not None and heed(request.scope, leave)
-        self._watch = None if calls else ClientWatch(receive or request.receive, leave)
+        self._watch = watch_client(request, leave, receive)
         self._running.enter(run, request.principal)
 
     def __enter__(self) -> None:
@@ -185,33 +181,3 @@ class Registration:
         self._running.leave(self._run)
         if self._watch is not None:
             self._watch.stop()
-
-
-class ClientWatch:
-    """Notices when the client of a running request disconnects."""
-
-    __slots__ = ("_leave", "_receive", "_task", "_timer")
-
-    def __init__(self, receive: Receive, leave: Callable[[], None]) -> None:
-        self._receive = receive
-        self._leave = leave
-        self._task: asyncio.Task[None] | None = None
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(_WATCH_AFTER_S, self._begin)
-
-    def stop(self) -> None:
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            # The cancellation's traceback refers to this frame: without this, the request's body
-            # and answer would stay in memory until the next garbage collection.
-            self._task = None
-
-    def _begin(self) -> None:
-        self._task = asyncio.create_task(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        # Only a closed connection sends this message: a server that stops lets answers finish.
-        self._leave()

@@ -11,31 +11,91 @@ from typing import Final
 from dialects.chat.kept import KeptResponse, decode_kept
 from dialects.errors.errors import RequestFault
 from dialects.json.raw_json import members_of
-from dialects.responses import state
+from dialects.responses import background, state
+from relay.answers.background import BackgroundAnswer, find_background
 from relay.answers.state_store import StateKind
+from relay.answers.stored_response import find_response, forget_response
+from relay.endpoints.background import follow_response
 from relay.endpoints.request import Request
 
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
 _NOTHING_RUNS: Final = "only {} that run in the background can be cancelled; this one has ended"
+_NO_ITEMS: Final = (
+    "the input of a response that runs in the background is listed when it is complete"
+)
+_NO_EVENTS: Final = (
+    "stream cannot be true: the events of a response are stored only if it ran in the background"
+)
+_WITHOUT_STREAM: Final = "starting_after is the number of an event: it needs stream=true"
+_NUMBER_DIGITS_MAX: Final = 9
 
 
 async def show_response(request: Request) -> None:
-    """Answer with a stored response, or delete it."""
-    kept = await _find(request, "response")
-    if request.scope["method"] != "DELETE":
-        await request.respond(bytes(kept.response))
+    """Answer with a stored response as it is now, or with its events; or delete it."""
+    if request.scope["method"] == "DELETE":
+        await _delete_response(request)
         return
-    states, response_id = request.life.parts.states, _id_of(request)
-    for item, _ in state.keep_items(bytes(kept.response), ""):
-        await states.drop(request.principal, "item", item)
-    await states.drop(request.principal, "response", response_id)
-    await request.respond({"id": response_id, "object": "response", "deleted": True})
+    after = _read_starting_after(request.query)
+    if after is None:
+        await request.respond(await _read_response(request))
+        return
+    states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
+    if await find_background(states, principal, id_) is None:
+        await _find(request, "response")
+        raise RequestFault("invalid_value", "stream", _NO_EVENTS)
+    await follow_response(request, id_, after)
+
+
+async def _read_response(request: Request) -> bytes:
+    """Return a response as it is now. Raises ResponseMissing."""
+    states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
+    stored = await find_response(states, principal, id_)
+    if stored is not None:
+        return bytes(stored.response)
+    running = await find_background(states, principal, id_)
+    if running is None:
+        raise ResponseMissing(id_)
+    return running.response
+
+
+async def _delete_response(request: Request) -> None:
+    states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
+    running = await find_background(states, principal, id_)
+    if running is not None:
+        # The process that runs it stops it.
+        await BackgroundAnswer(states, principal, id_, running.request_id).drop()
+    if not await forget_response(states, principal, id_) and running is None:
+        raise ResponseMissing(id_)
+    await request.respond({"id": id_, "object": "response", "deleted": True})
+
+
+def _read_starting_after(query: Mapping[str, str]) -> int | None:
+    """Return the number after which the events of a response are wanted; None if the response is.
+    Raises RequestFault."""
+    stream, after = query.get("stream", "false"), query.get("starting_after")
+    if stream not in ("true", "false"):
+        raise RequestFault("invalid_value", "stream", "stream must be true or false")
+    if stream == "false":
+        if after is not None:
+            raise RequestFault("invalid_value", "starting_after", _WITHOUT_STREAM)
+        return None
+    if after is None:
+        return -1
+    if not after.isascii() or not after.isdigit() or len(after) > _NUMBER_DIGITS_MAX:
+        what = f"starting_after must be between 0 and {10**_NUMBER_DIGITS_MAX - 1}"
+        raise RequestFault("invalid_value", "starting_after", what)
+    return int(after)
 
 
 async def list_input_items(request: Request) -> None:
     """Answer with the input items of a stored response."""
-    kept = await _find(request, "response")
+    states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
+    kept = await find_response(states, principal, id_)
+    if kept is None:
+        if await find_background(states, principal, id_) is not None:
+            raise RequestFault("conflict", None, _NO_ITEMS)
+        raise ResponseMissing(id_)
     await request.respond(_page_of_items(kept, _id_of(request), request.query))
 
 
@@ -57,10 +117,21 @@ async def show_interaction(request: Request) -> None:
 
 
 async def cancel_response(request: Request) -> None:
-    """Refuse: responses do not run in the background. Raises RequestFault."""
-    await _find(request, "response")
-    # 400, as OpenAI answers where a response did not run in the background.
-    raise RequestFault("unsupported_capability", None, _NOTHING_RUNS.format("responses"))
+    """Cancel a response that runs in the background, and answer with it; one that has ended stays
+    as it is. Raises RequestFault for other responses."""
+    states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
+    running = await find_background(states, principal, id_)
+    if running is None:
+        await _find(request, "response")
+        # 400, as OpenAI answers where a response did not run in the background.
+        raise RequestFault("unsupported_capability", None, _NOTHING_RUNS.format("responses"))
+    if running.runs:
+        cancelled = background.cancel(running.response)
+        answer = BackgroundAnswer(states, principal, id_, running.request_id)
+        if await answer.end(await answer.prepare_end(cancelled)):
+            await request.respond(cancelled)
+            return
+    await request.respond(await _read_response(request))
 
 
 async def cancel_interaction(request: Request) -> None:

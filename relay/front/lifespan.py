@@ -18,6 +18,7 @@ from accounts.keys.auth_token_uses import count_use
 from accounts.keys.last_uses import LAST_USES, write_last_uses
 from lib.ids import new_id
 from lib.vault import Vault
+from relay.answers.background import BackgroundResponses
 from relay.answers.idempotency import IdempotentRequests
 from relay.answers.large_events import LargeEvents
 from relay.answers.state_store import StateStore
@@ -73,6 +74,7 @@ class Lifespan:
         vault = Vault(config.kek)
         states = StateStore(self._connections.states, vault)
         self.idempotent_requests = IdempotentRequests(states)
+        self.background = BackgroundResponses(states, self.idempotent_requests)
         self.authenticator = Authenticator(config.pepper, self._run_one)
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()

@@ -159,7 +159,8 @@ NO_OPTIONS: Final = RequestOptions()
 
 class RequestContext:
     """One request of one principal. Immutable, except for the state of `downstream` and `deadline`,
-    and for `session`, which the body may name. `AdmittedAttempt` has what an admission adds."""
+    and for `session`, which the body may name. `AdmittedAttempt` has what an admission adds.
+    `response_id` is the id of a response that runs in the background, "" for other answers."""
 
     __slots__ = (
         "began",
@@ -170,6 +171,7 @@ class RequestContext:
         "parts",
         "principal",
         "request_id",
+        "response_id",
         "session",
         "snapshot",
         "source",
@@ -189,6 +191,7 @@ class RequestContext:
         source: Source,
         options: RequestOptions,
         began: float | None = None,
+        response_id: str = "",
     ) -> None:
         self.parts = parts
         self.snapshot = snapshot
@@ -199,6 +202,7 @@ class RequestContext:
         self.options = options
         self.session = options.session
         self.request_id = request_id
+        self.response_id = response_id
         self.source: Source = source
         # The event loop's clock, and its time when the request was authenticated.
         self.time = deadline.time
@@ -302,6 +306,7 @@ def context_of_task(
     source: Source = "api",
     options: RequestOptions = NO_OPTIONS,
     began: float | None = None,
+    response_id: str = "",
 ) -> RequestContext:
     """Return the context of a request that the running task answers."""
     task = asyncio.current_task(parts.loop)
@@ -316,4 +321,5 @@ def context_of_task(
         source=source,
         options=options,
         began=began,
+        response_id=response_id,
     )

@@ -4,7 +4,8 @@
     previous_interaction_id  Another key's objects are missing, because all keys share the
     item_reference           provider's account
 
-    at the channel that stored it    the unchanged bytes: the provider knows the id
+    at the channel that stored it    the unchanged bytes: the provider knows the id; a response that
+                                     ran in the background has another id there, which is put in
     at any other channel             the conversation is placed before the input, and each item in
                                      the place of its reference, so that it works at other channels
                                      and in other dialects
@@ -17,6 +18,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
+from msgspec.structs import replace as replace_members
 
 from dialects.chat.chat import Dialect
 from dialects.chat.kept import KeptItem, KeptResponse, Referred, decode_kept, read_item
@@ -25,6 +27,7 @@ from dialects.errors.errors import RequestFault, quote_value
 from dialects.interactions import state as interactions
 from dialects.interactions.request.read import ChatFacts as InteractionFacts
 from dialects.json.body import Body
+from dialects.responses import background
 from dialects.responses import state as responses
 from dialects.responses.request.read import ChatFacts as ResponseFacts
 from relay.answers.state_store import State, StateKind
@@ -98,7 +101,9 @@ class Continuation:
         "_kind",
         "_opens",
         "_own_facts",
+        "_previous",
         "_referred",
+        "_response_id",
         "_states",
         "facts",
         "previous_id",
@@ -114,10 +119,13 @@ class Continuation:
         *,
         keeps: bool,
         opens: tuple[str, str],
+        response_id: str = "",
     ) -> None:
         self._codec = codec
         form = _FORMS[codec.name]
-        self._states, self._kind = form.states, form.kind
+        self._states, self._kind, self._previous = form
+        # The id of an answer that runs in the background, "" for another.
+        self._response_id = response_id
         # Computed from the body as received.
         self._own_facts = own_facts
         # The response that it continues, and the items that it refers to.
@@ -157,7 +165,10 @@ class Continuation:
         earlier, referred = self._earlier, self._referred
         made_at = {kept.channel for kept in (earlier, *referred.values()) if kept is not None}
         if made_at <= {channel_id}:
-            return self._own_facts
+            if earlier is None or not earlier.provider_id:
+                return self._own_facts
+            known = msgspec.json.encode(earlier.provider_id)
+            return self._read(self._own_facts.body.splice({self._previous: known}))
         before = [] if earlier is None else self._states.make_portable(earlier.conversation)
         return self._with(before, self._states.make_references_portable(referred))
 
@@ -181,13 +192,22 @@ class Continuation:
         if not self._keeps:
             return ()
         session = None if self.session is None else (str(self.session.id), self.session.name)
+        provider_id = ""
+        if self._response_id:
+            provider_id = background.id_of(response)
+            previous = self._own_facts.body.value(self._previous)
+            response = background.name_response(response, self._response_id, previous)
         kept = self._states.keep(
             self._own_facts.body, response, self._earlier, stored_at, self._referred, session
         )
         if kept is None:
             return ()
+        name, content = kept
+        if stored_at and provider_id not in ("", name):
+            stored = replace_members(decode_kept(content), provider_id=provider_id)
+            content = msgspec.json.encode(stored)
         items = [State("item", *item) for item in self._states.keep_items(response, stored_at)]
-        return [State(self._kind, *kept), *items]
+        return [State(self._kind, name, content), *items]
 
     def _with(self, items: Sequence[msgspec.Raw], referred: Referred) -> ContinuedFacts:
         return self._read(self._states.continue_body(self._own_facts.body, items, referred))
@@ -223,7 +243,15 @@ async def continue_request(context: RequestContext, facts: ContinuedFacts) -> Co
         earlier = decode_kept(kept[name])
     referred = await _read_referred(context, facts.references) if facts.references else {}
     opens = opening_session(principal.key_id, context.request_id)
-    return Continuation(codec, facts, earlier, referred, keeps=keeps, opens=opens)
+    return Continuation(
+        codec,
+        facts,
+        earlier,
+        referred,
+        keeps=keeps,
+        opens=opens,
+        response_id=context.response_id,
+    )
 
 
 async def _read_referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:

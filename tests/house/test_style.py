@@ -257,6 +257,7 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
         "dialects/chat/chat.py",  # sampling: temperature, top_p, penalties, bias
         "dialects/json/shared_members.py",  # bias
         "dialects/responses/answer/response_object.py",  # the defaults of sampling, told back
+        "dialects/responses/background.py",  # the same
         "dialects/responses/answer/wire.py",  # 1.0 where a whole number is due
         "dialects/anthropic/request/encode.py",  # the least top_p beside a temperature
         "dialects/anthropic/request/schema.py",  # constants of a JSON schema
@@ -300,6 +301,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "relay/asgi.py",  # one request's bug answers 500 and ends no other request
         # the same of a request on a connection
         "relay/endpoints/responses_socket/connection.py",
+        "relay/endpoints/background.py",  # the same of a response in the background
         "relay/ledger/writer.py",  # a failed batch is told to each of its requests
         "relay/upstream/http1.py",  # a bug in passing a piece on is its request's, not the socket's
         "playground/media/runs.py",  # the same of a media run

@@ -218,7 +218,7 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> N
 
 
 def test_response_that_has_ended_is_not_cancelled(hub: Hub, fake: FakeUpstream) -> None:
-    """None runs in the background, so there is nothing to cancel; it stays as it was."""
+    """It did not run in the background, so there is nothing to cancel; it stays as it was."""
     tenant, model = hub.tenant(), hub.model(fake)
     document = hub.post(tenant, {"model": model, "input": "hi #tokens=2"}, path=PATH).json()
     refused = hub.post(tenant, {}, path=f"{PATH}/{document['id']}/cancel")
@@ -290,12 +290,6 @@ def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpst
         [tenant.organisation_id],
     )
     assert hub.get(f"{PATH}/{ids[0]}", tenant).status == 404
-
-
-def test_background_is_a_clear_refusal(hub: Hub, fake: FakeUpstream) -> None:
-    body = {"model": hub.model(fake, **OPENAI), "input": "hi", "background": True}
-    answer = hub.post(hub.tenant(), body, path=PATH)
-    assert (answer.status, answer.error["param"]) == (400, "background")
 
 
 @pytest.mark.parametrize("way", ["chat", "messages"])

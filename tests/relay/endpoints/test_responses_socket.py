@@ -3,6 +3,7 @@ what the provider heard, and what the books say."""
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -451,6 +452,29 @@ def test_a_client_that_leaves(hub: Hub, agents: FakeUpstream, plain: str) -> Non
     (row,) = records(hub, tenant, 1)
     assert row["kind"] == "client_closed"
     assert not any("never" in line for row in agents.books() for line in row["heard"])
+
+
+def test_no_response_runs_in_the_background(hub: Hub, agents: FakeUpstream, plain: str) -> None:
+    """As OpenAI documents it: `background` is not offered here, so that there is nothing to cancel
+    by its id. A running response ends with its connection."""
+    tenant = hub.tenant()
+    with connected(hub, tenant.key) as client:
+        create = {"type": "response.create", "model": plain, "background": True}
+        client.send(**create, input="hi #tokens=2")
+        response = client.response()
+        assert response["background"] is False
+        cancel = f"/v1/responses/{response['id']}/cancel"
+        refused = hub.post(tenant, {}, path=cancel)
+        assert (refused.status, "background" in refused.error["message"]) == (400, True)
+        client.send(**create, input="hi #tokens=9 #hold=2")
+        running = client.until("response.created")["response"]["id"]
+        client.until("response.output_text.delta")
+        assert hub.post(tenant, {}, path=f"/v1/responses/{running}/cancel").status == 404
+        at = time.monotonic_ns()
+    assert records(hub, tenant, 2)[-1]["kind"] == "client_closed"
+    agents.wait_for(lambda totals: totals["cut"] == 1)
+    (row,) = [row for row in agents.books() if row["outcome"] == "cut"]
+    assert row["left_at"] - at < 1_000_000_000
 
 
 def test_a_client_that_does_not_read(hub: Hub, plain: str) -> None:

@@ -1,0 +1,404 @@
+"""Responses that run in the background (`dialects/responses/background.py`).
+
+Their request runs like any other, in a task of the process that admitted it, and its answer goes
+here instead of to a client. What came of it is stored like the answer to an Idempotency-Key, so
+that every process can show it:
+
+    head     the response as it is now, encrypted
+    pieces   the events of its stream, encrypted
+    state    RUNNING --its run ends, or a cancel--> ENDED; the first of them counts
+
+    its process dies    its heartbeat ends, and whoever asks for it next ends it as failed
+    it is cancelled     the process that runs it notices that its row has ended, and treats it as
+                        a request whose client has left
+    it is deleted       the same, because its row is gone
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextvars import Context
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from dialects.errors.errors import message_of
+from dialects.responses import background
+from dialects.responses.background import BackgroundEvents
+from dialects.streams.sse import Frame, FrameSplitter
+from lib.id_types import RequestId
+from lib.ids import id_array
+from lib.vault import VaultError
+from relay.answers.idempotency import IdempotentAnswer, IdempotentRequests, RunnerDied
+from relay.answers.state_store import StateStore, state_id
+from relay.credentials.keys import Principal
+from relay.front.downstream import ErrorAnswer, Head
+from relay.front.errors import DatabaseFailed
+from relay.ledger.database import Statement
+
+log = logging.getLogger(__name__)
+
+_KIND: Final = "background"
+# The numbers below are those of an answer to an Idempotency-Key, which the same request may have.
+_FIRST_PIECE: Final = 1_000_000
+# How long events wait for more before they are stored, and how often a cancel is looked for.
+_GATHER_S: Final = 0.1
+_WATCH_S: Final = 0.25
+# How long the end of a response waits for a database that is away, each time.
+_AGAIN_S: Final = 1.0
+
+
+class StoredBackground(NamedTuple):
+    """A response that runs or ran in the background: its JSON, and whether it still runs."""
+
+    request_id: RequestId
+    response: bytes
+    runs: bool
+
+
+class BackgroundAnswer:
+    """The stored form of one response. `id` is the response's."""
+
+    def __init__(
+        self, states: StateStore, principal: Principal, id: str, request_id: RequestId
+    ) -> None:
+        self.answer = IdempotentAnswer(states, principal, id, request_id, b"", _KIND)
+        self._states = states
+        # The number of the next piece, and what the database has not taken yet.
+        self._n = _FIRST_PIECE
+        self._unwritten: list[Statement] = []
+        # The organisation and the id of its row.
+        self.place = principal.organisation_id, state_id(_KIND, principal.key_id, id)
+
+    async def begin(self, response: bytes, events: bytes) -> None:
+        """Store a response that is about to run. Raises DatabaseFailed."""
+        row = self.answer.row | {"head": await self.answer.seal_head(response)}
+        await self._put(events)
+        await self._states.run([(_BEGIN, row), *self._unwritten])
+        self._unwritten.clear()
+
+    async def add(self, response: bytes | None, events: bytes) -> None:
+        """Store further events, and the response if they have changed it. What the database does
+        not take is stored with what follows."""
+        if response is not None:
+            head = await self.answer.seal_head(response)
+            self._unwritten.append((_CHANGE, self.answer.row | {"head": head}))
+        await self._put(events)
+        statements = list(self._unwritten)
+        if await self.answer.write(statements):
+            del self._unwritten[: len(statements)]
+
+    async def prepare_end(self, response: bytes, events: bytes = b"") -> Statement:
+        """Return what `end` takes: the same end each time, however often the database fails."""
+        row = self.answer.row | {"head": await self.answer.seal_head(response)}
+        await self._put(events)
+        return _END, row
+
+    async def end(self, ending: Statement) -> bool:
+        """Store the end of a response. Return False if it had ended otherwise already. Raises
+        DatabaseFailed."""
+        # A cancelled caller must not leave a response that never ends.
+        running = asyncio.ensure_future(self._states.run([*self._unwritten, ending]))
+        *_, ended = await asyncio.shield(running)
+        return bool(ended)
+
+    async def drop(self) -> bool:
+        """Delete it. Return False if there was none. Raises DatabaseFailed."""
+        row = self.answer.row | {"first": _FIRST_PIECE}
+        _, rows = await self._states.run([(_DROP_PIECES, row), (_DROP, row)])
+        return bool(rows)
+
+    async def _put(self, events: bytes) -> None:
+        pieces = await self.answer.pieces(events, self._n)
+        self._n += len(pieces)
+        self._unwritten += [(_PUT, row) for _, row in pieces]
+
+
+async def find_background(
+    states: StateStore, principal: Principal, id: str
+) -> StoredBackground | None:
+    """Return a response of the principal's key; None if none of this id ran in the background. One
+    whose process has died is ended as failed. Raises DatabaseFailed."""
+    stored = await _read(states, principal, id)
+    if stored is None or stored.alive or not stored.background.runs:
+        return None if stored is None else stored.background
+    request_id, response, _ = stored.background
+    failed = background.fail(response, "internal", message_of("internal"))
+    answer = BackgroundAnswer(states, principal, id, request_id)
+    row = answer.answer.row | {"head": await answer.answer.seal_head(failed)}
+    await states.run([(_END_DEAD, row)])
+    # Its process may have renewed its heartbeat meanwhile.
+    stored = await _read(states, principal, id)
+    return None if stored is None else stored.background
+
+
+class _Read(NamedTuple):
+    background: StoredBackground
+    alive: bool
+
+
+async def _read(states: StateStore, principal: Principal, id: str) -> _Read | None:
+    # Until its row is read, the id of its request is not known.
+    answer = IdempotentAnswer(states, principal, id, principal.key_id, b"", _KIND)
+    (rows,) = await states.run([(_FIND, answer.row)])
+    # A response that was encrypted with another KEK cannot be read any more.
+    with contextlib.suppress(VaultError):
+        for request, state, head, alive in rows:
+            request_id = RequestId(UUID(request))
+            response = await answer.open_head(head, request_id)
+            return _Read(StoredBackground(request_id, response, state == "running"), alive == "t")
+    return None
+
+
+async def read_events(
+    states: StateStore,
+    principal: Principal,
+    id: str,
+    after: int,
+    wanted: Callable[[], bool],
+) -> AsyncIterator[bytes]:
+    """Yield the events of a response with a number above `after`, as they are stored. A cancelled
+    response has no last event. Raises DatabaseFailed."""
+    stored = await find_background(states, principal, id)
+    if stored is None:
+        return
+    answer = BackgroundAnswer(states, principal, id, stored.request_id).answer
+    frames, number, ended = FrameSplitter(), -1, False
+    try:
+        async for raw, _ in answer.read_pieces(stored.request_id, wanted, _FIRST_PIECE):
+            new: list[Frame] = []
+            for frame in frames.feed(raw):
+                known = background.number_of(frame)
+                number = number + 1 if known is None else known
+                ended = background.is_end(frame)
+                if number > after:
+                    new.append(frame)
+            if new:
+                yield b"".join(frame.raw for frame in new)
+    except (RunnerDied, VaultError):
+        pass
+    stored = await find_background(states, principal, id)
+    if not ended and stored is not None and wanted() and background.has_failed(stored.response):
+        yield background.failed_event(stored.response, number + 1)
+
+
+class BackgroundSink:
+    """The sink of a request that runs in the background: it stores the answer. `admitted` becomes
+    the head of the answer when the request was admitted, or the error that refused it."""
+
+    def __init__(self, answer: BackgroundAnswer, events: BackgroundEvents) -> None:
+        self._answer = answer
+        self._events = events
+        self.admitted: asyncio.Future[Head | ErrorAnswer] = (
+            asyncio.get_running_loop().create_future()
+        )
+        # The events that are not stored yet, and the response that was stored last.
+        self._waiting: list[bytes] = []
+        self._stored = events.response
+        self._writing = asyncio.Lock()
+        self._gathering: asyncio.Task[None] | None = None
+        # The end, once it is known, and whether it is stored.
+        self._ending: Statement | None = None
+        self._over = False
+        # Whether the end of the run was the end of the response: it was not cancelled before.
+        self.counted = True
+
+    def admit(self, head: Head) -> None:
+        """Record that the request was admitted; only the first attempt counts."""
+        if not self.admitted.done():
+            self.admitted.set_result(head)
+
+    # ---- Sink
+
+    async def refuse(self, error: ErrorAnswer) -> None:
+        if not self.admitted.done():
+            self._over = True
+            await self._drop()
+            self.admitted.set_result(error)
+        elif not self._events.ended:
+            self._waiting.append(self._events.fail(error.kind, error.message))
+            await self._end()
+
+    async def answer(self, head: Head, raw: bytes) -> None:
+        self._waiting.append(self._events.complete(raw))
+        await self._end()
+
+    async def begin(self, head: Head) -> None:
+        """Begin the stream. Its first events are stored already."""
+
+    async def write(self, raw: bytes, *, last: bool) -> None:
+        self.write_now(raw)
+        if last:
+            await self._end()
+
+    async def cut(self) -> None:
+        await self._end()
+
+    def write_now(self, raw: bytes) -> Awaitable[Any] | None:
+        if not self._over and (events := self._events.feed(raw)):
+            self._waiting.append(events)
+            if self._gathering is None:
+                self._gathering = asyncio.create_task(self._gather())
+        return None
+
+    # ---- Recorder of the answer
+
+    async def keep_answer(self, head: Head, raw: bytes) -> None:
+        await self.answer(head, raw)
+
+    async def keep_end(self, raw: bytes) -> None:
+        await self.write(raw, last=True)
+
+    async def close(self, error: ErrorAnswer) -> None:
+        """End a response that has no end after its run, with this error. Return once its end is
+        stored."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+        if not self._events.ended and not self._over:
+            await self.refuse(error)
+        while not self._over:
+            # The database is away. What was paid for is not given up while this process lives.
+            await asyncio.sleep(_AGAIN_S)
+            await self._end()
+
+    # ---- storing
+
+    async def _drop(self) -> None:
+        try:
+            await self._answer.drop()
+        except DatabaseFailed as error:
+            log.warning("a refused response is not deleted: %s", error)
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(_GATHER_S)
+        self._gathering = None
+        async with self._writing:
+            # The end is stored before the request is settled, by whoever ends it.
+            if self._ending is None and not self._events.ended:
+                response = self._events.response
+                changed = None if response is self._stored else response
+                self._stored = response
+                await self._answer.add(changed, self._take())
+
+    async def _end(self) -> None:
+        """Store the end; one that the provider has not sent is a failure."""
+        async with self._writing:
+            if self._over:
+                return
+            if not self._events.ended:
+                message = message_of("upstream_truncated")
+                self._waiting.append(self._events.fail("upstream_truncated", message))
+            if self._ending is None:
+                response = self._events.response
+                self._ending = await self._answer.prepare_end(response, self._take())
+            try:
+                self.counted = await self._answer.end(self._ending)
+                self._over = True
+            except DatabaseFailed as error:
+                log.warning("the end of a background response is not stored: %s", error)
+
+    def _take(self) -> bytes:
+        events = b"".join(self._waiting)
+        self._waiting.clear()
+        return events
+
+
+class BackgroundResponses:
+    """The responses that run in the background of this process."""
+
+    def __init__(self, states: StateStore, renewals: IdempotentRequests) -> None:
+        self._states = states
+        self._renewals = renewals
+        # How to tell the run of each that nobody waits for it any more.
+        self._leaves: dict[BackgroundAnswer, Callable[[], None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self, run: Coroutine[Any, Any, None]) -> None:
+        """Run a request, without the context of the one that started it."""
+        task = asyncio.create_task(run, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def enter(self, answer: BackgroundAnswer, leave: Callable[[], None]) -> None:
+        """Register a response that runs. `leave` is called when it was cancelled or deleted."""
+        self._leaves[answer] = leave
+        self._renewals.enter(answer.answer)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), context=Context())
+
+    def leave(self, answer: BackgroundAnswer) -> None:
+        self._leaves.pop(answer, None)
+        self._renewals.leave(answer.answer)
+
+    async def drain(self, seconds: float) -> None:
+        """Let running responses finish within `seconds`, then cancel the rest."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while self._leaves:
+            await asyncio.sleep(_WATCH_S)
+            try:
+                await self._end_cancelled(list(self._leaves))
+            except DatabaseFailed as error:
+                log.warning("cancelled responses cannot be looked for: %s", error)
+        self._watching = None
+
+    async def _end_cancelled(self, answers: Sequence[BackgroundAnswer]) -> None:
+        if not answers:
+            return
+        organisations, ids = zip(*(answer.place for answer in answers), strict=True)
+        places = {"organisations": id_array(organisations), "ids": id_array(ids)}
+        (rows,) = await self._states.run([(_RUNNING, places)])
+        running = {UUID(id_) for (id_,) in rows}
+        for answer in answers:
+            if answer.place[1] not in running and (leave := self._leaves.pop(answer, None)):
+                leave()
+
+
+_BEGIN = """
+    INSERT INTO gateway_idempotentanswer
+        (organisation_id, id, body_digest, request_id, state, head, alive_until, expires_at)
+    VALUES (%(organisation)s::uuid, %(id)s::uuid, %(digest)s::bytea, %(request)s::uuid, 'running',
+            %(head)s::bytea, now() + make_interval(secs => %(lease)s::int),
+            now() + make_interval(hours => %(hours)s::int))"""
+_CHANGE = """
+    UPDATE gateway_idempotentanswer SET head = %(head)s::bytea
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'"""
+# The same end may be stored again, if it is not known whether the database took it.
+_END = """
+    UPDATE gateway_idempotentanswer SET head = %(head)s::bytea, state = 'ended'
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND (state = 'running' OR head = %(head)s::bytea)
+    RETURNING 1"""
+_END_DEAD = """
+    UPDATE gateway_idempotentanswer SET head = %(head)s::bytea, state = 'ended'
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
+      AND alive_until <= now()"""
+_FIND = """
+    SELECT request_id, state, head, alive_until > now() FROM gateway_idempotentanswer
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND expires_at > now()"""
+_RUNNING = """
+    SELECT id FROM gateway_idempotentanswer
+    WHERE (organisation_id, id) IN (
+        SELECT * FROM unnest(%(organisations)s::uuid[], %(ids)s::uuid[])) AND state = 'running'"""
+# Nothing is added to a response that has ended, or was deleted, and none ends meanwhile.
+_PUT = """
+    INSERT INTO gateway_answerpiece (organisation_id, request_id, n, sealed, expires_at)
+    SELECT organisation_id, request_id, %(n)s::int, %(sealed)s::bytea, expires_at
+    FROM gateway_idempotentanswer
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
+    FOR NO KEY UPDATE
+    ON CONFLICT (organisation_id, request_id, n) DO NOTHING"""
+_DROP_PIECES = """
+    DELETE FROM gateway_answerpiece p USING gateway_idempotentanswer a
+    WHERE a.organisation_id = %(organisation)s::uuid AND a.id = %(id)s::uuid
+      AND p.organisation_id = a.organisation_id AND p.request_id = a.request_id
+      AND p.n >= %(first)s::int"""
+_DROP = """
+    DELETE FROM gateway_idempotentanswer
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid RETURNING 1"""

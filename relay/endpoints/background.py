@@ -1,0 +1,228 @@
+"""Responses that run in the background: POST /v1/responses with `background: true`, and the stream
+of such a response by its id.
+
+    POST     admit --> answer with the queued response, or follow its stream
+                  \\-> Run, in a task of its own, which the client's leaving does not end
+    GET      its stream from any event on, from any process (`relay/answers/background.py`)
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from dialects.chat.turns import derive_id
+from dialects.errors.errors import RequestFault
+from dialects.json.body import Body, read_body
+from dialects.json.raw_json import as_text, value_of
+from dialects.responses import background
+from dialects.responses.answer.response_object import ID_PREFIX
+from dialects.responses.background import BackgroundEvents
+from lib.ids import id_text
+from lib.process.log_context import REQUEST_ID
+from relay.answers.background import BackgroundAnswer, BackgroundSink, read_events
+from relay.answers.idempotency import IdempotentRequest
+from relay.answers.stored_response import forget_response
+from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.attempts.attempt import Attempt
+from relay.attempts.run import Run
+from relay.endpoints.client_watch import watch_client
+from relay.endpoints.request import Request
+from relay.front.downstream import Head, KeepAlive, Sink
+from relay.front.error_answers import INTERNAL, STOPPING, answer_to
+from relay.health.channel_health import HealthProbe
+from relay.requests.context import Invocation, RequestContext, context_of_task
+
+log = logging.getLogger(__name__)
+
+_STREAM_FIELDS: Final = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+_JSON: Final = "application/json"
+_FROM_START: Final = -1
+_NOT_STORED: Final = "background: true needs a stored response, and store is false"
+_NOTHING_STORED: Final = (
+    "background: true cannot be used: no responses are stored for this key (its organisation's "
+    "retention is 0, or the key stores no content); request a stream instead"
+)
+
+
+def background_body(invocation: Invocation, raw: bytes) -> Body | None:
+    """Return the body of a request that asks to run in the background, None for any other."""
+    # Few bodies have the word, so that others are not read twice.
+    if invocation.operation != "responses" or b'"background"' not in raw:
+        return None
+    try:
+        body = read_body(raw)
+    except RequestFault:
+        # Its run refuses it.
+        return None
+    return body if background.asks_for_background(body) else None
+
+
+async def answer_in_background(
+    request: Request, context: RequestContext, body: Body, idempotency_key: str | None
+) -> None:
+    """Answer a request that asks to run in the background. Raises RequestFault, DatabaseFailed."""
+    if idempotency_key is None:
+        client = _Client()
+        with _watching(request, client.leave):
+            await _start(request, context, body, request.sink, lambda: not client.gone)
+        return
+    store, sink = request.life.idempotent_requests, request.sink
+    idempotent = IdempotentRequest(store, context, sink, idempotency_key, body.raw)
+    try:
+        with _watching(request, idempotent.leave):
+            if await idempotent.claim():
+                # What is stored for a repetition does not end with the client.
+                await _start(request, context, body, idempotent, lambda: True)
+    finally:
+        await idempotent.close()
+
+
+async def follow_response(request: Request, id: str, after: int) -> None:
+    """Answer with the events of a response whose number is above `after`. Raises
+    DatabaseFailed."""
+    client = _Client()
+    with _watching(request, client.leave):
+        await request.sink.begin_bytes(200, _STREAM_FIELDS)
+        await _follow(request, id, after, request.sink, lambda: not client.gone)
+
+
+class _Client:
+    """Whether the client of a request has left."""
+
+    def __init__(self) -> None:
+        self.gone = False
+
+    def leave(self) -> None:
+        self.gone = True
+
+
+@contextmanager
+def _watching(request: Request, leave: Callable[[], None]) -> Iterator[None]:
+    watch = watch_client(request, leave)
+    try:
+        yield
+    finally:
+        if watch is not None:
+            watch.stop()
+
+
+async def _start(
+    request: Request,
+    context: RequestContext,
+    body: Body,
+    client: Sink,
+    wanted: Callable[[], bool],
+) -> None:
+    """Start the run, and answer the client as soon as it is admitted. Raises DatabaseFailed."""
+    fault = _refusal(request, body)
+    if fault is not None:
+        error = answer_to(fault)
+        context.record_refusal(error, as_text(value_of(body.value("model"))), stream=False)
+        await client.refuse(error)
+        return
+    life, principal = request.life, request.principal
+    id = derive_id(ID_PREFIX, id_text(context.request_id))
+    queued = background.queued_response(body, id, int(time.time()))
+    events = BackgroundEvents(body, id, queued)
+    answer = BackgroundAnswer(life.parts.states, principal, id, context.request_id)
+    await answer.begin(queued, events.begin())
+    sink = BackgroundSink(answer, events)
+    life.background.start(_run(request, context, body, id, answer, sink))
+    # The run goes on if the client leaves.
+    head = await asyncio.shield(sink.admitted)
+    if not isinstance(head, Head):
+        await client.refuse(head)
+    elif body.value("stream") == b"true":
+        await client.begin(head)
+        await _follow(request, id, _FROM_START, client, wanted)
+    else:
+        head = msgspec.structs.replace(head, content_type=_JSON)
+        if isinstance(client, IdempotentRequest):
+            await client.keep_answer(head, queued)
+        await client.answer(head, queued)
+
+
+async def _follow(
+    request: Request, id: str, after: int, client: Sink, wanted: Callable[[], bool]
+) -> None:
+    """Send the events of a stored response as they come. Raises DatabaseFailed."""
+    life, ping = request.life, request.invocation.codec.ping
+    keep_alive = KeepAlive(lambda: client.write(ping, last=False), life.config.keep_alive_s)
+    try:
+        async for events in read_events(life.parts.states, request.principal, id, after, wanted):
+            keep_alive.heard_at = life.parts.loop.time()
+            await client.write(events, last=False)
+    finally:
+        keep_alive.stop()
+    if wanted():
+        await client.write(b"", last=True)
+
+
+def _refusal(request: Request, body: Body) -> RequestFault | None:
+    """Return why a request cannot run in the background, None if it can."""
+    if not request.principal.retention_hours:
+        return RequestFault("unsupported_capability", "background", _NOTHING_STORED)
+    if body.value("store") == b"false":
+        return RequestFault("unsupported_capability", "store", _NOT_STORED)
+    return None
+
+
+async def _run(
+    request: Request,
+    outer: RequestContext,
+    body: Body,
+    id: str,
+    answer: BackgroundAnswer,
+    sink: BackgroundSink,
+) -> None:
+    """Answer the request into its stored response. Whatever happens, the response ends."""
+    life, principal = request.life, outer.principal
+    REQUEST_ID.set(outer.request_id)
+    # A context belongs to the task that creates it.
+    context = context_of_task(
+        life.parts,
+        outer.snapshot,
+        principal,
+        sink,
+        outer.invocation,
+        request_id=outer.request_id,
+        options=outer.options,
+        began=outer.began,
+        response_id=id,
+    )
+    context.downstream.record(sink)
+
+    def admit(context: RequestContext, admitted: AdmittedAttempt, probe: HealthProbe) -> Attempt:
+        sink.admit(admitted.head(context, None))
+        return Attempt(context, admitted, probe)
+
+    run, error = Run(context, admit), INTERNAL
+    life.open_requests.enter()
+    life.running.enter(run, principal)
+    life.background.enter(answer, run.leave)
+    try:
+        await run.answer(background.request_body(body))
+    except asyncio.CancelledError:
+        error = STOPPING
+        raise
+    except Exception:
+        log.exception("request %s failed by a defect", id_text(context.request_id))
+    finally:
+        life.running.leave(run)
+        try:
+            await sink.close(error)
+            if not sink.counted:
+                # It was cancelled or deleted, and its provider has finished it all the same.
+                await forget_response(life.parts.states, principal, id)
+        finally:
+            life.background.leave(answer)
+            life.open_requests.leave()
