@@ -278,6 +278,11 @@ RESPONSES: Final = ReferencePage(
             "and response.steer adds user messages to a running one. Each response is limited, "
             "charged and recorded like a request."
         ),
+        _(
+            "A WebSocket lasts at most 60 minutes, and 15 while nothing is sent. It also ends when "
+            "its key ends (close code 1008), and when the hub restarts (1012): what runs is "
+            "finished, what waits is refused. An error event says why; then open another one."
+        ),
     ),
 )
 COMPACT: Final = ReferencePage(
