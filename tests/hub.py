@@ -428,16 +428,17 @@ class Hub:
         assert row is not None
         return int(row["id"])
 
-    def settings(self, *, unpriced_models: str = "reject") -> None:
+    def settings(self, *, unpriced_models: str = "reject", prefix_sessions: bool = False) -> None:
         """The installation's settings. Channels may reach 127.0.0.1, for the fakes are there, and
         users may name 127.0.0.9."""
         self._unpriced_models = unpriced_models
         self.connection.execute(
             "INSERT INTO gateway_installationsetting "
-            "(id, egress_allow, egress_allow_users, unpriced_models) "
-            "VALUES (1, '{127.0.0.1/32}', '{127.0.0.9/32}', %(unpriced)s) "
-            "ON CONFLICT (id) DO UPDATE SET unpriced_models = %(unpriced)s",
-            {"unpriced": unpriced_models},
+            "(id, egress_allow, egress_allow_users, unpriced_models, prefix_sessions) "
+            "VALUES (1, '{127.0.0.1/32}', '{127.0.0.9/32}', %(unpriced)s, %(prefix)s) "
+            "ON CONFLICT (id) DO UPDATE SET unpriced_models = %(unpriced)s, "
+            "prefix_sessions = %(prefix)s",
+            {"unpriced": unpriced_models, "prefix": prefix_sessions},
         )
         self.bump()
 

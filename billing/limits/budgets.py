@@ -8,6 +8,7 @@ outdated budgets read them again.
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -293,6 +294,25 @@ def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
     order = ("session", "hour", "day", "week", "month", "total")
     by_period = sorted(rows, key=lambda budget: order.index(budget.period))
     return {budget.subject: budget for budget in by_period}
+
+
+def caps_of_key(key: Key) -> list[BudgetUsage]:
+    """Return the budgets by day, week or month of a key and of its person at which requests are
+    refused, the fullest first: what its holder is warned of (`billing/limits/enforcement.py`)."""
+    own = Q(scope=BudgetScope.KEY, subject=str(key.id))
+    if key.user_id is not None:
+        own |= Q(scope=BudgetScope.USER, subject=str(key.user_id))
+    rows = Budget.objects.filter(
+        own,
+        organisation=key.organisation,
+        enabled=True,
+        period__in=(BudgetPeriod.DAY, BudgetPeriod.WEEK, BudgetPeriod.MONTH),
+    ).exclude(action=BudgetAction.WARN)
+    return sorted(
+        current_usage(list(rows)),
+        key=lambda usage: (Fraction(usage.spent_nano, max(usage.limit_nano, 1)), usage.span.end_at),
+        reverse=True,
+    )
 
 
 def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:

@@ -255,8 +255,10 @@ _PLACE_HOLDS = f"""
 # A minute is a sliding window of whole seconds. It counts every second that the last sixty seconds
 # touch, so no sixty seconds exceed the limit; at most a sixty-first of the limit is lost.
 #
-# `details` of an admitted request, for the limits of its key:
+# `details` of an admitted request, for the limits of its key, and for the fullest of the budgets of
+# its key and its person that block, by day, week or month:
 #    {"requests" | "tokens": [limit, left, ms until the whole limit is free]}
+#    {"budget": [limit, unspent, reset: Unix s]}
 # `details` of a refused request, for the gate that limits it most:
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
@@ -583,10 +585,26 @@ _PLACE_GUARDED_HOLDS = f"""
         ORDER BY place, wait_ms DESC NULLS LAST, left_over, kind
     ),
     headroom AS (
-        SELECT place, json_object_agg(kind, json_build_array(
-            most, left_over, (clock.second + 61) * 1000 - clock.ms)) AS details
-        FROM judged, clock
-        WHERE admitted AND kind IN ('requests', 'tokens') AND scope = 'key' GROUP BY place
+        SELECT place, json_object_agg(kind, gate) AS details FROM (
+            SELECT place, kind, json_build_array(
+                most, left_over, (clock.second + 61) * 1000 - clock.ms) AS gate
+            FROM judged, clock
+            WHERE admitted AND kind IN ('requests', 'tokens') AND scope = 'key'
+            UNION ALL
+            SELECT * FROM (
+                SELECT DISTINCT ON (judged.place) judged.place, 'budget', json_build_array(
+                    judged.most, greatest(judged.most - stands.spent_nano, 0),
+                    extract(epoch FROM stands.ends_at)::bigint)
+                FROM judged
+                JOIN billing_budgetwindow stands ON stands.id = judged.window_id
+                JOIN billing_budget budget ON budget.id = stands.budget_id
+                WHERE judged.admitted AND budget.scope IN ('user', 'key')
+                  AND budget.action <> 'warn' AND budget.period IN ('day', 'week', 'month')
+                ORDER BY judged.place, stands.spent_nano / greatest(judged.most, 1)::numeric DESC,
+                         stands.ends_at DESC
+            ) fullest
+        ) standing
+        GROUP BY place
     )
     SELECT CASE WHEN unsound IS NOT NULL THEN unsound
                 WHEN admitted THEN 'admitted'

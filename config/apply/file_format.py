@@ -194,6 +194,7 @@ class Settings(Part):
     unpriced_models: Literal["reject", "free", "alert"] = "reject"
     public_models: bool = True
     public_status: bool = False
+    prefix_sessions: bool = False
     task_result_days: Annotated[int, Field(ge=1, le=365)] = 7
     backup_every_hours: Literal[0, 6, 12, 24, 168] = 0
     backup_hour: Annotated[int, Field(ge=0, le=23)] = 3

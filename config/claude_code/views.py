@@ -2,9 +2,10 @@
 it shall have, and what its key has spent. Its gateway protocol describes both.
 """
 
+import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_safe
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, key_actor, organisation_of
 from accounts.access.guards import public
+from billing.limits.budgets import BudgetUsage, caps_of_key
 from gateway.code_examples.examples import MODEL, example_models, is_text_model
 from gateway.public_models.shown_models import may_use, models_for
 from lib.database import tenancy
@@ -23,6 +25,7 @@ from usage.keys.spending import spending_of
 
 _BEARER: Final = "Bearer "
 _NANO_PER_CENT: Final = 10_000_000
+_GROUPS: Final = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 _View = Callable[[HttpRequest, Actor], HttpResponse]
 
@@ -76,9 +79,13 @@ def managed_settings(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @_for_keys
 def spending(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Return what the key has spent in the present day, week and month (UTC), in cents."""
+    """Return how full the budgets of the key and its person are; without any, what the key has
+    spent in the present day, week and month (UTC). Amounts are in cents."""
     if scope_of(actor, "usage.read") is None:
         return _error(404, "not_found_error", "the key may not read its usage")
+    caps = caps_of_key(actor.model_key) if actor.model_key is not None else []
+    if caps:
+        return JsonResponse(_by_cap(caps))
     spent = spending_of(actor)
     return JsonResponse(
         {
@@ -92,6 +99,35 @@ def spending(request: HttpRequest, actor: Actor) -> HttpResponse:
             "limits": [],
         }
     )
+
+
+def _by_cap(caps: Sequence[BudgetUsage]) -> dict[str, Any]:
+    """Return the budgets, the fullest first. The headers of answers describe that one."""
+    fullest = caps[0]
+    return {
+        "extra_usage": {
+            "is_enabled": True,
+            "monthly_limit": fullest.limit_nano // _NANO_PER_CENT,
+            "used_credits": fullest.spent_nano // _NANO_PER_CENT,
+            "utilization": _percent(fullest),
+            "currency": "USD",
+        },
+        "limits": [
+            {
+                "kind": "spend",
+                "group": _GROUPS[cap.budget.period],
+                "percent": _percent(cap),
+                "resets_at": f"{cap.span.end_at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.000Z}",
+                "severity": "normal",
+                "is_active": cap is fullest,
+            }
+            for cap in caps
+        ],
+    }
+
+
+def _percent(cap: BudgetUsage) -> int:
+    return 100 * cap.spent_nano // max(cap.limit_nano, 1)
 
 
 def _without_limit(nano: int, limit: str) -> dict[str, int | None]:

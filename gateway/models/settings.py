@@ -30,6 +30,8 @@ class InstallationSetting(models.Model):
     public_models = models.BooleanField(default=True, db_default=True)
     # Whether visitors who are not signed in see the status page.
     public_status = models.BooleanField(default=False, db_default=False)
+    # Whether requests that name no session belong to one by the beginning of their conversation.
+    prefix_sessions = models.BooleanField(default=False, db_default=False)
     task_result_days = models.PositiveSmallIntegerField(
         default=7,
         db_default=7,

@@ -40,6 +40,11 @@ class InstallationSettingsChange(RequestBody):
     unpriced_models: Literal["reject", "free", "alert"] | None = None
     public_models: bool | None = None
     public_status: bool | None = None
+    prefix_sessions: bool | None = Field(
+        None,
+        description="Whether requests that name no session belong to one by a keyed digest of the "
+        "beginning of their conversation.",
+    )
     task_result_days: int | None = Field(
         None, ge=1, le=365, strict=True, description="How long results of media tasks are kept."
     )
@@ -65,6 +70,7 @@ class InstallationSettingsOut(Schema):
     unpriced_models: str
     public_models: bool
     public_status: bool
+    prefix_sessions: bool
     task_result_days: int
     backup_every_hours: int
     backup_hour: int

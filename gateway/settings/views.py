@@ -58,6 +58,14 @@ class InstallationSettingsForm(forms.Form):
     public_status = forms.BooleanField(
         label=gettext_lazy("Show the status page without sign-in"), required=False
     )
+    prefix_sessions = forms.BooleanField(
+        label=gettext_lazy("Recognise sessions by how conversations begin"),
+        help_text=gettext_lazy(
+            "For requests that name no session: those of one API key with the same instructions "
+            "and first message belong together. A keyed digest of both is kept, not the text."
+        ),
+        required=False,
+    )
     task_result_days = WholeNumberField(
         label=gettext_lazy("Keep results of media tasks for (days)"), min_value=1, max_value=365
     )

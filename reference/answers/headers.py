@@ -10,6 +10,7 @@ from usage.sessions.sources import (
     CAP_HEADER,
     NAME_LENGTH,
     PARENT_SESSION_HEADERS,
+    PREFIX,
     SOURCES,
 )
 from usage.sessions.words import SENDERS
@@ -108,6 +109,14 @@ SESSIONS: Final[tuple[Field, ...]] = (
         ", ".join(PARENT_SESSION_HEADERS),
         "header",
         _("opencode: the session above a sub-agent's own, to which the request then belongs"),
+    ),
+    Field(
+        PREFIX,
+        "digest",
+        _(
+            "Only if the operator has turned it on, and for chats that name no session: the same "
+            "instructions and the same first message of the user"
+        ),
     ),
 )
 """Where a request may name its session and its agent."""

@@ -51,12 +51,13 @@ from relay.holds.preview import check_means
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.continuation import Continuation, continue_request
 from relay.requests.reader import RequestReader
+from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import read_session_members
 from relay.routing.routed_models import RoutedModels
 from relay.routing.routing import plan_own_keys, screen
 from relay.routing.snapshot import Channel
 from relay.upstream.upstream import UpstreamFailed
-from usage.sessions.sources import CAP_HEADER, OWN_HEADER
+from usage.sessions.sources import CAP_HEADER, FIRST_RESPONSE, OWN_HEADER
 
 
 class OneAttempt(Protocol):
@@ -195,18 +196,35 @@ class Run:
             context.deadline.stop()
 
     def _find_session(self, facts: Facts, continuation: Continuation | None) -> None:
-        """Record the session that the body names, unless the headers name one. Raises RequestFault
-        if the request limits its session but names none."""
+        """Record the session that the body names, unless the headers name one; for a request that
+        names none, that of its beginning, if an operator allows it. Raises RequestFault if the
+        request limits its session but is in none."""
         context = self._context
         if context.session is None:
             earlier = None if continuation is None else continuation.earlier_session
             key_id = context.principal.key_id
             context.session = read_session_members(key_id, facts.body, earlier)
+        if context.snapshot.prefix_sessions and self._names_no_session(continuation):
+            principal, pepper = context.principal, context.parts.config.pepper
+            by_prefix = prefix_session(
+                pepper, principal.organisation_id, principal.key_id, facts.body
+            )
+            context.session = by_prefix or context.session
         if continuation is not None:
             continuation.session = context.session
         if context.session is None and context.options.session_cap_nano is not None:
             what = f"{CAP_HEADER} limits a session, and the request names none. Add {OWN_HEADER}"
             raise RequestFault("missing_parameter", OWN_HEADER, what)
+
+    def _names_no_session(self, continuation: Continuation | None) -> bool:
+        """Return whether nothing in a chat request of the API says which session it belongs to."""
+        context = self._context
+        if context.source != "api" or context.invocation.unary is not None:
+            return False
+        if context.session is None:
+            return True
+        opens = context.session.source == FIRST_RESPONSE
+        return opens and (continuation is None or continuation.previous_id is None)
 
     # ---- routing
 

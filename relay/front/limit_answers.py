@@ -24,6 +24,9 @@ _NAMES: Final = {
 # The books count whole seconds, so the first request of a window is released slightly later.
 _WINDOW_MS: Final = 60_000
 _ANTHROPIC: Final = "anthropic-ratelimit"
+_BUDGET: Final = "budget"
+# Percentages of a budget at which Claude Code warns.
+_THRESHOLDS: Final = (95, 75)
 BY_BUDGET: Final = ("x-weir-fallback", "budget")
 """The header that marks an answer by another model, because a budget was too low for the requested
 one."""
@@ -31,11 +34,12 @@ one."""
 
 class Headroom(NamedTuple):
     """What is left of one limit of a key, and the milliseconds until the whole limit is available
-    again."""
+    again. For a budget, amounts are nano-USD and `resets_at` is when it resets, in Unix seconds."""
 
     limit: int
     left: int
     reset_ms: int
+    resets_at: int = 0
 
 
 class LimitReached(RequestFault):
@@ -90,8 +94,10 @@ def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
     if gates is None:
         return {}
     return {
-        kind: Headroom(limit, left, min(reset_ms, _WINDOW_MS))
-        for kind, (limit, left, reset_ms) in gates.items()
+        kind: Headroom(limit, left, 0, reset)
+        if kind == _BUDGET
+        else Headroom(limit, left, min(reset, _WINDOW_MS))
+        for kind, (limit, left, reset) in gates.items()
     }
 
 
@@ -182,8 +188,10 @@ def limit_headers(
     dialect: Dialect, headroom: Mapping[str, Headroom], now: float
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the headers about limits for an answer. `now` is in Unix seconds."""
-    for kind, (limit, left, reset_ms) in headroom.items():
-        if dialect == "anthropic":
+    for kind, (limit, left, reset_ms, resets_at) in headroom.items():
+        if kind == _BUDGET:
+            headers = _budget_headers(limit, left, resets_at) if dialect == "anthropic" else {}
+        elif dialect == "anthropic":
             reset = dt.datetime.fromtimestamp(ceil(now + reset_ms / 1000), dt.UTC)
             fields = {"limit": str(limit), "remaining": str(left),
                     "reset": f"{reset:%Y-%m-%dT%H:%M:%SZ}"}  # fmt: skip
@@ -193,6 +201,26 @@ def limit_headers(
             headers = {f"x-ratelimit-{name}-{kind}": value for name, value in fields.items()}
         for name, value in headers.items():
             yield name.encode(), value.encode()
+
+
+def _budget_headers(limit: int, left: int, resets_at: int) -> Mapping[str, str]:
+    """Return the headers with which Claude Code's gateway protocol says how full the caller's own
+    budget is. The client warns of it from each threshold on."""
+    # A request that is still served has not used up everything.
+    percent = min(100 * (limit - left) // max(limit, 1), 99)
+    passed = next((threshold for threshold in _THRESHOLDS if percent >= threshold), None)
+    status = "allowed" if passed is None else "allowed_warning"
+    fields = {
+        "status": status,
+        "reset": str(resets_at),
+        "representative-claim": "overage",
+        "overage-status": status,
+        "overage-reset": str(resets_at),
+        "overage-utilization": f"0.{percent:02}",
+    }
+    if passed is not None:
+        fields["overage-surpassed-threshold"] = f"0.{passed}"
+    return {f"{_ANTHROPIC}-unified-{name}": value for name, value in fields.items()}
 
 
 def _duration(ms: int) -> str:

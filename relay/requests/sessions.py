@@ -1,5 +1,6 @@
 """Recognise the session of a request: a series of turns that its client names, such as one task of
-a coding agent. `usage/sessions/sources.py` says where, from `x-weir-session` on.
+a coding agent. `usage/sessions/sources.py` says where, from `x-weir-session` on; requests that name
+none: see `session_prefix.py`.
 
 The id is derived from the key and the name, so that no key can write into another one's session,
 and the client's text is no id. Whatever a client sends, the request is answered.

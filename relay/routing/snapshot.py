@@ -147,6 +147,8 @@ class Snapshot:
     path_prices: Mapping[str, PriceList] = field(default_factory=dict)
     # The costs of these paths, likewise.
     path_costs: Mapping[str, PriceList] = field(default_factory=dict)
+    # Whether a request that names no session belongs to one by the beginning of its conversation.
+    prefix_sessions: bool = False
     # Whether any channel has conditions for requests.
     selective: bool = False
     # Whether any channel has limits.

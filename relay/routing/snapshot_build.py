@@ -84,6 +84,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         egress=EgressPolicy(raw.egress_allow),
         egress_users=EgressPolicy(raw.egress_allow_users),
         unpriced_models=raw.unpriced_models,
+        prefix_sessions=raw.prefix_sessions,
         loaded_at=raw.now,
         loaded_at_here=time.monotonic(),
         created=int(raw.changed),
@@ -290,6 +291,7 @@ class _Catalogue(msgspec.Struct):
     # The ids of the organisations and teams in the conditions of channels.
     condition_holders: dict[str, UUID]
     own_keys: list[_OwnKeyRow] = []
+    prefix_sessions: bool = False
 
 
 def build_single_channel(

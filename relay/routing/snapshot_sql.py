@@ -73,6 +73,8 @@ _LOAD = """
             '[]'::json),
         'unpriced_models', coalesce(
             (SELECT unpriced_models FROM gateway_installationsetting WHERE id = 1), 'reject'),
+        'prefix_sessions', coalesce(
+            (SELECT prefix_sessions FROM gateway_installationsetting WHERE id = 1), false),
         'channels', coalesce((
             SELECT json_agg(json_build_object(
                 CHANNEL_COLUMNS,

@@ -1,6 +1,8 @@
 """The hub with sessions that end soon, for `Hub(application=…)`: after four seconds in place of an
-hour, and half a second in place of a quarter of one."""
+hour, and half a second in place of a quarter of one; a connection of the
+Responses API after ten seconds, and one."""
 
+from relay.endpoints.responses_socket import connection as responses_socket
 from relay.media.gemini_live import session as gemini_session
 from relay.media.realtime import attempt as realtime_attempt
 from relay.media.realtime import socket_session
@@ -8,6 +10,8 @@ from relay.media.realtime import socket_session
 vars(realtime_attempt)["SESSION_S"] = 4.0
 vars(socket_session)["SESSION_IDLE_S"] = 0.5
 vars(gemini_session)["SESSION_IDLE_S"] = 0.5
+vars(responses_socket)["SESSION_S"] = 10.0
+vars(responses_socket)["SESSION_IDLE_S"] = 1.0
 
 from tests.soon import application  # noqa: E402
 

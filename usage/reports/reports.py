@@ -39,6 +39,7 @@ def _token_column(meter: Meter) -> str:
 
 
 TOKEN_COLUMNS: Final = {name: _token_column(METERS[name]) for name in TOKEN_METERS}
+_CACHE_WRITES: Final = frozenset(name for name in TOKEN_METERS if name.startswith("in_cache_write"))
 
 By = GroupBy | Literal["bucket", "all"]
 
@@ -287,6 +288,12 @@ def tokens_of(meters: Mapping[str, int]) -> Tokens:
         if name in TOKEN_COLUMNS:
             columns[TOKEN_COLUMNS[name]] += units
     return Tokens(**columns)
+
+
+def cache_writes_of(meters: Mapping[str, int]) -> int:
+    """Return the tokens of input that were written to a provider's cache, which are part of
+    `sent`."""
+    return sum(units for name, units in meters.items() if name in _CACHE_WRITES)
 
 
 # Statements -------------------------------------------------------------------------------------

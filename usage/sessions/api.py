@@ -28,6 +28,9 @@ from usage.sessions.sources import CAP_HEADER
 router = Router(tags=["Sessions"])
 _ORDERS: Final = (Order("last_at", descending=True), Order("id"))
 _CURSOR: Final = "sessions"
+_CACHE_WRITTEN: Final = (
+    "Tokens of input that were written to a provider's cache: the sum of those meters."
+)
 
 
 class SessionOut(Schema):
@@ -48,6 +51,7 @@ class SessionOut(Schema):
     started_at: dt.datetime
     last_at: dt.datetime = Field(description="The end of its last turn.")
     meters: Meters
+    cache_written: int = Field(description=_CACHE_WRITTEN)
     charge: str = Field(description="USD, exact.")
     paid_to_provider: str | None = Field(description=PAID)
     ended_at: dt.datetime | None = Field(
@@ -87,6 +91,7 @@ class AgentOut(Schema):
     depth: int = Field(description="How many agents are above it.")
     turns: int
     meters: Meters
+    cache_written: int = Field(description=_CACHE_WRITTEN)
     charge: str
     paid_to_provider: str | None = Field(description=PAID)
 
@@ -208,6 +213,7 @@ def _agents(actor: Actor, row: SessionRow) -> list[dict[str, Any]]:
             "depth": agent.depth,
             "turns": agent.turns,
             "meters": agent.meters,
+            "cache_written": agent.cache_written,
             "charge": format_usd(agent.charge_nano),
             "paid_to_provider": _usd(agent.own_nano),
         }
@@ -235,6 +241,7 @@ def _serialize(row: SessionRow, limits: Sequence[SessionLimit]) -> dict[str, Any
         "started_at": row.first_at,
         "last_at": row.last_at,
         "meters": row.meters,
+        "cache_written": row.cache_written,
         "charge": format_usd(row.charge_nano),
         "paid_to_provider": _usd(row.own_nano),
         "ended_at": row.ended_at,

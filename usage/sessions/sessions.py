@@ -12,7 +12,7 @@ from accounts.access.actors import Actor
 from lib.tables.keyset import Order, Values, condition_text, ordering_text
 from lib.tables.sources import COUNTED_MAX, Count, StatementSource, count_text
 from usage.reports.filters import EVERYTHING, Scope
-from usage.reports.reports import Tokens, read_json, tokens_of
+from usage.reports.reports import Tokens, cache_writes_of, read_json, tokens_of
 from usage.reports.visibility import Period, Where, run, where_of
 from usage.requests import outcomes
 from usage.requests.outcomes import has_failed
@@ -55,6 +55,10 @@ class SessionRow:
         return tokens_of(self.meters)
 
     @property
+    def cache_written(self) -> int:
+        return cache_writes_of(self.meters)
+
+    @property
     def total_ms(self) -> int:
         """The time from the start of the first turn to the end of the last, in milliseconds."""
         return (self.last_at - self.first_at) // dt.timedelta(milliseconds=1)
@@ -81,6 +85,10 @@ class Turn:
         return tokens_of(self.meters)
 
     @property
+    def cache_written(self) -> int:
+        return cache_writes_of(self.meters)
+
+    @property
     def failed(self) -> bool:
         return has_failed(self.status)
 
@@ -99,6 +107,10 @@ class Agent:
     @property
     def tokens(self) -> Tokens:
         return tokens_of(self.meters)
+
+    @property
+    def cache_written(self) -> int:
+        return cache_writes_of(self.meters)
 
 
 class SessionSource:

@@ -1,5 +1,6 @@
 """The places in which a request may name its session: the table with which the relay reads
-requests, and which the reference shows. Nothing is guessed from content."""
+requests, and which the reference shows. Nothing is guessed from content, unless an operator turns
+on the digest of a conversation's beginning."""
 
 from typing import Final, Literal, NamedTuple
 
@@ -14,6 +15,9 @@ REALTIME: Final = "realtime"
 FIRST_RESPONSE: Final = "first_response"
 """The source of a response that names no session. Responses that continue it belong to the same
 session."""
+PREFIX: Final = "prefix"
+"""The source of a request that names no session, whose conversation begins like others of its key
+(`relay/requests/session_prefix.py`)."""
 
 
 class Source(NamedTuple):

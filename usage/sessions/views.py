@@ -62,6 +62,13 @@ _TOKENS: Final = (
         hint=_("The share of input tokens read from cache"),
     ),
     Column(
+        "cache_written",
+        _("Cache writes"),
+        "number",
+        priority=3,
+        hint=_("Input tokens written to the provider's cache, part of the input"),
+    ),
+    Column(
         "tokens_out", _("Out"), "number", priority=2, hint=_("Output tokens, including reasoning")
     ),
 )
@@ -94,7 +101,7 @@ SESSIONS: Final = Table(
         Column("left", _("Left"), "money", priority=2, hint=_("Of the session's tightest limit")),
         Column("started", _("Started"), "time", chosen=False),
         Column("source", _("Named by"), "code", chosen=False),
-        Column("id", _("Session ID"), "code", chosen=False),
+        Column("id", _("Session ID"), "code", value="sid", chosen=False),
     ),
     default_sort="-last",
     href="href",
@@ -279,7 +286,7 @@ def _cells(path: str, row: SessionRow, limits: Sequence[SessionLimit]) -> dict[s
         "ended": row.ended_at is not None,
         "sid": id,
         "source": row.source,
-        **_token_cells(row.tokens),
+        **_token_cells(row),
     }
 
 
@@ -296,14 +303,16 @@ def _turn_cells(log: str, turn: Turn) -> dict[str, Any]:
         "total_ms": turn.total_ms,
         "charge_nano": turn.charge_nano,
         "own": turn.own_nano,
-        **_token_cells(turn.tokens),
+        **_token_cells(turn),
     }
 
 
-def _token_cells(tokens: Tokens) -> dict[str, Any]:
+def _token_cells(row: SessionRow | Turn) -> dict[str, Any]:
+    tokens = row.tokens
     return {
         "tokens_in": tokens.read,
         "cached": _cached(tokens),
+        "cache_written": row.cache_written,
         "tokens_out": tokens.written,
     }
 

@@ -5,9 +5,13 @@ its own admission, hold, limits and record.
                                 the lane's own WebSocket to a provider that has them, else HTTP
            --response.steer---> the running response's lane: a successor reads it, or the request
                                 that brings the result of a tool
-    the client leaves      running requests end as those of a client that leaves over HTTP
-    the process stops      running requests finish, then the connection is closed
+    the client leaves      running requests end as those of a client that leaves over HTTP; a
+                           client that does not read what it is sent counts as one that left
+    the process stops      running requests finish, what waits is refused, then the connection is
+                           closed with an error
     an hour has passed     the same, with an error that tells the client to reconnect
+    neither end speaks     the same, after a quarter of an hour
+    the key ends           running requests are revoked, then the same
 """
 
 import asyncio
@@ -37,10 +41,25 @@ from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
 from relay.endpoints.responses_socket.memory import Memory, Remembered
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
+from relay.front.deadline import EndReason
 from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
+from relay.front.error_answers import (
+    INTERNAL,
+    KEY_ENDED,
+    OVERLOADED,
+    STOPPING,
+    answer_to,
+    too_busy,
+)
 from relay.front.errors import DatabaseFailed, RelayError
-from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
+from relay.media.realtime.sink import (
+    CODES,
+    LAST_WORDS_S,
+    POLICY,
+    STOPPING_EXTENSION,
+    ClientLeft,
+    RealtimeSink,
+)
 from relay.requests.context import RequestOptions, context_of_task
 from relay.requests.sessions import Session, opening_session, read_session_members
 from relay.upstream.turn_socket import TurnSocket
@@ -51,9 +70,8 @@ log = logging.getLogger(__name__)
 _RUNNING_MAX: Final = 16
 _LANES_MAX: Final = 32
 _WAITING_MAX: Final = 64
-_CLOSE_S: Final = 1.0
-# Close codes (RFC 6455, section 7.4).
-_IN_ORDER, _RESTARTS = 1000, 1012
+# The close code (RFC 6455, section 7.4) of a connection that may simply be opened again.
+_IN_ORDER: Final = 1000
 _NOT_TEXT: Final = ErrorAnswer(
     "invalid_type", 400, "API request failed: Invalid Format: events are text frames"
 )
@@ -85,12 +103,12 @@ async def open_responses(request: Request) -> None:
 
 
 class ConnectionOver(RelayError):
-    """The connection ends. `error` is sent to the client, unless it is None."""
+    """The connection ends. The client is sent the error, then closed with the code."""
 
-    def __init__(self, code: int, error: ErrorAnswer | None = None) -> None:
+    def __init__(self, error: ErrorAnswer, code: int) -> None:
         super().__init__()
-        self.code = code
         self.error = error
+        self.code = code
 
 
 class _Connection:
@@ -100,21 +118,39 @@ class _Connection:
         self._request = request
         self._sink = sink
         self._options = request.options_of(read_headers(request.scope["headers"], 0))
-        self._outbox = Outbox(sink)
+        self._outbox = Outbox(sink, request.life.config.write_stall_s)
         self._memory = Memory()
         self._lanes: dict[str | None, Lane] = {}
         # The channels that refused a WebSocket.
         self._without: set[str] = set()
         self._slots = asyncio.Semaphore(_RUNNING_MAX)
         self._steers = 0
+        # Why the connection accepts no more requests, once it does not.
+        self._over: ConnectionOver | None = None
+        self._key_ended = asyncio.Event()
+        # When either end was last active, by the event loop's clock.
+        self._active_at = request.began
+
+    # ---- `Revocable`: it ends with its key, also while nothing runs
+
+    @property
+    def session_id(self) -> None:
+        """A session that ends refuses its requests, and not those of other sessions."""
+        return None
+
+    def revoke(self, reason: EndReason = "revoked") -> None:
+        self._key_ended.set()
+
+    # ---- its life
 
     async def run(self) -> None:
         """Answer requests until the connection ends."""
+        running = self._request.life.running
         self._sink.listen(self._request.receive)
-        over = ConnectionOver(_IN_ORDER)
+        running.enter(self, self._request.principal)
         try:
             await self._sink.open()
-            over = await self._converse()
+            await self._close(await self._converse())
         except ClientLeft:
             pass
         except asyncio.CancelledError:
@@ -122,57 +158,92 @@ class _Connection:
                 lane.cancel()
             raise
         finally:
+            running.leave(self)
             self._outbox.close()
             for lane in self._lanes.values():
                 lane.leave()
             await self._join()
             for lane in self._lanes.values():
                 lane.upstream.close()
-        with contextlib.suppress(ClientLeft, TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):
-                await self._outbox.send_rest()
-                await self._sink.close(over.code, "" if over.error is None else over.error.message)
 
     async def _converse(self) -> ConnectionOver:
         """Receive events until the connection ends, and return why. Raises ClientLeft."""
+        ends = (self._until_stopped, self._until_key_ended, self._until_too_long, self._until_idle)
         pumps = [
-            asyncio.create_task(pump)
-            for pump in (
-                self._receive_each(),
-                self._outbox.send_each(),
-                self._until_stopped(),
-                self._until_too_long(),
-            )
+            asyncio.create_task(pump())
+            for pump in (self._receive_each, self._outbox.send_each, *ends)
         ]
         try:
-            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            error = next(filter(None, (task.exception() for task in done)))
-            if not isinstance(error, ConnectionOver):
-                raise error
-            return await self._finish(error)
+            await self._wait_for_end(pumps)
+            over = self._over
+            if over is None:
+                raise ClientLeft
+            await self._finish(pumps)
+            await self._send_error(over.error)
+            return over
         finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _finish(self, over: ConnectionOver) -> ConnectionOver:
-        """Wait for the running requests, and send the client the reason why the connection accepts
-        no more."""
+    async def _wait_for_end(self, pumps: Iterable["asyncio.Task[None]"]) -> None:
+        """Wait until one of these ends, and record the first reason. Raises ClientLeft."""
+        done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for error in filter(None, (task.exception() for task in done)):
+            if not isinstance(error, ConnectionOver):
+                raise error
+            self._over = self._over or error
+
+    async def _finish(self, pumps: Iterable["asyncio.Task[None]"]) -> None:
+        """Refuse the requests that wait, and wait until the running ones have ended, or have been
+        told that their key has. Raises ClientLeft."""
         for lane in self._lanes.values():
-            lane.waiting.clear()
-        await self._join()
-        if over.error is not None:
-            await self._send_error(over.error)
-        return over
+            for turn in lane.drop_waiting():
+                await self._refuse(turn.event)
+        joining = asyncio.create_task(self._join())
+        # The provider of a revoked request may still be read for its usage.
+        seconds = LAST_WORDS_S if self._key_ended.is_set() else None
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while not joining.done():
+                        rest = (pump for pump in pumps if not pump.done())
+                        await self._wait_for_end([joining, *rest])
+        finally:
+            joining.cancel()
+
+    async def _close(self, over: ConnectionOver) -> None:
+        """Send what is left, and close the connection."""
+        with contextlib.suppress(ClientLeft, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._outbox.send_rest()
+                await self._sink.close(over.code, over.error.message)
 
     async def _until_stopped(self) -> None:
         stopping = self._request.scope.get("extensions", {}).get(STOPPING_EXTENSION)
         await (stopping or asyncio.Event()).wait()
-        raise ConnectionOver(_RESTARTS)
+        raise ConnectionOver(STOPPING, CODES[STOPPING.kind])
+
+    async def _until_key_ended(self) -> None:
+        await self._key_ended.wait()
+        raise ConnectionOver(KEY_ENDED, POLICY)
 
     async def _until_too_long(self) -> None:
         await asyncio.sleep(SESSION_S)
-        raise ConnectionOver(_IN_ORDER, _TOO_LONG)
+        raise ConnectionOver(_TOO_LONG, _IN_ORDER)
+
+    async def _until_idle(self) -> None:
+        """Wait until neither end has been active for long."""
+        loop = self._request.life.parts.loop
+        while True:
+            if any(lane.turn for lane in self._lanes.values()):
+                self._active_at = loop.time()
+            left_s = self._active_at + SESSION_IDLE_S - loop.time()
+            if left_s <= 0:
+                raise ConnectionOver(_IDLE, _IN_ORDER)
+            with contextlib.suppress(TimeoutError):
+                async with timeout(left_s):
+                    await loop.create_future()
 
     async def _join(self) -> None:
         for lane in self._lanes.values():
@@ -181,15 +252,10 @@ class _Connection:
     # ---- events of the client
 
     async def _receive_each(self) -> None:
-        """Handle events until the client leaves. Raises ClientLeft, ConnectionOver."""
+        """Handle events until the client leaves. Raises ClientLeft."""
         while True:
-            try:
-                async with timeout(SESSION_IDLE_S):
-                    text = await self._sink.receive()
-            except TimeoutError:
-                if any(lane.turn for lane in self._lanes.values()):
-                    continue
-                raise ConnectionOver(_IN_ORDER, _IDLE) from None
+            text = await self._sink.receive()
+            self._active_at = self._request.life.parts.loop.time()
             try:
                 await self._take(text)
             except RequestFault as fault:
@@ -203,6 +269,9 @@ class _Connection:
         event = websocket.read_client_event(text.encode(errors="surrogatepass"))
         if isinstance(event, SteerEvent):
             self._steer(event)
+            return
+        if self._over is not None:
+            await self._refuse(event)
             return
         lane = self._lanes.get(event.stream_id)
         waiting = sum(len(lane.waiting) for lane in self._lanes.values())
@@ -218,6 +287,11 @@ class _Connection:
         """Send an error that does not belong to a running request."""
         sink = self._make_sink(RequestId(new_id()), stream_id)
         await sink.refuse(error)
+
+    async def _refuse(self, event: CreateEvent) -> None:
+        """Refuse a request because the connection ends."""
+        if self._over is not None:
+            await self._send_error(self._over.error, event.stream_id)
 
     def _make_sink(
         self, request_id: RequestId, stream_id: str | None, turn: Turn | None = None
@@ -247,6 +321,7 @@ class _Connection:
                 await sink.refuse(INTERNAL)
             finally:
                 open_requests.leave()
+        self._active_at = self._request.life.parts.loop.time()
         if sink.refused or (sink.end is not None and not sink.end.continuable):
             self._memory.forget(turn.event.previous_id)
         for steer in turn.commits:

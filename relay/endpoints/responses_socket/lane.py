@@ -64,6 +64,12 @@ class Lane:
             # Start without the context of the connection, because each request sets its own id.
             self._task = asyncio.create_task(self._work(), context=Context())
 
+    def drop_waiting(self) -> Sequence[Turn]:
+        """Remove the requests that wait, and return them."""
+        dropped = list(self.waiting)
+        self.waiting.clear()
+        return dropped
+
     def leave(self) -> None:
         """Handle a client that left: drop waiting requests, and end the running one as over
         HTTP."""

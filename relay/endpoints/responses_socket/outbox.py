@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from relay.media.realtime.sink import RealtimeSink
+from lib.process.waiting import timeout
+from relay.media.realtime.sink import ClientLeft, RealtimeSink
 
 _QUEUED_MAX: Final = 64
 
 
 class Outbox:
-    """Messages from any task, which one task sends. `closed`: the client has left."""
+    """Messages from any task, which one task sends. `closed`: the client has left; it counts as
+    left if it takes no message for `stall_s`."""
 
-    def __init__(self, sink: RealtimeSink) -> None:
+    def __init__(self, sink: RealtimeSink, stall_s: float) -> None:
         self._sink = sink
+        self._stall_s = stall_s
         self._messages: asyncio.Queue[str] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
@@ -40,7 +43,11 @@ class Outbox:
         """Send messages as they are queued. Raises ClientLeft."""
         while True:
             message = await self._messages.get()
-            await self._sink.send_text(message)
+            try:
+                async with timeout(self._stall_s):
+                    await self._sink.send_text(message)
+            except TimeoutError:
+                raise ClientLeft from None
             if self._messages.qsize() < _QUEUED_MAX:
                 self._room.set()
 

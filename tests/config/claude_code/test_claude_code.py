@@ -11,12 +11,15 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from accounts.models import Key
+from billing.limits.budgets import current_usage
+from billing.models import Budget, BudgetWindow
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.settings.installation import save_settings
 from lib import clock
 from tests.cast import Cast, make_key
 from tests.usage.rows import credit, happen
+from usage.limits.budget_simulation import create_budget
 from usage.models import UsageRecord
 from usage.rollups.rollups import replace_all
 
@@ -74,6 +77,42 @@ def test_spending_is_that_of_the_key(people: Cast) -> None:
         assert (row["used_credits"], row["utilization"]) == (spent, None)
     assert extra["monthly_limit"] is None
     assert sum_of(key) > 0
+
+
+def test_budgets_are_those_of_the_key_and_its_person(people: Cast) -> None:
+    """The fullest first, as the headers of answers describe it; those of others are not told."""
+    key, text = make_key(people.core, "Claude Code", user=people.bob)
+    other, _ = make_key(people.core, "other", user=people.alice)
+    for scope, subject, usd, over in (
+        ("key", key.id, 10, {"period": "day"}),
+        ("user", people.bob.id, 4, {"period": "month"}),
+        ("key", key.id, 1, {"period": "week", "action": "warn"}),
+        ("key", key.id, 1, {"period": "total"}),
+        ("key", other.id, 1, {"period": "day"}),
+        ("organisation", "", 1, {"period": "day"}),
+    ):
+        create_budget(
+            SYSTEM, people.acme, scope=scope, subject=str(subject), amount_nano=usd * 10**9, **over
+        )
+    for of, nano in (("day", 2_000_000_000), ("month", 3_004_000_000)):
+        budget = Budget.objects.get(period=of, subject__in=[str(key.id), str(people.bob.id)])
+        span = current_usage([budget])[0].span
+        BudgetWindow.objects.update_or_create(
+            budget=budget,
+            starts_at=span.start_at,
+            defaults={"ends_at": span.end_at, "cap_nano": budget.amount_nano, "spent_nano": nano},
+        )
+    told = ask("/api/oauth/usage", text).json()
+    assert told["extra_usage"] == {
+        "is_enabled": True, "monthly_limit": 400, "used_credits": 300, "utilization": 75,
+        "currency": "USD",
+    }  # fmt: skip
+    month, day = told["limits"]
+    assert (month["group"], month["percent"], month["is_active"]) == ("monthly", 75, True)
+    assert (day["group"], day["percent"], day["is_active"]) == ("daily", 20, False)
+    for row in (month, day):
+        assert (row["kind"], row["severity"]) == ("spend", "normal")
+        assert row["resets_at"].endswith("T00:00:00.000Z")
 
 
 def sum_of(key: Key) -> int:

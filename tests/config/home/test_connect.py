@@ -105,6 +105,14 @@ def test_the_key_is_shown_once_and_in_the_lines(people: Cast) -> None:
     assert secret not in alice.get(PAGE).content.decode()
 
 
+def test_who_creates_a_key_by_keyboard_is_led_to_it(people: Cast) -> None:
+    """The button is gone with the form; the focus goes to the step that has the key."""
+    alice = signed_in(people.alice)
+    heading = '<h2 tabindex="-1" autofocus>Create a key</h2>'
+    assert heading not in alice.get(PAGE).content.decode()
+    assert heading in alice.post(PAGE, {"agent": "codex", "system": "unix"}).content.decode()
+
+
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_second_machine_gets_a_key_of_its_own(people: Cast, language: str) -> None:
     alice = signed_in(people.alice)

@@ -48,6 +48,41 @@ def test_an_instant_of_whole_seconds_is_not_before_the_room_is_there(
 
 
 @pytest.mark.parametrize(
+    ("left", "used", "threshold"),
+    [
+        (1000, "0.00", None),
+        (251, "0.74", None),
+        (250, "0.75", "0.75"),
+        (51, "0.94", "0.75"),
+        (50, "0.95", "0.95"),
+        # What is still served has not used up everything.
+        (0, "0.99", "0.95"),
+    ],
+)
+def test_a_budget_is_told_as_claude_code_reads_it(
+    left: int, used: str, threshold: str | None
+) -> None:
+    headroom = {"budget": Headroom(1000, left, 0, 1_795_300_000)}
+    status = b"allowed" if threshold is None else b"allowed_warning"
+    wanted = {
+        b"status": status,
+        b"reset": b"1795300000",
+        b"representative-claim": b"overage",
+        b"overage-status": status,
+        b"overage-reset": b"1795300000",
+        b"overage-utilization": used.encode(),
+    }
+    if threshold is not None:
+        wanted[b"overage-surpassed-threshold"] = threshold.encode()
+    prefix = b"anthropic-ratelimit-unified-"
+    assert dict(limit_headers("anthropic", headroom, NOW)) == {
+        prefix + name: value for name, value in wanted.items()
+    }
+    assert not list(limit_headers("openai", headroom, NOW))
+    assert read_headroom({"budget": [1000, left, 1_795_300_000]}) == headroom
+
+
+@pytest.mark.parametrize(
     ("reset_ms", "raw"),
     [(0, b"0ms"), (999, b"999ms"), (1_000, b"1s"), (1_200, b"1.2s"), (59_999, b"59.999s"),
      (60_000, b"1m0s")],

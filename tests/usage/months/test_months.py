@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 
 from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
+from lib.ids import new_id
 from tests.beside import Beside, manage
 from tests.fakes.upstream import FakeUpstream
 from tests.hostile import EVERYTHING
@@ -92,6 +93,8 @@ def make_month() -> None:
         message=EVERYTHING,
         end_user=EVERYTHING[:200],
         tags=[EVERYTHING],
+        session_id=new_id(),
+        session={"name": EVERYTHING, "source": "x-weir-session", "agent": EVERYTHING},
     )
     happen(key, at, 0, basis="free", status=502, meters={})
     refuse(key, at, message="\\N\t\\.")

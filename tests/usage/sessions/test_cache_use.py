@@ -1,6 +1,8 @@
 """What of a session's input came from cache, what could have, and what it saved."""
 
+import csv
 import datetime as dt
+import io
 
 import pytest
 
@@ -8,7 +10,7 @@ from accounts.models import Key
 from lib.ids import id_text, new_id
 from tests import cast
 from tests.usage.rows import NOON
-from tests.usage.sessions.test_sessions import api, page_of, turn
+from tests.usage.sessions.test_sessions import SESSIONS, api, page_of, turn
 from usage.reports.reports import Tokens
 from usage.sessions.cache_use import CachedTurn, CacheUse, sum_cache_use
 
@@ -69,3 +71,37 @@ def test_page_and_api_show_the_share_and_the_saving(people: cast.Cast, key: Key)
     assert "$0.004 saved" in page
     detail = api(people).get(f"/api/v1/sessions/{id_text(session)}").json()
     assert detail["cache"] == {"read": 2500, "cached": 900, "reachable": 1100, "saved": "0.004"}
+
+
+def test_what_was_written_to_cache_is_the_sum_of_the_receipts(people: cast.Cast, key: Key) -> None:
+    """In the list, on the page, for each agent and turn, in the export and by the API."""
+    session = new_id()
+    turn(key, session, 0, meters={"in_text": 5, "in_cache_write_5m": 1_200, "out_text": 3})
+    meters = {"in_text": 5, "in_cache_read": 1_200, "in_cache_write_5m": 30, "out_text": 3}
+    turn(key, session, 60, meters={**meters, "in_cache_write_1h": 4_000}, named={"agent": "a"})
+    turn(key, session, 90, meters={"in_text": 7, "out_text": 1})
+    client = api(people)
+    requests = client.get(f"/api/v1/requests?session={id_text(session)}").json()["items"]
+    receipts = [
+        sum(units for name, units in one["meters"].items() if name.startswith("in_cache_write"))
+        for one in requests
+    ]
+    assert sorted(receipts) == [0, 1_200, 4_030]
+    (listed,) = client.get("/api/v1/sessions").json()["items"]
+    detail = client.get(f"/api/v1/sessions/{id_text(session)}").json()
+    assert listed["cache_written"] == detail["cache_written"] == sum(receipts)
+    assert [one["cache_written"] for one in detail["agents"]] == [1_200, 4_030]
+    alice = cast.signed_in(people.alice)
+    assert "5,230" in page_of(alice)
+    page = page_of(alice, f"/{id_text(session)}")
+    assert "5,230 written to cache" in page
+    for text in ("Cache writes", ">1,200<", ">4,030<"):
+        assert text in page, text
+    for path, column, written in (
+        ("", "name,cache_written", [["5230"]]),
+        (f"/{id_text(session)}", "time,cache_written", [["1200"], ["4030"], ["0"]]),
+    ):
+        answer = alice.get(f"{SESSIONS}{path}?cols={column}&export=csv")
+        text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        assert [row[1:] for row in rows[1:]] == written
