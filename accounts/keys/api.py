@@ -217,7 +217,7 @@ def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
     rows = access.visible_keys(actor)
     if query.state == "living":
         rows = rows.filter(revoked_at=None)
-    rows = query.named(rows).prefetch_related("uses")
+    rows = query.filter_by_name(rows).prefetch_related("uses")
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return KeyPage(
         items=[KeyOut(**_serialize_key(actor, key)) for key in page.items], next=page.next

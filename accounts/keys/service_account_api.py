@@ -58,7 +58,7 @@ def list_service_accounts(
 ) -> ServiceAccountPage:
     """Service accounts of your teams, newest first."""
     rows = access.visible_service_accounts(actors.actor_of(request)).order_by("-id")
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return ServiceAccountPage(items=[_serialize_account(row) for row in page.items], next=page.next)
 
 

@@ -211,7 +211,7 @@ class RolePage(Schema):
 def list_members(request: HttpRequest, query: Query[MemberQuery]) -> MemberPage:
     """The members whom you have access to, oldest first."""
     actor = actors.actor_of(request)
-    rows = query.named(member_access.visible_members(actor), "user__name")
+    rows = query.filter_by_name(member_access.visible_members(actor), "user__name")
     if query.email is not None:
         rows = rows.filter(user__email__iexact=query.email)
     page = pagination.page_by_number(rows, query.limit, query.cursor)

@@ -188,7 +188,7 @@ def list_teams(request: HttpRequest, query: Query[pagination.NamedPageQuery]) ->
     actor = actors.actor_of(request)
     access.require(actor, "teams.read")
     rows = access.visible_teams(actor).order_by("-id")
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return TeamPage(items=[_team(row) for row in page.items], next=page.next)
 
 
@@ -236,7 +236,7 @@ def archive_team(request: HttpRequest, team: str) -> TeamOut:
 def list_projects(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> ProjectPage:
     """Projects of your teams, newest first, including archived ones."""
     rows = access.visible_projects(actors.actor_of(request)).order_by("-id")
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return ProjectPage(items=[_project(row) for row in page.items], next=page.next)
 
 

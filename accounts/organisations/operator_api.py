@@ -145,7 +145,7 @@ def list_organisations(
 ) -> OrganisationPage:
     """Every organisation of the installation, newest first."""
     rows = access.all_organisations(actors.actor_of(request)).order_by("-id")
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return OrganisationPage(items=[_organisation(row) for row in page.items], next=page.next)
 
 
@@ -237,7 +237,7 @@ def restore_organisation(request: HttpRequest, slug: str) -> OrganisationStateOu
 @router.get("/people", response=PersonPage, summary="List people")
 def list_people(request: HttpRequest, query: Query[PersonQuery]) -> PersonPage:
     """Everyone who can sign in to the installation, oldest first."""
-    rows = query.named(access.all_people(actors.actor_of(request)))
+    rows = query.filter_by_name(access.all_people(actors.actor_of(request)))
     if query.email is not None:
         rows = rows.filter(email__iexact=query.email)
     page = pagination.page_by_number(rows, query.limit, query.cursor)

@@ -231,7 +231,7 @@ def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResp
 def list_batches(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> BatchPage:
     """Batches of redemption codes, newest first. The codes themselves are never shown again."""
     rows = visible_batches(actors.actor_of(request))
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return BatchPage(items=[BatchOut(**serialize_batch(row)) for row in page.items], next=page.next)
 
 

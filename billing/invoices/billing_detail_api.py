@@ -112,7 +112,7 @@ def change_seller(request: HttpRequest, body: SellerIn) -> SellerOut:
 @operator_router.get("/tax-rates", response=TaxRatePage, summary="List tax rates")
 def list_tax_rates(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> TaxRatePage:
     """Taxes by country and day, oldest first."""
-    rows = query.named(tax_rates(actors.actor_of(request)))
+    rows = query.filter_by_name(tax_rates(actors.actor_of(request)))
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     return TaxRatePage(items=[_tax_rate(row) for row in page.items], next=page.next)
 

@@ -50,7 +50,7 @@ def list_safeguards(
     request: HttpRequest, query: Query[pagination.NamedPageQuery]
 ) -> dict[str, Any]:
     """The values that operators have set or proposed."""
-    rows = list(query.named(safeguards.all_safeguards(actors.actor_of(request))))
+    rows = list(query.filter_by_name(safeguards.all_safeguards(actors.actor_of(request))))
     page = pagination.page_by_key(rows, query.limit, query.cursor, lambda row: str(row.pk))
     return {"items": [_serialize(row) for row in page.items], "next": page.next}
 

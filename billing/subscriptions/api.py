@@ -264,7 +264,7 @@ def list_subscription_plans(
 ) -> WrittenPlanPage:
     """Every plan, newest first."""
     rows = visible_subscription_plans(actors.actor_of(request))
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return WrittenPlanPage(
         items=[WrittenPlanOut(**_serialize_plan(row)) for row in page.items], next=page.next
     )

@@ -17,7 +17,7 @@ from accounts.members import access as member_access
 from accounts.members.departures import KeyFate
 from accounts.models import User
 from accounts.sign_in.reauthentication import check_signed_in_recently
-from config.erasure.views import copies_left, operator_actor
+from config.erasure.views import operator_actor, remaining_copies
 from lib.api.openapi import RequestBody, Schema
 from lib.database.tenancy import use_tenant
 from lib.files.zip_stream import stream_zip
@@ -192,7 +192,7 @@ def _fates(actor: Actor, person: User, body: ErasureIn) -> Mapping[UUID, KeyFate
 
 def _describe_erasure(person: User) -> ErasureOut:
     erasure = find_erasure(person)
-    copies = copies_left()
+    copies = remaining_copies()
     fields: dict[str, Any] = {"counts": {}, "obstacle": None, "state": "none"}
     if erasure is None:
         would = preview(person)

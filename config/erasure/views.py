@@ -150,7 +150,7 @@ def own_erasure(request: HttpRequest) -> HttpResponseBase:
 @public
 @require_safe
 def account_erased(request: HttpRequest) -> HttpResponseBase:
-    return render(request, "config/erasure/account_erased.html", {"copies": copies_left()})
+    return render(request, "config/erasure/account_erased.html", {"copies": remaining_copies()})
 
 
 # Others -----------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def _show_or_start(
         "form": form,
         "person": person,
         "preview": erasure_preview,
-        "copies": copies_left(),
+        "copies": remaining_copies(),
         "oneself": actor.user == person,
         "kind": "danger",
         "back": back,
@@ -250,7 +250,7 @@ def _show_or_start(
     return render_dialog(request, "config/erasure/erase.html", context, refused=form.is_bound)
 
 
-def copies_left() -> Copies:
+def remaining_copies() -> Copies:
     """Return the copies of a person's data that remain after the erasure."""
     with use_tenant(None):
         run = last_backup()
@@ -261,7 +261,7 @@ def copies_left() -> Copies:
 
 def _state(erasure: Erasure) -> dict[str, Any]:
     done = erasure.done_at is not None
-    copies = copies_left()
+    copies = remaining_copies()
     ends_at = None
     if erasure.done_at is not None and copies.keep_days:
         ends_at = erasure.done_at + dt.timedelta(days=copies.keep_days)

@@ -42,7 +42,7 @@ class Choice(NamedTuple):
     ignored: Sequence[str] = ()
     served: bool = False
 
-    def takes(self, name: str, names: Iterable[str]) -> bool:
+    def includes(self, name: str, names: Iterable[str]) -> bool:
         """Return whether a model of the list is compared. `names` are those that clients can
         request."""
         return (
@@ -69,7 +69,7 @@ def update_catalogue(
     names = {model.name for model in models}
 
     def only_chosen(rows: Mapping[str, _T]) -> dict[str, _T]:
-        return {name: row for name, row in rows.items() if choice.takes(name, names)}
+        return {name: row for name, row in rows.items() if choice.includes(name, names)}
 
     rules = list(CatalogueIgnoreRule.objects.values_list("model", "field"))
     rates = {PriceKey(name): listed for name, listed in only_chosen(prices.rates).items()}
@@ -84,7 +84,7 @@ def update_catalogue(
             listed_names={*prices.rates, *prices.skipped},
             ignored=[*choice.ignored, *(model for model, field in rules if field in ("", PRICE))],
         )
-        known = [model for model in models if choice.takes(model.name, names)]
+        known = [model for model in models if choice.includes(model.name, names)]
         proposed_facts = propose_facts(known, facts.facts, source, _ignored_fields(known, rules))
         skipped = only_chosen(prices.skipped)
         result = {

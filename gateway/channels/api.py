@@ -77,7 +77,7 @@ def list_channels(request: HttpRequest, query: Query[ChannelQuery]) -> ChannelPa
     """Connections to providers, newest first."""
     actor = actors.actor_of(request)
     rows = every_channel(actor) if query.archived else visible_channels(actor)
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return ChannelPage(items=[_channel(channel) for channel in page.items], next=page.next)
 
 

@@ -75,7 +75,7 @@ def list_channel_health(
 ) -> ChannelHealthPage:
     """State and figures of each channel, over all processes."""
     rows = visible_channels(actors.actor_of(request))
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     troubles, figures = ChannelTroubles(), ChannelFigures()
     items = [
         ChannelHealthOut(**_state(channel, troubles.of(channel), figures)) for channel in page.items

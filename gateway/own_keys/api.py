@@ -157,7 +157,7 @@ def list_provider_keys(
 ) -> ProviderKeyPage:
     """Your organisation's own keys for providers, newest first."""
     actor = actors.actor_of(request)
-    rows = query.named(visible_own_keys(actor).order_by("-id"))
+    rows = query.filter_by_name(visible_own_keys(actor).order_by("-id"))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return ProviderKeyPage(items=[_key(row) for row in page.items], next=page.next)
 

@@ -142,14 +142,14 @@ def find_rule(rules: Iterable[PassThroughRule], method: str, path: str) -> RuleM
     """Return the first rule for a method and a normalised path."""
     methods: list[str] = []
     for rule in rules:
-        if fits(rule.path, path):
+        if matches_path(rule.path, path):
             if method in rule.methods:
                 return RuleMatch(rule)
             methods += rule.methods
     return RuleMatch(None, [name for name in METHODS if name in methods])
 
 
-def fits(pattern: str, path: str) -> bool:
+def matches_path(pattern: str, path: str) -> bool:
     """Return whether a normalised path matches a pattern."""
     wanted, segments = pattern.split("/")[1:], path.split("/")[1:]
     if wanted[-1] == "**":

@@ -103,7 +103,7 @@ class HolderPage(Schema):
 def list_plans(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> PlanPage:
     """All plans, oldest first."""
     rows: QuerySet[Plan] = visible_plans(actors.actor_of(request)).order_by("id")
-    page = pagination.page_by_number(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_number(query.filter_by_name(rows), query.limit, query.cursor)
     return PlanPage(items=[_plan(plan) for plan in page.items], next=page.next)
 
 

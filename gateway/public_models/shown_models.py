@@ -190,13 +190,13 @@ def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
             route.model
             for channel in channels
             for route in channel.routes.all()
-            if "*" not in route.model and shows(book.plan, route.model)
+            if "*" not in route.model and lists(book.plan, route.model)
         } - book.absent
     served = [_served_by(channel) for channel in channels]
     places = {name: place for name in names if (place := _place(name, served)) is not None}
     ends = resolve_aliases(all_aliases())
     for alias, end in ends.items():
-        if end in places and shows(book.plan, alias) and alias not in book.absent:
+        if end in places and lists(book.plan, alias) and alias not in book.absent:
             places[alias], entries[alias] = places[end], entries.get(end, [])
     same: dict[tuple[str, str], list[str]] = {}
     for name, place in places.items():
@@ -210,7 +210,7 @@ def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
     ]
 
 
-def shows(plan: ListedPlan, name: str) -> bool:
+def lists(plan: ListedPlan, name: str) -> bool:
     """Return whether the organisations on a plan see a model."""
     patterns = plan.model_patterns
     return not patterns or any(matches(pattern, name) for pattern in patterns)

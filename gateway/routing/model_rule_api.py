@@ -165,7 +165,7 @@ def delete_rule(request: HttpRequest, id: str) -> Status[None]:
 def list_aliases(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> AliasPage:
     """Model names that stand for others, oldest first."""
     rows = visible_aliases(actors.actor_of(request)).order_by("id")
-    page = pagination.page_by_number(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_number(query.filter_by_name(rows), query.limit, query.cursor)
     return AliasPage(items=[_alias(alias) for alias in page.items], next=page.next)
 
 

@@ -42,7 +42,7 @@ class NamedPageQuery(PageQuery):
 
     name: str | None = Field(None, max_length=254, description="Only those with exactly this name.")
 
-    def named(self, rows: QuerySet[RowModel], field: str = "name") -> QuerySet[RowModel]:
+    def filter_by_name(self, rows: QuerySet[RowModel], field: str = "name") -> QuerySet[RowModel]:
         """Filter the rows by the requested name, if there is one."""
         return rows if self.name is None else rows.filter(**{field: self.name})
 

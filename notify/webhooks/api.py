@@ -120,7 +120,7 @@ class DeliveryPage(Schema):
 def list_webhooks(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> WebhookPage:
     """The organisation's webhooks, newest first."""
     rows = visible_endpoints(actors.actor_of(request))
-    page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
+    page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return WebhookPage(
         items=[WebhookOut(**_serialize_endpoint(row)) for row in page.items], next=page.next
     )
@@ -214,7 +214,9 @@ def list_operator_webhooks(
 ) -> WebhookPage:
     """The operators' chats and webhooks, newest first."""
     page = pagination.page_by_id(
-        query.named(operator_endpoints(actors.actor_of(request))), query.limit, query.cursor
+        query.filter_by_name(operator_endpoints(actors.actor_of(request))),
+        query.limit,
+        query.cursor,
     )
     return WebhookPage(
         items=[WebhookOut(**_serialize_endpoint(row)) for row in page.items], next=page.next

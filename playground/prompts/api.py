@@ -142,7 +142,7 @@ def change_payer_rules(request: HttpRequest, body: PayerRules) -> dict[str, Any]
 def list_prompts(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> dict[str, Any]:
     """Prompts shared in your organisation, and your own."""
     actor = actors.actor_of(request)
-    visible = list(query.named(prompts.visible_prompts(actor)))
+    visible = list(query.filter_by_name(prompts.visible_prompts(actor)))
     page = pagination.page_by_key(visible, query.limit, query.cursor, lambda prompt: prompt.slug)
     items = [_out(prompts.find_version(actor, prompt.slug)) for prompt in page.items]
     return {"items": items, "next": page.next}

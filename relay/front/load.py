@@ -58,7 +58,7 @@ class Load:
             other_keys = [count for other, count in keys.items() if other != key_id]
             return is_within_share(limit, of_key, other_keys, others)
 
-        taken = self._shedding.takes(beside, within_share)
+        taken = self._shedding.admits(beside, within_share)
         if taken:
             self._keys += not of_key
             keys[key_id] = of_key + 1

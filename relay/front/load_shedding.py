@@ -91,7 +91,7 @@ class LoadShedding:
         if now - self._long_since >= patience_s:
             self.limit = max(UNDER_WAY_MIN, under_way * _FALL**times)
 
-    def takes(
+    def admits(
         self, under_way: int, is_within_share: Callable[[float], bool] = lambda limit: False
     ) -> bool:
         """Return whether to admit a request while `under_way` others are running. Above the limit

@@ -86,7 +86,7 @@ def list_saved_views(
     request: HttpRequest, query: Query[pagination.NamedPageQuery]
 ) -> SavedViewPage:
     """Your own views and those that are shared, newest first."""
-    rows = query.named(saved_views.visible_views(actors.actor_of(request)))
+    rows = query.filter_by_name(saved_views.visible_views(actors.actor_of(request)))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return SavedViewPage(items=[_view(row) for row in page.items], next=page.next)
 

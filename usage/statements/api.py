@@ -15,7 +15,7 @@ from lib.api import pagination
 from lib.api.openapi import Schema
 from usage.statements import statements
 from usage.statements.statements import Check
-from usage.statements.views import month_asked
+from usage.statements.views import read_statement_month
 
 router = Router(tags=["Statements"])
 
@@ -104,7 +104,7 @@ def list_statements(request: HttpRequest, query: Query[pagination.PageQuery]) ->
 def show_statement(request: HttpRequest, period: str) -> StatementOut:
     """What moved the balance in a month such as `2026-11`, in the time zone of the invoices."""
     organisation = access_wallet(actors.actor_of(request), "balance.read")
-    comparison = statements.tie_out(organisation, month_asked(organisation, period))
+    comparison = statements.tie_out(organisation, read_statement_month(organisation, period))
     statement = comparison.statement
     moved = {group: format_usd(nano) for group, nano in statement.moved().items()}
     return StatementOut(

@@ -79,7 +79,7 @@ def _last_day(statement: MonthStatement) -> dt.date:
 @require_safe
 def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
-    comparison = statements.tie_out(organisation, month_asked(organisation, period))
+    comparison = statements.tie_out(organisation, read_statement_month(organisation, period))
     tab = request.GET.get("tab", "")
     may_group = _may_group(actor)
     groups = _groups(actor, comparison.statement, tab) if may_group and tab in TABS else []
@@ -138,7 +138,7 @@ def proof(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "usage/statements/proof.html", context)
 
 
-def month_asked(organisation: Organisation, period: str) -> dt.date:
+def read_statement_month(organisation: Organisation, period: str) -> dt.date:
     """Return the first day of a month such as 2026-11 with a statement of the organisation. Raises
     Http404."""
     try:
@@ -151,7 +151,7 @@ def month_asked(organisation: Organisation, period: str) -> dt.date:
 
 
 def _read_statement(organisation: Organisation, period: str) -> MonthStatement:
-    month = month_asked(organisation, period)
+    month = read_statement_month(organisation, period)
     return month_statement(organisation, month, zone_of(organisation))
 
 

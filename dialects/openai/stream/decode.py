@@ -13,9 +13,9 @@ read.
 
 from dialects.chat.events import Event, Step, Usage
 from dialects.json.raw_json import ABSENT, ReadFault, value_bytes
-from dialects.openai.answer.decode import Answer, ChoiceReader, error_of, read_answer
 from dialects.openai.answer.events import Translation
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
+from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, read_answer
 from dialects.openai.errors import read_object
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data

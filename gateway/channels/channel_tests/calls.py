@@ -392,13 +392,13 @@ class _Check:
         """Check what the variant requires of the answer, or of the provider's counts."""
         received = self._received
         if self._result.variant == "tools":
-            if received.tool != _TOOL.name or not fits(received.arguments, _ARGUMENTS):
+            if received.tool != _TOOL.name or not matches_schema(received.arguments, _ARGUMENTS):
                 raise CallFailed(
                     "no_tool_call", status=200, body=received.arguments or received.text
                 )
             self._call.reach("tool")
         elif self._result.variant == "schema":
-            if not fits(received.text, _SCHEMA):
+            if not matches_schema(received.text, _SCHEMA):
                 raise CallFailed("not_schema", status=200, body=received.text)
             self._call.reach("schema")
         elif self._result.variant == "vision":
@@ -421,7 +421,7 @@ class _Check:
             raise CallFailed(fault, status=200, body=self._received.text)
 
 
-def fits(text: str, schema: JsonObject) -> bool:
+def matches_schema(text: str, schema: JsonObject) -> bool:
     """Return whether the text is JSON that matches a schema."""
     # Loaded with the first schema rather than when the process starts.
     import jsonschema

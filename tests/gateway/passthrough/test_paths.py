@@ -12,9 +12,9 @@ from gateway.passthrough.rules import (
     PassThroughRule,
     canonical,
     find_rule,
-    fits,
     is_pattern,
     is_pointer,
+    matches_path,
     normalise_path,
 )
 
@@ -83,7 +83,7 @@ def test_two_readings_are_refused(raw: str) -> None:
     ],
 )
 def test_pattern_fits_path(pattern: str, path: str, fitting: bool) -> None:
-    assert fits(pattern, path) is fitting
+    assert matches_path(pattern, path) is fitting
 
 
 @pytest.mark.parametrize("pattern", ["/", "/a", "/a/", "/*", "/**", "/a/*/b", "/a/**", "/a:b/@c"])
@@ -165,7 +165,7 @@ def test_accepted_path_stays_below_its_pattern_however_it_is_read(raw: str, patt
         path = normalise_path(raw)
     except BadPath:
         return
-    if not fits(pattern, path):
+    if not matches_path(pattern, path):
         return
     read = path
     for _ in range(5):

@@ -53,7 +53,7 @@ def test_nobody_is_refused(
     shedding = LoadShedding(wait_s_max)
     measure(shedding, wait_s, seconds, under_way=under_way, busy=busy)
     assert shedding.limit is None
-    assert shedding.takes(100_000)
+    assert shedding.admits(100_000)
 
 
 def test_bursts_with_a_pause_between_them_are_taken() -> None:
@@ -82,8 +82,8 @@ def test_a_wait_that_stays_long_leaves_ever_fewer_but_some() -> None:
     now = measure(shedding, LONG, PATIENCE_S + 4 * MEASURED_EACH_S)
     for under_way in (1000, 500, 100, 65):
         now = measure(shedding, LONG, MEASURED_EACH_S, at=now, under_way=under_way)
-        assert not shedding.takes(under_way)
-        assert shedding.takes(min(UNDER_WAY_MIN, under_way) - 1)
+        assert not shedding.admits(under_way)
+        assert shedding.admits(min(UNDER_WAY_MIN, under_way) - 1)
     assert shedding.limit == UNDER_WAY_MIN
 
 
@@ -115,7 +115,7 @@ def test_who_is_refused_comes_again_when_it_can_be_their_turn(clients: int) -> N
         places = 5
         while due and due[0] <= now:
             heappop(due)
-            if shedding.takes(0 if places else MANY**2):
+            if shedding.admits(0 if places else MANY**2):
                 places, taken = places - 1, taken + 1
                 # At the next tick, whatever the sum of the ticks is rounded to.
                 heappush(due, now + MEASURED_EACH_S / 2)
@@ -136,13 +136,13 @@ def test_a_wait_to_come_again_has_bounds() -> None:
     now = measure(shedding, LONG, PATIENCE_S + 1)
     assert shedding.come_again_s() == COME_AGAIN_S[0]
     for tick in range(200):
-        assert shedding.takes(0)
+        assert shedding.admits(0)
         for _ in range(1000):
-            shedding.takes(MANY**2)
+            shedding.admits(MANY**2)
         shedding.measured(LONG, MANY, 1.0, now + tick * MEASURED_EACH_S)
     assert shedding.come_again_s() == COME_AGAIN_S[1]
     for tick in range(200, 10_000):
-        shedding.takes(0)
+        shedding.admits(0)
         shedding.measured(SHORT, MANY, 1.0, now + tick * MEASURED_EACH_S)
     assert shedding.come_again_s() == COME_AGAIN_S[0]
 
@@ -226,7 +226,7 @@ class Process:
             self.ready.append((at - wait_s, ANSWERED))
 
     def do(self, since: float, step: int) -> None:
-        if step == 0 and not self.shedding.takes(self.under_way):
+        if step == 0 and not self.shedding.admits(self.under_way):
             self.now += REFUSED_S
             return
         self.under_way += step == 0

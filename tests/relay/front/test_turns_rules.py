@@ -113,5 +113,5 @@ def test_above_the_limit_nobody_takes_more_than_a_fair_share(
     share = partial(
         is_within_share, of_key=of_key, of_keys=of_keys, of_organisations=of_organisations
     )
-    assert shedding.takes(99, share)
-    assert shedding.takes(100, share) is taken
+    assert shedding.admits(99, share)
+    assert shedding.admits(100, share) is taken
