@@ -72,8 +72,11 @@ def read_prompt(body: Any) -> Prompt:
         value = body.get(name)
         items = [{"role": "user", "content": value}] if isinstance(value, str) else value
         if isinstance(items, list):
-            messages += [_message(item) for item in items
-                         if isinstance(item, dict) and item.get("type") not in _THOUGHTS]  # fmt: skip
+            messages += [
+                _message(item)
+                for item in items
+                if isinstance(item, dict) and item.get("type") not in _THOUGHTS
+            ]
             pictures += _pictures(items)
     bare = tuple(_texts(body.get("prompt")))
     return Prompt(tuple(messages), tuple(_tools(body)), bare, tuple(pictures))
