@@ -119,7 +119,8 @@ def _classify(status: int, name: str, detail: str, wait_ms: int | None) -> Upstr
         detail += _CLOCK_ADVICE
     elif is_unsupported(status, text):
         kind, fault = "unsupported_capability", "F39"
-    return describe(kind, fault, detail, status=status, wait_ms=wait_ms)
+    expired = name == "ExpiredTokenException"
+    return describe(kind, fault, detail, status=status, wait_ms=wait_ms, expired=expired)
 
 
 def _of_status(status: int, detail: str) -> tuple[ErrorKind, str]:
