@@ -99,7 +99,8 @@ def read_exception(name: str, payload: bytes) -> UpstreamFault:
 def read_object(error: bytes) -> UpstreamFault:
     """Read an error inside a 200 (F23)."""
     members = error_members(error)
-    return _classify(500, as_text(members.get("__type")), _message(members), None)
+    name = as_text(members.get("__type")).rpartition("#")[2]
+    return _classify(500, name, _message(members), None)
 
 
 def _message(members: Mapping[str, Any]) -> str:
@@ -118,7 +119,8 @@ def _classify(status: int, name: str, detail: str, wait_ms: int | None) -> Upstr
         detail += _CLOCK_ADVICE
     elif is_unsupported(status, text):
         kind, fault = "unsupported_capability", "F39"
-    return describe(kind, fault, detail, status=status, wait_ms=wait_ms)
+    expired = name == "ExpiredTokenException"
+    return describe(kind, fault, detail, status=status, wait_ms=wait_ms, expired=expired)
 
 
 def _of_status(status: int, detail: str) -> tuple[ErrorKind, str]:

@@ -30,7 +30,8 @@ class UpstreamFault:
     `status` is for the client; `message` is the client's phrase; `code` and `param` replace the
     kind's own for `provider_rejected` and are None otherwise. `detail` is the cleaned upstream
     message for the operator, `fault` the row of the fault table. `retry_after_ms` is the wait that
-    the upstream asked for, at most 120 s, None without one.
+    the upstream asked for, at most 120 s, None without one. `expired`: credentials have expired,
+    which says nothing of what they may do.
     """
 
     kind: ErrorKind
@@ -41,6 +42,7 @@ class UpstreamFault:
     detail: str
     fault: str
     retry_after_ms: int | None
+    expired: bool = False
 
     @property
     def event(self) -> UpstreamError:
@@ -57,6 +59,7 @@ def describe(
     wait_ms: int | None,
     code: str = "",
     param: str = "",
+    expired: bool = False,
 ) -> UpstreamFault:
     """Return the fault of an upstream's error with this `kind` and row of the fault table. `detail`
     is the upstream's cleaned message, `status` the upstream's own status; `code` and `param` are
@@ -76,6 +79,7 @@ def describe(
         detail=detail,
         fault=fault,
         retry_after_ms=wait_ms,
+        expired=expired,
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from billing.currency.money import format_usd
 from dialects.anthropic import usage as anthropic
+from dialects.converse import usage as converse
 from dialects.gemini import usage as gemini
 from dialects.interactions import usage as interactions
 from dialects.json.body import Body
@@ -91,6 +92,8 @@ def _insert_own_usage(counts: Counts, raw: bytes, cost: str) -> bytes | None:
         return None
     if body.value("type") == b'"message_delta"':
         return _with(body, "usage", anthropic.encode(counts), cost)
+    if body.value("metrics") is not None:
+        return _with(body, "usage", converse.encode(counts), cost)
     if body.value("candidates") is not None:
         return _with(body, "usageMetadata", gemini.encode(counts), cost)
     for name, encode in _WHOLES.items():

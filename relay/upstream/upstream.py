@@ -51,6 +51,8 @@ _GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
 _CONTENT = (("accept", "*/*"),)
 _CONTENT_STATUSES = (200, 206, 416)
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+# An answer with these may be a refusal of the credentials.
+_REFUSING_STATUSES = (401, 403)
 _REDIRECTS_MAX = 3
 # The policy for addresses that a provider returns: the operator's lists do not extend it.
 _PUBLIC = EgressPolicy()
@@ -223,7 +225,8 @@ class Upstreams:
                     await _check_head(answer, request)
                 except UpstreamFailed as failure:
                     failure.request_id = request_id_of(answer)
-                    self._drop_refused_credentials(channel, key, signer, failure)
+                    if failure.fault == "F5":
+                        self._drop_credentials(channel, key, signer)
                     raise
             elif "content-encoding" in headers:
                 _check_encoding(answer)
@@ -265,6 +268,8 @@ class Upstreams:
                 await answer.send(head + b"\r\n", b"")
             else:
                 await answer.send_stream(head + request.framing + b"\r\n", request.pieces)
+            if answer.status in _REFUSING_STATUSES:
+                self._drop_credentials(channel, key, signer)
             usable = True
         finally:
             if not usable:
@@ -298,7 +303,12 @@ class Upstreams:
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
         head = _GET % (target, fields, request_id.encode(), _range_header(range_))
-        return await _got(upstream.pool, head, codec, statuses)
+        try:
+            return await _got(upstream.pool, head, codec, statuses)
+        except UpstreamFailed as failure:
+            if failure.fault == "F5":
+                self._drop_credentials(channel, key, signer)
+            raise
 
     async def get_elsewhere(
         self,
@@ -408,12 +418,10 @@ class Upstreams:
         except NoCredentials as error:
             raise _unreachable(error.fault, f"{channel.name}: {error.detail}") from error
 
-    def _drop_refused_credentials(
-        self, channel: Channel, key: int, signer: Signer | None, failure: UpstreamFailed
-    ) -> None:
+    def _drop_credentials(self, channel: Channel, key: int, signer: Signer | None) -> None:
         """Forget temporary credentials that the provider refused."""
         source = channel.credential_sources[key] if channel.credential_sources else None
-        if source is not None and signer is not None and failure.fault == "F5":
+        if source is not None and signer is not None:
             self._credentials.drop(source, signer)
 
     def _upstream(self, channel: Channel, policy: EgressPolicy) -> _Upstream:
@@ -677,7 +685,8 @@ def failure_of_status(
         param=error.param,
         retry_after_ms=error.retry_after_ms,
         detail=error.detail,
-        upstream_status=status,
+        # Amazon says 403 of credentials that have expired, as of a model that they may not use.
+        upstream_status=401 if error.expired else status,
     )
 
 

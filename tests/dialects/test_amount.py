@@ -8,10 +8,12 @@ from typing import Any, Final
 import pytest
 
 from dialects.anthropic.request import read as anthropic_request
+from dialects.converse.request import read as converse_request
 from dialects.endpoints import edits, embeddings, moderations, rerank
 from dialects.endpoints.completions import request_read as completions_request
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request import read as gemini_request
+from dialects.interactions.request import read as interactions_request
 from dialects.openai.request import read as openai_request
 from dialects.responses.request import read as responses_facts
 from gateway.providers.models import UNKNOWN
@@ -29,6 +31,11 @@ BODIES: Final[Mapping[str, tuple[dict[str, Any], Callable[[bytes], Any]]]] = Map
         "gemini": (
             {"contents": [{"parts": [{"text": "hi"}]}]},
             lambda raw: gemini_request.read(raw, model="m", stream=False),
+        ),
+        "interactions": ({"model": "m", "input": "hi"}, interactions_request.read),
+        "converse": (
+            {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
+            lambda raw: converse_request.read(raw, model="m", stream=False),
         ),
         "completions": ({"model": "m", "prompt": "hi"}, completions_request.read),
         "edits": (

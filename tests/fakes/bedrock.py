@@ -7,11 +7,19 @@ Converse; it checks that of InvokeModel, and answers with the fake's words as Be
         bedrock.role_key(path)          # a role's, by a token in a file
         bedrock.machine_key             # the machine's, by its metadata (IMDSv2)
 
-CountTokens counts words. The directives of the fake steer it (upstream.py). `bedrock.broken =
-"crc"` breaks the third message of each stream: crc, length, kind, json, base64.
+CountTokens counts words. The directives of the fake steer it (upstream.py).
+
+    bedrock.broken = "crc"      the third message of each stream, or that of `broken_at`: crc,
+                                length, kind, json, base64, expired (credentials)
+    bedrock.fault = "hang"      the sources of credentials: hang, 500, or "hang /path" for one step
+    bedrock.revoke()            credentials that were issued have expired from now on
+    bedrock.ahead_s             how far its clock is ahead; it takes no signature that is five
+                                minutes old, or early
+    bedrock.issued              how often credentials were issued
 """
 
 import base64
+import calendar
 import http.client
 import json
 import struct
@@ -29,7 +37,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.fakes import converse
-from tests.fakes.aws_stream import NAMES, chunk, error_message, event_message
+from tests.fakes.aws_stream import NAMES, chunk, error_message, event_message, exception
 from tests.fakes.upstream import FakeUpstream
 
 ACCESS, SECRET, TOKEN, BEARER = "AKIAFAKE", "fake/secret+key", "fake==session", "bedrock-api-key-x"
@@ -46,6 +54,7 @@ PROFILES = [
     },
     {"inferenceProfileId": "a1b2c3", "inferenceProfileArn": OWN, "type": "APPLICATION"},
 ]
+_EXPIRED = "The security token included in the request is expired"
 _STATUSES = {529: 503, 504: 408}
 
 
@@ -56,12 +65,17 @@ class FakeBedrock:
     # How often credentials were issued.
     issued = 0
     broken = ""
+    broken_at = 2
+    fault = ""
+    ahead_s = 0.0
     # Added to the usage of each answer.
     usage: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, fake: FakeUpstream) -> None:
         self.fake = fake
         self.requests: list[dict[str, Any]] = []
+        self.ended: set[str] = {"expired"}
+        self.released = threading.Event()
         handler = type("Handler", (_Handler,), {"bedrock": self})
         self._server = _Server(("127.0.0.1", 0), handler)
 
@@ -82,8 +96,12 @@ class FakeBedrock:
         self.issued += 1
         ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
         return {
-            "AccessKeyId": ACCESS, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": ends,
+            "AccessKeyId": ACCESS, "SecretAccessKey": SECRET, "Token": f"{TOKEN}{self.issued}",
+            "Expiration": ends,
         }  # fmt: skip
+
+    def revoke(self) -> None:
+        self.ended |= {f"{TOKEN}{n + 1}" for n in range(self.issued)}
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -95,6 +113,7 @@ class FakeBedrock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.released.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -117,6 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         """The profiles, in pages of one; the machine's credentials."""
         path, _, query = self.path.partition("?")
         if path.startswith(_METADATA):
+            if self._fails():
+                return
             self._give_credentials(path.removeprefix(_METADATA))
         elif wrong := self._wrong_key(b""):
             self._refuse(403, *wrong)
@@ -128,8 +149,22 @@ class _Handler(BaseHTTPRequestHandler):
             page = {"inferenceProfileSummaries": [PROFILES[0]], "nextToken": "a+/="}
             self._whole(json.dumps(page).encode())
 
+    def _fails(self) -> bool:
+        """Whether this step to credentials is to fail, and does."""
+        how, _, step = self.bedrock.fault.partition(" ")
+        if not how or not self.path.endswith(step):
+            return False
+        if how == "hang":
+            self.bedrock.released.wait(60)
+            self.close_connection = True
+        else:
+            self._refuse(int(how), "InternalFailure", "")
+        return True
+
     def do_PUT(self) -> None:
         """The session of IMDSv2."""
+        if self._fails():
+            return
         wanted = self.headers["x-aws-ec2-metadata-token-ttl-seconds"]
         if self.path == "/latest/api/token" and wanted and not self.headers["x-forwarded-for"]:
             self._whole(b"imds-session")
@@ -147,6 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "NotFound", "")
 
     def _assume_role(self, form: Mapping[str, str]) -> None:
+        if self._fails():
+            return
         wanted = {
             "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": ROLE,
             "RoleSessionName": "weir", "WebIdentityToken": FOREIGN,
@@ -213,9 +250,13 @@ class _Handler(BaseHTTPRequestHandler):
             right = given == f"Bearer {BEARER}"
             return None if right else ("AccessDeniedException", "Invalid API Key format")
         token = self.headers["x-amz-security-token"]
-        if token == "expired":
-            text = "The security token included in the request is expired"
-            return "ExpiredTokenException", text
+        if token in self.bedrock.ended:
+            return "ExpiredTokenException", _EXPIRED
+        given_s = calendar.timegm(time.strptime(self.headers["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+        early_s = given_s - time.time() - self.bedrock.ahead_s
+        if abs(early_s) > 300:
+            text = "Signature not yet current" if early_s > 0 else "Signature expired"
+            return "InvalidSignatureException", f"{text}: {self.headers['x-amz-date']} is not now"
         request = AWSRequest(self.command, f"http://{self.headers['host']}{self.path}", data=body)
         request.context["timestamp"] = self.headers["x-amz-date"]
         request.headers["X-Amz-Date"] = self.headers["x-amz-date"]
@@ -296,7 +337,7 @@ class _Handler(BaseHTTPRequestHandler):
             form.message_of(json.loads(line), self.bedrock.usage) for line in _data_of(answer)
         )
         for number, raw in enumerate(filter(None, messages)):
-            if broken and number == 2:
+            if broken and number == self.bedrock.broken_at:
                 raw = _break(raw, broken)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(raw), raw))
         self.wfile.write(b"0\r\n\r\n")
@@ -351,4 +392,6 @@ def _break(raw: bytes, how: str) -> bytes:
             return event_message("novelty", b"{}")
         case "json":
             return chunk(b"{")
+        case "expired":
+            return exception("expiredTokenException", _EXPIRED)
     return event_message("chunk", b'{"bytes":"*"}')

@@ -13,6 +13,7 @@ from botocore.model import OperationModel, Shape
 from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
 
+from tests.fakes.answer import compact
 from tests.fakes.aws_stream import error_message, event_message
 
 _STOPS = {"refusal": "content_filtered", "model_context_window_exceeded": "max_tokens"}
@@ -97,6 +98,10 @@ def to_messages(fields: dict[str, Any]) -> dict[str, Any]:
         sent["tools"] = [
             {"name": spec["name"], "input_schema": spec["inputSchema"]["json"]} for spec in specs
         ]
+    match fields.get("outputConfig"):
+        case {"textFormat": {"structure": {"jsonSchema": {"schema": schema}}}}:
+            form = {"type": "json_schema", "schema": json.loads(schema)}
+            sent["output_config"] = {"format": form}
     match tools.get("toolChoice"):
         case {"any": _}:
             sent["tool_choice"] = {"type": "any"}
@@ -115,6 +120,10 @@ def _blocks(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 blocks.append(_media("image", _KINDS[kind], data))
             case {"document": {"source": {"bytes": data}}}:
                 blocks.append(_media("document", "application/pdf", data))
+            case {"reasoningContent": {"reasoningText": {"text": text, "signature": seal}}}:
+                blocks.append({"type": "thinking", "thinking": text, "signature": seal})
+            case {"reasoningContent": {"redactedContent": data}}:
+                blocks.append({"type": "redacted_thinking", "data": data})
             case {"toolUse": {"toolUseId": id_, "name": name, "input": fields}}:
                 blocks.append({"type": "tool_use", "id": id_, "name": name, "input": fields})
             case {"toolResult": {"toolUseId": id_, "content": inner} as result}:
@@ -148,8 +157,8 @@ class Form:
 
     def whole(self, answer: dict[str, Any], usage: Mapping[str, int]) -> bytes:
         body = {
-            "output": {"message": {"role": "assistant", "content": _content(answer["content"])}},
-            "stopReason": _reason(answer["stop_reason"]),
+            "output": {"message": {"role": "assistant", "content": content(answer["content"])}},
+            "stopReason": reason(answer["stop_reason"]),
             "metrics": {"latencyMs": 420},
         }
         if "usage" in answer:
@@ -164,6 +173,10 @@ class Form:
                 self._usage |= message.get("usage") or {}
                 return _event("messageStart", {"role": "assistant"})
             case {"type": "content_block_start", "index": index, "content_block": block}:
+                if block["type"] == "redacted_thinking":
+                    hidden = {"reasoningContent": {"redactedContent": block["data"]}}
+                    told = {"delta": hidden, "contentBlockIndex": index}
+                    return _event("contentBlockDelta", told)
                 if block["type"] != "tool_use":
                     return b""
                 start = {"toolUse": {"toolUseId": block["id"], "name": block["name"]}}
@@ -175,7 +188,7 @@ class Form:
                 return _event("contentBlockStop", {"contentBlockIndex": index})
             case {"type": "message_delta", "delta": delta}:
                 self._usage |= event.get("usage") or {}
-                return _event("messageStop", {"stopReason": _reason(delta["stop_reason"])})
+                return _event("messageStop", {"stopReason": reason(delta["stop_reason"])})
             case {"type": "message_stop"}:
                 body = {"usage": {**_count(self._usage), **usage}, "metrics": {"latencyMs": 420}}
                 return _event("metadata", body)
@@ -183,14 +196,14 @@ class Form:
 
 
 def _event(kind: str, body: dict[str, Any]) -> bytes:
-    return event_message(kind, json.dumps(body | {"p": "abcdefgh"}).encode())
+    return event_message(kind, compact(body | {"p": "abcdefgh"}))
 
 
-def _reason(word: str) -> str:
+def reason(word: str) -> str:
     return _STOPS.get(word, word)
 
 
-def _content(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def content(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
     for block in blocks:
         match block:
@@ -199,6 +212,8 @@ def _content(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
             case {"type": "thinking", "thinking": text, "signature": seal}:
                 reasoning = {"text": text, "signature": seal}
                 content.append({"reasoningContent": {"reasoningText": reasoning}})
+            case {"type": "redacted_thinking", "data": data}:
+                content.append({"reasoningContent": {"redactedContent": data}})
             case {"type": "tool_use", "id": id_, "name": name, "input": fields}:
                 use = {"toolUseId": id_, "name": name, "input": fields}
                 content.append({"toolUse": use})

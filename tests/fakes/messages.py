@@ -471,7 +471,17 @@ class MessagesStream(Stream):
         return super().comment(number) if number % 2 else self.ping()
 
     def opening(self) -> Iterator[Step]:
-        ask, report = self.ask, self.told
+        report = self.told
+        yield from self.emit(self.event("message_start", message=self.first_message()))
+        self.count = report.hidden
+        if report.hidden:
+            self.index += 1
+            data = self.event("content_block_start", index=self.index, content_block=redacted())
+            yield from self.emit(data + self.stopped(), report.hidden)
+
+    def first_message(self) -> dict[str, Any]:
+        """The message without its content, with the first counts."""
+        ask = self.ask
         message = self.talk.message(ask)
         if ask.wish.usage not in ("none", "finish"):
             usage = ask.counted(1)
@@ -483,12 +493,7 @@ class MessagesStream(Stream):
                 del text["output_tokens_details"]
                 text["service_tier"] = "standard"
             message["usage"] = text
-        yield from self.emit(self.event("message_start", message=message))
-        self.count = report.hidden
-        if report.hidden:
-            self.index += 1
-            data = self.event("content_block_start", index=self.index, content_block=redacted())
-            yield from self.emit(data + self.stopped(), report.hidden)
+        return message
 
     def stopped(self) -> bytes:
         return self.event("content_block_stop", index=self.index)

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from urllib.parse import unquote
 
 from tests.fakes.chat import Chat, Completions
+from tests.fakes.converse_talk import Converse
 from tests.fakes.gemini import CountTokens as GeminiCount
 from tests.fakes.gemini import Embed, Generate
 from tests.fakes.interactions import Interactions
@@ -17,6 +19,7 @@ from tests.fakes.story import Talk
 from tests.fakes.vectors import Embeddings, Moderations, Rerank
 
 _ACTION = re.compile(r".*/models/(?P<model>[^:]+):(?P<action>\w+)")
+_CONVERSE = re.compile(r".*/model/(?P<model>[^/]+)/converse(?P<stream>-stream)?")
 _DEPLOYMENT = re.compile(r"/openai/deployments/(?P<name>[^/]+)/.+")
 
 _OPENAI: dict[str, Callable[..., OpenAITalk]] = {
@@ -51,6 +54,8 @@ def talk_of(path: str, query: Mapping[str, str]) -> Talk | None:
     if result := _ACTION.fullmatch(path):
         make = _GEMINI.get(result["action"])
         return make(result["model"], query) if make else None
+    if result := _CONVERSE.fullmatch(path):
+        return Converse(unquote(result["model"]), stream=result["stream"] is not None)
     for ending, kind in _OPENAI.items():
         if path.endswith(ending):
             return _on_azure(path, query, kind) if path.startswith("/openai/") else kind()

@@ -10,6 +10,7 @@ its token and its body, and answered with the fake's words (upstream.py says how
     vertex.fault = "hang"    the token endpoint: hang, refuse, 500, html, drip (a byte a second)
     vertex.valid_s = 3600    how long a token is valid
     vertex.revoke()          no token that was issued is valid any more
+    vertex.ahead_s           how far its clock is ahead; an assertion may be five minutes off
     vertex.issued            how often a token was issued
     vertex.predictions       embeddings and images, with their books
     vertex.token_url         the address of the token endpoint, as assertions have to name it
@@ -59,6 +60,7 @@ class FakeVertex:
 
     fault = ""
     valid_s = 3600
+    ahead_s = 0.0
     api_key = _API_KEY
 
     def __init__(self, fake: FakeUpstream) -> None:
@@ -210,8 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
             )  # fmt: skip
             if head.get("kid") != KEY_ID or claims["scope"] != SCOPE:
                 wrong = "Invalid scope or key"
-            elif claims["exp"] - claims["iat"] > 3600:
-                wrong = "Token must be a short-lived token"
+            elif claims["exp"] - claims["iat"] > 3600 or not self._is_now(claims["iat"]):
+                wrong = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
+                wrong += "reasonable timeframe. Check your iat and exp values in the JWT claim."
         except (jwt.PyJWTError, KeyError) as error:
             wrong = f"Invalid JWT: {error}"
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
@@ -220,6 +223,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, {"error": "invalid_grant", "error_description": wrong})
         else:
             self._issue()
+
+    def _is_now(self, at_s: float) -> bool:
+        return abs(at_s - time.time() - self.vertex.ahead_s) <= 300
 
     def _judge_exchange(self, form: Mapping[str, str]) -> None:
         wanted = {

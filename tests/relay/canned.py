@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.fakes.aws_stream import event_message
+
 
 class Canned:
     """`answer` is the next answer's body: an object, or the bytes of an event stream."""
@@ -157,6 +159,26 @@ def response_stream(model: str, usage: Any, **over: Any) -> bytes:
         % (event["type"].encode(), json.dumps(event | {"sequence_number": number}).encode())
         for number, event in enumerate(events)
     )
+
+
+def converse(usage: Any) -> dict[str, Any]:
+    """A whole answer of the converse dialect."""
+    return {
+        "output": {"message": {"role": "assistant", "content": [{"text": "Hello."}]}},
+        "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 9},
+    }  # fmt: skip
+
+
+def converse_stream(usage: Any) -> bytes:
+    """The same as a stream, whose last event tells the usage."""
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("messageStart", {"role": "assistant"}),
+        ("contentBlockDelta", {"delta": {"text": "Hello."}, "contentBlockIndex": 0}),
+        ("contentBlockStop", {"contentBlockIndex": 0}),
+        ("messageStop", {"stopReason": "end_turn"}),
+        ("metadata", {"usage": usage, "metrics": {"latencyMs": 9}}),
+    ]
+    return b"".join(event_message(kind, json.dumps(body).encode()) for kind, body in events)
 
 
 def content_stream(usage: Any) -> bytes:

@@ -33,6 +33,10 @@ WORDS: dict[str, tuple[int, str | None, str, str]] = {
 }  # fmt: skip
 
 
+_WITH_COMMENTS = ("openai", "responses", "anthropic", "gemini", "interactions")
+ALL = (*_WITH_COMMENTS, "converse")
+
+
 @dataclass(frozen=True)
 class Before:
     """A fault before the first content. `money`: the basis of the failed attempt's record;
@@ -47,7 +51,7 @@ class Before:
     forms: tuple[bool, ...] = BOTH
     flag: str = ""
     sends: int = 1
-    of: tuple[str, ...] = ("openai", "responses", "anthropic", "gemini", "interactions")
+    of: tuple[str, ...] = ALL
     wait: tuple[int, int] | None = None
     crossed: bool = False
     more: str = ""
@@ -72,7 +76,7 @@ BEFORE = [
     Before("F6:413", "body_too_large", then="never"),
     Before("F6:context", "context_length_exceeded", then="never"),
     # Gemini blocks a prompt with a 200 that is billed.
-    Before("F6:content", "content_filtered", then="never", of=_NOT_GEMINI),
+    Before("F6:content", "content_filtered", then="never", of=(*_NOT_GEMINI, "converse")),
     Before("F7", "upstream_error"),
     Before("F8:seconds", "upstream_rate_limited", wait=(7, 8), crossed=True),
     Before("F8:date", "upstream_rate_limited", wait=(5, 8)),
@@ -92,7 +96,16 @@ BEFORE = [
     # Half the time of the first content, from the first byte on.
     Before("F12", "timeout", "absorbed", more="#every_ms=150"),
     Before("F13:stall", "timeout", "absorbed", forms=(PLAIN,)),
-    Before("F13:comments", "timeout", "absorbed", forms=(STREAM,), flag="F11", more="#every_ms=90"),
+    # Amazon's streams have no comments.
+    Before(
+        "F13:comments",
+        "timeout",
+        "absorbed",
+        forms=(STREAM,),
+        flag="F11",
+        more="#every_ms=90",
+        of=_WITH_COMMENTS,
+    ),
     Before("F14:eof", "upstream_truncated", "absorbed", forms=(STREAM,)),
     Before("F14:close", "upstream_truncated", "absorbed", crossed=True),
     Before("F14:short", "upstream_truncated", "absorbed"),
@@ -133,18 +146,19 @@ WAITING = ("F4", "F11", "F12", "F13")
 
 @dataclass(frozen=True)
 class After:
-    """A fault behind four tokens of a stream."""
+    """A fault behind four tokens of a stream; `of` as above."""
 
     fault: str
     kind: str
     crossed: bool = False
     flag: str = ""
     more: str = ""
+    of: tuple[str, ...] = ALL
 
 
 AFTER = [
     After("F13:stall", "timeout", crossed=True),
-    After("F13:comments", "timeout", more="#every_ms=90"),
+    After("F13:comments", "timeout", more="#every_ms=90", of=_WITH_COMMENTS),
     After("F14:eof", "upstream_truncated", crossed=True),
     After("F14:close", "upstream_truncated"),
     After("F14:chunk", "upstream_truncated"),

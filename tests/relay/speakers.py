@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from botocore.eventstream import EventStreamBuffer
 
@@ -652,7 +651,7 @@ class Converse(Speaker):
     operation = "converse"
 
     def path(self, model: str, *, stream: bool) -> str:
-        return f"/model/{quote(model, safe='')}/converse{'-stream' if stream else ''}"
+        return f"/model/{model}/converse{'-stream' if stream else ''}"
 
     def body(self, model: str, wish: Wish) -> dict[str, Any]:
         content: list[Any] = [{"text": wish.text}]
@@ -702,7 +701,7 @@ class Converse(Speaker):
                     text.reasoning += reasoning["text"]
                 case {"toolUse": use}:
                     text.calls.append(Call(use["toolUseId"], use["name"], use["input"]))
-        text.usage = self._usage(body["usage"])
+        text.usage = self._usage(body.get("usage") or {})
         return text
 
     def _usage(self, usage: dict[str, Any]) -> tuple[int, int]:
@@ -718,7 +717,7 @@ class Converse(Speaker):
         for kind, body in messages(raw):
             assert answer.error is None, "nothing follows an exception"
             if kind.endswith("Exception"):
-                answer.error = self.error_of(body)
+                answer.error = self.error_of(body) | {"__type": kind}
                 continue
             kinds.append(kind)
             at = body.get("contentBlockIndex", -1)
@@ -733,7 +732,7 @@ class Converse(Speaker):
                 answer.finish = body["stopReason"]
             elif kind == "metadata":
                 assert body["metrics"]["latencyMs"] >= 0
-                answer.usage = self._usage(body["usage"])
+                answer.usage = self._usage(body.get("usage") or {})
         assert kinds[:1] in ([], ["messageStart"])
         whole = {"output": {"message": {"role": "assistant", "content": [*blocks.values()]}}}
         stopped = {"stopReason": answer.finish, "usage": {}, "metrics": {"latencyMs": 0}}
@@ -784,10 +783,8 @@ def messages(raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
 
 SPEAKERS: dict[str, Speaker] = {
     speaker.name: speaker
-    for speaker in (OpenAI(), Responses(), Anthropic(), Gemini(), Interactions())
+    for speaker in (OpenAI(), Responses(), Anthropic(), Gemini(), Interactions(), Converse())
 }
-# Every client: Amazon's too, whose dialect a fake of its own speaks (tests/fakes/bedrock.py).
-CLIENTS: dict[str, Speaker] = {**SPEAKERS, Converse.name: Converse()}
 # What a channel must be so that the fake is asked in that dialect.
 UPSTREAMS: dict[str, dict[str, Any]] = {
     "openai": {"provider": "openai_compatible", "upstream_model": "fake"},
@@ -795,12 +792,24 @@ UPSTREAMS: dict[str, dict[str, Any]] = {
     "anthropic": {"provider": "anthropic", "upstream_model": "claude-sonnet-4-5-20250929"},
     "gemini": {"provider": "gemini", "upstream_model": "gemini-2.5-flash"},
     "interactions": {"provider": "gemini_interactions", "upstream_model": "gemini-2.5-flash"},
+    "converse": {"provider": "bedrock", "upstream_model": "eu.amazon.nova-lite-v1:0"},
 }
 # What the fake's books call the dialect.
 BOOKED = {
     "openai": "chat", "responses": "responses", "anthropic": "messages", "gemini": "gemini",
-    "interactions": "interactions",
+    "interactions": "interactions", "converse": "converse",
 }  # fmt: skip
+# The header with which a provider of the dialect is given its key; of others, a Bearer token.
+CARRIERS = {
+    "anthropic": "x-api-key", "gemini": "x-goog-api-key", "interactions": "x-goog-api-key",
+}  # fmt: skip
+
+
+def key_headers(dialect: str, key: str) -> dict[str, str]:
+    """The headers of a request to a provider of a dialect."""
+    carrier = CARRIERS.get(dialect)
+    named = {carrier: key} if carrier else {"authorization": f"Bearer {key}"}
+    return named | {"content-type": "application/json", "anthropic-version": "2023-06-01"}
 
 
 def spoken_at(client: str, upstream: str) -> str:

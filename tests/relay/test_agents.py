@@ -197,7 +197,7 @@ def test_messages_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -
                 },
             ]
             # Only these have a word for a tool that failed.
-            if number % 2 == 1 and upstream in ("anthropic", "gemini"):
+            if number % 2 == 1 and upstream in ("anthropic", "gemini", "converse"):
                 values[1] = f"error: {values[1]}"
             if number == TURNS - 1:
                 # In whatever order they come: ids tell which is whose, and where there are none,

@@ -14,7 +14,7 @@ from lib.ids import id_text
 from tests.fakes.bedrock import ACCESS, BEARER, FOREIGN, OWN, SECRET, TOKEN, FakeBedrock
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import TOKEN_FILE, Answer, Hub, Tenant
-from tests.relay.speakers import CLIENTS, SPEAKERS, Speaker, Wish
+from tests.relay.speakers import SPEAKERS, Speaker, Wish
 from tests.relay.test_matrix import IN, OUT, RATES
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("balanced_books")
 PROFILE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "eu.amazon.nova-lite-v1:0"
 named = pytest.mark.parametrize("named", [PROFILE, NOVA], ids=["claude", "nova"])
-clients = pytest.mark.parametrize("client", CLIENTS)
+clients = pytest.mark.parametrize("client", SPEAKERS)
 plain_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
@@ -76,7 +76,7 @@ def faults(hub: Hub, answer: Answer) -> set[str]:
 def test_text(
     hub: Hub, fake: FakeUpstream, bedrock: FakeBedrock, client: str, stream: bool, named: str
 ) -> None:
-    speaker, tenant = CLIENTS[client], hub.tenant()
+    speaker, tenant = SPEAKERS[client], hub.tenant()
     model = open_model(hub, bedrock, upstream_model=named)
     wish = Wish("#tokens=12 #lang=mixed #cached=2 good morning", stream)
     answer = ask(hub, tenant, speaker, model, wish)
@@ -102,7 +102,7 @@ def test_text(
 def test_tools_in_two_phases(
     hub: Hub, fake: FakeUpstream, bedrock: FakeBedrock, client: str, stream: bool, named: str
 ) -> None:
-    speaker, tenant = CLIENTS[client], hub.tenant()
+    speaker, tenant = SPEAKERS[client], hub.tenant()
     model = open_model(hub, bedrock, upstream_model=named)
     wish = Wish("#tokens=4 #tools=2 weather?", stream, tools=True)
     body = speaker.body(model, wish)
@@ -121,7 +121,7 @@ def test_tools_in_two_phases(
 def test_pictures_and_thoughts(
     hub: Hub, fake: FakeUpstream, bedrock: FakeBedrock, client: str, named: str
 ) -> None:
-    speaker, tenant = CLIENTS[client], hub.tenant()
+    speaker, tenant = SPEAKERS[client], hub.tenant()
     model = open_model(hub, bedrock, upstream_model=named)
     wish = Wish("#reasoning=6 #tokens=5 think", stream=True, think=True, image=True)
     answer = ask(hub, tenant, speaker, model, wish)
@@ -165,7 +165,8 @@ def test_temporary_credentials(hub: Hub, bedrock: FakeBedrock) -> None:
             answer = ask(hub, tenant, speaker, model, wish)
             assert speaker.read(answer).text == expected_text("a", wish.text, 3)
     assert bedrock.issued == 2
-    assert {sent["headers"]["x-amz-security-token"] for sent in bedrock.requests} == {TOKEN}
+    tokens = [sent["headers"]["x-amz-security-token"] for sent in bedrock.requests]
+    assert tokens == [f"{TOKEN}1"] * 3 + [f"{TOKEN}2"] * 3
 
 
 def test_a_role_that_is_refused_is_a_fault_of_the_key(hub: Hub, bedrock: FakeBedrock) -> None:
@@ -242,7 +243,7 @@ def test_faults_in_mid_stream(
     hub: Hub, bedrock: FakeBedrock, client: str, fault: str, row: str, named: str
 ) -> None:
     """An exception, and a cut: a prefix, one typed error, no end, and what was told is charged."""
-    speaker, model = CLIENTS[client], open_model(hub, bedrock, upstream_model=named)
+    speaker, model = SPEAKERS[client], open_model(hub, bedrock, upstream_model=named)
     wish = Wish(f"#fault={fault} #tokens=20 #delay_ms=5", stream=True)
     answer = ask(hub, hub.tenant(), speaker, model, wish)
     text = speaker.read(answer)

@@ -16,7 +16,7 @@ from tests.fakes.google_keys import PRIVATE, PROJECT, service_account_key
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.vertex import FOREIGN, LOCATION, FakeVertex
 from tests.hub import TOKEN_FILE, Answer, Hub, Tenant
-from tests.relay.speakers import CLIENTS, SPEAKERS, Speaker, Wish
+from tests.relay.speakers import SPEAKERS, Speaker, Wish
 from tests.relay.test_matrix import IN, OUT, RATES
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -28,7 +28,7 @@ NAMES = {"gemini": GEMINI, "claude": CLAUDE, "llama": LLAMA}
 DIALECTS = {GEMINI: "gemini", CLAUDE: "messages", LLAMA: "chat"}
 PLACE = f"/v1/projects/{PROJECT}/locations/{LOCATION}"
 named = pytest.mark.parametrize("named", NAMES.values(), ids=NAMES)
-clients = pytest.mark.parametrize("client", CLIENTS)
+clients = pytest.mark.parametrize("client", SPEAKERS)
 plain_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
@@ -95,7 +95,7 @@ def path_of(named: str, *, stream: bool) -> str:
 def test_text(
     hub: Hub, fake: FakeUpstream, vertex: FakeVertex, client: str, stream: bool, named: str
 ) -> None:
-    speaker, tenant = CLIENTS[client], hub.tenant()
+    speaker, tenant = SPEAKERS[client], hub.tenant()
     model = open_model(hub, vertex, upstream_model=named)
     wish = Wish("#tokens=12 #lang=mixed #cached=2 good morning", stream)
     answer = ask(hub, tenant, speaker, model, wish)
@@ -119,7 +119,7 @@ def test_text(
 def test_tools_in_two_phases(
     hub: Hub, fake: FakeUpstream, vertex: FakeVertex, client: str, stream: bool, named: str
 ) -> None:
-    speaker, tenant = CLIENTS[client], hub.tenant()
+    speaker, tenant = SPEAKERS[client], hub.tenant()
     model = open_model(hub, vertex, upstream_model=named)
     wish = Wish("#tokens=4 #tools=2 weather?", stream, tools=True)
     body = speaker.body(model, wish)
@@ -138,7 +138,7 @@ def test_tools_in_two_phases(
 def test_pictures_and_thoughts(
     hub: Hub, fake: FakeUpstream, vertex: FakeVertex, client: str, named: str
 ) -> None:
-    speaker, tenant = CLIENTS[client], hub.tenant()
+    speaker, tenant = SPEAKERS[client], hub.tenant()
     model = open_model(hub, vertex, upstream_model=named)
     wish = Wish("#reasoning=6 #tokens=5 think", stream=True, think=True, image=True)
     answer = ask(hub, tenant, speaker, model, wish)
@@ -321,7 +321,7 @@ def test_faults_in_mid_stream(
     hub: Hub, vertex: FakeVertex, client: str, fault: str, row: str, named: str
 ) -> None:
     """A prefix, one typed error, no end, and what was told is charged."""
-    speaker, model = CLIENTS[client], open_model(hub, vertex, upstream_model=named)
+    speaker, model = SPEAKERS[client], open_model(hub, vertex, upstream_model=named)
     wish = Wish(f"#fault={fault} #tokens=20 #delay_ms=5", stream=True)
     answer = ask(hub, hub.tenant(), speaker, model, wish)
     text = speaker.read(answer)

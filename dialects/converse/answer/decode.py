@@ -6,6 +6,7 @@ from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
 from dialects.converse.answer.events import BlockReader
 from dialects.converse.answer.finish_reasons import MALFORMED
 from dialects.converse.answer.wire import read_answer, usage_of
+from dialects.converse.errors import read_object
 from dialects.converse.usage import quantities
 from dialects.usage.usage import Counts
 
@@ -18,7 +19,9 @@ def decode(raw: bytes) -> WholeAnswer:
         return failed_answer(fault.event)
     message = answer.output.message if answer.output is not None else None
     if message is None or message.content is None:
-        return failed_answer(Broken("F24"))
+        # An error has a name, in Amazon's form (F23).
+        named = answer.error_name is not None
+        return failed_answer(read_object(raw).event if named else Broken("F24"))
     if answer.stop_reason in MALFORMED:
         return failed_answer(Broken("F15"))
     reader = BlockReader()

@@ -80,8 +80,9 @@ class Tier(msgspec.Struct):
 
 
 class Answer(msgspec.Struct, rename="camel"):
-    """A whole answer, or its last event."""
+    """A whole answer, or an error that is sent as one."""
 
+    error_name: str | None = msgspec.field(default=None, name="__type")
     output: Output | None = None
     stop_reason: str | None = None
     usage: msgspec.Raw = ABSENT

@@ -8,6 +8,8 @@ import pytest
 
 from dialects.anthropic.request import decode as anthropic_request_decode
 from dialects.anthropic.request import read as anthropic_request_read
+from dialects.converse.request import decode as converse_request_decode
+from dialects.converse.request import read as converse_request_read
 from dialects.endpoints.completions import request_decode as completions_request_decode
 from dialects.endpoints.completions import request_read as completions_request_read
 from dialects.errors.errors import RequestFault
@@ -49,6 +51,11 @@ READERS: dict[str, tuple[dict[str, Any], Read, Read]] = {
         lambda raw: gemini_request_read.read(raw, **GEMINI),
         lambda raw: gemini_request_decode.decode(raw, **GEMINI, **STAMP),
     ),
+    "converse": (
+        {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
+        lambda raw: converse_request_read.read(raw, **GEMINI),
+        lambda raw: converse_request_decode.decode(raw, **GEMINI, **STAMP),
+    ),
 }
 TEXTS = ["a", "b", "c", "d", "e", "f"]
 # Member, dialect: the values of its edges, and those outside.
@@ -58,7 +65,7 @@ BOUNDED: list[tuple[str, str, list[Any], list[Any]]] = [
     ("temperature", "anthropic", [0, 1], [-0.1, 1.1]),
     *[("top_p", dialect, [0, 1], [-0.1, 1.1])
       for dialect in ("openai", "completions", "responses", "anthropic")],
-    ("topP", "gemini", [0, 1], [-0.1, 1.1]),
+    *[("topP", dialect, [0, 1], [-0.1, 1.1]) for dialect in ("gemini", "converse")],
     *[(f"{kind}_penalty", dialect, [-2, 2.0], [-2.1, 2.1])
       for kind in ("presence", "frequency") for dialect in ("openai", "completions")],
     *[(f"{kind}Penalty", "gemini", [-2, 2.0], [-2.1, 2.1]) for kind in ("presence", "frequency")],
@@ -81,7 +88,8 @@ def body(dialect: str, member: str, value: Any) -> bytes:
     beside = {"logprobs": True} if member == "top_logprobs" and dialect == "openai" else {}
     beside |= {"responseLogprobs": True} if member == "logprobs" else {}
     members = beside | {member: value}
-    config = {"generationConfig": members} if dialect == "gemini" else members
+    holder = {"gemini": "generationConfig", "converse": "inferenceConfig"}.get(dialect)
+    config = {holder: members} if holder else members
     return json.dumps(READERS[dialect][0] | config).encode()
 
 

@@ -27,6 +27,8 @@ from dialects.chat.events import (
 from dialects.converse.answer.decode import decode
 from dialects.converse.stream.decode import Decoder
 from dialects.converse.usage import quantities
+from dialects.endpoints.codecs import CODECS
+from dialects.json.lone_surrogates import Pairs
 from tests.fakes.aws_stream import event_message, exception
 from tests.fakes.converse import operation
 
@@ -108,6 +110,49 @@ def test_a_stream() -> None:
     assert (decoder.text_bytes, decoder.reasoning_bytes) == (6 + 1 + 7 + 1, 2)
     whole = b"".join(STREAM)
     assert run(*(whole[at : at + 5] for at in range(0, len(whole), 5)))[1] == events
+
+
+def test_a_stream_cut_anywhere_tells_the_same() -> None:
+    raw, whole = b"".join(STREAM), run(*STREAM)[1]
+    assert run(*(raw[at : at + 1] for at in range(len(raw))))[1] == whole
+    for at in range(len(raw)):
+        assert run(raw[:at], raw[at:])[1] == whole
+    for tail in (STREAM[4], exception("internalServerException", "late"), b"\xff" * 20):
+        assert run(raw + tail)[1] == whole
+
+
+def test_a_stream_that_is_forwarded_is_the_same_wherever_it_is_cut() -> None:
+    raw = b"".join(STREAM)
+    for at in range(len(raw)):
+        decoder, framing = Decoder(forwarded=True), CODECS["converse"].framing(lambda: 4)
+        assert framing is not None
+        steps = [*decoder.feed(raw[:at]), *decoder.feed(raw[at:]), *decoder.end()]
+        assert b"".join(framing.feed(step.raw) for step in steps) == raw
+
+
+def test_a_stream_that_ends_early_is_never_told_as_complete() -> None:
+    """F14; behind the reason of its end only the usage is missing (F25)."""
+    raw, said = b"".join(STREAM), len(b"".join(STREAM[:-1]))
+    for at in range(len(raw)):
+        decoder, events = run(raw[:at])
+        assert decoder.complete is (at >= said)
+        if at < said:
+            assert events[-1] == Broken("F14" if at >= len(STREAM[0]) else "F24")
+            assert not any(isinstance(event, Finish) for event in events)
+        else:
+            assert events == [*READ, End(marked=False)]
+
+
+def test_half_a_letter_at_the_end_of_a_piece() -> None:
+    """F15a: as it came where it is forwarded, joined where it is translated."""
+    halves = [b'{"delta":{"text":"a\\ud83d"},"contentBlockIndex":0}',
+              b'{"delta":{"text":"\\ude00b"},"contentBlockIndex":0}']  # fmt: skip
+    stream = [STREAM[0], *(event_message("contentBlockDelta", one) for one in halves), *STREAM[-2:]]
+    joined = Pairs().join(run(*stream)[1])
+    assert [event.text for event in joined if isinstance(event, TextDelta)] == ["a", "\U0001f600b"]
+    steps = Decoder(forwarded=True).feed(b"".join(stream))
+    raw = b"".join(step.raw for step in steps)
+    assert all(one in raw for one in halves)
 
 
 def test_a_whole_answer() -> None:

@@ -16,27 +16,31 @@ from typing import Any
 import pytest
 
 from lib.ids import id_text, parse_id
+from tests.fakes.converse_talk import EVENT_STREAM
 from tests.fakes.tape import Tape, TapeDeck
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.many import Post, post_all
-from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, key_headers
 from tests.relay.test_matrix import CELLS, IN, OUT, RATES
 
 KINDS = ("cut", "reset", "stall", "garbage")
 TOKENS = 4
 PATHS = {"openai": "/chat/completions", "responses": "/responses", "anthropic": "/messages",
-         "gemini": "enerateContent", "interactions": "/interactions"}  # fmt: skip
+         "gemini": "enerateContent", "interactions": "/interactions",
+         "converse": "/converse"}  # fmt: skip
 # What the event holds that says that everything was said.
 FINISH = {"openai": b'"finish_reason":"stop"', "responses": b'"type":"response.completed"',
           "anthropic": b'"stop_reason":"end_turn"', "gemini": b'"finishReason":"STOP"',
-          "interactions": b'"status":"completed"'}  # fmt: skip
+          "interactions": b'"status":"completed"',
+          "converse": b'"stopReason":"end_turn"'}  # fmt: skip
 WORDS_OF_FAILURE = {
     "openai": {"upstream_truncated", "upstream_malformed", "timeout"},
     "responses": {"server_error"},
     "anthropic": {"api_error", "timeout_error"},
     "gemini": {"INTERNAL", "DEADLINE_EXCEEDED"},
     "interactions": {"internal", "gateway_timeout"},
+    "converse": {"modelStreamErrorException"},
 }
 # An event's line ends: it may be taken as complete without them.
 SLACK = 4
@@ -84,13 +88,10 @@ def _record(fake: FakeUpstream, dialect: str, *, stream: bool) -> Recorded:
     speaker = SPEAKERS[dialect]
     model = UPSTREAMS[dialect]["upstream_model"]
     wish = Wish(f"#tokens={TOKENS}", stream)
-    google = dict.fromkeys(("gemini", "interactions"), "x-goog-api-key")
-    carrier = ({"anthropic": "x-api-key"} | google).get(dialect)
-    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
-    headers[carrier or "authorization"] = fake.key if carrier else f"Bearer {fake.key}"
     with closing(http.client.HTTPConnection("127.0.0.1", fake.port, timeout=60)) as connection:
         body = json.dumps(speaker.body(model, wish))
-        connection.request("POST", speaker.path(model, stream=stream), body, headers)
+        path = speaker.path(model, stream=stream)
+        connection.request("POST", path, body, key_headers(dialect, fake.key))
         answer = connection.getresponse()
         kind = str(answer.getheader("content-type"))
         raw = answer.read()
@@ -101,13 +102,19 @@ def _record(fake: FakeUpstream, dialect: str, *, stream: bool) -> Recorded:
     words_at, at = [], 0
     for n, word in enumerate(text.split(" ")):
         at = raw.index((" " * bool(n) + word).encode(), at)
-        at = _end_of_event(raw, at)
+        at = _end_of_event(kind, raw, at)
         words_at.append(at)
-    finish_at = _end_of_event(raw, raw.index(FINISH[dialect]))
+    finish_at = _end_of_event(kind, raw, raw.index(FINISH[dialect]))
     return Recorded(Tape(kind, raw), text, tuple(words_at), finish_at)
 
 
-def _end_of_event(raw: bytes, at: int) -> int:
+def _end_of_event(kind: str, raw: bytes, at: int) -> int:
+    """Where the event around a byte ends: Amazon's messages begin with their length."""
+    if kind == EVENT_STREAM:
+        end = 0
+        while end <= at:
+            end += int.from_bytes(raw[end : end + 4])
+        return end
     results = [raw.find(end, at) + len(end) for end in (b"\n\n", b"\r\n\r\n") if end in raw[at:]]
     return min(results)
 
@@ -214,7 +221,7 @@ def _check_answer(
         assert text.text in (least, most) or (kind == "reset" and most.startswith(text.text)), (
             message
         )
-        name = {"anthropic": "type", "gemini": "status"}.get(client, "code")
+        name = {"anthropic": "type", "gemini": "status", "converse": "__type"}.get(client, "code")
         assert text.error[name] in WORDS_OF_FAILURE[client], message
         assert final["kind"] in ("upstream_truncated", "upstream_malformed", "timeout"), message
     assert final["charge_nano"] > 0, message

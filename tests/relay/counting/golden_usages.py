@@ -4,8 +4,9 @@ tokens and USD per million, which are added up here."""
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-GPT, OPUS, SONNET, FLASH, PRO = (
+GPT, OPUS, SONNET, FLASH, PRO, NOVA = (
     "gpt-5", "claude-opus-5-5", "claude-sonnet-5-5", "gemini-3.8-flash", "gemini-3.1-pro-preview",
+    "amazon.nova-lite-v1:0",
 )  # fmt: skip
 
 
@@ -49,6 +50,11 @@ def message(count: int, number: int, **more: Any) -> dict[str, Any]:
 
 def step(kind: str, count: int, number: int, **more: Any) -> dict[str, Any]:
     return {"type": kind, **message(count, number, **more)}
+
+
+def converse(count: int, number: int, **more: Any) -> dict[str, Any]:
+    total = count + number + sum(more.values())
+    return {"inputTokens": count, "outputTokens": number, "totalTokens": total, **more}
 
 
 def google(prompt: int, count: int, thoughts: int = 0, **more: Any) -> dict[str, Any]:
@@ -141,6 +147,9 @@ _ROWS: list[tuple[str, str, dict[str, str], dict[str, Any], list[tuple[int, str]
     ("gemini", PRO, {}, google(200_001, 10), [(200_001, "4"), (10, "18")]),
     ("gemini", PRO, {"service_tier": "flex"}, google(200_001, 10, serviceTier="flex"),
      [(200_001, "2"), (10, "9")]),
+    ("converse", NOVA, {}, converse(30, 628), [(30, "0.06"), (628, "0.24")]),
+    ("converse", NOVA, {}, converse(100, 20, cacheReadInputTokens=1500),
+     [(100, "0.06"), (1500, "0.015"), (20, "0.24")]),
     ("realtime", "gpt-realtime", {}, {
         "total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
         "input_token_details": {

@@ -12,7 +12,7 @@ from relay.counting.vocabularies import UNKNOWN, family_of
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub
 from tests.relay.asking import ask, chunks_of, text_of
-from tests.relay.speakers import CLIENTS, SPEAKERS, UPSTREAMS, Converse, Wish, frames, messages
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, Converse, Wish, frames, messages
 from tests.relay.test_matrix import (
     CELLS,
     cells,
@@ -92,7 +92,7 @@ def test_an_answer_without_usage_is_counted_as_its_model_counts(
     hub: Hub, fake: FakeUpstream, client: str, stream: bool, how: str
 ) -> None:
     """F25, F27, F14, P27: words, by the vocabulary of the upstream's model, whoever asks."""
-    speaker, tenant = CLIENTS[client], hub.tenant()
+    speaker, tenant = SPEAKERS[client], hub.tenant()
     model = hub.model(fake, upstream_model="gpt-4o-2024-11-20")
     answer = send(
         hub, tenant, speaker, model, speaker.body(model, Wish(f"{how} #tokens=300", stream)), stream
@@ -126,7 +126,7 @@ def test_endless_stream_is_cut_at_its_cap(
 ) -> None:
     """F18: told as an end by length, in the client's own words; no more than the hold, and what
     it costs. The vocabulary of this model is not known."""
-    speaker, tenant, model = CLIENTS[client], hub.tenant(), open_model(hub, fake, upstream)
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F18 #uncapped", stream=True, cap=20))
     answer = send(hub, tenant, speaker, model, body, True, tells_cost=True)
     text = speaker.read(answer)
@@ -226,7 +226,7 @@ def test_error_event_of_a_stream_names_its_request(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str
 ) -> None:
     """F14: by the id of the header, where each dialect has room for it."""
-    speaker, tenant, model = CLIENTS[client], hub.tenant(), open_model(hub, fake, upstream)
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F14:close@4 #tokens=20 #delay_ms=5", stream=True))
     answer = send(hub, tenant, speaker, model, body, True)
     assert answer.status == 200
@@ -253,7 +253,7 @@ def test_call_that_is_cut_is_never_closed(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str
 ) -> None:
     """F38: a shortened command can be another valid command. Gemini sends calls whole."""
-    speaker, tenant, model = CLIENTS[client], hub.tenant(), open_model(hub, fake, upstream)
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F38:eof #tokens=0", stream=True, tools=True))
     answer = send(hub, tenant, speaker, model, body, True)
     assert answer.status == 200
@@ -284,7 +284,7 @@ def test_call_that_was_closed_too_early_is_never_repaired(
 ) -> None:
     """F38: arguments that are no JSON stay none; where the client's dialect has objects only, they
     are shown as the text that they are."""
-    speaker, tenant, model = CLIENTS[client], hub.tenant(), open_model(hub, fake, upstream)
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F38:closed #tokens=0", stream, tools=True))
     answer = send(hub, tenant, speaker, model, body, stream)
     try:

@@ -19,6 +19,7 @@ import pytest
 from billing.currency.money import parse_usd
 from lib.ids import id_text
 from tests.beside import Beside
+from tests.fakes.converse_talk import EVENT_STREAM
 from tests.fakes.realtime import FakeRealtime
 from tests.hub import Answer, Hub, Tenant
 from tests.relay import canned
@@ -29,11 +30,16 @@ from tests.relay.media.realtime.test_realtime import session
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
 PROVIDERS = {
-    "gpt": "openai", "deepseek": "deepseek", "claude": "anthropic", "gemini": "gemini",
-}  # fmt: skip
+    "gpt": "openai",
+    "deepseek": "deepseek",
+    "claude": "anthropic",
+    "gemini": "gemini",
+    "amazon.nova": "bedrock",
+}
+BARE = ("anthropic", "gemini", "bedrock")  # fmt: skip
 PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses", "anthropic": "/v1/messages"}
 # A client of which other dialect asks, where the answer is translated.
-TRANSLATED = {"chat": "anthropic", "anthropic": "chat", "gemini": "chat"}
+TRANSLATED = {"chat": "anthropic", "anthropic": "chat", "gemini": "chat", "converse": "chat"}
 
 
 class Charged(NamedTuple):
@@ -83,9 +89,7 @@ class Installation:
         """A name of its own for a vendor's model."""
         hub, name = self.hub, f"m-{secrets.token_hex(6)}"
         provider = PROVIDERS[model.split("-")[0]]
-        url = (
-            self.upstream.url if provider in ("anthropic", "gemini") else self.upstream.url + "/v1"
-        )
+        url = self.upstream.url if provider in BARE else self.upstream.url + "/v1"
         if "realtime" in model:
             url, provider = self.realtime.url, "openai"
         hub.channel(name, url, "sk-of-a-test", provider=provider, upstream_model=model, retries=0)
@@ -135,11 +139,15 @@ class Installation:
 
     def _post(self, golden: Golden, way: str) -> Answer:
         self.upstream.answer = answer_of(golden, streamed=way == "streamed")
+        binary = golden.wire == "converse" and way == "streamed"
+        self.upstream.headers = {"content-type": EVENT_STREAM} if binary else {}
         name = self.names[golden.model]
         client = TRANSLATED[golden.wire] if way == "translated" else golden.wire
         body = body_of(client, name, golden, streamed=way == "streamed")
         path = PATHS.get(client)
-        if path is None:
+        if client == "converse":
+            path = f"/model/{name}/converse{'-stream' if binary else ''}"
+        elif path is None:
             verb = "streamGenerateContent?alt=sse" if way == "streamed" else "generateContent"
             path = f"/v1beta/models/{name}:{verb}"
         return self.hub.post(
@@ -221,6 +229,10 @@ def answer_of(golden: Golden, *, streamed: bool) -> dict[str, Any] | bytes:
             return canned.message(model, usage)
         case "anthropic", True:
             return canned.message_stream(model, usage | {"output_tokens": 0}, usage)
+        case "converse", False:
+            return canned.converse(usage)
+        case "converse", True:
+            return canned.converse_stream(usage)
         case _, False:
             return canned.content(usage)
         case _:
@@ -237,6 +249,9 @@ def body_of(client: str, name: str, golden: Golden, *, streamed: bool) -> dict[s
         asked = {"serviceTier": golden.asked["service_tier"]} if golden.asked else {}
         return {"contents": [{"role": "user", "parts": [{"text": text}]}],
                 "generationConfig": config, **asked}  # fmt: skip
+    if client == "converse":
+        turn = {"role": "user", "content": [{"text": text}]}
+        return {"messages": [turn], "inferenceConfig": {"maxTokens": cap}}
     body = {"model": name, "stream": streamed, **golden.asked}
     if client == "responses":
         return body | {"input": text, "max_output_tokens": cap}

@@ -10,6 +10,7 @@ import pytest
 
 from billing.prices.catalogue.catalogue import CatalogueRow
 from dialects.anthropic import usage as anthropic
+from dialects.converse import usage as converse
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
 from dialects.responses import usage as responses
@@ -24,7 +25,7 @@ from tests.shipped import shipped_rows
 READERS: dict[str, Any] = {
     "chat": openai.quantities, "responses": responses.quantities,
     "anthropic": anthropic.quantities, "gemini": gemini.quantities,
-    "realtime": realtime.quantities,
+    "realtime": realtime.quantities, "converse": converse.quantities,
 }  # fmt: skip
 
 

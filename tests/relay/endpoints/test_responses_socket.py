@@ -39,7 +39,7 @@ def agents(request: pytest.FixtureRequest) -> Iterator[FakeUpstream]:
         yield fake
 
 
-@pytest.fixture(params=["responses", "openai", "anthropic", "gemini"])
+@pytest.fixture(params=UPSTREAMS)
 def model(request: pytest.FixtureRequest, hub: Hub, agents: FakeUpstream) -> str:
     return hub.model(agents, rates=RATES, **UPSTREAMS[request.param])
 

@@ -169,7 +169,8 @@ def test_grace_that_ends_takes_nothing_from_a_stream_that_has_finished(
     own_hub.start()
     tenant = own_hub.tenant()
     cells = [("openai", "openai"), ("openai", "anthropic"), ("anthropic", "anthropic"),
-             ("anthropic", "openai"), ("gemini", "gemini"), ("responses", "openai")]  # fmt: skip
+             ("anthropic", "openai"), ("gemini", "gemini"), ("responses", "openai"),
+             ("openai", "converse"), ("converse", "openai")]  # fmt: skip
     text = "#tokens=5 #linger"
 
     models = [open_model(own_hub, fake, upstream) for _, upstream in cells]

@@ -129,7 +129,7 @@ def test_a_refusal_by_a_budget_says_by_which() -> None:
     assert own_limit(1).budget_id is None
 
 
-@pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize("dialect", sorted(CODECS))
 @pytest.mark.parametrize("wait_ms", [0, 1, 999, 1_000, 1_001, 6_999, 7_000, 59_950, 120_000])
 @pytest.mark.parametrize("jitter", [1.0, 1.05, 1.1])
 def test_words_and_header_name_the_same_seconds(
@@ -148,7 +148,8 @@ def test_words_and_header_name_the_same_seconds(
     for case, answer in answers.items():
         response = error_response(answer, Invocation(CODECS[dialect], "messages"), "r")
         fields = dict(response.fields)
-        words = re.search(r"retry in (\d+) s", json.loads(response.body)["error"]["message"])
+        body = json.loads(response.body)
+        words = re.search(r"retry in (\d+) s", body.get("error", body)["message"])
         assert words is not None, case
         assert fields[b"retry-after"].decode() == words[1], case
 

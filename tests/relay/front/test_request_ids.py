@@ -32,6 +32,8 @@ PATHS = {
     "anthropic": ("/v1/messages", "/v1/messages/nothing", "/anthropic/v1/nothing"),
     "gemini": ("/v1beta/models/m:generateContent", "/v1beta/nothing", "/v1/models/m:embedContent"),
     "gemini array": ("/v1beta/models/m:streamGenerateContent",),
+    "converse": ("/model/m/converse", "/model/m/converse-stream", "/model/m/nothing"),
+    "interactions": ("/v1beta/interactions", "/v1/interactions/v1_1/nothing"),
     "mj": ("/mj/submit/imagine", "/mj-fast/mj/nothing"),
     "suno": ("/suno/submit/music",),
     "kling": ("/kling/v1/videos",),

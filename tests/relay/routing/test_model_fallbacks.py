@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.upstream import FakeUpstream
+from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask, chunks_of
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 CHEAP = {"in_text": 1_000_000, "out_text": 2_000_000}
@@ -186,6 +187,31 @@ def test_a_rule_names_the_fallback_for_its_causes_alone(
     hub.rule(third, fallbacks=[second], causes=[one for one in causes if one != cause])
     assert hub.post(other, body | {"model": third}).status >= 400
     assert {model for model, _ in asked(hub, other)} == {third}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("dialect", SPEAKERS)
+def test_every_client_may_fall_back(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, dialect: str, stream: bool
+) -> None:
+    """In the form of every dialect, from a model of its own and to one of another; the answer
+    names who answered, and its price is paid."""
+    tenant, speaker = hub.tenant(), SPEAKERS[dialect]
+    first = hub.model(fake, rates=CHEAP, retries=0, **UPSTREAMS[dialect])
+    second = hub.model(other_fake, rates=DEAR)
+    hub.rule(first, fallbacks=[second], causes=["error"])
+    wish = Wish("#a.fault=F10:500 #tokens=7 #prompt=100", stream)
+    path = speaker.path(first, stream=stream)
+    answer = hub.post(tenant, speaker.body(first, wish), path=path)
+    assert answer.status == 200, answer.body
+    text = speaker.read(answer)
+    assert (text.text, text.whole) == (expected_text("b", wish.text, 7), True)
+    assert asked(hub, tenant) == [(first, "only"), (second, "fallback_rule")]
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["model"], record["charge_nano"]) == (second, 100 * 10 + 7 * 50)
+    # Amazon's dialect names no model.
+    assert (f'"{second}"'.encode() in answer.body) == (dialect != "converse")
+    assert f'"{first}"'.encode() not in answer.body
 
 
 def test_a_request_decides_for_itself_and_a_key_for_its_models(

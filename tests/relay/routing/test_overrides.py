@@ -33,6 +33,7 @@ OVERRIDES = {
         "anthropic": {"set": {"top_k": 3}},
         "gemini": {"set": {"generationConfig.topK": 3}},
         "interactions": {"set": {"generation_config.seed": 3}},
+        "converse": {"set": {"inferenceConfig.topP": 0.5}},
     },
     "system_prompt": {"text": PROMPT, "mode": "append"},
     "headers": {"x-who": "{organisation} {key} {model}", "x-static": "yes", "user-agent": "ours"},
@@ -44,6 +45,7 @@ CHANGED: dict[str, Any] = {
     "anthropic": lambda body: body["top_k"] == 3 and PROMPT in str(body["system"]),
     "gemini": lambda body: body["generationConfig"]["topK"] == 3,
     "interactions": lambda body: body["generation_config"]["seed"] == 3,
+    "converse": lambda body: body["inferenceConfig"]["topP"] == 0.5,
 }
 
 
