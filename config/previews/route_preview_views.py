@@ -28,7 +28,7 @@ _EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello
 
 def _header(name: str, label: Any, hint: Any) -> forms.CharField:
     return forms.CharField(
-        label=format_lazy("{} ({})", label, name),
+        label=format_lazy("{} · {}", label, name),
         help_text=hint,
         max_length=4000,
         required=False,
