@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from accounts.models import Key, Organisation, Team
 from billing.holds.resolve_holds import HoldResolved, keep_holds, reopen_hold, resolve_holds
 from billing.holds.rules import MOVES, HoldState
 from billing.holds.sweep_holds import Mark, mark_holds, renew_lease
-from billing.holds.unsettled_holds import Expired, due_holds, expire
+from billing.holds.unsettled_holds import DueHold, Expired, due_holds, expire
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import execute, lock_wallet, post
@@ -255,6 +256,29 @@ def test_holds_of_a_dead_process_are_due_once_it_was_silent_for_long(
     assert result.mark == {"in_text": 3, "out_text": 64}
     execute(renew_lease(process, 10))
     assert due_holds(10) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_holds_that_one_process_resolves_are_due_for_no_other(key: Key) -> None:
+    """I24: the other waits for no lock; it gets what is left once the first is done."""
+    first, second = asked(key, 400), asked(key, 300)
+    place(*(msgspec.structs.replace(one, ttl_seconds=-1) for one in (first, second)))
+
+    def due_elsewhere() -> list[DueHold]:
+        try:
+            with transaction.atomic():
+                execute(("SET LOCAL lock_timeout = '10 s'", {}))
+                return due_holds(10)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with transaction.atomic():
+            (due,) = due_holds(1)
+            assert elsewhere.submit(due_elsewhere).result() == []
+            expire([Expired(due, 0, 0, 0, NO_UNITS, 0)])
+        (left,) = elsewhere.submit(due_elsewhere).result()
+    assert {due.attempt_id, left.attempt_id} == {first.attempt_id, second.attempt_id}
 
 
 def test_written_postings_cannot_be_edited(organisation: Organisation, key: Key) -> None:

@@ -92,7 +92,7 @@ def list_unposted(limit: int) -> list[LateUsage]:
     late_usages = []
     for row in rows:
         late_ending = known[row.attempt_id].get(TruthSource.LATE)
-        best = known[row.attempt_id].get(TruthSource.LOOK_UP, row)
+        best = known[row.attempt_id].get(TruthSource.LOOK_UP, late_ending or row)
         if late_ending is not None and late_ending.meters and not best.meters:
             # The provider was asked before the request was sent, because the sending process was
             # suspended.

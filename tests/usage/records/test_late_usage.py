@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import Key
 from tests import cast
-from tests.usage.rows import admit, credit
+from tests.usage.rows import admit, credit, price_version
 from usage.models import LateTruth
 from usage.models.late_truth import TruthSource
 from usage.records import late_usage
@@ -37,3 +37,31 @@ def test_the_provider_knows_better_unless_it_knows_nothing(
             meters=meters,
         )  # fmt: skip
     assert [dict(one.meters) for one in late_usage.list_unposted(10)] == [posted, posted]
+
+
+@pytest.mark.parametrize(
+    ("charge_nano", "looked_up", "total_nano"),
+    [
+        (None, None, 150),
+        (149, None, 150),
+        (151, None, 151),
+        (151, {}, 151),
+        # What the provider counted counts, whatever the attempt's own process would have charged.
+        (151, {"in_text": 2}, 300),
+        (301, {"in_text": 2}, 300),
+    ],
+)
+def test_a_late_ending_costs_its_own_charge_unless_the_provider_knows_better(
+    key: Key, charge_nano: int | None, looked_up: dict[str, int] | None, total_nano: int
+) -> None:
+    """An attempt may have ended at a dearer price version than it began with."""
+    attempt = admit(key, price_version_id=price_version().id)
+    told = [(TruthSource.LATE, {"in_text": 1}, charge_nano), (TruthSource.LOOK_UP, looked_up, None)]
+    for source, meters, nano in told:
+        LateTruth.objects.create(
+            organisation_id=attempt.organisation_id, attempt_id=attempt.id, source=source,
+            meters=meters, charge_nano=nano,
+        )  # fmt: skip
+    found = late_usage.list_unposted(10)
+    assert len(found) == 1 + (looked_up is not None)
+    assert {(one.charge_nano, one.total_nano) for one in found} == {(charge_nano, total_nano)}
