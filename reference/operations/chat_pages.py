@@ -281,7 +281,9 @@ RESPONSES: Final = ReferencePage(
         _(
             "With background: true the request is admitted, limited and charged like any other, "
             "and goes on when its client leaves. With stream: true too, the stream begins with "
-            "response.created and response.queued, and can be resumed. "
+            "response.created and response.queued, and can be resumed."
+        ),
+        _(
             "A WebSocket lasts at most 60 minutes, and 15 while nothing is sent. It also ends when "
             "its key ends (close code 1008), and when the hub restarts (1012): what runs is "
             "finished, what waits is refused. An error event says why; then open another one."
