@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("gateway", "0044_pass_through"),
+        ("gateway", "0045_own_key_tasks"),
     ]
 
     operations = [
