@@ -51,7 +51,7 @@ class Health:
 
     def __init__(self, ready: list[Candidate]) -> None:
         self._ready, self.told = ready, list[Alert]()
-        self.alerts = SimpleNamespace(tell=self.told.append)
+        self.alerts = SimpleNamespace(report=self.told.append)
 
     def ready(self, candidates: object, organisation_id: UUID) -> list[Candidate]:
         return self._ready
