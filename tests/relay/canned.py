@@ -11,11 +11,13 @@ from tests.fakes.aws_stream import event_message
 
 
 class Canned:
-    """`answer` is the next answer's body: an object, or the bytes of an event stream."""
+    """`answer` is the next answer's body: an object, or the bytes of an event stream; `status` is
+    its status."""
 
     def __init__(self) -> None:
         self.answer: dict[str, Any] | bytes = {}
         self.headers: dict[str, str] = {}
+        self.status = 200
         self.asked: list[dict[str, Any]] = []
         outer = self
 
@@ -28,7 +30,7 @@ class Canned:
                 answer = outer.answer
                 streamed = isinstance(answer, bytes)
                 body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(200)
+                self.send_response(outer.status)
                 kind = "text/event-stream" if streamed else "application/json"
                 for name, value in {"content-type": kind, **outer.headers}.items():
                     self.send_header(name, value)

@@ -139,11 +139,13 @@ def unary(**over: Any) -> UnaryFacts:
 
 
 def test_an_object_is_at_its_channel_with_its_key() -> None:
-    here, key = UUID(int=7), UUID(int=8)
+    here, key, own = UUID(int=7), UUID(int=8), UUID(int=6)
     snapshot = SimpleNamespace(
         routes_of=lambda _: [Route("a", "m"), Route("b", "m")],
         channels=channels(
-            a={"uuid": here, "key_ids": (key,)}, b={"uuid": UUID(int=9), "key_ids": (key,)}
+            a={"uuid": here, "key_ids": (key,), "own": None},
+            b={"uuid": UUID(int=9), "key_ids": (key,), "own": None},
+            mine={"uuid": here, "key_ids": (own,), "own": "terms"},
         ),
         only_candidate=lambda _: [A],
     )
@@ -152,9 +154,11 @@ def test_an_object_is_at_its_channel_with_its_key() -> None:
     def found(**over: Any) -> list[str]:
         facts = unary(only_channel=here, **over)
         planned = routing._plan_candidates(asked, cast(Any, facts), "m", b"")
-        return [one.channel_id for one in planned]
+        mine = [replace(one, channel_id="mine") for one in planned]
+        with_key = routing._with_only_key(asked, cast(Any, facts), [*mine, *planned])
+        return [one.channel_id for one in with_key]
 
-    assert (found(), found(only_key=key)) == (["a"], ["a"])
+    assert (found(), found(only_key=key), found(only_key=own)) == (["a"], ["a"], ["mine"])
     with pytest.raises(RequestFault) as fault:
         found(only_key=UUID(int=1))
     assert fault.value.kind == "no_channel"
@@ -171,7 +175,7 @@ def test_the_only_candidate_of_a_model_needs_no_plan(monkeypatch: pytest.MonkeyP
         assert one.channel_id == ("a" if only else "b")
 
 
-@pytest.mark.parametrize(("operation", "word"), [(True, "tasks"), (False, "no longer offered")])
+@pytest.mark.parametrize(("operation", "word"), [(True, "sessions"), (False, "no longer offered")])
 def test_who_uses_own_keys_alone_hears_why_none_serves(
     monkeypatch: pytest.MonkeyPatch, operation: bool, word: str
 ) -> None:

@@ -292,7 +292,8 @@ def test_vertex_is_asked_with_a_fetched_token(dora: Client, vertex: FakeVertex) 
     fields = {"provider": "vertex", "name": "v", "base_url": vertex.url, "secret": vertex.key}
     html = dora.post(f"{NEW}/models", fields, headers=HTMX).content.decode()
     assert re.findall(r'name="listed" value="([^"]*)"', html) == [
-        "claude-sonnet-4-5@20250929", "gemini-2.5-flash", "meta/llama-3.3-70b-instruct-maas",
+        "claude-sonnet-4-5@20250929", "gemini-2.5-flash", "imagen-4",
+        "meta/llama-3.3-70b-instruct-maas",
     ]  # fmt: skip
     for named in ("claude-sonnet-4-5@20250929", "gemini-2.5-flash"):
         answer = dora.post(f"{NEW}/test", fields | {"by_hand": named}, headers=HTMX)
