@@ -21,6 +21,7 @@ from accounts.audit import audit
 from accounts.second_factor import views as second_factor_views
 from accounts.sign_in import sign_in
 from accounts.single_sign_on import single_sign_on
+from playground.preferences import views as preference_views
 from tests.house.test_access import addresses, operations
 from tests.house.test_style import ROOMS
 
@@ -39,6 +40,7 @@ BEHIND: Final = {
     "mfa_add_webauthn": second_factor_views._Recorded.record,
     "mfa_remove_webauthn": second_factor_views._Recorded.record,
     "single_sign_on_connect": single_sign_on._connect,
+    "playground_rules_save": preference_views._save_payer_rules,
 }
 # What needs no event, by the reason.
 NOTHING_CHANGES: Final = {
