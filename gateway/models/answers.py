@@ -36,7 +36,8 @@ class IdempotentAnswer(models.Model):
 
     `id` is derived from the API key and the client's key. While the request is running, its process
     renews `alive_until`. A row that is `not_kept` has ended without its answer, because its content
-    may not be kept.
+    may not be kept. A response that runs in the background is such a row as well: `id` is derived
+    from its own id, `head` is the response (relay/answers/background.py).
     """
 
     class State(models.TextChoices):
