@@ -93,9 +93,10 @@ def openai_seen(hub: Hub, fake: FakeUpstream) -> Seen:
     return run_client(hub, fake, "openai.mjs")
 
 
-@pytest.fixture(scope="module")
-def anthropic_seen(hub: Hub, fake: FakeUpstream) -> Seen:
-    return run_client(hub, fake, "anthropic.mjs")
+@pytest.fixture(scope="module", params=["anthropic", "bedrock", "vertex"])
+def anthropic_seen(hub: Hub, fake: FakeUpstream, request: pytest.FixtureRequest) -> Seen:
+    """By the library, and by its clients of Amazon Bedrock and of Vertex AI."""
+    return run_client(hub, fake, "anthropic.mjs", request.param)
 
 
 def case_of(seen: Seen, upstream: str, name: str) -> Any:
