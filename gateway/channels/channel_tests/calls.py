@@ -51,8 +51,8 @@ from dialects.chat.events import (
     ToolCallStart,
     UpstreamError,
 )
+from dialects.codec import Codec
 from dialects.codec import Target as CodecTarget
-from dialects.codec import UpstreamCodec
 from dialects.endpoints.operation import Operation
 from dialects.errors.errors import RequestFault
 from dialects.usage.usage import Quantities
@@ -241,7 +241,7 @@ def _with_fields(request: ChatRequest, **over: Any) -> ChatRequest:
 
 
 class _Prepared(NamedTuple):
-    codec: UpstreamCodec
+    codec: Codec[Any]
     url: str
     headers: Mapping[str, str]
     encoded: Encoded
