@@ -134,10 +134,22 @@ class Encoder(Protocol):
 F = TypeVar("F", bound=Facts)
 
 
-class UpstreamCodec(ABC):
-    """A dialect of upstreams, to which requests are translated."""
+class Codec(ABC, Generic[F]):
+    """A dialect of clients and upstreams. Everything that reads a client's bytes may raise
+    RequestFault.
+
+    `ping` keeps a silent stream open. `request_header` is the dialect's own header for a request's
+    id, b"" if it has none.
+    `model_in_answer` and `model_in_frame` lead to the member that names the model.
+    """
 
     name: ClassVar[Dialect]
+    request_header: ClassVar[bytes] = b""
+    ping: ClassVar[bytes] = _COMMENT
+    model_in_answer: ClassVar[tuple[str, ...]] = ("model",)
+    model_in_frame: ClassVar[tuple[str, ...]] = ("model",)
+
+    # ---- upstreams
 
     @abstractmethod
     def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
@@ -188,21 +200,6 @@ class UpstreamCodec(ABC):
     @abstractmethod
     def read_error_object(self, error: bytes) -> UpstreamFault:
         """Read an upstream's error inside a 200 response (F23)."""
-
-
-class Codec(UpstreamCodec, Generic[F]):
-    """A dialect of clients and upstreams. Everything that reads a client's bytes may raise
-    RequestFault.
-
-    `ping` keeps a silent stream open. `request_header` is the dialect's own header for a request's
-    id, b"" if it has none.
-    `model_in_answer` and `model_in_frame` lead to the member that names the model.
-    """
-
-    request_header: ClassVar[bytes] = b""
-    ping: ClassVar[bytes] = _COMMENT
-    model_in_answer: ClassVar[tuple[str, ...]] = ("model",)
-    model_in_frame: ClassVar[tuple[str, ...]] = ("model",)
 
     # ---- requests
 

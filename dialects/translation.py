@@ -28,7 +28,7 @@ import msgspec
 from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
 from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.codec import Codec, Counting, Decoder, Encoder, Target, UpstreamCodec
+from dialects.codec import Codec, Counting, Decoder, Encoder, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
 from dialects.errors.upstream_errors import UpstreamFault
@@ -85,7 +85,7 @@ class Translation:
     """A request in the upstream's dialect, and the translation of its answers."""
 
     client: Codec[Any]
-    upstream: UpstreamCodec
+    upstream: Codec[Any]
     target: Target
     request: ChatRequest
     encoded: Encoded
@@ -138,7 +138,7 @@ class TranslatedStream:
 
     __slots__ = ("_translator", "_upstream", "failure")
 
-    def __init__(self, upstream: UpstreamCodec, translator: "StreamTranslator") -> None:
+    def __init__(self, upstream: Codec[Any], translator: "StreamTranslator") -> None:
         self._upstream = upstream
         self._translator = translator
         self.failure: UpstreamError | Broken | None = None

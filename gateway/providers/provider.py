@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
-from dialects.codec import UpstreamCodec
+from dialects.codec import Codec
 from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
@@ -89,7 +89,7 @@ class Spoken:
     auth: Auth = BEARER
     headers: Mapping[str, str] = field(default_factory=dict)
     passed_headers: tuple[str, ...] = ()
-    codec: UpstreamCodec | None = None
+    codec: Codec[Any] | None = None
     owner: str = ""
     not_owners: frozenset[str] = frozenset()
 
@@ -208,7 +208,7 @@ class Provider:
             raise NotOffered(f"provider {self.name} does not speak {dialect}")
         return spoken
 
-    def codec(self, dialect: Dialect) -> UpstreamCodec:
+    def codec(self, dialect: Dialect) -> Codec[Any]:
         """Return the codec for requests to it in a dialect."""
         return self.spoken(dialect).codec or CODECS[dialect]
 

@@ -51,7 +51,7 @@ class Forwarding:
         request_id: str,
         on_tier: Callable[[str], None],
     ) -> None:
-        codec = prepared.forwarding_codec
+        codec = prepared.codec
         # Knows whether the answer is complete.
         self.decoder: Decoder = codec.decoder(facts, target)
         reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), on_tier)

@@ -80,7 +80,7 @@ class WholeRelay:
         self._usage_meter.prices.set_reported_tier(tier_of_answer(raw))
         if prepared.request is not None:
             return prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
-        return prepared.forwarding_codec.read_answer(raw)
+        return prepared.codec.read_answer(raw)
 
     async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
         """Relay the answer to a request that is not a chat."""

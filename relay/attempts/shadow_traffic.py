@@ -367,7 +367,7 @@ class _Reading:
         if prepared.request is not None:
             whole = prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
         else:
-            whole = prepared.forwarding_codec.read_answer(raw)
+            whole = prepared.codec.read_answer(raw)
         if whole.error is not None:
             raise failure_inside(whole.error)
         if whole.broken is not None:
@@ -380,9 +380,7 @@ class _Reading:
         if prepared.request is not None:
             decoder = prepared.translating_decoder(prepared.request)
         else:
-            decoder = prepared.forwarding_codec.decoder(
-                facts, self._sending.context.invocation.target
-            )
+            decoder = prepared.codec.decoder(facts, self._sending.context.invocation.target)
         self._counting = decoder
         reader: Steps = prepared.untagging(decoder, facts.choices)
         size = 0

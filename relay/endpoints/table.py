@@ -676,6 +676,9 @@ def _is_offered(wanted: str | None, word: str) -> bool:
 
 def _canonical(path: str) -> str:
     path = path.removesuffix("/")
+    # Google's client for JavaScript puts a second slash behind a base URL of its user's.
+    if path.startswith("//ws/"):
+        path = path[1:]
     while path.startswith(("/v1/v1/", "/api/v1/v1/")):
         path = path.replace("/v1/v1/", "/v1/", 1)
     return path

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from dialects.chat.chat import ChatRequest, Encoded, JsonObject, Upstream
-from dialects.codec import Codec, Decoder, Facts, UpstreamCodec
+from dialects.codec import Codec, Decoder, Facts
 from dialects.json.body import NO_QUIRKS, Quirks
 from dialects.openai.think_tags import TagsDecoder
 from gateway.channels.overrides.rules import RequestOverrides
@@ -26,9 +26,8 @@ class ForwardedBody(msgspec.Struct, frozen=True):
     thinking: JsonObject | None = None
     quirks: Quirks = NO_QUIRKS
 
-    def encode(self, codec: UpstreamCodec, output_cap: int | None) -> bytes:
-        forwarding = cast("Codec[Any]", codec)
-        return forwarding.edit(self.facts, self.model, output_cap, self.thinking, self.quirks)
+    def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
+        return codec.edit(self.facts, self.model, output_cap, self.thinking, self.quirks)
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ class TranslatedBody:
     encoded: Encoded
     undecoded: tuple[str, ...]
 
-    def encode(self, codec: UpstreamCodec, output_cap: int | None) -> bytes:
+    def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
         if output_cap is not None:
             upstream = replace(self.upstream, output_cap=output_cap)
             self.encoded = codec.encode(self.request, upstream)
@@ -62,7 +61,7 @@ class ExchangeBody(msgspec.Struct, frozen=True):
     encoded: Encoded
     files: Sequence[UploadedFile] = ()
 
-    def encode(self, codec: UpstreamCodec, output_cap: int | None) -> bytes:
+    def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
         return self.encoded.body
 
     @property
@@ -93,7 +92,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     cap above the model's limit; `exchange` is set for requests other than chats; `overrides` are
     the channel's changes, `dropped_fields` the client's fields that are omitted."""
 
-    codec: UpstreamCodec
+    codec: Codec[Any]
     url: str
     content_type: str
     stream: bool
@@ -105,11 +104,6 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     exchange: Exchange | Passing | None = None
     overrides: RequestOverrides | None = None
     dropped_fields: tuple[str, ...] = ()
-
-    @property
-    def forwarding_codec(self) -> Codec[Any]:
-        """The codec of a request that is not translated."""
-        return cast("Codec[Any]", self.codec)
 
     @property
     def dropped(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from dialects.chat.reasoning_seals import (
     restore_reasoning,
 )
 from dialects.chat.turns import replace_urls
-from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target, UpstreamCodec
+from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
@@ -219,8 +219,7 @@ class RequestTranslator:
         else the client's."""
         client = self._context.invocation.codec
         spoken = channel.provider.dialects.get(client.name)
-        own = None if spoken is None else spoken.codec
-        return own if isinstance(own, Codec) else client
+        return client if spoken is None else spoken.codec or client
 
     # ---- the three forms
 
@@ -293,7 +292,7 @@ class RequestTranslator:
         )
 
     async def _prepare_translated(
-        self, destination: _Destination, codec: UpstreamCodec, *, stream: bool
+        self, destination: _Destination, codec: Codec[Any], *, stream: bool
     ) -> PreparedRequest:
         client, channel, capabilities = (
             self._context.invocation.codec,
@@ -343,7 +342,7 @@ class RequestTranslator:
         lowered = lowered_cap(destination.model, destination.capabilities, request.output_cap)
         return upstream if lowered is None else replace(upstream, output_cap=lowered), lowered
 
-    async def _with_files(self, codec: UpstreamCodec, request: ChatRequest) -> ChatRequest:
+    async def _with_files(self, codec: Codec[Any], request: ChatRequest) -> ChatRequest:
         """Include the files that an upstream of this dialect does not fetch itself."""
         urls = codec.urls_to_fetch(request)
         missing = [url for url in urls if url not in self._fetched]

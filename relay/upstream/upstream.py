@@ -11,14 +11,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from websockets.http11 import Response
 
 from dialects.chat.chat import Dialect
-from dialects.codec import UpstreamCodec
+from dialects.codec import Codec
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
@@ -121,7 +121,7 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
     `form` is sent instead of the body.
     """
 
-    codec: UpstreamCodec
+    codec: Codec[Any]
     url: str
     body: bytes
     content_type: str
@@ -471,7 +471,7 @@ async def _get_without_key(
 
 
 async def _got(
-    pool: ConnectionPool, head: bytes, codec: UpstreamCodec, statuses: Collection[int]
+    pool: ConnectionPool, head: bytes, codec: Codec[Any], statuses: Collection[int]
 ) -> Answer:
     answer = await pool.connection(fresh=False)
     usable = False
@@ -643,7 +643,7 @@ def _check_encoding(answer: Answer) -> None:
 
 
 def _check_changed_over(
-    socket: UpstreamSocket, response: Response | None, codec: UpstreamCodec
+    socket: UpstreamSocket, response: Response | None, codec: Codec[Any]
 ) -> None:
     """Raise UpstreamFailed for any response that is not a WebSocket."""
     if socket.is_open:
@@ -657,13 +657,13 @@ def _check_changed_over(
     raise failure_of_status(response.status_code, headers, body, codec)
 
 
-async def _refuse_status(answer: Answer, codec: UpstreamCodec) -> None:
+async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
     if answer.status in (204, 205):
         raise upstream_failure("F24")
     raise await read_failure(answer, codec)
 
 
-async def read_failure(answer: Answer, codec: UpstreamCodec) -> UpstreamFailed:
+async def read_failure(answer: Answer, codec: Codec[Any]) -> UpstreamFailed:
     """Return the failure that an unsuccessful answer reports, with its id of the request."""
     body = await _read_error_body(answer)
     failure = failure_of_status(answer.status, answer.headers, body, codec)
@@ -672,7 +672,7 @@ async def read_failure(answer: Answer, codec: UpstreamCodec) -> UpstreamFailed:
 
 
 def failure_of_status(
-    status: int, headers: Mapping[str, str], body: bytes, codec: UpstreamCodec
+    status: int, headers: Mapping[str, str], body: bytes, codec: Codec[Any]
 ) -> UpstreamFailed:
     """Return the failure for an unsuccessful answer."""
     error = codec.read_error(status, headers, body, int(time.time()))

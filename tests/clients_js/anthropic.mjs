@@ -1,12 +1,20 @@
-// `@anthropic-ai/sdk`: messages.
+// `@anthropic-ai/sdk`, and its clients of Amazon Bedrock and of Vertex AI: messages.
 
+import { AnthropicBedrock } from "@anthropic-ai/bedrock-sdk";
 import Anthropic from "@anthropic-ai/sdk";
+import { AnthropicVertex } from "@anthropic-ai/vertex-sdk";
 
-import { CITY, TEXT, run, task, thrown } from "./cases.mjs";
+import { CITY, TEXT, googles, run, task, thrown } from "./cases.mjs";
 
 const options = { baseURL: task.url, maxRetries: 0 };
-const client = new Anthropic({ ...options, apiKey: task.key });
-const stranger = new Anthropic({ ...options, apiKey: "sk-nobody" });
+const place = { baseURL: `${task.url}/v1`, projectId: "any", region: "global" };
+const open = {
+  anthropic: (apiKey) => new Anthropic({ ...options, apiKey }),
+  bedrock: (apiKey) => new AnthropicBedrock({ ...options, apiKey, awsRegion: "eu-central-1" }),
+  vertex: (key) => new AnthropicVertex({ ...options, ...place, authClient: googles(key) }),
+}[task.client];
+const client = open(task.key);
+const stranger = open("sk-nobody");
 const { messages } = client;
 const user = (content) => [{ role: "user", content }];
 const rest = (model) => ({ model, max_tokens: 2048 });

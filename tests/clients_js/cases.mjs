@@ -6,17 +6,27 @@
 
 import { readFileSync } from "node:fs";
 
+import { OAuth2Client } from "google-auth-library";
+
 export const task = JSON.parse(readFileSync(0, "utf8"));
 export const TEXT = task.texts;
 export const CITY = { type: "object", properties: { city: { type: "string" } } };
+
+// What signs in to Google's clouds with this access token.
+export const googles = (access_token) => {
+  const client = new OAuth2Client();
+  client.setCredentials({ access_token });
+  return client;
+};
 
 // What a client throws, by the class that its users would catch.
 export const thrown = async (work) => {
   try {
     await work();
   } catch (error) {
-    const { status = null, message, headers } = error;
-    const id = error.requestID ?? headers?.get("x-request-id") ?? null;
+    const { message, headers, $metadata } = error;
+    const status = error.status ?? $metadata?.httpStatusCode ?? null;
+    const id = error.requestID ?? $metadata?.requestId ?? headers?.get("x-request-id") ?? null;
     return { kind: error.constructor.name, status, message, code: error.code ?? null, id };
   }
   return { kind: null };

@@ -52,8 +52,8 @@ from dialects.chat.events import (
     ToolCallStart,
     UpstreamError,
 )
+from dialects.codec import Codec
 from dialects.codec import Target as CodecTarget
-from dialects.codec import UpstreamCodec
 from dialects.errors.errors import RequestFault
 from dialects.usage.usage import Quantities
 from gateway.channels.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
@@ -227,7 +227,7 @@ def _with_fields(request: ChatRequest, **over: Any) -> ChatRequest:
 
 
 class _Prepared(NamedTuple):
-    codec: UpstreamCodec
+    codec: Codec[Any]
     url: str
     headers: Mapping[str, str]
     encoded: Encoded

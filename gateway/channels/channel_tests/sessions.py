@@ -1,9 +1,9 @@
 """The test of a session: its WebSocket is opened, one turn is asked for, and its usage awaited."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from dialects.codec import UpstreamCodec
+from dialects.codec import Codec
 from dialects.usage.usage import Quantities
 from gateway.channels.channel_tests.session_turns import (
     GeminiLiveTurn,
@@ -54,7 +54,7 @@ def _turn_of(variant: str, address: Address, model: str) -> SessionTurn:
     return RealtimeTurn(model)
 
 
-def _check_open(answer: Answer, headers: dict[str, str], codec: UpstreamCodec) -> None:
+def _check_open(answer: Answer, headers: dict[str, str], codec: Codec[Any]) -> None:
     status = answer.status_code
     if is_accepted(headers, answer):
         return

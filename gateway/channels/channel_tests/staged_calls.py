@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from django.conf import settings
 
 from dialects.chat.chat import Dialect
-from dialects.codec import UpstreamCodec
+from dialects.codec import Codec
 from dialects.errors.errors import clean_upstream
 from gateway.channels.channel_tests.fetched_credentials import fetch
 from gateway.channels.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
@@ -282,7 +282,7 @@ def first_text(pieces: Iterator[bytes]) -> str:
     return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace")
 
 
-def fault_of_answer(answer: Answer, body: str, codec: UpstreamCodec) -> Fault:
+def fault_of_answer(answer: Answer, body: str, codec: Codec[Any]) -> Fault:
     """Return the fault for a response other than 200, whose text begins with `body`: a wrong key
     may have the status of a rejected request."""
     headers = {name.lower(): value for name, value in answer.headers.items()}

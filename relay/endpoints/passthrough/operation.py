@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
 from dialects.chat.chat import Encoded
-from dialects.codec import UpstreamCodec
+from dialects.codec import Codec
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import read_body
 from gateway.own_keys.routes import requires_own_key
@@ -127,7 +127,7 @@ class _Unchanged:
         )
 
 
-def codec_of(channel: Channel) -> UpstreamCodec:
+def codec_of(channel: Channel) -> Codec[Any]:
     """Return the codec that reads the errors of a channel."""
     provider = channel.provider
     return provider.codec(next(iter(provider.dialects)))

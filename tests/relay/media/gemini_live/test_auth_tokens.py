@@ -26,6 +26,7 @@ from tests.relay.media.gemini_live.test_live import door, live_model, model, pro
 from tests.relay.media.realtime.test_realtime import records
 from tests.relay.requests.test_carriers import CARRIERS
 from tests.relay.requests.test_carriers import ask as ask_row
+from tests.relay.test_javascript_clients import case_of, run_script
 
 __all__ = ["door", "model", "provider"]
 
@@ -124,6 +125,20 @@ def test_the_official_client_creates_and_uses_one(
         door.converse(token.name, model, talk, None, "v1alpha")
     assert used_up.value.code == 1008
     assert "used up (uses: 1)" in str(used_up.value)
+
+
+def test_the_official_client_of_javascript_creates_and_uses_one(
+    hub: Hub, provider: FakeGeminiLive, model: str
+) -> None:
+    tenant = hub.tenant()
+    seen = run_script(hub, "auth_tokens.mjs", {"gemini": {"live": model}}, tenant)
+    session = case_of(seen, "gemini", "session")
+    assert (session["begins"], session["said"]) == ("auth_tokens", "w0 w1 w2 ")
+    assert session["again"]["said"] == ""
+    assert session["again"]["code"] == 1008
+    assert "used up (uses: 1)" in session["again"]["reason"]
+    (record,) = records(hub, tenant, 1)
+    assert (record["model"], record["meters"]["out_text"]) == (model, 3)
 
 
 def test_locked_fields_are_the_tokens_and_others_the_pages(
