@@ -286,7 +286,7 @@ RESPONSES: Final = ReferencePage(
         _(
             "A WebSocket lasts at most 60 minutes, and 15 while nothing is sent. It also ends when "
             "its key ends (close code 1008), and when the hub restarts (1012): what runs is "
-            "finished, what waits is refused. An error event says why; then open another one."
+            "finished, what waits is rejected. An error event says why; then open another one."
         ),
     ),
 )
