@@ -613,6 +613,36 @@ def come_while_it_leaves() -> None:
         transaction.set_rollback(True)
 
 
+def test_what_changes_after_the_checks_keeps_a_month(beside: Beside) -> None:
+    """I7, I16: asked again under the locks, when nothing more can come."""
+    beside.call(change_after_the_checks)
+
+
+def change_after_the_checks() -> None:
+    from django.db import connection, transaction
+
+    from accounts.access.actors import SYSTEM
+    from lib import clock
+    from usage.models import DetachedMonth, LateTruth, MonthFile
+    from usage.months import detaching
+
+    corrected = LateTruth.objects.get(posted_at__isnull=False)
+    leaving = (DetachedMonth(month=month()), MonthFile())
+    with transaction.atomic(), connection.cursor() as cursor:
+        LateTruth.objects.create(
+            organisation_id=corrected.organisation_id, attempt_id=corrected.attempt_id,
+            source="look_up", meters={"in_text": 1},
+        )  # fmt: skip
+        for checked_to, reason in (
+            (corrected.posted_at, "was corrected just now"),
+            (clock.now(), "is not posted yet"),
+        ):
+            assert checked_to is not None
+            with pytest.raises(detaching.MonthRefused, match=reason):
+                detaching._take_out(cursor, SYSTEM, detaching._Leaving(*leaving, checked_to))
+        transaction.set_rollback(True)
+
+
 def test_a_month_stays_until_it_is_in_clickhouse(beside: Beside) -> None:
     beside.call(lag_behind)
 
