@@ -545,8 +545,10 @@ def come_late() -> None:
     from tests.invoicing import mid_month
     from tests.usage.rows import admit
     from usage.models import ClientAddress
+    from usage.months import detaching
     from usage.requests import client_addresses
 
+    assert not detaching.reopen(month())
     key = Key.objects.get(user__isnull=False)
     with pytest.raises(DatabaseError, match="kept in a file"), transaction.atomic():
         admit(key, mid_month(3))
@@ -610,6 +612,7 @@ def come_while_it_leaves() -> None:
         assert (records.count(), LateRecord.objects.count()) == (0, 1)
         assert detaching.reopen(month())
         assert (records.count(), LateRecord.objects.count()) == (1, 0)
+        assert not detaching.reopen(month())
         transaction.set_rollback(True)
 
 
@@ -680,6 +683,11 @@ def lag_behind() -> None:
             "UPDATE billing_bookswalk SET to_at = to_at - interval '200 days' WHERE name = 'new'",
             "UPDATE billing_bookswalk SET to_at = to_at + interval '200 days' WHERE name = 'new'",
             "has not been checked",
+        ),
+        (
+            "UPDATE billing_seal SET to_at = to_at - interval '200 days' WHERE kind = 'ledger'",
+            "UPDATE billing_seal SET to_at = to_at + interval '200 days' WHERE kind = 'ledger'",
+            "ledger is not sealed to",
         ),
         (
             "UPDATE usage_rollupwatermark SET xid = 3",
