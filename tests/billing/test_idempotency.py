@@ -12,11 +12,13 @@ from accounts.access.actors import Actor
 from billing.idempotency import (
     KEPT,
     Answer,
+    FormSent,
     KeyInUse,
     KeyInvalid,
     KeyReused,
     answer_idempotently,
     drop_old_answers,
+    form_answered,
     run_once,
 )
 from billing.ledger.ledger import post
@@ -51,6 +53,22 @@ def test_another_request_under_the_key_is_refused(
     run_once(alice, "k", ASKED, lambda: Answer(201, {}))
     with pytest.raises(KeyReused):
         run_once(alice, "k", asked, lambda: Answer(201, {"never": True}))
+
+
+def test_a_form_is_sent_once_as_it_is_filled_in(alice: Actor) -> None:
+    """Whoever sends it again, from a page with another token, gets the first answer."""
+    message = iter(range(9))
+
+    def send(**fields: Any) -> Answer:
+        request = RequestFactory().post("/x", fields)
+        return form_answered(request, alice, "f", lambda: Answer(201, {"n": next(message)}))
+
+    filled = {"amount": "5", "reason": ["a", "b"]}
+    assert send(**filled, csrfmiddlewaretoken="one") == Answer(201, {"n": 0})
+    assert send(**filled, csrfmiddlewaretoken="two") == Answer(201, {"n": 0}, replayed=True)
+    for other in ({"amount": "6"}, {"reason": ["a"]}, {"note": ""}):
+        with pytest.raises(FormSent):
+            send(**{**filled, **other}, csrfmiddlewaretoken="one")
 
 
 def test_what_was_refused_is_not_kept(alice: Actor) -> None:

@@ -548,8 +548,10 @@ def come_late() -> None:
     from tests.invoicing import mid_month
     from tests.usage.rows import admit
     from usage.models import ClientAddress
+    from usage.months import detaching
     from usage.requests import client_addresses
 
+    assert not detaching.reopen(month())
     key = Key.objects.get(user__isnull=False)
     with pytest.raises(DatabaseError, match="kept in a file"), transaction.atomic():
         admit(key, mid_month(3))
@@ -613,6 +615,37 @@ def come_while_it_leaves() -> None:
         assert (records.count(), LateRecord.objects.count()) == (0, 1)
         assert detaching.reopen(month())
         assert (records.count(), LateRecord.objects.count()) == (1, 0)
+        assert not detaching.reopen(month())
+        transaction.set_rollback(True)
+
+
+def test_what_changes_after_the_checks_keeps_a_month(beside: Beside) -> None:
+    """I7, I16: asked again under the locks, when nothing more can come."""
+    beside.call(change_after_the_checks)
+
+
+def change_after_the_checks() -> None:
+    from django.db import connection, transaction
+
+    from accounts.access.actors import SYSTEM
+    from lib import clock
+    from usage.models import DetachedMonth, LateTruth, MonthFile
+    from usage.months import detaching
+
+    corrected = LateTruth.objects.get(posted_at__isnull=False)
+    leaving = (DetachedMonth(month=month()), MonthFile())
+    with transaction.atomic(), connection.cursor() as cursor:
+        LateTruth.objects.create(
+            organisation_id=corrected.organisation_id, attempt_id=corrected.attempt_id,
+            source="look_up", meters={"in_text": 1},
+        )  # fmt: skip
+        for checked_to, reason in (
+            (corrected.posted_at, "was corrected just now"),
+            (clock.now(), "is not posted yet"),
+        ):
+            assert checked_to is not None
+            with pytest.raises(detaching.MonthRefused, match=reason):
+                detaching._take_out(cursor, SYSTEM, detaching._Leaving(*leaving, checked_to))
         transaction.set_rollback(True)
 
 
@@ -653,6 +686,11 @@ def lag_behind() -> None:
             "UPDATE billing_bookswalk SET to_at = to_at - interval '200 days' WHERE name = 'new'",
             "UPDATE billing_bookswalk SET to_at = to_at + interval '200 days' WHERE name = 'new'",
             "has not been checked",
+        ),
+        (
+            "UPDATE billing_seal SET to_at = to_at - interval '200 days' WHERE kind = 'ledger'",
+            "UPDATE billing_seal SET to_at = to_at + interval '200 days' WHERE kind = 'ledger'",
+            "ledger is not sealed to",
         ),
         (
             "UPDATE usage_rollupwatermark SET xid = 3",
