@@ -16,7 +16,7 @@ from dialects.converse.answer.finish_reasons import MALFORMED, write_reason
 from dialects.converse.answer.wire import Block, StreamEvent, read_event, usage_of
 from dialects.converse.errors import error_frame
 from dialects.converse.errors import read_exception as read_exception_of
-from dialects.converse.stream.frames import write_block_stop, write_frame, write_stop
+from dialects.converse.stream.frames import write_block_stop, write_event, write_frame, write_stop
 from dialects.errors.errors import ErrorKind
 from dialects.json.raw_json import ReadFault
 from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
@@ -58,7 +58,9 @@ class Decoder(FrameDecoder):
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18)."""
         stop = b"" if self._open is None else write_block_stop(self._open)
-        return stop + write_stop(write_reason("length", refused=False))
+        stop += write_stop(write_reason("length", refused=False))
+        # The place of the usage and of the time.
+        return stop + write_event("metadata", {"metrics": {"latencyMs": 0}})
 
     def _read(self, frame: Frame) -> Step:
         data = frame.data or b""

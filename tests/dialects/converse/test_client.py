@@ -393,7 +393,7 @@ def test_an_exception_of_a_forwarded_stream_is_said_in_our_words() -> None:
     delta = b'{"delta":{"text":"x"},"contentBlockIndex":3}'
     decoder.feed(event_message("contentBlockDelta", delta))
     assert [kind for kind, _ in messages_of(decoder.length_notice())] == [
-        "contentBlockStop", "messageStop"
+        "contentBlockStop", "messageStop", "metadata"
     ]  # fmt: skip
     (step,) = decoder.feed(exception("throttlingException", "slow down"))
     assert step.raw == b""
