@@ -36,7 +36,7 @@ def refused(budget_id: int) -> str:
     ("spent_nano", "language", "text"),
     [
         (5 * 10**9, "en", "The budget of core is used up: $5.00 of $5.00. It resets on "),
-        (5 * 10**9, "zh-hans", "core 的预算已用完：$5.00 / $5.00。 将于 "),
+        (5 * 10**9, "zh-hans", "core 的预算已用完：$5.00 / $5.00。将于 "),
         (4 * 10**9, "en", "The budget of core has too little left for this message: $4.00 of "),
         (4 * 10**9, "zh-hans", "core 的预算余量不足以支付此消息：已使用或冻结 $4.00，"),
     ],
