@@ -225,7 +225,9 @@ def test_google_genai(
         config=types.GenerateContentConfig(thinking_config=thinking),
     )
     assert thought.usage_metadata is not None
-    assert thought.usage_metadata.thoughts_token_count == 3
+    # Amazon's usage has no count of its own for thoughts.
+    thoughts = None if upstream == "converse" else 3
+    assert thought.usage_metadata.thoughts_token_count == thoughts
     picture = types.Part.from_bytes(data=base64.b64decode(PICTURE), mime_type="image/png")
     assert models.generate_content(model=model, contents=[TEXT, picture]).text
     assert (models.count_tokens(model=model, contents="a b c").total_tokens or 0) >= 3
