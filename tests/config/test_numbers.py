@@ -403,6 +403,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.front.limit_answers": {
         "_WINDOW_MS": "60000",
+        "_THRESHOLDS": "(95, 75)",
     },
     "relay.health.channel_health": {
         "_BUDGETS_MAX": "4096",
