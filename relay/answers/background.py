@@ -8,7 +8,8 @@ that every process can show it:
     pieces   the events of its stream, encrypted
     state    RUNNING --its run ends, or a cancel--> ENDED; the first of them counts
 
-    its process dies    its heartbeat ends, and whoever asks for it next ends it as failed
+    its process dies    its heartbeat ends, whoever asks for it next suspects it, and whoever asks
+                        a while later ends it as failed, unless the heartbeat has come meanwhile
     it is cancelled     the process that runs it notices that its row has ended, and treats it as
                         a request whose client has left
     it is deleted       the same, because its row is gone
@@ -29,7 +30,7 @@ from dialects.streams.sse import Frame, FrameSplitter
 from lib.id_types import RequestId
 from lib.ids import id_array
 from lib.vault import VaultError
-from relay.answers.idempotency import IdempotentAnswer, IdempotentRequests, RunnerDied
+from relay.answers.idempotency import ALIVE, IdempotentAnswer, IdempotentRequests, RunnerDied
 from relay.answers.state_store import StateStore, state_id
 from relay.credentials.keys import Principal
 from relay.front.downstream import ErrorAnswer, Head
@@ -140,7 +141,7 @@ class _Read(NamedTuple):
 async def _read(states: StateStore, principal: Principal, id: str) -> _Read | None:
     # Until its row is read, the id of its request is not known.
     answer = IdempotentAnswer(states, principal, id, principal.key_id, b"", _KIND)
-    (rows,) = await states.run([(_FIND, answer.row)])
+    _, rows = await states.run([answer.suspicion(), (_FIND, answer.row)])
     # A response that was encrypted with another KEK cannot be read any more.
     with contextlib.suppress(VaultError):
         for request, state, head, alive in rows:
@@ -375,13 +376,14 @@ _END = """
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND (state = 'running' OR head = %(head)s::bytea)
     RETURNING 1"""
-_END_DEAD = """
-    UPDATE gateway_idempotentanswer SET head = %(head)s::bytea, state = 'ended'
+_END_DEAD = f"""
+    UPDATE gateway_idempotentanswer a SET head = %(head)s::bytea, state = 'ended'
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
-      AND alive_until <= now()"""
-_FIND = """
-    SELECT request_id, state, head, alive_until > now() FROM gateway_idempotentanswer
-    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND expires_at > now()"""
+      AND NOT {ALIVE}"""  # noqa: S608 - only constants are put in
+_FIND = f"""
+    SELECT request_id, state, head, {ALIVE} FROM gateway_idempotentanswer a
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND expires_at > now()"""  # noqa: S608
 _RUNNING = """
     SELECT id FROM gateway_idempotentanswer
     WHERE (organisation_id, id) IN (

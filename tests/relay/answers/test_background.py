@@ -79,6 +79,14 @@ def one_record(hub: Hub, tenant: Tenant) -> dict[str, Any]:
     return record
 
 
+def is_dead(hub: Hub) -> None:
+    """The heartbeat of whatever ran has ended, and was missed for long enough."""
+    hub.connection.execute(
+        "UPDATE gateway_idempotentanswer "
+        "SET alive_until = now(), suspected_at = now() - interval '10 seconds'"
+    )
+
+
 def holding(fake: FakeUpstream, count: int = 1) -> None:
     fake.wait_for(lambda totals: totals["holding"] == count)
 
@@ -481,7 +489,7 @@ def test_killed_with_its_process_it_has_failed(
     own_hub.start()
     # Until its time is over nobody knows that it is dead.
     assert own_hub.get(f"{PATH}/{id}", tenant).json()["status"] in ("queued", "in_progress")
-    own_hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
+    is_dead(own_hub)
     seen = replayed(own_hub, tenant, id)
     assert seen[-1]["type"] == "response.failed"
     assert [event["sequence_number"] for event in seen] == list(range(len(seen)))
@@ -492,6 +500,26 @@ def test_killed_with_its_process_it_has_failed(
     assert (record["charge_nano"] > 0) is bool(tokens)
     assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
     own_hub.assert_books_balance()
+
+
+def test_cut_off_from_the_database_it_goes_on(own_hub: Hub, fake: FakeUpstream) -> None:
+    """P18: whoever asks after an outage that outlasts its heartbeat does not end it."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    id = started(own_hub, tenant, model, "one #tokens=6 #hold=2")["id"]
+    holding(fake)
+    with ThreadPoolExecutor(1) as pool:
+        followed = pool.submit(replayed, own_hub, tenant, id)
+        own_hub.connection.execute(
+            "UPDATE gateway_idempotentanswer SET alive_until = now() - interval '1 minute'"
+        )
+        assert own_hub.get(f"{PATH}/{id}", tenant).json()["status"] in ("queued", "in_progress")
+        renewed = ROWS + " AND suspected_at IS NULL AND alive_until > now()"
+        own_hub.wait(lambda: bool(own_hub.rows(renewed, tenant.organisation_id)), "no heartbeat")
+        fake.release()
+        assert followed.result()[-1]["type"] == "response.completed"
+    assert ended(own_hub, tenant, id)["status"] == "completed"
+    assert one_record(own_hub, tenant)["status"] == 200
 
 
 @pytest.mark.slow
@@ -511,7 +539,7 @@ def test_killed_with_many_each_has_one_end(own_hub: Hub, fake: FakeUpstream) -> 
     own_hub.kill()
     fake.release()
     own_hub.start()
-    own_hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
+    is_dead(own_hub)
     ends = [
         own_hub.get(f"{PATH}/{answer.json()['id']}", tenant).json()["status"] for answer in answers
     ]

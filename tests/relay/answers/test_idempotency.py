@@ -223,8 +223,8 @@ def used(
     if how == "dead":
         # As a process that was killed before the answer began.
         hub.connection.execute(
-            "UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now() "
-            "WHERE organisation_id = %s", [tenant.organisation_id],
+            "UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now(), "
+            "suspected_at = now() - interval '10 seconds' WHERE organisation_id = %s", [tenant.organisation_id],
         )  # fmt: skip
     return tenant, model, headers
 
@@ -304,7 +304,10 @@ def killed_at(hub: Hub, fake: FakeUpstream, body: dict[str, Any], headers: dict[
 
 
 def lapse(hub: Hub) -> None:
-    hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
+    hub.connection.execute(
+        "UPDATE gateway_idempotentanswer "
+        "SET alive_until = now(), suspected_at = now() - interval '10 seconds'"
+    )
 
 
 @pytest.mark.slow
