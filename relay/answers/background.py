@@ -47,6 +47,8 @@ _GATHER_S: Final = 0.1
 _WATCH_S: Final = 0.25
 # How long the end of a response waits for a database that is away, each time.
 _AGAIN_S: Final = 1.0
+# How long a process that stops waits for the end of each response that it has cancelled.
+_END_S: Final = 5.0
 
 
 class StoredBackground(NamedTuple):
@@ -333,12 +335,15 @@ class BackgroundResponses:
         self._renewals.leave(answer.answer)
 
     async def drain(self, seconds: float) -> None:
-        """Let running responses finish within `seconds`, then cancel the rest."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        """Let running responses finish within `seconds`, then cancel the rest. One whose end the
+        database does not take is given up a while later: it is ended as that of a dead process."""
+        late = set(self._tasks)
+        # The first cancel ends the run, the second one the wait for the database.
+        for wait_s in (seconds, _END_S, _END_S):
+            if late:
+                _, late = await asyncio.wait(late, timeout=wait_s)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
 
     async def _watch(self) -> None:
         while self._leaves:
