@@ -30,7 +30,13 @@ from dialects.streams.sse import Frame, FrameSplitter
 from lib.id_types import RequestId
 from lib.ids import id_array
 from lib.vault import VaultError
-from relay.answers.idempotency import ALIVE, IdempotentAnswer, IdempotentRequests, RunnerDied
+from relay.answers.idempotency import (
+    ALIVE,
+    FIRST_BACKGROUND_PIECE,
+    IdempotentAnswer,
+    IdempotentRequests,
+    RunnerDied,
+)
 from relay.answers.state_store import StateStore, state_id
 from relay.credentials.keys import Principal
 from relay.front.downstream import ErrorAnswer, Head
@@ -40,8 +46,6 @@ from relay.ledger.database import Statement
 log = logging.getLogger(__name__)
 
 _KIND: Final = "background"
-# The numbers below are those of an answer to an Idempotency-Key, which the same request may have.
-_FIRST_PIECE: Final = 1_000_000
 # How long events wait for more before they are stored, and how often a cancel is looked for.
 _GATHER_S: Final = 0.1
 _WATCH_S: Final = 0.25
@@ -68,7 +72,7 @@ class BackgroundAnswer:
         self.answer = IdempotentAnswer(states, principal, id, request_id, b"", _KIND)
         self._states = states
         # The number of the next piece, and what the database has not taken yet.
-        self._n = _FIRST_PIECE
+        self._n = FIRST_BACKGROUND_PIECE
         self._unwritten: list[Statement] = []
         # The organisation and the id of its row.
         self.place = principal.organisation_id, state_id(_KIND, principal.key_id, id)
@@ -107,8 +111,8 @@ class BackgroundAnswer:
 
     async def drop(self) -> bool:
         """Delete it. Return False if there was none. Raises DatabaseFailed."""
-        row = self.answer.row | {"first": _FIRST_PIECE}
-        _, rows = await self._states.run([(_DROP_PIECES, row), (_DROP, row)])
+        row = self.answer.row
+        _, _, rows = await self._states.run([(_LOCK, row), (_DROP_PIECES, row), (_DROP, row)])
         return bool(rows)
 
     async def _put(self, events: bytes) -> None:
@@ -168,7 +172,7 @@ async def read_events(
     answer = BackgroundAnswer(states, principal, id, stored.request_id).answer
     frames, number, ended = FrameSplitter(), -1, False
     try:
-        async for raw, _ in answer.read_pieces(stored.request_id, wanted, _FIRST_PIECE):
+        async for raw, _ in answer.read_pieces(stored.request_id, wanted, FIRST_BACKGROUND_PIECE):
             new: list[Frame] = []
             for frame in frames.feed(raw):
                 known = background.number_of(frame)
@@ -401,11 +405,15 @@ _PUT = """
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
     FOR NO KEY UPDATE
     ON CONFLICT (organisation_id, request_id, n) DO NOTHING"""
+# No piece is added between the two deletions.
+_LOCK = """
+    SELECT 1 FROM gateway_idempotentanswer
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid FOR UPDATE"""
 _DROP_PIECES = """
     DELETE FROM gateway_answerpiece p USING gateway_idempotentanswer a
     WHERE a.organisation_id = %(organisation)s::uuid AND a.id = %(id)s::uuid
       AND p.organisation_id = a.organisation_id AND p.request_id = a.request_id
-      AND p.n >= %(first)s::int"""
+      AND p.n >= %(background)s::int"""
 _DROP = """
     DELETE FROM gateway_idempotentanswer
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid RETURNING 1"""

@@ -62,6 +62,9 @@ _SILENCE_S: Final = 10
 _GATHER_S: Final = 0.1
 _PIECE_BYTES_MAX: Final = 1024 * 1024
 _PAGE: Final = 16
+FIRST_BACKGROUND_PIECE: Final = 1_000_000
+"""The number of the first piece of a response that runs in the background. The numbers below are
+those of an answer to an Idempotency-Key, which the same request may have."""
 
 
 class KeptHead(msgspec.Struct, frozen=True):
@@ -115,6 +118,7 @@ class IdempotentAnswer:
             "digest": hex_of(digest),
             "lease": _LEASE_S,
             "silence": _SILENCE_S,
+            "background": FIRST_BACKGROUND_PIECE,
             # Without content the row only marks the key as used.
             "hours": hours or RETENTION_HOURS_MAX,
         }
@@ -260,8 +264,9 @@ class AnswerKeeper:
         await self._flush(statements, over=True)
 
     async def spoil(self) -> None:
-        """Mark the stored answer as incomplete, so that it is never replayed."""
-        self._content = False
+        """Mark the stored answer as incomplete, so that it is never replayed. Its key is not
+        released either."""
+        self._begun, self._content = True, False
         self._pieces.clear()
         await self._flush([], over=True)
 
@@ -369,7 +374,8 @@ _RELEASE = """
       AND request_id = %(request)s::uuid"""
 _RELEASE_PIECES = """
     DELETE FROM gateway_answerpiece
-    WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid"""
+    WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
+      AND n < %(background)s::int"""
 _PIECE = """
     INSERT INTO gateway_answerpiece (organisation_id, request_id, n, sealed, expires_at)
     VALUES (%(organisation)s::uuid, %(request)s::uuid, %(n)s::int, %(sealed)s::bytea,

@@ -137,18 +137,23 @@ async def _start(
     await answer.begin(queued, events.begin())
     sink = BackgroundSink(answer, events)
     life.background.start(_run(request, context, body, id, answer, sink))
-    # The run goes on if the client leaves.
-    head = await asyncio.shield(sink.admitted)
-    if not isinstance(head, Head):
-        await client.refuse(head)
-    elif body.value("stream") == b"true":
-        await client.begin(head)
-        await _follow(request, id, _FROM_START, client, wanted)
-    else:
-        head = msgspec.structs.replace(head, content_type=_JSON)
-        if isinstance(client, IdempotentRequest):
-            await client.keep_answer(head, queued)
-        await client.answer(head, queued)
+    try:
+        # The run goes on if the client leaves.
+        head = await asyncio.shield(sink.admitted)
+        if not isinstance(head, Head):
+            await client.refuse(head)
+        elif body.value("stream") == b"true":
+            await client.begin(head)
+            await _follow(request, id, _FROM_START, client, wanted)
+        else:
+            head = msgspec.structs.replace(head, content_type=_JSON)
+            if isinstance(client, IdempotentRequest):
+                await client.keep_answer(head, queued)
+            await client.answer(head, queued)
+    except BaseException:
+        # What was not answered to its end is not repeated, and the run does not begin once more.
+        await client.cut()
+        raise
 
 
 async def _follow(
