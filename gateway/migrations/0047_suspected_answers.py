@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('gateway', '0046_prefix_sessions'),
+        ("gateway", "0046_prefix_sessions"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='idempotentanswer',
-            name='suspected_at',
+            model_name="idempotentanswer",
+            name="suspected_at",
             field=models.DateTimeField(null=True),
         ),
     ]

@@ -49,8 +49,9 @@ _KIND: Final = "background"
 # How long events wait for more before they are stored, and how often a cancel is looked for.
 _GATHER_S: Final = 0.1
 _WATCH_S: Final = 0.25
-# How long the end of a response waits for a database that is away, each time.
-_AGAIN_S: Final = 1.0
+AGAIN_S: Final = 1.0
+"""How long the end of a response waits for a database that is away, each time."""
+
 # How long a process that stops waits for the end of each response that it has cancelled.
 _END_S: Final = 5.0
 
@@ -74,6 +75,8 @@ class BackgroundAnswer:
         # The number of the next piece, and what the database has not taken yet.
         self._n = FIRST_BACKGROUND_PIECE
         self._unwritten: list[Statement] = []
+        # Whether its own end is on its way to the database.
+        self.ends = False
         # The organisation and the id of its row.
         self.place = principal.organisation_id, state_id(_KIND, principal.key_id, id)
 
@@ -97,6 +100,7 @@ class BackgroundAnswer:
 
     async def prepare_end(self, response: bytes, events: bytes = b"") -> Statement:
         """Return what `end` takes: the same end each time, however often the database fails."""
+        self.ends = True
         row = self.answer.row | {"head": await self.answer.seal_head(response)}
         await self._put(events)
         return _END, row
@@ -265,7 +269,7 @@ class BackgroundSink:
             await self.refuse(error)
         while not self._over:
             # The database is away. What was paid for is not given up while this process lives.
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
             await self._end()
 
     # ---- storing
@@ -350,13 +354,15 @@ class BackgroundResponses:
                 task.cancel()
 
     async def _watch(self) -> None:
-        while self._leaves:
-            await asyncio.sleep(_WATCH_S)
-            try:
-                await self._end_cancelled(list(self._leaves))
-            except DatabaseFailed as error:
-                log.warning("cancelled responses cannot be looked for: %s", error)
-        self._watching = None
+        try:
+            while self._leaves:
+                await asyncio.sleep(_WATCH_S)
+                try:
+                    await self._end_cancelled([one for one in self._leaves if not one.ends])
+                except DatabaseFailed as error:
+                    log.warning("cancelled responses cannot be looked for: %s", error)
+        finally:
+            self._watching = None
 
     async def _end_cancelled(self, answers: Sequence[BackgroundAnswer]) -> None:
         if not answers:
@@ -366,8 +372,15 @@ class BackgroundResponses:
         (rows,) = await self._states.run([(_RUNNING, places)])
         running = {UUID(id_) for (id_,) in rows}
         for answer in answers:
-            if answer.place[1] not in running and (leave := self._leaves.pop(answer, None)):
-                leave()
+            if answer.ends or answer.place[1] in running:
+                # Its row may have ended by its own end.
+                continue
+            if leave := self._leaves.pop(answer, None):
+                try:
+                    leave()
+                except Exception:
+                    # It must not keep the others from being cancelled.
+                    log.exception("a cancelled response does not stop")
 
 
 _BEGIN = """

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -614,6 +615,40 @@ async def test_a_process_that_stops_gives_up_the_database(
     responses.start(run())
     await asyncio.wait_for(responses.drain(0), 30)
     assert cancels == 2
+
+
+async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
+    """One raises, and one has ended by itself: it is not recorded as left."""
+
+    class Nothing:
+        async def run(self, statements: list[Any]) -> list[list[Any]]:
+            return [[] for _ in statements]
+
+        def enter(self, answer: Any) -> None:
+            """Renews nothing."""
+
+    responses = BackgroundResponses(cast(Any, Nothing()), cast(Any, Nothing()))
+    stopped = asyncio.Event()
+    told: list[str] = []
+
+    def fail() -> None:
+        told.append("failing")
+        raise ValueError
+
+    def running(*, ends: bool) -> Any:
+        place = (uuid.uuid4(), uuid.uuid4())
+        return SimpleNamespace(place=place, ends=ends, answer=None)
+
+    responses.enter(running(ends=False), fail)
+    responses.enter(running(ends=True), lambda: told.append("ended"))
+    responses.enter(running(ends=False), stopped.set)
+    async with asyncio.timeout(30):
+        await stopped.wait()
+    assert told == ["failing"]
+    assert responses._watching is not None
+    responses._watching.cancel()
+    await asyncio.wait([responses._watching])
+    assert responses._watching is None
 
 
 def _is_away(hub: Hub) -> bool:
