@@ -61,6 +61,8 @@ class IdempotentAnswer(models.Model):
         null=True, place="gateway_idempotentanswer|{organisation_id}/{id}/{request_id}|head"
     )
     alive_until = models.DateTimeField()
+    # When somebody noticed that its time was over. It is dead a while later, if it is not renewed.
+    suspected_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

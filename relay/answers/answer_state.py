@@ -32,6 +32,9 @@ class AnswerState:
         """Store the state. Call this before the client can send a request that continues the
         answer."""
         context, admitted, prepared = self._context, self._admitted, self._admitted.prepared
+        if context.response_id and context.downstream.client_gone:
+            # It ran in the background, and was cancelled or deleted: it is not continued.
+            return
         context.await_client()
         states: list[State] = []
         if admitted.continuation is not None and response is not None:

@@ -8,7 +8,8 @@ that every process can show it:
     pieces   the events of its stream, encrypted
     state    RUNNING --its run ends, or a cancel--> ENDED; the first of them counts
 
-    its process dies    its heartbeat ends, and whoever asks for it next ends it as failed
+    its process dies    its heartbeat ends, whoever asks for it next suspects it, and whoever asks
+                        a while later ends it as failed, unless the heartbeat has come meanwhile
     it is cancelled     the process that runs it notices that its row has ended, and treats it as
                         a request whose client has left
     it is deleted       the same, because its row is gone
@@ -29,7 +30,13 @@ from dialects.streams.sse import Frame, FrameSplitter
 from lib.id_types import RequestId
 from lib.ids import id_array
 from lib.vault import VaultError
-from relay.answers.idempotency import IdempotentAnswer, IdempotentRequests, RunnerDied
+from relay.answers.idempotency import (
+    ALIVE,
+    FIRST_BACKGROUND_PIECE,
+    IdempotentAnswer,
+    IdempotentRequests,
+    RunnerDied,
+)
 from relay.answers.state_store import StateStore, state_id
 from relay.credentials.keys import Principal
 from relay.front.downstream import ErrorAnswer, Head
@@ -39,13 +46,14 @@ from relay.ledger.database import Statement
 log = logging.getLogger(__name__)
 
 _KIND: Final = "background"
-# The numbers below are those of an answer to an Idempotency-Key, which the same request may have.
-_FIRST_PIECE: Final = 1_000_000
 # How long events wait for more before they are stored, and how often a cancel is looked for.
 _GATHER_S: Final = 0.1
 _WATCH_S: Final = 0.25
-# How long the end of a response waits for a database that is away, each time.
-_AGAIN_S: Final = 1.0
+AGAIN_S: Final = 1.0
+"""How long the end of a response waits for a database that is away, each time."""
+
+# How long a process that stops waits for the end of each response that it has cancelled.
+_END_S: Final = 5.0
 
 
 class StoredBackground(NamedTuple):
@@ -65,8 +73,10 @@ class BackgroundAnswer:
         self.answer = IdempotentAnswer(states, principal, id, request_id, b"", _KIND)
         self._states = states
         # The number of the next piece, and what the database has not taken yet.
-        self._n = _FIRST_PIECE
+        self._n = FIRST_BACKGROUND_PIECE
         self._unwritten: list[Statement] = []
+        # Whether its own end is on its way to the database.
+        self.ends = False
         # The organisation and the id of its row.
         self.place = principal.organisation_id, state_id(_KIND, principal.key_id, id)
 
@@ -90,6 +100,7 @@ class BackgroundAnswer:
 
     async def prepare_end(self, response: bytes, events: bytes = b"") -> Statement:
         """Return what `end` takes: the same end each time, however often the database fails."""
+        self.ends = True
         row = self.answer.row | {"head": await self.answer.seal_head(response)}
         await self._put(events)
         return _END, row
@@ -104,8 +115,8 @@ class BackgroundAnswer:
 
     async def drop(self) -> bool:
         """Delete it. Return False if there was none. Raises DatabaseFailed."""
-        row = self.answer.row | {"first": _FIRST_PIECE}
-        _, rows = await self._states.run([(_DROP_PIECES, row), (_DROP, row)])
+        row = self.answer.row
+        _, _, rows = await self._states.run([(_LOCK, row), (_DROP_PIECES, row), (_DROP, row)])
         return bool(rows)
 
     async def _put(self, events: bytes) -> None:
@@ -140,7 +151,7 @@ class _Read(NamedTuple):
 async def _read(states: StateStore, principal: Principal, id: str) -> _Read | None:
     # Until its row is read, the id of its request is not known.
     answer = IdempotentAnswer(states, principal, id, principal.key_id, b"", _KIND)
-    (rows,) = await states.run([(_FIND, answer.row)])
+    _, rows = await states.run([answer.suspicion(), (_FIND, answer.row)])
     # A response that was encrypted with another KEK cannot be read any more.
     with contextlib.suppress(VaultError):
         for request, state, head, alive in rows:
@@ -165,7 +176,7 @@ async def read_events(
     answer = BackgroundAnswer(states, principal, id, stored.request_id).answer
     frames, number, ended = FrameSplitter(), -1, False
     try:
-        async for raw, _ in answer.read_pieces(stored.request_id, wanted, _FIRST_PIECE):
+        async for raw, _ in answer.read_pieces(stored.request_id, wanted, FIRST_BACKGROUND_PIECE):
             new: list[Frame] = []
             for frame in frames.feed(raw):
                 known = background.number_of(frame)
@@ -258,7 +269,7 @@ class BackgroundSink:
             await self.refuse(error)
         while not self._over:
             # The database is away. What was paid for is not given up while this process lives.
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
             await self._end()
 
     # ---- storing
@@ -332,21 +343,26 @@ class BackgroundResponses:
         self._renewals.leave(answer.answer)
 
     async def drain(self, seconds: float) -> None:
-        """Let running responses finish within `seconds`, then cancel the rest."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        """Let running responses finish within `seconds`, then cancel the rest. One whose end the
+        database does not take is given up a while later: it is ended as that of a dead process."""
+        late = set(self._tasks)
+        # The first cancel ends the run, the second one the wait for the database.
+        for wait_s in (seconds, _END_S, _END_S):
+            if late:
+                _, late = await asyncio.wait(late, timeout=wait_s)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
 
     async def _watch(self) -> None:
-        while self._leaves:
-            await asyncio.sleep(_WATCH_S)
-            try:
-                await self._end_cancelled(list(self._leaves))
-            except DatabaseFailed as error:
-                log.warning("cancelled responses cannot be looked for: %s", error)
-        self._watching = None
+        try:
+            while self._leaves:
+                await asyncio.sleep(_WATCH_S)
+                try:
+                    await self._end_cancelled([one for one in self._leaves if not one.ends])
+                except DatabaseFailed as error:
+                    log.warning("cancelled responses cannot be looked for: %s", error)
+        finally:
+            self._watching = None
 
     async def _end_cancelled(self, answers: Sequence[BackgroundAnswer]) -> None:
         if not answers:
@@ -356,8 +372,15 @@ class BackgroundResponses:
         (rows,) = await self._states.run([(_RUNNING, places)])
         running = {UUID(id_) for (id_,) in rows}
         for answer in answers:
-            if answer.place[1] not in running and (leave := self._leaves.pop(answer, None)):
-                leave()
+            if answer.ends or answer.place[1] in running:
+                # Its row may have ended by its own end.
+                continue
+            if leave := self._leaves.pop(answer, None):
+                try:
+                    leave()
+                except Exception:
+                    # It must not keep the others from being cancelled.
+                    log.exception("a cancelled response does not stop")
 
 
 _BEGIN = """
@@ -375,13 +398,14 @@ _END = """
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND (state = 'running' OR head = %(head)s::bytea)
     RETURNING 1"""
-_END_DEAD = """
-    UPDATE gateway_idempotentanswer SET head = %(head)s::bytea, state = 'ended'
+_END_DEAD = f"""
+    UPDATE gateway_idempotentanswer a SET head = %(head)s::bytea, state = 'ended'
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
-      AND alive_until <= now()"""
-_FIND = """
-    SELECT request_id, state, head, alive_until > now() FROM gateway_idempotentanswer
-    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND expires_at > now()"""
+      AND NOT {ALIVE}"""  # noqa: S608 - only constants are put in
+_FIND = f"""
+    SELECT request_id, state, head, {ALIVE} FROM gateway_idempotentanswer a
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
+      AND expires_at > now()"""  # noqa: S608
 _RUNNING = """
     SELECT id FROM gateway_idempotentanswer
     WHERE (organisation_id, id) IN (
@@ -394,11 +418,15 @@ _PUT = """
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
     FOR NO KEY UPDATE
     ON CONFLICT (organisation_id, request_id, n) DO NOTHING"""
+# No piece is added between the two deletions.
+_LOCK = """
+    SELECT 1 FROM gateway_idempotentanswer
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid FOR UPDATE"""
 _DROP_PIECES = """
     DELETE FROM gateway_answerpiece p USING gateway_idempotentanswer a
     WHERE a.organisation_id = %(organisation)s::uuid AND a.id = %(id)s::uuid
       AND p.organisation_id = a.organisation_id AND p.request_id = a.request_id
-      AND p.n >= %(first)s::int"""
+      AND p.n >= %(background)s::int"""
 _DROP = """
     DELETE FROM gateway_idempotentanswer
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid RETURNING 1"""

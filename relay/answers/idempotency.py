@@ -6,6 +6,9 @@ once (P5).
       RUNNING --its process dies before the answer began--> free for the same body
       RUNNING --its process dies later--> what was stored, then an error, for every repetition
 
+A process counts as dead when its heartbeat has ended, somebody has noticed that, and it has not
+come for a while since: a process that was only cut off from the database goes on.
+
 A request with the same key and another body is always refused while the key is stored.
 
 One statement of the database decides which request runs. The end of an answer is stored before the
@@ -52,10 +55,16 @@ LOOK_S: Final = 0.1
 """How often a repetition checks for more of the answer that it follows."""
 
 _LEASE_S: Final = 30
+# How long a process whose heartbeat has ended may still renew it, from the moment at which somebody
+# notices: one that was only cut off from the database renews it within this time.
+_SILENCE_S: Final = 10
 # How long a piece of a stream waits for more before it is stored.
 _GATHER_S: Final = 0.1
 _PIECE_BYTES_MAX: Final = 1024 * 1024
 _PAGE: Final = 16
+FIRST_BACKGROUND_PIECE: Final = 1_000_000
+"""The number of the first piece of a response that runs in the background. The numbers below are
+those of an answer to an Idempotency-Key, which the same request may have."""
 
 
 class KeptHead(msgspec.Struct, frozen=True):
@@ -108,6 +117,8 @@ class IdempotentAnswer:
             "request": request_id,
             "digest": hex_of(digest),
             "lease": _LEASE_S,
+            "silence": _SILENCE_S,
+            "background": FIRST_BACKGROUND_PIECE,
             # Without content the row only marks the key as used.
             "hours": hours or RETENTION_HOURS_MAX,
         }
@@ -118,7 +129,8 @@ class IdempotentAnswer:
         """Claim the key. Return True if this request runs; otherwise return who uses the key, or
         None if it has just become free. Raises DatabaseFailed.
         """
-        claimed, rows = await self._states.run([(_CLAIM, self.row), (_LOOK, self.row)])
+        statements = [self.suspicion(), (_CLAIM, self.row), (_LOOK, self.row)]
+        _, claimed, rows = await self._states.run(statements)
         return bool(claimed), _key_use(rows[0]) if rows else None
 
     async def read_head(self, use: KeyUse) -> KeptHead:
@@ -141,7 +153,8 @@ class IdempotentAnswer:
         """
         row = {**self.row, "request": request_id, "limit": _PAGE}
         while wanted():
-            states, rows = await self._states.run([(_STATE, row), (_PIECES, {**row, "n": n})])
+            statements = [self.suspicion(), (_STATE, row), (_PIECES, {**row, "n": n})]
+            _, states, rows = await self._states.run(statements)
             pieces = [
                 await self._states.open(sealed, self._seal_context(request_id, n + i))
                 for i, (sealed,) in enumerate(rows)
@@ -158,6 +171,10 @@ class IdempotentAnswer:
                 if alive != "t":
                     raise RunnerDied
                 await asyncio.sleep(LOOK_S)
+
+    def suspicion(self) -> Statement:
+        """Return the statement that notes a heartbeat that has ended, before `alive` is read."""
+        return _SUSPECT, self.row
 
     # ---- writing
 
@@ -247,8 +264,9 @@ class AnswerKeeper:
         await self._flush(statements, over=True)
 
     async def spoil(self) -> None:
-        """Mark the stored answer as incomplete, so that it is never replayed."""
-        self._content = False
+        """Mark the stored answer as incomplete, so that it is never replayed. Its key is not
+        released either."""
+        self._begun, self._content = True, False
         self._pieces.clear()
         await self._flush([], over=True)
 
@@ -290,10 +308,19 @@ def _key_use(row: Sequence[str | None]) -> KeyUse:
     return KeyUse(RequestId(UUID(request_id)), same_body == "t", state or "", head, alive == "t")
 
 
+ALIVE: Final = """(
+        a.alive_until > now() OR a.suspected_at IS NULL
+        OR a.suspected_at > now() - make_interval(secs => %(silence)s::int))"""
+"""Whether the process of the row `a` counts as alive."""
+
+_SUSPECT = """
+    UPDATE gateway_idempotentanswer SET suspected_at = now()
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
+      AND alive_until <= now() AND suspected_at IS NULL"""
 # An answer that never began was not paid, so the key is released. There are two exceptions, in
 # which the request may have been charged and is not run again: the content may not be stored, or
 # the database was unavailable.
-_CLAIM = """
+_CLAIM = f"""
     INSERT INTO gateway_idempotentanswer AS a
         (organisation_id, id, body_digest, request_id, state, alive_until, expires_at)
     VALUES (%(organisation)s::uuid, %(id)s::uuid, %(digest)s::bytea, %(request)s::uuid, 'running',
@@ -302,9 +329,9 @@ _CLAIM = """
     ON CONFLICT (organisation_id, id) DO UPDATE
     SET body_digest = excluded.body_digest, request_id = excluded.request_id,
         state = excluded.state, head = NULL, alive_until = excluded.alive_until,
-        expires_at = excluded.expires_at
+        suspected_at = NULL, expires_at = excluded.expires_at
     WHERE a.expires_at <= now() OR (
-        a.state = 'running' AND a.head IS NULL AND a.alive_until <= now()
+        a.state = 'running' AND a.head IS NULL AND NOT {ALIVE}
         AND a.body_digest = excluded.body_digest
         AND NOT EXISTS (
             SELECT 1 FROM usage_usagerecord r
@@ -317,18 +344,18 @@ _CLAIM = """
         AND NOT EXISTS (
             SELECT 1 FROM gateway_mediatask m
             WHERE m.organisation_id = a.organisation_id AND m.request_id = a.request_id))
-    RETURNING 1"""
-_LOOK = """
-    SELECT request_id, body_digest = %(digest)s::bytea, state, head, alive_until > now()
-    FROM gateway_idempotentanswer
-    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid"""
-_STATE = """
-    SELECT state, alive_until > now() FROM gateway_idempotentanswer
+    RETURNING 1"""  # noqa: S608 - only constants are put in
+_LOOK = f"""
+    SELECT request_id, body_digest = %(digest)s::bytea, state, head, {ALIVE}
+    FROM gateway_idempotentanswer a
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid"""  # noqa: S608
+_STATE = f"""
+    SELECT state, {ALIVE} FROM gateway_idempotentanswer a
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
-      AND request_id = %(request)s::uuid"""
+      AND request_id = %(request)s::uuid"""  # noqa: S608
 _RENEW = """
     UPDATE gateway_idempotentanswer
-    SET alive_until = now() + make_interval(secs => %(lease)s::int)
+    SET alive_until = now() + make_interval(secs => %(lease)s::int), suspected_at = NULL
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND request_id = %(request)s::uuid"""
 _HEAD = """
@@ -341,12 +368,14 @@ _END = """
       AND request_id = %(request)s::uuid"""
 # Treat it as if its process had died before the answer began.
 _RELEASE = """
-    UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now()
+    UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now(),
+        suspected_at = now() - make_interval(secs => %(silence)s::int)
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND request_id = %(request)s::uuid"""
 _RELEASE_PIECES = """
     DELETE FROM gateway_answerpiece
-    WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid"""
+    WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
+      AND n < %(background)s::int"""
 _PIECE = """
     INSERT INTO gateway_answerpiece (organisation_id, request_id, n, sealed, expires_at)
     VALUES (%(organisation)s::uuid, %(request)s::uuid, %(n)s::int, %(sealed)s::bytea,
@@ -364,7 +393,9 @@ _PIECES = """
 
 NAME: Final = "idempotency-key"
 LENGTH_MAX: Final = 128
+# How often heartbeats are renewed, and how soon again when the database was away.
 _RENEW_S: Final = 5.0
+_RENEW_AGAIN_S: Final = 1.0
 
 
 class Replayer(Sink, Protocol):
@@ -408,14 +439,17 @@ class IdempotentRequests:
         self._running.discard(answer)
 
     async def _renew(self) -> None:
+        wait_s = _RENEW_S
         while True:
-            await asyncio.sleep(_RENEW_S)
+            await asyncio.sleep(wait_s)
             if not self._running:
                 self._renewing = None
                 return
             try:
                 await self.states.run([answer.renewal() for answer in self._running])
+                wait_s = _RENEW_S
             except DatabaseFailed as error:
+                wait_s = _RENEW_AGAIN_S
                 log.warning("claims of idempotency keys are not renewed: %s", error)
 
 

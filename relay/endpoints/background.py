@@ -24,16 +24,19 @@ from dialects.responses.answer.response_object import ID_PREFIX
 from dialects.responses.background import BackgroundEvents
 from lib.ids import id_text
 from lib.process.log_context import REQUEST_ID
-from relay.answers.background import BackgroundAnswer, BackgroundSink, read_events
+from relay.answers.background import AGAIN_S, BackgroundAnswer, BackgroundSink, read_events
 from relay.answers.idempotency import IdempotentRequest
+from relay.answers.state_store import StateStore
 from relay.answers.stored_response import forget_response
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
+from relay.credentials.keys import Principal
 from relay.endpoints.client_watch import watch_client
 from relay.endpoints.request import Request
 from relay.front.downstream import Head, KeepAlive, Sink
 from relay.front.error_answers import INTERNAL, STOPPING, answer_to
+from relay.front.errors import DatabaseFailed
 from relay.health.channel_health import HealthProbe
 from relay.requests.context import Invocation, RequestContext, context_of_task
 
@@ -137,18 +140,23 @@ async def _start(
     await answer.begin(queued, events.begin())
     sink = BackgroundSink(answer, events)
     life.background.start(_run(request, context, body, id, answer, sink))
-    # The run goes on if the client leaves.
-    head = await asyncio.shield(sink.admitted)
-    if not isinstance(head, Head):
-        await client.refuse(head)
-    elif body.value("stream") == b"true":
-        await client.begin(head)
-        await _follow(request, id, _FROM_START, client, wanted)
-    else:
-        head = msgspec.structs.replace(head, content_type=_JSON)
-        if isinstance(client, IdempotentRequest):
-            await client.keep_answer(head, queued)
-        await client.answer(head, queued)
+    try:
+        # The run goes on if the client leaves.
+        head = await asyncio.shield(sink.admitted)
+        if not isinstance(head, Head):
+            await client.refuse(head)
+        elif body.value("stream") == b"true":
+            await client.begin(head)
+            await _follow(request, id, _FROM_START, client, wanted)
+        else:
+            head = msgspec.structs.replace(head, content_type=_JSON)
+            if isinstance(client, IdempotentRequest):
+                await client.keep_answer(head, queued)
+            await client.answer(head, queued)
+    except BaseException:
+        # What was not answered to its end is not repeated, and the run does not begin once more.
+        await client.cut()
+        raise
 
 
 async def _follow(
@@ -222,7 +230,19 @@ async def _run(
             await sink.close(error)
             if not sink.counted:
                 # It was cancelled or deleted, and its provider has finished it all the same.
-                await forget_response(life.parts.states, principal, id)
+                await _forget(life.parts.states, principal, id)
         finally:
             life.background.leave(answer)
             life.open_requests.leave()
+
+
+async def _forget(states: StateStore, principal: Principal, id: str) -> None:
+    """Delete what a later request would continue; wait for a database that is away."""
+    while True:
+        try:
+            await forget_response(states, principal, id)
+        except DatabaseFailed as error:
+            log.warning("a cancelled response is not forgotten: %s", error)
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return

@@ -1,18 +1,23 @@
 """Responses that run in the background, through the official client: they are admitted, charged
 and recorded like any other, and whatever ends their client or their process, they end."""
 
+import asyncio
 import http.client
 import json
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from openai import BadRequestError, OpenAI
 from psycopg import sql
 
 from lib.ids import id_text
+from relay.answers.background import BackgroundResponses
+from relay.answers.idempotency import IdempotentRequests
+from relay.answers.state_store import StateStore
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
@@ -77,6 +82,14 @@ def one_record(hub: Hub, tenant: Tenant) -> dict[str, Any]:
     hub.settled(tenant)
     (record,) = hub.rows(RECORDS, tenant.organisation_id)
     return record
+
+
+def is_dead(hub: Hub) -> None:
+    """The heartbeat of whatever ran has ended, and was missed for long enough."""
+    hub.connection.execute(
+        "UPDATE gateway_idempotentanswer "
+        "SET alive_until = now(), suspected_at = now() - interval '10 seconds'"
+    )
 
 
 def holding(fake: FakeUpstream, count: int = 1) -> None:
@@ -481,7 +494,7 @@ def test_killed_with_its_process_it_has_failed(
     own_hub.start()
     # Until its time is over nobody knows that it is dead.
     assert own_hub.get(f"{PATH}/{id}", tenant).json()["status"] in ("queued", "in_progress")
-    own_hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
+    is_dead(own_hub)
     seen = replayed(own_hub, tenant, id)
     assert seen[-1]["type"] == "response.failed"
     assert [event["sequence_number"] for event in seen] == list(range(len(seen)))
@@ -492,6 +505,26 @@ def test_killed_with_its_process_it_has_failed(
     assert (record["charge_nano"] > 0) is bool(tokens)
     assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
     own_hub.assert_books_balance()
+
+
+def test_cut_off_from_the_database_it_goes_on(own_hub: Hub, fake: FakeUpstream) -> None:
+    """P18: whoever asks after an outage that outlasts its heartbeat does not end it."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    id = started(own_hub, tenant, model, "one #tokens=6 #hold=2")["id"]
+    holding(fake)
+    with ThreadPoolExecutor(1) as pool:
+        followed = pool.submit(replayed, own_hub, tenant, id)
+        own_hub.connection.execute(
+            "UPDATE gateway_idempotentanswer SET alive_until = now() - interval '1 minute'"
+        )
+        assert own_hub.get(f"{PATH}/{id}", tenant).json()["status"] in ("queued", "in_progress")
+        renewed = ROWS + " AND suspected_at IS NULL AND alive_until > now()"
+        own_hub.wait(lambda: bool(own_hub.rows(renewed, tenant.organisation_id)), "no heartbeat")
+        fake.release()
+        assert followed.result()[-1]["type"] == "response.completed"
+    assert ended(own_hub, tenant, id)["status"] == "completed"
+    assert one_record(own_hub, tenant)["status"] == 200
 
 
 @pytest.mark.slow
@@ -511,7 +544,7 @@ def test_killed_with_many_each_has_one_end(own_hub: Hub, fake: FakeUpstream) -> 
     own_hub.kill()
     fake.release()
     own_hub.start()
-    own_hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
+    is_dead(own_hub)
     ends = [
         own_hub.get(f"{PATH}/{answer.json()['id']}", tenant).json()["status"] for answer in answers
     ]
@@ -560,6 +593,62 @@ def test_a_process_that_may_wait_no_longer_ends_it(own_hub: Hub, fake: FakeUpstr
     record = one_record(own_hub, tenant)
     assert (record["status"], record["charge_nano"] > 0) == (503, True)
     own_hub.assert_books_balance()
+
+
+async def test_a_process_that_stops_gives_up_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A response whose end the database never takes does not keep its process from stopping."""
+    monkeypatch.setattr("relay.answers.background._END_S", 0.05)
+    states = cast(StateStore, None)
+    responses = BackgroundResponses(states, IdempotentRequests(states))
+    cancels = 0
+
+    async def run() -> None:
+        nonlocal cancels
+        while cancels < 2:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                cancels += 1
+
+    responses.start(run())
+    await asyncio.wait_for(responses.drain(0), 30)
+    assert cancels == 2
+
+
+async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
+    """One raises, and one has ended by itself: it is not recorded as left."""
+
+    class Nothing:
+        async def run(self, statements: list[Any]) -> list[list[Any]]:
+            return [[] for _ in statements]
+
+        def enter(self, answer: Any) -> None:
+            """Renews nothing."""
+
+    responses = BackgroundResponses(cast(Any, Nothing()), cast(Any, Nothing()))
+    stopped = asyncio.Event()
+    told: list[str] = []
+
+    def fail() -> None:
+        told.append("failing")
+        raise ValueError
+
+    def running(*, ends: bool) -> Any:
+        place = (uuid.uuid4(), uuid.uuid4())
+        return SimpleNamespace(place=place, ends=ends, answer=None)
+
+    responses.enter(running(ends=False), fail)
+    responses.enter(running(ends=True), lambda: told.append("ended"))
+    responses.enter(running(ends=False), stopped.set)
+    async with asyncio.timeout(30):
+        await stopped.wait()
+    assert told == ["failing"]
+    assert responses._watching is not None
+    responses._watching.cancel()
+    await asyncio.wait([responses._watching])
+    assert responses._watching is None
 
 
 def _is_away(hub: Hub) -> bool:

@@ -13,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.answers import idempotency
-from relay.answers.idempotency import IdempotentAnswer, IdempotentRequests, body_digest
+from relay.answers.idempotency import (
+    AnswerKeeper,
+    IdempotentAnswer,
+    IdempotentRequests,
+    body_digest,
+)
 from relay.front.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
@@ -223,9 +228,10 @@ def used(
     if how == "dead":
         # As a process that was killed before the answer began.
         hub.connection.execute(
-            "UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now() "
-            "WHERE organisation_id = %s", [tenant.organisation_id],
-        )  # fmt: skip
+            "UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now(), "
+            "suspected_at = now() - interval '10 seconds' WHERE organisation_id = %s",
+            [tenant.organisation_id],
+        )
     return tenant, model, headers
 
 
@@ -304,7 +310,10 @@ def killed_at(hub: Hub, fake: FakeUpstream, body: dict[str, Any], headers: dict[
 
 
 def lapse(hub: Hub) -> None:
-    hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
+    hub.connection.execute(
+        "UPDATE gateway_idempotentanswer "
+        "SET alive_until = now(), suspected_at = now() - interval '10 seconds'"
+    )
 
 
 @pytest.mark.slow
@@ -397,9 +406,35 @@ def test_a_digest_tells_bodies_apart(one: bytes, two: bytes, a: str, b: str) -> 
     assert body_digest(a, ("m", True), one) != body_digest(a, ("m", False), one)
 
 
+async def test_the_key_of_a_cut_answer_is_not_released() -> None:
+    """P5: its run may go on, so that a repetition would be paid once more; nor is it replayed. The
+    database is away at the first time."""
+    written: list[list[str]] = []
+
+    class Answer:
+        def end(self, *, kept: bool) -> str:
+            return "kept" if kept else "not kept"
+
+        def release(self) -> list[str]:
+            return ["released"]
+
+        async def pieces(self, raw: bytes, n: int) -> list[str]:
+            return []
+
+        async def write(self, statements: list[str]) -> bool:
+            written.append(statements)
+            return len(written) > 1
+
+    keeper = AnswerKeeper(cast(IdempotentAnswer, Answer()), content=True)
+    await keeper.spoil()
+    await keeper.close()
+    assert written == [["not kept"], ["not kept"]]
+
+
 async def test_a_claim_is_renewed_until_its_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a request that takes longer than its lease is run once more, and paid twice (P5)."""
     monkeypatch.setattr(idempotency, "_RENEW_S", 0.0)
+    monkeypatch.setattr(idempotency, "_RENEW_AGAIN_S", 0.0)
     renewed: asyncio.Queue[list[Any]] = asyncio.Queue()
 
     class Keeping:
