@@ -20,7 +20,7 @@ from dialects.errors.upstream_errors import (
     is_unsupported,
     retry_after_ms,
 )
-from dialects.json.raw_json import as_text
+from dialects.json.raw_json import as_text, dicts
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTERED = frozenset(
@@ -50,6 +50,7 @@ _ACCOUNT = frozenset(
 # xAI answers a wrong key with 400 and this sentence, without a code (2026-03). Only the beginning
 # is read, because further behind a message may quote what a client sent.
 _WRONG_KEY: Final = re.compile(r"(?:Incorrect|Invalid) API key\b", re.IGNORECASE)
+_GOOGLES_TYPES: Final = "type.googleapis.com/"
 _RATE = frozenset({"rate_limit_exceeded", "rate_limit_error", "too_many_requests"})
 _OVERLOADED = frozenset(
     {"overloaded", "overloaded_error", "server_overloaded", "service_unavailable_error"}
@@ -149,17 +150,23 @@ def _account_fault(
     words: Words, status: int, members: dict[str, Any]
 ) -> tuple[ErrorKind, str] | None:
     """Return the kind and the fault table's row of an error about our key or account, which takes
-    precedence over the status; None for any other. Google's compatible API keeps Google's form."""
+    precedence over the status; None for any other."""
     codes = _codes(members)
     if codes & _FUNDS or status == 402:
         return "upstream_auth", "F9"
-    about_account = account_fault(status, members) if "details" in members else None
+    about_account = account_fault(status, members) if _is_googles(members) else None
     if about_account is not None:
         return about_account
     wrong = status == 400 and _WRONG_KEY.match(as_text(members.get("message")))
     if codes & (_ACCOUNT | words.account) or status in (401, 403) or wrong:
         return "upstream_auth", "F5"
     return None
+
+
+def _is_googles(members: dict[str, Any]) -> bool:
+    """Return whether an error has Google's form, which Google's compatible API keeps."""
+    details = dicts(members.get("details"))
+    return any(as_text(one.get("@type")).startswith(_GOOGLES_TYPES) for one in details)
 
 
 def _kind_of(words: Words, status: int, codes: set[str]) -> tuple[ErrorKind, str]:

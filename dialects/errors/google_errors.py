@@ -63,10 +63,12 @@ _BILLING_REASON = "BILLING_DISABLED"
 _KEY_REASONS = (
     "API_KEY_", "SERVICE_DISABLED", "CONSUMER_", "ACCOUNT_", "CREDENTIALS", "ACCESS_TOKEN_",
 )  # fmt: skip
-# The same as sentences. Those about a key are read at the beginning of a message only, because
-# further behind it may quote what a client sent.
+# The same as sentences. Only the beginning of a message is read, because further behind it may
+# quote what a client sent.
 _BILLING = re.compile(
-    r"BILLING_DISABLED|enable billing|credits? (?:is|are) (?:depleted|used up|exhausted)",
+    r"This API method requires billing|Billing is (?:not enabled|disabled)|Please enable billing"
+    r"|Gemini API free tier is not available"
+    r"|Your (?:[a-z]+ )?credits? (?:is|are) (?:depleted|used up|exhausted)",
     re.IGNORECASE,
 )
 _KEY = re.compile(
@@ -74,8 +76,6 @@ _KEY = re.compile(
     r"|(?:User )?location is not supported",
     re.IGNORECASE,
 )
-# How messages about a name or a value begin, which they quote.
-_QUOTING = re.compile(r"Invalid (?:JSON payload|value)|Unknown name|Cannot find field")
 # 403 about something that a client named: a file or a cache that this account does not have.
 _CLIENTS_OWN = re.compile(r"access the File|CachedContent not found", re.IGNORECASE)
 _CONTEXT = re.compile(r"token count.{0,40} exceeds", re.IGNORECASE | re.DOTALL)
@@ -130,9 +130,7 @@ def account_fault(status: int, members: Mapping[str, Any]) -> tuple[ErrorKind, s
     other. A wrong key has status 400, like a rejected request."""
     message = as_text(members.get("message"))
     reasons = [as_text(detail.get("reason")) for detail in _details(members)]
-    # An error that names a field of the request is about that field, whatever it quotes.
-    quotes = status == 400 and bool(_field(members) or _QUOTING.match(message))
-    if _BILLING_REASON in reasons or (not quotes and _BILLING.search(message)):
+    if _BILLING_REASON in reasons or _BILLING.match(message):
         return "upstream_auth", "F9"
     if not 400 <= status < 500 or (status == 403 and _CLIENTS_OWN.search(message)):
         return None

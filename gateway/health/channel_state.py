@@ -62,13 +62,14 @@ class Sought(msgspec.Struct, frozen=True):
 
 
 class Fault(NamedTuple):
-    """A failed attempt and its start: the row of the fault table, the HTTP status (0 for none), and
-    the wait that the provider asked for."""
+    """A failed attempt and its start: the row of the fault table, the HTTP status (0 for none), the
+    wait that the provider asked for, and whether the credentials have expired."""
 
     row: str
     began: float
     status: int = 0
     retry_after_ms: int | None = None
+    expired: bool = False
 
 
 class _Doubt:
@@ -373,7 +374,8 @@ class ChannelCondition:
                 self.breaker.trip(now, fault.began)
                 self.reason = None if self.breaker.closed else "misconfigured"
                 return "misconfigured"
-            case "key_off" if fault.row == "F5" and fault.status == 403:
+            # Amazon says 403 of credentials that have expired, as of a model that they may not use.
+            case "key_off" if fault.row == "F5" and fault.status == 403 and not fault.expired:
                 held = key.doubt(sought, "key_refused", now, fault.began)
                 return "key_refused" if held else None
             case "key_off" if fault.row == "F5" and not key.confirm_refusal(now, fault.began):

@@ -29,8 +29,12 @@ _SERVED_BY: Final[Mapping[Endpoint, frozenset[Operation]]] = MappingProxyType(
             {"image_generations", "image_edits", "image_variations", "qwen_images", "ark_images",
              "predict", "generate_content", "chat_completions"}
         ),
-        "speech": frozenset({"speech", "generate_content"}),
-        "transcriptions": frozenset({"transcriptions", "translations"}),
+        # Some models that speak or hear also chat, such as Voxtral Mini 3B, or are completed, such
+        # as Orpheus. The relay sends both to any server but the model's own maker.
+        "speech": frozenset({"speech", "generate_content", "chat_completions", "completions"}),
+        "transcriptions": frozenset(
+            {"transcriptions", "translations", "chat_completions", "completions"}
+        ),
         "videos": frozenset(form.operation for form in VIDEO_FORMS.values()),
         "realtime": frozenset({"realtime", "bidi_generate_content"}),
         "live": frozenset({"live"}),

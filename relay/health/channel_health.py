@@ -333,7 +333,13 @@ class Health:
         state.kind = failure.kind
         if state.channel.id not in self._troubled:
             state.since = now
-        fault = Fault(failure.fault, began, failure.upstream_status, failure.retry_after_ms)
+        fault = Fault(
+            failure.fault,
+            began,
+            failure.upstream_status,
+            failure.retry_after_ms,
+            failure.expired,
+        )
         reason = state.blame(n, sought, fault, now)
         if not state.calm(now):
             self._troubled.add(state.channel.id)

@@ -10,6 +10,7 @@ environment is not read. Addresses are checked after DNS resolution, by the oper
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -51,8 +52,6 @@ _GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
 _CONTENT = (("accept", "*/*"),)
 _CONTENT_STATUSES = (200, 206, 416)
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
-# An answer with these may be a refusal of the credentials.
-_REFUSING_STATUSES = (401, 403)
 _REDIRECTS_MAX = 3
 # The policy for addresses that a provider returns: the operator's lists do not extend it.
 _PUBLIC = EgressPolicy()
@@ -69,7 +68,8 @@ _PLAIN = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "weir"}
 class UpstreamFailed(RelayError):
     """An attempt failed. `fault` is a row of the fault table. The other fields are for the client:
     the kind with its status and message, the provider's code and param, and the wait that the
-    upstream asked for. `detail` is for the operator, `upstream_status` the HTTP status, 0 for none.
+    upstream asked for. `detail` is for the operator, `upstream_status` the HTTP status, 0 for none;
+    `expired`: the credentials have expired.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class UpstreamFailed(RelayError):
         retry_after_ms: int | None = None,
         detail: str = "",
         upstream_status: int = 0,
+        expired: bool = False,
     ) -> None:
         super().__init__(f"{fault} {detail or message}")
         self.fault = fault
@@ -95,6 +96,7 @@ class UpstreamFailed(RelayError):
         self.retry_after_ms = retry_after_ms
         self.detail = detail
         self.upstream_status = upstream_status
+        self.expired = expired
         # The upstream's id of the request, "" if it does not report one.
         self.request_id = ""
 
@@ -149,10 +151,12 @@ UpstreamFailed (F14).
 
 
 class PassedAnswer(NamedTuple):
-    """An answer, and what of the channel's own headers must not be in it."""
+    """An answer, and what of the channel's own headers must not be in it. `drop_credentials`
+    forgets temporary credentials that it refused."""
 
     answer: Answer
     secrets: Sequence[str]
+    drop_credentials: Callable[[], None]
 
 
 def request_id_of(answer: Answer) -> str:
@@ -268,16 +272,13 @@ class Upstreams:
                 await answer.send(head + b"\r\n", b"")
             else:
                 await answer.send_stream(head + request.framing + b"\r\n", request.pieces)
-            if answer.status in _REFUSING_STATUSES:
-                self._drop_credentials(channel, key, signer)
             usable = True
         finally:
             if not usable:
                 answer.cut()
         names = ("authorization", channel.provider.spoken(dialect).auth.header)
-        return PassedAnswer(
-            answer, tuple({own[name].rpartition(" ")[2] for name in names if name in own})
-        )
+        secrets = tuple({own[name].rpartition(" ")[2] for name in names if name in own})
+        return PassedAnswer(answer, secrets, partial(self._drop_credentials, channel, key, signer))
 
     async def get(
         self,
@@ -685,8 +686,8 @@ def failure_of_status(
         param=error.param,
         retry_after_ms=error.retry_after_ms,
         detail=error.detail,
-        # Amazon says 403 of credentials that have expired, as of a model that they may not use.
-        upstream_status=401 if error.expired else status,
+        upstream_status=status,
+        expired=error.expired,
     )
 
 

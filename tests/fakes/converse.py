@@ -116,6 +116,9 @@ def _blocks(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
         match block:
             case {"text": text}:
                 blocks.append({"type": "text", "text": text})
+            # Of a tool's result alone.
+            case {"json": value}:
+                blocks.append({"type": "text", "text": json.dumps(value)})
             case {"image": {"format": kind, "source": {"bytes": data}}}:
                 blocks.append(_media("image", _KINDS[kind], data))
             case {"document": {"source": {"bytes": data}}}:

@@ -12,6 +12,7 @@ its token and its body, and answered with the fake's words (upstream.py says how
     vertex.revoke()          no token that was issued is valid any more
     vertex.ahead_s           how far its clock is ahead; an assertion may be five minutes off
     vertex.issued            how often a token was issued
+    vertex.forbidden         models that nobody may use: 403
     vertex.predictions       embeddings and images, with their books
     vertex.token_url         the address of the token endpoint, as assertions have to name it
 """
@@ -68,6 +69,7 @@ class FakeVertex:
         self.requests: list[dict[str, Any]] = []
         self.issued = 0
         self.token_url = ""
+        self.forbidden: set[str] = set()
         self.predictions = Predictions()
         self.released = threading.Event()
         self._tokens: dict[str, float] = {}
@@ -266,7 +268,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if match is None:
             self._refuse(404, "no such path")
-        elif (match["project"], match["location"]) != (PROJECT, LOCATION):
+        elif (match["project"], match["location"]) != (PROJECT, LOCATION) or (
+            match["model"] in self.vertex.forbidden
+        ):
             self._refuse(403, "Permission 'aiplatform.endpoints.predict' denied")
         elif match["open"]:
             self._predict_open(body)

@@ -271,13 +271,17 @@ def test_refused_credentials_are_fetched_anew_for_pass_through(hub: Hub, clouds:
     )  # fmt: skip
     hub.know(model)
     tenant = hub.tenant()
-    path = f"/passthrough/{model}-0/publishers/google/models/{GEMINI}:generateContent"
     body = {"contents": [{"role": "user", "parts": [{"text": "#tokens=2 hello"}]}]}
 
-    def status() -> int:
+    def status(name: str = GEMINI) -> int:
+        path = f"/passthrough/{model}-0/publishers/google/models/{name}:generateContent"
         return hub.post(tenant, body, path=path).status
 
     assert status() == 200
+    # A path of the client's that the provider forbids takes nobody's credentials away.
+    vertex.forbidden = {"gemini-secret"}
+    assert [status("gemini-secret"), status()] == [502, 200]
+    assert vertex.issued == 1
     vertex.revoke()
     assert [status(), status()] == [502, 200]
     assert vertex.issued == 2

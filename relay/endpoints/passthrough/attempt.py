@@ -167,6 +167,11 @@ class PassThroughAttempt(Attempt):
             if answer.status == 400 and self._asked.method != "HEAD":
                 self._ahead = await self._read_refusal(answer)
             usable = True
+        except UpstreamFailed as failure:
+            # A 403 is mostly about the path, which the client chose.
+            if failure.expired or failure.upstream_status == 401:
+                passed.drop_credentials()
+            raise
         finally:
             if not usable:
                 answer.cut()

@@ -103,9 +103,20 @@ def reason(word: str) -> dict[str, str]:
          "provider_rejected", "F6"),
         (400, error("enable billing", {"fieldViolations": [{"field": "enable billing"}]}),
          "provider_rejected", "F6"),
+        (400, error("Unable to submit request because `enable billing` functionDeclaration "
+                    "`parameters.x` schema didn't specify the schema type field."),
+         "provider_rejected", "F6"),
+        (400, error("Unable to submit request because `BILLING_DISABLED` is unknown"),
+         "provider_rejected", "F6"),
+        (404, error("models/credits are exhausted is not found"), "upstream_error", "F7"),
         (400, error("account_id and credentials are unknown"), "provider_rejected", "F6"),
         (400, error("User location is not supported for the API use."), "upstream_auth", "F5"),
         (400, error("Please enable billing on your project."), "upstream_auth", "F9"),
+        (400, error("Gemini API free tier is not available in your country. Please enable billing "
+                    "on your project in Google AI Studio."), "upstream_auth", "F9"),
+        (403, error("This API method requires billing to be enabled. Please enable billing on "
+                    "project #1 by visiting x then retry."), "upstream_auth", "F9"),
+        (403, error("Billing is not enabled for this project."), "upstream_auth", "F9"),
         (403, error("x", reason("SERVICE_DISABLED")), "upstream_auth", "F5"),
         (403, error("x", reason("BILLING_DISABLED")), "upstream_auth", "F9"),
         (403, error("You do not have permission to access the File x"), "provider_rejected", "F6"),

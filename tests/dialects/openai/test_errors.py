@@ -47,6 +47,9 @@ def test_frame_is_one_event_whatever_the_message() -> None:
     assert raw.count(b"\n") == 2
 
 
+GOOGLES = "type.googleapis.com/google.rpc.ErrorInfo"
+
+
 @pytest.mark.parametrize(
     ("status", "error", "kind", "fault"),
     [
@@ -60,8 +63,22 @@ def test_frame_is_one_event_whatever_the_message() -> None:
         (400, "Incorrect API key provided: ab***yz.", "upstream_auth", "F5"),
         (400, "Unknown name: Incorrect API key provided", "provider_rejected", "F6"),
         (422, "Incorrect API key provided: ab***yz.", "provider_rejected", "F6"),
-        (400, {"details": [{"reason": "API_KEY_INVALID"}]}, "upstream_auth", "F5"),
-        (400, {"details": [{"reason": "other"}]}, "provider_rejected", "F6"),
+        (
+            400,
+            {"details": [{"@type": GOOGLES, "reason": "API_KEY_INVALID"}]},
+            "upstream_auth",
+            "F5",
+        ),
+        (400, {"details": [{"@type": GOOGLES, "reason": "other"}]}, "provider_rejected", "F6"),
+        # Google's words of anybody else say nothing about our account.
+        (400, {"details": [{"reason": "API_KEY_INVALID"}]}, "provider_rejected", "F6"),
+        (400, {"message": "Please enable billing", "details": []}, "provider_rejected", "F6"),
+        (
+            400,
+            {"message": "Please enable billing", "details": [{"@type": "other"}, 3]},
+            "provider_rejected",
+            "F6",
+        ),
         (402, {}, "upstream_auth", "F9"),
         (404, {}, "upstream_error", "F7"),
         (408, {}, "timeout", "F10"),

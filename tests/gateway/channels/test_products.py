@@ -30,10 +30,10 @@ def make(provider: str, models: dict[str, str], base_url: str = "") -> Channel:
         ("deepseek", {"mine": "rerank-v3.5"}, "mine", "rankings"),
         ("groq", {"sora-2": ""}, "sora-2", "videos"),
         ("kling", {"gpt-4o": ""}, "gpt-4o", "chats"),
-        ("cerebras", {"whisper-1": ""}, "whisper-1", "transcripts"),
+        ("anthropic", {"whisper-1": ""}, "whisper-1", "transcripts"),
         ("mistral", {"gpt-realtime": ""}, "gpt-realtime", "realtime sessions"),
         # Azure's customers choose the names of their deployments.
-        ("deepseek", {"tts-1": "voice"}, "tts-1", "speech"),
+        ("anthropic", {"tts-1": "voice"}, "tts-1", "speech"),
     ],
 )
 def test_model_that_no_request_can_reach_is_refused(
@@ -54,6 +54,10 @@ def test_model_that_no_request_can_reach_is_refused(
         ("gemini", "veo-3.1-generate-preview"),
         ("openrouter", "openai/gpt-image-1"),
         ("kling", "kling-v3"),
+        # Models that hear or speak, and also chat or are completed.
+        ("lm_studio", "mistralai/voxtral-mini-3b-2507"),
+        ("openrouter", "mistralai/voxtral-mini-3b-2507"),
+        ("vllm", "orpheus-3b-0.1-ft"),
         # Nothing is certain of a name that the catalogue does not have, nor of a pattern.
         ("anthropic", "our-embeddings"),
         ("anthropic", "text-embedding-*"),

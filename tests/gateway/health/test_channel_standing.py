@@ -35,7 +35,13 @@ def test_a_doubt_is_three_in_a_row_of_one_organisation(fault: Fault) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault("F5", 1.0, 401), Fault("F9", 1.0, 402), Fault("F8", 1.0, 429, 7_000)]
+    "fault",
+    [
+        Fault("F5", 1.0, 401),
+        Fault("F5", 1.0, 403, expired=True),
+        Fault("F9", 1.0, 402),
+        Fault("F8", 1.0, 429, 7_000),
+    ],
 )
 def test_what_began_before_a_fault_ends_nothing_of_it(fault: Fault) -> None:
     usage = ChannelCondition(BreakerRule(), 1)

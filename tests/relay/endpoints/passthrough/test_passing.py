@@ -410,7 +410,9 @@ def test_refusal_of_request_passes_and_costs_nothing(
 
 WRONG_KEYS = {
     "google": {"code": 400, "message": "API key not valid. Please pass a valid API key.",
-               "status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]},
+               "status": "INVALID_ARGUMENT",
+               "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                            "reason": "API_KEY_INVALID"}]},
     "xai": f"Incorrect API key provided: {KEY[:2]}***ef. You can obtain one at the console.",
     "qwen": {"code": "Arrearage", "type": "Arrearage", "message": "Access denied."},
 }  # fmt: skip
