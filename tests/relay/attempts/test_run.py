@@ -626,6 +626,7 @@ async def test_a_limit_of_a_session_needs_one() -> None:
     run, _, _ = run_here()
     context = cast(Any, run._context)
     facts: Any = SimpleNamespace(body=read_body(b"{}"))
+    context.snapshot = SimpleNamespace(prefix_sessions=False)
     context.principal = SimpleNamespace(key_id=UUID(int=1))
     for known, cap, refused in (("s", 5, False), (None, None, False), (None, 5, True)):
         context.session, context.options = known, SimpleNamespace(session_cap_nano=cap)
@@ -642,6 +643,7 @@ async def test_a_continued_answer_is_of_the_session_before_it(
 ) -> None:
     run, _, _ = run_here()
     context = cast(Any, run._context)
+    context.snapshot = SimpleNamespace(prefix_sessions=False)
     context.principal, context.session = SimpleNamespace(key_id=UUID(int=1)), None
     context.options = SimpleNamespace(session_cap_nano=5)
     monkeypatch.setattr(run_module, "read_session_members", lambda key, body, earlier: earlier)

@@ -11,8 +11,12 @@ from typing import Any, cast
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from lib.id_types import RequestId
+from lib.ids import new_id
+from lib.process.asgi import Message
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.media.realtime.sink import ClientLeft, RealtimeSink
+from relay.requests.context import Invocation
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub
@@ -224,11 +228,11 @@ def test_connections_that_last_too_long(agents: FakeUpstream) -> None:
 async def test_a_client_that_takes_no_message_has_left() -> None:
     """P9: nobody waits for ever for a client that does not read."""
 
-    class Stuck:
-        async def say(self, text: str) -> None:
-            await asyncio.get_running_loop().create_future()
+    async def send(message: Message) -> None:
+        await asyncio.get_running_loop().create_future()
 
-    outbox = Outbox(cast(RealtimeSink, Stuck()), 0.01)
+    sink = RealtimeSink({"headers": []}, send, RequestId(new_id()), cast(Invocation, None))
+    outbox = Outbox(sink, 0.01)
     outbox.put("{}")
     with pytest.raises(ClientLeft):
         await outbox.send_each()
