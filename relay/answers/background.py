@@ -41,11 +41,14 @@ from relay.answers.state_store import StateStore, state_id
 from relay.credentials.keys import Principal
 from relay.front.downstream import ErrorAnswer, Head
 from relay.front.errors import DatabaseFailed
-from relay.ledger.database import Statement
+from relay.ledger.database import Row, Statement
 
 log = logging.getLogger(__name__)
 
 _KIND: Final = "background"
+# How much of what the database has not taken goes into one transaction, whose time is limited.
+_WRITE_BYTES_MAX: Final = 4 * 1024 * 1024
+_WRITE_STATEMENTS_MAX: Final = 256
 # How long events wait for more before they are stored, and how often a cancel is looked for.
 _GATHER_S: Final = 0.1
 _WATCH_S: Final = 0.25
@@ -94,8 +97,10 @@ class BackgroundAnswer:
             head = await self.answer.seal_head(response)
             self._unwritten.append((_CHANGE, self.answer.row | {"head": head}))
         await self._put(events)
-        statements = list(self._unwritten)
-        if await self.answer.write(statements):
+        while self._unwritten:
+            statements = _one_write(self._unwritten)
+            if not await self.answer.write(statements):
+                break
             del self._unwritten[: len(statements)]
 
     async def prepare_end(self, response: bytes, events: bytes = b"") -> Statement:
@@ -108,9 +113,10 @@ class BackgroundAnswer:
     async def end(self, ending: Statement) -> bool:
         """Store the end of a response. Return False if it had ended otherwise already. Raises
         DatabaseFailed."""
-        # A cancelled caller must not leave a response that never ends.
-        running = asyncio.ensure_future(self._states.run([*self._unwritten, ending]))
-        *_, ended = await asyncio.shield(running)
+        while len(statements := _one_write(self._unwritten)) < len(self._unwritten):
+            await self._run(statements)
+            del self._unwritten[: len(statements)]
+        *_, ended = await self._run([*self._unwritten, ending])
         return bool(ended)
 
     async def drop(self) -> bool:
@@ -119,10 +125,25 @@ class BackgroundAnswer:
         _, _, rows = await self._states.run([(_LOCK, row), (_DROP_PIECES, row), (_DROP, row)])
         return bool(rows)
 
+    async def _run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        # A cancelled caller must not leave a response that never ends.
+        return await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
+
     async def _put(self, events: bytes) -> None:
         pieces = await self.answer.pieces(events, self._n)
         self._n += len(pieces)
         self._unwritten += [(_PUT, row) for _, row in pieces]
+
+
+def _one_write(statements: Sequence[Statement]) -> Sequence[Statement]:
+    """Return the first of these statements, as many as one transaction may take."""
+    characters = 0
+    for count, (_, parameters) in enumerate(statements[:_WRITE_STATEMENTS_MAX]):
+        # What is large is sealed, as hexadecimal text.
+        characters += len(str(parameters.get("sealed", parameters.get("head"))))
+        if count and characters > 2 * _WRITE_BYTES_MAX:
+            return statements[:count]
+    return statements[:_WRITE_STATEMENTS_MAX]
 
 
 async def find_background(

@@ -14,10 +14,12 @@ import pytest
 from openai import BadRequestError, OpenAI
 from psycopg import sql
 
+from lib.id_types import RequestId
 from lib.ids import id_text
-from relay.answers.background import BackgroundResponses
-from relay.answers.idempotency import IdempotentRequests
+from relay.answers.background import BackgroundAnswer, BackgroundResponses
+from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentRequests
 from relay.answers.state_store import StateStore
+from relay.front.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
@@ -617,6 +619,41 @@ async def test_a_process_that_stops_gives_up_the_database(
     assert cancels == 2
 
 
+async def test_a_backlog_is_written_in_parts() -> None:
+    """What an outage has left unwritten fits into transactions, whose time is limited; no part is
+    written twice."""
+    away = True
+    written: list[list[Any]] = []
+
+    class States:
+        async def seal(self, content: bytes, place: str) -> str:
+            return content.hex()
+
+        async def run(self, statements: list[Any]) -> list[list[Any]]:
+            if away or (len(written) == 1 and len(statements) > 1):
+                raise DatabaseAway("away")
+            written.append([row.get("n", "end") for _, row in statements])
+            return [[("1",)] for _ in statements]
+
+    principal = SimpleNamespace(
+        organisation_id=uuid.uuid4(), key_id=uuid.uuid4(), retention_hours=1
+    )
+    answer = BackgroundAnswer(
+        cast(Any, States()), cast(Any, principal), "resp_1", RequestId(uuid.uuid4())
+    )
+    for _ in range(9):
+        await answer.add(None, bytes(1024 * 1024))
+    ending = await answer.prepare_end(b"{}")
+    away = False
+    with pytest.raises(DatabaseAway):
+        await answer.end(ending)
+    written.append([])
+    assert await answer.end(ending)
+    numbers = [n - FIRST_BACKGROUND_PIECE if n != "end" else n for part in written for n in part]
+    assert numbers == [*range(9), "end"]
+    assert max(map(len, written)) == 4
+
+
 async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
     """One raises, and one has ended by itself: it is not recorded as left."""
 
@@ -635,13 +672,16 @@ async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
         told.append("failing")
         raise ValueError
 
-    def running(*, ends: bool) -> Any:
-        place = (uuid.uuid4(), uuid.uuid4())
-        return SimpleNamespace(place=place, ends=ends, answer=None)
+    class Running:
+        answer = None
 
-    responses.enter(running(ends=False), fail)
-    responses.enter(running(ends=True), lambda: told.append("ended"))
-    responses.enter(running(ends=False), stopped.set)
+        def __init__(self, *, ends: bool) -> None:
+            self.ends = ends
+            self.place = (uuid.uuid4(), uuid.uuid4())
+
+    responses.enter(cast(Any, Running(ends=False)), fail)
+    responses.enter(cast(Any, Running(ends=True)), lambda: told.append("ended"))
+    responses.enter(cast(Any, Running(ends=False)), stopped.set)
     async with asyncio.timeout(30):
         await stopped.wait()
     assert told == ["failing"]
