@@ -19,6 +19,7 @@ from lib.ids import id_text
 from relay.answers.background import BackgroundAnswer, BackgroundResponses
 from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentRequests
 from relay.answers.state_store import StateStore
+from relay.endpoints.background import _Follower
 from relay.front.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
@@ -652,6 +653,20 @@ async def test_a_backlog_is_written_in_parts() -> None:
     numbers = [n - FIRST_BACKGROUND_PIECE if n != "end" else n for part in written for n in part]
     assert numbers == [*range(9), "end"]
     assert max(map(len, written)) == 4
+
+
+async def test_who_reads_nothing_leaves() -> None:
+    """As the client of any stream: its follower does not wait for it for ever."""
+    left: list[bool] = []
+
+    class Stalled:
+        async def write(self, raw: bytes, *, last: bool) -> None:
+            await asyncio.sleep(3600)
+
+    follower = _Follower(cast(Any, Stalled()), lambda: not left, lambda: left.append(True))
+    async with asyncio.timeout(30):
+        await follower.write(b"event", 0.01)
+    assert left == [True]
 
 
 async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
