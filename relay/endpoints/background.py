@@ -232,6 +232,7 @@ async def _run(
 
     run, error = Run(context, admit), INTERNAL
     life.open_requests.enter()
+    life.load.count(principal)
     life.running.enter(run, principal)
     life.background.enter(answer, run.leave)
     try:
@@ -250,6 +251,7 @@ async def _run(
                 await _forget(life.parts.states, principal, id)
         finally:
             life.background.leave(answer)
+            life.load.leave(principal)
             life.open_requests.leave()
 
 
