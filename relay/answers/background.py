@@ -49,6 +49,10 @@ _KIND: Final = "background"
 # How much of what the database has not taken goes into one transaction, whose time is limited.
 _WRITE_BYTES_MAX: Final = 4 * 1024 * 1024
 _WRITE_STATEMENTS_MAX: Final = 256
+# How many bytes of events wait before their provider does, and how many a response may have.
+_WAITING_BYTES_MAX: Final = 1024 * 1024
+_EVENTS_BYTES_MAX: Final = 64 * 1024 * 1024
+_TOO_LARGE: Final = "the events of the response are larger than 64 MiB"
 # How long events wait for more before they are stored, and how often a cancel is looked for.
 _GATHER_S: Final = 0.1
 _WATCH_S: Final = 0.25
@@ -224,8 +228,12 @@ class BackgroundSink:
         self.admitted: asyncio.Future[Head | ErrorAnswer] = (
             asyncio.get_running_loop().create_future()
         )
-        # The events that are not stored yet, and the response that was stored last.
+        # Stops the run of a response that is too large.
+        self.stop: Callable[[], None] | None = None
+        # The events that are not stored yet, their size, and that of all; and the response that was
+        # stored last.
         self._waiting: list[bytes] = []
+        self._waiting_bytes = self._bytes = 0
         self._stored = events.response
         self._writing = asyncio.Lock()
         self._gathering: asyncio.Task[None] | None = None
@@ -259,18 +267,30 @@ class BackgroundSink:
         """Begin the stream. Its first events are stored already."""
 
     async def write(self, raw: bytes, *, last: bool) -> None:
-        self.write_now(raw)
+        room = self.write_now(raw)
         if last:
             await self._end()
+        elif room is not None:
+            await room
 
     async def cut(self) -> None:
         await self._end()
 
     def write_now(self, raw: bytes) -> Awaitable[Any] | None:
-        if not self._over and (events := self._events.feed(raw)):
-            self._waiting.append(events)
-            if self._gathering is None:
-                self._gathering = asyncio.create_task(self._gather())
+        if self._over or not (events := self._events.feed(raw)):
+            return None
+        self._waiting.append(events)
+        self._waiting_bytes += len(events)
+        self._bytes += len(events)
+        if self._bytes > _EVENTS_BYTES_MAX and not self._events.ended:
+            self._waiting.append(self._events.fail("upstream_error", _TOO_LARGE))
+            if self.stop is not None:
+                asyncio.get_running_loop().call_soon(self.stop)
+        elif self._waiting_bytes > _WAITING_BYTES_MAX:
+            # Whoever waits may be cancelled; the events must not be lost.
+            return asyncio.shield(asyncio.ensure_future(self._store()))
+        if self._gathering is None:
+            self._gathering = asyncio.create_task(self._gather())
         return None
 
     # ---- Recorder of the answer
@@ -304,6 +324,13 @@ class BackgroundSink:
     async def _gather(self) -> None:
         await asyncio.sleep(_GATHER_S)
         self._gathering = None
+        if self._bytes > _EVENTS_BYTES_MAX:
+            # Its run may be read to its end all the same, for its usage.
+            await self._end()
+        else:
+            await self._store()
+
+    async def _store(self) -> None:
         async with self._writing:
             # The end is stored before the request is settled, by whoever ends it.
             if self._ending is None and not self._events.ended:
@@ -332,6 +359,7 @@ class BackgroundSink:
     def _take(self) -> bytes:
         events = b"".join(self._waiting)
         self._waiting.clear()
+        self._waiting_bytes = 0
         return events
 
 

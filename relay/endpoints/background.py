@@ -231,6 +231,7 @@ async def _run(
         return Attempt(context, admitted, probe)
 
     run, error = Run(context, admit), INTERNAL
+    sink.stop = run.leave
     life.open_requests.enter()
     life.load.count(principal)
     life.running.enter(run, principal)

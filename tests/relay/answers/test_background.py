@@ -1,26 +1,18 @@
 """Responses that run in the background, through the official client: they are admitted, charged
 and recorded like any other, and whatever ends their client or their process, they end."""
 
-import asyncio
 import http.client
 import json
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from openai import BadRequestError, OpenAI
 from psycopg import sql
 
-from lib.id_types import RequestId
 from lib.ids import id_text
-from relay.answers.background import BackgroundAnswer, BackgroundResponses
-from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentRequests
-from relay.answers.state_store import StateStore
-from relay.endpoints.background import _Follower
-from relay.front.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
@@ -596,114 +588,6 @@ def test_a_process_that_may_wait_no_longer_ends_it(own_hub: Hub, fake: FakeUpstr
     record = one_record(own_hub, tenant)
     assert (record["status"], record["charge_nano"] > 0) == (503, True)
     own_hub.assert_books_balance()
-
-
-async def test_a_process_that_stops_gives_up_the_database(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A response whose end the database never takes does not keep its process from stopping."""
-    monkeypatch.setattr("relay.answers.background._END_S", 0.05)
-    states = cast(StateStore, None)
-    responses = BackgroundResponses(states, IdempotentRequests(states))
-    cancels = 0
-
-    async def run() -> None:
-        nonlocal cancels
-        while cancels < 2:
-            try:
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                cancels += 1
-
-    responses.start(run())
-    await asyncio.wait_for(responses.drain(0), 30)
-    assert cancels == 2
-
-
-async def test_a_backlog_is_written_in_parts() -> None:
-    """What an outage has left unwritten fits into transactions, whose time is limited; no part is
-    written twice."""
-    away = True
-    written: list[list[Any]] = []
-
-    class States:
-        async def seal(self, content: bytes, place: str) -> str:
-            return content.hex()
-
-        async def run(self, statements: list[Any]) -> list[list[Any]]:
-            if away or (len(written) == 1 and len(statements) > 1):
-                raise DatabaseAway("away")
-            written.append([row.get("n", "end") for _, row in statements])
-            return [[("1",)] for _ in statements]
-
-    principal = SimpleNamespace(
-        organisation_id=uuid.uuid4(), key_id=uuid.uuid4(), retention_hours=1
-    )
-    answer = BackgroundAnswer(
-        cast(Any, States()), cast(Any, principal), "resp_1", RequestId(uuid.uuid4())
-    )
-    for _ in range(9):
-        await answer.add(None, bytes(1024 * 1024))
-    ending = await answer.prepare_end(b"{}")
-    away = False
-    with pytest.raises(DatabaseAway):
-        await answer.end(ending)
-    written.append([])
-    assert await answer.end(ending)
-    numbers = [n - FIRST_BACKGROUND_PIECE if n != "end" else n for part in written for n in part]
-    assert numbers == [*range(9), "end"]
-    assert max(map(len, written)) == 4
-
-
-async def test_who_reads_nothing_leaves() -> None:
-    """As the client of any stream: its follower does not wait for it for ever."""
-    left: list[bool] = []
-
-    class Stalled:
-        async def write(self, raw: bytes, *, last: bool) -> None:
-            await asyncio.sleep(3600)
-
-    follower = _Follower(cast(Any, Stalled()), lambda: not left, lambda: left.append(True))
-    async with asyncio.timeout(30):
-        await follower.write(b"event", 0.01)
-    assert left == [True]
-
-
-async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
-    """One raises, and one has ended by itself: it is not recorded as left."""
-
-    class Nothing:
-        async def run(self, statements: list[Any]) -> list[list[Any]]:
-            return [[] for _ in statements]
-
-        def enter(self, answer: Any) -> None:
-            """Renews nothing."""
-
-    responses = BackgroundResponses(cast(Any, Nothing()), cast(Any, Nothing()))
-    stopped = asyncio.Event()
-    told: list[str] = []
-
-    def fail() -> None:
-        told.append("failing")
-        raise ValueError
-
-    class Running:
-        answer = None
-
-        def __init__(self, *, ends: bool) -> None:
-            self.ends = ends
-            self.place = (uuid.uuid4(), uuid.uuid4())
-
-    responses.enter(cast(Any, Running(ends=False)), fail)
-    responses.enter(cast(Any, Running(ends=True)), lambda: told.append("ended"))
-    responses.enter(cast(Any, Running(ends=False)), stopped.set)
-    async with asyncio.timeout(30):
-        await stopped.wait()
-    assert told == ["failing"]
-    assert responses._watching is not None
-    responses._watching.cancel()
-    await asyncio.wait([responses._watching])
-    assert responses._watching is None
 
 
 def _is_away(hub: Hub) -> bool:
