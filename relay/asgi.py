@@ -79,10 +79,8 @@ class Relay:
             return
         self._life.readiness.draining = True
         # The server cancels HTTP requests; those without a client's connection are cancelled here.
-        await asyncio.gather(
-            self.in_process.drain(self._config.drain_s),
-            self._life.background.drain(self._config.drain_s),
-        )
+        left_s = self._life.readiness.left_of(self._config.drain_s)
+        await asyncio.gather(self.in_process.drain(left_s), self._life.background.drain(left_s))
         await self._life.stop()
 
     def _require_lifespan(self) -> Lifespan:

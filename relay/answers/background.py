@@ -41,11 +41,18 @@ from relay.answers.state_store import StateStore, state_id
 from relay.credentials.keys import Principal
 from relay.front.downstream import ErrorAnswer, Head
 from relay.front.errors import DatabaseFailed
-from relay.ledger.database import Statement
+from relay.ledger.database import Row, Statement
 
 log = logging.getLogger(__name__)
 
 _KIND: Final = "background"
+# How much of what the database has not taken goes into one transaction, whose time is limited.
+_WRITE_BYTES_MAX: Final = 4 * 1024 * 1024
+_WRITE_STATEMENTS_MAX: Final = 256
+# How many bytes of events wait before their provider does, and how many a response may have.
+_WAITING_BYTES_MAX: Final = 1024 * 1024
+_EVENTS_BYTES_MAX: Final = 64 * 1024 * 1024
+_TOO_LARGE: Final = "the events of the response are larger than 64 MiB"
 # How long events wait for more before they are stored, and how often a cancel is looked for.
 _GATHER_S: Final = 0.1
 _WATCH_S: Final = 0.25
@@ -94,8 +101,10 @@ class BackgroundAnswer:
             head = await self.answer.seal_head(response)
             self._unwritten.append((_CHANGE, self.answer.row | {"head": head}))
         await self._put(events)
-        statements = list(self._unwritten)
-        if await self.answer.write(statements):
+        while self._unwritten:
+            statements = _one_write(self._unwritten)
+            if not await self.answer.write(statements):
+                break
             del self._unwritten[: len(statements)]
 
     async def prepare_end(self, response: bytes, events: bytes = b"") -> Statement:
@@ -108,9 +117,10 @@ class BackgroundAnswer:
     async def end(self, ending: Statement) -> bool:
         """Store the end of a response. Return False if it had ended otherwise already. Raises
         DatabaseFailed."""
-        # A cancelled caller must not leave a response that never ends.
-        running = asyncio.ensure_future(self._states.run([*self._unwritten, ending]))
-        *_, ended = await asyncio.shield(running)
+        while len(statements := _one_write(self._unwritten)) < len(self._unwritten):
+            await self._run(statements)
+            del self._unwritten[: len(statements)]
+        *_, ended = await self._run([*self._unwritten, ending])
         return bool(ended)
 
     async def drop(self) -> bool:
@@ -119,10 +129,25 @@ class BackgroundAnswer:
         _, _, rows = await self._states.run([(_LOCK, row), (_DROP_PIECES, row), (_DROP, row)])
         return bool(rows)
 
+    async def _run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        # A cancelled caller must not leave a response that never ends.
+        return await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
+
     async def _put(self, events: bytes) -> None:
         pieces = await self.answer.pieces(events, self._n)
         self._n += len(pieces)
         self._unwritten += [(_PUT, row) for _, row in pieces]
+
+
+def _one_write(statements: Sequence[Statement]) -> Sequence[Statement]:
+    """Return the first of these statements, as many as one transaction may take."""
+    characters = 0
+    for count, (_, parameters) in enumerate(statements[:_WRITE_STATEMENTS_MAX]):
+        # What is large is sealed, as hexadecimal text.
+        characters += len(str(parameters.get("sealed", parameters.get("head"))))
+        if count and characters > 2 * _WRITE_BYTES_MAX:
+            return statements[:count]
+    return statements[:_WRITE_STATEMENTS_MAX]
 
 
 async def find_background(
@@ -203,8 +228,12 @@ class BackgroundSink:
         self.admitted: asyncio.Future[Head | ErrorAnswer] = (
             asyncio.get_running_loop().create_future()
         )
-        # The events that are not stored yet, and the response that was stored last.
+        # Stops the run of a response that is too large.
+        self.stop: Callable[[], None] | None = None
+        # The events that are not stored yet, their size, and that of all; and the response that was
+        # stored last.
         self._waiting: list[bytes] = []
+        self._waiting_bytes = self._bytes = 0
         self._stored = events.response
         self._writing = asyncio.Lock()
         self._gathering: asyncio.Task[None] | None = None
@@ -238,18 +267,30 @@ class BackgroundSink:
         """Begin the stream. Its first events are stored already."""
 
     async def write(self, raw: bytes, *, last: bool) -> None:
-        self.write_now(raw)
+        room = self.write_now(raw)
         if last:
             await self._end()
+        elif room is not None:
+            await room
 
     async def cut(self) -> None:
         await self._end()
 
     def write_now(self, raw: bytes) -> Awaitable[Any] | None:
-        if not self._over and (events := self._events.feed(raw)):
-            self._waiting.append(events)
-            if self._gathering is None:
-                self._gathering = asyncio.create_task(self._gather())
+        if self._over or not (events := self._events.feed(raw)):
+            return None
+        self._waiting.append(events)
+        self._waiting_bytes += len(events)
+        self._bytes += len(events)
+        if self._bytes > _EVENTS_BYTES_MAX and not self._events.ended:
+            self._waiting.append(self._events.fail("upstream_error", _TOO_LARGE))
+            if self.stop is not None:
+                asyncio.get_running_loop().call_soon(self.stop)
+        elif self._waiting_bytes > _WAITING_BYTES_MAX:
+            # Whoever waits may be cancelled; the events must not be lost.
+            return asyncio.shield(asyncio.ensure_future(self._store()))
+        if self._gathering is None:
+            self._gathering = asyncio.create_task(self._gather())
         return None
 
     # ---- Recorder of the answer
@@ -283,6 +324,13 @@ class BackgroundSink:
     async def _gather(self) -> None:
         await asyncio.sleep(_GATHER_S)
         self._gathering = None
+        if self._bytes > _EVENTS_BYTES_MAX:
+            # Its run may be read to its end all the same, for its usage.
+            await self._end()
+        else:
+            await self._store()
+
+    async def _store(self) -> None:
         async with self._writing:
             # The end is stored before the request is settled, by whoever ends it.
             if self._ending is None and not self._events.ended:
@@ -311,6 +359,7 @@ class BackgroundSink:
     def _take(self) -> bytes:
         events = b"".join(self._waiting)
         self._waiting.clear()
+        self._waiting_bytes = 0
         return events
 
 

@@ -39,6 +39,7 @@ from dialects.errors.errors import RequestFault, message_of
 from dialects.json.body import read_body
 from lib.id_types import RequestId
 from lib.ids import id_text
+from lib.process.waiting import timeout
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal
@@ -478,6 +479,7 @@ class IdempotentRequest:
         self._keeps = may_keep(principal, body)
         self._keeper = AnswerKeeper(self._answer, content=self._keeps)
         self._claimed = False
+        self._stall_s = context.parts.config.write_stall_s
         self.gone = False
 
     # ---- before the run
@@ -527,11 +529,15 @@ class IdempotentRequest:
             whole: list[bytes] = []
             async for raw, last in self._answer.read_pieces(use.request_id, lambda: not self.gone):
                 if kept.stream:
-                    await self._client.write(raw, last=last)
+                    async with timeout(self._stall_s):
+                        await self._client.write(raw, last=last)
                 else:
                     whole.append(raw)
             if not kept.stream:
                 await self._client.answer(kept.head, b"".join(whole))
+        except TimeoutError:
+            # It reads nothing. It may come again.
+            self.gone = True
         except (VaultError, RunnerDied):
             # The other process died before the end, or its KEK is unavailable.
             await self._client.refuse(ErrorAnswer("internal", 500, message_of("internal")))

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,7 @@ from dialects.responses.answer.response_object import ID_PREFIX
 from dialects.responses.background import BackgroundEvents
 from lib.ids import id_text
 from lib.process.log_context import REQUEST_ID
+from lib.process.waiting import timeout
 from relay.answers.background import AGAIN_S, BackgroundAnswer, BackgroundSink, read_events
 from relay.answers.idempotency import IdempotentRequest
 from relay.answers.state_store import StateStore
@@ -76,7 +77,8 @@ async def answer_in_background(
     if idempotency_key is None:
         client = _Client()
         with _watching(request, client.leave):
-            await _start(request, context, body, request.sink, lambda: not client.gone)
+            follower = _Follower(request.sink, lambda: not client.gone, client.leave)
+            await _start(request, context, body, follower)
         return
     store, sink = request.life.idempotent_requests, request.sink
     idempotent = IdempotentRequest(store, context, sink, idempotency_key, body.raw)
@@ -84,7 +86,8 @@ async def answer_in_background(
         with _watching(request, idempotent.leave):
             if await idempotent.claim():
                 # What is stored for a repetition does not end with the client.
-                await _start(request, context, body, idempotent, lambda: True)
+                follower = _Follower(idempotent, lambda: True, idempotent.leave)
+                await _start(request, context, body, follower)
     finally:
         await idempotent.close()
 
@@ -95,7 +98,8 @@ async def follow_response(request: Request, id: str, after: int) -> None:
     client = _Client()
     with _watching(request, client.leave):
         await request.sink.begin_bytes(200, _STREAM_FIELDS)
-        await _follow(request, id, after, request.sink, lambda: not client.gone)
+        follower = _Follower(request.sink, lambda: not client.gone, client.leave)
+        await _follow(request, id, after, follower)
 
 
 class _Client:
@@ -106,6 +110,23 @@ class _Client:
 
     def leave(self) -> None:
         self.gone = True
+
+
+class _Follower(NamedTuple):
+    """Who receives the events of a response: as long as they are `wanted`, or until a client that
+    reads nothing has to `leave`."""
+
+    sink: Sink
+    wanted: Callable[[], bool]
+    leave: Callable[[], None]
+
+    async def write(self, raw: bytes, stall_s: float, *, last: bool = False) -> None:
+        """Write more, and let a client leave that has taken nothing for `stall_s`."""
+        try:
+            async with timeout(stall_s):
+                await self.sink.write(raw, last=last)
+        except TimeoutError:
+            self.leave()
 
 
 @contextmanager
@@ -119,13 +140,10 @@ def _watching(request: Request, leave: Callable[[], None]) -> Iterator[None]:
 
 
 async def _start(
-    request: Request,
-    context: RequestContext,
-    body: Body,
-    client: Sink,
-    wanted: Callable[[], bool],
+    request: Request, context: RequestContext, body: Body, follower: _Follower
 ) -> None:
     """Start the run, and answer the client as soon as it is admitted. Raises DatabaseFailed."""
+    client = follower.sink
     fault = _refusal(request, body)
     if fault is not None:
         error = answer_to(fault)
@@ -147,7 +165,7 @@ async def _start(
             await client.refuse(head)
         elif body.value("stream") == b"true":
             await client.begin(head)
-            await _follow(request, id, _FROM_START, client, wanted)
+            await _follow(request, id, _FROM_START, follower)
         else:
             head = msgspec.structs.replace(head, content_type=_JSON)
             if isinstance(client, IdempotentRequest):
@@ -159,20 +177,19 @@ async def _start(
         raise
 
 
-async def _follow(
-    request: Request, id: str, after: int, client: Sink, wanted: Callable[[], bool]
-) -> None:
+async def _follow(request: Request, id: str, after: int, follower: _Follower) -> None:
     """Send the events of a stored response as they come. Raises DatabaseFailed."""
     life, ping = request.life, request.invocation.codec.ping
-    keep_alive = KeepAlive(lambda: client.write(ping, last=False), life.config.keep_alive_s)
+    stall_s, wanted = life.config.write_stall_s, follower.wanted
+    keep_alive = KeepAlive(lambda: follower.write(ping, stall_s), life.config.keep_alive_s)
     try:
         async for events in read_events(life.parts.states, request.principal, id, after, wanted):
             keep_alive.heard_at = life.parts.loop.time()
-            await client.write(events, last=False)
+            await follower.write(events, stall_s)
     finally:
         keep_alive.stop()
     if wanted():
-        await client.write(b"", last=True)
+        await follower.write(b"", stall_s, last=True)
 
 
 def _refusal(request: Request, body: Body) -> RequestFault | None:
@@ -214,7 +231,9 @@ async def _run(
         return Attempt(context, admitted, probe)
 
     run, error = Run(context, admit), INTERNAL
+    sink.stop = run.leave
     life.open_requests.enter()
+    life.load.count(principal)
     life.running.enter(run, principal)
     life.background.enter(answer, run.leave)
     try:
@@ -233,6 +252,7 @@ async def _run(
                 await _forget(life.parts.states, principal, id)
         finally:
             life.background.leave(answer)
+            life.load.leave(principal)
             life.open_requests.leave()
 
 

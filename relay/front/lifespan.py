@@ -135,7 +135,7 @@ class Lifespan:
         """Let running requests finish, write every settlement, and close the connections."""
         self.readiness.draining = True
         loop = asyncio.get_running_loop()
-        until = loop.time() + self.config.drain_s
+        until = loop.time() + max(_CLOSE_WAIT_S, self.readiness.left_of(self.config.drain_s))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self.open_requests.wait()

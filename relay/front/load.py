@@ -60,15 +60,21 @@ class Load:
 
         taken = self._shedding.admits(beside, within_share)
         if taken:
-            self._keys += not of_key
-            keys[key_id] = of_key + 1
-            self._organisations[organisation_id] = keys
+            self.count(principal)
         else:
             self._refused += 1
         return taken
 
+    def count(self, principal: Principal | None) -> None:
+        """Count what runs on after the request that `enter` permitted, until `leave`."""
+        organisation_id, key_id = _payer(principal)
+        keys = self._organisations.setdefault(organisation_id, {})
+        of_key = keys.get(key_id, 0)
+        self._keys += not of_key
+        keys[key_id] = of_key + 1
+
     def leave(self, principal: Principal | None) -> None:
-        """Count the end of a request that `enter` permitted."""
+        """Count the end of a request that `enter` permitted, or of what runs on after it."""
         organisation_id, key_id = _payer(principal)
         keys = self._organisations[organisation_id]
         keys[key_id] -= 1

@@ -17,6 +17,8 @@ class Readiness:
         self, refresher: Refresher, connection: PipelinedConnection, ledger: LedgerWriter
     ) -> None:
         self.draining = False
+        # When the server was told to stop, by the event loop's clock.
+        self._stops_since: float | None = None
         self._refresher = refresher
         # The connection that writes the ledger.
         self._connection = connection
@@ -35,6 +37,13 @@ class Readiness:
             and self._ledger.ready
         )
 
+    def left_of(self, seconds: float) -> float:
+        """Return what is left of the time that requests have since the server was told to stop. It
+        has waited for its connections meanwhile."""
+        if self._stops_since is None:
+            return seconds
+        return max(0.0, self._stops_since + seconds - asyncio.get_running_loop().time())
+
     def drain_at_sigterm(self, wait_s: float) -> None:
         """At SIGTERM, report not ready immediately and accept requests for `wait_s` more, which
         load balancers need to notice. Then call the server's own handler, which stops the server. A
@@ -47,9 +56,14 @@ class Readiness:
         def on_signal(number: int, frame: FrameType | None) -> None:
             again, self.draining = self.draining, True
             if again or not wait_s:
-                server(number, frame)
+                stop(number, frame)
                 return
-            loop.call_soon_threadsafe(loop.call_later, wait_s, server, number, frame)
+            loop.call_soon_threadsafe(loop.call_later, wait_s, stop, number, frame)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._stops_since is None:
+                self._stops_since = loop.time()
+            server(number, frame)
 
         with contextlib.suppress(ValueError):  # Signals can be handled in the main thread only.
             signal.signal(signal.SIGTERM, on_signal)

@@ -1,23 +1,18 @@
 """Responses that run in the background, through the official client: they are admitted, charged
 and recorded like any other, and whatever ends their client or their process, they end."""
 
-import asyncio
 import http.client
 import json
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from openai import BadRequestError, OpenAI
 from psycopg import sql
 
 from lib.ids import id_text
-from relay.answers.background import BackgroundResponses
-from relay.answers.idempotency import IdempotentRequests
-from relay.answers.state_store import StateStore
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
@@ -593,62 +588,6 @@ def test_a_process_that_may_wait_no_longer_ends_it(own_hub: Hub, fake: FakeUpstr
     record = one_record(own_hub, tenant)
     assert (record["status"], record["charge_nano"] > 0) == (503, True)
     own_hub.assert_books_balance()
-
-
-async def test_a_process_that_stops_gives_up_the_database(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A response whose end the database never takes does not keep its process from stopping."""
-    monkeypatch.setattr("relay.answers.background._END_S", 0.05)
-    states = cast(StateStore, None)
-    responses = BackgroundResponses(states, IdempotentRequests(states))
-    cancels = 0
-
-    async def run() -> None:
-        nonlocal cancels
-        while cancels < 2:
-            try:
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                cancels += 1
-
-    responses.start(run())
-    await asyncio.wait_for(responses.drain(0), 30)
-    assert cancels == 2
-
-
-async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
-    """One raises, and one has ended by itself: it is not recorded as left."""
-
-    class Nothing:
-        async def run(self, statements: list[Any]) -> list[list[Any]]:
-            return [[] for _ in statements]
-
-        def enter(self, answer: Any) -> None:
-            """Renews nothing."""
-
-    responses = BackgroundResponses(cast(Any, Nothing()), cast(Any, Nothing()))
-    stopped = asyncio.Event()
-    told: list[str] = []
-
-    def fail() -> None:
-        told.append("failing")
-        raise ValueError
-
-    def running(*, ends: bool) -> Any:
-        place = (uuid.uuid4(), uuid.uuid4())
-        return SimpleNamespace(place=place, ends=ends, answer=None)
-
-    responses.enter(running(ends=False), fail)
-    responses.enter(running(ends=True), lambda: told.append("ended"))
-    responses.enter(running(ends=False), stopped.set)
-    async with asyncio.timeout(30):
-        await stopped.wait()
-    assert told == ["failing"]
-    assert responses._watching is not None
-    responses._watching.cancel()
-    await asyncio.wait([responses._watching])
-    assert responses._watching is None
 
 
 def _is_away(hub: Hub) -> bool:

@@ -147,6 +147,23 @@ def test_a_full_process_takes_who_has_least_under_way() -> None:
     assert load.take_refused() == 2
 
 
+def test_what_runs_in_the_background_counts_for_its_key() -> None:
+    """P35: requests that were answered and run on are under way, as those with a client are."""
+    load, large, small = Load(1.0, lambda: 501, float), key_of(new_id()), key_of(new_id())
+    for _ in range(500):
+        assert load.enter(large)
+        load.count(large)
+        load.leave(large)
+    load._shedding.limit = 500.0
+    assert not load.enter(large)
+    assert load.enter(small)
+    for _ in range(500):
+        load.leave(large)
+    load.leave(small)
+    assert not load.is_shared()
+    assert load._organisations == {}
+
+
 def test_a_key_with_few_is_taken_beside_a_crowd_of_its_organisation() -> None:
     load, organisation = Load(1.0, lambda: 101, float), new_id()
     crowd, few = key_of(organisation), key_of(organisation)
