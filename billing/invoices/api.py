@@ -19,7 +19,7 @@ from billing.invoices.views import pdf_file
 from billing.models import Invoice
 from billing.prices.words import rate_figure
 from lib.api import pagination
-from lib.api.openapi import RequestBody, Schema
+from lib.api.openapi import Input, Schema
 
 router = Router(tags=["Invoices"])
 
@@ -81,7 +81,7 @@ class InvoicePage(Schema):
     next: str | None
 
 
-class PdfQuery(RequestBody):
+class PdfQuery(Input):
     language: Literal["en", "zh-hans"] = "en"
 
 

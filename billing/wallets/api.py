@@ -27,7 +27,7 @@ from billing.topups.receipt_views import receipt_answer
 from billing.wallets import low_balance, wallets
 from lib import clock
 from lib.api import pagination
-from lib.api.openapi import RequestBody, Schema, also_answers
+from lib.api.openapi import Input, RequestBody, Schema, also_answers
 from lib.database import tenancy
 from lib.ids import id_text
 
@@ -103,7 +103,7 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
         return answer_idempotently(request, actor, act)
 
 
-class LedgerQuery(RequestBody):
+class LedgerQuery(Input):
     month: str | None = Field(
         None,
         pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$",

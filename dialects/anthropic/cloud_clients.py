@@ -9,7 +9,7 @@ Their requests become Claude's own before they are read, and only the frames of 
 written otherwise. Source: the official client `anthropic` 2.10 (2026-11), and `bedrock.py`.
 """
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +17,6 @@ from typing import Any, Final
 import msgspec
 
 from dialects.anthropic.codec import MessagesCodec
-from dialects.anthropic.count_tokens import read_count
 from dialects.anthropic.hosted import BETA_HEADER
 from dialects.chat.cloud_names import bedrock_names, vertex_names
 from dialects.codec import Framing, HeaderLines, Target
@@ -30,10 +29,6 @@ from dialects.streams.sse import Frame
 
 _VERSION: Final = "anthropic_version"
 _BETA: Final = "anthropic_beta"
-# What a request for a count does not have.
-_NOT_COUNTED: Final = dict.fromkeys(
-    ("max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata")
-)
 # Claude's types of errors by Amazon's names; others are errors of the model's stream.
 _EXCEPTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -90,22 +85,6 @@ class BedrockClientCodec(MessagesCodec):
         return aws_answers.headers(kind, request_id, wait_ms)
 
 
-class BedrockCountCodec(BedrockClientCodec):
-    """CountTokens around a body of InvokeModel."""
-
-    def standard_request(self, raw: bytes, target: Target) -> tuple[bytes, HeaderLines]:
-        standard, lines = super().standard_request(_invoked(raw), target)
-        return self.without_answer(standard), lines
-
-    def without_answer(self, raw: bytes) -> bytes:
-        """Return a request without what concerns its answer alone, which is not counted."""
-        body = _read(raw)
-        return raw if body is None else body.splice(_NOT_COUNTED)
-
-    def write_count(self, raw: bytes) -> bytes:
-        return msgspec.json.encode({"inputTokens": read_count(raw)})
-
-
 def _read(raw: bytes) -> Body | None:
     try:
         return read_body(raw)
@@ -132,27 +111,6 @@ def _betas(body: Body) -> list[str] | None:
         return None
     known = [word for word in words if isinstance(word, str) and word.isascii()]
     return known if len(known) == len(words) and all(map(str.isprintable, known)) else None
-
-
-def _invoked(raw: bytes) -> bytes:
-    """Return the body of InvokeModel inside one of CountTokens. Raises RequestFault."""
-    input_ = _member(read_body(raw), "input")
-    invoked = _member(input_, "input.invokeModel", "invokeModel")
-    encoded = value_of(invoked.value("body") or b"null")
-    try:
-        return b64decode(encoded, validate=True)
-    except (TypeError, ValueError):
-        what = "input.invokeModel.body must be the request as base64"
-        raise RequestFault("invalid_type", "input.invokeModel.body", what) from None
-
-
-def _member(body: Body, path: str, name: str = "") -> Body:
-    raw = body.value(name or path)
-    if raw is None:
-        raise RequestFault("missing_parameter", path, f"{path} is required")
-    if not raw.startswith(b"{"):
-        raise RequestFault("invalid_type", path, f"{path} must be an object")
-    return read_body(raw)
 
 
 class _ErrorMembers(msgspec.Struct):

@@ -1,4 +1,5 @@
-"""Imagen, Google's models of images: `predict` on Vertex AI and in the Gemini API.
+"""Imagen, Google's models of images: `predict` on Vertex AI. Google's client no longer asks the
+Gemini API for them.
 
     {"instances": [{"prompt"}], "parameters": {"sampleCount", "aspectRatio", "sampleImageSize"}}
         -> {"predictions": [{"bytesBase64Encoded", "mimeType"} | {"raiFilteredReason"}]}

@@ -22,7 +22,7 @@ from dialects.streams.sse import FrameSplitter
 
 _WHOLE_BYTES_MAX: Final = 64 * 1024
 # The limit for a JSON text without its long strings.
-_BONES_BYTES_MAX: Final = 1024 * 1024
+_SKELETON_BYTES_MAX: Final = 1024 * 1024
 _STRING_BYTES_MAX: Final = 1024
 _DONE: Final = b"[DONE]"
 _UNFINISHED: Final = ".partial_image"
@@ -168,7 +168,7 @@ class SkeletonReader:
         at = 0
         while at < len(chunk):
             at = self._outside(chunk, at) if self._string_at < 0 else self._inside(chunk, at)
-        if len(self._kept) > _BONES_BYTES_MAX:
+        if len(self._kept) > _SKELETON_BYTES_MAX:
             raise answer_fault("F17")
 
     def skeleton(self) -> bytes:

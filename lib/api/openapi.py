@@ -99,10 +99,14 @@ class Schema(_Named, ninja.Schema):
     """A body of the management API."""
 
 
-class RequestBody(Schema):
-    """A body that a client sends. Unknown members are refused."""
+class Input(Schema):
+    """What a client sends: the query of a request, or its body. Unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class RequestBody(Input):
+    """The body of a request."""
 
 
 class Part(_Named):

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from django.db.models import Model, QuerySet
 from pydantic import Field
 
-from lib.api.openapi import RequestBody
+from lib.api.openapi import Input
 from lib.ids import id_text, parse_id, parse_number
 from lib.numbers.whole_numbers import TypedWhole
 
@@ -30,7 +30,7 @@ class BadCursor(ValueError):
         super().__init__("The cursor is not valid. Use `next` of the previous page.")
 
 
-class PageQuery(RequestBody):
+class PageQuery(Input):
     """The query parameters of a list. Subclasses add filters."""
 
     limit: TypedWhole = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows per page.")

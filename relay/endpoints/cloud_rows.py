@@ -17,7 +17,7 @@ from dialects.anthropic.cloud_clients import (
     VertexCountCodec,
 )
 from dialects.chat.chat import Dialect
-from dialects.endpoints.bedrock_count import BedrockAnyCountCodec
+from dialects.endpoints.bedrock_count import BedrockCountCodec
 from relay.config import BODY_BYTES_MAX
 from relay.endpoints.generation import count_tokens, generate
 from relay.endpoints.request import Endpoint
@@ -50,9 +50,7 @@ _BELOW_MODEL: Final[dict[str, Endpoint]] = {
     "/model/{model}/converse-stream": replace(_CONVERSE, operation="converse_stream", stream=True),
     "/model/{model}/invoke": _ON_BEDROCK,
     "/model/{model}/invoke-with-response-stream": replace(_ON_BEDROCK, stream=True),
-    "/model/{model}/count-tokens": replace(
-        _COUNT, codec=BedrockAnyCountCodec(), path_names="model"
-    ),
+    "/model/{model}/count-tokens": replace(_COUNT, codec=BedrockCountCodec(), path_names="model"),
 }
 
 PATTERNS: Final[dict[str, Endpoint]] = _BELOW_MODEL | {

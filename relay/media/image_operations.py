@@ -110,9 +110,10 @@ class Images(MediaOperation):
                 partial(_read_qwen, own), partial(_write_qwen, own), facts.units, slow=True
             )
             return Sending("qwen_images", "openai", encoded, exchange)
-        if imagen.makes(model) and "predict" in urls:
-            return self._by_imagen(own, facts)
-        if "generate_content" in urls:
+        if imagen.makes(model):
+            if "predict" in urls:
+                return self._by_imagen(own, facts)
+        elif "generate_content" in urls:
             return self._by_gemini(own, facts)
         raise not_offered(facts, "images")
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import get_language
 from ninja import Query, Router, Status
 from ninja.errors import HttpError
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from accounts.access import actors
 from billing.currency.answers import answer_of
@@ -25,8 +25,6 @@ _OF_REQUESTS: Final = {"status", "columns", "sort"}
 
 class ExportIn(FocusQuery):
     """Which requests or costs to export, in which columns and file format."""
-
-    model_config = ConfigDict(extra="forbid")
 
     format: Literal["csv", "jsonl", "xlsx", "parquet", "focus"] = Field(
         "csv",

@@ -9,14 +9,14 @@ from pydantic import Field
 from accounts.access import actors, api_auth
 from billing.currency.answers import answer_of
 from lib import clock
-from lib.api.openapi import RequestBody, Schema
+from lib.api.openapi import Input, Schema
 from usage.margin.margin import MarginBy, MarginRow, first_day, margin, total
 from usage.months.detached import detached_on, names_of
 
 router = Router(tags=["Margin"], auth=api_auth.installation_auth)
 
 
-class MarginQuery(RequestBody):
+class MarginQuery(Input):
     by: MarginBy = "model"
     from_: dt.date | None = Field(
         None, alias="from", description="The first day, in UTC. Default: 30 days up to the last."

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Query, Router
 from ninja.errors import HttpError
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from accounts.access import actors
 from accounts.access.access import AccessDenied
@@ -19,7 +19,7 @@ from accounts.access.actors import Actor
 from billing.currency.money import format_usd
 from lib import clock
 from lib.api import pagination
-from lib.api.openapi import Schema, also_answers
+from lib.api.openapi import Input, Schema, also_answers
 from lib.files.csv_file import CSV_TYPE, stream
 from lib.ids import id_text
 from lib.tables.pages import iterate_in_locale
@@ -70,7 +70,7 @@ _AXES: Final = (*(name for name in GROUPINGS if name != "channel"), DAY, "channe
 _ITEMS_MAX: Final = 10_000
 
 
-class Wanted(Schema):
+class Wanted(Input):
     """The requests to select. Several values of a field match any of them."""
 
     model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
@@ -84,8 +84,6 @@ class Wanted(Schema):
 
 
 class FocusQuery(Wanted):
-    model_config = ConfigDict(extra="forbid")
-
     from_: str | None = Field(
         None,
         alias="from",

@@ -15,7 +15,7 @@ from billing.prices.pricing import PriceVersion as Rates
 from billing.prices.pricing import price
 from billing.wallets.wallets import balance, credit_line
 from gateway.channels.channels import open_secret
-from gateway.models import Channel, InstallationSetting
+from gateway.models import Channel, InstallationSetting, Route
 from lib import clock
 from tests.cast import signed_in
 from tests.config.applying import SECRETS, WHOLE, Installation, installation
@@ -338,6 +338,33 @@ channels:
     assert "archived: true -> false" in installation.apply(
         text.replace("archived: true", "archived: false")
     )
+
+
+def test_models_that_no_request_can_reach_are_named_with_their_line(
+    installation: Installation,
+) -> None:
+    """A channel may have them of old: its export is refused elsewhere, and remains valid here."""
+    text = """
+version: 1
+channels:
+  - name: old
+    provider: deepseek
+    enabled: false
+    models:
+      fine: {}
+"""
+    installation.apply(text)
+    channel = Channel.objects.get()
+    Route.objects.create(channel=channel, model="sora-2")
+    Route.objects.create(channel=channel, model="mine", upstream_model="rerank-v3.5")
+    exported = installation.export()
+    assert installation.apply(exported).strip() == "nothing to change"
+    elsewhere = exported.replace("name: old", "name: new")
+    refusal = installation.refusal(elsewhere)
+    line = elsewhere.splitlines().index("  models:") + 1
+    assert f"weir.yaml:{line}: channels[0].models: mine is a model for rankings" in refusal
+    assert "Leave it out, or serve it by a channel of another provider" in refusal
+    assert not Channel.objects.filter(name="new").exists()
 
 
 def test_limits_of_a_channel_are_set_by_a_file(installation: Installation) -> None:

@@ -322,6 +322,19 @@ def test_a_gemini_model_makes_pictures_too(
     assert (record["basis"], record["operation"]) == ("measured", "image_generations")
 
 
+def test_imagen_is_asked_by_predict_alone(hub: Hub, fake: FakeUpstream) -> None:
+    """The Gemini API would answer 404 to `generateContent`, which would rest the model."""
+    tenant = hub.tenant()
+    model = hub.model(
+        fake, rates={"images": EACH}, provider="gemini", upstream_model="imagen-4.0-generate-001"
+    )
+    asked = fake.totals()["requests"]
+    answer = hub.post(tenant, {"model": model, "prompt": "a boat"}, path=GENERATIONS)
+    assert (answer.status, answer.error["code"]) == (400, "unsupported_parameter")
+    assert f"model {model} has no images" in answer.error["message"]
+    assert fake.totals()["requests"] == asked
+
+
 def test_a_gemini_model_edits_a_file(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TOKENS, provider="gemini")
     answer = post_form(hub, tenant, EDITS, ("image", PNG), ("prompt", "paint"), ("model", model))
