@@ -306,8 +306,9 @@ def caps_of_key(key: Key) -> list[BudgetUsage]:
         own,
         organisation=key.organisation,
         enabled=True,
+        action=BudgetAction.BLOCK,
         period__in=(BudgetPeriod.DAY, BudgetPeriod.WEEK, BudgetPeriod.MONTH),
-    ).exclude(action=BudgetAction.WARN)
+    )
     return sorted(
         current_usage(list(rows)),
         key=lambda usage: (Fraction(usage.spent_nano, max(usage.limit_nano, 1)), usage.span.end_at),
