@@ -298,7 +298,11 @@ def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
 
 def caps_of_key(key: Key) -> list[BudgetUsage]:
     """Return the budgets by day, week or month of a key and of its person at which requests are
-    refused, the fullest first: what its holder is warned of (`billing/limits/enforcement.py`)."""
+    refused, the fullest first: what its holder is warned of (`billing/limits/enforcement.py`).
+
+    In the management API a model key reads its own budgets alone (`_seen_by`). Here it also learns
+    how full its person's budget is, because the refusal by that budget states the same amounts.
+    """
     own = Q(scope=BudgetScope.KEY, subject=str(key.id))
     if key.user_id is not None:
         own |= Q(scope=BudgetScope.USER, subject=str(key.user_id))
@@ -306,8 +310,9 @@ def caps_of_key(key: Key) -> list[BudgetUsage]:
         own,
         organisation=key.organisation,
         enabled=True,
+        action=BudgetAction.BLOCK,
         period__in=(BudgetPeriod.DAY, BudgetPeriod.WEEK, BudgetPeriod.MONTH),
-    ).exclude(action=BudgetAction.WARN)
+    )
     return sorted(
         current_usage(list(rows)),
         key=lambda usage: (Fraction(usage.spent_nano, max(usage.limit_nano, 1)), usage.span.end_at),

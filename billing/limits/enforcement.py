@@ -599,7 +599,7 @@ _PLACE_GUARDED_HOLDS = f"""
                 JOIN billing_budgetwindow stands ON stands.id = judged.window_id
                 JOIN billing_budget budget ON budget.id = stands.budget_id
                 WHERE judged.admitted AND budget.scope IN ('user', 'key')
-                  AND budget.action <> 'warn' AND budget.period IN ('day', 'week', 'month')
+                  AND budget.action = 'block' AND budget.period IN ('day', 'week', 'month')
                 ORDER BY judged.place, stands.spent_nano / greatest(judged.most, 1)::numeric DESC,
                          stands.ends_at DESC
             ) fullest

@@ -51,12 +51,7 @@ class Payer:
 def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
     """Return the payer that a form names; `key_id` "" is the playground's own key. Raises
     Refused."""
-    project = project.strip()
-    if project and not is_label(project):
-        message = gettext("A project name can have up to %(n)s visible characters.") % {
-            "n": LABEL_LENGTH
-        }
-        raise Refused("project", message)
+    project = check_project(project)
     if not key_id:
         check_playground_key(actor)
         return Payer(playground_key(organisation_of(actor)), project)
@@ -65,6 +60,15 @@ def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
     except Http404 as error:
         message = gettext("This key cannot pay for chats any more. Choose another one.")
         raise Refused("key", message) from error
+
+
+def check_project(project: str) -> str:
+    """Return the project that a form names, "" for none. Raises Refused."""
+    project = project.strip()
+    if project and not is_label(project):
+        message = gettext("A project name can have up to %(n)s visible characters.")
+        raise Refused("project", message % {"n": LABEL_LENGTH})
+    return project
 
 
 def payer_of_chat(actor: Actor, conversation: Conversation) -> Payer:
@@ -111,6 +115,15 @@ def default_payer(actor: Actor) -> Payer:
         rule = rule_of(actor)
         own = paying_keys(actor, rule).first() if rule == PayerRule.OWN else None
         return Payer(own or playground_key(organisation_of(actor)), project)
+
+
+def chosen_default(actor: Actor) -> Payer:
+    """Return the payer that the actor chose for new chats, even if it cannot pay now. A revoked key
+    never can again, and is not chosen any more."""
+    chosen = _preference(actor)
+    if chosen and chosen.key and chosen.key.revoked_at is None:
+        return Payer(chosen.key, chosen.project)
+    return Payer(playground_key(organisation_of(actor)), chosen.project if chosen else "")
 
 
 def checked_default(actor: Actor) -> Payer:

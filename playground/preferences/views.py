@@ -1,9 +1,11 @@
 """A person's settings for the playground, and those that apply to everybody."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -23,7 +25,13 @@ from playground.models import Leaving, PayerRule
 from playground.models_offered.offered_models import chat_models
 from playground.panel.words import PAYER_RULES, SHORTCUTS
 from playground.payers.payer_rules import change_rules, roles_of, rules_of
-from playground.payers.paying import choose_default_payer, payers_context, read_payer
+from playground.payers.paying import (
+    check_project,
+    choose_default_payer,
+    chosen_default,
+    payers_context,
+    read_payer,
+)
 from playground.preferences.preferences import (
     choose_default_model,
     choose_keys,
@@ -90,9 +98,11 @@ def playground_rules_save(request: HttpRequest, actor: Actor) -> HttpResponse:
     return _save(request, actor, _RULES)
 
 
+@transaction.atomic
 def _save(request: HttpRequest, actor: Actor, parts: _Parts) -> HttpResponse:
     """Save each part whose field the form has. A part that is refused keeps its former state, and
-    the page says why; the others are saved."""
+    the page says why; the others are saved. Raises Http404 for a form that the page cannot send,
+    and saves nothing of it."""
     refusals, form = [], request.POST.dict()
     for field, save in parts.items():
         if field in form:
@@ -119,7 +129,13 @@ def _save_default_model(actor: Actor, form: Mapping[str, str]) -> None:
 
 
 def _save_default_payer(actor: Actor, form: Mapping[str, str]) -> None:
-    choose_default_payer(actor, read_payer(actor, form["key"], form.get("project", "")))
+    key_id, project = form["key"], form.get("project", "")
+    if key_id == form.get("shown_key"):
+        # The page shows another key while the chosen one cannot pay, which stays chosen.
+        payer = replace(chosen_default(actor), project=check_project(project))
+    else:
+        payer = read_payer(actor, key_id, project)
+    choose_default_payer(actor, payer)
 
 
 def _save_title_model(actor: Actor, form: Mapping[str, str]) -> None:
@@ -182,9 +198,10 @@ def _choice(value: str, values: Iterable[str]) -> str:
 
 def _model(actor: Actor, model: str, present: str) -> str:
     """Return the offered model of that name, or "" for none; the `present` one stays if it is no
-    longer offered."""
+    longer offered. Raises Refused for another one that is not offered."""
     if model and model != present and model not in {one.name for one in chat_models(actor)}:
-        raise Http404
+        message = gettext("%(model)s is not offered any more. Choose another model.")
+        raise Refused("model", message % {"model": model})
     return model
 
 
@@ -208,6 +225,7 @@ def _context(actor: Actor) -> dict[str, Any]:
     models, preference = chat_models(actor), preference_of(person_of(actor))
     common = organisation_model(organisation)
     offered = {"", CHEAPEST, *(model.name for model in models)}
+    payers = payers_context(actor, {}, None)
     return {
         "slug": organisation.slug,
         "preference": preference,
@@ -221,6 +239,7 @@ def _context(actor: Actor) -> dict[str, Any]:
         "letters": LETTERS,
         "rules": [(role, name, rules[role]) for role, name in roles_of(organisation).items()],
         "rule_names": PAYER_RULES.items(),
-        **payers_context(actor, {}, None),
+        **payers,
+        "payer_replaced": chosen_default(actor).chosen_key not in (None, payers["payer"].key),
         **keys_context(actor),
     }

@@ -199,7 +199,7 @@ class _Connection:
         told that their key has. Raises ClientLeft."""
         for lane in self._lanes.values():
             for turn in lane.drop_waiting():
-                await self._refuse(turn.event)
+                await self._refuse(turn)
         joining = asyncio.create_task(self._join())
         # The provider of a revoked request may still be read for its usage.
         seconds = LAST_WORDS_S if self._key_ended.is_set() else None
@@ -271,7 +271,7 @@ class _Connection:
             self._steer(event)
             return
         if self._over is not None:
-            await self._refuse(event)
+            await self._refuse(Turn(event))
             return
         lane = self._lanes.get(event.stream_id)
         waiting = sum(len(lane.waiting) for lane in self._lanes.values())
@@ -288,10 +288,11 @@ class _Connection:
         sink = self._make_sink(RequestId(new_id()), stream_id)
         await sink.refuse(error)
 
-    async def _refuse(self, event: CreateEvent) -> None:
+    async def _refuse(self, turn: Turn) -> None:
         """Refuse a request because the connection ends."""
         if self._over is not None:
-            await self._send_error(self._over.error, event.stream_id)
+            await self._send_error(self._over.error, turn.event.stream_id)
+            self._give_back_at_end(turn, turn.commits, self._over)
 
     def _make_sink(
         self, request_id: RequestId, stream_id: str | None, turn: Turn | None = None
@@ -309,6 +310,9 @@ class _Connection:
         sink = self._make_sink(request_id, turn.event.stream_id, turn)
         open_requests = self._request.life.open_requests
         async with self._slots:
+            if self._over is not None:
+                await self._refuse(turn)
+                return
             open_requests.enter()
             try:
                 await self._admit(lane, turn, sink, request_id)
@@ -476,6 +480,8 @@ class _Connection:
         """Return the code and the message of a refusal; None if the messages are accepted."""
         if event.fault:
             return "invalid_input", event.fault
+        if self._over is not None:
+            return "response_not_active", self._over.error.message
         if turn is None and self._memory.find(event.previous_id) is not None:
             return "response_already_completed", "The response has ended; send response.create."
         if turn is None:
@@ -492,6 +498,9 @@ class _Connection:
         steers, turn.steers = turn.steers, []
         if not steers:
             return ()
+        if self._over is not None:
+            self._give_back_at_end(turn, steers, self._over)
+            return ()
         required = websocket.required_input(output)
         if not required:
             items = list(_items_of(steers))
@@ -506,6 +515,11 @@ class _Connection:
                 )
             )
         return steers
+
+    def _give_back_at_end(self, turn: Turn, steers: Iterable[Steer], over: ConnectionOver) -> None:
+        """Give back messages that no response will read, because the connection ends."""
+        for steer in steers:
+            self._give_back(turn, steer, "successor_creation_failed", over.error.message)
 
     def _give_back(self, turn: Turn, steer: Steer, code: str, what: str) -> None:
         self._steers += 1

@@ -87,6 +87,7 @@ def test_budgets_are_those_of_the_key_and_its_person(people: Cast) -> None:
         ("key", key.id, 10, {"period": "day"}),
         ("user", people.bob.id, 4, {"period": "month"}),
         ("key", key.id, 1, {"period": "week", "action": "warn"}),
+        ("user", people.bob.id, 1, {"period": "week", "action": "slow"}),
         ("key", key.id, 1, {"period": "total"}),
         ("key", other.id, 1, {"period": "day"}),
         ("organisation", "", 1, {"period": "day"}),

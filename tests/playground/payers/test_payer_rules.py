@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
-from accounts.keys import service_accounts
+from accounts.keys import keys, service_accounts
 from accounts.members import members
 from accounts.models import AuditEvent, Key, Role
 from accounts.roles import custom_roles
@@ -15,8 +15,10 @@ from lib.ids import id_text
 from lib.refusal import Refused
 from playground.models import Conversation, PayerRule, PaymentPreference
 from playground.payers.payer_rules import change_rules, roles_of, rule_of, rules_of
-from playground.payers.paying import default_payer, payers_context
+from playground.payers.paying import Payer, default_payer, payers_context
+from playground.preferences.preferences import preference_of
 from tests.cast import Cast, actor, make_key, signed_in
+from tests.markup import squeezed
 from tests.playground.turns.test_views import ScriptedRelay, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,8 +38,8 @@ def set_rules(user: Any, **rules: str) -> Any:
 def offered(people: Cast, user: Any) -> list[str]:
     """The names of the keys that the payer menu offers."""
     context = payers_context(actor(user, people.acme), {}, None)
-    keys: list[Key] = [key for _, key in context["paying_keys"]]
-    names = sorted(key.name for key in keys)
+    paying: list[Key] = [key for _, key in context["paying_keys"]]
+    names = sorted(key.name for key in paying)
     return (["Playground"] if context["own_key"] else []) + names
 
 
@@ -166,6 +168,36 @@ def test_the_default_payer_is_chosen_and_shown_in_the_settings(people: Cast) -> 
     other, _ = make_key(people.core, "alice's", user=people.alice)
     post(people.bob, "preferences_save", key=id_text(other.id))
     assert default_payer(actor(people.bob, people.acme)).key == bobs
+
+
+def test_saving_another_setting_keeps_a_key_that_cannot_pay_at_present(people: Cast) -> None:
+    """The page shows who pays meanwhile; only another choice than what it shows is one."""
+    bob = actor(people.bob, people.acme)
+    bobs, _ = make_key(people.core, "bob's", user=people.bob)
+    assert "cannot pay at present" not in page(people.bob, URL).content.decode()
+    post(people.bob, "preferences_save", key=id_text(bobs.id), shown_key="", project="launch")
+    set_rules(people.alice, developer="playground")
+    html = page(people.bob, URL).content.decode()
+    assert '<input type="hidden" name="shown_key" value="">' in squeezed(html)
+    assert "The key you chose cannot pay at present." in html
+    post(people.bob, "preferences_save", key="", shown_key="", project="start", sends="ctrl")
+    assert default_payer(bob).chosen_key is None
+    assert not preference_of(people.bob).enter_sends
+    set_rules(people.alice, developer="any")
+    assert default_payer(bob) == Payer(bobs, "start")
+    html = squeezed(page(people.bob, URL).content.decode())
+    assert f'name="shown_key" value="{id_text(bobs.id)}"' in html
+    post(people.bob, "preferences_save", key="", shown_key=id_text(bobs.id))
+    assert default_payer(bob).chosen_key is None
+
+
+def test_a_revoked_key_is_not_waited_for(people: Cast) -> None:
+    bobs, _ = make_key(people.core, "bob's", user=people.bob)
+    post(people.bob, "preferences_save", key=id_text(bobs.id), shown_key="")
+    keys.revoke_key(SYSTEM, bobs)
+    assert "cannot pay at present" not in page(people.bob, URL).content.decode()
+    post(people.bob, "preferences_save", key="", shown_key="", project="")
+    assert PaymentPreference.objects.get().key is None
 
 
 def test_rules_over_the_api(people: Cast) -> None:

@@ -22,6 +22,7 @@ from playground.models import Conversation, LeavingRule, Preference, Run
 from playground.preferences.preferences import (
     choose_default_model,
     choose_organisation_model,
+    organisation_model,
     preference_of,
     toggle_favourite,
 )
@@ -208,8 +209,28 @@ def test_a_name_by_hand_stays(people: Cast) -> None:
 
 
 def test_only_an_offered_model_names_chats(people: Cast) -> None:
-    assert post(people.bob, "preferences_save", title_model="weir-unpriced").status_code == 404
+    assert post(people.bob, "preferences_save", title_model="weir-unpriced").status_code == 303
     assert preference_of(people.bob).title_model == "*"
+
+
+def test_a_model_that_is_removed_meanwhile_is_refused_alone(people: Cast) -> None:
+    """The page names it, and keeps what else the form has."""
+    form = {"leaving": "stop", "default_model": "weir-gone", "title_model": ""}
+    saved = signed_in(people.bob).post(
+        reverse("preferences_save", args=["acme"]), form, follow=True
+    )
+    html = saved.content.decode()
+    assert "weir-gone is not offered any more. Choose another model." in html
+    assert "The other settings are saved." in html
+    preference = preference_of(people.bob)
+    assert (preference.leaving, preference.default_model) == ("stop", "")
+    assert preference.title_model == ""
+
+
+def test_of_a_form_that_the_page_cannot_send_nothing_is_saved(people: Cast) -> None:
+    form = {"minutes": "5", "payer_rules": "1", "developer": "dance"}
+    assert post(people.alice, "playground_rules_save", **form).status_code == 404
+    assert not LeavingRule.objects.exists()
 
 
 # Keys -------------------------------------------------------------------------------------------
@@ -282,10 +303,11 @@ def test_new_chats_begin_with_the_persons_the_last_or_the_organisations_model(pe
 def test_the_organisations_model_is_chosen_by_who_may_and_only_if_offered(people: Cast) -> None:
     assert post(people.bob, "playground_rules_save", organisation_model="").status_code == 403
     assert post(people.charlie, "playground_rules_save", organisation_model="").status_code == 404
-    unserved = post(people.alice, "playground_rules_save", organisation_model="nobody-serves")
-    assert unserved.status_code == 404
+    post(people.alice, "playground_rules_save", organisation_model="nobody-serves")
+    assert organisation_model(people.acme) == ""
     assert post(people.alice, "playground_rules_save", organisation_model="").status_code == 303
-    assert post(people.bob, "preferences_save", default_model="nobody-serves").status_code == 404
+    post(people.bob, "preferences_save", default_model="nobody-serves")
+    assert preference_of(people.bob).default_model == ""
     assert post(people.bob, "preferences_save", default_model="").status_code == 303
 
 

@@ -85,6 +85,81 @@ def test_a_process_that_stops_says_so(own_hub: Hub, agents: FakeUpstream) -> Non
     own_hub.assert_books_balance()
 
 
+def test_steering_begins_nothing_while_the_process_stops(
+    own_hub: Hub, agents: FakeUpstream
+) -> None:
+    """P10: what was accepted before comes back, what comes after is refused, and no response
+    begins."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(agents, rates=RATES, **RESPONSES)
+    with connected(own_hub, tenant.key) as client:
+        client.create(model, "#tokens=3 #hold=1 runs", stream_id="a")
+        steer = {"type": "response.steer", "input": "shorter"}
+        steer["previous_response_id"] = client.until("response.created")["response"]["id"]
+        client.send(**steer)
+        accepted = client.until("response.steer.accepted")["steer"]["id"]
+        client.create(model, "#tokens=3 waits", stream_id="a")
+        opened_beside(client, model)
+        assert own_hub.process is not None
+        own_hub.process.terminate()
+        client.error()
+        client.send(**steer)
+        failed = client.until("response.steer.failed")
+        assert "id" not in failed["steer"]
+        assert failed["error"]["code"] == "response_not_active"
+        agents.release()
+        code, closed, events = end(client)
+        assert (code, closed) == ("server_shutting_down", 1012)
+        (failed,) = [event for event in events if event["type"] == "response.steer.failed"]
+        assert (failed["steer"]["id"], failed["steer"]["input"]) == (accepted, "shorter")
+        assert failed["error"]["code"] == "successor_creation_failed"
+    own_hub.ended()
+    (record,) = records(own_hub, tenant, 1)
+    assert record["meters"]["out_text"] == 3
+    assert not any("shorter" in line for line in heard(agents))
+
+
+def test_a_successor_that_waits_for_its_turn_does_not_begin(
+    own_hub: Hub, agents: FakeUpstream
+) -> None:
+    """P10: it is refused like every request that waits, and its messages come back."""
+    own_hub.start()
+    with FakeUpstream(name="b") as others, FakeUpstream(name="c") as later:
+        tenant = own_hub.tenant("100.00")
+        model, other, last = (
+            own_hub.model(fake, rates=RATES, **RESPONSES) for fake in (agents, others, later)
+        )
+        with connected(own_hub, tenant.key) as client:
+            client.create(model, "#tokens=3 #hold=1 runs", stream_id="a")
+            id = client.until("response.created")["response"]["id"]
+            client.send(type="response.steer", input="shorter", previous_response_id=id)
+            accepted = client.until("response.steer.accepted")["steer"]["id"]
+            for number in range(15):
+                client.create(other, "#tokens=3 #hold=1", stream_id=f"b{number}")
+                client.until("response.created")
+            # At most 16 run at once.
+            client.create(last, "#tokens=3 #hold=1", stream_id="c")
+            client.create(last, "never", stream_id="c")
+            client.send(type="response.steer", input="x", previous_response_id="resp_none")
+            client.until("response.steer.failed")  # The hub has read all that was sent before.
+            agents.release()
+            client.until("response.completed")
+            client.until("response.created")
+            assert own_hub.process is not None
+            own_hub.process.terminate()
+            assert client.error()["stream_id"] in ("a", "c")
+            others.release()
+            later.release()
+            code, closed, events = end(client)
+            assert (code, closed) == ("server_shutting_down", 1012)
+            (failed,) = [event for event in events if event["type"] == "response.steer.failed"]
+            assert failed["steer"]["id"] == accepted
+            assert failed["error"]["code"] == "successor_creation_failed"
+    own_hub.ended()
+    assert {row["meters"]["out_text"] for row in records(own_hub, tenant, 17)} == {3}
+    assert not any("shorter" in line for line in heard(agents))
+
+
 def opened_beside(client: Client, model: str) -> None:
     """Wait until the hub has read all that was sent before."""
     client.create(model, "x", generate=False, stream_id="beside")

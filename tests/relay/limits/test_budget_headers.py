@@ -79,11 +79,12 @@ def test_the_fullest_budget_is_told(lonely: Hub, fake: FakeUpstream, stream: boo
         {"period": "total"},
         {"period": "hour"},
         {"period": "day", "action": "warn"},
+        {"period": "day", "action": "slow"},
         {"period": "day", "scope": "team"},
         {"period": "day", "scope": "organisation"},
     ],
 )
-def test_budgets_that_are_not_the_callers_own_are_not_told(
+def test_budgets_that_refuse_nothing_or_are_not_the_callers_own_are_not_told(
     lonely: Hub, fake: FakeUpstream, over: dict[str, Any]
 ) -> None:
     hub = lonely
