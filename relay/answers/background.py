@@ -425,11 +425,8 @@ class BackgroundResponses:
                 # Its row may have ended by its own end.
                 continue
             if leave := self._leaves.pop(answer, None):
-                try:
-                    leave()
-                except Exception:
-                    # It must not keep the others from being cancelled.
-                    log.exception("a cancelled response does not stop")
+                # The event loop reports one that fails; the others are cancelled all the same.
+                asyncio.get_running_loop().call_soon(leave)
 
 
 _BEGIN = """
