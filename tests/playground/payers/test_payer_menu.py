@@ -86,7 +86,7 @@ def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     send = page.locator("[data-send]")
     page.fill("#chat-text", "within the budget?")
-    expect(page.locator("#bound")).to_contain_text("held")
+    expect(page.locator("#bound")).to_contain_text("reserved")
     expect(send).to_be_enabled()
     choose_key(page, f"{name} · core")
     expect(page.locator("#bound [data-blocked]")).to_be_visible()

@@ -16,7 +16,10 @@ pytestmark = pytest.mark.browser
 def bob(desks: Desks, stage: Stage) -> Iterator[Watched]:
     with desks.lent("bob") as watched:
         yield watched
-    stage.hub.connection.execute("DELETE FROM playground_preference")
+    stage.hub.connection.execute(
+        "UPDATE playground_preference "
+        "SET keys = DEFAULT, letter_keys = DEFAULT, enter_sends = DEFAULT"
+    )
 
 
 @pytest.mark.extended
