@@ -251,7 +251,7 @@ def test_a_cancel_after_the_end_changes_nothing(hub: Hub, fake: FakeUpstream) ->
     for _ in range(2):
         answer = hub.post(tenant, {}, path=f"{PATH}/{response['id']}/cancel")
         assert (answer.status, answer.json()) == (200, whole)
-    assert len(hub.rows(RECORDS, tenant.organisation_id)) == 1
+    one_record(hub, tenant)
 
 
 def test_a_drained_channel_reads_a_cancelled_one_to_its_end(hub: Hub, fake: FakeUpstream) -> None:
