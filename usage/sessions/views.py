@@ -65,7 +65,8 @@ _TOKENS: Final = (
         "cache_written",
         _("Cache writes"),
         "number",
-        priority=3,
+        chosen=False,
+        in_files=True,
         hint=_("Input tokens written to the provider's cache, part of the input"),
     ),
     Column(

@@ -92,7 +92,7 @@ def test_what_was_written_to_cache_is_the_sum_of_the_receipts(people: cast.Cast,
     assert listed["cache_written"] == detail["cache_written"] == sum(receipts)
     assert [one["cache_written"] for one in detail["agents"]] == [1_200, 4_030]
     alice = cast.signed_in(people.alice)
-    assert "5,230" in page_of(alice)
+    assert "5,230" in page_of(alice, "?cols=name,cache_written")
     page = page_of(alice, f"/{id_text(session)}")
     assert "5,230 written to cache" in page
     for text in ("Cache writes", ">1,200<", ">4,030<"):
