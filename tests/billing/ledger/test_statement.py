@@ -91,6 +91,7 @@ def test_usage_is_one_line_per_day_and_everything_ties(
     before = [then, this]
     for one in before:
         assert_ties(one)
+    assert statement.close_days(3) == 3
     assert statement.close_days(1000) > 60
     assert StatementDay.objects.count() >= 2
     assert [statement.statement(people.acme, one.month) for one in before] == before
