@@ -11,10 +11,10 @@ A sample of all targets is tried against every test that reaches it. Otherwise t
 are named like a mutated file, or import it, are measured, the nearest first, and those of its room
 where files are named; and what is known of others from before.
 
-It ends in time: a third of the minutes is for measuring, and of many mutants so many are drawn as
-can be tried in the rest. What was measured is kept for the next run; a mutant that no measured test
-reaches counts only once all tests are measured. Where the tests of a mutant do not end in time, not
-even without it, it is not decided and does not count.
+It ends in time: a third of the minutes is for measuring, the nearest test files first, and of many
+mutants so many are drawn as can be tried in the rest. What was measured is kept for the next run; a
+mutant that no measured test reaches counts only once all tests are measured. Where the tests of a
+mutant do not end in time, not even without it, it is not decided and does not count.
 
 Exit code 1: a mutant survived that tests/mutants/equivalent.txt does not name.
 """
@@ -208,21 +208,31 @@ def _pytest(
 
 
 def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set[str]) -> int:
-    """Measure the tests that matter, as far as they are not known, in a third of the time. Return
-    how many test files are left."""
+    """Measure the tests that matter, as far as they are not known, in a third of the time: first
+    those that are named like a mutated file or import it. Return how many test files are left."""
     tests = test_files(ROOT, _LEFT_OUT)
+    close = close_ones(ROOT, tests, files, rank_max=2 if arguments.files else 1)
     if arguments.files or not arguments.sample:
-        tests = close_ones(ROOT, tests, files, rank_max=2 if arguments.files else 1)
-    missing = reach.missing(tests)
-    if not missing:
-        return 0
-    print(f"Measuring which lines {len(missing)} test files reach …", flush=True)
-    out = tree.parent / "map"
-    out.mkdir()
+        tests = close
     until = time.time() + 20 * arguments.minutes
+    for part in (close, tests):
+        missing = reach.missing(part)
+        if missing and time.time() < until:
+            _measure_files(tree, reach, missing, arguments.workers, until)
+    left = len(reach.missing(tests))
+    if left:
+        print(f"{left} of {len(tests)} test files could not be measured in time.")
+    return left
+
+
+def _measure_files(
+    tree: Path, reach: Reach, missing: Sequence[str], workers: int, until: float
+) -> None:
+    print(f"Measuring which lines {len(missing)} test files reach …", flush=True)
+    out = Path(tempfile.mkdtemp(prefix="map-", dir=tree.parent))
     job = {"phase": "map", "files": list(target_files(ROOT)), "out": str(out), "until": until}
-    many = ["-n", str(arguments.workers), "--dist", "loadfile"]
-    running = _pytest(tree, job, "map", [*many, *missing])
+    many = ["-n", str(workers), "--dist", "loadfile"]
+    running = _pytest(tree, job, out.name, [*many, *missing])
     ended = missing
     try:
         running.wait(until + _LAST_TEST_S - time.time())
@@ -233,10 +243,6 @@ def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set
         _wait_for_workers(out)
         ended = []
     reach.take(out, tree, ended)
-    left = len(reach.missing(tests))
-    if left:
-        print(f"{left} of {len(tests)} test files could not be measured in time.")
-    return left
 
 
 def _wait_for_workers(out: Path) -> None:
