@@ -136,7 +136,8 @@ class Cell:
 
 def has_tools(row: dict[str, Any]) -> bool:
     """Whether a request is a turn of the agent, and none of its side requests."""
-    return bool(json.loads(row["body"]).get("tools"))
+    body = json.loads(row["body"])
+    return bool(body.get("tools") or body.get("toolConfig", {}).get("tools"))  # Converse has these
 
 
 def is_compaction(row: dict[str, Any]) -> bool:
