@@ -209,14 +209,14 @@ def _pytest(
 
 def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set[str]) -> int:
     """Measure the tests that matter, as far as they are not known, in a third of the time: first
-    those that are named like a mutated file or import it. Return how many test files are left."""
+    those that are named like a mutated file, then those that import it, then the others. Return how
+    many test files are left."""
     tests = test_files(ROOT, _LEFT_OUT)
-    close = close_ones(ROOT, tests, files, rank_max=2 if arguments.files else 1)
     if arguments.files or not arguments.sample:
-        tests = close
+        tests = close_ones(ROOT, tests, files, rank_max=2 if arguments.files else 1)
     until = time.time() + 20 * arguments.minutes
-    for part in (close, tests):
-        missing = reach.missing(part)
+    for rank_max in range(4):
+        missing = reach.missing(close_ones(ROOT, tests, files, rank_max))
         if missing and time.time() < until:
             _measure_files(tree, reach, missing, arguments.workers, until)
     left = len(reach.missing(tests))
