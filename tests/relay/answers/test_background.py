@@ -6,13 +6,18 @@ import json
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import psycopg
 import pytest
 from openai import BadRequestError, OpenAI
 from psycopg import sql
 
+from lib.id_types import RequestId
 from lib.ids import id_text
+from relay.answers.background import _PUT
+from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentAnswer
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
@@ -296,6 +301,32 @@ def test_deleted_after_its_end_nothing_remains(hub: Hub, fake: FakeUpstream) -> 
         assert hub.rows(query, tenant.organisation_id) == []
 
 
+def test_deleted_while_events_are_stored_nothing_remains(hub: Hub, fake: FakeUpstream) -> None:
+    """P14: a piece that another transaction stores meanwhile is deleted too."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    id = started(hub, tenant, model, "one #tokens=9 #hold=0")["id"]
+    holding(fake)
+    (row,) = hub.rows(ROWS, tenant.organisation_id)
+    piece = {
+        "organisation": row["organisation_id"],
+        "id": row["id"],
+        "n": FIRST_BACKGROUND_PIECE + 999,
+        "sealed": b"piece",
+    }
+    waits = (
+        "SELECT * FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with psycopg.connect(hub.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(_PUT, piece)
+        deleted = pool.submit(hub.request, "DELETE", f"{PATH}/{id}", tenant)
+        hub.wait(lambda: bool(hub.rows(waits)), "the deletion does not wait")
+        other.commit()
+        assert deleted.result().status == 200
+    one_record(hub, tenant)
+    assert hub.rows(PIECES, tenant.organisation_id) == []
+
+
 # ---- refused and failed
 
 
@@ -443,6 +474,26 @@ def test_sent_again_it_is_the_same_one(hub: Hub, fake: FakeUpstream, stream: boo
     if stream:
         assert events_of(first.body) == replayed(hub, tenant, id)
     assert one_record(hub, tenant)["status"] == 200
+
+
+def test_a_released_key_leaves_the_response_whole(hub: Hub, fake: FakeUpstream) -> None:
+    """The answer to an Idempotency-Key and the response that runs have pieces of one request."""
+    tenant, model, key = hub.tenant(), hub.model(fake), uuid.uuid4().hex
+    body = {"model": model, "input": "hi #tokens=4", "background": True, "stream": True}
+    first = hub.post(tenant, body, path=PATH, headers={"idempotency-key": key})
+    events = events_of(first.body)
+    request_id = hub.record(first.headers["x-request-id"])["request_id"]
+    place = SimpleNamespace(
+        organisation_id=tenant.organisation_id, key_id=tenant.key_id, retention_hours=1
+    )
+    released = IdempotentAnswer(
+        cast(Any, None), cast(Any, place), key, RequestId(request_id), b""
+    ).release()
+    count = len(hub.rows(PIECES, tenant.organisation_id))
+    for text, parameters in released:
+        hub.connection.execute(cast(Any, text), parameters)
+    assert len(hub.rows(PIECES, tenant.organisation_id)) < count
+    assert replayed(hub, tenant, events[0]["response"]["id"]) == events
 
 
 # ---- processes
