@@ -298,7 +298,8 @@ def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
 
 def caps_of_key(key: Key) -> list[BudgetUsage]:
     """Return the budgets by day, week or month of a key and of its person at which requests are
-    refused, the fullest first: what its holder is warned of (`billing/limits/enforcement.py`).
+    refused, the fullest first. Its holder is warned of these, of such budgets of other periods, and
+    of those of a session (`billing/limits/enforcement.py`).
 
     In the management API a model key reads its own budgets alone (`_seen_by`). Here it also learns
     how full its person's budget is, because the refusal by that budget states the same amounts.

@@ -594,12 +594,15 @@ _PLACE_GUARDED_HOLDS = f"""
             SELECT * FROM (
                 SELECT DISTINCT ON (judged.place) judged.place, 'budget', json_build_array(
                     judged.most, greatest(judged.most - stands.spent_nano, 0),
-                    extract(epoch FROM stands.ends_at)::bigint)
+                    CASE WHEN budget.period NOT IN ('total', 'session')
+                        THEN extract(epoch FROM stands.ends_at)::bigint END)
                 FROM judged
                 JOIN billing_budgetwindow stands ON stands.id = judged.window_id
-                JOIN billing_budget budget ON budget.id = stands.budget_id
-                WHERE judged.admitted AND budget.scope IN ('user', 'key')
-                  AND budget.action = 'block' AND budget.period IN ('day', 'week', 'month')
+                LEFT JOIN billing_budget budget ON budget.id = stands.budget_id
+                WHERE judged.admitted AND judged.kind = 'budget'
+                  -- What the client itself allows its session, or what its person has alone.
+                  AND (budget.id IS NULL OR budget.action = 'block' AND (
+                      budget.period = 'session' OR budget.scope IN ('user', 'key')))
                 ORDER BY judged.place, stands.spent_nano / greatest(judged.most, 1)::numeric DESC,
                          stands.ends_at DESC
             ) fullest

@@ -59,14 +59,12 @@ def managed_settings(request: HttpRequest, actor: Actor) -> HttpResponse:
         return _error(404, "not_found_error", "the key may use no model")
     chosen = example_models([model for model in models if model.can.tools] or models)[MODEL]
     names = sorted(model.name for model in models)
-    policy: dict[str, Any] = {
-        "availableModels": names,
-        "env": {
-            "ANTHROPIC_DEFAULT_HAIKU_MODEL": chosen,
-            "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1",
-        },
-        "model": chosen,
-    }
+    env = {"ANTHROPIC_DEFAULT_HAIKU_MODEL": chosen}
+    if len(names) > 1:
+        # The client asks its user to approve this, so that it is sent only where /model has a use
+        # for the list.
+        env["CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"] = "1"
+    policy: dict[str, Any] = {"availableModels": names, "env": env, "model": chosen}
     text = json.dumps(policy, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     checksum = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
     tag = f'"{checksum}"'
@@ -102,7 +100,8 @@ def spending(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _by_cap(caps: Sequence[BudgetUsage]) -> dict[str, Any]:
-    """Return the budgets, the fullest first. The headers of answers describe that one."""
+    """Return the budgets, the fullest first. The headers of answers describe that one, if none by
+    the hour, in total or of the session is fuller, for which this answer has no word."""
     fullest = caps[0]
     return {
         "extra_usage": {

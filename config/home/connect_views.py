@@ -65,6 +65,7 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
         "agent_name": AGENTS[slug].name,
         "models": sorted(by_name),
         "model": model,
+        "lacks_tools": AGENTS[slug].tools and model in by_name and not by_name[model].can.tools,
         "systems": SYSTEM_NAMES,
         "system": system,
         "secret": secret,
@@ -100,12 +101,11 @@ def _highlight(pastes: Iterable[Paste]) -> list[tuple[Paste, str]]:
 
 
 def _default_model(actor: Actor, models: list[ListedModel]) -> str:
-    """Return the chat model that the person used last, else the cheapest one that can use tools."""
+    """Return the model that the person used last, else the cheapest one; one without tools, which
+    agents need, only if there is no other."""
+    models = [model for model in models if model.can.tools] or models
     last = last_used_model(actor)
-    if last in {model.name for model in models}:
-        return last or ""
-    with_tools = [model for model in models if model.can.tools]
-    return example_models(with_tools or models)[MODEL]
+    return last if last in {model.name for model in models} else example_models(models)[MODEL]
 
 
 def _abilities(model: ListedModel | None) -> dict[str, Any]:

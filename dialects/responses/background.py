@@ -17,9 +17,11 @@ from dialects.errors.errors import ErrorKind
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import ReadFault, as_text, top_members, value_of
+from dialects.responses import usage
 from dialects.responses.errors import failed_code
 from dialects.responses.state import PREVIOUS
 from dialects.streams.sse import Frame, FrameSplitter
+from dialects.usage.usage import Counts
 
 _encode = msgspec.json.encode
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -112,6 +114,17 @@ def cancel(response: bytes) -> bytes:
 def fail(response: bytes, kind: ErrorKind, message: str) -> bytes:
     """Return the response after it has failed."""
     return _end(response, "failed", {"code": failed_code(kind), "message": message})
+
+
+def lacks_usage(response: bytes) -> bool:
+    """Return whether a response has failed without usage of its provider."""
+    members = top_members(response)
+    return has_failed(response) and value_of(members.get("usage")) is None
+
+
+def with_usage(response: bytes, counts: Counts) -> bytes:
+    """Return a response with these counts as its usage."""
+    return _encode({**top_members(response), "usage": usage.encode(counts)})
 
 
 def number_of(frame: Frame) -> int | None:

@@ -133,10 +133,10 @@ def make_references_portable(referred: Referred) -> Referred:
     return portable_by_id
 
 
-def list_items(stored: KeptResponse, response_id: str) -> list[JsonObject]:
-    """Return the input items of a response, each with its id."""
+def list_items(stored: Sequence[msgspec.Raw], response_id: str) -> list[JsonObject]:
+    """Return the stored input items of a response, each with its id."""
     items: list[JsonObject] = []
-    for at, raw in enumerate(stored.items):
+    for at, raw in enumerate(stored):
         item = members_of(raw)
         kind = item.get("type") or "message"
         item = {"id": f"{response_id}_{at}", "type": kind} | item

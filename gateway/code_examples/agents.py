@@ -61,13 +61,15 @@ class Connection:
 class Agent:
     """A client that can be connected, by lines to paste or by values for its settings `window`. The
     requests of a `public` client come from its vendor's servers, which must be able to reach the
-    hub. `sign_in` are lines for signing in by a browser, without a key to paste."""
+    hub. `sign_in` are lines for signing in by a browser, without a key to paste. `tools` says
+    whether it sends tools with each request, so that a model without tools refuses it."""
 
     name: str
     pastes: Callable[[Connection], list[Paste]] | None = None
     values: Callable[[Connection], list[Value]] | None = None
     window: str = ""
     public: bool = False
+    tools: bool = True
     sign_in: Callable[[Connection], list[Paste]] | None = None
 
 
@@ -241,9 +243,12 @@ AGENTS: Final[Mapping[str, Agent]] = {
     "opencode": Agent("opencode", _opencode),
     "cursor": Agent("Cursor", values=_cursor, window="Settings › Models › API Keys", public=True),
     "cline": Agent("Cline", values=_cline, window="Settings › API Configuration"),
-    "aider": Agent("Aider", _aider),
+    "aider": Agent("Aider", _aider, tools=False),
     "open-webui": Agent(
-        "Open WebUI", values=_open_webui, window="Admin Panel › Settings › Connections › OpenAI API"
+        "Open WebUI",
+        values=_open_webui,
+        window="Admin Panel › Settings › Connections › OpenAI API",
+        tools=False,
     ),
-    "librechat": Agent("LibreChat", _librechat),
+    "librechat": Agent("LibreChat", _librechat, tools=False),
 }

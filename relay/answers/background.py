@@ -5,7 +5,7 @@ here instead of to a client. What came of it is stored like the answer to an Ide
 that every process can show it:
 
     head     the response as it is now, encrypted
-    pieces   the events of its stream, encrypted
+    pieces   the items that its model reads, and the events of its stream, encrypted
     state    RUNNING --its run ends, or a cancel--> ENDED; the first of them counts
 
     its process dies    its heartbeat ends, whoever asks for it next suspects it, and whoever asks
@@ -23,10 +23,13 @@ from contextvars import Context
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from dialects.errors.errors import message_of
 from dialects.responses import background
 from dialects.responses.background import BackgroundEvents
 from dialects.streams.sse import Frame, FrameSplitter
+from dialects.usage.usage import Counts
 from lib.id_types import RequestId
 from lib.ids import id_array
 from lib.vault import VaultError
@@ -46,6 +49,10 @@ from relay.ledger.database import Row, Statement
 log = logging.getLogger(__name__)
 
 _KIND: Final = "background"
+# The number of the first piece with the input: more events than pieces before it cannot come.
+_FIRST_INPUT_PIECE: Final = 2 * FIRST_BACKGROUND_PIECE
+_encode = msgspec.json.encode
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
 # How much of what the database has not taken goes into one transaction, whose time is limited.
 _WRITE_BYTES_MAX: Final = 4 * 1024 * 1024
 _WRITE_STATEMENTS_MAX: Final = 256
@@ -86,6 +93,16 @@ class BackgroundAnswer:
         self.ends = False
         # The organisation and the id of its row.
         self.place = principal.organisation_id, state_id(_KIND, principal.key_id, id)
+
+    async def keep_input(self, items: Sequence[msgspec.Raw]) -> None:
+        """Store the items that the model reads. What the database does not take is missing."""
+        pieces = await self.answer.pieces(_encode(items), _FIRST_INPUT_PIECE)
+        unwritten = [(_PUT_INPUT, row) for _, row in pieces]
+        while unwritten:
+            statements = _one_write(unwritten)
+            if not await self.answer.write(statements):
+                return
+            del unwritten[: len(statements)]
 
     async def begin(self, response: bytes, events: bytes) -> None:
         """Store a response that is about to run. Raises DatabaseFailed."""
@@ -156,8 +173,10 @@ async def find_background(
     """Return a response of the principal's key; None if none of this id ran in the background. One
     whose process has died is ended as failed. Raises DatabaseFailed."""
     stored = await _read(states, principal, id)
-    if stored is None or stored.alive or not stored.background.runs:
-        return None if stored is None else stored.background
+    if stored is None:
+        return None
+    if stored.alive or not stored.background.runs:
+        return await _with_usage(states, principal, stored.background)
     request_id, response, _ = stored.background
     failed = background.fail(response, "internal", message_of("internal"))
     answer = BackgroundAnswer(states, principal, id, request_id)
@@ -165,7 +184,35 @@ async def find_background(
     await states.run([(_END_DEAD, row)])
     # Its process may have renewed its heartbeat meanwhile.
     stored = await _read(states, principal, id)
-    return None if stored is None else stored.background
+    return None if stored is None else await _with_usage(states, principal, stored.background)
+
+
+async def _with_usage(
+    states: StateStore, principal: Principal, stored: StoredBackground
+) -> StoredBackground:
+    """Return a response that has failed with the usage that was charged for it, once the books have
+    it. What it came to is known only after its end is stored."""
+    if stored.runs or not background.lacks_usage(stored.response):
+        return stored
+    place = {"organisation": principal.organisation_id, "request": stored.request_id}
+    (rows,) = await states.run([(_CHARGED, place)])
+    for (meters,) in rows:
+        counts = Counts.of(msgspec.json.decode(meters or "{}", type=dict[str, int]))
+        return stored._replace(response=background.with_usage(stored.response, counts))
+    return stored
+
+
+async def read_input(
+    states: StateStore, principal: Principal, stored: StoredBackground, id: str
+) -> list[msgspec.Raw] | None:
+    """Return the items that the model of a response reads, None if they are not stored. Raises
+    DatabaseFailed."""
+    answer = BackgroundAnswer(states, principal, id, stored.request_id).answer
+    # As for a response that cannot be read any more.
+    with contextlib.suppress(VaultError):
+        raw = await answer.stored_pieces(stored.request_id, _FIRST_INPUT_PIECE)
+        return _raws.decode(raw) if raw else None
+    return None
 
 
 class _Read(NamedTuple):
@@ -228,6 +275,8 @@ class BackgroundSink:
         self.admitted: asyncio.Future[Head | ErrorAnswer] = (
             asyncio.get_running_loop().create_future()
         )
+        # The items that the model reads, once the request was admitted.
+        self.input: Sequence[msgspec.Raw] = ()
         # Stops the run of a response that is too large.
         self.stop: Callable[[], None] | None = None
         # The events that are not stored yet, their size, and that of all; and the response that was
@@ -243,9 +292,11 @@ class BackgroundSink:
         # Whether the end of the run was the end of the response: it was not cancelled before.
         self.counted = True
 
-    def admit(self, head: Head) -> None:
-        """Record that the request was admitted; only the first attempt counts."""
+    def admit(self, head: Head, items: Sequence[msgspec.Raw]) -> None:
+        """Record that the request was admitted, and the items that its model reads; only the first
+        attempt counts."""
         if not self.admitted.done():
+            self.input = items
             self.admitted.set_result(head)
 
     # ---- Sink
@@ -452,18 +503,25 @@ _FIND = f"""
     SELECT request_id, state, head, {ALIVE} FROM gateway_idempotentanswer a
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND expires_at > now()"""  # noqa: S608
+_CHARGED = """
+    SELECT meters FROM usage_usagerecord
+    WHERE organisation_id = %(organisation)s::uuid AND request_id = %(request)s::uuid
+      AND final AND charge_nano > 0"""
 _RUNNING = """
     SELECT id FROM gateway_idempotentanswer
     WHERE (organisation_id, id) IN (
         SELECT * FROM unnest(%(organisations)s::uuid[], %(ids)s::uuid[])) AND state = 'running'"""
-# Nothing is added to a response that has ended, or was deleted, and none ends meanwhile.
-_PUT = """
+# Nothing is added to a response that was deleted, and none is deleted meanwhile.
+_PUT_PIECE: Final = """
     INSERT INTO gateway_answerpiece (organisation_id, request_id, n, sealed, expires_at)
     SELECT organisation_id, request_id, %(n)s::int, %(sealed)s::bytea, expires_at
     FROM gateway_idempotentanswer
-    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid AND state = 'running'
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid {}
     FOR NO KEY UPDATE
     ON CONFLICT (organisation_id, request_id, n) DO NOTHING"""
+# No event is added to a response that has ended. It may end before its input is stored.
+_PUT = _PUT_PIECE.format("AND state = 'running'")
+_PUT_INPUT = _PUT_PIECE.format("")
 # No piece is added between the two deletions.
 _LOCK = """
     SELECT 1 FROM gateway_idempotentanswer

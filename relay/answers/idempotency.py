@@ -173,6 +173,19 @@ class IdempotentAnswer:
                     raise RunnerDied
                 await asyncio.sleep(LOOK_S)
 
+    async def stored_pieces(self, request_id: UUID, n: int) -> bytes:
+        """Return what is stored from the piece `n` on, whether more comes or not. Raises
+        VaultError, DatabaseFailed."""
+        raw: list[bytes] = []
+        row = {**self.row, "request": request_id, "limit": _PAGE}
+        while True:
+            (rows,) = await self._states.run([(_PIECES, {**row, "n": n + len(raw)})])
+            for (sealed,) in rows:
+                place = self._seal_context(request_id, n + len(raw))
+                raw.append(await self._states.open(sealed, place))
+            if len(rows) < _PAGE:
+                return b"".join(raw)
+
     def suspicion(self) -> Statement:
         """Return the statement that notes a heartbeat that has ended, before `alive` is read."""
         return _SUSPECT, self.row

@@ -163,7 +163,10 @@ async def _start(
         head = await asyncio.shield(sink.admitted)
         if not isinstance(head, Head):
             await client.refuse(head)
-        elif body.value("stream") == b"true":
+            return
+        # It is listed from the moment on at which the client knows the response.
+        await answer.keep_input(sink.input)
+        if body.value("stream") == b"true":
             await client.begin(head)
             await _follow(request, id, _FROM_START, follower)
         else:
@@ -227,7 +230,9 @@ async def _run(
     context.downstream.record(sink)
 
     def admit(context: RequestContext, admitted: AdmittedAttempt, probe: HealthProbe) -> Attempt:
-        sink.admit(admitted.head(context, None))
+        continuation = admitted.continuation
+        items = () if continuation is None else continuation.input_items()
+        sink.admit(admitted.head(context, None), items)
         return Attempt(context, admitted, probe)
 
     run, error = Run(context, admit), INTERNAL

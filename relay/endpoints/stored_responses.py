@@ -5,14 +5,16 @@ until it expires (P12). Other keys get the same 404 as for an unknown id, even k
 or person.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+import msgspec
 
 from dialects.chat.kept import KeptResponse, decode_kept
 from dialects.errors.errors import RequestFault
 from dialects.json.raw_json import members_of
 from dialects.responses import background, state
-from relay.answers.background import BackgroundAnswer, find_background
+from relay.answers.background import BackgroundAnswer, find_background, read_input
 from relay.answers.state_store import StateKind
 from relay.answers.stored_response import find_response, forget_response
 from relay.endpoints.background import follow_response
@@ -21,9 +23,7 @@ from relay.endpoints.request import Request
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
 _NOTHING_RUNS: Final = "only {} that run in the background can be cancelled; this one has ended"
-_NO_ITEMS: Final = (
-    "the input of a response that runs in the background is listed when it is complete"
-)
+_NO_ITEMS: Final = "the input of this response is not stored"
 _NO_EVENTS: Final = (
     "stream cannot be true: the events of a response are stored only if it ran in the background"
 )
@@ -89,14 +89,26 @@ def _read_starting_after(query: Mapping[str, str]) -> int | None:
 
 
 async def list_input_items(request: Request) -> None:
-    """Answer with the input items of a stored response."""
+    """Answer with the input items of a stored response, also of one that runs, has failed or was
+    cancelled."""
+    id_ = _id_of(request)
+    await request.respond(_page_of_items(await _read_input(request), id_, request.query))
+
+
+async def _read_input(request: Request) -> list[msgspec.Raw]:
+    """Raises ResponseMissing, RequestFault."""
     states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
     kept = await find_response(states, principal, id_)
-    if kept is None:
-        if await find_background(states, principal, id_) is not None:
-            raise RequestFault("conflict", None, _NO_ITEMS)
+    if kept is not None:
+        return kept.items
+    running = await find_background(states, principal, id_)
+    if running is None:
         raise ResponseMissing(id_)
-    await request.respond(_page_of_items(kept, _id_of(request), request.query))
+    items = await read_input(states, principal, running, id_)
+    if items is None:
+        # The database was away when it began.
+        raise RequestFault("conflict", None, _NO_ITEMS)
+    return items
 
 
 async def show_interaction(request: Request) -> None:
@@ -154,10 +166,10 @@ async def _find(request: Request, kind: StateKind) -> KeptResponse:
 
 
 def _page_of_items(
-    kept: KeptResponse, response_id: str, query: Mapping[str, str]
+    stored: Sequence[msgspec.Raw], response_id: str, query: Mapping[str, str]
 ) -> dict[str, object]:
     """Return a page of the input items, the newest first unless `order` is asc."""
-    items = state.list_items(kept, response_id)
+    items = state.list_items(stored, response_id)
     if query.get("order") != "asc":
         items.reverse()
     ids = [str(item["id"]) for item in items]

@@ -34,7 +34,8 @@ one."""
 
 class Headroom(NamedTuple):
     """What is left of one limit of a key, and the milliseconds until the whole limit is available
-    again. For a budget, amounts are nano-USD and `resets_at` is when it resets, in Unix seconds."""
+    again. For a budget, amounts are nano-USD and `resets_at` is when it resets, in Unix seconds, 0
+    for never."""
 
     limit: int
     left: int
@@ -94,7 +95,7 @@ def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
     if gates is None:
         return {}
     return {
-        kind: Headroom(limit, left, 0, reset)
+        kind: Headroom(limit, left, 0, reset or 0)
         if kind == _BUDGET
         else Headroom(limit, left, min(reset, _WINDOW_MS))
         for kind, (limit, left, reset) in gates.items()
@@ -205,19 +206,20 @@ def limit_headers(
 
 def _budget_headers(limit: int, left: int, resets_at: int) -> Mapping[str, str]:
     """Return the headers with which Claude Code's gateway protocol says how full the caller's own
-    budget is. The client warns of it from each threshold on."""
+    budget is. The client warns of it from each threshold on, and of one that never resets without a
+    time. It does not warn of what it is told that others share."""
     # A request that is still served has not used up everything.
     percent = min(100 * (limit - left) // max(limit, 1), 99)
     passed = next((threshold for threshold in _THRESHOLDS if percent >= threshold), None)
     status = "allowed" if passed is None else "allowed_warning"
     fields = {
         "status": status,
-        "reset": str(resets_at),
         "representative-claim": "overage",
         "overage-status": status,
-        "overage-reset": str(resets_at),
         "overage-utilization": f"0.{percent:02}",
     }
+    if resets_at:
+        fields |= {"reset": str(resets_at), "overage-reset": str(resets_at)}
     if passed is not None:
         fields["overage-surpassed-threshold"] = f"0.{passed}"
     return {f"{_ANTHROPIC}-unified-{name}": value for name, value in fields.items()}

@@ -160,6 +160,11 @@ class Continuation:
             return self._opens if self._keeps else None
         return self._earlier.session
 
+    def input_items(self) -> list[msgspec.Raw]:
+        """Return the items that the model of a response reads, as they are stored with it."""
+        before = [] if self._earlier is None else self._earlier.conversation
+        return [*before, *responses.input_items(self._own_facts.body, self._referred)]
+
     def facts_for(self, channel_id: str) -> ContinuedFacts:
         """Return the facts for a channel of the same dialect."""
         earlier, referred = self._earlier, self._referred

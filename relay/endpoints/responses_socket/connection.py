@@ -38,7 +38,7 @@ from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.endpoints.request import Request, read_headers
 from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
-from relay.endpoints.responses_socket.memory import Memory, Remembered
+from relay.endpoints.responses_socket.memory import Memory, Remembered, Waiting
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
 from relay.front.deadline import EndReason
@@ -75,6 +75,8 @@ _IN_ORDER: Final = 1000
 _NOT_TEXT: Final = ErrorAnswer(
     "invalid_type", 400, "API request failed: Invalid Format: events are text frames"
 )
+_READER_REFUSED: Final = "The response that was to read this was refused."
+_NOT_CONTINUED: Final = "The lane went on with another response, so that no request can read this."
 _TOO_MANY: Final = ErrorAnswer(
     "invalid_value",
     400,
@@ -179,6 +181,8 @@ class _Connection:
             if over is None:
                 raise ClientLeft
             await self._finish(pumps)
+            for stream_id, steer in self._memory.forget_all():
+                self._give_back(stream_id, steer, "successor_creation_failed", over.error.message)
             await self._send_error(over.error)
             return over
         finally:
@@ -326,13 +330,15 @@ class _Connection:
             finally:
                 open_requests.leave()
         self._active_at = self._request.life.parts.loop.time()
+        waiting = [Waiting(turn.event.stream_id, steer) for steer in turn.commits]
         if sink.refused or (sink.end is not None and not sink.end.continuable):
-            self._memory.forget(turn.event.previous_id)
-        for steer in turn.commits:
-            what = "The response that was to read this was refused."
-            self._give_back(turn, steer, "successor_creation_failed", what)
+            waiting += self._memory.forget(turn.event.previous_id)
+        for stream_id, steer in waiting:
+            self._give_back(stream_id, steer, "successor_creation_failed", _READER_REFUSED)
         for steer in turn.steers:
-            self._give_back(turn, steer, "response_not_active", "The response has failed.")
+            self._give_back(
+                turn.event.stream_id, steer, "response_not_active", "The response has failed."
+            )
 
     async def _admit(self, lane: Lane, turn: Turn, sink: TurnSink, request_id: RequestId) -> None:
         """Check the caller again, as for every request, and answer when it is the request's turn.
@@ -356,7 +362,7 @@ class _Connection:
         event = turn.event
         earlier = self._memory.find(event.previous_id)
         if earlier is not None and earlier.steers:
-            turn.commits = earlier.steers
+            turn.commits = self._memory.take_steers(earlier)
             items = [*_items_of(turn.commits), *event.input_items()]
             event = event.with_input(earlier.id, items)
         stored = event.generates and event.stores and caller.retention_hours > 0
@@ -364,7 +370,7 @@ class _Connection:
         if before is None and not stored:
             before = await self._read_conversation(event.previous_id)
         if not event.generates:
-            self._prepare(event, before)
+            self._prepare(turn, event, before)
             return
         spliced = before if earlier is not None and earlier.conversation is not None else None
         options = self._options
@@ -418,7 +424,12 @@ class _Connection:
             is_whole=len(readable) == len(output),
             session=None if session is None else (str(session.id), session.name),
         )
-        self._memory.remember(turn.event.stream_id, remembered)
+        self._keep(turn.event.stream_id, remembered)
+
+    def _keep(self, stream_id: str | None, response: Remembered) -> None:
+        """Remember a response, and give back what waited for one that is forgotten for it."""
+        for lane, steer in self._memory.remember(stream_id, response):
+            self._give_back(lane, steer, "successor_creation_failed", _NOT_CONTINUED)
 
     def _in_session(
         self, event: CreateEvent, earlier: Remembered | None, request_id: RequestId
@@ -433,7 +444,9 @@ class _Connection:
         session = read_session_members(key_id, event.body, known)
         return msgspec.structs.replace(options, session=session)
 
-    def _prepare(self, event: CreateEvent, before: Sequence[msgspec.Raw] | None) -> None:
+    def _prepare(
+        self, turn: Turn, event: CreateEvent, before: Sequence[msgspec.Raw] | None
+    ) -> None:
         """Remember the input of a request that generates nothing, for the request that continues
         it. Raises RequestFault.
         """
@@ -442,7 +455,8 @@ class _Connection:
             raise RequestFault("unsupported_capability", "previous_response_id", what)
         response_id = ID_PREFIX + id_text(new_id())
         conversation = [*before, *event.input_items()]
-        self._memory.remember(event.stream_id, Remembered(response_id, conversation))
+        self._keep(event.stream_id, Remembered(response_id, conversation))
+        turn.begin(response_id)
         for message in websocket.prepared_messages(response_id, int(time.time()), event):
             self._outbox.put(message)
 
@@ -519,14 +533,14 @@ class _Connection:
     def _give_back_at_end(self, turn: Turn, steers: Iterable[Steer], over: ConnectionOver) -> None:
         """Give back messages that no response will read, because the connection ends."""
         for steer in steers:
-            self._give_back(turn, steer, "successor_creation_failed", over.error.message)
+            self._give_back(
+                turn.event.stream_id, steer, "successor_creation_failed", over.error.message
+            )
 
-    def _give_back(self, turn: Turn, steer: Steer, code: str, what: str) -> None:
+    def _give_back(self, stream_id: str | None, steer: Steer, code: str, what: str) -> None:
         self._steers += 1
         self._outbox.put(
-            websocket.steer_failed(
-                steer.id, steer.event, code, what, self._steers, turn.event.stream_id
-            )
+            websocket.steer_failed(steer.id, steer.event, code, what, self._steers, stream_id)
         )
 
 

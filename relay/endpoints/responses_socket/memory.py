@@ -35,30 +35,52 @@ class Remembered(NamedTuple):
         return Continued(self.id, before, before + items)
 
 
+class Waiting(NamedTuple):
+    """Steering that waits for a response of this lane to be continued."""
+
+    lane: str | None
+    steer: Steer
+
+
 class Memory:
-    """The newest response of each lane. If all together are too large, the oldest is forgotten."""
+    """The newest response of each lane. If all together are too large, the oldest is forgotten.
+    Whoever makes it forget a response gets the steering that waited for that."""
 
     def __init__(self, bytes_max: int = _BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self._by_lane: OrderedDict[str | None, Remembered] = OrderedDict()
         self._sizes: dict[str | None, int] = {}
 
-    def remember(self, lane: str | None, response: Remembered) -> None:
+    def remember(self, lane: str | None, response: Remembered) -> Sequence[Waiting]:
         """Remember the newest response of a lane, replacing the previous one."""
+        lost = self._remove(lane)
         self._by_lane[lane] = response
-        self._by_lane.move_to_end(lane)
         items = response.conversation or ()
         self._sizes[lane] = sum(len(bytes(item)) for item in items)
         while self._by_lane and sum(self._sizes.values()) > self._bytes_max:
-            oldest, _ = self._by_lane.popitem(last=False)
-            del self._sizes[oldest]
+            lost += self._remove(next(iter(self._by_lane)))
+        return lost
 
     def find(self, id: str | None) -> Remembered | None:
         """Return a response by its id."""
         return next((one for one in self._by_lane.values() if one.id == id), None)
 
-    def forget(self, id: str | None) -> None:
+    def take_steers(self, response: Remembered) -> Sequence[Steer]:
+        """Return the steering that waits for a response to be continued; it waits no more."""
+        for lane, one in self._by_lane.items():
+            if one is response:
+                self._by_lane[lane] = one._replace(steers=())
+        return response.steers
+
+    def forget(self, id: str | None) -> Sequence[Waiting]:
         """Forget a response, because a request that continued it has failed."""
-        for lane, one in list(self._by_lane.items()):
-            if one.id == id:
-                del self._by_lane[lane], self._sizes[lane]
+        lanes = [lane for lane, one in self._by_lane.items() if one.id == id]
+        return [waiting for lane in lanes for waiting in self._remove(lane)]
+
+    def forget_all(self) -> Sequence[Waiting]:
+        return [waiting for lane in list(self._by_lane) for waiting in self._remove(lane)]
+
+    def _remove(self, lane: str | None) -> list[Waiting]:
+        self._sizes.pop(lane, None)
+        response = self._by_lane.pop(lane, None)
+        return [] if response is None else [Waiting(lane, steer) for steer in response.steers]

@@ -61,6 +61,27 @@ def test_settings_name_the_models_of_the_key(people: Cast) -> None:
     assert ask("/managed/settings", text, **{"If-None-Match": '"other"'}).status_code == 200
 
 
+def test_nobody_approves_a_list_of_one_model(people: Cast) -> None:
+    """Claude Code asks its user to approve the setting by which /model lists models of the hub."""
+    _, text = make_key(people.core, "Claude Code", user=people.bob, model_patterns=["river-*"])
+    save_settings(SYSTEM, unpriced_models="free")
+    fields: ChannelFields = {
+        "provider": "openai_compatible",
+        "base_url": "https://provider.example/v1",
+        "keys": ["sk-none-0123456789"],
+        "models": {"river-9": "", "brook-1": ""},
+    }
+    create_channel(SYSTEM, "one", fields)
+    assert ask("/managed/settings", text).json()["settings"] == {
+        "availableModels": ["river-9"],
+        "env": {"ANTHROPIC_DEFAULT_HAIKU_MODEL": "river-9"},
+        "model": "river-9",
+    }
+    create_channel(SYSTEM, "two", {**fields, "models": {"river-1": ""}})
+    told = ask("/managed/settings", text).json()["settings"]
+    assert told["env"]["CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"] == "1"
+
+
 def test_spending_is_that_of_the_key(people: Cast) -> None:
     key, text = make_key(people.core, "Claude Code", user=people.bob)
     other, _ = make_key(people.core, "other", user=people.bob)

@@ -11,12 +11,18 @@ from typing import Any
 
 import pytest
 import yaml
+from django.db import connection as connection_of_database
 
+from accounts.access.actors import SYSTEM
 from accounts.models import Key, Role
+from gateway.channels.channels import create_channel
+from gateway.channels.fields import ChannelFields
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Connection
+from gateway.settings.installation import save_settings
 from lib import clock
-from tests.cast import Cast, member, signed_in
+from tests.cast import Cast, make_key, member, signed_in
 from tests.usage.rows import credit, happen
+from usage.rollups.rollups import replace_all
 
 PAGE = "/o/acme/connect"
 HOSTILE = 'it\'s "q" \\ $HOME `id` $(id) ’; {x}'
@@ -147,3 +153,32 @@ def test_the_first_request_since_then_is_seen(people: Cast) -> None:
     assert "Waiting" in later
     for wrong in ("", "x" * 10_000, "\0", "2026-01-01"):
         assert alice.get(path, {"since": wrong}).status_code == 200
+
+
+def test_an_agent_is_offered_a_model_with_tools(people: Cast) -> None:
+    """Agents work by tools: a model without any is not suggested, though it was used last."""
+    save_settings(SYSTEM, unpriced_models="free")
+    fields: ChannelFields = {
+        "provider": "openai_compatible",
+        "base_url": "https://provider.example/v1",
+        "keys": ["sk-none-0123456789"],
+        "models": {"river-1": "", "river-9": ""},
+        "can": {"river-1": {"tools": False}},
+    }
+    create_channel(SYSTEM, "one", fields)
+    people.alice.created_at = clock.now() - dt.timedelta(days=1)
+    people.alice.save()
+    alice = signed_in(people.alice)
+    key, _ = make_key(people.core, "alice", user=people.alice)
+    credit(key)
+    for model in ("river-9", "river-1"):
+        happen(key, clock.now() - dt.timedelta(minutes=20), model=model)
+        with connection_of_database.cursor() as cursor:
+            replace_all(cursor, clock.now())
+        page = alice.get(PAGE).content.decode()
+        assert re.findall(r'<option value="(river-[^"]+)" selected', page) == ["river-9"]
+        assert "cannot use tools" not in page
+    chosen = alice.get(PAGE, {"model": "river-1"}).content.decode()
+    assert "river-1 cannot use tools, which Claude Code sends" in chosen
+    chats = alice.get(PAGE, {"model": "river-1", "agent": "open-webui"}).content.decode()
+    assert "cannot use tools" not in chats

@@ -181,6 +181,12 @@ def test_the_code_asks_the_chat_model_that_was_used_last(people: Cast, alices: K
     assert signed_in(people.charlie).get("/o/acme/start").status_code == 404
 
 
+def test_the_start_page_leads_to_the_agents(people: Cast) -> None:
+    """Whoever came for a coding agent looks for nothing else."""
+    link = '<a href="/o/acme/connect">Connect an agent</a>'
+    assert link in signed_in(people.alice).get("/o/acme/start").content.decode()
+
+
 def test_the_start_page_can_be_skipped(people: Cast) -> None:
     alice = signed_in(people.alice)
     skipped = alice.post("/o/acme/start/skip")

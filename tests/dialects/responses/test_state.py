@@ -134,7 +134,7 @@ def test_listed_items_have_an_id_and_parts() -> None:
         {"role": "assistant", "content": "yes"},
         {"id": "fc", "type": "function_call"},
     )
-    listing = list_items(KeptResponse(msgspec.Raw(b"{}"), items), "resp_1")
+    listing = list_items(items, "resp_1")
     assert [item["id"] for item in listing] == ["resp_1_0", "resp_1_1", "fc"]
     assert listing[0]["content"] == [{"type": "input_text", "text": "hi"}]
     assert listing[1]["content"] == [{"type": "output_text", "text": "yes"}]

@@ -6,13 +6,18 @@ import json
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import psycopg
 import pytest
 from openai import BadRequestError, OpenAI
 from psycopg import sql
 
+from lib.id_types import RequestId
 from lib.ids import id_text
+from relay.answers.background import _PUT
+from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentAnswer
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
@@ -224,7 +229,9 @@ def test_a_cancel_ends_its_upstream_within_a_second(
     assert record["meters"]["out_text"] > 0
     assert record["charge_nano"] > 0
     assert responses.cancel(first.id).status == "cancelled"
-    assert responses.retrieve(first.id).status == "cancelled"
+    # As in OpenAI's reference: its cancelled response has no usage.
+    assert responses.retrieve(first.id).to_dict() == cancelled.to_dict()
+    assert cancelled.usage is None
     seen = replayed(hub, tenant, first.id)
     assert [event["type"] for event in seen[:2]] == ["response.created", "response.queued"]
     assert not {"response.completed", "response.failed"} & {event["type"] for event in seen}
@@ -296,6 +303,32 @@ def test_deleted_after_its_end_nothing_remains(hub: Hub, fake: FakeUpstream) -> 
         assert hub.rows(query, tenant.organisation_id) == []
 
 
+def test_deleted_while_events_are_stored_nothing_remains(hub: Hub, fake: FakeUpstream) -> None:
+    """P14: a piece that another transaction stores meanwhile is deleted too."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    id = started(hub, tenant, model, "one #tokens=9 #hold=0")["id"]
+    holding(fake)
+    (row,) = hub.rows(ROWS, tenant.organisation_id)
+    piece = {
+        "organisation": row["organisation_id"],
+        "id": row["id"],
+        "n": FIRST_BACKGROUND_PIECE + 999,
+        "sealed": b"piece",
+    }
+    waits = (
+        "SELECT * FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with psycopg.connect(hub.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(_PUT, piece)
+        deleted = pool.submit(hub.request, "DELETE", f"{PATH}/{id}", tenant)
+        hub.wait(lambda: bool(hub.rows(waits)), "the deletion does not wait")
+        other.commit()
+        assert deleted.result().status == 200
+    one_record(hub, tenant)
+    assert hub.rows(PIECES, tenant.organisation_id) == []
+
+
 # ---- refused and failed
 
 
@@ -355,11 +388,23 @@ def test_a_provider_that_fails(hub: Hub, fake: FakeUpstream, way: str, fault: st
     assert whole["error"]["message"]
     seen = replayed(hub, tenant, response["id"])
     assert [event["sequence_number"] for event in seen] == list(range(len(seen)))
-    assert (seen[-1]["type"], seen[-1]["response"]) == ("response.failed", whole)
+    last = seen[-1]["response"]
+    assert (seen[-1]["type"], last | {"usage": None}) == (
+        "response.failed",
+        whole | {"usage": None},
+    )
     record = one_record(hub, tenant)
     assert record["status"] >= 500
-    # What was delivered before a stream broke off is charged.
+    # What was delivered before a stream broke off is charged, and shown once the books have it.
     assert (record["charge_nano"] > 0) is (fault == "F14@3")
+    usage = hub.get(f"{PATH}/{response['id']}", tenant).json()["usage"]
+    if not record["charge_nano"]:
+        assert usage is None
+    else:
+        meters = record["meters"]
+        assert usage["input_tokens"] == meters["in_text"] > 0
+        assert usage["output_tokens"] == meters["out_text"] > 0
+        assert usage["total_tokens"] == meters["in_text"] + meters["out_text"]
 
 
 def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream) -> None:
@@ -395,11 +440,60 @@ def test_what_cannot_be_shown(hub: Hub, fake: FakeUpstream) -> None:
     ):
         answer = hub.get(f"{PATH}/{plain}?{query}", tenant)
         assert (answer.status, answer.error["param"]) == (422, param)
-    running = started(hub, tenant, model, "hi #tokens=3 #hold=1")["id"]
-    assert hub.get(f"{PATH}/{running}/input_items", tenant).status == 409
+
+
+def listed(hub: Hub, tenant: Tenant, id: str, query: str = "?order=asc") -> dict[str, Any]:
+    answer = hub.get(f"{PATH}/{id}/input_items{query}", tenant)
+    assert answer.status == 200, answer.body
+    listing: dict[str, Any] = answer.json()
+    return listing
+
+
+def test_its_input_is_listed_from_the_start(hub: Hub, fake: FakeUpstream) -> None:
+    """With the same ids before and after its end: what it continues, what it refers to, its own."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    first = hub.post(tenant, {"model": model, "input": "one #tokens=2"}, path=PATH).json()
+    referred = hub.post(tenant, {"model": model, "input": "two #tokens=2"}, path=PATH).json()
+    own = [
+        {"type": "item_reference", "id": referred["output"][0]["id"]},
+        {"role": "user", "content": "three #tokens=3 #hold=1"},
+    ]
+    body = {"model": model, "input": own, "background": True, "previous_response_id": first["id"]}
+    running = hub.post(tenant, body, path=PATH).json()
+    listing = listed(hub, tenant, running["id"])
+    holding(fake)
+    assert listed(hub, tenant, running["id"]) == listing
     fake.release()
-    ended(hub, tenant, running)
-    assert hub.get(f"{PATH}/{running}/input_items", tenant).status == 200
+    ended(hub, tenant, running["id"])
+    assert listed(hub, tenant, running["id"]) == listing
+    roles = [item["role"] for item in listing["data"]]
+    assert roles == ["user", "assistant", "assistant", "user"]
+    assert listing["data"][2] == referred["output"][0]
+    page = listed(hub, tenant, running["id"], "?limit=1")
+    assert (page["data"], page["has_more"]) == (listing["data"][-1:], True)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed", "at once"])
+def test_the_input_of_one_without_an_answer_is_listed(
+    hub: Hub, fake: FakeUpstream, how: str
+) -> None:
+    """Also a large one, and one that ends before its client knows it."""
+    tenant, model = hub.tenant(), hub.model(fake, retries=0)
+    text = {"cancelled": "#hold=0", "failed": "#hold=0 #fault=F14@3", "at once": "#fault=F10"}[how]
+    more = "x " * 1_500_000
+    id = started(hub, tenant, model, f"one {text} #tokens=3 {more}")["id"]
+    if how == "cancelled":
+        holding(fake)
+        hub.post(tenant, {}, path=f"{PATH}/{id}/cancel")
+    fake.release()
+    ended(hub, tenant, id)
+    (item,) = listed(hub, tenant, id)["data"]
+    assert item["content"][0]["text"].startswith(f"one {text}")
+    assert item["content"][0]["text"].endswith(more)
+    hub.settled(tenant)
+    assert hub.request("DELETE", f"{PATH}/{id}", tenant).status == 200
+    assert hub.rows(PIECES, tenant.organisation_id) == []
+    assert hub.get(f"{PATH}/{id}/input_items", tenant).status == 404
 
 
 def test_its_content_is_sealed(hub: Hub, fake: FakeUpstream) -> None:
@@ -443,6 +537,26 @@ def test_sent_again_it_is_the_same_one(hub: Hub, fake: FakeUpstream, stream: boo
     if stream:
         assert events_of(first.body) == replayed(hub, tenant, id)
     assert one_record(hub, tenant)["status"] == 200
+
+
+def test_a_released_key_leaves_the_response_whole(hub: Hub, fake: FakeUpstream) -> None:
+    """The answer to an Idempotency-Key and the response that runs have pieces of one request."""
+    tenant, model, key = hub.tenant(), hub.model(fake), uuid.uuid4().hex
+    body = {"model": model, "input": "hi #tokens=4", "background": True, "stream": True}
+    first = hub.post(tenant, body, path=PATH, headers={"idempotency-key": key})
+    events = events_of(first.body)
+    request_id = hub.record(first.headers["x-request-id"])["request_id"]
+    place = SimpleNamespace(
+        organisation_id=tenant.organisation_id, key_id=tenant.key_id, retention_hours=1
+    )
+    released = IdempotentAnswer(
+        cast(Any, None), cast(Any, place), key, RequestId(request_id), b""
+    ).release()
+    count = len(hub.rows(PIECES, tenant.organisation_id))
+    for text, parameters in released:
+        hub.connection.execute(cast(Any, text), parameters)
+    assert len(hub.rows(PIECES, tenant.organisation_id)) < count
+    assert replayed(hub, tenant, events[0]["response"]["id"]) == events
 
 
 # ---- processes
@@ -495,9 +609,11 @@ def test_killed_with_its_process_it_has_failed(
     assert [event["sequence_number"] for event in seen] == list(range(len(seen)))
     whole = own_hub.get(f"{PATH}/{id}", tenant).json()
     assert (whole["status"], whole["error"]["code"]) == ("failed", "server_error")
-    assert own_hub.post(tenant, {}, path=f"{PATH}/{id}/cancel").json() == whole
     record = one_record(own_hub, tenant)
     assert (record["charge_nano"] > 0) is bool(tokens)
+    whole = own_hub.get(f"{PATH}/{id}", tenant).json()
+    assert (whole["usage"] is not None) is bool(tokens)
+    assert own_hub.post(tenant, {}, path=f"{PATH}/{id}/cancel").json() == whole
     assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
     own_hub.assert_books_balance()
 

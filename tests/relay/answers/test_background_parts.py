@@ -4,18 +4,23 @@ slow, with a client that reads nothing, and with a response that is too large.""
 import asyncio
 import json
 import uuid
+from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
+from dialects.chat.kept import KeptResponse
 from dialects.json.body import read_body
 from dialects.responses.background import BackgroundEvents, queued_response
 from lib.id_types import RequestId
 from relay.answers.background import BackgroundAnswer, BackgroundResponses, BackgroundSink
 from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentRequests
 from relay.answers.state_store import StateStore
-from relay.endpoints.background import _Follower
+from relay.endpoints import background
+from relay.endpoints.background import _Follower, _forget, _start
+from relay.front.downstream import Head
 from relay.front.error_answers import INTERNAL
 from relay.front.errors import DatabaseAway
 from tests.relay.answers.test_background import events_of
@@ -195,3 +200,95 @@ async def test_cancelled_ones_stop_whatever_becomes_of_another() -> None:
     responses._watching.cancel()
     await asyncio.wait([responses._watching])
     assert responses._watching is None
+
+
+async def test_what_was_cancelled_is_forgotten_after_an_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cancelled response is never continued: whoever deletes what was stored of it waits for the
+    database."""
+    monkeypatch.setattr(background, "AGAIN_S", 0)
+    kept = KeptResponse(msgspec.Raw(b'{"id": "resp_1", "output": [{"id": "msg_1"}]}'), [])
+    dropped: list[tuple[str, str]] = []
+    outages = [DatabaseAway("away"), DatabaseAway("away")]
+
+    class States:
+        async def find(self, principal: None, kind: str, names: list[str]) -> dict[str, bytes]:
+            if outages:
+                raise outages.pop()
+            return {names[0]: msgspec.json.encode(kept)}
+
+        async def drop(self, principal: None, kind: str, name: str) -> None:
+            dropped.append((kind, name))
+
+    async with asyncio.timeout(30):
+        await _forget(cast(Any, States()), cast(Any, None), "resp_1")
+    assert dropped == [("item", "msg_1"), ("response", "resp_1")]
+
+
+class Started:
+    """A request whose client waits for a response in the background."""
+
+    def __init__(self) -> None:
+        self.admitted: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        self.runs = asyncio.Event()
+        self.seen: list[str] = []
+
+    async def begin(self, head: Head) -> None:
+        self.seen.append("begin")
+
+    async def cut(self) -> None:
+        self.seen.append("cut")
+
+    async def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        states = SimpleNamespace(seal=self._seal, run=self._write)
+        principal = SimpleNamespace(
+            organisation_id=uuid.uuid4(), key_id=uuid.uuid4(), retention_hours=1
+        )
+        life = SimpleNamespace(
+            parts=SimpleNamespace(states=states),
+            background=SimpleNamespace(start=self._run),
+        )
+        sink = SimpleNamespace(admitted=self.admitted, input=[])
+        monkeypatch.setattr(background, "BackgroundSink", lambda answer, events: sink)
+        body = read_body(b'{"model": "m", "input": "hi", "background": true, "stream": true}')
+        await _start(
+            cast(Any, SimpleNamespace(life=life, principal=principal)),
+            cast(Any, SimpleNamespace(request_id=RequestId(uuid.uuid4()))),
+            body,
+            _Follower(cast(Any, self), lambda: True, lambda: None),
+        )
+
+    def _run(self, run: Coroutine[Any, Any, None]) -> None:
+        run.close()
+        self.runs.set()
+
+    async def _seal(self, content: bytes, place: str) -> str:
+        return ""
+
+    async def _write(self, statements: list[Any]) -> list[list[Any]]:
+        return [[] for _ in statements]
+
+
+async def test_an_answer_that_breaks_off_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P5: its run goes on, so that its Idempotency-Key neither starts another nor repeats the half
+    of an answer: where nobody knows yet whether it is admitted, and in the middle of its events."""
+    stopped = Started()
+    task = asyncio.create_task(stopped.run(monkeypatch))
+    async with asyncio.timeout(30):
+        await stopped.runs.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stopped.seen == ["cut"]
+    assert not stopped.admitted.cancelled()
+
+    async def break_off(*_: Any) -> None:
+        raise DatabaseAway("away")
+
+    monkeypatch.setattr(background, "_follow", break_off)
+    broken = Started()
+    broken.admitted.set_result(Head("text/event-stream", 0, None, None))
+    with pytest.raises(DatabaseAway):
+        await broken.run(monkeypatch)
+    assert broken.seen == ["begin", "cut"]

@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -12,13 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.id_types import RequestId
 from relay.answers import idempotency
 from relay.answers.idempotency import (
     AnswerKeeper,
     IdempotentAnswer,
+    IdempotentRequest,
     IdempotentRequests,
+    KeptHead,
+    KeyUse,
     body_digest,
 )
+from relay.front.downstream import Head
 from relay.front.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
@@ -429,6 +434,34 @@ async def test_the_key_of_a_cut_answer_is_not_released() -> None:
     await keeper.spoil()
     await keeper.close()
     assert written == [["not kept"], ["not kept"]]
+
+
+async def test_who_reads_nothing_of_a_repetition_leaves() -> None:
+    """As the client of any stream: its request does not wait for it for ever."""
+
+    class Kept:
+        async def read_head(self, use: None) -> KeptHead:
+            return KeptHead(Head("text/event-stream", 0, None, None), True)
+
+        async def read_pieces(self, *_: Any) -> AsyncIterator[tuple[bytes, bool]]:
+            yield b"event", False
+
+    class Stalled:
+        def replay(self, request_id: None) -> None:
+            """Announces nothing."""
+
+        async def begin(self, head: Head) -> None:
+            """Begins."""
+
+        async def write(self, raw: bytes, *, last: bool) -> None:
+            await asyncio.Event().wait()
+
+    repetition = object.__new__(IdempotentRequest)
+    repetition._answer, repetition._client = cast(Any, Kept()), cast(Any, Stalled())
+    repetition._stall_s, repetition.gone = 0.01, False
+    async with asyncio.timeout(30):
+        await repetition._replay(KeyUse(RequestId(uuid.uuid4()), True, "ended", "", True))
+    assert repetition.gone
 
 
 async def test_a_claim_is_renewed_until_its_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,8 @@ class Client:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
+        # The call whose result is waited for.
+        self.call_id = ""
 
     def send(self, **event: Any) -> None:
         self.socket.send(json.dumps(event))
@@ -401,8 +403,100 @@ def test_steering_waits_for_the_result_of_a_tool(
             previous_response_id=id,
         )
         client.response()
+        heard = agents.books()[-1]["heard"]
+        assert heard[-2:] == ["user: shorter", "result: file 1"]
+        # It was read: it does not come back with the next one, which continues nothing.
+        client.create(plain, "#tokens=2")
+        assert "response.steer.failed" not in kinds_until_end(client)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_steering_that_nobody_continues_comes_back(
+    hub: Hub, agents: FakeUpstream, plain: str, stored: bool
+) -> None:
+    """It waits for the result of a tool, and its lane goes on with another conversation."""
+    tenant = hub.tenant()
+    with connected(hub, tenant.key) as client:
+        _, waiting = parked(client, agents, plain, store=stored)
+        client.create(plain, "#tokens=2 another", stream_id="b")
+        assert "response.steer.failed" not in kinds_until_end(client)
+        client.create(plain, "#tokens=2 another", stream_id="a")
+        failed = client.until("response.steer.failed")
+        assert failed["error"]["code"] == "successor_creation_failed"
+        assert failed["steer"] == {**waiting, "input": "shorter"}
+        assert failed["stream_id"] == "a"
+    assert not any("shorter" in line for row in agents.books() for line in row["heard"])
+
+
+def test_steering_whose_reader_is_refused_comes_back_once(
+    hub: Hub, agents: FakeUpstream, plain: str
+) -> None:
+    tenant = hub.tenant()
+    with connected(hub, tenant.key) as client:
+        id, waiting = parked(client, agents, plain)
+        client.create("no-such-model", "x", stream_id="a", previous_response_id=id)
+        assert client.error()["stream_id"] == "a"
+        assert client.until("response.steer.failed")["steer"] == {**waiting, "input": "shorter"}
+        client.create(plain, "#tokens=2", stream_id="a")
+        assert "response.steer.failed" not in kinds_until_end(client)
+
+
+def test_steering_is_read_by_a_prepared_request(hub: Hub, agents: FakeUpstream, plain: str) -> None:
+    """What a request with `generate: false` has read does not come back: it would be said twice."""
+    tenant = hub.tenant()
+    with connected(hub, tenant.key) as client:
+        id, _ = parked(client, agents, plain)
+        result = {"type": "function_call_output", "call_id": client.call_id, "output": "file 1"}
+        client.send(
+            type="response.create",
+            model=plain,
+            input=[result],
+            store=False,
+            stream_id="a",
+            previous_response_id=id,
+            generate=False,
+        )
+        prepared = client.response()["id"]
+        client.create(plain, "#tokens=2", stream_id="a", previous_response_id=prepared)
+        assert "response.steer.failed" not in kinds_until_end(client)
     heard = agents.books()[-1]["heard"]
-    assert heard[-2:] == ["user: shorter", "result: file 1"]
+    assert [line for line in heard if "shorter" in line] == ["user: shorter"]
+
+
+def parked(
+    client: Client, agents: FakeUpstream, model: str, *, store: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """The id of a response of the lane "a" that waits for the result of a tool, and the steering
+    that waits for it."""
+    client.send(
+        type="response.create",
+        model=model,
+        input="#tokens=2 #tools=1 #hold=1 task",
+        tools=[TOOL],
+        store=store,
+        stream_id="a",
+    )
+    id = client.until("response.created")["response"]["id"]
+    client.send(type="response.steer", previous_response_id=id, input="shorter")
+    client.until("response.steer.accepted")
+    agents.release()
+    pending = client.until("response.steer.pending")
+    waiting, (required,) = pending["steer"], pending["required_input"]
+    assert waiting["previous_response_id"] == id
+    client.call_id = required["call_id"]
+    return id, waiting
+
+
+def kinds_until_end(client: Client) -> set[str]:
+    """The kinds of the events up to the end of a response, and of what follows at once."""
+    kinds = set()
+    while "response.completed" not in kinds:
+        kinds.add(client.next()["type"])
+    # It answers this after whatever the end of the response has caused.
+    client.send(type="response.steer", previous_response_id="resp_none", input="x")
+    while (event := client.next())["type"] != "response.steer.failed" or "id" in event["steer"]:
+        kinds.add(event["type"])
+    return kinds
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub
 from tests.relay.asking import ask
-from tests.relay.endpoints.test_responses_socket import Client, connected, records
+from tests.relay.endpoints.test_responses_socket import Client, connected, parked, records
 from tests.relay.front.test_memory import CHEAP, KIB, PATIENT, is_idle, measured, memory
 from tests.relay.speakers import UPSTREAMS
 
@@ -257,6 +257,22 @@ def test_a_key_that_ends_takes_its_connections_along(
     (record,) = records(hub, tenant, 1)
     assert record["status"] == 401
     assert not any("waits" in line for line in heard(agents))
+
+
+def test_steering_that_waits_comes_back_at_the_end(hub: Hub, agents: FakeUpstream) -> None:
+    """No request can bring the result that it waits for any more."""
+    tenant, model = hub.tenant(), hub.model(agents, rates=RATES, **RESPONSES)
+    with connected(hub, tenant.key) as client:
+        _, waiting = parked(client, agents, model)
+        hub.rows(
+            "UPDATE accounts_key SET disabled = true WHERE id = %s RETURNING id", tenant.key_id
+        )
+        hub.bump()
+        code, closed, events = end(client)
+        assert (code, closed) == ("invalid_api_key", 1008)
+        (failed,) = [event for event in events if event["type"] == "response.steer.failed"]
+        assert failed["steer"] == {**waiting, "input": "shorter"}
+        assert failed["error"]["code"] == "successor_creation_failed"
 
 
 # ---- silence

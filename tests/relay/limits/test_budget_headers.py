@@ -22,10 +22,20 @@ def lonely() -> Iterator[Hub]:
 
 
 def told(
-    hub: Hub, tenant: Tenant, model: str, *, path: str = "/v1/messages", stream: bool = False
+    hub: Hub,
+    tenant: Tenant,
+    model: str,
+    *,
+    path: str = "/v1/messages",
+    stream: bool = False,
+    session: str = "",
+    cap: str = "",
 ) -> dict[str, str]:
     """The headers about the budget in an answer."""
-    answer = hub.post(tenant, ask(model, "#tokens=2", max_tokens=50, stream=stream), path=path)
+    headers = {"x-claude-code-session-id": session} if session else {}
+    headers |= {"x-weir-session-budget": cap} if cap else {}
+    body = ask(model, "#tokens=2", max_tokens=50, stream=stream)
+    answer = hub.post(tenant, body, path=path, headers=headers)
     assert answer.status == 200, answer.body
     return {
         name.removeprefix(UNIFIED): value
@@ -76,9 +86,8 @@ def test_the_fullest_budget_is_told(lonely: Hub, fake: FakeUpstream, stream: boo
 @pytest.mark.parametrize(
     "over",
     [
-        {"period": "total"},
-        {"period": "hour"},
         {"period": "day", "action": "warn"},
+        {"period": "session", "action": "warn"},
         {"period": "day", "action": "slow"},
         {"period": "day", "scope": "team"},
         {"period": "day", "scope": "organisation"},
@@ -90,9 +99,62 @@ def test_budgets_that_refuse_nothing_or_are_not_the_callers_own_are_not_told(
     hub = lonely
     tenant, model = hub.tenant(), hub.model(fake)
     budget = hub.budget(tenant, "5.00", **over)
-    told(hub, tenant, model)
+    told(hub, tenant, model, session="one")
     spend(hub, budget, 80)
-    assert told(hub, tenant, model) == {}
+    assert told(hub, tenant, model, session="one") == {}
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"period": "total"},
+        {"period": "session"},
+        {"period": "session", "scope": "team"},
+        {"period": "session", "scope": "organisation"},
+    ],
+)
+def test_a_budget_that_never_resets_is_told_without_a_time(
+    lonely: Hub, fake: FakeUpstream, over: dict[str, Any]
+) -> None:
+    """A budget of each session is the caller's own, whoever has it."""
+    hub = lonely
+    tenant, model = hub.tenant(), hub.model(fake)
+    budget = hub.budget(tenant, "5.00", **over)
+    told(hub, tenant, model, session="one")
+    spend(hub, budget, 80)
+    assert told(hub, tenant, model, session="one") == {
+        "status": "allowed_warning",
+        "representative-claim": "overage",
+        "overage-status": "allowed_warning",
+        "overage-utilization": "0.80",
+        "overage-surpassed-threshold": "0.75",
+    }
+    other = told(hub, tenant, model, session="another")
+    assert other["overage-utilization"] == ("0.80" if over == {"period": "total"} else "0.00")
+
+
+def test_a_budget_by_the_hour_is_told(lonely: Hub, fake: FakeUpstream) -> None:
+    hub = lonely
+    tenant, model = hub.tenant(), hub.model(fake)
+    budget = hub.budget(tenant, "5.00", period="hour")
+    told(hub, tenant, model)
+    reset = spend(hub, budget, 96)
+    later = told(hub, tenant, model)
+    assert (later["overage-surpassed-threshold"], later["reset"]) == ("0.95", str(reset))
+
+
+def test_what_the_client_allows_its_session_is_told(lonely: Hub, fake: FakeUpstream) -> None:
+    hub = lonely
+    tenant, model = hub.tenant(), hub.model(fake)
+    first = told(hub, tenant, model, session="one", cap="5.00")
+    assert first["overage-utilization"] == "0.00"
+    hub.rows(
+        "UPDATE billing_budgetwindow SET spent_nano = 4000000000 "
+        "WHERE budget_id IS NULL RETURNING id"
+    )
+    assert told(hub, tenant, model, session="one", cap="5.00")["overage-utilization"] == "0.80"
+    assert told(hub, tenant, model, session="another", cap="5.00")["overage-utilization"] == "0.00"
+    assert told(hub, tenant, model, session="one") == {}
 
 
 def test_a_raised_budget_is_emptier(lonely: Hub, fake: FakeUpstream) -> None:
