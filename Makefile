@@ -84,7 +84,7 @@ bench-interactions: python
 	@exec $(BIN)/python -m tests.bench.interactions
 
 # The screenshots under docs/images, from an installation of their own; takes minutes. Some of them:
-# make screenshots ARGS="status admin-channel"
+# make screenshots ARGS="status admin-channel"; every page in one look: ARGS="-dark"
 screenshots: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs.browser

@@ -1,5 +1,5 @@
 """Make the pictures of the documentation: `make screenshots`; some of them:
-`make screenshots ARGS="status admin-channel"`.
+`make screenshots ARGS="status admin-channel"`; all in one look: `make screenshots ARGS="-dark"`.
 
 A fresh installation is started beside whatever runs here. Its chats are real, though their provider
 is docs/answers.py; the company that it shows is made by docs/company.py.
@@ -305,6 +305,8 @@ PUBLIC: Final = {
 SET_UP: Final = ("set-up-first", "set-up", "set-up-steps")
 COUNT: Final = "from billing.tasks import count_promo; count_promo()"
 INVOICE_PDF: Final = "invoice-pdf"
+# The picture of the README.
+FIRST: Final = "weir"
 _DEMO: Final = "demo@weir.example"
 _FIRST_OPERATOR: Final = {
     "email": "robin.vale@riverside.example",
@@ -524,9 +526,9 @@ def take_all(
     pages: Mapping[str, str],
     facts: Mapping[str, str],
 ) -> None:
-    """Each page in each look; of those that were asked for, where some were."""
+    """Each page in each look; of those that were asked for, where some were: a name alone asks for
+    every look of a page, an ending alone for every page in that look."""
     wanted = sys.argv[1:]
-    pages = {name: path for name, path in pages.items() if not wanted or name in wanted}
     for ending, look in LOOKS.items():
         context = browser.new_context(
             base_url=running.url,
@@ -538,6 +540,8 @@ def take_all(
         context.add_cookies([{"name": "language", "value": look.language, "url": running.url}])
         page = context.new_page()
         for name, path in pages.items():
+            if wanted and not {name, ending, f"{name}{ending}"} & set(wanted):
+                continue
             try:
                 take(page, path, IMAGES / f"{name}{ending}.webp", facts, scale=look.scale)
             except (PlaywrightError, AssertionError) as error:
@@ -628,7 +632,8 @@ def main() -> None:
             # The diagrams are beside them.
             for old in IMAGES.glob("*.webp"):
                 old.unlink()
-            take(page, paths["playground"], IMAGES / "weir.webp", facts, quality=80)
+        if not sys.argv[1:] or FIRST in sys.argv[1:]:
+            take(page, paths["playground"], IMAGES / f"{FIRST}.webp", facts, quality=80)
         take_all(browser, running, page.context.storage_state(), paths, facts)
         public = {name: path.format(**facts) for name, path in PUBLIC.items()}
         take_all(browser, running, None, public, facts)

@@ -20,6 +20,7 @@ from accounts.audit.words import object_word
 from accounts.models import AuditCheck, AuditEvent, Key, User
 from lib import clock
 from lib.ids import id_text, parse_id
+from lib.sentences import join_words, named_text
 
 _PEOPLE_MAX: Final = 200
 _BATCH: Final = 1000
@@ -120,10 +121,11 @@ class EventDisplay:
     @property
     def summary(self) -> str:
         """Describe the change in one line, without values that were empty from the start."""
-        return ", ".join(
-            f"{change.name}: {change.before} → {change.after}"
-            if change.before
-            else f"{change.name}: {change.after}"
+        return join_words(
+            named_text(
+                change.name,
+                f"{change.before} → {change.after}" if change.before else change.after,
+            )
             for change in self.changes
             if change.before or change.after not in ("", _NOTHING)
         )

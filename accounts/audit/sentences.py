@@ -12,6 +12,8 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
+from lib.sentences import close_blanks
+
 Act = Literal["created", "changed", "removed", "decided", "security", "ran"]
 """Groups of actions, for the filter of the log."""
 ACTS: Final[Mapping[Act, Promise]] = {
@@ -495,7 +497,7 @@ def _write(
         forms = (sentence.own, *forms)
     for form in (*forms, _ANY):
         try:
-            return write_form(str(form)) % known
+            return write_form(close_blanks(str(form), facts)) % known
         except KeyError:
             continue
     raise ValueError("an event without an actor or an object")

@@ -14,6 +14,8 @@ from config.system.state import Backup, Checked, Emails, SystemState
 from lib import clock
 from lib.network.trust import Authority
 from lib.numbers.formatting import data_size, group_digits
+from lib.sentences import named_text
+from notify.deliveries.results import result_text
 from usage.months.detaching import late_counts, month_states
 from usage.rollups.clickhouse_sink import WAITING_MAX, Backlog
 
@@ -171,7 +173,7 @@ def _migrations(pending: list[str]) -> SystemRow:
     if not pending:
         return SystemRow(title, gettext("All applied"), gettext("OK"))
     count = ngettext("%(n)s pending", "%(n)s pending", len(pending)) % {"n": len(pending)}
-    return SystemRow(title, f"{count}: {pending[0]}", gettext("Run migrate"), "bad")
+    return SystemRow(title, named_text(count, pending[0]), gettext("Run migrate"), "bad")
 
 
 def _ledger(title: str, checked: Checked | None) -> SystemRow:
@@ -230,7 +232,13 @@ def _emails(emails: Emails) -> SystemRow:
     if not emails.server:
         return SystemRow(title, unsent, gettext("No mail server is set up"), "warn", emails.at)
     if emails.unsent:
-        return SystemRow(title, f"{unsent}: {emails.error}", gettext("Failed"), "warn", emails.at)
+        return SystemRow(
+            title,
+            named_text(unsent, result_text(emails.error)),
+            gettext("Failed"),
+            "warn",
+            emails.at,
+        )
     return SystemRow(title, unsent, gettext("OK"))
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import get_language, gettext, pgettext
 from lib import clock
 from lib.numbers import formatting
 from lib.numbers.relative_time import relative_patterns, relative_text
-from lib.sentences import close_up
+from lib.sentences import close_up, join_words
 from usage.requests import words
 
 register = template.Library()
@@ -55,6 +55,9 @@ def contents(content: str) -> SafeString:
         format_html_join("", '<a href="#{}">{}</a>', parts),
         content,
     )
+
+
+register.filter("join_words", join_words)
 
 
 @register.simple_block_tag

@@ -27,6 +27,7 @@ from gateway.routing.route_table import SECONDS, Change
 from lib.forms.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
+from lib.sentences import join_words
 
 INPUT: Final = {"class": "input", "autocomplete": "off"}
 CODE: Final = {
@@ -410,7 +411,7 @@ def text_of(field: forms.Field, value: Any) -> str:
         return gettext("Yes") if value else gettext("No")
     if isinstance(field, forms.MultipleChoiceField):
         words = dict(FEATURE_WORDS)
-        return ", ".join(str(words[one]) for one in value or ())
+        return join_words(words[one] for one in value or ())
     if isinstance(field, forms.ChoiceField):
         return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
     if isinstance(field, LabelsField):

@@ -76,6 +76,7 @@ from lib.files.csv_file import csv_file
 from lib.htmx import redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text, parse_number
 from lib.numbers.formatting import group_digits
+from lib.sentences import named_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, State, Table
@@ -373,7 +374,7 @@ def _change_words(change: Mapping[str, Any]) -> str:
         above = gettext("above %(n)s") % {"n": group_digits(change["input_over"])}
         name = f"{name} {above}"
     after = change["after"] or gettext("no rate")
-    return f"{name}: {change['before']} → {after}" if change["before"] else f"{name}: {after}"
+    return named_text(name, f"{change['before']} → {after}" if change["before"] else after)
 
 
 def _approval_of(proposal: ListedProposal) -> Badge | None:

@@ -41,6 +41,7 @@ from lib.htmx import see_other
 from lib.ids import id_text
 from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
+from lib.sentences import join_words
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, State, Table
@@ -182,7 +183,7 @@ def _cells(model: PublicModel) -> dict[str, Any]:
         "channels": ", ".join(_server_words(model, server) for server in model.servers),
         "price": _price_badge(model),
         "state": _STANDINGS[availability_of(model)],
-        "capabilities": ", ".join(_capabilities(model).values()),
+        "capabilities": join_words(_capabilities(model).values()),
         "visible": _visible_words(model.entry),
     }
 

@@ -20,6 +20,7 @@ from gateway.public_models.entries import EntryFields
 from gateway.public_models.entry_rules import ROLES
 from gateway.public_models.probes import TRIES, Try
 from gateway.public_models.public_models import PublicModel
+from lib.forms.native import FileInput, MomentInput
 from lib.numbers.whole_numbers import WholeNumberField
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
@@ -40,8 +41,7 @@ _STATES: Final = [("", _("Use catalogue default")), ("on", _("On")), ("off", _("
 
 
 def _moment(label: Any, hint: Any) -> forms.DateTimeField:
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    return forms.DateTimeField(label=label, help_text=hint, required=False, widget=widget)
+    return forms.DateTimeField(label=label, help_text=hint, required=False, widget=MomentInput())
 
 
 def _tokens(label: Any) -> WholeNumberField:
@@ -174,7 +174,7 @@ class ListForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
         required=False,
-        widget=forms.FileInput(attrs={"accept": "application/json, .json"}),
+        widget=FileInput({"accept": "application/json, .json"}),
     )
     address = forms.CharField(
         label=_("Address"),

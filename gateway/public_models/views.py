@@ -30,6 +30,7 @@ from gateway.public_models.shown_models import (
 from gateway.settings.installation import installation_settings
 from lib import clock
 from lib.numbers.formatting import compact, units_of
+from lib.sentences import join_words
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, State, Table
@@ -139,7 +140,7 @@ def _model_row(model: ListedModel) -> dict[str, Any]:
 def _model_cells(model: ListedModel, slug: str) -> dict[str, str]:
     return {
         "try_href": _try_href(slug, model.name) if slug and model.chats else "",
-        "capabilities": ", ".join(model.capabilities.values()),
+        "capabilities": join_words(model.capabilities.values()),
         "aliases": ", ".join(model.aliases),
     }
 

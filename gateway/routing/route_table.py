@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from gateway.channels import bounds as bounds
 from gateway.channels.fields import MODEL_TIMEOUTS, ChannelFields
 from gateway.models import Channel, Route
+from lib.sentences import join_words
 
 _BLANK_ROWS: Final = 2
 SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
@@ -186,7 +187,7 @@ def _describe_route(
         parts.append(gettext("weight %(n)s") % {"n": weight})
     if timeouts:
         parts.append(gettext("timeouts %(text)s") % {"text": _timeouts_text(timeouts)})
-    return ", ".join(parts)
+    return join_words(parts)
 
 
 def _text(number: int | None) -> str:

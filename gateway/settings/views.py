@@ -23,6 +23,7 @@ from lib.forms.fields import lock_fields
 from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
+from lib.sentences import named_text
 
 _LINES_MAX = 10_000
 _LISTS = ("egress_allow", "egress_allow_users")
@@ -158,14 +159,14 @@ def _page(
     return render(request, "gateway/settings/settings.html", context, status=status)
 
 
-def _in_words(change: Change) -> dict[str, Any]:
+def _in_words(change: Change) -> str:
     """Return one change with the display names of settings and their values."""
     field = InstallationSettingsForm.base_fields.get(change.name)
     label = field.label if field else _SIGN_UP_LABELS.get(change.name, change.name)
     names = {"true": gettext("Yes"), "false": gettext("No"), **SIGN_UP_NAMES}
     names |= dict(getattr(field, "choices", ()))
     before, after = (names.get(value, value) for value in (change.before, change.after))
-    return {"label": label, "before": before, "after": after}
+    return named_text(label, f"{before} → {after}")
 
 
 def _environment() -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ from gateway.status.announcements import (
 )
 from gateway.status.model_status import visible_statuses
 from lib import clock
+from lib.forms.native import MomentInput
 from lib.htmx import is_htmx, redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.table import Badge
@@ -72,8 +73,7 @@ def status(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
 
 
 def _moment(label: Any, hint: Any) -> forms.DateTimeField:
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    return forms.DateTimeField(label=label, help_text=hint, required=False, widget=widget)
+    return forms.DateTimeField(label=label, help_text=hint, required=False, widget=MomentInput())
 
 
 class AnnouncementForm(forms.Form):

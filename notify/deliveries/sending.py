@@ -21,6 +21,7 @@ from lib.ids import id_text
 from lib.network import egress
 from lib.network.mail import NoMailServer, render_letter
 from lib.vault import VaultError
+from notify.deliveries import results
 from notify.deliveries.deliveries import end_try, open_hook
 from notify.models import Delivery, DeliveryState, Service, WebhookEndpoint
 from notify.webhooks.chat_services import chat_request, refusal
@@ -80,16 +81,16 @@ def event_body(fact: Fact) -> bytes:
 
 def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
     if endpoint.removed_at is not None:
-        return Outcome(None, "The webhook was removed.", final=True)
+        return Outcome(None, results.WEBHOOK_REMOVED, final=True)
     if has_ended(endpoint):
-        return Outcome(None, "The key that made the webhook has ended.", final=True)
+        return Outcome(None, results.KEY_ENDED, final=True)
     try:
         if endpoint.service != Service.WEBHOOK:
             return _send_to_chat(endpoint, fact)
         secrets = secrets_in_force(endpoint)
     except VaultError as error:
         log.error("webhook %s: %s", endpoint.id, error)
-        return Outcome(None, "The secret cannot be opened. Rotate it.")
+        return Outcome(None, results.SECRET_SEALED)
     body = event_body(fact)
     stamp = int(clock.now().timestamp())
     headers = signature_headers(secrets, id_text(fact.id), stamp, body)
@@ -104,10 +105,10 @@ def _call(delivery: Delivery) -> Outcome:
         call = open_hook(delivery)
     except VaultError as error:
         log.error("delivery %s: %s", delivery.id, error)
-        return Outcome(None, "The address cannot be opened.", final=True)
+        return Outcome(None, results.ADDRESS_SEALED, final=True)
     key = Key.objects.filter(id=call.key).first()
     if key is None or key_state(key, clock.now()) in ("revoked", "expired"):
-        return Outcome(None, "The key of the request has ended.", final=True)
+        return Outcome(None, results.REQUEST_KEY_ENDED, final=True)
     body, stamp = call.body.encode(), int(clock.now().timestamp())
     headers = signature_headers([call.secret], id_text(delivery.fact_id), stamp, body)
     headers["content-type"] = "application/json"
@@ -123,7 +124,7 @@ def _send_to_chat(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
 
     def judge(answer: egress.Answer) -> str:
         code = refusal(endpoint.service, _beginning_of(answer))
-        return "" if code is None else f"Refused with code {code}."
+        return "" if code is None else results.CODE % {"value": code}
 
     headers = {"content-type": "application/json; charset=utf-8"}
     return _post_body(request.url, headers, request.body, judge)
@@ -144,12 +145,12 @@ def _post_body(
             egress.stream_request(client, "POST", url, headers, body) as answer,
         ):
             status = answer.status_code
-            wrong = judge(answer) if 200 <= status < 300 else f"Answered with status {status}."
+            good = 200 <= status < 300
+            wrong = judge(answer) if good else results.STATUS % {"value": status}
     except (egress.EgressDenied, egress.Unresolved):
-        # Both errors have the same text, so that a webhook's owner learns no internal names.
-        return Outcome(None, "No public https address answers there, on port 443.")
+        return Outcome(None, results.NO_ADDRESS)
     except egress.EgressFailed as error:
-        return Outcome(None, _FAILED[error.reason])
+        return Outcome(None, results.BROKEN_OFF[error.reason])
     return Outcome(status, wrong, final=status == _GONE)
 
 
@@ -180,24 +181,16 @@ def _words(fact: Fact, user: User | None = None) -> tuple[str, str]:
 
 def _write(user: User | None, fact: Fact) -> Outcome:
     if user is None or not user.is_active:
-        return Outcome(None, "The person is gone.", final=True)
+        return Outcome(None, results.NO_PERSON, final=True)
     with translation.override(user.language or settings.LANGUAGE_CODE):
         subject, text = _words(fact, user)
     try:
         send_mail(subject, text, None, [user.email])
     except NoMailServer:
-        return Outcome(None, "No mail server is set up.", final=True)
+        return Outcome(None, results.NO_MAIL_SERVER, final=True)
     except (smtplib.SMTPException, OSError) as error:
-        return Outcome(None, f"The mail server refused: {type(error).__name__}.")
+        return Outcome(None, results.MAIL_REFUSED % {"value": type(error).__name__})
     except ValueError:
         # The address would break the header.
-        return Outcome(None, "No letter can be sent to this address.", final=True)
+        return Outcome(None, results.NO_LETTER, final=True)
     return Outcome(None, "")
-
-
-_FAILED: Final = {
-    "refused": "No connection.",
-    "tls": "No trusted TLS.",
-    "timeout": "No answer in time.",
-    "broken": "The answer broke off.",
-}

@@ -25,7 +25,7 @@ from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from notify.webhooks import endpoints
 from notify.webhooks.forms import WebhookEditForm, WebhookForm
 from notify.webhooks.views import save_endpoint, webhook_form_page
-from notify.webhooks.words import webhook_events, webhook_title
+from notify.webhooks.words import response_text, webhook_events, webhook_title
 
 _BADGES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
@@ -104,7 +104,7 @@ def _endpoint_row(endpoint: WebhookEndpoint) -> dict[str, Any]:
         "service": endpoint.get_service_display(),
         "url": endpoint.url,
         "badge": _BADGES[DeliveryState(last.state)] if last else None,
-        "response": (tried[-1].get("status") or tried[-1].get("error")) if tried else None,
+        "response": response_text(tried[-1]) if tried else None,
         "events": webhook_events(endpoint),
         "by": endpoint.created_by.email if endpoint.created_by else None,
     }

@@ -32,7 +32,7 @@ from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from notify.webhooks import endpoints
 from notify.webhooks.endpoints import WebhookRefused
 from notify.webhooks.forms import WebhookEditForm, WebhookForm
-from notify.webhooks.words import webhook_events, webhook_title
+from notify.webhooks.words import response_text, webhook_events, webhook_title
 
 STATES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
@@ -212,7 +212,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "event": id_text(delivery.fact_id),
         "title": KINDS[delivery.fact.kind].title,
         "badge": STATES[DeliveryState(delivery.state)],
-        "response": last.get("status") or last.get("error"),
+        "response": response_text(last),
         "duration": last.get("ms"),
         "attempts": len(tries),
         "time": delivery.fact.created_at,

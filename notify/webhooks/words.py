@@ -1,10 +1,14 @@
-"""What webhooks and their events are called on pages."""
+"""What webhooks, their events and the responses to them are called on pages."""
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext
 
+from lib.sentences import join_words
 from notify.deliveries.kinds import KINDS
+from notify.deliveries.results import result_text
 from notify.models import WebhookEndpoint
 
 
@@ -16,4 +20,11 @@ def webhook_title(endpoint: WebhookEndpoint) -> str:
 def webhook_events(endpoint: WebhookEndpoint) -> str:
     """Return the titles of its events."""
     titles = [str(KINDS[name].title) if name in KINDS else name for name in endpoint.kinds]
-    return ", ".join(titles) or gettext("All events")
+    return join_words(titles) or gettext("All events")
+
+
+def response_text(attempt: Mapping[str, Any]) -> str:
+    """Return the status of the response to an attempt. Without a response, or if a chat service
+    refused the message with status 200, return what went wrong."""
+    status, error = attempt.get("status"), attempt.get("error", "")
+    return result_text(error) if error and (not status or status < 300) else str(status or "")

@@ -45,7 +45,7 @@ FIELDS: Final[Mapping[str, Promise]] = {
     "mv": _("Version"),
     "continue_at": _("Continue at second"),
     "aspect": _("Aspect ratio"),
-    "mode": _("Speed"),
+    "mode": pgettext_lazy("pictures", "Speed"),
     "bot": _("Style"),
     "dimensions": pgettext_lazy("picture", "Shape"),
 }

@@ -87,3 +87,44 @@ def test_a_key_is_disabled_from_its_row_and_enabled_by_undo(owner: Visitor) -> N
     expect(row).to_contain_text("Disabled")
     page.get_by_role("button", name="Undo").click()
     expect(row).to_contain_text("Active")
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("language", "empty", "shown"),
+    [
+        ("en", "Choose a date", "9 Sep 2026, 13:01"),
+        ("zh-hans", "选择日期", "2026年9月9日 13:01"),
+    ],
+)
+def test_a_date_is_shown_in_the_language_of_the_page(
+    owner: Visitor, language: str, empty: str, shown: str
+) -> None:
+    page = owner.page
+    page.context.add_cookies([{"name": "language", "value": language, "url": owner.url}])
+    page.goto("/admin/announcements/new")
+    field = page.locator("[name=starts_at]")
+    face = page.locator(".date-face").filter(has=field)
+    expect(face).to_have_attribute("data-shown", empty)
+    field.fill("2026-09-09T13:01")
+    expect(face).to_have_attribute("data-shown", shown)
+    # While somebody types in it, the browser shows its parts.
+    seen = "field => getComputedStyle(field).color"
+    assert field.evaluate(seen) != "rgba(0, 0, 0, 0)"
+    field.blur()
+    assert field.evaluate(seen) == "rgba(0, 0, 0, 0)"
+    field.fill("")
+    expect(face).to_have_attribute("data-shown", empty)
+
+
+@pytest.mark.extended
+def test_a_file_field_names_its_file(owner: Visitor) -> None:
+    page = owner.page
+    page.goto("/admin/reconcile/new")
+    face = page.locator(".file-field")
+    expect(face).to_contain_text("No file chosen")
+    file = {"name": "november.csv", "mimeType": "text/csv", "buffer": b"day,amount\n"}
+    with page.expect_file_chooser() as chooser:
+        face.get_by_text("Choose file").click(force=True)
+    chooser.value.set_files([file])  # type: ignore[list-item]
+    expect(face).to_contain_text("november.csv")

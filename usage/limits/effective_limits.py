@@ -17,6 +17,7 @@ from billing.models import Budget, BudgetScope
 from billing.prices.plans import plan_in_force
 from billing.prices.words import multiplier_words
 from billing.wallets.words import charge_rule_words
+from lib.sentences import join_words
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 
 Text = str | Promise
@@ -175,6 +176,6 @@ def _data(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
         words += [" / ".join(row.data_regions)] if row and row.data_regions else []
         if words:
             none = False
-            yield Setting(title, level, ", ".join(words))
+            yield Setting(title, level, join_words(words))
     if none:
         yield Setting(title, "", gettext("None"))

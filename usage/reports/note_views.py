@@ -14,6 +14,7 @@ from accounts.access.access import visible_teams
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from lib import clock
+from lib.forms.native import MomentInput
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from usage.reports import chart_notes
@@ -22,7 +23,7 @@ from usage.reports import chart_notes
 class NoteForm(forms.Form):
     at = forms.DateTimeField(
         label=_("Time (UTC)"),
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        widget=MomentInput(),
     )
     team = forms.ChoiceField(label=_("Visible to"), required=False)
     text = forms.CharField(label=_("Text"), max_length=chart_notes.TEXT_MAX)

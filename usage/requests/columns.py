@@ -167,7 +167,7 @@ LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     "basis": LogColumn("r.basis", convert=_bases),
     "attempts": LogColumn("whole.attempts", _ATTEMPTS),
     "source": LogColumn("r.source", convert=_texts),
-    "team": LogColumn("t.slug", _TEAM, _texts),
+    "team": LogColumn("t.name", _TEAM, _texts),
     "project": LogColumn("r.project", convert=_texts),
     "customer": LogColumn("r.customer", convert=_texts),
     "tags": LogColumn("r.tags", convert=_tags),

@@ -37,6 +37,7 @@ class RequestRow:
     admitted_at: dt.datetime
     organisation: str
     team: str | None
+    team_name: str | None
     key_id: UUID
     key_name: str | None
     user: str | None
@@ -299,8 +300,9 @@ _NAMES: Final = """
     LEFT JOIN accounts_key k ON k.id = r.key_id
     LEFT JOIN accounts_user u ON u.id = r.user_id"""
 _WHO_AND_WHAT: Final = """
-    r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
-    r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
+    r.id, r.request_id, r.admitted_at, o.slug, t.slug, t.name, r.key_id, k.name, u.email,
+    r.model, r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream,
+    r.source"""
 
 # The earlier snapshot does not see the transactions that were running then, and later ones. In this
 # form, the index of transactions finds them, however long one of them runs.

@@ -211,6 +211,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         admitted_at=begun_at,
         organisation=last.organisation,
         team=last.team,
+        team_name=last.team_name,
         key_id=last.key_id,
         key_name=last.key_name,
         user=last.user,
@@ -522,6 +523,7 @@ class _AttemptRow(NamedTuple):
     admitted_at: dt.datetime
     organisation: str
     team: str | None
+    team_name: str | None
     key_id: UUID
     key_name: str | None
     user: str | None
@@ -674,9 +676,10 @@ _DETAIL: Final = """
                u.saved_nano, u.pricing, u.own_nano, a.own_fee
         FROM attempt a FULL JOIN record u USING (id)
     )
-    SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
-           w.upstream_model, w.channel_id, w.channel_name, w.dialect, w.operation, w.stream,
-           w.source, w.final, w.ended_at, w.status, w.kind, w.message, w.finish_reason, w.meters,
+    SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, t.name, w.key_id, k.name, p.email,
+           w.model, w.upstream_model, w.channel_id, w.channel_name, w.dialect, w.operation,
+           w.stream, w.source, w.final, w.ended_at, w.status, w.kind, w.message, w.finish_reason,
+           w.meters,
            w.charge_nano, w.hold_nano, w.basis, w.price_version_id, w.ttft_ms, w.total_ms,
            w.raw_usage, w.flags, hold.state,
            (

@@ -15,6 +15,7 @@ from accounts.preferences.table_preferences import read_table
 from lib.htmx import see_other
 from lib.ids import id_text
 from lib.refusal import Refused
+from lib.sentences import join_words
 from lib.tables.pages import answer_table
 from lib.tables.table import Badge, Column, Filter, Table
 from usage.models import SettleAs
@@ -144,7 +145,7 @@ def member_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 def _review_row(review: UnderReview) -> dict[str, Any]:
     rid = id_text(review.request_id)
-    flags = ", ".join(
+    flags = join_words(
         [*(words.flag_word(flag) for flag in review.flags if flag != "quarantine"), *review.unknown]
     )
     return {

@@ -32,6 +32,7 @@ from lib.database.tenancy import use_tenant
 from lib.ids import id_text, parse_id
 from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
+from lib.sentences import join_words
 from outbox.facts import put
 from usage.breakdowns.explorer import Explored, explore
 from usage.models import ReportReceiver, ReportSchedule, SavedView, ViewPage
@@ -191,7 +192,7 @@ def report_of(actor: Actor, view: SavedView, due: Due, zone: ZoneInfo) -> dict[s
         query, clock.now(), channels=actor.operator, explored=True, ignored=("sort", "cols", "rows")
     )
     by = [usage_filter.group_by, *([usage_filter.then_by] if usage_filter.then_by else [])]
-    body = {"group": ", ".join(str(GROUPS_SHOWN[axis]) for axis in by)}
+    body = {"group": join_words(GROUPS_SHOWN[axis] for axis in by)}
     try:
         explored = explore(actor, usage_filter, by, limit=ROWS_SHOWN)
     except TooManyRecords:

@@ -23,6 +23,7 @@ from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from lib.numbers.formatting import group_digits
 from lib.numbers.whole_numbers import WholeNumberField
+from lib.sentences import join_words
 
 FEATURE_WORDS: Final[Mapping[str, Promise]] = {
     "image": _("Images"),
@@ -183,5 +184,5 @@ def display_conditions(channel: Channel) -> list[tuple[Any, str]]:
 
 def _display_value(name: str, value: Any) -> str:
     if name in ("requires", "excludes"):
-        return ", ".join(str(FEATURE_WORDS[one]) for one in value)
+        return join_words(FEATURE_WORDS[one] for one in value)
     return gettext("%(n)s tokens") % {"n": group_digits(value)} if name in COUNTS else str(value)

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from billing.forms import MoneyField
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
+from lib.forms.native import DateInput, FileInput
 from lib.ids import id_text
-from lib.numbers.date_input import DateInput
 from usage.margin.provider_bill_lines import BILL_BYTES_MAX
 from usage.margin.provider_bills import NOTE_MAX
 from usage.models import BillMatch
@@ -45,7 +45,7 @@ class BillForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
         help_text=_("CSV in UTF-8, or XLSX. The first row has the names of the columns."),
-        widget=forms.FileInput(attrs={"accept": ".csv, .xlsx"}),
+        widget=FileInput({"accept": ".csv, .xlsx"}),
     )
 
     def __init__(self, channels: Iterable[Channel], *args: Any, **kwargs: Any) -> None:
