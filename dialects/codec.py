@@ -27,7 +27,7 @@ from dialects.chat.chat import (
 from dialects.chat.events import Event, Step
 from dialects.chat.steps import OtherSteps
 from dialects.chat.whole_answer import WholeAnswer
-from dialects.endpoints.operation import NO_NEEDS, Needs, Operation, chat_operation
+from dialects.endpoints.operation import NO_NEEDS, Needs, Operation
 from dialects.errors import api_errors
 from dialects.errors.errors import ErrorKind, retry_after_s
 from dialects.errors.upstream_errors import UpstreamFault
@@ -38,6 +38,15 @@ from dialects.usage.usage import Quantities
 EVENT_STREAM: Final = "text/event-stream"
 JSON: Final = "application/json"
 _COMMENT: Final = b": ping\n\n"
+# The operations of a chat in each dialect, whole and streamed.
+_CHAT_OPERATIONS: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
+    "openai": ("chat_completions", "chat_completions"),
+    "responses": ("responses", "responses"),
+    "anthropic": ("messages", "messages"),
+    "gemini": ("generate_content", "stream_generate_content"),
+    "interactions": ("interactions", "interactions"),
+    "converse": ("converse", "converse_stream"),
+}
 
 
 class Facts(Protocol):
@@ -161,7 +170,7 @@ class Codec(ABC, Generic[F]):
 
     def upstream_operation(self, *, stream: bool) -> Operation:
         """Return the operation of a chat request to an upstream of this dialect."""
-        return chat_operation(self.name, stream=stream)
+        return _CHAT_OPERATIONS[self.name][stream]
 
     def count_model(self, model: str) -> str | None:
         """Return the name by which a model's tokens can be counted; None if they cannot."""

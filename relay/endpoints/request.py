@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from accounts.keys.key_format import AUTH_TOKEN_PREFIX
+from accounts.keys.key_format import AUTH_TOKEN_PREFIX, is_client_secret
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
@@ -24,7 +24,7 @@ from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key
 from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
-from relay.credentials.client_secrets import ClientSecret, SecretRefused, is_client_secret
+from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.front.errors import ClientGone
 from relay.front.http_sink import HttpSink
