@@ -33,8 +33,7 @@ from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
-from relay.endpoints.client_watch import watch_client
-from relay.endpoints.request import Request
+from relay.endpoints.request import Request, watch_client
 from relay.front.downstream import Head, KeepAlive, Sink
 from relay.front.error_answers import INTERNAL, STOPPING, answer_to
 from relay.front.errors import DatabaseFailed

@@ -12,8 +12,7 @@ from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
 from relay.endpoints.background import answer_in_background, background_body
-from relay.endpoints.client_watch import watch_client
-from relay.endpoints.request import Request, read_headers, too_large
+from relay.endpoints.request import Request, read_headers, too_large, watch_client
 from relay.front.error_answers import answer_to
 from relay.media.answers import task_answers
 from relay.media.media_operation import MediaOperation
