@@ -2,13 +2,14 @@
 exactly once, whatever ended it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from billing.holds.rules import state_for
 from billing.limits.charge_rule import ChargeRule, RuleInForce
+from billing.prices.pricing import PriceVersion, saved_by_cache
 from billing.subscriptions.included_units import paid_by_units
 from dialects.chat.events import Event
 from dialects.chat.reasoning_seals import REMEMBERED, collect_reasoning
@@ -27,8 +28,8 @@ from relay.front.error_answers import CLIENT_CLOSED
 from relay.health.channel_health import HealthProbe
 from relay.requests.context import Outcome, RequestContext, kept_message
 from relay.upstream.upstream import UpstreamFailed
-from usage.records.savings import saved_of
 from usage.records.sql import DROPPED_LENGTH, Ending
+from usage.requests.outcomes import UNCHARGED
 
 log = logging.getLogger(__name__)
 
@@ -267,6 +268,14 @@ class AttemptEnd:
             pricing=bill.pricing_text(self._admitted.channel.provider.name),
             own_nano=(bill.own_nano or 0) if own else None,
         )
+
+
+def saved_of(meters: Mapping[str, int], version: PriceVersion | None, basis: str) -> int:
+    """Return how much these meters cost less because of cached input, in nano; 0 for a basis that
+    is not charged."""
+    if version is None or basis in UNCHARGED:
+        return 0
+    return saved_by_cache(meters, version)
 
 
 def dropped_text(names: Sequence[str]) -> str | None:
