@@ -210,8 +210,6 @@ class Attempt:
         """Return the end of this attempt, which failed before content."""
         return self._end.failed(failure, final=final)
 
-    # Return the end of this attempt after a failure before content.
-
     def _allow_times(self) -> None:
         context, admitted = self._context, self._admitted
         first_content_s = admitted.first_content_s
