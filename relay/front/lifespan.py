@@ -41,7 +41,8 @@ from relay.health.operator_alerts import DamagedRecords, damaged_statement, stat
 from relay.health.spend_caps import apply_spend_caps
 from relay.holds.place_hold import NOTHING_TAKEN, Taken
 from relay.ledger.database import PipelinedConnection, Row, Statement
-from relay.ledger.recovery import Journal, Spool
+from relay.ledger.journal import Journal
+from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Parts
 from relay.routing.refresher import Refresher

@@ -11,13 +11,13 @@ nothing.
 How a settlement becomes durable (P1, P18), and the module of each step:
 
     settle --> journal            before the client has the whole answer     `recovery.py`
-           --> queue              until it is due for a batch               `batch.py`
+           --> queue              until it is due for a batch               `queue.py`
            --> one transaction    hold, posting and record, once (I6, I10)   `batch.py`
                  committed    --> removed from the journal
                  not possible --> spool, on the disk; retried with back-off; removed from the spool
                                   when all settlements in it are committed
 
-The journal, spool and marks (`batch.py`) of a process that is killed anywhere on this way are
+The journal, spool and marks (`queue.py`) of a process that is killed anywhere on this way are
 adopted by the next process. No new work is accepted while a settlement waits on the disk.
 """
 
@@ -33,9 +33,12 @@ from typing import Final
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import AnySettlement
 from relay.front.errors import DatabaseAway, DatabaseFailed
-from relay.ledger.batch import BATCH_MAX, Batch, BatchWriter, LedgerMarks, LedgerQueue
+from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection
-from relay.ledger.recovery import Journal, LedgerRecovery, Spool
+from relay.ledger.journal import Journal
+from relay.ledger.queue import BATCH_MAX, Batch, LedgerMarks, LedgerQueue
+from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.spool import Spool
 
 log = logging.getLogger(__name__)
 

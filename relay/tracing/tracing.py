@@ -49,7 +49,9 @@ from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.ledger.database import PipelinedConnection
-from relay.ledger.recovery import Journal, LedgerRecovery, Spool
+from relay.ledger.journal import Journal
+from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome, RequestContext
 from relay.routing.snapshot import Channel

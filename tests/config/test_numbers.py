@@ -426,16 +426,18 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "BYTES_PER_ESTIMATED_TOKEN": "4",
         "_READ_BYTES_MAX": "1048576",
     },
-    "relay.ledger.batch": {
+    "relay.ledger.journal": {
+        "_SLOT_BYTES": "2048",
+        "_SLOTS": "4096",
+    },
+    "relay.ledger.queue": {
         "BATCH_MAX": "256",
         "_MANY": "64",
         "_FEW": "4",
         "_CHECKS": "3",
     },
-    "relay.ledger.recovery": {
+    "relay.ledger.spool": {
         "_HEAD_BYTES": "9",
-        "_SLOT_BYTES": "2048",
-        "_SLOTS": "4096",
     },
     "relay.ledger.writer": {
         "_TURNS": "16",

@@ -60,7 +60,7 @@ from notify.webhooks import endpoints
 from outbox.models import Fact
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection
-from relay.ledger.recovery import Spool
+from relay.ledger.spool import Spool
 from stack.database.prepare import load_queues
 from stack.up import worker_command
 from tests import cast

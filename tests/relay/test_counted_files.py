@@ -30,7 +30,7 @@ def counting() -> Iterator[Hub]:
         yield hub
 
 
-@pytest.mark.parametrize(("stream", "files_max"), [(False, 79), (True, 82)])
+@pytest.mark.parametrize(("stream", "files_max"), [(False, 82), (True, 85)])
 def test_a_plain_chat_goes_through_few_files(
     counting: Hub, fake: FakeUpstream, stream: bool, files_max: int
 ) -> None:

@@ -25,7 +25,8 @@ from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
 from relay.front.queue_sink import QueueSink
-from relay.ledger.recovery import _SLOT_BYTES, read
+from relay.ledger.journal import _SLOT_BYTES
+from relay.ledger.spool import read
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream, expected_text

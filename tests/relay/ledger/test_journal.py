@@ -9,14 +9,14 @@ import msgspec
 
 from lib.ids import new_id
 from relay.attempts.settlement import Marked, Settlement
-from relay.ledger.recovery import Journal
+from relay.ledger.journal import Journal
 from tests.hub import ROOT
 from tests.relay.ledger.test_spool import same, settlements
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from relay.ledger.recovery import Journal
+from relay.ledger.journal import Journal
 from lib.ids import new_id
 from tests.relay.ledger.test_spool import settlements
 journal = Journal(Path(sys.argv[1]), new_id())

@@ -12,8 +12,10 @@ import pytest
 
 from lib.ids import new_id
 from relay.attempts.settlement import Marked
-from relay.ledger.batch import BATCH_MAX, Batch, LedgerMarks, LedgerQueue, Waiting
-from relay.ledger.recovery import Journal, LedgerRecovery, Spool, read
+from relay.ledger.journal import Journal
+from relay.ledger.queue import BATCH_MAX, Batch, LedgerMarks, LedgerQueue, Waiting
+from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.spool import Spool, read
 from tests.relay.ledger.test_journal import resolved
 from tests.relay.ledger.test_spool import settlements
 

@@ -25,11 +25,12 @@ from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Settlement
 from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
-from relay.ledger import batch as ledger_batch
 from relay.ledger import database
-from relay.ledger.batch import BATCH_MAX
+from relay.ledger import queue as ledger_queue
 from relay.ledger.database import PipelinedConnection, Row, Statement
-from relay.ledger.recovery import Journal, Kept, read
+from relay.ledger.journal import Journal
+from relay.ledger.queue import BATCH_MAX
+from relay.ledger.spool import Kept, read
 from relay.ledger.writer import LedgerWriter
 from tests.hub import Hub, Tenant
 from usage.records.sql import AttemptOpened, Ending
@@ -262,7 +263,7 @@ async def test_while_others_are_held_nobody_is_refused_for_money_that_an_ending_
 ) -> None:
     """I5: in the parts of a batch as in the whole one."""
     monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
-    monkeypatch.setattr(ledger_batch, "_WAIT_S", 3600)
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
     connection = PipelinedConnection(hub.dsn, 20.0)
     await connection.open()
     ledger, held, free = LedgerWriter(connection), hub.tenant(), hub.tenant("0.000000100")
@@ -320,7 +321,7 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: a place of a limit of requests at once is free for every process when it is free."""
-    monkeypatch.setattr(ledger_batch, "_WAIT_S", 3600)
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     one, two, three = asked(tenant), asked(tenant), asked(tenant)
     await asyncio.gather(*map(ledger.admit, (one, two, three)))
@@ -348,7 +349,7 @@ async def test_few_admissions_go_before_the_settlements_that_wait_and_many_along
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
-    monkeypatch.setattr(ledger_batch, "_WAIT_S", 3600)
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     first = asked(tenant)
     await ledger.admit(first)
@@ -356,7 +357,7 @@ async def test_few_admissions_go_before_the_settlements_that_wait_and_many_along
     for _ in range(3):
         assert (await ledger.admit(asked(tenant))).word == "admitted"
         assert is_open(hub, first)
-    few = ledger_batch._FEW
+    few = ledger_queue._FEW
     await asyncio.gather(*(ledger.admit(asked(tenant)) for _ in range(few + 1)))
     assert not is_open(hub, first)
 
@@ -370,8 +371,8 @@ async def test_settlements_wait_for_a_time_or_a_number_of_others_and_then_for_no
     many: int,
 ) -> None:
     """P6: what ended is in the books soon, whether or not anybody asks for more."""
-    monkeypatch.setattr(ledger_batch, "_WAIT_S", wait_s)
-    monkeypatch.setattr(ledger_batch, "_MANY", many)
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", wait_s)
+    monkeypatch.setattr(ledger_queue, "_MANY", many)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     batch = [asked(tenant) for _ in range(3)]
     await asyncio.gather(*map(ledger.admit, batch))
@@ -386,7 +387,7 @@ async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, hold_nano: int
 ) -> None:
     """I5: nobody is refused for money that is free, whatever the order of writing."""
-    monkeypatch.setattr(ledger_batch, "_WAIT_S", 3600)
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant("0.000000100")
     first, second = asked(tenant, 60), asked(tenant, hold_nano)
     await ledger.admit(first)
@@ -402,7 +403,7 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One commit for what is written of several streams, and none of them waits for another."""
-    monkeypatch.setattr(ledger_batch, "_WAIT_S", 3600)
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     one, two = asked(tenant), asked(tenant)
     await asyncio.gather(*map(ledger.admit, (one, two)))

@@ -14,9 +14,9 @@ from lib.ids import new_id
 from relay.attempts.settlement import AnySettlement, Marked, Settlement
 from relay.front.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
-from relay.ledger.batch import BATCH_MAX
 from relay.ledger.database import PipelinedConnection, Row, Statement
-from relay.ledger.recovery import Kept, Spool, SpoolUnusable, line, read
+from relay.ledger.queue import BATCH_MAX
+from relay.ledger.spool import Kept, Spool, SpoolUnusable, line, read
 from relay.ledger.writer import LedgerWriter
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
