@@ -24,20 +24,31 @@ from dialects.chat.chat import (
     ReasoningSettings,
     Upstream,
 )
-from dialects.chat.events import Event, Step
+from dialects.chat.events import Broken, BrokenFault, Event, Step, UpstreamError
+from dialects.chat.fold import AnswerFault, fold
 from dialects.chat.steps import OtherSteps
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.endpoints.operation import NO_NEEDS, Needs, Operation, chat_operation
+from dialects.endpoints.operation import NO_NEEDS, Needs, Operation
 from dialects.errors import api_errors
 from dialects.errors.errors import ErrorKind, retry_after_s
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks
+from dialects.json.raw_json import ReadFault
 from dialects.media.media import MediaKind
 from dialects.usage.usage import Quantities
 
 EVENT_STREAM: Final = "text/event-stream"
 JSON: Final = "application/json"
 _COMMENT: Final = b": ping\n\n"
+_Parsed = TypeVar("_Parsed")
+# The operations of a chat in each dialect, whole and streamed.
+_CHAT_OPERATIONS: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
+    "openai": ("chat_completions", "chat_completions"),
+    "responses": ("responses", "responses"),
+    "anthropic": ("messages", "messages"),
+    "gemini": ("generate_content", "stream_generate_content"),
+    "interactions": ("interactions", "interactions"),
+    "converse": ("converse", "converse_stream"),
+}
 
 
 class Facts(Protocol):
@@ -87,6 +98,49 @@ class Counting(Protocol):
     def text_bytes(self) -> int: ...
     @property
     def reasoning_bytes(self) -> int: ...
+
+
+class WholeAnswer(msgspec.Struct, frozen=True):
+    """The content of a whole answer. `events` are the same as in a stream, `usage` is the raw usage
+    object or None (F25), `searches` counts web searches if the usage does not. With `error` (F23)
+    or `broken` (F14 without an end, F15 no JSON, F16 no UTF-8, F24 empty) the answer is a failure,
+    and its bytes are not sent to the client."""
+
+    events: list[Event]
+    usage: bytes | None
+    text_bytes: int
+    reasoning_bytes: int = 0
+    searches: int = 0
+    error: UpstreamError | None = None
+    broken: BrokenFault | None = None
+
+    def fold(self) -> ChatAnswer:
+        """Return the answer in neutral form. Raises AnswerFault if it is a failure."""
+        if self.error is not None:
+            raise AnswerFault(self.error)
+        if self.broken is not None:
+            raise AnswerFault(Broken(self.broken))
+        return fold(self.events)
+
+
+def failed_answer(event: UpstreamError | Broken) -> WholeAnswer:
+    """Return the WholeAnswer of a failure."""
+    if isinstance(event, UpstreamError):
+        return WholeAnswer([], None, 0, error=event)
+    return WholeAnswer([], None, 0, broken=event.fault)
+
+
+def parse_whole(raw: bytes, parse: Callable[[bytes], _Parsed]) -> _Parsed:
+    """Parse the body of a 200 response. Raises AnswerFault."""
+    if not raw.strip():
+        raise AnswerFault(Broken("F24"))
+    try:
+        raw.decode()
+        return parse(raw)
+    except UnicodeDecodeError:
+        raise AnswerFault(Broken("F16")) from None
+    except ReadFault:
+        raise AnswerFault(Broken("F15")) from None
 
 
 class Framing(Protocol):
@@ -161,7 +215,7 @@ class Codec(ABC, Generic[F]):
 
     def upstream_operation(self, *, stream: bool) -> Operation:
         """Return the operation of a chat request to an upstream of this dialect."""
-        return chat_operation(self.name, stream=stream)
+        return _CHAT_OPERATIONS[self.name][stream]
 
     def count_model(self, model: str) -> str | None:
         """Return the name by which a model's tokens can be counted; None if they cannot."""

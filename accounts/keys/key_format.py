@@ -65,6 +65,11 @@ def compose(kind: KeyFormKind, random32: bytes) -> str:
     return body + _checksum(body)
 
 
+def is_client_secret(text: str) -> bool:
+    """Return whether a text has the form of a client secret or an ephemeral token, valid or not."""
+    return text.startswith((CLIENT_SECRET_PREFIX, AUTH_TOKEN_PREFIX))
+
+
 def visible_ends(text: str) -> tuple[str, str]:
     """Return the first and the last characters of a key, which stay readable."""
     return text[:_SHOWN_FIRST], text[-_SHOWN_LAST:]
@@ -77,7 +82,7 @@ def check(text: str) -> KeyForm:
     look-up. FOREIGN: 20 or more printable ASCII characters; look it up. IMPOSSIBLE: anything else,
     client secrets and ephemeral tokens.
     """
-    if text.startswith((CLIENT_SECRET_PREFIX, AUTH_TOKEN_PREFIX)):
+    if is_client_secret(text):
         return KeyForm.IMPOSSIBLE
     if text.startswith(OWN_PREFIX):
         whole = _OWN.fullmatch(text) is not None

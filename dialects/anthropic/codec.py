@@ -15,8 +15,7 @@ from dialects.anthropic.stream import decode as stream_decode
 from dialects.anthropic.stream import encode as stream_encode
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.steps import OtherSteps, most_searches, other_steps, search_tools
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.codec import Codec, Decoder, Encoder, Target
+from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.usage.usage import Quantities

@@ -5,8 +5,7 @@ from typing import Any
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.cloud_names import bedrock_names
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.codec import JSON, Codec, Decoder, Encoder, Framing, Target
+from dialects.codec import JSON, Codec, Decoder, Encoder, Framing, Target, WholeAnswer
 from dialects.converse import errors, usage
 from dialects.converse.answer import decode as answer_decode
 from dialects.converse.answer import encode as answer_encode

@@ -1,10 +1,9 @@
 """The operations of providers, and the properties of a request that determine its routing."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dialects.chat.chat import Dialect, Effort
+from dialects.chat.chat import Effort
 
 Operation = Literal[
     "chat_completions",
@@ -54,20 +53,6 @@ Operation = Literal[
     "midjourney",
     "suno",
 ]
-
-_CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
-    "openai": ("chat_completions", "chat_completions"),
-    "responses": ("responses", "responses"),
-    "anthropic": ("messages", "messages"),
-    "gemini": ("generate_content", "stream_generate_content"),
-    "interactions": ("interactions", "interactions"),
-    "converse": ("converse", "converse_stream"),
-}
-
-
-def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
-    """Return the operation of a chat request in a dialect."""
-    return _CHAT[dialect][stream]
 
 
 @dataclass(frozen=True, slots=True)

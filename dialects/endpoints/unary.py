@@ -12,7 +12,7 @@ import msgspec
 
 from dialects.chat.events import Broken, BrokenFault, UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import parse_whole
+from dialects.codec import parse_whole
 from dialects.json.raw_json import top_members
 from dialects.openai.errors import read_object
 from dialects.usage.usage import QUARANTINE_FLAGS, Quantities, read_members

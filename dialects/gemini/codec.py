@@ -6,8 +6,7 @@ from typing import Any
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.google_addresses import urls_to_fetch
 from dialects.chat.steps import SEARCHES_ASSUMED
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target
+from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
 from dialects.gemini import errors, usage
 from dialects.gemini.answer import decode as answer_decode

@@ -7,8 +7,7 @@ import msgspec
 from dialects.chat.chat import ChatRequest, JsonObject, ReasoningSettings, Upstream
 from dialects.chat.google_addresses import urls_to_fetch
 from dialects.chat.steps import SEARCHES_ASSUMED
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.codec import Codec, Decoder, Encoder, Target
+from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.errors.errors import ErrorKind
 from dialects.interactions import errors, usage
 from dialects.interactions.answer import decode as answer_decode

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.codec import Codec, Decoder, Encoder, F, Target
+from dialects.codec import Codec, Decoder, Encoder, F, Target, WholeAnswer
 from dialects.endpoints.operation import Needs
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks

@@ -15,8 +15,7 @@ from dialects.chat.chat import (
     Upstream,
 )
 from dialects.chat.steps import most_searches, search_tools
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.codec import Codec, Decoder, Encoder, Target
+from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks

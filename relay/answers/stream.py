@@ -22,11 +22,10 @@ from dialects.translation import StreamTranslator
 from dialects.usage.service_tier import Source, TierReader
 from lib.ids import id_text
 from lib.process.waiting import timeout
-from relay.answers.answer_state import AnswerState
 from relay.answers.cost_in_answer import last_with_cost
 from relay.answers.large_events import Gathering
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.attempt_end import AttemptEnd, AttemptParts
+from relay.attempts.attempt_end import AnswerState, AttemptEnd, AttemptParts
 from relay.counting.usage_meter import Bill, UsageMeter
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_behind_content, failure_inside

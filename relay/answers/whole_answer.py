@@ -10,8 +10,7 @@ import msgspec
 from dialects.chat.chat import ChatRequest
 from dialects.chat.events import Broken, End, Event, Finish, UpstreamError
 from dialects.chat.fold import AnswerFault, fold
-from dialects.chat.whole_answer import WholeAnswer
-from dialects.codec import JSON, Counting
+from dialects.codec import JSON, Counting, WholeAnswer
 from dialects.endpoints.unary import PlainAnswer
 from dialects.json.json_repair import repair
 from dialects.json.lone_surrogates import Pairs

@@ -18,14 +18,13 @@ from billing.limits.charge_rule import ChargeRule
 from billing.prices.pricing import PPM
 from lib.ids import id_text
 from lib.process.waiting import timeout
-from relay.answers.answer_state import state_of
 from relay.answers.media_relay import MediaRelay
 from relay.answers.stream import StreamRelay
 from relay.answers.unary import Exchange, Passing
 from relay.answers.whole_answer import WholeRelay
 from relay.attempts.abandoned import may_be_absorbed
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.attempt_end import AttemptEnd, AttemptParts
+from relay.attempts.attempt_end import AttemptEnd, AttemptParts, state_of
 from relay.attempts.settlement import Settlement
 from relay.config import REST_S, USAGE_AFTER_TEXT_S
 from relay.counting.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
@@ -210,8 +209,6 @@ class Attempt:
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
         """Return the end of this attempt, which failed before content."""
         return self._end.failed(failure, final=final)
-
-    # Return the end of this attempt after a failure before content.
 
     def _allow_times(self) -> None:
         context, admitted = self._context, self._admitted

@@ -1,19 +1,23 @@
-"""The end of an attempt: it is settled exactly once, whatever ended it."""
+"""The end of an attempt: what a later request needs of its answer is stored, and it is settled
+exactly once, whatever ended it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from billing.holds.rules import state_for
 from billing.limits.charge_rule import ChargeRule, RuleInForce
+from billing.prices.pricing import PriceVersion, saved_by_cache
 from billing.subscriptions.included_units import paid_by_units
+from dialects.chat.events import Event
+from dialects.chat.reasoning_seals import REMEMBERED, collect_reasoning
 from gateway.health.faults import FAULTS
 from lib.id_types import CostVersionId, PriceVersionId
 from lib.ids import id_text
-from relay.answers.answer_state import AnswerState
 from relay.answers.large_events import Gathering
+from relay.answers.state_store import State, may_keep
 from relay.attempts.abandoned import DrainLimit, absorb_cost, drain_limit, rule_of
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.settlement import Settlement
@@ -22,11 +26,10 @@ from relay.credentials.keys import Principal
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import CLIENT_CLOSED
 from relay.health.channel_health import HealthProbe
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.error_excerpt import kept_message
+from relay.requests.context import Outcome, RequestContext, kept_message
 from relay.upstream.upstream import UpstreamFailed
-from usage.records.savings import saved_of
 from usage.records.sql import DROPPED_LENGTH, Ending
+from usage.requests.outcomes import UNCHARGED
 
 log = logging.getLogger(__name__)
 
@@ -267,6 +270,14 @@ class AttemptEnd:
         )
 
 
+def saved_of(meters: Mapping[str, int], version: PriceVersion | None, basis: str) -> int:
+    """Return how much these meters cost less because of cached input, in nano; 0 for a basis that
+    is not charged."""
+    if version is None or basis in UNCHARGED:
+        return 0
+    return saved_by_cache(meters, version)
+
+
 def dropped_text(names: Sequence[str]) -> str | None:
     """Return the omitted parameters as text for a record, or None without any. The text is limited
     in length, because a body may have any number of names."""
@@ -283,6 +294,56 @@ def final_end(settlement: Settlement, error: ErrorAnswer, principal: Principal) 
         message=kept_message(principal, error.kind, error.message),
     )
     return msgspec.structs.replace(settlement, ending=ending)
+
+
+class AnswerState:
+    """The state of one answer: the stored response, and the seals of the answer's tool calls."""
+
+    __slots__ = ("_admitted", "_context", "_events", "_remembers")
+
+    def __init__(
+        self, context: RequestContext, admitted: AdmittedAttempt, *, remembers: bool
+    ) -> None:
+        self._context = context
+        self._admitted = admitted
+        # Whether events are collected, and the collected events.
+        self._remembers = remembers
+        self._events: list[Event] = []
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Collect the parts of the answer that a later request may refer to."""
+        if self._remembers:
+            self._events += [event for event in events if isinstance(event, REMEMBERED)]
+
+    async def keep(self, response: bytes | None) -> None:
+        """Store the state. Call this before the client can send a request that continues the
+        answer."""
+        context, admitted, prepared = self._context, self._admitted, self._admitted.prepared
+        if context.response_id and context.downstream.client_gone:
+            # It ran in the background, and was cancelled or deleted: it is not continued.
+            return
+        context.await_client()
+        states: list[State] = []
+        if admitted.continuation is not None and response is not None:
+            stored_at = admitted.channel.id if prepared.request is None else ""
+            states += admitted.continuation.states(response, stored_at)
+        if self._events:
+            seals = collect_reasoning(self._events, texts=prepared.traits.thoughts)
+            states += [State("seal", id_, content) for id_, content in seals.items()]
+        if states:
+            await context.parts.states.put(admitted.hold.principal, states)
+
+
+def state_of(context: RequestContext, admitted: AdmittedAttempt) -> AnswerState | None:
+    """Return the collector for the state of an attempt's answer; None if nothing of it is
+    stored."""
+    traits = admitted.prepared.traits
+    remembers = (traits.seals or traits.thoughts) and may_keep(
+        admitted.hold.principal, admitted.facts.body
+    )
+    if not remembers and admitted.continuation is None:
+        return None
+    return AnswerState(context, admitted, remembers=remembers)
 
 
 class AttemptParts(msgspec.Struct, frozen=True):

@@ -4,8 +4,8 @@
 
     relay/requests/reader.py          its body, and the model that it names
     relay/routing/routing.py          the channels that may answer, the price, and the hold
-    relay/routing/routed_models.py    the other models that may answer in its place
-    next_attempts.py                  the next channel after a failed attempt
+    next_attempts.py                  the next channel after a failed attempt, and the other models
+                                      that may answer in its place
     attempt.py                        one attempt
 
 Attempts follow each other until one answers, the fault table says stop, or no channel is left.
@@ -29,7 +29,7 @@ from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempts.attempt import Attempt
 from relay.attempts.attempt_end import final_end
-from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts
+from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts, RoutedModels
 from relay.attempts.rules import backoff_s_max
 from relay.attempts.settlement import Settlement
 from relay.attempts.shadow_traffic import MainAnswer
@@ -53,7 +53,6 @@ from relay.requests.continuation import Continuation, continue_request
 from relay.requests.reader import RequestReader
 from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import read_session_members
-from relay.routing.routed_models import RoutedModels
 from relay.routing.routing import plan_own_keys, screen
 from relay.routing.snapshot import Channel
 from relay.upstream.upstream import UpstreamFailed

@@ -261,7 +261,7 @@ class UsageMeter:
         # The maximum length of the answer by our count, and the number of bytes at which it is
         # counted next.
         self._tokens_allowed, self.counted_at = sys.maxsize, sys.maxsize
-        if admitted.cut_above is not None:
+        if admitted.cut_above is not None and admitted.prepared.stream:
             self._tokens_allowed = tokens_allowed(admitted.cut_above, self._family())
             self.counted_at = initial_count(self._tokens_allowed)
 

@@ -101,8 +101,3 @@ def open_sealed(pepper: str, text: str) -> ClientSecret | None:
     body = text.removeprefix(prefix)
     content = open_text(pepper, _PURPOSES[prefix], body, CONTENT_BYTES_MAX)
     return None if content is None else _decoder.decode(content)
-
-
-def is_client_secret(key: str | None) -> bool:
-    """Return whether the text of a key is that of a client secret, valid or not."""
-    return key is not None and key.startswith(tuple(_PURPOSES))

@@ -33,13 +33,12 @@ from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
-from relay.endpoints.client_watch import watch_client
-from relay.endpoints.request import Request
+from relay.endpoints.request import Request, watch_client
 from relay.front.downstream import Head, KeepAlive, Sink
 from relay.front.error_answers import INTERNAL, STOPPING, answer_to
 from relay.front.errors import DatabaseFailed
 from relay.health.channel_health import HealthProbe
-from relay.requests.context import Invocation, RequestContext, context_of_task
+from relay.requests.context import RequestContext, context_of_task
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +56,10 @@ _NOTHING_STORED: Final = (
 )
 
 
-def background_body(invocation: Invocation, raw: bytes) -> Body | None:
-    """Return the body of a request that asks to run in the background, None for any other."""
+def background_body(raw: bytes) -> Body | None:
+    """Return the body of a response that is asked to run in the background, None for any other."""
     # Few bodies have the word, so that others are not read twice.
-    if invocation.operation != "responses" or b'"background"' not in raw:
+    if b'"background"' not in raw:
         return None
     try:
         body = read_body(raw)

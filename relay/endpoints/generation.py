@@ -12,8 +12,7 @@ from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
 from relay.endpoints.background import answer_in_background, background_body
-from relay.endpoints.client_watch import watch_client
-from relay.endpoints.request import Request, read_headers, too_large
+from relay.endpoints.request import Request, read_headers, too_large, watch_client
 from relay.front.error_answers import answer_to
 from relay.media.answers import task_answers
 from relay.media.media_operation import MediaOperation
@@ -74,7 +73,7 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
             await request.refresh()
         invocation = await find_source(request, invocation, raw)
         context = request.make_context(invocation, request.options_of(headers))
-        if (body := background_body(invocation, raw)) is not None:
+        if invocation.operation == "responses" and (body := background_body(raw)) is not None:
             await answer_in_background(request, context, body, headers.idempotency_key)
             return
         run = Prompts(context) if invocation.operation == "completions" else Run(context)

@@ -1,8 +1,10 @@
 """A row of the relay's endpoint table, and a request to it: its caller, headers and body.
 `relay/asgi.py` finds the row, authenticates, waits for the request's turn and calls the row's
-handler. A handler reads what it needs and answers through the request's sink.
+handler. A handler reads what it needs and answers through the request's sink; while it does,
+`watch_client` notices when the client disconnects.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from accounts.keys.key_format import AUTH_TOKEN_PREFIX
+from accounts.keys.key_format import AUTH_TOKEN_PREFIX, is_client_secret
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
@@ -19,12 +21,12 @@ from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.task_errors import Family
 from dialects.media import jimeng
 from dialects.usage.max_cost import read_amount
-from lib.process.asgi import Receive, Scope
+from lib.process.asgi import HEED, Receive, Scope
 from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key
 from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
-from relay.credentials.client_secrets import ClientSecret, SecretRefused, is_client_secret
+from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.front.errors import ClientGone
 from relay.front.http_sink import HttpSink
@@ -43,6 +45,9 @@ from relay.requests.sessions import SESSION_HEADERS, read_session_headers
 from usage.records.sql import ADDRESS_LENGTH
 from usage.sessions.sources import CAP_HEADER
 
+# A request that ends sooner needs no watch on its client; a disconnect must be noticed within 250
+# ms (P6).
+_WATCH_AFTER_S: Final = 0.05
 _MAX_COST_HEADER: Final = "x-weir-max-cost"
 _JSON: Final = ((b"content-type", b"application/json"),)
 # Rows that show the catalogue: every key may use them.
@@ -433,3 +438,46 @@ class Request:
         """Respond with JSON: bytes are sent unchanged, anything else is encoded."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         await self.sink.respond(200, _JSON, raw)
+
+
+class ClientWatch:
+    """Notices when the client of a running request disconnects."""
+
+    __slots__ = ("_leave", "_receive", "_task", "_timer")
+
+    def __init__(self, receive: Receive, leave: Callable[[], None]) -> None:
+        self._receive = receive
+        self._leave = leave
+        self._task: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_WATCH_AFTER_S, self._begin)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            # The cancellation's traceback refers to this frame: without this, the request's body
+            # and answer would stay in memory until the next garbage collection.
+            self._task = None
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        # Only a closed connection sends this message: a server that stops lets answers finish.
+        self._leave()
+
+
+def watch_client(
+    request: Request, leave: Callable[[], None], receive: Receive | None = None
+) -> ClientWatch | None:
+    """Call `leave` when the client of a request disconnects. The caller stops the watch; None if
+    there is nothing to stop. `receive` returns the client's messages that nobody else reads.
+    """
+    heed = request.scope.get(HEED)
+    if heed is not None and heed(request.scope, leave):
+        # Some servers call `leave` themselves.
+        return None
+    return ClientWatch(receive or request.receive, leave)

@@ -171,14 +171,14 @@ class Turns:
         """Wait until a request of this principal may begin. There is no wait in a process with
         little load, or with a single key. Callers without a key count as one organisation.
         """
-        if not self._queue and (self._under_way() <= BEGUN_MAX or not self._is_shared()):
+        if not self._queue.size and (self._under_way() <= BEGUN_MAX or not self._is_shared()):
             # All of them may begin in one turn, or would only wait for their own key.
             return
         if not self._counting:
             self._counting = True
             self._cpu_s = time.thread_time()
             self._loop.call_soon(self._next_turn)
-        if self._left and not self._queue:
+        if self._left and not self._queue.size:
             self._left -= 1
             return
         waiting = self._loop.create_future()
@@ -197,7 +197,7 @@ class Turns:
     def _next_turn(self) -> None:
         before, self._cpu_s = self._cpu_s, time.thread_time()
         self._allowance = self._left = next_allowance(self._allowance, self._cpu_s - before)
-        while self._left and self._queue:
+        while self._left and self._queue.size:
             _, waiting = self._queue.take()
             # A cancelled request has left the queue.
             if not waiting.done():

@@ -24,23 +24,20 @@ and waits twice.
 
 
 class TurnQueue(Generic[T]):
-    """Waiting items, each for a key of an organisation."""
+    """Waiting items, `size` in all, each for a key of an organisation."""
 
-    __slots__ = ("_organisations", "_size")
+    __slots__ = ("_organisations", "size")
 
     def __init__(self) -> None:
         # In the order of their turns.
         self._organisations: OrderedDict[Hashable, OrderedDict[Hashable, deque[T]]] = OrderedDict()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
+        self.size = 0
 
     def put(self, organisation: Hashable, key: Hashable, item: T) -> None:
         """Add an item behind the others of its key."""
         keys = self._organisations.setdefault(organisation, OrderedDict())
         keys.setdefault(key, deque()).append(item)
-        self._size += 1
+        self.size += 1
 
     def take(self) -> T:
         """Remove and return the next item. Raises KeyError if the queue is empty."""
@@ -51,7 +48,7 @@ class TurnQueue(Generic[T]):
             keys[key] = items
         if keys:
             self._organisations[organisation] = keys
-        self._size -= 1
+        self.size -= 1
         return item
 
     def oldest(self) -> Iterator[T]:
@@ -64,7 +61,7 @@ def order_by_turns(items: Iterable[tuple[Hashable, Hashable, T]]) -> list[T]:
     queue = TurnQueue[T]()
     for organisation, key, item in items:
         queue.put(organisation, key, item)
-    return [queue.take() for _ in range(len(queue))]
+    return [queue.take() for _ in range(queue.size)]
 
 
 def next_allowance(allowance: int, turn_s: float) -> int:

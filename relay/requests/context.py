@@ -1,14 +1,16 @@
 """The context of a request while it is answered, and its outcome."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from dialects.codec import Codec, Facts, Target
+from dialects.errors.errors import ErrorKind, message_of
 from dialects.errors.task_errors import Family
 from lib.id_types import ModelName, RequestId
 from relay.answers.large_events import LargeEvents
@@ -21,7 +23,6 @@ from relay.front.downstream import Downstream, ErrorAnswer, Sink
 from relay.front.load import Turns
 from relay.health.channel_health import Health
 from relay.ledger.writer import LedgerWriter
-from relay.requests.error_excerpt import kept_message
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.sessions import Session
 from relay.routing.snapshot import Snapshot
@@ -30,6 +31,8 @@ from usage.records.sql import Ending, Refusal
 
 # The maximum length of a model's name in a route, an attempt and a record.
 MODEL_LENGTH_MAX: Final = 200
+# A quoted name or number helps; a quoted sentence is the client's own text.
+_QUOTED: Final = re.compile(r"""(["'`])(?=[^"'`]*\s|[^"'`]{41})[^"'`]+\1""")
 
 Source = Literal["api", "playground"]
 PageOperation = Literal[
@@ -293,6 +296,17 @@ class RequestContext:
             session_id=None if session is None else session.id,
             session=None if session is None else session.details,
         )
+
+
+def kept_message(principal: Principal, kind: str | None, message: str) -> str:
+    """Return an error's message as a record keeps it, without quoted sentences: a provider may
+    quote the request, which may not be stored, or whose content would outlive it (P31). If nothing
+    of the request may be stored, return the general text for errors of its kind."""
+    if not message or kind is None:
+        return message
+    if not principal.retention_hours:
+        return message_of(cast(ErrorKind, kind))
+    return _QUOTED.sub(r"\1…\1", message)
 
 
 def context_of_task(

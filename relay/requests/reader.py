@@ -14,10 +14,10 @@ from gateway.providers.suffixes import RequestedModel, has_ending, read_requeste
 from gateway.routing.model_rule_bounds import FAILURES
 from lib.id_types import ModelName
 from relay.answers.unary import UnaryFacts
+from relay.attempts.next_attempts import NO_FALLBACKS, Fallbacks
 from relay.requests.context import MODEL_LENGTH_MAX, Invocation, RequestContext
 from relay.requests.labels import LABELS_HEADER
 from relay.routing.retired_models import answering_model
-from relay.routing.routed_models import NO_FALLBACKS, Fallbacks
 
 
 class RequestReader:

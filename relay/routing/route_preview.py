@@ -7,6 +7,7 @@ from typing import NamedTuple
 from dialects.errors.errors import RequestFault
 from gateway.routing.channel_order import Candidate, Skipped, first_place_percent
 from gateway.routing.model_rule_bounds import Cause
+from relay.attempts.next_attempts import RoutedModel, RoutedModels, Translator
 from relay.attempts.rules import ATTEMPTS_MAX, AttemptsLeft, attempt_order
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_to
@@ -16,7 +17,6 @@ from relay.requests.context import Bound, RequestContext
 from relay.requests.continuation import continue_request
 from relay.requests.file_fetching import leave_files
 from relay.requests.reader import RequestReader
-from relay.routing.routed_models import RoutedModel, RoutedModels, Translator
 from relay.routing.routing import RoutedRequest
 from usage.requests.choices import SkipReason, Why
 

@@ -3,6 +3,7 @@ the amount to hold."""
 
 import random
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -20,17 +21,19 @@ from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
+from gateway.routing.tie_breaking import MEASURED, Ordering
 from relay.answers.unary import UnaryFacts
 from relay.health.channels_out import none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
 from relay.holds.rules import estimate_tokens
 from relay.requests.context import RequestContext
-from relay.routing.equal_rank import affinity_of, ordering_of
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
 from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
 
+# The members of a body in which a conversation may be.
+_TEXTS: Final = ("messages", "contents", "input")
 # Assumed thinking tokens, beside the output cap, if a reasoning model's limit is unknown.
 _THINKING_TOKENS: Final = 32_000
 # Assumed tokens of input that is stored elsewhere, if the model's context size is unknown.
@@ -463,3 +466,76 @@ def _features(facts: ScreenedFacts) -> Collection[Feature]:
     if getattr(facts, "stream", False):
         kinds.add("stream")
     return cast(Collection[Feature], kinds)
+
+
+# The order of a model's channels of equal rank: by session, or by an operator's rule.
+
+
+def affinity_of(context: RequestContext, facts: Facts, model: str) -> bytes:
+    """Return what related requests have in common, so that they use one channel and key, where the
+    provider has cached it: the request's session; by an operator's rule, the user, or the
+    conversation of requests without a session. Empty if there is none."""
+    pick = context.snapshot.rule_of(model).pick
+    if pick == "user":
+        identity = _user(context, facts)
+    elif context.session is not None:
+        return context.session.id.bytes
+    else:
+        identity = _conversation(facts) if pick == "conversation" else b""
+    return context.principal.organisation_id.bytes + identity if identity else b""
+
+
+def ordering_of(context: RequestContext, model: str, affinity: bytes) -> Ordering | None:
+    """Return how the channels of a model are ordered for a request; None to order them by
+    weight."""
+    pick = context.snapshot.rule_of(model).pick
+    if pick in MEASURED:
+        figures = context.parts.health.measures.figures(pick, context.snapshot, model)
+        return Ordering(pick, figures)
+    if not affinity:
+        return None
+    return Ordering("user" if pick == "user" else "conversation", key=affinity)
+
+
+def _user(context: RequestContext, facts: Facts) -> bytes:
+    """Return the user that the client names, else the key's holder."""
+    principal = context.principal
+    named = facts.user or context.options.labels.customer
+    return (named or str(principal.user_id or principal.key_id)).encode(errors="replace")
+
+
+def _conversation(facts: Facts) -> bytes:
+    """Return what all requests of a conversation begin with: the client's own cache key, else
+    everything up to the first user message. Empty if there is none."""
+    named = facts.body.value("prompt_cache_key")
+    if named is not None and named.startswith(b'"'):
+        return named
+    raw = next(filter(None, map(facts.body.value, _TEXTS)), b"")
+    if not raw.startswith(b"["):
+        return raw
+    try:
+        items = _items.decode(raw)
+    except msgspec.DecodeError:
+        return b""
+    beginning = blake2b(digest_size=32)
+    for item in items:
+        beginning.update(item)
+        if _role(item) == "user":
+            break
+    return beginning.digest()
+
+
+class _Item(msgspec.Struct):
+    role: str | None = None
+
+
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_item: Final = msgspec.json.Decoder(_Item)
+
+
+def _role(item: msgspec.Raw) -> str | None:
+    try:
+        # In Gemini's requests a turn without a role comes from the user.
+        return _item.decode(item).role or "user"
+    except msgspec.DecodeError:
+        return None

@@ -223,7 +223,8 @@ class Snapshot:
         """Return the price multiplier of a request for a model: of the customer's plan, or of a
         subscription with its own multipliers."""
         plan = None if plan_id is None else self.plans.get(plan_id)
-        return multiplier_for(multipliers, model, PPM if plan is None else plan.multiplier_ppm)
+        of_plan = PPM if plan is None else plan.multiplier_ppm
+        return multiplier_for(multipliers, model, of_plan) if multipliers else of_plan
 
     def dearest_like(self, model: str) -> tuple[str, ...]:
         """Return the priced model with the most expensive output among those whose names begin with

@@ -142,7 +142,6 @@ PATTERNS: Final = (
     "gateway/media_tasks/media_tasks.py",
     "gateway/health/breaker.py",
     "gateway/routing/tie_breaking.py",
-    "relay/routing/equal_rank.py",
     "relay/routing/routing.py",
     "relay/health/channel_health.py",
     "relay/health/operator_alerts.py",

@@ -11,11 +11,10 @@ from django.db import connection
 
 from billing.models import PriceVersion as StoredVersion
 from billing.prices.own_key_fee import OwnKeyFee
-from billing.prices.pricing import CostLines, PriceVersion, price, total_of
+from billing.prices.pricing import CostLines, PriceVersion, price, saved_by_cache, total_of
 from billing.subscriptions.included_units import NOTHING_PAID, Paid, paid_by_units
 from lib.id_types import AttemptId, OrganisationId
 from usage.records import sql
-from usage.records.savings import saved_of
 
 CRASH_CUT: Final = sql.Ending(
     final=True,
@@ -118,7 +117,7 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
         meters=json.dumps(meters),
         charge_nano=min(cost.total_nano, cut.hold_nano),
         basis="estimated",
-        saved_nano=saved_of(meters, version, "estimated"),
+        saved_nano=saved_by_cache(meters, version),
     )
 
 

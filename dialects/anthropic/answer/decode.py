@@ -9,7 +9,7 @@ from dialects.anthropic.errors import read_object
 from dialects.anthropic.stream.decode import read_start, read_usage
 from dialects.chat.events import Broken, Event
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.codec import WholeAnswer, failed_answer, parse_whole
 from dialects.json.raw_json import value_bytes
 
 

@@ -2,7 +2,7 @@
 
 from dialects.chat.events import Broken, Event, Start, Usage
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.codec import WholeAnswer, failed_answer, parse_whole
 from dialects.converse.answer.events import BlockReader
 from dialects.converse.answer.finish_reasons import MALFORMED
 from dialects.converse.answer.wire import read_answer, usage_of

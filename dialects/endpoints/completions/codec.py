@@ -7,8 +7,7 @@ from typing import Any, Final
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
 from dialects.chat.events import Event
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed_answer
-from dialects.codec import Decoder, Encoder, Target
+from dialects.codec import Decoder, Encoder, Target, WholeAnswer, failed_answer
 from dialects.endpoints.completions import (
     answer_encode,
     request_decode,

@@ -6,7 +6,7 @@ pieces is read as one answer.
 import msgspec
 
 from dialects.chat.events import Broken, UpstreamError
-from dialects.chat.whole_answer import WholeAnswer, failed_answer
+from dialects.codec import WholeAnswer, failed_answer
 from dialects.gemini.stream.decode import Decoder
 from dialects.streams.stream import is_utf8
 

@@ -4,7 +4,7 @@ the unchanged bytes; only the usage, the finish reason and the text size are rea
 
 from dialects.chat.events import Broken
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.codec import WholeAnswer, failed_answer, parse_whole
 from dialects.interactions.answer.events import StepReader
 from dialects.interactions.answer.wire import raw_steps, read_interaction
 from dialects.interactions.errors import read_object

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from dialects.chat.events import Broken, Event, Usage
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.codec import WholeAnswer, failed_answer, parse_whole
 from dialects.json.raw_json import value_bytes
 from dialects.openai.answer.events import Translation
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS

@@ -5,7 +5,7 @@ For clients of other dialects it is decoded.
 
 from dialects.chat.events import Broken
 from dialects.chat.fold import AnswerFault
-from dialects.chat.whole_answer import WholeAnswer, failed_answer, parse_whole
+from dialects.codec import WholeAnswer, failed_answer, parse_whole
 from dialects.json.raw_json import value_bytes
 from dialects.responses.answer.events import AnswerReader
 from dialects.responses.answer.wire import items_of, read_response

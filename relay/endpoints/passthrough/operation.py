@@ -27,7 +27,7 @@ from gateway.routing.channel_order import Candidate, Route, plan
 from lib.id_types import ModelName, UpstreamModelName
 from lib.process.asgi import Scope
 from relay.answers.unary import Rates, UnaryFacts
-from relay.attempts.next_attempts import NextAttempts
+from relay.attempts.next_attempts import NO_FALLBACKS, NextAttempts, RoutedModel, RoutedModels
 from relay.counting.vocabularies import Family
 from relay.endpoints.passthrough.headers import forwarded_headers
 from relay.front.error_answers import MethodNotAllowed
@@ -38,7 +38,6 @@ from relay.requests.context import MODEL_LENGTH_MAX, RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.prepared import AnswerTraits, ExchangeBody, PreparedRequest
 from relay.requests.reader import RequestReader
-from relay.routing.routed_models import NO_FALLBACKS, RoutedModel, RoutedModels
 from relay.routing.routing import RoutedRequest, screen
 from relay.routing.snapshot import Channel, Snapshot
 

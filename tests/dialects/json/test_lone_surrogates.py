@@ -19,7 +19,7 @@ from dialects.chat.events import (
     ToolCallEnd,
     ToolCallStart,
 )
-from dialects.chat.whole_answer import WholeAnswer
+from dialects.codec import WholeAnswer
 from dialects.endpoints.completions import stream_decode as completions
 from dialects.gemini.answer import decode as gemini_response
 from dialects.gemini.stream import decode as gemini

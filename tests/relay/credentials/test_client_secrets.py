@@ -25,7 +25,6 @@ from relay.credentials.client_secrets import (
     ClientSecret,
     SecretRefused,
     SecretTooLong,
-    is_client_secret,
     open_sealed,
     seal,
 )
@@ -66,7 +65,7 @@ def of_size(size: int) -> ClientSecret:
 def test_a_secret_opens_as_it_was_sealed(secret: ClientSecret) -> None:
     text = seal(PEPPER, secret)
     assert open_sealed(PEPPER, text) == secret
-    assert is_client_secret(text)
+    assert key_format.is_client_secret(text)
     # A token of RFC 9110, as the name of a subprotocol must be.
     assert set(text) <= {*URL_SAFE}
     again = seal(PEPPER, secret)
@@ -180,8 +179,7 @@ def test_a_longer_text_is_not_even_opened(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_key_looks_like_a_client_secret() -> None:
     text = seal(PEPPER, SECRET)
     assert key_format.check(text) is key_format.KeyForm.IMPOSSIBLE
-    assert not is_client_secret(key_format.compose("relay", bytes(32)))
-    assert not is_client_secret(None)
+    assert not key_format.is_client_secret(key_format.compose("relay", bytes(32)))
 
 
 # Its key ----------------------------------------------------------------------------------------

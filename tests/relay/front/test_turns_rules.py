@@ -69,7 +69,7 @@ def test_who_comes_to_a_long_queue_begins_after_one_of_each() -> None:
         queue.put("B", "b", "B")
         assert sorted([queue.take(), queue.take()]) == ["A", "B"]
         queue.put("A", "x", "A")
-    assert len(queue) == 500
+    assert queue.size == 500
     assert set(queue.oldest()) == {"A"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dialects.json.body import read_body
 from gateway.routing.tie_breaking import Ordering
-from relay.routing.equal_rank import affinity_of, ordering_of
+from relay.routing.routing import affinity_of, ordering_of
 
 ACME, SESSION, USER, KEY = (UUID(int=n) for n in range(1, 5))
 SYSTEM, HI, HELLO = (

@@ -10,10 +10,10 @@ import pytest
 
 from accounts.models import Key, KeyKind
 from billing.prices.pricing import PriceVersion
+from relay.attempts.attempt_end import saved_of
 from tests import cast
 from tests.usage.rows import NOON, RATES, happen, price_version, refuse
 from usage.breakdowns.explorer import explore
-from usage.records.savings import saved_of
 from usage.reports.filters import Scope, between
 from usage.reports.overview import overview
 from usage.rollups.buckets import BUCKET
