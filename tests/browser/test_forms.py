@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, FilePayload, Page, expect
 
 from tests.browser.visitor import Visitor
 
@@ -123,8 +123,8 @@ def test_a_file_field_names_its_file(owner: Visitor) -> None:
     page.goto("/admin/reconcile/new")
     face = page.locator(".file-field")
     expect(face).to_contain_text("No file chosen")
-    file = {"name": "november.csv", "mimeType": "text/csv", "buffer": b"day,amount\n"}
+    file: FilePayload = {"name": "november.csv", "mimeType": "text/csv", "buffer": b"day,amount\n"}
     with page.expect_file_chooser() as chooser:
         face.get_by_text("Choose file").click(force=True)
-    chooser.value.set_files([file])  # type: ignore[list-item]
+    chooser.value.set_files(file)
     expect(face).to_contain_text("november.csv")
