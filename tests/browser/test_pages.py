@@ -21,6 +21,7 @@ from tests.browser.site_map import (
     KEEPER,
     KEEPER_PASSWORD,
     KEEPERS,
+    NO_PAGE,
     fresh_sign_in_link,
     furnished,
     unopened,
@@ -297,6 +298,10 @@ def faults_of(response: httpx.Response) -> list[str]:
         result.append(f"{response.status_code}, {language}, {texts['h1']}")
     if not re.fullmatch(r".+ · Weir", "".join(texts["title"][:1]), re.DOTALL):
         result.append(f"its title is {texts['title']}")
+    opened = [one.attributes for one in elements if one.attributes.get("hx-target") == "#dialog"]
+    for path in (one["hx-get"] for one in opened if "hx-get" in one):
+        if NO_PAGE.get(resolve(path.partition("?")[0]).view_name) == "a file":
+            result.append(f"a dialog shows the file {path}")
     return result
 
 
