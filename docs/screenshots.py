@@ -462,6 +462,19 @@ def chat(page: Page, playground: str) -> dict[str, str]:
     return paths | {"compare": page.url}
 
 
+def use_playground(
+    page: Page, running: Running, data: Path, facts: Mapping[str, str]
+) -> dict[str, str]:
+    """Chat and make media; the paths of all pages, by the names of their pictures."""
+    playground = f"{facts['o']}/playground"
+    fill_the_list(page, data, playground)
+    make_media(page, playground)
+    paths = chat(page, playground)
+    # What the plan paid of it is counted each minute.
+    running.manage("shell", "--no-imports", "-c", COUNT)
+    return paths | {name: path.format(**facts) for name, path in PAGES.items()}
+
+
 # Repeat over several frames: a log scrolls to its end when it is first laid out.
 _FROM_THE_BEGINNING = """async () => {
   await document.fonts.ready;
@@ -621,13 +634,7 @@ def main() -> None:
             executable_path=chromium.find(), args=["--no-sandbox", "--hide-scrollbars"]
         )
         page = sign_in(browser, running)
-        playground = f"{facts['o']}/playground"
-        fill_the_list(page, data, playground)
-        make_media(page, playground)
-        paths = chat(page, playground)
-        # What the plan paid of it is counted each minute.
-        running.manage("shell", "--no-imports", "-c", COUNT)
-        paths |= {name: path.format(**facts) for name, path in PAGES.items()}
+        paths = use_playground(page, running, data, facts)
         if not sys.argv[1:]:
             # The diagrams are beside them.
             for old in IMAGES.glob("*.webp"):

@@ -123,6 +123,11 @@ on("beforetoggle", ({ target, newState }) => {
   });
 }, true);
 
+// The browser gives the focus back, but not to an open menu from which another was opened.
+on("beforetoggle", ({ target, newState }) => {
+  if (newState === "closed" && target.contains(document.activeElement)) $(`.menu:popover-open [popovertarget="${target.id}"]`)?.focus();
+}, true);
+
 // Fields whose list is drawn by the server: arrows walk it, Enter takes ------------------------------
 const listOf = (field) => document.getElementById(field.getAttribute("aria-controls"));
 function pick(field, step) {

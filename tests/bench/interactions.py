@@ -145,6 +145,12 @@ def _change_tab(page: Page) -> None:
     page.wait_for_url("**/sessions*")
 
 
+def _filter_requests(page: Page) -> None:
+    page.get_by_role("combobox", name="Time range").focus()
+    page.keyboard.type("Yes", delay=60)
+    page.wait_for_url("**range=yesterday*")
+
+
 def _sort_list(page: Page) -> None:
     page.get_by_role("columnheader", name="Name").get_by_role("link").click()
     expect(page.get_by_role("columnheader", name="Name")).to_have_attribute(
@@ -158,6 +164,7 @@ STEPS: Final[Mapping[str, tuple[str, Step]]] = {
     "Open the menu of a row": ("/keys", _open_menu),
     "Open a dialog with a form": ("/keys", _open_dialog),
     "Type in the search field of a list": ("/keys?rows=200", _filter_list),
+    "Filter the requests": ("/requests", _filter_requests),
     "Sort a list": ("/keys?rows=200", _sort_list),
     "Tick all rows, then one off": ("/keys?rows=200", _tick_rows),
     "Type in a picker and choose": ("/keys/new", _pick_models),

@@ -10,6 +10,7 @@ Language = Literal["en", "zh-hans"]
 Theme = Literal["light", "dark"]
 Window = Literal["desk", "telephone"]
 
+DESK: Final[ViewportSize] = {"width": 1440, "height": 900}
 TELEPHONE: Final[ViewportSize] = {"width": 360, "height": 740}
 
 
@@ -29,7 +30,7 @@ class Look:
         held = {"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}
         return {
             "color_scheme": self.theme,
-            **(held if self.window == "telephone" else {}),
+            **(held if self.window == "telephone" else {"viewport": DESK}),
         }
 
 

@@ -353,6 +353,11 @@ def furnish() -> dict[str, str]:
     }
 
 
+def fresh_sign_in_link() -> str:
+    """In a process of the installation: one that lives for half an hour from now, the owner's."""
+    return make_sign_in_link(User.objects.get(email=OWNER))
+
+
 def _work_in_a_session(team: Team, owner: User) -> None:
     """An agent's, of long names and large figures, within a limit."""
     key, _ = cast.make_key(team, "evaluation-of-nightly-summaries", user=owner)

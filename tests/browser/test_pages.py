@@ -1,26 +1,33 @@
 """Every page as it is met: both themes, both languages, a telephone."""
 
 import re
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import httpx
 import openai
 import pytest
 from django.urls import resolve
-from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
+from playwright.sync_api import Browser, StorageState, ViewportSize, expect
 
 from lib import clock
 from lib.ids import id_text
 from tests.browser import structure
 from tests.browser.conftest import Visit, state_of
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
-from tests.browser.looks import ALL, DRAWN, TELEPHONE, Language, Look
-from tests.browser.site_map import KEEPER, KEEPER_PASSWORD, KEEPERS, furnished, unopened
+from tests.browser.looks import ALL, DESK, DRAWN, Language
+from tests.browser.sights import Sight, open_each, walk
+from tests.browser.site_map import (
+    KEEPER,
+    KEEPER_PASSWORD,
+    KEEPERS,
+    NO_PAGE,
+    fresh_sign_in_link,
+    furnished,
+    unopened,
+)
 from tests.browser.test_main_job import MARKDOWN, ask, ended
-from tests.browser.visitor import Visitor, act_on, findings, findings_in_both_themes, too_wide
+from tests.browser.visitor import Visitor, findings, too_wide
 from tests.house.test_lists import shared
 
 pytestmark = pytest.mark.browser
@@ -28,10 +35,6 @@ pytestmark = pytest.mark.browser
 BACKGROUND = "() => getComputedStyle(document.documentElement).backgroundColor"
 CODE_BYTES_MAX = 70_000
 FIRST_PAINT_MS_MAX = 1000
-# Scripts and styles as they come over the wire, from the cache or not.
-_CODE_BYTES = """() => performance.getEntriesByType("resource")
-  .filter(({ name }) => /\\.(js|css)$/.test(new URL(name).pathname))
-  .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)"""
 _FIRST_PAINT = """() => new Promise((done) => {
   const painted = ({ name }) => name === "first-contentful-paint";
   new PerformanceObserver((list, observer) => {
@@ -58,6 +61,8 @@ PUBLIC = {
     "confirm an address": "/confirm/none",
     "inactive": "/inactive",
 }
+# Those of the signed-in that strangers may open too.
+ALSO_PUBLIC = ("catalogue", "model", "pricing", "shared chat", "accept an invitation")
 
 
 Paths = dict[str, str]
@@ -245,14 +250,20 @@ def readers(
     site: Installation, browser: Browser, signed_in: StorageState, pages: dict[str, str]
 ) -> Readers:
     """Who opens which pages: the owner, an owner with a password, and a stranger."""
-    return of_now(site, browser, [(signed_in, pages), (None, KEEPERS), (None, PUBLIC)])
+    public = {**PUBLIC, **{f"{name}, for strangers": pages[name] for name in ALSO_PUBLIC}}
+    return of_now(site, browser, [(signed_in, pages), (None, KEEPERS), (None, public)])
 
 
 def of_now(site: Installation, browser: Browser, readers: Readers) -> Readers:
-    """The same; whose pages ask for a sign-in of the last minutes signs in again."""
+    """The same; whose pages ask for a sign-in of the last minutes signs in again, and links that
+    live for minutes are new."""
     form = {"login": KEEPER, "password": KEEPER_PASSWORD}
+    link = {"sign-in link": site.beside.call(fresh_sign_in_link)}
     return [
-        (state_of(browser, site.url, "/login", form) if paths is KEEPERS else state, paths)
+        (
+            state_of(browser, site.url, "/login", form) if paths is KEEPERS else state,
+            paths | link if link.keys() <= paths.keys() else paths,
+        )
         for state, paths in readers
     ]
 
@@ -287,95 +298,11 @@ def faults_of(response: httpx.Response) -> list[str]:
         result.append(f"{response.status_code}, {language}, {texts['h1']}")
     if not re.fullmatch(r".+ · Weir", "".join(texts["title"][:1]), re.DOTALL):
         result.append(f"its title is {texts['title']}")
+    opened = [one.attributes for one in elements if one.attributes.get("hx-target") == "#dialog"]
+    for path in (one["hx-get"] for one in opened if "hx-get" in one):
+        if NO_PAGE.get(resolve(path.partition("?")[0]).view_name) == "a file":
+            result.append(f"a dialog shows the file {path}")
     return result
-
-
-def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Page]]:
-    for name, path in paths.items():
-        response = visitor.page.goto(path)
-        assert response is not None
-        assert (response.status, visitor.page.url) == (200, visitor.url + path), name
-        # What comes behind the page belongs to it.
-        expect(visitor.page.locator("[hx-get][aria-busy=true]")).to_have_count(0)
-        yield name, visitor.page
-
-
-# What a page offers to a mouse and not to the keyboard. Files are chosen by a button beside the
-# field; bars are one stop, from which arrows lead on (test_charts.py).
-_BY_MOUSE_ALONE = """() => {
-  const shown = (node) => node.checkVisibility({ visibilityProperty: true });
-  const offered = [...document.querySelectorAll(
-    "a[href], button, input:not([type=hidden], [type=file]), select, textarea, summary, " +
-    "[onclick], [role=button]"
-  )].filter((node) => shown(node) && !node.disabled && !node.closest("[inert]"));
-  const reached = (node) => node.tabIndex >= 0
-    || node.matches(":is([role], [data-histogram]) [tabindex='-1']");
-  return offered.filter((node) => !reached(node)).map((node) => node.outerHTML.slice(0, 160));
-}"""
-_FOCUSED = """() => {
-  const node = document.activeElement;
-  if (!node || node === document.body) return "";
-  const box = node.getBoundingClientRect();
-  const style = getComputedStyle(node);
-  const ring = style.outlineStyle !== "none" || style.boxShadow !== "none";
-  return `${node.tagName} ${node.name ?? ""} ${node.href ?? ""} ` +
-    `${(node.textContent ?? "").trim().slice(0, 40)}` + (ring && box.width ? "" : " UNSEEN");
-}"""
-_STEPS: Final = 5
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What was seen of a page: `by_mouse` is what the keyboard does not reach, `focused` where
-    some presses of Tab led, `too_wide` what a telephone would say."""
-
-    name: str
-    look: Look
-    language: str | None
-    title: str
-    headings: int
-    code_bytes: int
-    findings: list[str]
-    by_mouse: list[str]
-    focused: list[str]
-    too_wide: str
-
-
-def look_at(name: str, page: Page, look: Look) -> Sight:
-    code_bytes = page.evaluate(_CODE_BYTES)
-    result = findings(page)
-    by_mouse = page.evaluate(_BY_MOUSE_ALONE)
-    focused = []
-    for _ in range(_STEPS):
-        page.keyboard.press("Tab")
-        focused.append(page.evaluate(_FOCUSED))
-    size = page.viewport_size
-    page.set_viewport_size(TELEPHONE)
-    wide = too_wide(page)
-    page.set_viewport_size(size or TELEPHONE)
-    return Sight(
-        name=name,
-        look=look,
-        language=page.locator("html").get_attribute("lang"),
-        title=page.title(),
-        headings=page.locator("h1").count(),
-        code_bytes=code_bytes,
-        findings=result,
-        by_mouse=by_mouse,
-        focused=focused,
-        too_wide=wide,
-    )
-
-
-def walk(
-    site: Installation, browser: Browser, state: StorageState | None, paths: Paths, look: Look
-) -> Iterator[Sight]:
-    visitor = Visitor(browser, site.url, storage_state=state, **look.options)
-    visitor.speak(look.language)
-    for name, page in open_each(visitor, paths):
-        yield look_at(name, page, look)
-    visitor.context.close()
-    assert visitor.complaints == []
 
 
 def all_of(readers: Readers) -> Paths:
@@ -397,7 +324,7 @@ def sights(
         for state, paths in of_now(site, browser, readers):
             here = {n: path for n, path in paths.items() if look in (only, DRAWN.get(n))}
             if here:
-                seen.extend(walk(site, browser, state, here, look))
+                seen.extend(walk(browser, site.url, state, here, look))
     return seen
 
 
@@ -422,6 +349,13 @@ def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None
     assert [sight.name for sight in sights if len(set(sight.focused)) < 2] == []
 
 
+@pytest.mark.extended
+def test_what_opens_over_a_page_shuts_nobody_out(sights: list[Sight]) -> None:
+    """Menus, lists of fields, dialogs and folds open with the keyboard, fit into the window and
+    give the focus back."""
+    assert [fault for sight in sights for fault in sight.opened] == []
+
+
 # A column that gave way to others or is out of sight, and a text that is cut without its whole.
 _UNSEEN_IN_LISTS = """() => {
   const faults = [];
@@ -441,7 +375,6 @@ _UNSEEN_IN_LISTS = """() => {
   }
   return [...new Set(faults)];
 }"""
-_LAPTOP: Final[ViewportSize] = {"width": 1440, "height": 900}
 
 
 @pytest.mark.extended
@@ -450,7 +383,7 @@ def test_every_list_shows_its_columns_and_whole_texts(
     site: Installation, visit: Visit, signed_in: StorageState, pages: Paths, language: Language
 ) -> None:
     """On a laptop, whatever it lists; what is cut has the rest as its tooltip."""
-    visitor, faults = visit(storage_state=signed_in, viewport=_LAPTOP), {}
+    visitor, faults = visit(storage_state=signed_in, viewport=DESK), {}
     visitor.speak(language)
     lists = shared()
     paths = {n: p for n, p in pages.items() if resolve(p.partition("?")[0]).view_name in lists}
@@ -464,7 +397,7 @@ def test_every_list_shows_its_columns_and_whole_texts(
 _WIDE_LISTS = """() => [...document.querySelectorAll(".tbl[data-list]")]
   .filter((list) => list.hasAttribute("data-wide") || list.scrollWidth > list.clientWidth + 1)
   .map((list) => `${list.ariaLabel}: ${list.scrollWidth} px wide in ${list.clientWidth}`)"""
-_SMALL_LAPTOP: Final[ViewportSize] = {"width": 1280, "height": 800}
+_SMALLDESK: Final[ViewportSize] = {"width": 1280, "height": 800}
 
 
 @pytest.mark.slow
@@ -473,7 +406,7 @@ def test_no_list_is_wider_than_its_page_on_a_small_laptop(
     visit: Visit, signed_in: StorageState, pages: Paths, language: Language
 ) -> None:
     """Columns give way, and nothing is scrolled sideways."""
-    visitor, wide = visit(storage_state=signed_in, viewport=_SMALL_LAPTOP), {}
+    visitor, wide = visit(storage_state=signed_in, viewport=_SMALLDESK), {}
     visitor.speak(language)
     lists = shared()
     paths = {n: p for n, p in pages.items() if resolve(p.partition("?")[0]).view_name in lists}
@@ -536,28 +469,6 @@ def test_the_list_of_keys_needs_no_scrolling(site: Installation, owner: Visitor)
     table = page.get_by_role("region", name="API keys")
     # Else the actions lie over what stands beside them.
     assert table.evaluate("(node) => node.scrollWidth - node.clientWidth") == 0
-
-
-@pytest.mark.extended
-def test_what_opens_over_a_page_shuts_nobody_out(site: Installation, owner: Visitor) -> None:
-    page = owner.page
-    page.goto(f"{site.organisation}/keys")
-    results = []
-    for menu in ("Account menu", re.compile("Acme")):
-        page.get_by_role("button", name=menu).click()
-        expect(page.locator(".menu:popover-open")).to_be_visible()
-        results += findings(page)
-        page.keyboard.press("Escape")
-    page.get_by_role("link", name="Create key").click()
-    expect(page.get_by_role("dialog").get_by_label("Name")).to_be_focused()
-    results += findings(page)
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(page.get_by_role("link", name="Create key")).to_be_focused()
-    act_on(page, "known", "Revoke")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    results += findings_in_both_themes(page)
-    assert results == []
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, sync_playwright
 
 from stack.test_programs import browser as chromium
 
@@ -18,14 +18,19 @@ addEventListener("securitypolicyviolation", (event) => {
 _AXE = Axe()
 _ANSWERED = re.compile(r'<h[3-6] dir="auto">')
 # A rule's impact is that of all it finds: one that is only ever minor is not asked.
-_LOOK = """async (only) => {
+_LOOK = """async ([only, within]) => {
   const minor = axe._audit.rules.filter(({ impact }) => impact === "minor");
   const rules = Object.fromEntries(minor.map(({ id }) => [id, { enabled: false }]));
   const which = only.length ? { runOnly: only } : { rules };
   // The way to each element takes longer to find than most rules; its markup is told instead.
   const quick = { resultTypes: ['violations'], selectors: false };
-  return (await axe.run({ ...quick, ...which })).violations;
+  return (await axe.run(within ?? document, { ...quick, ...which })).violations;
 }"""
+# A field among chips has the ring of all that it is in.
+RING = """(node) => [node, node.closest(".picked")].some((one) => {
+  const style = one && getComputedStyle(one);
+  return style && (style.outlineStyle !== "none" || style.boxShadow !== "none");
+})"""
 # Charts follow a window that was made smaller in a later frame.
 _FITS = """async () => {
   const page = document.scrollingElement;
@@ -87,13 +92,15 @@ def act_on(page: Page, name: str, action: str) -> None:
     page.locator(".menu:popover-open").get_by_role("link", name=action).click()
 
 
-def findings(page: Page, *rules: str) -> list[str]:
-    """What axe finds moderate or worse, by all its rules unless some are named."""
+def findings(page: Page, *rules: str, within: Locator | None = None) -> list[str]:
+    """What axe finds moderate or worse, on the page or in a part of it, by all its rules unless
+    some are named."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(_AXE.axe_script)
+    part = within.element_handle() if within else None
     return [
         f"{page.url} {violation['id']}: {node['html'][:200]}"
-        for violation in page.evaluate(_LOOK, rules)
+        for violation in page.evaluate(_LOOK, [rules, part])
         if violation["impact"] in ("moderate", "serious", "critical")
         for node in violation["nodes"]
         # The outline of an answer is what its model wrote.

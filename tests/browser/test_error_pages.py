@@ -1,0 +1,46 @@
+"""What comes in place of a page: refused, missing, failed, too large, too often, too busy."""
+
+import pytest
+from django.template.loader import render_to_string
+from django.utils import translation
+from playwright.sync_api import Route
+
+from config.server.request_limits import AWAY_PAGE
+from tests.browser.conftest import Visit
+from tests.browser.installation import Installation
+from tests.browser.looks import DESK, TELEPHONE, Language
+from tests.browser.visitor import findings_in_both_themes, too_wide
+from tests.hub import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.extended]
+
+NAMES = sorted([*(path.name for path in (ROOT / "templates").glob("[45]??.html")), AWAY_PAGE])
+
+
+def draw(language: Language) -> dict[str, str]:
+    """In a process of the installation: the HTML of each, by its template."""
+    context = {"lang": language, "seconds": 600, "minutes": 10, "action": "sign_in"}
+    with translation.override(language):
+        return {name: render_to_string(name, context) for name in NAMES}
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_no_error_shuts_anybody_out(site: Installation, visit: Visit, language: Language) -> None:
+    """In both themes, on a desk and on a telephone."""
+    assert {"403.html", "404.html", "500.html", "503.html"} <= set(NAMES)
+    page, faults = visit().page, []
+    pages = site.beside.call(draw, language)
+
+    def answer(route: Route) -> None:
+        html = pages[route.request.url.rpartition("/")[2]]
+        route.fulfill(body=html, content_type="text/html; charset=utf-8")
+
+    page.route("**/*.html", answer)
+    for name in NAMES:
+        for size in (DESK, TELEPHONE):
+            page.set_viewport_size(size)
+            page.goto(f"/{name}")
+            faults += findings_in_both_themes(page)
+            faults += [f"{name}: {wide}" for wide in [too_wide(page)] if wide]
+        assert page.locator("h1").count() == 1, name
+    assert faults == []
