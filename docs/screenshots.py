@@ -69,7 +69,7 @@ models:
       sunset_at: 2027-03-01T00:00:00Z, replacement: summaries}}
 model_rules:
   - {{model: support-chat, fallbacks: [summaries], causes: [error, context_length, budget],
-      shadow: {{channel: deepseek, model: summaries, percent: 10, cap: "5.00"}}}}
+      shadow: {{channel: deepseek, model: summaries, percent: 50, cap: "5.00"}}}}
   - {{model: "code-*", pick: latency}}
 aliases: {{assistant: support-chat}}
 """  # noqa: E501

@@ -1,12 +1,10 @@
 // Draws a panel's own table with uPlot. The table stays the truth: its cells carry the figures
 // (data-v) and the words, its row heads carry the links; this file holds no numbers of its own.
 
-// Not imported from ui.js: an import by its plain name would load that file a second time, because
-// the page names it by its hash.
+// Not imported from ui.js, which would load it a second time, by its name without a hash.
 const say = (text) => { document.getElementById("live").textContent = text; };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-// light-dark() is resolved only where a property uses it, so probe elements read the colours: all of
-// them at once, because each look at one makes the browser work out the page's styles.
+// Probe elements resolve light-dark(), all together: each look makes the browser work out the styles.
 const NAMES = ["--faint", "--line", "--surface", ...Array.from({ length: 8 }, (_, index) => `--c${index + 1}`)];
 let palette = null;
 function colour(name) {

@@ -75,27 +75,8 @@ function offerOwnZone(select) {
   select.prepend(option);
 }
 
-// A date and a file are shown in the page's words; by itself the browser shows them in its own ----------
-const month = new Intl.DateTimeFormat(document.documentElement.lang, { month: "short", timeZone: "UTC" });
-const fill = (pattern, values) => pattern.replace(/{(\w+)}/g, (_, name) => values[name]);
-function showDate(input) {
-  const face = input.parentElement, at = new Date(input.valueAsNumber);
-  face.toggleAttribute("data-blank", !input.value);
-  if (input.validity.badInput) return delete face.dataset.shown; // half of a date is in it
-  if (!input.value) return face.dataset.shown = face.dataset.empty;
-  const date = fill(words.date, { day: at.getUTCDate(), month: month.format(at), year: at.getUTCFullYear() });
-  face.dataset.shown = input.type === "date" ? date : fill(words.dateTime, { date, time: input.value.slice(11, 16) });
-}
-function showFile(input) {
-  const name = $("[data-none]", input.parentElement);
-  name.textContent = input.files[0]?.name ?? name.dataset.none;
-}
+// What shows dates and files in the page's words (native.js) is loaded where there are some.
 const FACES = ":is(.date-face, .file-field) > input";
-const show = (input) => (input.type === "file" ? showFile : showDate)(input);
-for (const name of ["input", "change"]) on(name, ({ target }) => { if (target.matches?.(FACES)) show(target); });
-on("click", ({ target }) => { if (target.matches?.(".date-face > input") && !target.readOnly) target.showPicker?.(); });
-// The browser gave back what was typed.
-addEventListener("pageshow", () => $$(FACES).forEach(show));
 
 // Lists ---------------------------------------------------------------------------------------------
 // Shift on a head adds its column to the order; before htmx takes the click for its own.
@@ -143,7 +124,8 @@ function ready(root) {
   const all = (selector) => root.matches?.(selector) ? [root, ...$$(selector, root)] : $$(selector, root);
   for (const one of all("[data-confirm-name]")) guard(one);
   for (const one of all("select:is([name=tz], [name=timezone])")) offerOwnZone(one);
-  for (const one of all(FACES)) show(one);
+  const faces = all(FACES);
+  if (faces.length) import(words.native).then(({ show }) => faces.forEach(show));
   for (const one of all(".tbl[data-list]")) widths.observe(one);
   // Ticked before this script ran.
   for (const one of all(".tick > [data-tick-all]:checked")) one.dispatchEvent(new Event("change", { bubbles: true }));
