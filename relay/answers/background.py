@@ -276,7 +276,7 @@ class BackgroundSink:
             asyncio.get_running_loop().create_future()
         )
         # The items that the model reads, once the request was admitted.
-        self.input: Sequence[msgspec.Raw] = ()
+        self._input: Sequence[msgspec.Raw] = ()
         # Stops the run of a response that is too large.
         self.stop: Callable[[], None] | None = None
         # The events that are not stored yet, their size, and that of all; and the response that was
@@ -296,8 +296,13 @@ class BackgroundSink:
         """Record that the request was admitted, and the items that its model reads; only the first
         attempt counts."""
         if not self.admitted.done():
-            self.input = items
+            self._input = items
             self.admitted.set_result(head)
+
+    def take_input(self) -> Sequence[msgspec.Raw]:
+        """Return the items that the model reads. They are not kept in memory while it answers."""
+        items, self._input = self._input, ()
+        return items
 
     # ---- Sink
 

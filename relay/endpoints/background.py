@@ -164,7 +164,7 @@ async def _start(
             await client.refuse(head)
             return
         # It is listed from the moment on at which the client knows the response.
-        await answer.keep_input(sink.input)
+        await answer.keep_input(sink.take_input())
         if body.value("stream") == b"true":
             await client.begin(head)
             await _follow(request, id, _FROM_START, follower)

@@ -249,7 +249,7 @@ class Started:
             parts=SimpleNamespace(states=states),
             background=SimpleNamespace(start=self._run),
         )
-        sink = SimpleNamespace(admitted=self.admitted, input=[])
+        sink = SimpleNamespace(admitted=self.admitted, take_input=list)
         monkeypatch.setattr(background, "BackgroundSink", lambda answer, events: sink)
         body = read_body(b'{"model": "m", "input": "hi", "background": true, "stream": true}')
         await _start(
