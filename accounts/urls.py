@@ -18,11 +18,9 @@ from accounts.organisations import views as settings_views
 from accounts.preferences import table_views
 from accounts.roles import views as role_views
 from accounts.second_factor import views as second_factor_views
-from accounts.sessions import view_as_views
 from accounts.sessions import views as session_views
 from accounts.sign_in import views as sign_in_views
 from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView, throttle_view
-from accounts.sign_up import first_run_views
 from accounts.sign_up import views as sign_up_views
 from accounts.single_sign_on import views as single_sign_on_views
 
@@ -163,8 +161,8 @@ urlpatterns = [
         name="account_email_verification_sent",
     ),
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
-    path("setup", first_run_views.set_up_first, name="set_up_first"),
-    path("setup/<str:text>", first_run_views.set_up_page, name="set_up"),
+    path("setup", sign_up_views.set_up_first, name="set_up_first"),
+    path("setup/<str:text>", sign_up_views.set_up_page, name="set_up"),
     path("link/<str:text>", sign_in_views.sign_in_link, name="sign_in_link"),
     path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
     path(
@@ -318,8 +316,8 @@ urlpatterns = [
     path("admin/settings/mail/remove", mail_server_views.remove, name="mail_server_remove"),
     path("o/<slug:o>/audit", audit_views.event_list, name="audit"),
     path("o/<slug:o>/audit/<str:id>", audit_views.event_show, name="audit_event"),
-    path("admin/view-as", view_as_views.view_as, name="view_as"),
-    path("view-as/end", view_as_views.view_end, name="view_end"),
+    path("admin/view-as", session_views.view_as, name="view_as"),
+    path("view-as/end", session_views.view_end, name="view_end"),
     path("admin/audit", audit_views.all_event_list, name="all_audit"),
     path("admin/audit/<str:id>", audit_views.all_event_show, name="all_audit_event"),
     path("invite/<str:text>", invitation_views.invitation, name="invitation"),

@@ -6,9 +6,9 @@ from config.claude_code import views as claude_code_views
 from config.erasure import views as erasure_views
 from config.home import connect_views, set_up_views, start_views
 from config.home import views as home_views
-from config.previews import override_views, route_preview_views
+from config.previews import views as preview_views
 from config.shell import views
-from config.system import backup_views, metrics_views
+from config.system import views as system_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
@@ -31,16 +31,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
     path("managed/settings", claude_code_views.managed_settings, name="claude_code_settings"),
     path("api/oauth/usage", claude_code_views.spending, name="claude_code_spending"),
-    path("metrics", metrics_views.metrics, name="metrics"),
+    path("metrics", system_views.metrics, name="metrics"),
     path("admin/health", views.health, name="health"),
-    path("admin/settings/backups", backup_views.backups, name="backups"),
+    path("admin/settings/backups", system_views.backups, name="backups"),
     path(
         "admin/channels/<str:id>/overrides",
-        override_views.channel_overrides,
+        preview_views.channel_overrides,
         name="channel_overrides",
     ),
-    path("admin/routes/preview", route_preview_views.route_preview, name="route_preview"),
-    path("admin/routes/_f/keys", route_preview_views.keys_found, name="route_preview_keys"),
+    path("admin/routes/preview", preview_views.route_preview, name="route_preview"),
+    path("admin/routes/_f/keys", preview_views.keys_found, name="route_preview_keys"),
     path("admin/setup", set_up_views.set_up_steps, name="set_up_steps"),
     path("admin/setup/organisation", set_up_views.set_up_organisation, name="set_up_organisation"),
     path("admin/setup/skip", set_up_views.set_up_skip, name="set_up_skip"),

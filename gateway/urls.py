@@ -1,6 +1,5 @@
 from django.urls import path
 
-from gateway.catalogue import model_change_views
 from gateway.catalogue import views as catalogue_views
 from gateway.channels import edit_views
 from gateway.channels import views as channel_views
@@ -19,7 +18,6 @@ from gateway.public_models import console_views, model_choices
 from gateway.public_models import views as model_views
 from gateway.routing import model_rule_views, shadow_views
 from gateway.settings import views as settings_views
-from gateway.status import usage_mark_views
 from gateway.status import views as status_views
 
 urlpatterns = [
@@ -34,7 +32,7 @@ urlpatterns = [
     path("admin/reconcile/<str:id>/<str:n>", bill_views.bill_difference, name="bill_difference"),
     path("admin/reconcile/<str:id>/<str:n>/settle", bill_views.bill_settle, name="bill_settle"),
     path("admin/reconcile/<str:id>/<str:n>/reopen", bill_views.bill_reopen, name="bill_reopen"),
-    path("o/<slug:o>/usage/_f/marks", usage_mark_views.marks_panel, name="usage_marks"),
+    path("o/<slug:o>/usage/_f/marks", status_views.marks_panel, name="usage_marks"),
     path("models", model_views.model_catalogue, name="models"),
     path("models/<path:name>", model_views.model_page, name="model"),
     path("o/<slug:o>/_f/choices/models", model_choices.model_choices, name="model_choices"),
@@ -80,17 +78,17 @@ urlpatterns = [
     ),
     path(
         "admin/channels/<str:id>/models/changes",
-        model_change_views.channel_model_changes,
+        catalogue_views.channel_model_changes,
         name="channel_model_changes",
     ),
     path(
         "admin/channels/<str:id>/models/check",
-        model_change_views.channel_models_check,
+        catalogue_views.channel_models_check,
         name="channel_models_check",
     ),
     path(
         "admin/channels/<str:id>/models/decide",
-        model_change_views.channel_models_decide,
+        catalogue_views.channel_models_decide,
         name="channel_models_decide",
     ),
     path(

@@ -13,7 +13,7 @@ from playground.panel import tool_import_views
 from playground.panel import views as panel_views
 from playground.preferences import views as preference_views
 from playground.prompts import views as prompt_views
-from playground.turns import draft_views, session_api_views, views
+from playground.turns import session_api_views, views
 
 _ROOT = "o/<slug:o>/playground"
 
@@ -35,8 +35,8 @@ urlpatterns = [
     path(f"{_ROOT}/sends/<str:id>/vote", compare_views.vote, name="vote"),
     # Beside the chat
     path(f"{_ROOT}/_f/bound", panel_views.bound, name="bound"),
-    path(f"{_ROOT}/_f/draft/code", draft_views.draft_code, name="draft_code"),
-    path(f"{_ROOT}/_f/draft/debug", draft_views.draft_debug, name="draft_debug"),
+    path(f"{_ROOT}/_f/draft/code", views.draft_code, name="draft_code"),
+    path(f"{_ROOT}/_f/draft/debug", views.draft_debug, name="draft_debug"),
     path(f"{_ROOT}/_f/models", model_picker.model_options, name="model_options"),
     path(f"{_ROOT}/models/favourite", model_picker.model_favourite, name="model_favourite"),
     path(f"{_ROOT}/models/default", model_picker.model_default, name="model_default"),

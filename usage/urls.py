@@ -9,7 +9,7 @@ from usage.limits import budget_increase_views, budget_views, limit_views
 from usage.margin import views as margin_views
 from usage.months import close_views
 from usage.organisations import member_views, organisation_views, team_views
-from usage.reports import note_views, views
+from usage.reports import views
 from usage.requests import hold_views, live_views, log_views, request_views
 from usage.reviews import views as review_views
 from usage.saved_views import report_views
@@ -99,8 +99,8 @@ urlpatterns = [
     path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
     path("o/<slug:o>/usage/_f/times", time_views.times_panel, name="usage_times"),
-    path("o/<slug:o>/usage/notes/new", note_views.note_new, name="note_new"),
-    path("o/<slug:o>/usage/notes/<str:id>/delete", note_views.note_delete, name="note_delete"),
+    path("o/<slug:o>/usage/notes/new", views.note_new, name="note_new"),
+    path("o/<slug:o>/usage/notes/<str:id>/delete", views.note_delete, name="note_delete"),
     path("o/<slug:o>/usage/_f/changes", change_views.changes_panel, name="usage_changes"),
     path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
     path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),

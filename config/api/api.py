@@ -25,7 +25,6 @@ from accounts.access.api_auth import KeyConflict, api_auth
 from accounts.access.guards import public
 from accounts.audit.api import router as audit_router
 from accounts.keys.api import router as accounts_router
-from accounts.keys.service_account_api import router as service_account_router
 from accounts.mail_server.api import router as mail_server_router
 from accounts.members.api import router as member_router
 from accounts.organisations.api import router as organisation_router
@@ -36,9 +35,8 @@ from billing.credits.api import router as operator_router
 from billing.credits.codes import TooManyTries
 from billing.currency.api import router as exchange_rate_router
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
+from billing.invoices.api import operator_router as seller_router
 from billing.invoices.api import router as invoice_router
-from billing.invoices.billing_detail_api import operator_router as seller_router
-from billing.invoices.billing_detail_api import router as billing_detail_router
 from billing.prices.prices import PriceRefused, PriceStale
 from billing.safeguards.api import router as safeguard_router
 from billing.subscriptions.api import operator_router as subscription_plan_router
@@ -50,8 +48,7 @@ from config.api.errors import error_response
 from config.erasure.api import own_router as member_erasure_router
 from config.erasure.api import router as erasure_router
 from config.jobs.api import router as job_router
-from config.previews.route_preview_api import router as route_preview_router
-from config.previews.sent_preview_api import router as sent_preview_router
+from config.previews.api import router as preview_router
 from config.system.api import router as system_router
 from gateway.catalogue.api import router as catalogue_router
 from gateway.catalogue.model_change_api import router as model_change_router
@@ -271,7 +268,6 @@ api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", organisation_router)
 api.add_router("", people_router)
-api.add_router("", service_account_router)
 api.add_router("", single_sign_on_router)
 api.add_router("", organisation_sign_on_router)
 api.add_router("", effective_router)
@@ -316,12 +312,10 @@ api.add_router("", safeguard_router)
 api.add_router("", notify_router)
 api.add_router("", operator_alert_router)
 api.add_router("", job_router)
-api.add_router("", route_preview_router)
-api.add_router("", sent_preview_router)
+api.add_router("", preview_router)
 api.add_router("", system_router)
 api.add_router("", announcement_router)
 api.add_router("", bill_router)
-api.add_router("", billing_detail_router)
 api.add_router("", seller_router)
 api.add_router("", saved_view_router)
 

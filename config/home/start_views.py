@@ -15,7 +15,7 @@ from accounts.access.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import Key, KeyKind
 from accounts.roles.rules import HAS_KEYS
-from config.home.set_up_steps import set_up_context
+from config.home.set_up_views import set_up_context
 from gateway.code_examples.examples import (
     MODEL,
     codes_with_key,

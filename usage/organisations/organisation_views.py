@@ -22,7 +22,7 @@ from billing.wallets.wallets import balance
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Filter, Table
-from usage.organisations.spending import month_spending_of
+from usage.organisations.recent_use import month_spending_of
 
 _STATES = {
     "active": Badge(_("Active"), "ok"),

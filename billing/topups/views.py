@@ -1,5 +1,7 @@
-"""Download receipts of payments, and all invoices of a year as one file."""
+"""Receive events of payment processors, which their signature authenticates. Download receipts of
+payments, and all invoices of a year as one file."""
 
+import logging
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -10,14 +12,18 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.access.guards import organisation_page, public
 from billing.access import access_top_up, visible_invoices
 from billing.invoices.pdf import LANGUAGES, invoice_pdf, receipt_pdf
 from billing.models import Invoice, TopUp, TopUpState
+from billing.topups.processors import UnknownProcessor
+from billing.topups.processors.processor import EventInvalid
 from billing.topups.receipt_document import describe_receipt
+from billing.topups.topups import take_event
 from billing.wallets.words import top_up_badge
 from lib.files.csv_file import stream
 from lib.files.zip_stream import stream_zip
@@ -97,3 +103,32 @@ def _require_paid(actor: Actor, id: str) -> TopUp:
     if top_up.state != TopUpState.PAID:
         raise Http404
     return top_up
+
+
+log = logging.getLogger(__name__)
+
+_BODY_MAX: Final = 256 * 1024
+
+
+@public
+@csrf_exempt
+@require_POST
+def processor_event(request: HttpRequest, processor: str) -> HttpResponse:
+    # Verified events get 200 whatever their effect: sending them again would not change it.
+    if int(request.headers.get("content-length") or 0) > _BODY_MAX or len(request.body) > _BODY_MAX:
+        return _answer(413, "too large")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        verdict = take_event(processor, headers, request.body)
+    except UnknownProcessor:
+        raise Http404 from None
+    except EventInvalid as error:
+        log.warning("an event of %s was refused: %s", processor, error)
+        return _answer(400, "not a signed event")
+    return _answer(200, str(verdict) if verdict else "ignored")
+
+
+def _answer(status: int, text: str) -> HttpResponse:
+    return HttpResponse(
+        text + "\n", status=status, content_type="text/plain", headers={"Cache-Control": "no-store"}
+    )

@@ -1,4 +1,5 @@
-"""The management API of the route preview; for operators. Its page shows the same."""
+"""The management API of the previews, for operators: where a request would go, and what would be
+sent. Their pages show the same."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,10 +11,16 @@ from pydantic import Field
 from accounts.access import access, actors, api_auth
 from billing.currency.money import format_usd
 from config.previews.route_preview import preview_route
+from config.previews.sent_preview import preview_sent
+from gateway.access import access_channel
+from gateway.channels.fields import provider_of
+from gateway.channels.overrides.overrides import check_overrides
+from gateway.channels.schemas import OverridesIn
 from gateway.routing.model_rule_bounds import Cause
 from lib.api.openapi import RequestBody, Schema
 from relay.requests.context import Bound
 from relay.routing.route_preview import RoutePreview
+from relay.routing.sent_preview import SentPreview
 from usage.requests.choices import SkipReason, Why
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)
@@ -106,4 +113,62 @@ def _hold(bound: Bound | None) -> dict[str, Any] | None:
         "hold": format_usd(bound.hold_nano),
         "available": format_usd(bound.available_nano),
         "fits": bound.fits,
+    }
+
+
+_Ascii = Annotated[str, Field(max_length=1024, pattern=r"^[\x20-\x7e]*$")]
+
+
+class SentPreviewIn(RequestBody):
+    path: str = Field("/v1/chat/completions", max_length=300, description="Of the model API.")
+    headers: dict[_Ascii, _Ascii] = Field(
+        default_factory=dict, description="The client's headers.", max_length=100
+    )
+    body: dict[str, Any] = Field(description="The client's body; its model is one of the channel.")
+    overrides: OverridesIn | None = Field(
+        None, description="In place of the stored ones, to try them."
+    )
+
+
+class SentRefusalOut(Schema):
+    status: int
+    kind: str
+    message: str
+
+
+class SentPreviewOut(Schema):
+    """The request that the channel would receive. Keys are masked."""
+
+    url: str
+    headers: dict[str, str]
+    body: Any
+    dropped: list[str] = Field(description="Parameters the provider's API does not have.")
+    refusal: SentRefusalOut | None = Field(description="What the client would get instead.")
+
+
+@router.post("/channels/{id}/preview", response=SentPreviewOut, summary="Preview overrides")
+def preview_sent_request(request: HttpRequest, id: str, data: SentPreviewIn) -> dict[str, Any]:
+    """The headers and body the provider would receive for a request. Nothing is sent."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = access_channel(actor, id)
+    overrides = channel.overrides
+    if data.overrides is not None:
+        changes = data.overrides.model_dump(mode="json")
+        overrides = check_overrides(provider_of(channel), changes)
+    body = msgspec.json.encode(data.body)
+    headers = list(data.headers.items())
+    return _serialize_sent(preview_sent(request, channel, overrides, data.path, headers, body))
+
+
+def _serialize_sent(preview: SentPreview) -> dict[str, Any]:
+    refusal = preview.refusal
+    return {
+        "url": preview.url,
+        "headers": dict(preview.headers),
+        "body": msgspec.json.decode(preview.body) if preview.body else None,
+        "dropped": list(preview.dropped),
+        "refusal": None
+        if refusal is None
+        else {"status": refusal.status, "kind": refusal.kind, "message": refusal.message},
     }

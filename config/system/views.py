@@ -1,17 +1,24 @@
-"""The page of backups, for operators: their schedule, and the last result."""
+"""The page of backups, for operators: their schedule, and the last result. Access to `/metrics`:
+with its token, or without one from nearby networks."""
 
+import ipaddress
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.access.guards import operator_page, public
+from accounts.sessions.sessions import client_address
 from accounts.sign_in.reauthentication import recent_sign_in_required
+from config.system.metrics import metrics_text
 from config.system.rows import backup_row
 from config.system.state import read_backup
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
@@ -83,3 +90,36 @@ def backups(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {"form": form, "row": backup_row(read_backup()), "locked": form.locked}
     status = 422 if form.errors else 200
     return render(request, "config/system/backups.html", context, status=status)
+
+
+# Headers that proxies add. Behind an untrusted proxy, all clients have the proxy's address.
+_FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
+_REFUSED = (
+    "Only the networks of METRICS_ALLOW may read this, and whoever sends METRICS_TOKEN as "
+    "Authorization: Bearer. See docs/production/watch.md, Metrics.\n"
+)
+
+
+@public
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    if not (_has_token(request) or _is_near(request)):
+        refused = HttpResponse(_REFUSED, status=401, content_type="text/plain; charset=utf-8")
+        refused["WWW-Authenticate"] = "Bearer"
+        return refused
+    response = HttpResponse(metrics_text(), content_type=CONTENT_TYPE_LATEST)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _has_token(request: HttpRequest) -> bool:
+    token = settings.METRICS_TOKEN
+    authorization = request.headers.get("Authorization", "")
+    return token is not None and constant_time_compare(authorization, f"Bearer {token}")
+
+
+def _is_near(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN is not None or any(name in request.headers for name in _FORWARDED):
+        return False
+    address = ipaddress.ip_address(client_address(request))
+    return any(address in network for network in settings.METRICS_ALLOW)
