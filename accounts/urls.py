@@ -6,14 +6,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access.account_guard import account_page, dangerous_page
 from accounts.access.guards import public
 from accounts.audit import views as audit_views
-from accounts.device_sign_in import protocol_views as device_views
+from accounts.device_sign_in import views as device_views
 from accounts.device_sign_in.views import device_page
-from accounts.keys import service_account_views
 from accounts.keys import views as key_revoke_views
 from accounts.mail_server import views as mail_server_views
 from accounts.members import invitation_views, team_member_views
 from accounts.members import views as member_views
-from accounts.organisations import choices, operator_views, team_views
+from accounts.organisations import choices, operator_views
 from accounts.organisations import views as settings_views
 from accounts.preferences import table_views
 from accounts.roles import views as role_views
@@ -196,17 +195,17 @@ urlpatterns = [
     path("tables/<slug:table>", table_views.keep_preference, name="table_preference"),
     path(
         "o/<slug:o>/service-accounts",
-        service_account_views.service_account_list,
+        key_revoke_views.service_account_list,
         name="service_accounts",
     ),
     path(
         "o/<slug:o>/service-accounts/new",
-        service_account_views.service_account_create,
+        key_revoke_views.service_account_create,
         name="service_account_create",
     ),
     path(
         "o/<slug:o>/service-accounts/<str:id>/edit",
-        service_account_views.service_account_edit,
+        key_revoke_views.service_account_edit,
         name="service_account_edit",
     ),
     path("o/<slug:o>/settings", settings_views.settings_page, name="settings"),
@@ -215,8 +214,8 @@ urlpatterns = [
         settings_views.organisation_archive,
         name="organisation_archive",
     ),
-    path("o/<slug:o>/teams/new", team_views.team_create, name="team_create"),
-    path("o/<slug:o>/teams/<slug:team>/edit", team_views.team_edit, name="team_edit"),
+    path("o/<slug:o>/teams/new", settings_views.team_create, name="team_create"),
+    path("o/<slug:o>/teams/<slug:team>/edit", settings_views.team_edit, name="team_edit"),
     path(
         "o/<slug:o>/teams/<slug:team>/members/add",
         team_member_views.team_member_add,
@@ -232,22 +231,24 @@ urlpatterns = [
         team_member_views.team_lead,
         name="team_lead",
     ),
-    path("o/<slug:o>/teams/<slug:team>/archive", team_views.team_archive, name="team_archive"),
-    path("o/<slug:o>/teams/<slug:team>/restore", team_views.team_restore, name="team_restore"),
+    path("o/<slug:o>/teams/<slug:team>/archive", settings_views.team_archive, name="team_archive"),
+    path("o/<slug:o>/teams/<slug:team>/restore", settings_views.team_restore, name="team_restore"),
     path(
         "o/<slug:o>/teams/<slug:team>/projects/new",
-        team_views.project_create,
+        settings_views.project_create,
         name="project_create",
     ),
-    path("o/<slug:o>/projects/<slug:project>/edit", team_views.project_edit, name="project_edit"),
+    path(
+        "o/<slug:o>/projects/<slug:project>/edit", settings_views.project_edit, name="project_edit"
+    ),
     path(
         "o/<slug:o>/projects/<slug:project>/archive",
-        team_views.project_archive,
+        settings_views.project_archive,
         name="project_archive",
     ),
     path(
         "o/<slug:o>/projects/<slug:project>/restore",
-        team_views.project_restore,
+        settings_views.project_restore,
         name="project_restore",
     ),
     path("organisation/new", sign_up_views.own_organisation, name="own_organisation"),

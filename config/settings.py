@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from accounts.sessions import rules as session_life
 from accounts.sign_in import rules as sign_in_rules
-from config.server.log_lines import JsonLine, TextLine, name_request, shorten_refusal
+from config.server.log_handler import JsonLine, TextLine, name_request, shorten_refusal
 from config.server.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
 from lib.network import trust

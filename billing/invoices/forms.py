@@ -7,8 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.forms import MoneyField
 from billing.models import InvoiceKind
+from lib.forms.fields import DateInput
 from lib.forms.places import CountryField, ZoneField
-from lib.numbers.date_input import DateInput
 
 
 class PartyForm(forms.Form):

@@ -50,8 +50,8 @@ from config.erasure.api import router as erasure_router
 from config.jobs.api import router as job_router
 from config.previews.api import router as preview_router
 from config.system.api import router as system_router
+from gateway.catalogue.api import model_change_router
 from gateway.catalogue.api import router as catalogue_router
-from gateway.catalogue.model_change_api import router as model_change_router
 from gateway.channels.api import router as channel_router
 from gateway.channels.refusals import ChannelStale
 from gateway.health.api import router as health_router
@@ -64,11 +64,10 @@ from gateway.prices.price_api import router as price_router
 from gateway.prices.upstream_prices.api import router as upstream_price_router
 from gateway.provider_accounts.reconciliation.bill_api import router as bill_router
 from gateway.public_models.api import router as model_router
-from gateway.routing.model_rule_api import router as model_rule_router
-from gateway.routing.shadow_api import router as shadow_router
+from gateway.routing.api import router as model_rule_router
 from gateway.settings.api import router as setting_router
-from gateway.status.announcement_api import router as announcement_router
-from gateway.status.usage_mark_api import router as usage_mark_router
+from gateway.status.api import router as announcement_router
+from gateway.status.api import usage_mark_router
 from lib.api.examples import example_of
 from lib.api.openapi import (
     ERROR,
@@ -304,7 +303,6 @@ api.add_router("", upstream_price_router)
 api.add_router("", model_router)
 api.add_router("", catalogue_router)
 api.add_router("", model_rule_router)
-api.add_router("", shadow_router)
 api.add_router("", health_router)
 api.add_router("", setting_router)
 api.add_router("", mail_server_router)

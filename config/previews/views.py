@@ -26,8 +26,8 @@ from gateway.channels import channels
 from gateway.channels.overrides.forms import OverridesForm, PreviewForm
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.models import Channel
-from gateway.routing.model_rule_views import CAUSE_WORDS
 from gateway.routing.route_table import Change
+from gateway.routing.views import CAUSE_WORDS
 from lib.forms.picker import Choice, PickText, answer_choices, typed_text
 from lib.htmx import render_part, see_other
 from lib.ids import id_text

@@ -21,6 +21,16 @@ from pydantic.fields import FieldInfo
 
 from lib.numbers.whole_numbers import WholeNumberField
 
+
+class DateInput(forms.DateInput):
+    """Shows a date in the reader's format, but always submits ISO 8601."""
+
+    input_type = "date"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs, format="%Y-%m-%d")
+
+
 Body = TypeVar("Body", bound=BaseModel)
 Form = TypeVar("Form", bound=forms.Form)
 

@@ -17,7 +17,7 @@ from billing.limits.budget_rules import (
 from billing.limits.budgets import TERMS
 from billing.models import Budget, BudgetAction, BudgetScope
 from lib import clock
-from lib.numbers.date_input import DateInput
+from lib.forms.fields import DateInput
 
 PERIOD_NAMES = {
     "hour": gettext_lazy("Hour"),

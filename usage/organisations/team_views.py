@@ -25,8 +25,8 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
 from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of, owner_of
-from usage.limits.budget_views import active_budgets
 from usage.limits.effective_limits import effective_settings
+from usage.limits.views import active_budgets
 from usage.organisations.recent_use import month_spending
 from usage.reports import filters
 from usage.reports.recent import describe_last_days, last_days

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from billing.forms import MoneyField
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
+from lib.forms.fields import DateInput
 from lib.ids import id_text
-from lib.numbers.date_input import DateInput
 from usage.margin.provider_bill_lines import BILL_BYTES_MAX
 from usage.margin.provider_bills import NOTE_MAX
 from usage.models import BillMatch

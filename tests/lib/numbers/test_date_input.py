@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.utils import translation
 
-from lib.numbers.date_input import DateInput
+from lib.forms.fields import DateInput
 
 
 @pytest.mark.parametrize("language", [code for code, _ in settings.LANGUAGES])

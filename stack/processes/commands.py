@@ -1,4 +1,5 @@
-"""The command of a web process; behind a proxy, with the options of docker-compose.yml."""
+"""The commands of the processes: a web process, behind a proxy with the options of docker-
+compose.yml, and those that run background jobs."""
 
 import sys
 
@@ -35,3 +36,21 @@ def web_command(host: str, port: int, proxies: str) -> list[str]:
         f"--forwarded-allow-ips={proxies}",
     )
     return [sys.executable, "-m", "uvicorn", *options]
+
+
+_CELERY = [
+    *(sys.executable, "-W", "ignore:You're running the worker with superuser"),
+    # Celery looks for the application in its working folder first.
+    *("-m", "celery", "--workdir", str(ROOT), "--app", "config.celery", "--quiet"),
+]
+SCHEDULER = [*_CELERY, "beat", "--loglevel", "WARNING", "--pidfile="]
+
+
+def worker_command(concurrency: int, *, schedules: bool = False) -> list[str]:
+    """Return the command of a worker; with `schedules` it includes the scheduler."""
+    command = [
+        *(*_CELERY, "worker", "--pool", "threads"),
+        *("--concurrency", str(concurrency), "--loglevel", "WARNING"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+    return [*command, "--with-beat"] if schedules else command

@@ -1,4 +1,5 @@
-"""Pages of the rules and aliases of models, which apply to all channels (W72)."""
+"""Pages of the rules and aliases of models, which apply to all channels, and of shadow traffic:
+figures of the last day, and the single comparisons (W72)."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -16,13 +17,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
+from accounts.preferences.table_preferences import read_table
 from billing.currency.money import format_usd
 from billing.forms import ChargeRuleForm, MoneyField
 from billing.limits.charge_rule import read_rule
 from billing.wallets.words import charge_rule_words
-from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
+from gateway.access import (
+    access_alias,
+    access_rule,
+    visible_aliases,
+    visible_rules,
+    visible_shadow_answers,
+)
 from gateway.channels import bounds as bounds
-from gateway.models import ModelRule
+from gateway.models import ModelRule, ShadowAnswer
 from gateway.public_models.model_choices import installation_names
 from gateway.public_models.model_fields import (
     ModelsField,
@@ -34,11 +42,16 @@ from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.aliases import remove_alias, save_alias
 from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
+from gateway.routing.shadow_answers import shadow_figures, spent_today
 from gateway.routing.shadow_rules import NAME_MAX, read_shadow
 from lib.forms.picker import split_words
 from lib.htmx import redirect_to, render_dialog, see_other
+from lib.ids import id_text
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import QuerySource
+from lib.tables.table import Badge, Column, Filter, Table
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
 CAUSE_WORDS: Final[Mapping[str, Promise]] = {
@@ -312,3 +325,76 @@ def _rule_row(rule: ModelRule) -> dict[str, Any]:
         "charged": "" if charged is None else charge_rule_words(charged),
         "shadow": read_shadow(rule.shadow),
     }
+
+
+_HOURS: Final = 24
+SHADOW_ANSWERS: Final = Table(
+    "shadow-answers",
+    _("Shadow answers"),
+    (
+        Column("at", _("Time"), "ago", sort="id", card="last"),
+        Column("model", _("Model"), card="title"),
+        Column("channel", _("Shadow channel"), card="second"),
+        Column("result", _("Result"), "badge", card="first"),
+        Column("likeness", _("Text overlap"), "number", unit="%"),
+        Column("main_total_ms", _("Main duration"), "duration", priority=3),
+        Column("total_ms", _("Shadow duration"), "duration", priority=2),
+        Column("main_tokens", _("Main tokens"), "number", priority=3),
+        Column("tokens", _("Shadow tokens"), "number", priority=2),
+        Column("cost", _("Cost"), "money", value="cost_nano", card="money"),
+        Column("rid", _("Request ID"), "code", chosen=False),
+    ),
+    default_sort="-at",
+    filters=(Filter("q", _("Model"), "search"),),
+    big=True,
+)
+
+
+@operator_page("channels.read")
+@require_safe
+def shadow_traffic(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(SHADOW_ANSWERS, request, actor)
+    rows = visible_shadow_answers(actor)
+    if state.value("q"):
+        rows = rows.filter(model__icontains=state.value("q"))
+    spent = spent_today()
+    shadows = {rule.model: read_shadow(rule.shadow) for rule in visible_rules(actor)}
+    context = {
+        "figures": shadow_figures(_HOURS),
+        "rules": [
+            {"model": model, "shadow": shadow, "spent_nano": spent.get(model, 0)}
+            for model, shadow in shadows.items()
+            if shadow is not None
+        ],
+    }
+    templates = ("gateway/routing/shadow_traffic.html", "gateway/routing/_shadow_answers.html")
+    return answer_table(request, state, QuerySource(rows), templates, context, _answer_rows)
+
+
+def _answer_rows(page: list[ShadowAnswer]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": row.id,
+            "at": row.at,
+            "model": row.model,
+            "channel": row.channel,
+            "result": _result(row),
+            "likeness": row.likeness,
+            "main_total_ms": row.main_total_ms,
+            "total_ms": row.total_ms,
+            "main_tokens": row.main_tokens,
+            "tokens": row.tokens,
+            "cost_nano": row.cost_nano,
+            "rid": id_text(row.request_id),
+        }
+        for row in page
+    ]
+
+
+def _result(row: ShadowAnswer) -> Badge:
+    main, shadow = row.main_status == 200, not row.fault
+    if main and shadow:
+        return Badge(_("Both answered"), "ok")
+    if main:
+        return Badge(_("Shadow failed"), "bad", "x")
+    return Badge(_("Main failed"), "warn") if shadow else Badge(_("Both failed"), "bad", "x")
