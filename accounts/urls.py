@@ -10,7 +10,7 @@ from accounts.device_sign_in import views as device_views
 from accounts.device_sign_in.views import device_page
 from accounts.keys import views as key_revoke_views
 from accounts.mail_server import views as mail_server_views
-from accounts.members import invitation_views, team_member_views
+from accounts.members import invitation_views
 from accounts.members import views as member_views
 from accounts.organisations import choices, operator_views
 from accounts.organisations import views as settings_views
@@ -218,17 +218,17 @@ urlpatterns = [
     path("o/<slug:o>/teams/<slug:team>/edit", settings_views.team_edit, name="team_edit"),
     path(
         "o/<slug:o>/teams/<slug:team>/members/add",
-        team_member_views.team_member_add,
+        member_views.team_member_add,
         name="team_member_add",
     ),
     path(
         "o/<slug:o>/teams/<slug:team>/members/<str:id>/remove",
-        team_member_views.team_member_remove,
+        member_views.team_member_remove,
         name="team_member_remove",
     ),
     path(
         "o/<slug:o>/teams/<slug:team>/members/<str:id>/lead",
-        team_member_views.team_lead,
+        member_views.team_lead,
         name="team_lead",
     ),
     path("o/<slug:o>/teams/<slug:team>/archive", settings_views.team_archive, name="team_archive"),

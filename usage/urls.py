@@ -9,9 +9,10 @@ from usage.limits import budget_increase_views
 from usage.limits import views as limit_views
 from usage.margin import views as margin_views
 from usage.months import close_views
-from usage.organisations import member_views, organisation_views, team_views
+from usage.organisations import member_views
+from usage.organisations import views as organisation_views
 from usage.reports import views
-from usage.requests import hold_views, log_views, request_views
+from usage.requests import log_views, request_views
 from usage.reviews import views as review_views
 from usage.saved_views import views as saved_view_views
 from usage.sessions import views as session_views
@@ -42,8 +43,8 @@ urlpatterns = [
         name="agent_session_reopen",
     ),
     path("session/<str:id>", session_views.session_link, name="session_link"),
-    path("o/<slug:o>/teams", team_views.team_list, name="teams"),
-    path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
+    path("o/<slug:o>/teams", organisation_views.team_list, name="teams"),
+    path("o/<slug:o>/teams/<slug:team>", organisation_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
     path("o/<slug:o>/keys/bulk", bulk_views.key_bulk, name="keys_bulk"),
     path("o/<slug:o>/keys/<str:id>", key_views.key_page, name="key"),
@@ -96,7 +97,7 @@ urlpatterns = [
         name="budget_test_alert",
     ),
     path("o/<slug:o>/budgets/<str:id>/_f/log", limit_views.budget_log, name="budget_log"),
-    path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
+    path("o/<slug:o>/billing/holds", request_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
     path("o/<slug:o>/usage/_f/times", panel_views.times_panel, name="usage_times"),
     path("o/<slug:o>/usage/notes/new", views.note_new, name="note_new"),

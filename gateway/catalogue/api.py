@@ -24,10 +24,10 @@ from gateway.access import (
 )
 from gateway.catalogue import model_facts
 from gateway.catalogue import updates as catalogue_updates
-from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import changes_of, check_models, decide
 from gateway.catalogue.model_lists import NAMES_MAX
+from gateway.catalogue.model_proposals import accept_proposals, dismiss_proposals
 from gateway.catalogue.updates import (
     Choice,
     add_ignore_rule,

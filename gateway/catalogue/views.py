@@ -28,9 +28,9 @@ from gateway.access import (
     visible_model_proposals,
     visible_updates,
 )
-from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals, price_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import changes_of, check_models, decide, proposed_models
+from gateway.catalogue.model_proposals import accept_proposals, dismiss_proposals, price_proposals
 from gateway.catalogue.updates import (
     Choice,
     add_ignore_rule,

@@ -36,7 +36,6 @@ from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from notify.webhooks import endpoints
 from notify.webhooks.endpoints import WebhookRefused
 from notify.webhooks.forms import WebhookEditForm, WebhookForm
-from notify.webhooks.words import webhook_events, webhook_title
 
 STATES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
@@ -363,3 +362,14 @@ def operator_alert_remove(request: HttpRequest, actor: Actor, id: str) -> HttpRe
     endpoints.remove_endpoint(actor, operator_endpoint(actor, id))
     messages.success(request, gettext("Deleted. Nothing more is sent there."))
     return see_other(back_to(request, reverse("operator_alerts")))
+
+
+def webhook_title(endpoint: WebhookEndpoint) -> str:
+    """Return its name, or else the host of its URL."""
+    return endpoint.name or urlsplit(endpoint.url).hostname or endpoint.url
+
+
+def webhook_events(endpoint: WebhookEndpoint) -> str:
+    """Return the titles of its events."""
+    titles = [str(KINDS[name].title) if name in KINDS else name for name in endpoint.kinds]
+    return ", ".join(titles) or gettext("All events")
