@@ -7,9 +7,9 @@ Errors have the shape of OpenAI's API, because clients of a hub already read it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
@@ -86,8 +86,8 @@ from playground.prompts.api import router as playground_router
 from relay.endpoints.table import is_claimed
 from usage.books.finding_api import router as finding_router
 from usage.exports.api import router as export_router
-from usage.limits.budget_api import router as budget_router
-from usage.limits.effective_limits_api import router as effective_router
+from usage.limits.api import effective_router
+from usage.limits.api import router as budget_router
 from usage.margin.api import router as margin_router
 from usage.months.detached import RequestDetached
 from usage.months.document_api import router as document_router
@@ -347,11 +347,32 @@ _check_operations()
 # Errors -----------------------------------------------------------------------------------------
 
 
-@api.exception_handler(KeyConflict)
-def _key_conflict(request: HttpRequest, error: KeyConflict) -> HttpResponse:
-    return error_response(
-        request, 401, error.message, type="authentication_error", code="key_conflict"
-    )
+class _Answer(NamedTuple):
+    """The answer to an error whose text is the message."""
+
+    status: int
+    code: str
+    param: str | None = None
+    kind: str = "invalid_request_error"
+
+    def respond(self, request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        return error_response(
+            request, self.status, str(error), type=self.kind, code=self.code, param=self.param
+        )
+
+
+_ANSWERS: Final[Mapping[type[Exception], _Answer]] = {
+    KeyConflict: _Answer(401, "key_conflict", kind="authentication_error"),
+    RequestDetached: _Answer(404, "month_detached"),
+    BadCursor: _Answer(422, "invalid_value", "cursor"),
+    PriceStale: _Answer(409, "conflict", "replaces"),
+    PriceRefused: _Answer(422, "invalid_value"),
+    PreviewRefused: _Answer(422, "invalid_value"),
+    KeyInvalid: _Answer(400, "invalid_value", "Idempotency-Key"),
+    KeyReused: _Answer(422, "idempotency_mismatch"),
+}
+for _raised, _answer in _ANSWERS.items():
+    api.add_exception_handler(_raised, _answer.respond)
 
 
 @api.exception_handler(HttpError)
@@ -391,11 +412,6 @@ def _answer_not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     )
 
 
-@api.exception_handler(RequestDetached)
-def _answer_detached(request: HttpRequest, error: RequestDetached) -> HttpResponse:
-    return error_response(request, 404, str(error), code="month_detached")
-
-
 @api.exception_handler(RequestDataTooBig)
 def _answer_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return error_response(request, 413, "The body is too large.", code="request_too_large")
@@ -417,11 +433,6 @@ def _unknown_query(request: HttpRequest, error: UnknownQuery) -> HttpResponse:
 def _zero_byte(request: HttpRequest, error: ZeroByte) -> HttpResponse:
     message = f"Invalid value for {str(error) or 'the body'}: a string cannot contain a zero byte."
     return error_response(request, 422, message, code="invalid_value", param=str(error) or None)
-
-
-@api.exception_handler(BadCursor)
-def _bad_cursor(request: HttpRequest, error: BadCursor) -> HttpResponse:
-    return error_response(request, 422, str(error), code="invalid_value", param="cursor")
 
 
 @api.exception_handler(RangeRefused)
@@ -451,20 +462,9 @@ def _answer_refused(request: HttpRequest, error: Refused) -> HttpResponse:
     return error_response(request, status, error.message, code=code, param=error.field)
 
 
-@api.exception_handler(PriceStale)
-def _price_stale(request: HttpRequest, error: PriceStale) -> HttpResponse:
-    return error_response(request, 409, str(error), code="conflict", param="replaces")
-
-
 @api.exception_handler(ChannelStale)
 def _channel_stale(request: HttpRequest, error: ChannelStale) -> HttpResponse:
     return error_response(request, 409, error.message, code="conflict", param=error.field)
-
-
-@api.exception_handler(PriceRefused)
-@api.exception_handler(PreviewRefused)
-def _price_refused(request: HttpRequest, error: PriceRefused | PreviewRefused) -> HttpResponse:
-    return error_response(request, 422, str(error), code="invalid_value")
 
 
 @api.exception_handler(TooManyTries)
@@ -482,16 +482,6 @@ def _processor_failed(request: HttpRequest, error: ProcessorError) -> HttpRespon
         "The payment provider did not respond. Nothing was charged. Submit the form again."
     )
     return error_response(request, 503, message, type="server_error", code="processor_unavailable")
-
-
-@api.exception_handler(KeyInvalid)
-def _key_invalid(request: HttpRequest, error: KeyInvalid) -> HttpResponse:
-    return error_response(request, 400, str(error), code="invalid_value", param="Idempotency-Key")
-
-
-@api.exception_handler(KeyReused)
-def _key_reused(request: HttpRequest, error: KeyReused) -> HttpResponse:
-    return error_response(request, 422, str(error), code="idempotency_mismatch")
 
 
 @api.exception_handler(KeyInUse)

@@ -149,9 +149,12 @@ class RequestSource:
     """The ended requests for a table, sorted by an index: by their id, which is in the order of
     time, or by their charge."""
 
-    def __init__(self, actor: Actor, span: Span, scope: Scope = EVERYTHING) -> None:
+    def __init__(
+        self, actor: Actor, span: Span, scope: Scope = EVERYTHING, sums: Totals | None = None
+    ) -> None:
+        """`sums` are those of the span and scope, if known."""
         self._where = narrow_rows(actor, scope, span)
-        self._actor, self._span, self._scope = actor, span, scope
+        self._actor, self._span, self._scope, self._known = actor, span, scope, sums
 
     def fetch(
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
@@ -202,6 +205,8 @@ class RequestSource:
 
     @cached_property
     def _sums(self) -> Totals:
+        if self._known is not None:
+            return self._known
         return usage_totals(self._actor, self._span, self._scope, metered=False)
 
     @property
