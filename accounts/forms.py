@@ -28,7 +28,7 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.organisations.content_retention import CLIENT_ADDRESS_DAYS_MAX
+from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX
 from accounts.organisations.labels import split_labels
 from accounts.organisations.names import NAME_MAX
 from accounts.organisations.organisations import REASON_MAX

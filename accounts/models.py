@@ -8,7 +8,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.organisations.content_retention import (
+from accounts.organisations.data_policy import (
     CLIENT_ADDRESS_DAYS_MAX,
     RETENTION_HOURS,
     RETENTION_HOURS_MAX,
@@ -425,7 +425,7 @@ class SecretUse(models.Model):
 
 class AuthTokenUse(models.Model):
     """How often an ephemeral token of a key opened a session, until its sessions have ended
-    (`accounts/keys/auth_token_uses.py`)."""
+    (`accounts/keys/sql.py`)."""
 
     token_id = models.UUIDField(primary_key=True)
     key = models.ForeignKey(Key, models.CASCADE, related_name="+")

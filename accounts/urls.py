@@ -6,23 +6,20 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access.account_guard import account_page, dangerous_page
 from accounts.access.guards import public
 from accounts.audit import views as audit_views
-from accounts.device_sign_in import protocol_views as device_views
+from accounts.device_sign_in import views as device_views
 from accounts.device_sign_in.views import device_page
-from accounts.keys import service_account_views
 from accounts.keys import views as key_revoke_views
 from accounts.mail_server import views as mail_server_views
-from accounts.members import invitation_views, team_member_views
+from accounts.members import invitation_views
 from accounts.members import views as member_views
-from accounts.organisations import choices, operator_views, team_views
+from accounts.organisations import choices, operator_views
 from accounts.organisations import views as settings_views
 from accounts.preferences import table_views
 from accounts.roles import views as role_views
 from accounts.second_factor import views as second_factor_views
-from accounts.sessions import view_as_views
 from accounts.sessions import views as session_views
 from accounts.sign_in import views as sign_in_views
 from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView, throttle_view
-from accounts.sign_up import first_run_views
 from accounts.sign_up import views as sign_up_views
 from accounts.single_sign_on import views as single_sign_on_views
 
@@ -163,8 +160,8 @@ urlpatterns = [
         name="account_email_verification_sent",
     ),
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
-    path("setup", first_run_views.set_up_first, name="set_up_first"),
-    path("setup/<str:text>", first_run_views.set_up_page, name="set_up"),
+    path("setup", sign_up_views.set_up_first, name="set_up_first"),
+    path("setup/<str:text>", sign_up_views.set_up_page, name="set_up"),
     path("link/<str:text>", sign_in_views.sign_in_link, name="sign_in_link"),
     path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
     path(
@@ -198,17 +195,17 @@ urlpatterns = [
     path("tables/<slug:table>", table_views.keep_preference, name="table_preference"),
     path(
         "o/<slug:o>/service-accounts",
-        service_account_views.service_account_list,
+        key_revoke_views.service_account_list,
         name="service_accounts",
     ),
     path(
         "o/<slug:o>/service-accounts/new",
-        service_account_views.service_account_create,
+        key_revoke_views.service_account_create,
         name="service_account_create",
     ),
     path(
         "o/<slug:o>/service-accounts/<str:id>/edit",
-        service_account_views.service_account_edit,
+        key_revoke_views.service_account_edit,
         name="service_account_edit",
     ),
     path("o/<slug:o>/settings", settings_views.settings_page, name="settings"),
@@ -217,39 +214,41 @@ urlpatterns = [
         settings_views.organisation_archive,
         name="organisation_archive",
     ),
-    path("o/<slug:o>/teams/new", team_views.team_create, name="team_create"),
-    path("o/<slug:o>/teams/<slug:team>/edit", team_views.team_edit, name="team_edit"),
+    path("o/<slug:o>/teams/new", settings_views.team_create, name="team_create"),
+    path("o/<slug:o>/teams/<slug:team>/edit", settings_views.team_edit, name="team_edit"),
     path(
         "o/<slug:o>/teams/<slug:team>/members/add",
-        team_member_views.team_member_add,
+        member_views.team_member_add,
         name="team_member_add",
     ),
     path(
         "o/<slug:o>/teams/<slug:team>/members/<str:id>/remove",
-        team_member_views.team_member_remove,
+        member_views.team_member_remove,
         name="team_member_remove",
     ),
     path(
         "o/<slug:o>/teams/<slug:team>/members/<str:id>/lead",
-        team_member_views.team_lead,
+        member_views.team_lead,
         name="team_lead",
     ),
-    path("o/<slug:o>/teams/<slug:team>/archive", team_views.team_archive, name="team_archive"),
-    path("o/<slug:o>/teams/<slug:team>/restore", team_views.team_restore, name="team_restore"),
+    path("o/<slug:o>/teams/<slug:team>/archive", settings_views.team_archive, name="team_archive"),
+    path("o/<slug:o>/teams/<slug:team>/restore", settings_views.team_restore, name="team_restore"),
     path(
         "o/<slug:o>/teams/<slug:team>/projects/new",
-        team_views.project_create,
+        settings_views.project_create,
         name="project_create",
     ),
-    path("o/<slug:o>/projects/<slug:project>/edit", team_views.project_edit, name="project_edit"),
+    path(
+        "o/<slug:o>/projects/<slug:project>/edit", settings_views.project_edit, name="project_edit"
+    ),
     path(
         "o/<slug:o>/projects/<slug:project>/archive",
-        team_views.project_archive,
+        settings_views.project_archive,
         name="project_archive",
     ),
     path(
         "o/<slug:o>/projects/<slug:project>/restore",
-        team_views.project_restore,
+        settings_views.project_restore,
         name="project_restore",
     ),
     path("organisation/new", sign_up_views.own_organisation, name="own_organisation"),
@@ -318,8 +317,8 @@ urlpatterns = [
     path("admin/settings/mail/remove", mail_server_views.remove, name="mail_server_remove"),
     path("o/<slug:o>/audit", audit_views.event_list, name="audit"),
     path("o/<slug:o>/audit/<str:id>", audit_views.event_show, name="audit_event"),
-    path("admin/view-as", view_as_views.view_as, name="view_as"),
-    path("view-as/end", view_as_views.view_end, name="view_end"),
+    path("admin/view-as", session_views.view_as, name="view_as"),
+    path("view-as/end", session_views.view_end, name="view_end"),
     path("admin/audit", audit_views.all_event_list, name="all_audit"),
     path("admin/audit/<str:id>", audit_views.all_event_show, name="all_audit_event"),
     path("invite/<str:text>", invitation_views.invitation, name="invitation"),

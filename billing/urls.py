@@ -6,13 +6,13 @@ from billing.invoices import views as invoice_views
 from billing.limits import charge_rule_views
 from billing.safeguards import views as safeguard_views
 from billing.subscriptions import views as subscription_views
-from billing.topups import event_views, receipt_views
+from billing.topups import views as topup_views
 from billing.wallets import views
 
 urlpatterns = [
     path(
         "processors/<str:processor>/events",
-        event_views.processor_event,
+        topup_views.processor_event,
         name="processor_event",
     ),
     path("o/<slug:o>/billing", views.billing, name="billing"),
@@ -33,13 +33,13 @@ urlpatterns = [
     ),
     path("o/<slug:o>/billing/top-ups", views.top_ups, name="top_ups"),
     path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
-    path("o/<slug:o>/billing/invoices.zip", receipt_views.invoice_archive, name="invoice_archive"),
+    path("o/<slug:o>/billing/invoices.zip", topup_views.invoice_archive, name="invoice_archive"),
     path(
         "o/<slug:o>/billing/top-ups/<str:id>/receipt.pdf",
-        receipt_views.receipt_file,
+        topup_views.receipt_file,
         name="receipt_pdf",
     ),
-    path("o/<slug:o>/billing/top-ups/<str:id>/receipt", receipt_views.receipt, name="receipt"),
+    path("o/<slug:o>/billing/top-ups/<str:id>/receipt", topup_views.receipt, name="receipt"),
     path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),
     path("o/<slug:o>/billing/top-ups/<str:id>/cancel", views.top_up_cancel, name="top_up_cancel"),
     path("o/<slug:o>/billing/_f/balance", views.balance_part, name="balance_part"),

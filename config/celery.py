@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, Final
 
-from celery import Celery, Task
+from celery import Celery, Task, bootsteps
 from celery.signals import beat_init, celeryd_init, worker_init
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -20,7 +20,6 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 from accounts.audit.origin import ORIGIN, Origin
 from config.jobs.beat_in_worker import offer_beat
 from config.jobs.heartbeat import offer_heartbeat
-from config.jobs.reporting import offer_reporting
 from config.jobs.schedule import beat_schedule
 from config.server.log_handler import log_uncaught
 from lib.database.code_migrations import pending_migrations
@@ -107,9 +106,24 @@ app.conf.update(
     beat_scheduler="config.jobs.beat_scheduler:WorkScheduler",
 )
 app.autodiscover_tasks()
+
+
+class ReportingStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Starts and stops the reports of a worker (config/system/processes.py), which it sends whether
+    or not its threads are free."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def create(self, parent: Any) -> Any:
+        # Models can be imported only after Django's setup.
+        from config.system.processes import Reporting
+
+        return Reporting("worker")
+
+
 offer_beat(app)
 offer_heartbeat(app)
-offer_reporting(app)
+app.steps["worker"].add(ReportingStep)
 
 
 def _wait_for_tables(**_: Any) -> None:

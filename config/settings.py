@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from psycopg.conninfo import conninfo_to_dict
 
 from accounts.sessions import rules as session_life
-from accounts.sign_in import link_lifetimes, passwords
-from config.server.log_lines import JsonLine, TextLine, name_request, shorten_refusal
+from accounts.sign_in import rules as sign_in_rules
+from config.server.log_handler import JsonLine, TextLine, name_request, shorten_refusal
 from config.server.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
 from lib.network import trust
@@ -145,7 +145,7 @@ PASSWORD_HASHERS = ["accounts.sign_in.password_hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": passwords.LENGTH_MIN},
+        "OPTIONS": {"min_length": sign_in_rules.PASSWORD_LENGTH_MIN},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
@@ -212,7 +212,7 @@ SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").spli
 # Whether management keys may change single sign-on and confirm its domains. This is not a setting
 # on a page: with a leaked key, its finder could sign in as the members of an organisation.
 SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
-PASSWORD_RESET_TIMEOUT = int(link_lifetimes.PASSWORD_RESET.total_seconds())
+PASSWORD_RESET_TIMEOUT = int(sign_in_rules.PASSWORD_RESET_LINK.total_seconds())
 # allauth's rate limits use it, so all processes must share it.
 CACHES = {
     "default": {

@@ -4,11 +4,11 @@ from config.api import reference_views
 from config.api.paths import ManagementPaths
 from config.claude_code import views as claude_code_views
 from config.erasure import views as erasure_views
-from config.home import connect_views, set_up_views, start_views
+from config.home import connect_views
 from config.home import views as home_views
-from config.previews import override_views, route_preview_views
+from config.previews import views as preview_views
 from config.shell import views
-from config.system import backup_views, metrics_views
+from config.system import views as system_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
@@ -21,29 +21,29 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("usage.urls")),
     path("o/<slug:o>/", home_views.home, name="home"),
     path("o/<slug:o>/_f/home/<slug:name>", home_views.home_panel, name="home_panel"),
-    path("o/<slug:o>/start", start_views.start, name="start"),
-    path("o/<slug:o>/start/key", start_views.start_key, name="start_key"),
-    path("o/<slug:o>/start/skip", start_views.start_skip, name="start_skip"),
-    path("o/<slug:o>/_f/first-request", start_views.first_request, name="first_request"),
+    path("o/<slug:o>/start", home_views.start, name="start"),
+    path("o/<slug:o>/start/key", home_views.start_key, name="start_key"),
+    path("o/<slug:o>/start/skip", home_views.start_skip, name="start_skip"),
+    path("o/<slug:o>/_f/first-request", home_views.first_request, name="first_request"),
     path("o/<slug:o>/connect", connect_views.connect, name="connect"),
     path("o/<slug:o>/_f/connect/request", connect_views.connect_request, name="connect_request"),
     path("o/<slug:o>/_f/palette", views.palette_found, name="palette"),
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
     path("managed/settings", claude_code_views.managed_settings, name="claude_code_settings"),
     path("api/oauth/usage", claude_code_views.spending, name="claude_code_spending"),
-    path("metrics", metrics_views.metrics, name="metrics"),
+    path("metrics", system_views.metrics, name="metrics"),
     path("admin/health", views.health, name="health"),
-    path("admin/settings/backups", backup_views.backups, name="backups"),
+    path("admin/settings/backups", system_views.backups, name="backups"),
     path(
         "admin/channels/<str:id>/overrides",
-        override_views.channel_overrides,
+        preview_views.channel_overrides,
         name="channel_overrides",
     ),
-    path("admin/routes/preview", route_preview_views.route_preview, name="route_preview"),
-    path("admin/routes/_f/keys", route_preview_views.keys_found, name="route_preview_keys"),
-    path("admin/setup", set_up_views.set_up_steps, name="set_up_steps"),
-    path("admin/setup/organisation", set_up_views.set_up_organisation, name="set_up_organisation"),
-    path("admin/setup/skip", set_up_views.set_up_skip, name="set_up_skip"),
+    path("admin/routes/preview", preview_views.route_preview, name="route_preview"),
+    path("admin/routes/_f/keys", preview_views.keys_found, name="route_preview_keys"),
+    path("admin/setup", home_views.set_up_steps, name="set_up_steps"),
+    path("admin/setup/organisation", home_views.set_up_organisation, name="set_up_organisation"),
+    path("admin/setup/skip", home_views.set_up_skip, name="set_up_skip"),
     path("account/data", erasure_views.own_data, name="own_data"),
     path("account/data/download", erasure_views.own_data_download, name="own_data_download"),
     path("account/data/delete", erasure_views.own_erasure, name="own_erasure"),

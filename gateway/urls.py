@@ -1,6 +1,5 @@
 from django.urls import path
 
-from gateway.catalogue import model_change_views
 from gateway.catalogue import views as catalogue_views
 from gateway.channels import edit_views
 from gateway.channels import views as channel_views
@@ -8,7 +7,8 @@ from gateway.channels.bulk import views as several_views
 from gateway.channels.channel_tests import views as channel_test_views
 from gateway.channels.setup import views as new_views
 from gateway.health import views as health_views
-from gateway.limits import budget_subjects, budget_views, key_views
+from gateway.limits import budget_subjects
+from gateway.limits import views as limit_views
 from gateway.media_tasks import callback_views
 from gateway.own_keys import views as own_key_views
 from gateway.prices import own_price_views, plan_views, price_views
@@ -17,9 +17,8 @@ from gateway.provider_accounts.balances import views as balance_views
 from gateway.provider_accounts.reconciliation import bill_views
 from gateway.public_models import console_views, model_choices
 from gateway.public_models import views as model_views
-from gateway.routing import model_rule_views, shadow_views
+from gateway.routing import views as routing_views
 from gateway.settings import views as settings_views
-from gateway.status import usage_mark_views
 from gateway.status import views as status_views
 
 urlpatterns = [
@@ -34,7 +33,7 @@ urlpatterns = [
     path("admin/reconcile/<str:id>/<str:n>", bill_views.bill_difference, name="bill_difference"),
     path("admin/reconcile/<str:id>/<str:n>/settle", bill_views.bill_settle, name="bill_settle"),
     path("admin/reconcile/<str:id>/<str:n>/reopen", bill_views.bill_reopen, name="bill_reopen"),
-    path("o/<slug:o>/usage/_f/marks", usage_mark_views.marks_panel, name="usage_marks"),
+    path("o/<slug:o>/usage/_f/marks", status_views.marks_panel, name="usage_marks"),
     path("models", model_views.model_catalogue, name="models"),
     path("models/<path:name>", model_views.model_page, name="model"),
     path("o/<slug:o>/_f/choices/models", model_choices.model_choices, name="model_choices"),
@@ -48,10 +47,10 @@ urlpatterns = [
         budget_subjects.budget_subject_choices,
         name="budget_subject_choices",
     ),
-    path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
-    path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
-    path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
-    path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
+    path("o/<slug:o>/budgets/_f/preview", limit_views.budget_preview, name="budget_preview"),
+    path("o/<slug:o>/budgets/new", limit_views.budget_create, name="budget_create"),
+    path("o/<slug:o>/keys/new", limit_views.key_create, name="key_create"),
+    path("o/<slug:o>/keys/<str:id>/edit", limit_views.key_edit, name="key_edit"),
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),
     path("pricing", model_views.pricing, name="pricing"),
     path("admin/_f/channels", health_views.channel_states, name="channel_states"),
@@ -80,17 +79,17 @@ urlpatterns = [
     ),
     path(
         "admin/channels/<str:id>/models/changes",
-        model_change_views.channel_model_changes,
+        catalogue_views.channel_model_changes,
         name="channel_model_changes",
     ),
     path(
         "admin/channels/<str:id>/models/check",
-        model_change_views.channel_models_check,
+        catalogue_views.channel_models_check,
         name="channel_models_check",
     ),
     path(
         "admin/channels/<str:id>/models/decide",
-        model_change_views.channel_models_decide,
+        catalogue_views.channel_models_decide,
         name="channel_models_decide",
     ),
     path(
@@ -200,20 +199,18 @@ urlpatterns = [
         catalogue_views.catalogue_heed,
         name="catalogue_heed",
     ),
-    path("admin/models/shadows", shadow_views.shadow_traffic, name="shadow_traffic"),
-    path("admin/models/rules", model_rule_views.model_rules, name="model_rules"),
-    path("admin/models/rules/new", model_rule_views.model_rule_add, name="model_rule_add"),
-    path("admin/models/rules/<int:id>", model_rule_views.model_rule, name="model_rule"),
+    path("admin/models/shadows", routing_views.shadow_traffic, name="shadow_traffic"),
+    path("admin/models/rules", routing_views.model_rules, name="model_rules"),
+    path("admin/models/rules/new", routing_views.model_rule_add, name="model_rule_add"),
+    path("admin/models/rules/<int:id>", routing_views.model_rule, name="model_rule"),
     path(
         "admin/models/rules/<int:id>/remove",
-        model_rule_views.model_rule_remove,
+        routing_views.model_rule_remove,
         name="model_rule_remove",
     ),
-    path("admin/models/aliases/new", model_rule_views.alias_add, name="alias_add"),
-    path("admin/models/aliases/<int:id>", model_rule_views.alias, name="alias"),
-    path(
-        "admin/models/aliases/<int:id>/remove", model_rule_views.alias_remove, name="alias_remove"
-    ),
+    path("admin/models/aliases/new", routing_views.alias_add, name="alias_add"),
+    path("admin/models/aliases/<int:id>", routing_views.alias, name="alias"),
+    path("admin/models/aliases/<int:id>/remove", routing_views.alias_remove, name="alias_remove"),
     path("status", status_views.status, name="status"),
     path("admin/settings", settings_views.settings_page, name="installation_settings"),
     path("admin/settings/save", settings_views.save_page, name="installation_settings_save"),

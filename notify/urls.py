@@ -1,19 +1,15 @@
 from django.urls import path
 
-from notify.webhooks import operator_views, views
+from notify.webhooks import views
 
 urlpatterns = [
-    path("admin/alerts", operator_views.operator_alerts, name="operator_alerts"),
-    path("admin/alerts/new", operator_views.operator_alert_create, name="operator_alert_create"),
-    path(
-        "admin/alerts/<str:id>/edit", operator_views.operator_alert_edit, name="operator_alert_edit"
-    ),
-    path(
-        "admin/alerts/<str:id>/test", operator_views.operator_alert_test, name="operator_alert_test"
-    ),
+    path("admin/alerts", views.operator_alerts, name="operator_alerts"),
+    path("admin/alerts/new", views.operator_alert_create, name="operator_alert_create"),
+    path("admin/alerts/<str:id>/edit", views.operator_alert_edit, name="operator_alert_edit"),
+    path("admin/alerts/<str:id>/test", views.operator_alert_test, name="operator_alert_test"),
     path(
         "admin/alerts/<str:id>/remove",
-        operator_views.operator_alert_remove,
+        views.operator_alert_remove,
         name="operator_alert_remove",
     ),
     path("o/<slug:o>/webhooks", views.webhook_list, name="webhooks"),

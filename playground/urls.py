@@ -1,9 +1,8 @@
 from django.urls import path, re_path
 
 from playground.attachments import views as file_views
-from playground.chats import chat_views, history_views, share_views, tree_views
+from playground.chats import chat_views, history_views, tree_views
 from playground.compare import views as compare_views
-from playground.compare import vote_views
 from playground.embeddings import views as embedding_views
 from playground.erasure import departure_views
 from playground.media import realtime_views
@@ -13,7 +12,7 @@ from playground.panel import tool_import_views
 from playground.panel import views as panel_views
 from playground.preferences import views as preference_views
 from playground.prompts import views as prompt_views
-from playground.turns import draft_views, session_api_views, views
+from playground.turns import session_api_views, views
 
 _ROOT = "o/<slug:o>/playground"
 
@@ -35,8 +34,8 @@ urlpatterns = [
     path(f"{_ROOT}/sends/<str:id>/vote", compare_views.vote, name="vote"),
     # Beside the chat
     path(f"{_ROOT}/_f/bound", panel_views.bound, name="bound"),
-    path(f"{_ROOT}/_f/draft/code", draft_views.draft_code, name="draft_code"),
-    path(f"{_ROOT}/_f/draft/debug", draft_views.draft_debug, name="draft_debug"),
+    path(f"{_ROOT}/_f/draft/code", views.draft_code, name="draft_code"),
+    path(f"{_ROOT}/_f/draft/debug", views.draft_debug, name="draft_debug"),
     path(f"{_ROOT}/_f/models", model_picker.model_options, name="model_options"),
     path(f"{_ROOT}/models/favourite", model_picker.model_favourite, name="model_favourite"),
     path(f"{_ROOT}/models/default", model_picker.model_default, name="model_default"),
@@ -97,15 +96,15 @@ urlpatterns = [
         chat_views.chat_export,
         name="chat_export",
     ),
-    path(f"{_ROOT}/c/<str:id>/share", share_views.share, name="share"),
-    path(f"{_ROOT}/c/<str:id>/share/new", share_views.share_create, name="share_create"),
-    path(f"{_ROOT}/shares/<str:id>/revoke", share_views.share_revoke, name="share_revoke"),
+    path(f"{_ROOT}/c/<str:id>/share", chat_views.share, name="share"),
+    path(f"{_ROOT}/c/<str:id>/share/new", chat_views.share_create, name="share_create"),
+    path(f"{_ROOT}/shares/<str:id>/revoke", chat_views.share_revoke, name="share_revoke"),
     path("pg/chat/completions", session_api_views.pg_chat, name="pg_chat"),
-    path("s/<str:token>", share_views.show_shared_chat, name="shared"),
+    path("s/<str:token>", chat_views.show_shared_chat, name="shared"),
     # Comparisons
     path(f"{_ROOT}/compare", compare_views.compare_new, name="compare"),
     path(f"{_ROOT}/c/<str:id>/_f/diff", compare_views.diff, name="diff"),
-    path(f"{_ROOT}/votes", vote_views.votes, name="votes"),
+    path(f"{_ROOT}/votes", compare_views.votes, name="votes"),
     # Other modalities
     path(f"{_ROOT}/embeddings", embedding_views.embeddings, name="embeddings"),
     path(f"{_ROOT}/embeddings/run", embedding_views.embedding_run, name="embedding_run"),

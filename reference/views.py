@@ -1,6 +1,8 @@
 """Public pages: the API reference, and models and prices where the operator shows them."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,8 +20,11 @@ from gateway.settings.installation import installation_settings
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT, SESSIONS
 from reference.answers.schemas import SCHEMAS
-from reference.guides.all_guides import GUIDES
 from reference.guides.faq import FAQ
+from reference.guides.guide import Guide
+from reference.guides.model_guides import MODELS, SEARCH, THINKING
+from reference.guides.talk_guides import MEMBERS, STRUCTURED, TOOLS
+from reference.guides.tool_guide import OWN_TOOLS
 from reference.operations.all_pages import GROUPS, PAGES
 from reference.operations.page import ReferencePage
 from relay.endpoints.table import listed_rows
@@ -148,3 +153,11 @@ def _paths(page: ReferencePage) -> list[dict[str, str]]:
         if row.reference_name == operation
     ]
     return matches
+
+
+GUIDES: Final[Mapping[str, Guide]] = MappingProxyType(
+    {
+        guide.slug: guide
+        for guide in (MODELS, MEMBERS, TOOLS, OWN_TOOLS, STRUCTURED, THINKING, SEARCH)
+    }
+)

@@ -115,7 +115,7 @@ def restore(data: Path, backup: Path) -> None:
 )  # fmt: skip
 def web(data: Path, host: str, port: int, proxies: str) -> None:
     """Serve the API and the pages behind a proxy, with an external database."""
-    from stack.processes.web import web_command
+    from stack.processes.commands import web_command
 
     execute(data, web_command(host, port, proxies))
 
@@ -125,7 +125,7 @@ def web(data: Path, host: str, port: int, proxies: str) -> None:
 @click.option("--concurrency", default=8, show_default=True, help="Jobs at the same time.")
 def worker(data: Path, concurrency: int) -> None:
     """Run background jobs for an installation with an external database and broker."""
-    from stack.processes.jobs import worker_command
+    from stack.processes.commands import worker_command
 
     execute(data, worker_command(concurrency))
 
@@ -134,7 +134,7 @@ def worker(data: Path, concurrency: int) -> None:
 @data_option
 def scheduler(data: Path) -> None:
     """Start background jobs when they are due; one per installation."""
-    from stack.processes.jobs import SCHEDULER
+    from stack.processes.commands import SCHEDULER
 
     execute(data, SCHEDULER)
 

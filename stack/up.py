@@ -35,11 +35,11 @@ from stack.model import packages as local_model
 from stack.model import server as model
 from stack.origin import PACKAGED, ROOT, start_line
 from stack.ports import choose_port, free_port, open_port, parse_port, port_free
-from stack.processes import jobs
+from stack.processes import commands
+from stack.processes.commands import server_options
 from stack.processes.processes import CannotStart
 from stack.processes.reception import TABLES, WEB, Reception
 from stack.processes.supervisor import Child, ChildFailed, Console, Supervisor, log_line
-from stack.processes.web import server_options
 
 DEMO = ROOT / "stack" / "demo" / "demo.yaml"
 # The demo's channel to the local model.
@@ -111,7 +111,7 @@ def python(*arguments: str) -> list[str]:
 
 def worker_command() -> list[str]:
     """Return the command of the single worker, which includes the scheduler."""
-    return jobs.worker_command(4, schedules=True)
+    return commands.worker_command(4, schedules=True)
 
 
 class Gate:

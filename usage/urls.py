@@ -1,18 +1,19 @@
 from django.urls import path
 
 from usage.books import finding_views
-from usage.breakdowns import change_views, explore_views, time_views
+from usage.breakdowns import explore_views, panel_views
 from usage.exports import views as export_views
-from usage.keys import bulk_views, key_page
+from usage.keys import bulk_views
 from usage.keys import views as key_views
-from usage.limits import budget_increase_views, budget_views, limit_views
+from usage.limits import budget_increase_views
+from usage.limits import views as limit_views
 from usage.margin import views as margin_views
 from usage.months import close_views
-from usage.organisations import member_views, organisation_views, team_views
-from usage.reports import note_views, views
-from usage.requests import hold_views, live_views, log_views, request_views
+from usage.organisations import member_views
+from usage.organisations import views as organisation_views
+from usage.reports import views
+from usage.requests import log_views, request_views
 from usage.reviews import views as review_views
-from usage.saved_views import report_views
 from usage.saved_views import views as saved_view_views
 from usage.sessions import views as session_views
 from usage.statements import views as statement_views
@@ -42,11 +43,11 @@ urlpatterns = [
         name="agent_session_reopen",
     ),
     path("session/<str:id>", session_views.session_link, name="session_link"),
-    path("o/<slug:o>/teams", team_views.team_list, name="teams"),
-    path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
+    path("o/<slug:o>/teams", organisation_views.team_list, name="teams"),
+    path("o/<slug:o>/teams/<slug:team>", organisation_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
     path("o/<slug:o>/keys/bulk", bulk_views.key_bulk, name="keys_bulk"),
-    path("o/<slug:o>/keys/<str:id>", key_page.key_page, name="key"),
+    path("o/<slug:o>/keys/<str:id>", key_views.key_page, name="key"),
     path("o/<slug:o>/keys/<str:id>/disable", key_views.key_disable, name="key_disable"),
     path("o/<slug:o>/keys/<str:id>/enable", key_views.key_enable, name="key_enable"),
     path("o/<slug:o>/keys/<str:id>/rotate", key_views.key_rotate, name="key_rotate"),
@@ -65,7 +66,7 @@ urlpatterns = [
         name="limit_organisation",
     ),
     path("o/<slug:o>/limits/<str:scope>/<str:id>", limit_views.limit_change, name="limit"),
-    path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
+    path("o/<slug:o>/budgets", limit_views.budget_list, name="budgets"),
     path("o/<slug:o>/budgets/requests", budget_increase_views.raise_list, name="raises"),
     path(
         "o/<slug:o>/budgets/requests/new", budget_increase_views.raise_create, name="raise_create"
@@ -87,36 +88,36 @@ urlpatterns = [
         name="raise_end",
     ),
     path("b/<str:id>", budget_increase_views.budget_link, name="budget_link"),
-    path("o/<slug:o>/budgets/<str:id>", budget_views.budget_change, name="budget"),
-    path("o/<slug:o>/budgets/<str:id>/remove", budget_views.budget_remove, name="budget_remove"),
-    path("o/<slug:o>/budgets/<str:id>/restore", budget_views.budget_restore, name="budget_restore"),
+    path("o/<slug:o>/budgets/<str:id>", limit_views.budget_change, name="budget"),
+    path("o/<slug:o>/budgets/<str:id>/remove", limit_views.budget_remove, name="budget_remove"),
+    path("o/<slug:o>/budgets/<str:id>/restore", limit_views.budget_restore, name="budget_restore"),
     path(
         "o/<slug:o>/budgets/<str:id>/test-alert",
-        budget_views.budget_test_alert,
+        limit_views.budget_test_alert,
         name="budget_test_alert",
     ),
-    path("o/<slug:o>/budgets/<str:id>/_f/log", budget_views.budget_log, name="budget_log"),
-    path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
+    path("o/<slug:o>/budgets/<str:id>/_f/log", limit_views.budget_log, name="budget_log"),
+    path("o/<slug:o>/billing/holds", request_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
-    path("o/<slug:o>/usage/_f/times", time_views.times_panel, name="usage_times"),
-    path("o/<slug:o>/usage/notes/new", note_views.note_new, name="note_new"),
-    path("o/<slug:o>/usage/notes/<str:id>/delete", note_views.note_delete, name="note_delete"),
-    path("o/<slug:o>/usage/_f/changes", change_views.changes_panel, name="usage_changes"),
+    path("o/<slug:o>/usage/_f/times", panel_views.times_panel, name="usage_times"),
+    path("o/<slug:o>/usage/notes/new", views.note_new, name="note_new"),
+    path("o/<slug:o>/usage/notes/<str:id>/delete", views.note_delete, name="note_delete"),
+    path("o/<slug:o>/usage/_f/changes", panel_views.changes_panel, name="usage_changes"),
     path("o/<slug:o>/usage/explore", explore_views.explore_page, name="explore"),
     path("o/<slug:o>/usage/focus.csv", explore_views.focus_file, name="focus"),
     path("o/<slug:o>/requests", log_views.request_list, name="requests"),
     path("o/<slug:o>/views", saved_view_views.view_list, name="views"),
     path("o/<slug:o>/views/new", saved_view_views.view_new, name="view_new"),
     path("o/<slug:o>/views/<str:id>", saved_view_views.view_change, name="view_change"),
-    path("o/<slug:o>/views/<str:id>/report", report_views.report_schedule, name="report"),
-    path("o/<slug:o>/views/<str:id>/report/end", report_views.report_end, name="report_end"),
-    path("reports/<str:token>/leave", report_views.report_leave, name="report_leave"),
+    path("o/<slug:o>/views/<str:id>/report", saved_view_views.report_schedule, name="report"),
+    path("o/<slug:o>/views/<str:id>/report/end", saved_view_views.report_end, name="report_end"),
+    path("reports/<str:token>/leave", saved_view_views.report_leave, name="report_leave"),
     path("o/<slug:o>/views/<str:id>/delete", saved_view_views.view_delete, name="view_delete"),
     path("o/<slug:o>/exports", export_views.export_list, name="exports"),
     path("o/<slug:o>/exports/start", export_views.export_start, name="export_start"),
     path("o/<slug:o>/exports/<str:id>/file", export_views.export_file, name="export_file"),
     path("o/<slug:o>/exports/<str:id>/delete", export_views.export_delete, name="export_delete"),
-    path("o/<slug:o>/requests/live", live_views.request_events, name="request_events"),
+    path("o/<slug:o>/requests/live", log_views.request_events, name="request_events"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),
     path(
         "o/<slug:o>/requests/<str:rid>/receipt.json",

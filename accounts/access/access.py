@@ -157,13 +157,13 @@ def living_keys(actor: Actor) -> QuerySet[Key]:
     return keys.exclude(expires_at__lte=clock.now())
 
 
-def payable_keys(actor: Actor, operation: str = "chat_completions") -> QuerySet[Key]:
-    """Return the keys that a page's requests may be charged to: active model keys that belong to
+def payable_keys(actor: Actor) -> QuerySet[Key]:
+    """Return the keys that a page's chats may be charged to: active model keys that belong to
     the actor, or to nobody if the actor may list them. A key limited to networks is for servers and
     is left out."""
     require(actor, "playground.use")
     keys = living_keys(actor).filter(kind=KeyKind.RELAY, networks=[])
-    calls = Q(endpoints=[]) | Q(endpoints__contains=[operation])
+    calls = Q(endpoints=[]) | Q(endpoints__contains=["chat_completions"])
     return keys.filter(calls, Q(user=None) | Q(user=actor.user))
 
 

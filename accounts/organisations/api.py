@@ -12,8 +12,12 @@ from accounts.access import access, actors
 from accounts.access.actors import organisation_of
 from accounts.models import Organisation, Project, Role, Team
 from accounts.organisations import organisations, projects, teams
-from accounts.organisations.content_retention import CLIENT_ADDRESS_DAYS_MAX
-from accounts.organisations.data_policy import REGION_MAX, REGION_PATTERN, REGIONS_MAX
+from accounts.organisations.data_policy import (
+    CLIENT_ADDRESS_DAYS_MAX,
+    REGION_MAX,
+    REGION_PATTERN,
+    REGIONS_MAX,
+)
 from accounts.organisations.names import NAME_MAX
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema

@@ -1,5 +1,9 @@
 """Where a request's data may go: only to providers that keep nothing, or only to certain regions.
-An organisation, a key and a request may each set this; all of them apply."""
+An organisation, a key and a request may each set this; all of them apply.
+
+How long the content of an organisation's requests is kept for later requests: responses that a
+request continues, signatures of tool calls, and responses to idempotent requests.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -60,3 +64,12 @@ def is_region(text: str) -> bool:
 def is_region_within(region: str, wanted: str) -> bool:
     """Return whether a region is the wanted one or lies in it: eu-west-1 in eu-west and in eu."""
     return region == wanted or region.startswith(f"{wanted}-")
+
+
+RETENTION_HOURS: Final = 24
+"""The default number of hours; 0 keeps nothing."""
+
+RETENTION_HOURS_MAX: Final = 24
+
+CLIENT_ADDRESS_DAYS_MAX: Final = 365
+"""The maximum number of days for which an organisation may keep the addresses of its clients."""

@@ -1,22 +1,25 @@
-"""The settings of an organisation (W57)."""
+"""The settings of an organisation (W57), and the dialogs of its teams and projects (W52). Their
+lists are in `usage`, because they show spending."""
 
 from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.access import access, actors
 from accounts.access.access import ROLE_NAMES, scope_of
 from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.access.guards import organisation_page
-from accounts.forms import OrganisationForm
-from accounts.models import Organisation, Role
-from accounts.organisations import organisations
-from lib.htmx import render_dialog, see_other
+from accounts.forms import OrganisationForm, ProjectForm, TeamForm
+from accounts.models import Organisation, Project, Role, Team
+from accounts.organisations import organisations, projects, teams
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 
 _FIELDS = (
@@ -95,3 +98,149 @@ def organisation_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase
     return render_dialog(
         request, "accounts/organisations/organisation_archive.html", {"wrong": wrong}, refused=wrong
     )
+
+
+_DIALOG = "accounts/organisations/form_dialog.html"
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    access.require_all_teams(actor)
+    form = TeamForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                team = teams.create_team(
+                    actors.organisation_of(actor), form.cleaned_data["name"], actor=actor
+                )
+                _set_labels(actor, team, form)
+        except Refused as refused:
+            refused.add_to(form)
+        else:
+            return redirect_to(request, "team", slug_of(actor), team.slug)
+    return _dialog(request, actor, form, gettext("Create team"), gettext("Create team"))
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_edit(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    row = access.writable_team(actor, team)
+    initial = {"name": row.name, "required_labels": row.required_labels}
+    form = TeamForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                teams.rename_team(row, form.cleaned_data["name"], actor=actor)
+                _set_labels(actor, row, form)
+        except Refused as refused:
+            refused.add_to(form)
+        else:
+            messages.success(request, gettext("Team saved."))
+            return redirect_to(request, "team", slug_of(actor), row.slug)
+    return _dialog(request, actor, form, _edit_title(row), gettext("Save"))
+
+
+def _set_labels(actor: Actor, team: Team, form: TeamForm) -> None:
+    organisations.require_labels(team, form.cleaned_data["required_labels"], actor=actor)
+
+
+@organisation_page("teams.write")
+@require_POST
+def team_archive(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    row = access.writable_team(actor, team)
+    try:
+        teams.archive_team(row, actor=actor)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("Team archived. Its keys no longer work."))
+    return see_other("teams", slug_of(actor))
+
+
+@organisation_page("teams.write")
+@require_POST
+def team_restore(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    teams.restore_team(access.writable_team(actor, team), actor=actor)
+    messages.success(request, gettext("Team restored. Its keys work again."))
+    return see_other("teams", slug_of(actor))
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def project_create(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
+    row = access.writable_team(actor, team)
+    form = ProjectForm(request.POST or None, teams=_choices(actor), initial={"team": row.slug})
+    if request.method == "POST" and form.is_valid():
+        try:
+            chosen = access.access_team(actor, form.cleaned_data["team"])
+            projects.create_project(chosen, form.cleaned_data["name"], actor=actor)
+        except Refused as refused:
+            refused.add_to(form)
+        else:
+            messages.success(request, gettext("Project created."))
+            return redirect_to(request, "team", slug_of(actor), chosen.slug)
+    return _dialog(request, actor, form, gettext("Create project"), gettext("Create project"))
+
+
+@organisation_page("teams.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def project_edit(request: HttpRequest, actor: Actor, project: str) -> HttpResponseBase:
+    row = access.writable_project(actor, project)
+    initial = {"name": row.name, "team": row.team.slug}
+    form = ProjectForm(request.POST or None, teams=_choices(actor), initial=initial)
+    if request.method == "POST" and form.is_valid():
+        chosen = access.access_team(actor, form.cleaned_data["team"])
+        name = form.cleaned_data["name"]
+        try:
+            projects.change_project(row, name=name, team=chosen, actor=actor)
+        except Refused as refused:
+            refused.add_to(form)
+        else:
+            messages.success(request, gettext("Project saved."))
+            return redirect_to(request, "team", slug_of(actor), chosen.slug)
+    return _dialog(request, actor, form, _edit_title(row), gettext("Save"))
+
+
+@organisation_page("teams.write")
+@require_POST
+def project_archive(request: HttpRequest, actor: Actor, project: str) -> HttpResponseBase:
+    row = access.writable_project(actor, project)
+    projects.archive_project(row, actor=actor)
+    messages.success(request, gettext("Project archived."))
+    return _redirect_to_team(actor, row)
+
+
+@organisation_page("teams.write")
+@require_POST
+def project_restore(request: HttpRequest, actor: Actor, project: str) -> HttpResponseBase:
+    row = access.writable_project(actor, project)
+    projects.restore_project(row, actor=actor)
+    messages.success(request, gettext("Project restored."))
+    return _redirect_to_team(actor, row)
+
+
+def _redirect_to_team(actor: Actor, project: Project) -> HttpResponse:
+    return see_other("team", slug_of(actor), project.team.slug)
+
+
+def _choices(actor: Actor) -> list[tuple[str, str]]:
+    active = access.visible_teams(actor).filter(archived_at=None)
+    return [(team.slug, team.name) for team in active]
+
+
+def _edit_title(row: Team | Project) -> str:
+    return gettext("Edit %(name)s") % {"name": row.name}
+
+
+def _dialog(
+    request: HttpRequest, actor: Actor, form: Any, title: str, verb: str
+) -> HttpResponseBase:
+    context = {
+        "form": form,
+        "title": title,
+        "verb": verb,
+        "back": reverse("teams", args=[slug_of(actor)]),
+        "back_text": gettext("Teams"),
+    }
+    return render_dialog(request, _DIALOG, context, refused=form.is_bound)

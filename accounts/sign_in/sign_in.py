@@ -25,7 +25,7 @@ from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.models import SignInLink, User
 from accounts.preferences.appearance import recall_appearance
 from accounts.sessions import sessions
-from accounts.sign_in import link_lifetimes, try_counts
+from accounts.sign_in import rules, try_counts
 from accounts.sign_in.link_texts import link_digest, new_link_text
 from accounts.sign_in.password_hashing import release_connection
 from accounts.sign_in.security_changes import (
@@ -55,7 +55,7 @@ def make_sign_in_link(user: User) -> str:
     text = new_link_text()
     with transaction.atomic():
         SignInLink.objects.create(
-            digest=link_digest(text), user=user, expires_at=clock.now() + link_lifetimes.SIGN_IN
+            digest=link_digest(text), user=user, expires_at=clock.now() + rules.SIGN_IN_LINK
         )
         audit.record(SYSTEM, None, "sign_in_link.made", user)
     return reverse("sign_in_link", args=[text])

@@ -15,7 +15,7 @@ from accounts.audit import audit
 from accounts.members import members
 from accounts.models import Organisation, SetUpLink, User
 from accounts.organisations import organisations
-from accounts.sign_in import link_lifetimes
+from accounts.sign_in import rules as sign_in_rules
 from accounts.sign_in.link_texts import link_digest, new_link_text
 from accounts.sign_in.security_changes import oneself
 from lib import clock
@@ -41,7 +41,7 @@ def make_set_up_link() -> str:
     with transaction.atomic():
         SetUpLink.objects.all().delete()
         link = SetUpLink.objects.create(
-            digest=link_digest(text), expires_at=clock.now() + link_lifetimes.SET_UP
+            digest=link_digest(text), expires_at=clock.now() + sign_in_rules.SET_UP_LINK
         )
         audit.record(SYSTEM, None, "set_up_link.made", link)
     return reverse("set_up", args=[text])

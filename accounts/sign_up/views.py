@@ -1,24 +1,34 @@
-"""Sign-up: its setting, for operators (W76), and the page where a new person creates an
-organisation (W02)."""
+"""Sign-up: the page that creates the first operator (W01), the setting, for operators (W76), and
+the page where a new person creates an organisation (W02)."""
 
 from typing import cast
 
+from allauth.account.app_settings import EmailVerificationMethod
+from allauth.account.internal.flows.login import perform_login, record_authentication
+from allauth.account.models import Login
 from django import forms
+from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import actors
 from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, signed_in_view
+from accounts.access.guards import operator_page, public, signed_in_view
+from accounts.members.forms import NewPersonForm
 from accounts.models import User
 from accounts.organisations.choices import pick_organisation
 from accounts.organisations.names import NAME_MAX
 from accounts.sign_in.reauthentication import recent_sign_in_required
+from accounts.sign_in.views import throttle_view
 from accounts.sign_up import sign_up
+from accounts.sign_up.first_run import SetUpDone, is_living, is_set_up, set_up
 from accounts.sign_up.words import SIGN_UP_NAMES
 from lib.forms.rows import Cell, RowsText
 from lib.htmx import see_other
@@ -117,3 +127,61 @@ def own_organisation(request: HttpRequest) -> HttpResponseBase:
     if actors.last_membership(request, user) is not None:
         return redirect("root")
     return render(request, "accounts/sign_up/no_organisation.html", {"form": form}, status=422)
+
+
+class SetUpForm(NewPersonForm):
+    """The first operator."""
+
+    email = forms.EmailField(
+        label=gettext_lazy("Email"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "autofocus": True}),
+    )
+    field_order = ("email",)
+
+
+@public
+@never_cache
+@throttle_view("sign_up")
+@require_http_methods(["GET", "HEAD", "POST"])
+def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
+    # Opening the page does not use up the link, because mail programs and chats open links by
+    # themselves.
+    if not is_living(text):
+        return _already_set_up(request)
+    form = SetUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        # Hash the password before the transaction, because it takes long.
+        hashed = make_password(data["password"])
+        try:
+            user = set_up(text, data["email"], data["name"], hashed)
+        except SetUpDone:
+            return _already_set_up(request)
+        else:
+            record_authentication(request, user, method="password")
+            login = Login(
+                user=user,
+                email_verification=EmailVerificationMethod.NONE,
+                redirect_url=reverse("set_up_steps"),
+            )
+            return cast(HttpResponseBase, perform_login(request, login))
+    status = 422 if form.errors else 200
+    return render(request, "accounts/sign_up/set_up.html", {"form": form}, status=status)
+
+
+@public
+@never_cache
+@require_safe
+def set_up_first(request: HttpRequest) -> HttpResponse:
+    """Explain how to get the link while there is no operator. Later, redirect to the sign-in
+    page."""
+    if is_set_up():
+        return redirect(settings.LOGIN_URL)
+    return render(
+        request, "accounts/sign_up/set_up.html", {"first": True, "command": settings.COMMAND}
+    )
+
+
+def _already_set_up(request: HttpRequest) -> HttpResponse:
+    return render(request, "accounts/sign_up/set_up.html", {"over": True}, status=410)

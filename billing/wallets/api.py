@@ -23,7 +23,7 @@ from billing.models import TopUp
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.topups.processors import processors
-from billing.topups.receipt_views import receipt_answer
+from billing.topups.views import receipt_answer
 from billing.wallets import low_balance, wallets
 from lib import clock
 from lib.api import pagination

@@ -7,9 +7,9 @@ Errors have the shape of OpenAI's API, because clients of a hub already read it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
@@ -25,7 +25,6 @@ from accounts.access.api_auth import KeyConflict, api_auth
 from accounts.access.guards import public
 from accounts.audit.api import router as audit_router
 from accounts.keys.api import router as accounts_router
-from accounts.keys.service_account_api import router as service_account_router
 from accounts.mail_server.api import router as mail_server_router
 from accounts.members.api import router as member_router
 from accounts.organisations.api import router as organisation_router
@@ -36,9 +35,8 @@ from billing.credits.api import router as operator_router
 from billing.credits.codes import TooManyTries
 from billing.currency.api import router as exchange_rate_router
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
+from billing.invoices.api import operator_router as seller_router
 from billing.invoices.api import router as invoice_router
-from billing.invoices.billing_detail_api import operator_router as seller_router
-from billing.invoices.billing_detail_api import router as billing_detail_router
 from billing.prices.prices import PriceRefused, PriceStale
 from billing.safeguards.api import router as safeguard_router
 from billing.subscriptions.api import operator_router as subscription_plan_router
@@ -50,11 +48,10 @@ from config.api.errors import error_response
 from config.erasure.api import own_router as member_erasure_router
 from config.erasure.api import router as erasure_router
 from config.jobs.api import router as job_router
-from config.previews.route_preview_api import router as route_preview_router
-from config.previews.sent_preview_api import router as sent_preview_router
+from config.previews.api import router as preview_router
 from config.system.api import router as system_router
+from gateway.catalogue.api import model_change_router
 from gateway.catalogue.api import router as catalogue_router
-from gateway.catalogue.model_change_api import router as model_change_router
 from gateway.channels.api import router as channel_router
 from gateway.channels.refusals import ChannelStale
 from gateway.health.api import router as health_router
@@ -67,11 +64,10 @@ from gateway.prices.price_api import router as price_router
 from gateway.prices.upstream_prices.api import router as upstream_price_router
 from gateway.provider_accounts.reconciliation.bill_api import router as bill_router
 from gateway.public_models.api import router as model_router
-from gateway.routing.model_rule_api import router as model_rule_router
-from gateway.routing.shadow_api import router as shadow_router
+from gateway.routing.api import router as model_rule_router
 from gateway.settings.api import router as setting_router
-from gateway.status.announcement_api import router as announcement_router
-from gateway.status.usage_mark_api import router as usage_mark_router
+from gateway.status.api import router as announcement_router
+from gateway.status.api import usage_mark_router
 from lib.api.examples import example_of
 from lib.api.openapi import (
     ERROR,
@@ -90,8 +86,8 @@ from playground.prompts.api import router as playground_router
 from relay.endpoints.table import is_claimed
 from usage.books.finding_api import router as finding_router
 from usage.exports.api import router as export_router
-from usage.limits.budget_api import router as budget_router
-from usage.limits.effective_limits_api import router as effective_router
+from usage.limits.api import effective_router
+from usage.limits.api import router as budget_router
 from usage.margin.api import router as margin_router
 from usage.months.detached import RequestDetached
 from usage.months.document_api import router as document_router
@@ -271,7 +267,6 @@ api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", organisation_router)
 api.add_router("", people_router)
-api.add_router("", service_account_router)
 api.add_router("", single_sign_on_router)
 api.add_router("", organisation_sign_on_router)
 api.add_router("", effective_router)
@@ -308,7 +303,6 @@ api.add_router("", upstream_price_router)
 api.add_router("", model_router)
 api.add_router("", catalogue_router)
 api.add_router("", model_rule_router)
-api.add_router("", shadow_router)
 api.add_router("", health_router)
 api.add_router("", setting_router)
 api.add_router("", mail_server_router)
@@ -316,12 +310,10 @@ api.add_router("", safeguard_router)
 api.add_router("", notify_router)
 api.add_router("", operator_alert_router)
 api.add_router("", job_router)
-api.add_router("", route_preview_router)
-api.add_router("", sent_preview_router)
+api.add_router("", preview_router)
 api.add_router("", system_router)
 api.add_router("", announcement_router)
 api.add_router("", bill_router)
-api.add_router("", billing_detail_router)
 api.add_router("", seller_router)
 api.add_router("", saved_view_router)
 
@@ -355,11 +347,32 @@ _check_operations()
 # Errors -----------------------------------------------------------------------------------------
 
 
-@api.exception_handler(KeyConflict)
-def _key_conflict(request: HttpRequest, error: KeyConflict) -> HttpResponse:
-    return error_response(
-        request, 401, error.message, type="authentication_error", code="key_conflict"
-    )
+class _Answer(NamedTuple):
+    """The answer to an error whose text is the message."""
+
+    status: int
+    code: str
+    param: str | None = None
+    kind: str = "invalid_request_error"
+
+    def respond(self, request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        return error_response(
+            request, self.status, str(error), type=self.kind, code=self.code, param=self.param
+        )
+
+
+_ANSWERS: Final[Mapping[type[Exception], _Answer]] = {
+    KeyConflict: _Answer(401, "key_conflict", kind="authentication_error"),
+    RequestDetached: _Answer(404, "month_detached"),
+    BadCursor: _Answer(422, "invalid_value", "cursor"),
+    PriceStale: _Answer(409, "conflict", "replaces"),
+    PriceRefused: _Answer(422, "invalid_value"),
+    PreviewRefused: _Answer(422, "invalid_value"),
+    KeyInvalid: _Answer(400, "invalid_value", "Idempotency-Key"),
+    KeyReused: _Answer(422, "idempotency_mismatch"),
+}
+for _raised, _answer in _ANSWERS.items():
+    api.add_exception_handler(_raised, _answer.respond)
 
 
 @api.exception_handler(HttpError)
@@ -399,11 +412,6 @@ def _answer_not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     )
 
 
-@api.exception_handler(RequestDetached)
-def _answer_detached(request: HttpRequest, error: RequestDetached) -> HttpResponse:
-    return error_response(request, 404, str(error), code="month_detached")
-
-
 @api.exception_handler(RequestDataTooBig)
 def _answer_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return error_response(request, 413, "The body is too large.", code="request_too_large")
@@ -425,11 +433,6 @@ def _unknown_query(request: HttpRequest, error: UnknownQuery) -> HttpResponse:
 def _zero_byte(request: HttpRequest, error: ZeroByte) -> HttpResponse:
     message = f"Invalid value for {str(error) or 'the body'}: a string cannot contain a zero byte."
     return error_response(request, 422, message, code="invalid_value", param=str(error) or None)
-
-
-@api.exception_handler(BadCursor)
-def _bad_cursor(request: HttpRequest, error: BadCursor) -> HttpResponse:
-    return error_response(request, 422, str(error), code="invalid_value", param="cursor")
 
 
 @api.exception_handler(RangeRefused)
@@ -459,20 +462,9 @@ def _answer_refused(request: HttpRequest, error: Refused) -> HttpResponse:
     return error_response(request, status, error.message, code=code, param=error.field)
 
 
-@api.exception_handler(PriceStale)
-def _price_stale(request: HttpRequest, error: PriceStale) -> HttpResponse:
-    return error_response(request, 409, str(error), code="conflict", param="replaces")
-
-
 @api.exception_handler(ChannelStale)
 def _channel_stale(request: HttpRequest, error: ChannelStale) -> HttpResponse:
     return error_response(request, 409, error.message, code="conflict", param=error.field)
-
-
-@api.exception_handler(PriceRefused)
-@api.exception_handler(PreviewRefused)
-def _price_refused(request: HttpRequest, error: PriceRefused | PreviewRefused) -> HttpResponse:
-    return error_response(request, 422, str(error), code="invalid_value")
 
 
 @api.exception_handler(TooManyTries)
@@ -490,16 +482,6 @@ def _processor_failed(request: HttpRequest, error: ProcessorError) -> HttpRespon
         "The payment provider did not respond. Nothing was charged. Submit the form again."
     )
     return error_response(request, 503, message, type="server_error", code="processor_unavailable")
-
-
-@api.exception_handler(KeyInvalid)
-def _key_invalid(request: HttpRequest, error: KeyInvalid) -> HttpResponse:
-    return error_response(request, 400, str(error), code="invalid_value", param="Idempotency-Key")
-
-
-@api.exception_handler(KeyReused)
-def _key_reused(request: HttpRequest, error: KeyReused) -> HttpResponse:
-    return error_response(request, 422, str(error), code="idempotency_mismatch")
 
 
 @api.exception_handler(KeyInUse)

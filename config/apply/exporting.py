@@ -1,4 +1,5 @@
-"""Export the installation as a file for `apply`, with every field.
+"""Export the installation as a file for `apply`, with every field. Of people and their access,
+fields with default values are omitted.
 
 Secrets are written as `keep`, because they cannot be read.
 """
@@ -8,19 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import yaml
+from django.utils.text import slugify
 from pydantic import BaseModel
 
 from billing.currency.money import format_multiplier, format_usd
 from config.apply import file_format
 from config.apply.difference import Item, Value, instant_text, rates_as_written
-from config.apply.exporting_access import (
-    invitation_document,
-    member_document,
-    project_document,
-    single_sign_on_document,
-    team_document,
-    unless_default,
-)
 from config.apply.item_fields import (
     BUDGET_TERMS,
     ENTRY_FIELDS,
@@ -30,6 +24,9 @@ from config.apply.item_fields import (
     OFFER_AMOUNTS,
     ORGANISATION_STATES,
     RULE_FIELDS,
+    SINGLE_SIGN_ON_FIELDS,
+    defaults_of,
+    tuples,
 )
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, SETTINGS
 from gateway.channels.schemas import BreakerIn, TestingIn, TimeoutsIn
@@ -314,3 +311,59 @@ def _represent_instant(dumper: yaml.SafeDumper, instant: dt.datetime) -> yaml.Sc
 
 
 _Dumper.add_representer(dt.datetime, _represent_instant)
+
+
+def unless_default(
+    kind: type[BaseModel], fields: Mapping[str, Value], names: Iterable[str]
+) -> Document:
+    """Return the fields that differ from the defaults of a new object."""
+    defaults = tuples(defaults_of(kind, names))
+    changed = ((name, fields[name]) for name in names if fields[name] != defaults.get(name))
+    return {name: _plain_value(value) for name, value in changed if value is not None}
+
+
+def team_document(name: str, fields: Mapping[str, Value]) -> Document:
+    names = ("plan", "required_labels", "archived")
+    return {
+        "name": name,
+        **_slug(name, fields["slug"]),
+        **unless_default(file_format.Team, fields, names),
+    }
+
+
+def project_document(slug: str, fields: Mapping[str, Value]) -> Document:
+    name = cast(str, fields["name"])
+    archived = unless_default(file_format.Project, fields, ("archived",))
+    return {"name": name, **_slug(name, slug), **archived}
+
+
+def member_document(email: str, fields: Mapping[str, Value]) -> Document:
+    member = {"email": email, "role": fields["role"]}
+    return member | unless_default(file_format.Member, fields, ("teams", "leads", "plan"))
+
+
+def invitation_document(email: str, fields: Mapping[str, Value]) -> Document:
+    names = ("invited_by", "role", "teams", "message")
+    return {"email": email, **unless_default(file_format.Invitation, fields, names)}
+
+
+def single_sign_on_document(fields: Mapping[str, Value]) -> Document:
+    first = {
+        "issuer": fields["issuer"],
+        "client_id": fields["client_id"],
+        "secret": file_format.KEEP,
+    }
+    return first | unless_default(file_format.SingleSignOn, fields, SINGLE_SIGN_ON_FIELDS)
+
+
+def _slug(name: str, slug: Value) -> Document:
+    """Return the slug unless it is the one that follows from the name."""
+    return {} if slug == slugify(name) else {"slug": slug}
+
+
+def _plain_value(value: Value) -> Any:
+    if isinstance(value, tuple):
+        return [_plain_value(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _plain_value(part) for name, part in value.items()}
+    return value

@@ -23,7 +23,7 @@ from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from lib.numbers.relative_time import relative_text
 from usage.limits.budget_forms import SCOPE_NAMES
-from usage.limits.budget_views import meter_of
+from usage.limits.views import meter_of
 
 _KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
 _EACH: Final = 3

@@ -28,7 +28,7 @@ from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from usage.breakdowns.failures import failures_by_cause
 from usage.breakdowns.latency import first_token_times
-from usage.limits.budget_views import meter_of
+from usage.limits.views import meter_of
 from usage.reports import reports
 from usage.reports.filters import UsageFilter, from_query
 from usage.reports.groupings import GroupBy

@@ -1,7 +1,8 @@
 """Background jobs: each run is recorded, and a job that does not succeed in time is reported.
 
 A dead worker or beat reports nothing. So lateness is computed on read, and the web processes, which
-check every few seconds, send the email (`config/jobs/sweeping.py`).
+check every few seconds, send the email (`config/jobs/sweeping.py`). Any live process sends emails
+about these jobs, because sending emails is itself one of them.
 """
 
 import datetime as dt
@@ -17,7 +18,8 @@ from config.jobs.waiting_work import has_waiting_work
 from config.models import JobRun
 from gateway.settings.installation import backup_every_hours
 from lib import clock
-from notify.deliveries.job_alarms import send_alarms
+from notify.deliveries.deliveries import lease_due, spread_facts
+from notify.deliveries.sending import send
 from outbox.facts import put, was_reported_since
 
 log = logging.getLogger(__name__)
@@ -219,3 +221,14 @@ _RECORD: Final = """
     ON CONFLICT (task) DO UPDATE SET
         began_at = excluded.began_at, ended_at = excluded.ended_at, error = excluded.error,
         good_at = coalesce(excluded.good_at, config_jobrun.good_at)"""
+
+
+_KINDS: Final = ("jobs.stopped", "jobs.resumed")
+_BATCH: Final = 50
+
+
+def send_alarms() -> None:
+    """Send the due emails about background jobs, as the worker would."""
+    spread_facts(_BATCH, _KINDS)
+    for delivery_id in lease_due(_BATCH, _KINDS):
+        send(delivery_id)

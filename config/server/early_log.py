@@ -7,8 +7,7 @@ import logging
 import sys
 from typing import Final, TextIO
 
-from config.server.log_handler import log_uncaught
-from config.server.log_lines import JsonLine
+from config.server.log_handler import JsonLine, log_uncaught
 
 _LINE: Final = JsonLine()
 

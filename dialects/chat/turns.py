@@ -14,6 +14,7 @@ from dialects.chat.chat import (
     Image,
     Message,
     Part,
+    Reasoning,
     Text,
     ToolCall,
     ToolResult,
@@ -149,3 +150,21 @@ def read_seal(value: str, owner: SealOwner) -> Seal:
         if colon and mark == other:
             return Seal(other, rest)
     return Seal(owner, value)
+
+
+def join_reasoning(parts: tuple[Part, ...]) -> list[Part]:
+    """Merge reasoning parts with the seal that follows them."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if (
+            isinstance(last, Reasoning)
+            and last.seal is None
+            and isinstance(part, Reasoning)
+            and not part.text
+            and not (part.seal and part.seal.redacted)
+        ):
+            joined[-1] = Reasoning(last.text, part.seal)
+        else:
+            joined.append(part)
+    return joined

@@ -1,5 +1,6 @@
-"""The catalogue update, for operators: compares a list of models with the current facts, and shows
-each difference to accept or dismiss (W73, sync)."""
+"""Pages for operators: the catalogue update, which compares a list of models with the current facts
+and shows each difference to accept or dismiss (W73, sync); and changes in the list of a provider's
+models: view, accept, ignore (W71)."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -8,23 +9,28 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.access.access import scope_of
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.prices.prices import PriceRefused
 from gateway.access import (
+    access_channel,
     access_ignore_rule,
     visible_ignore_rules,
     visible_model_proposals,
     visible_updates,
 )
-from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals, price_proposals
+from gateway.catalogue.model_change_rules import ChangeKind
+from gateway.catalogue.model_changes import changes_of, check_models, decide, proposed_models
+from gateway.catalogue.model_proposals import accept_proposals, dismiss_proposals, price_proposals
 from gateway.catalogue.updates import (
     Choice,
     add_ignore_rule,
@@ -33,12 +39,16 @@ from gateway.catalogue.updates import (
     source_of,
     update_catalogue,
 )
-from gateway.models import CatalogueUpdate, ModelProposal
+from gateway.channels.channel_tests.words import words_of
+from gateway.channels.refusals import ChannelRefused
+from gateway.models import CatalogueUpdate, Channel, ModelListing, ModelProposal
 from gateway.prices.forms import read_ids
 from gateway.prices.price_views import proposal_words
 from gateway.public_models.console_views import display_proposal
 from gateway.public_models.forms import IGNORE_WORDS, IgnoreForm, ListForm
 from lib.htmx import redirect_to, render_dialog, see_other
+from lib.ids import id_text
+from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -264,3 +274,85 @@ def _update_row(update: CatalogueUpdate) -> dict[str, Any]:
 
 def _total(update: CatalogueUpdate) -> int:
     return sum([*update.result["prices"].values(), *update.result["facts"].values()])
+
+
+_BADGES: Final[dict[ChangeKind, Badge]] = {
+    "added": Badge(_("New"), "ok"),
+    "gone": Badge(_("No longer listed"), "warn"),
+    "renamed": Badge(_("Probably renamed"), "info"),
+}
+
+
+@operator_page("channels.read")
+@require_safe
+def channel_model_changes(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Show the undecided changes, and what accepting them would do."""
+    return _page(request, actor, access_channel(actor, id))
+
+
+@operator_page("channels.test")
+@require_POST
+def channel_models_check(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Read the list now."""
+    check_models(actor, access_channel(actor, id))
+    return see_other("channel_model_changes", id)
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_models_decide(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Accept the ticked changes, or (`dismiss`) ignore them."""
+    channel, sent = access_channel(actor, id), request.POST
+    ids = sent.getlist("id")
+    names = dict(zip(sent.getlist("change"), sent.getlist("public"), strict=False))
+    try:
+        if not ids:
+            raise ChannelRefused("changes", gettext("Select at least one change."))
+        if "dismiss" in sent:
+            done = len(decide(actor, channel, {}, ids))
+            text = ngettext("%(n)s change ignored.", "%(n)s changes ignored.", done)
+        else:
+            done = len(decide(actor, channel, {one: names.get(one, "") for one in ids}, ()))
+            text = ngettext("%(n)s change accepted.", "%(n)s changes accepted.", done)
+    except ChannelRefused as refused:
+        return _page(request, actor, channel, refused=refused.message, ids=ids, names=names)
+    messages.success(request, text % {"n": group_digits(done)})
+    return see_other("channel_model_changes", id)
+
+
+def _page(
+    request: HttpRequest,
+    actor: Actor,
+    channel: Channel,
+    *,
+    refused: str = "",
+    ids: list[str] | None = None,
+    names: dict[str, str] | None = None,
+) -> HttpResponse:
+    listing = ModelListing.objects.filter(channel=channel).first()
+    changes = changes_of(channel)
+    proposed = proposed_models(channel, changes)
+    rows: list[dict[str, Any]] = [
+        {
+            "change": change,
+            "badge": _BADGES[change.kind],
+            "proposed": proposed.get(change.name),
+            "public": (names or {}).get(change.id, change.name),
+            "ticked": change.id in (ids or ()),
+        }
+        for change in changes
+    ]
+    cause, fix = words_of(listing.fault or None) if listing else (None, None)  # type: ignore[arg-type]
+    context = {
+        "channel": channel,
+        "id": id_text(channel.id),
+        "listing": listing,
+        "cause": cause,
+        "fix": fix,
+        "rows": rows,
+        "refused": refused,
+        "may_write": scope_of(actor, "channels.write") is not None,
+        "may_test": scope_of(actor, "channels.test") is not None,
+    }
+    status = 422 if refused else 200
+    return render(request, "gateway/catalogue/channel_model_changes.html", context, status=status)

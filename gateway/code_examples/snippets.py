@@ -22,10 +22,13 @@ from dialects.anthropic.request import encode as messages
 from dialects.chat.chat import Upstream
 from dialects.openai.request import decode as chat_completions
 from dialects.responses.request import encode as responses
-from gateway.code_examples.gemini_live_snippets import gemini_live_snippet
 from gateway.code_examples.literals import literal, text_literal
-from gateway.code_examples.live_snippets import live_snippet
-from gateway.code_examples.realtime_snippets import TEXT_SESSION, realtime_snippet
+from gateway.code_examples.realtime_snippets import (
+    TEXT_SESSION,
+    gemini_live_snippet,
+    live_snippet,
+    realtime_snippet,
+)
 
 Language = Literal["curl", "python", "javascript"]
 Form = Literal["chat_completions", "responses", "messages"]

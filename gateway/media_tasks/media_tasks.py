@@ -553,3 +553,15 @@ def _failed_ending(task: MediaTask, error: TaskError, *, own: bool) -> tuple[End
         own_nano=0 if own else None,
     )
     return ending, Ended(AttemptId(task.id), OrganisationId(task.organisation_id), "voided")
+
+
+def result_of(task: MediaTask) -> dict[str, Any]:
+    """Return the provider's data of a finished task; {} if it is not stored, or no longer."""
+    if task.result is None or task.expires_at is None or task.expires_at <= clock.now():
+        return {}
+    try:
+        raw = vault().open(bytes(task.result), f"gateway_mediatask|{task.id}|result")
+        result = json.loads(raw).get("result")
+    except (VaultError, ValueError):
+        return {}
+    return result if isinstance(result, dict) else {}

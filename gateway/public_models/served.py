@@ -70,15 +70,15 @@ def served_models() -> list[ServedModel]:
     return sorted(models.values(), key=lambda model: (model.pattern, model.name))
 
 
-def prices_in_force(kind: str = "charge", channel: str = "") -> dict[str, ListedPrice]:
-    """Return the current version of each plain price of a kind, by the price's name or pattern.
-    `channel` selects its own costs."""
+def prices_in_force() -> dict[str, ListedPrice]:
+    """Return the current version of each plain price that customers pay, by the price's name or
+    pattern."""
     now = clock.now()
     # A price for this hour comes after the one for the whole day, and overrides it.
     return {
         price.model: price
-        for price in list_prices(kind=kind)
-        if price.key.channel == channel
+        for price in list_prices()
+        if not price.key.channel
         and not price.key.service_tier
         and not price.key.region
         and price.in_force_at(now)

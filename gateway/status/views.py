@@ -1,19 +1,27 @@
-"""The status page for callers of models (W90), and the operators' announcements (W84)."""
+"""The status page for callers of models (W90), the operators' announcements (W84), and events shown
+with the usage: a panel of the page of usage (W30), whose charts mark them."""
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import access
-from accounts.access.actors import Actor
-from accounts.access.guards import open_page, operator_page, redirect_to_sign_in, signed_in_view
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import (
+    open_page,
+    operator_page,
+    organisation_page,
+    redirect_to_sign_in,
+    signed_in_view,
+)
 from accounts.models import User
 from accounts.sign_in.sign_in import is_own_path
 from gateway.access import (
@@ -32,11 +40,15 @@ from gateway.status.announcements import (
     publish_announcement,
 )
 from gateway.status.model_status import visible_statuses
+from gateway.status.usage_marks import Mark, MarkKind, marks_of
 from lib import clock
 from lib.forms.native import MomentInput
-from lib.htmx import is_htmx, redirect_to, render_dialog, see_other
+from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other
+from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.table import Badge
+from usage.reports import filters
+from usage.reports.chart_notes import writable_notes
 
 _STATES = {
     "operational": Badge(_("Operational"), "ok"),
@@ -185,3 +197,39 @@ def _announcement_row(stored: Announcement) -> dict[str, Any]:
         "kind": AnnouncementTone(stored.tone).label,
         "ended": stored.ends_at is not None and stored.ends_at <= now,
     }
+
+
+_KINDS: Final[dict[MarkKind, Badge]] = {
+    "price": Badge(_("Price"), "info"),
+    "announcement": Badge(_("Announcement"), "warn"),
+    "channel": Badge(_("Channel"), "neutral"),
+    "note": Badge(_("Note"), "ok"),
+}
+
+
+@organisation_page("usage.read")
+@require_safe
+def marks_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
+    usage_filter = filters.from_query(
+        dict(request.GET.lists()), clock.now(), channels=actor.operator
+    )
+    writes = access.scope_of(actor, "teams.write") is not None
+    own = writable_notes(actor).values_list("id", flat=True) if writes else ()
+    deletable = {id_text(id) for id in own}
+    context = {
+        "marks": [
+            _mark_row(actor, mark, deletable)
+            for mark in reversed(marks_of(actor, usage_filter.span, usage_filter.scope))
+        ],
+        "asked": usage_filter,
+        "new_url": reverse("note_new", args=[slug_of(actor)]) if writes else "",
+    }
+    with timezone.override(usage_filter.zone):
+        return render_part(
+            request, "gateway/status/usage_marks.html", "gateway/status/_usage_marks.html", context
+        )
+
+
+def _mark_row(actor: Actor, mark: Mark, deletable: set[str]) -> dict[str, Any]:
+    url = reverse("note_delete", args=[slug_of(actor), mark.id]) if mark.id in deletable else ""
+    return {"mark": mark, "badge": _KINDS[mark.kind], "delete_url": url}

@@ -1,4 +1,5 @@
-"""Comparing two to four models side by side (W11)."""
+"""Comparing two to four models side by side, and the wins of the models in blind comparisons
+(W11)."""
 
 import random
 from collections.abc import Mapping
@@ -9,17 +10,23 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
+from accounts.preferences.table_preferences import read_table
 from lib.database.async_database import run_in_database
 from lib.htmx import redirect_to, toast
 from lib.ids import id_text, new_id, parse_id
+from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
+from lib.tables.table import Column as TableColumn
+from lib.tables.table import Filter, Table
 from playground.chats.conversations import access_batch, access_conversation, access_message
 from playground.chats.desk import desk_context
 from playground.compare import compare
-from playground.compare.rules import COLUMNS_MAX, word_difference
+from playground.compare.rules import COLUMNS_MAX, Ranking, word_difference
 from playground.models import Conversation, Message, Run, RunState
 from playground.models_offered.offered_models import chat_models
 from playground.panel.settings import Settings
@@ -226,3 +233,37 @@ def diff(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "diff_url": request.path,
     }  # fmt: skip
     return render(request, "playground/compare/_diff.html", context)
+
+
+def _interval(ranking: Ranking) -> str:
+    return f"{ranking.low}–{ranking.high}%"
+
+
+VOTES = Table(
+    "votes",
+    _("Win rates"),
+    (
+        TableColumn("model", _("Model"), sort=True, card="title"),
+        TableColumn("rate", _("Win rate"), "number", sort=True, card="money"),
+        TableColumn(
+            "interval", _("Interval (95%)"), "number", value=_interval, sort="low", card="second"
+        ),
+        TableColumn("wins", _("Wins"), "number", sort=True, priority=2),
+        TableColumn("votes", _("Votes"), "number", sort=True, card="last"),
+    ),
+    # A model with few votes is not marked as the best yet.
+    default_sort="-interval,-rate,model",
+    key="model",
+    filters=(Filter("q", _("Model"), "search"),),
+)
+
+
+@organisation_page("playground.read")
+@require_safe
+def votes(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Show the wins of the models in blind comparisons."""
+    state = read_table(VOTES, request, actor)
+    text = state.value("q").casefold()
+    rows = [row for row in compare.organisation_standings(actor) if text in row.model.casefold()]
+    templates = ("playground/compare/votes.html", "playground/compare/_votes.html")
+    return answer_table(request, state, ListSource(rows), templates, {"slug": slug_of(actor)})

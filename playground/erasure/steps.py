@@ -56,7 +56,7 @@ from playground.models import (
     Vote,
 )
 from usage.models import ChartNote, Export, ReportReceiver, SavedView
-from usage.rollups.clickhouse_erasure import forget_person
+from usage.rollups.clickhouse_server import forget_person
 
 _RUN_S: Final = 40
 _ID_LENGTH: Final = 26

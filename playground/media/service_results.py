@@ -11,7 +11,7 @@ from accounts.secrets.sealing import pepper
 from dialects.errors.errors import RequestFault
 from dialects.media import midjourney
 from gateway.media_tasks.content_links import picture_link
-from gateway.media_tasks.results import result_of
+from gateway.media_tasks.media_tasks import result_of
 from gateway.models import MediaTask
 from lib.clock import now
 from playground.media.answer import clock

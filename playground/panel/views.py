@@ -44,8 +44,7 @@ from playground.panel.settings import (
     write_json,
 )
 from playground.panel.words import invalid_text
-from playground.payers.likely_cost import likely_charge_nano
-from playground.payers.paying import Payer
+from playground.payers.paying import Payer, likely_charge_nano
 from playground.runs.events import wire_of_run
 from playground.runs.relaying import relay_of
 from playground.runs.runs import request_of_run

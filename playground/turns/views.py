@@ -1,5 +1,7 @@
-"""The playground's chat: its page, Send, the stream of an answer, Stop (W10)."""
+"""The playground's chat: its page, Send, the stream of an answer, Stop (W10). The request of the
+composer's content, as code and as it will be sent."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import (
@@ -9,12 +11,14 @@ from django.http import (
     QueryDict,
 )
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.access.stream_access import reader_of
+from gateway.code_examples.snippets import LANGUAGES, Language
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, see_other
 from lib.ids import id_text
@@ -42,7 +46,8 @@ from playground.compare.views import compare_page
 from playground.models import Conversation, Run, RunState
 from playground.panel.panel import form_of
 from playground.panel.presets import access_preset
-from playground.panel.settings import Settings
+from playground.panel.settings import Settings, write_json
+from playground.panel.views import code_panel, draft_request
 from playground.payers.paying import displayed_payer
 from playground.prompts.prompts import find_version
 from playground.rendering import page
@@ -52,6 +57,7 @@ from playground.runs.relaying import relay_of
 from playground.runs.stream import stream_events
 from playground.runs.watching import expect_reader
 from playground.turns.form import form_values, read_form
+from playground.turns.request import shorten_request
 from playground.turns.turns import ConversationBusy, Turn, TurnRefused, begin_turns, request_stop
 
 
@@ -294,3 +300,41 @@ def _page(
         **context,
     }
     return render(request, "playground/turns/page.html", context, status=status)
+
+
+@organisation_page("playground.use")
+@require_POST
+def draft_code(request: HttpRequest, actor: Actor) -> HttpResponse:
+    url = reverse("draft_code", args=[slug_of(actor)])
+    return _show(request, actor, "playground/turns/_draft_code.html", url)
+
+
+@organisation_page("playground.use")
+@require_POST
+def draft_debug(request: HttpRequest, actor: Actor) -> HttpResponse:
+    url = reverse("draft_debug", args=[slug_of(actor)])
+    return _show(request, actor, "playground/turns/_draft_debug.html", url)
+
+
+def _show(request: HttpRequest, actor: Actor, template: str, url: str) -> HttpResponse:
+    """Show the request of one column, or why it would be refused. What to show is in the query, or
+    else in the fields of the form."""
+    context: dict[str, Any] = {"draft_url": url, "slug": slug_of(actor)}
+    wanted = form_values(request.POST) | form_values(request.GET)
+    languages: Iterator[Language] = (one for one in LANGUAGES if one == wanted.get("draft_lang"))
+    try:
+        form = read_form(actor, request.POST)
+        word = wanted.get("draft_column", "")
+        number = int(word) if word in ("1", "2", "3") and int(word) < len(form.columns) else 0
+        body = draft_request(actor, form, number)
+    except TurnRefused as refused:
+        return render(request, template, context | {"refused_draft": refused.message})
+    context |= {
+        "column": number,
+        "columns": [column.model for column in form.columns],
+        "payer": form.payer,
+        "model": form.columns[number].model,
+        "request_json": write_json(shorten_request(body)),
+        **code_panel(actor, body, url, wanted.get("draft_form", ""), next(languages, "curl")),
+    }
+    return render(request, template, context)

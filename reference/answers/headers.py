@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from reference.operations.fields import Field
+from reference.operations.page import Field
 from usage.sessions.sources import (
     AGENT_HEADERS,
     CAP_HEADER,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.utils.functional import Promise
 
-from reference.operations.fields import Field
+from reference.operations.page import Field
 
 
 @dataclass(frozen=True, slots=True)

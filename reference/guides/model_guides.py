@@ -5,7 +5,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.guides.guide import Guide, Section
-from reference.operations.fields import Field
+from reference.operations.page import Field
 
 MODELS: Final = Guide(
     "model-series",

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dialects.chat.chat import Dialect
 from reference.guides.guide import Guide, Section
-from reference.operations.fields import Field
+from reference.operations.page import Field
 
 Fate = Literal["function", "search", "omitted", "refused"]
 """What a model of another API is offered: a function, its provider's own web search, or nothing,

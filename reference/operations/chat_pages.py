@@ -5,7 +5,6 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from gateway.code_examples.examples import MODEL
-from reference.operations.fields import Field
 from reference.operations.page import (
     FALLBACKS,
     FREQUENCY,
@@ -21,6 +20,7 @@ from reference.operations.page import (
     TEMPERATURE,
     TOP_P,
     USER,
+    Field,
     N,
     ReferencePage,
 )

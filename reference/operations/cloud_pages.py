@@ -5,8 +5,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from gateway.code_examples.examples import MODEL
-from reference.operations.fields import Field
-from reference.operations.page import FALLBACKS, MAX_COST, TEMPERATURE, TOP_P, ReferencePage
+from reference.operations.page import FALLBACKS, MAX_COST, TEMPERATURE, TOP_P, Field, ReferencePage
 
 CONVERSE: Final = ReferencePage(
     slug="converse",

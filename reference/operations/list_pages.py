@@ -5,8 +5,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from gateway.code_examples.examples import MODEL
-from reference.operations.fields import Field
-from reference.operations.page import CONTENTS, MODEL_FIELD, ReferencePage
+from reference.operations.page import CONTENTS, MODEL_FIELD, Field, ReferencePage
 
 MODELS: Final = ReferencePage(
     slug="list-models",

@@ -5,8 +5,15 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from gateway.code_examples.examples import IMAGE_MODEL, SPEECH_MODEL, TRANSCRIPTION_MODEL
-from reference.operations.fields import Field
-from reference.operations.page import MAX_COST, MODEL_FIELD, PASSED, STREAM, USER, ReferencePage
+from reference.operations.page import (
+    MAX_COST,
+    MODEL_FIELD,
+    PASSED,
+    STREAM,
+    USER,
+    Field,
+    ReferencePage,
+)
 
 _PROMPT: Final = Field("prompt", "string", _("What the image should show."), True)
 _COUNT: Final = Field("n", "integer", _("How many images to make. Each is charged."), limits="1–10")

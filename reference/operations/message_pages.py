@@ -5,7 +5,6 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from gateway.code_examples.examples import MODEL
-from reference.operations.fields import Field
 from reference.operations.page import (
     CONTENTS,
     FALLBACKS,
@@ -14,6 +13,7 @@ from reference.operations.page import (
     PASSED,
     STREAM,
     TOP_P,
+    Field,
     ReferencePage,
 )
 

@@ -7,7 +7,16 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from reference.operations.fields import Field
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`type` is code, which is not translated, or a few words. `limits` is code, `meaning` text."""
+
+    name: str
+    type: str | Promise
+    meaning: str | Promise
+    required: bool = False
+    limits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from reference.operations.fields import Field
-from reference.operations.page import MAX_COST, ReferencePage
+from reference.operations.page import MAX_COST, Field, ReferencePage
 
 _HELD: Final = _(
     "The price of the action is reserved when it is submitted, and charged once the task "

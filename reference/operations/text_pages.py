@@ -5,7 +5,6 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from gateway.code_examples.examples import EMBEDDING_MODEL, MODEL, MODERATION_MODEL, RERANK_MODEL
-from reference.operations.fields import Field
 from reference.operations.page import (
     FREQUENCY,
     LOGIT_BIAS,
@@ -19,6 +18,7 @@ from reference.operations.page import (
     TEMPERATURE,
     TOP_P,
     USER,
+    Field,
     N,
     ReferencePage,
 )

@@ -18,8 +18,13 @@ from accounts.keys import key_format
 from accounts.keys.key_format import AUTH_TOKEN_PREFIX
 from accounts.keys.sql import holder_is_active
 from accounts.limits.rules import Network, is_address_in
-from accounts.organisations.content_retention import RETENTION_HOURS
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies, policy_of
+from accounts.organisations.data_policy import (
+    NO_POLICY,
+    RETENTION_HOURS,
+    DataPolicy,
+    combine_policies,
+    policy_of,
+)
 from billing.limits.budget_rules import Scope
 from billing.limits.charge_rule import ChargeRule, read_rule
 from billing.prices.multipliers import Multiplier

@@ -14,8 +14,8 @@ from itertools import count
 
 import msgspec
 
-from accounts.keys.auth_token_uses import count_use
 from accounts.keys.last_uses import LAST_USES, write_last_uses
+from accounts.keys.sql import count_use
 from lib.ids import new_id
 from lib.vault import Vault
 from relay.answers.background import BackgroundResponses

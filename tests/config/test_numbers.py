@@ -41,12 +41,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.members.pseudonym": {
         "_WORD_MIN": "3",
     },
-    "accounts.organisations.content_retention": {
+    "accounts.organisations.data_policy": {
         "RETENTION_HOURS": "24",
         "RETENTION_HOURS_MAX": "24",
         "CLIENT_ADDRESS_DAYS_MAX": "365",
-    },
-    "accounts.organisations.data_policy": {
         "REGION_MAX": "40",
         "REGIONS_MAX": "20",
     },
@@ -78,13 +76,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.sessions.view_as": {
         "VIEW_MAX": "1:00:00",
     },
-    "accounts.sign_in.link_lifetimes": {
-        "SIGN_IN": "0:30:00",
-        "PASSWORD_RESET": "0:30:00",
-        "SET_UP": "1 day, 0:00:00",
-    },
-    "accounts.sign_in.passwords": {
-        "LENGTH_MIN": "10",
+    "accounts.sign_in.rules": {
+        "PASSWORD_LENGTH_MIN": "10",
+        "SIGN_IN_LINK": "0:30:00",
+        "PASSWORD_RESET_LINK": "0:30:00",
+        "SET_UP_LINK": "1 day, 0:00:00",
     },
     "accounts.sign_in.throttle": {
         "_PER_NETWORK": (

@@ -8,8 +8,7 @@ from typing import Final
 
 import pytest
 
-from stack.processes.jobs import SCHEDULER, worker_command
-from stack.processes.web import web_command
+from stack.processes.commands import SCHEDULER, web_command, worker_command
 from tests.deploy import chart, files, units
 from tests.deploy.chart import EVERYTHING, REQUIRED, pod_of, workloads
 from tests.deploy.test_files import service

@@ -8,8 +8,8 @@ import pytest
 
 from accounts.keys import keys
 from accounts.organisations import labels
-from accounts.organisations.content_retention import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
-from accounts.sign_in import link_lifetimes, passwords
+from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
+from accounts.sign_in import rules as sign_in_rules
 from billing import idempotency
 from billing.credits import codes, credits
 from billing.topups import rules as payment
@@ -41,7 +41,7 @@ from usage.records.sql import END_USER_LENGTH
 from usage.rollups.histograms import ERROR_PER_CENT
 from usage.rollups.used_rows import RECORDS_MAX
 
-_PASSWORD: Final = f"At least {passwords.LENGTH_MIN} characters"
+_PASSWORD: Final = f"At least {sign_in_rules.PASSWORD_LENGTH_MIN} characters"
 _MIB: Final = 1024 * 1024
 
 
@@ -114,18 +114,18 @@ _SAYS: Final = [
     ("templates/account/password_change.html", _PASSWORD),
     ("templates/account/password_set.html", _PASSWORD),
     ("templates/account/password_reset_from_key.html", _PASSWORD),
-    ("templates/account/password_reset.html", _minutes(link_lifetimes.PASSWORD_RESET)),
-    ("templates/account/password_reset_done.html", _minutes(link_lifetimes.PASSWORD_RESET)),
-    ("templates/account/password_reset_from_key.html", _minutes(link_lifetimes.PASSWORD_RESET)),
+    ("templates/account/password_reset.html", _minutes(sign_in_rules.PASSWORD_RESET_LINK)),
+    ("templates/account/password_reset_done.html", _minutes(sign_in_rules.PASSWORD_RESET_LINK)),
+    ("templates/account/password_reset_from_key.html", _minutes(sign_in_rules.PASSWORD_RESET_LINK)),
     (
         "templates/account/email/password_reset_key_message.txt",
-        _minutes(link_lifetimes.PASSWORD_RESET),
+        _minutes(sign_in_rules.PASSWORD_RESET_LINK),
     ),
-    ("accounts/management/commands/sign_in_link.py", _minutes(link_lifetimes.SIGN_IN)),
-    ("accounts/management/commands/set_up_link.py", _hours(link_lifetimes.SET_UP)),
-    ("docs/production/start.md", f"once, within {_minutes(link_lifetimes.SIGN_IN)}"),
-    ("docs/production/start.md", f"once, within {_hours(link_lifetimes.SET_UP)}"),
-    ("templates/accounts/sign_up/set_up.html", _hours(link_lifetimes.SET_UP)),
+    ("accounts/management/commands/sign_in_link.py", _minutes(sign_in_rules.SIGN_IN_LINK)),
+    ("accounts/management/commands/set_up_link.py", _hours(sign_in_rules.SET_UP_LINK)),
+    ("docs/production/start.md", f"once, within {_minutes(sign_in_rules.SIGN_IN_LINK)}"),
+    ("docs/production/start.md", f"once, within {_hours(sign_in_rules.SET_UP_LINK)}"),
+    ("templates/accounts/sign_up/set_up.html", _hours(sign_in_rules.SET_UP_LINK)),
     ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
     ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
     ("templates/billing/credits/credits.html", _hours(credits.TOGETHER)),

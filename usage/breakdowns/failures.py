@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from accounts.access.actors import Actor
-from usage.reports.filters import EVERYTHING, Scope, UsageFilter
+from usage.reports.filters import EVERYTHING, UsageFilter
 from usage.reports.reports import SERIES_MAX, Series, series_of
 from usage.reports.visibility import run, where_of
 from usage.requests.outcomes import FAILED_SQL
@@ -17,9 +17,9 @@ class Cause(NamedTuple):
     requests: int
 
 
-def failures_by_cause(actor: Actor, span: Span, scope: Scope = EVERYTHING) -> list[Cause]:
+def failures_by_cause(actor: Actor, span: Span) -> list[Cause]:
     """Return the failed requests of a span by their cause, the most frequent first."""
-    where = where_of(actor, "requests.read", scope, span)
+    where = where_of(actor, "requests.read", EVERYTHING, span)
     rows = run(_BY_CAUSE.format(where=where.text), where.parameters)
     return [Cause(kind, requests) for kind, requests in rows]
 

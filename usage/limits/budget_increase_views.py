@@ -31,7 +31,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Filter, State, Table, status_filter
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES, RaiseForm
-from usage.limits.budget_views import count_waiting, meter_of
+from usage.limits.views import count_waiting, meter_of
 
 _OWNERS = 3
 _BADGES = {

@@ -1,8 +1,5 @@
 """Models of usage: one file for each noun."""
 
-from usage.models.accepted_members import (
-    AcceptedMember,
-)
 from usage.models.bills import (
     BillDifference,
     BillMapping,
@@ -40,6 +37,7 @@ from usage.models.records import (
     UsageRecord,
 )
 from usage.models.reviews import (
+    AcceptedMember,
     Review,
     SettleAs,
 )
@@ -56,38 +54,3 @@ from usage.models.saved_views import (
     SavedView,
     ViewPage,
 )
-
-__all__ = [
-    "AcceptedMember",
-    "Attempt",
-    "BillDifference",
-    "BillMapping",
-    "BillMatch",
-    "BooksCheck",
-    "ChartNote",
-    "ClickHouseCursor",
-    "ClientAddress",
-    "DayRollup",
-    "DetachedMonth",
-    "DifferenceKind",
-    "Export",
-    "ExportPiece",
-    "ExportState",
-    "Finding",
-    "HistogramField",
-    "HourRollup",
-    "LateRecord",
-    "LateTruth",
-    "MonthFile",
-    "ProviderBill",
-    "ReportReceiver",
-    "ReportSchedule",
-    "Review",
-    "Rollup",
-    "RollupWatermark",
-    "SavedView",
-    "SettleAs",
-    "TruthSource",
-    "UsageRecord",
-    "ViewPage",
-]

@@ -15,7 +15,40 @@ class HistogramField(models.Field):  # type: ignore[type-arg]
         return "numeric"
 
 
-class Rollup(models.Model):
+class _Sums(models.Model):
+    pk = models.CompositePrimaryKey(
+        "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
+    )
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    bucket_at = models.DateTimeField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(help_text="0 = nobody's key")
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
+    channel_name = models.CharField(max_length=120, default="")
+    requests = models.BigIntegerField()
+    errors = models.BigIntegerField()
+    meters = models.JSONField()
+    charge_nano = models.BigIntegerField()
+    total_histogram = HistogramField(null=True)
+    ttft_histogram = HistogramField(null=True)
+    timed_tokens = models.BigIntegerField(null=True)
+    timed_ms = models.BigIntegerField(null=True)
+    saved_nano = models.BigIntegerField(null=True)
+    own_nano = models.BigIntegerField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class Rollup(_Sums):
     """Sums of the records admitted in one quarter hour; replaced, never incremented (I16).
 
     The histograms are of the durations of answered requests, 0 without any, and null in older rows
@@ -23,73 +56,18 @@ class Rollup(models.Model):
     for `timed_tokens`. `saved_nano` is null if a record has none, `own_nano` if no record has any.
     """
 
-    pk = models.CompositePrimaryKey(
-        "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
-    )
-    organisation = models.ForeignKey(
-        "accounts.Organisation",
-        models.DO_NOTHING,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
-    bucket_at = models.DateTimeField()
-    team_id = models.UUIDField()
-    key_id = models.UUIDField()
-    user_id = models.BigIntegerField(help_text="0 = nobody's key")
-    model = models.CharField(max_length=200)
-    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
-    channel_name = models.CharField(max_length=120, default="")
-    requests = models.BigIntegerField()
-    errors = models.BigIntegerField()
-    meters = models.JSONField()
-    charge_nano = models.BigIntegerField()
-    total_histogram = HistogramField(null=True)
-    ttft_histogram = HistogramField(null=True)
-    timed_tokens = models.BigIntegerField(null=True)
-    timed_ms = models.BigIntegerField(null=True)
-    saved_nano = models.BigIntegerField(null=True)
-    own_nano = models.BigIntegerField(null=True)
-
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
 
 
-class _CoarseRollup(models.Model):
+class _CoarseRollup(_Sums):
     """Like a `Rollup`, over a longer time. The most common meters are columns, null if none was
     counted, and `meters` has the others."""
 
-    pk = models.CompositePrimaryKey(
-        "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
-    )
-    organisation = models.ForeignKey(
-        "accounts.Organisation",
-        models.DO_NOTHING,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
-    bucket_at = models.DateTimeField()
-    team_id = models.UUIDField()
-    key_id = models.UUIDField()
-    user_id = models.BigIntegerField(help_text="0 = nobody's key")
-    model = models.CharField(max_length=200)
-    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
-    channel_name = models.CharField(max_length=120, default="")
-    requests = models.BigIntegerField()
-    errors = models.BigIntegerField()
-    charge_nano = models.BigIntegerField()
     in_text = models.BigIntegerField(null=True)
     in_cache_read = models.BigIntegerField(null=True)
     out_text = models.BigIntegerField(null=True)
     out_reasoning = models.BigIntegerField(null=True)
-    meters = models.JSONField()
-    total_histogram = HistogramField(null=True)
-    ttft_histogram = HistogramField(null=True)
-    timed_tokens = models.BigIntegerField(null=True)
-    timed_ms = models.BigIntegerField(null=True)
-    saved_nano = models.BigIntegerField(null=True)
-    own_nano = models.BigIntegerField(null=True)
 
     class Meta:
         abstract = True

@@ -29,8 +29,8 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Choices, Column, Filter, Table
 from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of
-from usage.limits.budget_views import active_budgets
-from usage.organisations.last_use import NO_USE, MemberUse, use_of_members
+from usage.limits.views import active_budgets
+from usage.organisations.recent_use import NO_USE, MemberUse, use_of_members
 from usage.reports import filters
 from usage.reports.recent import describe_last_days, last_days
 

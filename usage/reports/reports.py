@@ -161,7 +161,6 @@ def usage_by(
     actor: Actor,
     span: Span,
     by: GroupBy,
-    scope: Scope = EVERYTHING,
     *,
     limit: int | None = None,
     metered: bool = True,
@@ -170,7 +169,7 @@ def usage_by(
 
     Without `metered` the meters are left out, which is several times faster.
     """
-    return _sums(actor, [span], scope, by, limit=limit, metered=metered)
+    return _sums(actor, [span], EVERYTHING, by, limit=limit, metered=metered)
 
 
 def usage_by_bucket(

@@ -22,7 +22,7 @@ from dialects.chat.chat import (
     Url,
 )
 from dialects.chat.events import Source
-from dialects.chat.turns import derive_id, mark_seal
+from dialects.chat.turns import derive_id, join_reasoning, mark_seal
 from dialects.json.lone_surrogates import make_readable
 from dialects.usage.usage import Counts
 
@@ -133,24 +133,6 @@ def _write_block(part: Part, request_id: str, calls: int) -> JsonObject | None:
             return write_image(source)
         case _:
             return None
-
-
-def join_reasoning(parts: tuple[Part, ...]) -> list[Part]:
-    """Merge reasoning parts with the seal that follows them."""
-    joined: list[Part] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if (
-            isinstance(last, Reasoning)
-            and last.seal is None
-            and isinstance(part, Reasoning)
-            and not part.text
-            and not (part.seal and part.seal.redacted)
-        ):
-            joined[-1] = Reasoning(last.text, part.seal)
-        else:
-            joined.append(part)
-    return joined
 
 
 def write_reasoning(part: Reasoning) -> JsonObject:

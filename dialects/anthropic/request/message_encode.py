@@ -11,7 +11,6 @@ from typing import Final
 
 from dialects.anthropic.answer.encode import (
     CALL_ID_PREFIX,
-    join_reasoning,
     read_arguments,
     write_image,
     write_reasoning,
@@ -42,6 +41,7 @@ from dialects.chat.turns import (
     MergedMessage,
     call_names,
     derive_id,
+    join_reasoning,
     merge_messages,
     split_system,
 )

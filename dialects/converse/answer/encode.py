@@ -19,7 +19,7 @@ from dialects.chat.chat import (
     ToolCall,
 )
 from dialects.chat.events import Seal, Source
-from dialects.chat.turns import derive_id, mark_seal
+from dialects.chat.turns import derive_id, join_reasoning, mark_seal
 from dialects.converse.answer.finish_reasons import write_reason
 from dialects.converse.forms import IMAGES
 from dialects.converse.seals import write_redacted
@@ -84,7 +84,7 @@ def write_reasoning(text: str, seal: Seal | None) -> JsonObject:
 def _write_blocks(choice: Choice, request_id: str) -> list[JsonObject]:
     blocks: list[JsonObject] = []
     calls = 0
-    for part in _join_reasoning(choice.parts):
+    for part in join_reasoning(choice.parts):
         block = _write_block(part, request_id, calls)
         calls += isinstance(part, ToolCall)
         if block is not None:
@@ -110,24 +110,6 @@ def _write_block(part: Part, request_id: str, calls: int) -> JsonObject | None:
             return write_image(data, media_type)
         case _:
             return None
-
-
-def _join_reasoning(parts: tuple[Part, ...]) -> list[Part]:
-    """Merge reasoning parts with the seal that follows them."""
-    joined: list[Part] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if (
-            isinstance(last, Reasoning)
-            and last.seal is None
-            and isinstance(part, Reasoning)
-            and not part.text
-            and not (part.seal and part.seal.redacted)
-        ):
-            joined[-1] = Reasoning(last.text, part.seal)
-        else:
-            joined.append(part)
-    return joined
 
 
 def _read_arguments(text: str) -> JsonObject:

@@ -17,7 +17,7 @@ from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
 from lib.numbers.whole_numbers import TypedWhole
-from usage.limits.budget_api import Amount
+from usage.limits.api import Amount
 from usage.margin import provider_bills
 from usage.margin.provider_bills import NOTE_MAX
 from usage.models import BillDifference, BillMapping, ProviderBill

@@ -258,4 +258,3 @@ def test_what_has_ended_is_seen_and_pays_for_nothing(people: Cast) -> None:
     assert len(access.visible_keys(alice)) == 6
     assert named(lambda: access.living_keys(alice)) == {"living", "narrow", "networked"}
     assert named(lambda: access.payable_keys(alice)) == {"living"}
-    assert named(lambda: access.payable_keys(alice, "embeddings")) == {"living", "narrow"}

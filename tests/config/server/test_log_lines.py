@@ -9,8 +9,7 @@ from django.test import Client
 
 from accounts.keys import key_format
 from accounts.models import KeyKind
-from config.server.log_handler import find_log_handler
-from config.server.log_lines import JsonLine, TextLine, name_request
+from config.server.log_handler import JsonLine, TextLine, find_log_handler, name_request
 from lib.process.log_context import REQUEST_ID, current_request_id
 from tests.cast import Cast, make_key, signed_in, with_key
 

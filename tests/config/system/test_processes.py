@@ -22,7 +22,7 @@ from config.system import processes
 from config.system.processes import ALIVE_FOR, Reporter, WebLoad, read_measures
 from config.system.version import VERSION
 from stack.database.prepare import load_queues
-from stack.processes.jobs import SCHEDULER, worker_command
+from stack.processes.commands import SCHEDULER, worker_command
 from tests.cast import Cast, signed_in
 from tests.config.system.test_metrics import Samples, read, scrape
 from tests.databases import ROOT, own_database

@@ -23,8 +23,8 @@ from gateway.settings.installation import save_settings
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT
 from reference.answers.schemas import SCHEMAS
-from reference.guides.all_guides import GUIDES
 from reference.operations.all_pages import PAGES
+from reference.views import GUIDES
 from relay.counting.count_endpoint import COUNTERS
 from relay.endpoints.generation import count_tokens
 from relay.endpoints.request import Endpoint

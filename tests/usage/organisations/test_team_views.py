@@ -11,7 +11,7 @@ from lib import clock
 from tests.cast import Cast, actor, make_key, signed_in
 from tests.markup import squeezed
 from tests.usage.rows import credit, happen
-from usage.organisations.spending import month_spending, month_spending_of
+from usage.organisations.recent_use import month_spending, month_spending_of
 from usage.rollups import rollups
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from playground.payers.likely_cost import likely_charge_nano
+from playground.payers.paying import likely_charge_nano
 from tests import cast
 from tests.usage import rows
 

@@ -26,8 +26,8 @@ from lib.ids import id_text, new_id
 from tests import cast
 from tests.usage.rows import happen
 from usage.models import UsageRecord
-from usage.requests import live_views, log_position
 from usage.requests import log as request_log
+from usage.requests import log_position, log_views
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,8 +36,8 @@ LIVE = "/o/acme/requests/live"
 
 @pytest.fixture(autouse=True)
 def _looks_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_views, "LOOK_S", 0.01)
-    monkeypatch.setattr(live_views, "CHECK_S", 0.01)
+    monkeypatch.setattr(log_views, "LOOK_S", 0.01)
+    monkeypatch.setattr(log_views, "CHECK_S", 0.01)
 
 
 class Message(NamedTuple):
@@ -202,7 +202,7 @@ async def test_a_stream_is_bounded(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In rows of one look, in streams of a person, and in how far it goes back."""
-    monkeypatch.setattr(live_views, "ROWS_MAX", 2)
+    monkeypatch.setattr(log_views, "ROWS_MAX", 2)
     alice = await run_in_database(cast.signed_in, people.alice)
     place = (await run_in_database(request_log.place_now)).name
     ids = [await run_in_database(end_request, key) for _ in range(3)]
@@ -252,12 +252,12 @@ async def test_a_stream_that_the_database_ends_says_so_in_the_log(
     async def away(*_: object) -> None:
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr(live_views, "run_in_database", away)
+    monkeypatch.setattr(log_views, "run_in_database", away)
     with pytest.raises(StopAsyncIteration):
         await reader.message()
     assert "a live log cannot be read" in caplog.text
     assert "closed the connection" in caplog.text
-    assert not live_views._streams
+    assert not log_views._streams
 
 
 @pytest.mark.asyncio
@@ -283,15 +283,15 @@ async def test_it_ends_when_the_process_is_about_to(people: cast.Cast) -> None:
     alice = await run_in_database(cast.signed_in, people.alice)
     log = await run_in_database(log_of, alice)
     asked = iter((False, True))
-    messages = [one async for one in live_views.live_events(log, None, lambda: next(asked))]
+    messages = [one async for one in log_views.live_events(log, None, lambda: next(asked))]
     assert len(messages) == 2
     assert "event: place" in messages[1]
-    assert not live_views._streams
+    assert not log_views._streams
 
 
-def log_of(browser: Client) -> live_views.LiveLog:
+def log_of(browser: Client) -> log_views.LiveLog:
     request = browser.get("/o/acme/requests").wsgi_request
-    return live_views._log_of(request, request.actor)  # type: ignore[attr-defined]
+    return log_views._log_of(request, request.actor)  # type: ignore[attr-defined]
 
 
 def test_only_a_page_to_which_something_can_be_added_offers_it(people: cast.Cast) -> None:

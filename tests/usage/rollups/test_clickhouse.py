@@ -35,7 +35,8 @@ from usage.models import ClickHouseCursor
 from usage.reports.filters import CHARTED, Scope, UsageFilter, between
 from usage.reports.groupings import GROUPINGS
 from usage.reports.overview import overview
-from usage.rollups import clickhouse_erasure, clickhouse_figures, clickhouse_sink, used_rows
+from usage.rollups import clickhouse_figures, clickhouse_sink, used_rows
+from usage.rollups import clickhouse_server as rollups_clickhouse_server
 from usage.rollups.buckets import Span, bucket_of
 from usage.rollups.clickhouse_server import MARKS, RECORDS
 from usage.rollups.clickhouse_sink import backlog, differences, rebuild, send
@@ -544,7 +545,7 @@ def test_an_erased_person_is_no_word_of_a_record(
     happen(foreign, NOON, charge_nano=5, **words)
     assert send() == 2
     organisations = [people.acme.id]
-    clickhouse_erasure.forget_person(
+    rollups_clickhouse_server.forget_person(
         people.bob.pk, ["bob@example.org", "it's\\me@x"], "erased-1@erased.invalid", organisations
     )
     rows = there.rows(
