@@ -249,6 +249,11 @@ def test_the_group_is_asked_for_and_never_guessed() -> None:
     assert meters(only, "gpt-5")["in_text"] == 2_500_000_000
 
 
+def test_a_group_whose_ratio_is_0_has_no_paid_model_and_is_no_fault() -> None:
+    free = read_upstream_prices(ratios(RATIO, group_ratio={"default": 0}))
+    assert (free.rates, words(free, "gpt-5")) == ({}, "free")
+
+
 @pytest.mark.extended
 def test_ten_thousand_models_are_read() -> None:
     upstream_prices = read_upstream_prices(

@@ -3,7 +3,7 @@
 import pytest
 
 from billing.prices.pricing import PriceVersion
-from relay.attempts.abandoned import drain_limit
+from relay.attempts.abandoned import _TOKENS_MAX, drain_limit
 from relay.counting.usage_meter import Bill
 from relay.holds.rules import BYTES_PER_ESTIMATED_TOKEN
 
@@ -25,3 +25,39 @@ def test_an_answer_without_text_is_read_as_far_as_its_cost_covers() -> None:
     """Its bill has no meter of output yet."""
     limit = drain_limit(Bill({}, 0, "estimated", (), None), VERSION, 3, 0)
     assert limit.text_bytes_max == BYTES_PER_ESTIMATED_TOKEN
+
+
+@pytest.mark.parametrize(
+    ("text_in", "output", "charge_nano", "paid", "basis"),
+    [
+        # Up to the limit of 36 nano nothing is cut, and beyond it the output is.
+        (0, 12, 36, None, "provider"),
+        (0, 13, 39, {"in_text": 0, "out_text": 12}, "provider"),
+        (0, 100, 300, {"in_text": 0, "out_text": 12}, "provider"),
+        # The input alone is beyond it: what was counted when the client left is paid.
+        (37, 1, 40, {"out_text": 10}, "estimated"),
+    ],
+)
+def test_what_an_answer_costs_beyond_the_limit_is_paid_by_the_installation(
+    text_in: int, output: int, charge_nano: int, paid: dict[str, int] | None, basis: str
+) -> None:
+    """The charge and the excess are together what the provider counted, to the nano."""
+    version = PriceVersion.from_stored({"meters": {"in_text": 1_000_000, "out_text": 3_000_000}})
+    limit = drain_limit(Bill({"out_text": 10}, 30, "estimated", (), None), version, 6, 70)
+    whole = Bill({"in_text": text_in, "out_text": output}, charge_nano, "provider", (), None, 5)
+    bill = limit.applied(whole, version)
+    assert bill.charge_nano + bill.excess_nano == charge_nano + 5
+    assert (bill.charge_nano <= limit.most_nano, bill.basis) == (True, basis)
+    if paid is None:
+        assert bill == whole
+    else:
+        assert (bill.meters, bill.cut_from, bill.flags) == (paid, whole.meters, ("drain_limit",))
+        assert bill.charge_nano == paid.get("in_text", 0) + 3 * paid["out_text"]
+
+
+def test_an_answer_without_a_price_is_read_whole() -> None:
+    left = Bill({"out_text": 10}, 0, "none", (), None)
+    limit = drain_limit(left, None, 5, 70)
+    assert (limit.most_nano, limit.text_bytes_max) == (5, 70 + _TOKENS_MAX)
+    whole = Bill({"out_text": 10_000}, 0, "none", (), None)
+    assert limit.applied(whole, None) == whole
