@@ -30,14 +30,13 @@ from usage.exports import exports
 from usage.exports.focus import focus_csv
 from usage.months.detached import detached_from, notice_text
 from usage.reports import filters, reports
-from usage.reports.filter_bar import STATUS_WORDS, usage_bar
+from usage.reports.filter_bar import STATUS_WORDS, group_label, usage_bar
 from usage.reports.filters import UsageFilter
 from usage.reports.groupings import GroupBy
 from usage.reports.reports import Totals
 from usage.reports.views import (
     all_groups,
     dropped_of,
-    group_label,
     over_of_group,
     rows_url,
     too_many_text,

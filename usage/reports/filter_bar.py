@@ -16,6 +16,7 @@ from lib.tables.filter_bar import Chip, Field, FilterBar
 from lib.tables.table import Choices
 from usage.reports import reports
 from usage.reports.filters import Scope, UsageFilter
+from usage.reports.groupings import GroupBy
 from usage.requests import words
 from usage.requests.words import KINDS
 from usage.rollups.buckets import Span
@@ -84,6 +85,20 @@ STATUSES: Choices = (
     ("review", gettext_lazy("Count under review")),
 )
 STATUS_WORDS: Final = {value: word for value, word in STATUSES if value}
+
+
+def group_label(by: GroupBy, label: str) -> str:
+    """Return the display name of a group."""
+    return (words.key_name(label) if by == "key" else label) or _nobody_text(by)
+
+
+def _nobody_text(by: GroupBy) -> str:
+    return {
+        "model": gettext("Unknown model"),
+        "key": gettext("Deleted key"),
+        "user": gettext("No owner"),
+        "channel": gettext("No channel"),
+    }.get(by) or gettext("None")
 
 
 def usage_bar(

@@ -31,7 +31,7 @@ from lib.refusal import Refused
 from usage.breakdowns.failures import failure_series
 from usage.months.detached import detached_from, detached_within, notice_text
 from usage.reports import chart_notes, filters, reports
-from usage.reports.filter_bar import GROUPS_SHOWN, dates_of, usage_bar
+from usage.reports.filter_bar import GROUPS_SHOWN, dates_of, group_label, usage_bar
 from usage.reports.filters import Dropped, UsageFilter
 from usage.reports.groupings import GROUPINGS, GroupBy
 from usage.reports.overview import Overview, overview
@@ -382,20 +382,6 @@ def _dropped_text(actor: Actor, part: Dropped, *, explored: bool) -> str:
         "said": value_text,
         "known": ", ".join(known),
     }
-
-
-def group_label(by: GroupBy, label: str) -> str:
-    """Return the display name of a group."""
-    return (words.key_name(label) if by == "key" else label) or _nobody_text(by)
-
-
-def _nobody_text(by: GroupBy) -> str:
-    return {
-        "model": gettext("Unknown model"),
-        "key": gettext("Deleted key"),
-        "user": gettext("No owner"),
-        "channel": gettext("No channel"),
-    }.get(by) or gettext("None")
 
 
 def over_of_group(usage_filter: UsageFilter, by: GroupBy, value: str) -> dict[str, object]:

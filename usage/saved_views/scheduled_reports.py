@@ -37,8 +37,7 @@ from outbox.facts import put
 from usage.breakdowns.explorer import Explored, explore
 from usage.models import ReportReceiver, ReportSchedule, SavedView, ViewPage
 from usage.reports import filters
-from usage.reports.filter_bar import GROUPS_SHOWN
-from usage.reports.views import group_label
+from usage.reports.filter_bar import GROUPS_SHOWN, group_label
 from usage.rollups.used_rows import TooManyRecords
 from usage.saved_views.report_times import Due, Every, next_due
 
