@@ -72,7 +72,7 @@ def test_one_writes_speaks_and_interrupts(
     answer = page.goto(f"{stage.playground}/realtime?model={model}&turns=manual")
     assert answer is not None
     assert answer.headers["permissions-policy"].startswith("microphone=(self), camera=()")
-    expect(page.locator("#media-bound")).to_contain_text("each response reserves up to $")
+    expect(page.locator("#media-bound")).to_contain_text("Each response reserves up to $")
     assert findings_in_both_themes(page) == []
     page.get_by_role("button", name="Start session").click()
     root = page.locator("#realtime")
