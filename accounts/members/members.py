@@ -5,12 +5,13 @@ installation itself has no such limit. An organisation always keeps an owner, an
 an operator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from types import EllipsisType
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor, authority_of_member, leads_within, teams_of
@@ -244,6 +245,12 @@ def check_change(
         )
         raise Refused("role", text)
     check_grant(actor, wanted)
+
+
+def member_counts(organisation_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return how many members each of these organisations has; those without any are missing."""
+    rows = Membership.objects.filter(organisation__in=organisation_ids)
+    return dict(rows.values_list("organisation").annotate(n=Count("id")))
 
 
 def active_owners(organisation: Organisation) -> QuerySet[Membership]:

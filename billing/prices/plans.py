@@ -9,9 +9,10 @@ A change that lowers somebody's prices by more than half needs two operators, li
 change: the first operator requests it, another one makes the same change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
@@ -182,6 +183,12 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
 def is_used(plan: Plan) -> bool:
     """Return whether an organisation, team or member is on the plan."""
     return any(rows.exists() for rows in (plan.organisations, plan.teams, plan.members))
+
+
+def plan_names(organisation_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return the names of the plans of these organisations; those without a plan are missing."""
+    rows = OrganisationPlan.objects.filter(organisation__in=organisation_ids)
+    return dict(rows.values_list("organisation", "plan__name"))
 
 
 def holders_of(plan: Plan) -> list[Holder]:

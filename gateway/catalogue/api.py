@@ -24,10 +24,10 @@ from gateway.access import (
 )
 from gateway.catalogue import model_facts
 from gateway.catalogue import updates as catalogue_updates
+from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
-from gateway.catalogue.model_changes import changes_of, check_models, decide
+from gateway.catalogue.model_changes import changes_of, check_models, decide, listing_of
 from gateway.catalogue.model_lists import NAMES_MAX
-from gateway.catalogue.model_proposals import accept_proposals, dismiss_proposals
 from gateway.catalogue.updates import (
     Choice,
     add_ignore_rule,
@@ -42,7 +42,6 @@ from gateway.models import (
     CatalogueIgnoreRule,
     CatalogueUpdate,
     Channel,
-    ModelListing,
     ModelProposal,
 )
 from gateway.prices.forms import read_ids
@@ -344,7 +343,7 @@ def decide_model_changes(request: HttpRequest, id: str, body: DecisionsIn) -> Mo
 
 
 def _changes(channel: Channel) -> ModelChangesOut:
-    listing = ModelListing.objects.filter(channel=channel).first()
+    listing = listing_of(channel)
     fault = (listing.fault or None) if listing else None
     cause, fix = words_of(fault)  # type: ignore[arg-type]
     return ModelChangesOut(

@@ -39,9 +39,14 @@ from outbox.facts import put
 _NAMED_MAX: Final = 20
 
 
+def listing_of(channel: Channel) -> ModelListing | None:
+    """Return the list of the channel's provider as it was last read, None if it never was."""
+    return ModelListing.objects.filter(channel=channel).first()
+
+
 def changes_of(channel: Channel) -> list[ModelChange]:
     """Return the undecided changes, given what the channel serves now."""
-    listing = ModelListing.objects.filter(channel=channel).first()
+    listing = listing_of(channel)
     return [] if listing is None else _changes(channel, listing)
 
 
@@ -91,7 +96,7 @@ def _check_interval(channel: Channel) -> dt.timedelta:
 def _keep(actor: Actor, channel: Channel, listed: ModelList) -> None:
     now = clock.now()
     first = ModelListing(channel=channel, checked_at=now)
-    listing = ModelListing.objects.filter(channel=channel).first() or first
+    listing = listing_of(channel) or first
     listing.checked_at, listing.fault = now, listed.fault or ""
     if listed.ok:
         known = listed.names if listing.listed_at is None else listing.known
@@ -131,7 +136,7 @@ def decide(
     longer exists."""
     with transaction.atomic():
         locked = Channel.objects.select_for_update().get(id=channel.id)
-        listing = ModelListing.objects.filter(channel=locked).first()
+        listing = listing_of(locked)
         pending = (
             {} if listing is None else {change.id: change for change in _changes(locked, listing)}
         )

@@ -12,8 +12,6 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from billing.models import PriceProposal
-from billing.prices.proposals import ListedProposal, accept, ignore, list_proposals
 from gateway.catalogue.model_facts import FIELDS, Fact, Field, day_of
 from gateway.models import FactState, ModelEntry, ModelProposal
 from gateway.public_models.entries import EntryFields, save_entry
@@ -159,51 +157,3 @@ def _entry_facts(entry: ModelEntry | None) -> dict[str, Fact]:
         "sunset_at": entry.sunset_at and entry.sunset_at.date().isoformat(),
     }  # fmt: skip
     return {field: value for field, value in own_facts.items() if value is not None}
-
-
-_LIST = "list "
-
-
-class Decided(NamedTuple):
-    """How many were decided, and how many prices wait for a second operator."""
-
-    made: int
-    waiting: int
-
-
-def price_proposals() -> list[ListedProposal]:
-    """Return the waiting price proposals from lists that an operator named."""
-    return [
-        proposal
-        for proposal in list_proposals(drafts=False)
-        if proposal.row.source.startswith(_LIST)
-    ]
-
-
-def accept_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
-    """Accept proposals of prices and of other facts, all or none. Raises Refused, PriceRefused."""
-    facts, prices = _split_ids(ids)
-    with transaction.atomic():
-        decided = accept_facts(actor, facts)
-        waiting = len(accept(actor, prices)) if prices else 0
-    return Decided(decided + len(prices) - waiting, waiting)
-
-
-def dismiss_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
-    """Dismiss proposals. Raises Refused."""
-    facts, prices = _split_ids(ids)
-    with transaction.atomic():
-        decided = dismiss_facts(actor, facts) + (ignore(actor, prices) if prices else 0)
-    return Decided(decided, 0)
-
-
-def _split_ids(ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
-    """Split the ids into those of facts and those of prices. Raises Refused for an unknown id."""
-    wanted = list(dict.fromkeys(ids))
-    facts, prices = (
-        set(rows.objects.filter(id__in=wanted).values_list("id", flat=True))
-        for rows in (ModelProposal, PriceProposal)
-    )
-    if len(facts) + len(prices) < len(wanted):
-        raise Refused("ids", gettext("Some of these proposals no longer exist."))
-    return [id for id in wanted if id in facts], [id for id in wanted if id in prices]

@@ -28,9 +28,15 @@ from gateway.access import (
     visible_model_proposals,
     visible_updates,
 )
+from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals, price_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
-from gateway.catalogue.model_changes import changes_of, check_models, decide, proposed_models
-from gateway.catalogue.model_proposals import accept_proposals, dismiss_proposals, price_proposals
+from gateway.catalogue.model_changes import (
+    changes_of,
+    check_models,
+    decide,
+    listing_of,
+    proposed_models,
+)
 from gateway.catalogue.updates import (
     Choice,
     add_ignore_rule,
@@ -41,7 +47,7 @@ from gateway.catalogue.updates import (
 )
 from gateway.channels.channel_tests.words import words_of
 from gateway.channels.refusals import ChannelRefused
-from gateway.models import CatalogueUpdate, Channel, ModelListing, ModelProposal
+from gateway.models import CatalogueUpdate, Channel, ModelProposal
 from gateway.prices.forms import read_ids
 from gateway.prices.price_views import proposal_words
 from gateway.public_models.console_views import display_proposal
@@ -329,7 +335,7 @@ def _page(
     ids: list[str] | None = None,
     names: dict[str, str] | None = None,
 ) -> HttpResponse:
-    listing = ModelListing.objects.filter(channel=channel).first()
+    listing = listing_of(channel)
     changes = changes_of(channel)
     proposed = proposed_models(channel, changes)
     rows: list[dict[str, Any]] = [

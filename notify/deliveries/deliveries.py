@@ -8,7 +8,7 @@ one. The broker stores nothing: if it is emptied, leased deliveries become due a
 import datetime as dt
 import json
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -136,6 +136,12 @@ def send_again(actor: Actor, delivery: Delivery) -> Delivery:
         organisation = locked.endpoint.organisation if locked.endpoint else None
         audit.record(actor, organisation, "delivery.repeated", locked)
     return locked
+
+
+def deliveries_of(fact_ids: Iterable[UUID]) -> list[Delivery]:
+    """Return the deliveries of some facts, the oldest first, each with whom it is for."""
+    rows = Delivery.objects.filter(fact__in=fact_ids).select_related("user", "endpoint")
+    return list(rows.order_by("id"))
 
 
 def unsent_letters() -> tuple[int, str, dt.datetime | None]:

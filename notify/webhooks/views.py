@@ -334,7 +334,7 @@ def operator_alert_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResp
 
 
 def _endpoint_row(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    last = Delivery.objects.filter(endpoint=endpoint).order_by("-id").first()
+    last = endpoint.deliveries.order_by("-id").first()
     tried = [attempt for attempt in last.tries if "ms" in attempt] if last else []
     return {
         "endpoint": endpoint,

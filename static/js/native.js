@@ -2,7 +2,7 @@
 const words = document.querySelector("#words").dataset;
 const month = new Intl.DateTimeFormat(document.documentElement.lang, { month: "short", timeZone: "UTC" });
 const fill = (pattern, values) => pattern.replace(/{(\w+)}/g, (_, name) => values[name]);
-const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: words.nativeStyle });
+const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: document.querySelector("#native").dataset.style });
 const styled = new Promise((done) => { style.onload = done; });
 document.head.append(style);
 

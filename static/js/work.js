@@ -125,7 +125,7 @@ function ready(root) {
   for (const one of all("[data-confirm-name]")) guard(one);
   for (const one of all("select:is([name=tz], [name=timezone])")) offerOwnZone(one);
   const faces = all(FACES);
-  if (faces.length) import(words.native).then(({ show }) => faces.forEach(show));
+  if (faces.length) import($("#native").dataset.code).then(({ show }) => faces.forEach(show));
   for (const one of all(".tbl[data-list]")) widths.observe(one);
   // Ticked before this script ran.
   for (const one of all(".tick > [data-tick-all]:checked")) one.dispatchEvent(new Event("change", { bubbles: true }));

@@ -94,7 +94,8 @@ def test_every_budget_of_a_request_holds_it(key: Key) -> None:
     """I23."""
     small, large, other = budget(key, "key", 300), budget(key, "team", 900), budget(key, "user", 9)
     hold = asked(key, 200, small, large)
-    assert place(hold) == [("admitted", 100, None)]
+    # Its holder is told of the key's own budget, which never resets.
+    assert place(hold) == [("admitted", 100, {"budget": [300, 300, None]})]
     assert (window_state(small), window_state(large), window_state(other)) == (
         (200, 0),
         (200, 0),

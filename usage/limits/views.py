@@ -29,6 +29,7 @@ from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, se
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, State, Table
+from notify.deliveries.deliveries import deliveries_of
 from notify.models import Delivery
 from usage.limits import budget_simulation
 from usage.limits.budget_chart import budget_chart
@@ -267,8 +268,7 @@ def _alerts(budget: Budget) -> dict[str, Any]:
     """Return the alerts of a budget with their deliveries."""
     alerts = budget_alerts.alerts_of(budget)
     by_fact: dict[UUID, list[Delivery]] = {}
-    deliveries = Delivery.objects.filter(fact__in=[alert.fact_id for alert in alerts])
-    for delivery in deliveries.select_related("user", "endpoint").order_by("id"):
+    for delivery in deliveries_of(alert.fact_id for alert in alerts if alert.fact_id):
         by_fact.setdefault(delivery.fact_id, []).append(delivery)
     rows = [
         {

@@ -12,18 +12,20 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access import access
-from accounts.access.actors import Actor, slug_of
+from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.access.guards import operator_page, organisation_page
 from accounts.members import team_members
 from accounts.members.forms import role_label
-from accounts.models import Membership, Organisation, Team
+from accounts.members.members import member_counts
+from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from accounts.single_sign_on.single_sign_on import (
     organisations_with_confirmed_domains,
     organisations_with_unconfirmed_domains,
 )
 from billing.limits import budgets
-from billing.models import Budget, BudgetScope, OrganisationPlan
+from billing.models import Budget, BudgetScope
+from billing.prices.plans import plan_names
 from billing.wallets.wallets import balance
 from lib.ids import id_text
 from lib.tables.pages import answer_table
@@ -109,7 +111,7 @@ def _team_rows(actor: Actor) -> list[dict[str, Any]]:
 
 def _members(actor: Actor) -> tuple[int, dict[UUID, int]]:
     """Return how many people are in every team, and how many more are in each team."""
-    members = Membership.objects.filter(organisation=actor.organisation, user__is_active=True)
+    members = organisation_of(actor).memberships.filter(user__is_active=True)
     chosen = members.filter(all_teams=False).values_list("teams").annotate(n=Count("id"))
     return members.filter(all_teams=True).count(), {team: n for team, n in chosen if team}
 
@@ -269,13 +271,8 @@ def organisation_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _organisation_rows(page: list[Organisation]) -> list[dict[str, Any]]:
     ids = [organisation.id for organisation in page]
     spent = month_spending_of(ids)
-    plans = dict(
-        OrganisationPlan.objects.filter(organisation__in=ids).values_list(
-            "organisation", "plan__name"
-        )
-    )
-    counted = Organisation.objects.filter(id__in=ids).annotate(n=Count("memberships"))
-    members = dict(counted.values_list("id", "n"))
+    plans = plan_names(ids)
+    members = member_counts(ids)
     unconfirmed = organisations_with_unconfirmed_domains(ids)
     confirmed = organisations_with_confirmed_domains(ids)
     return [

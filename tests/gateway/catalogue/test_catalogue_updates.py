@@ -11,7 +11,7 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.models import PriceProposal, PriceVersion
-from gateway.catalogue.model_proposals import accept_proposals, dismiss_proposals, price_proposals
+from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals, price_proposals
 from gateway.catalogue.updates import add_ignore_rule, fetch_list, source_of, update_catalogue
 from gateway.channels.channels import create_channel
 from gateway.models import CatalogueIgnoreRule, CatalogueUpdate, ModelEntry, ModelProposal
