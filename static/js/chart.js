@@ -1,5 +1,4 @@
-// Draws a panel's own table with uPlot. The table stays the truth: its cells carry the figures
-// (data-v) and the words, its row heads carry the links; this file holds no numbers of its own.
+// Draws a panel's own table with uPlot: its cells carry the figures (data-v) and the words, its row heads the links.
 
 // Not imported from ui.js, which would load it a second time, by its name without a hash.
 const say = (text) => { document.getElementById("live").textContent = text; };

@@ -110,6 +110,8 @@ function setTheme(button) {
 
 // A menu stands under its button, inside the window ------------------------------------------------
 on("beforetoggle", ({ target, newState }) => {
+  // The browser gives the focus back, but not to a menu from which another was opened.
+  if (newState === "closed" && target.contains(document.activeElement)) $(`.menu:popover-open [popovertarget="${target.id}"]`)?.focus();
   if (newState !== "open" || !target.matches?.(".menu:not([data-sheet])")) return;
   const button = $(`[data-opens="${target.id}"]`) ?? $$(`[popovertarget="${target.id}"]`).find((one) => one.offsetParent !== null || one.getClientRects().length);
   if (!button) return;
@@ -121,11 +123,6 @@ on("beforetoggle", ({ target, newState }) => {
     target.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
     target.style.top = `${below ? at.bottom + 4 : Math.max(8, at.top - height - 4)}px`;
   });
-}, true);
-
-// The browser gives the focus back, but not to an open menu from which another was opened.
-on("beforetoggle", ({ target, newState }) => {
-  if (newState === "closed" && target.contains(document.activeElement)) $(`.menu:popover-open [popovertarget="${target.id}"]`)?.focus();
 }, true);
 
 // Fields whose list is drawn by the server: arrows walk it, Enter takes ------------------------------
@@ -140,8 +137,7 @@ function pick(field, step) {
   if (chosen) field.setAttribute("aria-activedescendant", chosen.id);
   else field.removeAttribute("aria-activedescendant");
 }
-// A list that is asked for answers one text. A later text may have been typed before it comes: then it
-// is not shown, and Enter waits for the list of what is typed.
+// A list answers one text. When another was typed meanwhile, it is not shown, and Enter waits for that one's.
 const ASKED = ":is([role=search], [data-picker^='/']) [role=combobox]";
 const askedBy = ({ target }) => target?.matches?.("[role=listbox]") && $(`${ASKED}[aria-controls="${target.id}"]`);
 let entered; // the field in which Enter waits

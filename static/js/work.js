@@ -75,9 +75,6 @@ function offerOwnZone(select) {
   select.prepend(option);
 }
 
-// What shows dates and files in the page's words (native.js) is loaded where there are some.
-const FACES = ":is(.date-face, .file-field) > input";
-
 // Lists ---------------------------------------------------------------------------------------------
 // Shift on a head adds its column to the order; before htmx takes the click for its own.
 on("click", (event) => {
@@ -124,7 +121,8 @@ function ready(root) {
   const all = (selector) => root.matches?.(selector) ? [root, ...$$(selector, root)] : $$(selector, root);
   for (const one of all("[data-confirm-name]")) guard(one);
   for (const one of all("select:is([name=tz], [name=timezone])")) offerOwnZone(one);
-  const faces = all(FACES);
+  // Dates and files are shown in the page's words.
+  const faces = all(":is(.date-face, .file-field) > input");
   if (faces.length) import($("#native").dataset.code).then(({ show }) => faces.forEach(show));
   for (const one of all(".tbl[data-list]")) widths.observe(one);
   // Ticked before this script ran.
