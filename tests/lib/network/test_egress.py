@@ -379,7 +379,7 @@ def read_end(listener: socket.socket) -> bytes:
 
 
 async def test_a_connection_to_a_denied_end_is_closed_at_once() -> None:
-    """P13: whoever is there hears nothing, and none of the sockets that we may open stays open."""
+    """P13: whoever is there hears nothing, and the socket does not stay open."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         async with guarded_async_client(Lenient(), schemes=("http",)) as client:
