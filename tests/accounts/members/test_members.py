@@ -118,7 +118,7 @@ def test_who_has_a_name_keeps_it(people: Cast) -> None:
     for name, kept in (("", "Bob"), ("Robert", "Bob")):
         assert members.add_person(people.bob.email, name=name, actor=SYSTEM).name == kept
     User.objects.filter(pk=people.bob.pk).update(name="")
-    for name, kept in (("", ""), ("Robert", "Robert")):
+    for name, kept in (("", ""), ("Robert", "Robert"), ("Bob", "Robert")):
         assert members.add_person(people.bob.email, name=name, actor=SYSTEM).name == kept
 
 
@@ -229,6 +229,8 @@ def test_another_role_keeps_the_teams_unless_it_is_an_owners(people: Cast) -> No
     members.set_member(people.acme, email, Role.VIEWER, teams=[second], actor=SYSTEM)
     members.set_member(people.acme, email, Role.OWNER, actor=SYSTEM)
     assert stands()[:2] == ("owner", True)
+    members.set_member(people.acme, email, Role.OWNER, teams=[second], actor=SYSTEM)
+    assert stands() == ("owner", True, [])
 
 
 def test_equals_leave_each_other_be(people: Cast) -> None:

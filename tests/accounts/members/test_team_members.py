@@ -101,6 +101,30 @@ def test_the_keys_of_who_was_removed_stop(people: Cast, second: Team) -> None:
     assert with_key(text).get("/api/v1/keys").status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("role", "limited", "gains"),
+    [
+        (Role.OWNER, False, False),
+        (Role.ADMIN, False, False),
+        (Role.ADMIN, True, False),
+        (Role.DEVELOPER, False, True),
+        (Role.DEVELOPER, True, True),
+        (Role.VIEWER, True, True),
+    ],
+)
+def test_who_gains_nothing_as_a_lead_is_not_offered_it(
+    people: Cast, second: Team, role: Role, limited: bool, gains: bool
+) -> None:
+    """An admin may do in their teams what a lead may in one."""
+    user = member(people.acme, "max", role)
+    teams_of = [second] if limited else None
+    members.set_member(people.acme, user.email, role, teams=teams_of, actor=SYSTEM)
+    row = Membership.objects.get(user=user)
+    page = signed_in(people.alice).get("/o/acme/teams/second").content.decode()
+    assert f"/o/acme/team/members/{row.pk}" in page
+    assert (f"/teams/second/members/{row.pk}/lead" in page) is gains
+
+
 def test_a_removal_that_is_refused_says_why_in_its_dialog(people: Cast, second: Team) -> None:
     path = f"/o/acme/teams/core/members/{membership(people).pk}/remove"
     refused = signed_in(people.alice).post(path)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.db import connection
 from django.test import Client
@@ -18,6 +19,7 @@ from accounts.members.invitations import Offer
 from accounts.models import AuditEvent, Membership, Organisation, Role, SignUpDomain, User
 from accounts.organisations import organisations
 from accounts.sign_up import sign_up
+from lib import clock
 from lib.refusal import Refused
 from tests.accounts.sign_in.test_signin import visible
 from tests.cast import PASSWORD, Cast, actor, person, signed_in
@@ -185,6 +187,29 @@ def test_who_was_removed_does_not_come_back_by_the_domain(people: Cast) -> None:
     browser = Client()
     browser.post("/login", {"login": eve.email, "password": PASSWORD})
     assert "You are not a member" in browser.get("/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("mode", "confirmed", "was_in", "joins"),
+    [
+        ("domain", True, False, True),
+        ("domain", False, False, False),
+        ("domain", True, True, False),
+        ("open", True, False, False),
+        ("invite", True, False, False),
+        ("off", True, False, False),
+    ],
+)
+def test_only_a_confirmed_address_joins_at_its_first_sign_in(
+    people: Cast, mode: str, confirmed: bool, was_in: bool, joins: bool
+) -> None:
+    """P12: however they came to their account, and only while domains let anybody in."""
+    sign_up.save_sign_up(SYSTEM, mode=mode, domains=[ACME])
+    eve = members.add_person("eve@acme.example", actor=SYSTEM)
+    EmailAddress.objects.create(user=eve, email=eve.email, primary=True, verified=confirmed)
+    eve.last_login = clock.now() if was_in else None
+    sign_up.join_by_domain(eve)
+    assert eve.memberships.filter(organisation=people.acme).exists() is joins
 
 
 @pytest.mark.parametrize(

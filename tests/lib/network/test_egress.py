@@ -1,5 +1,6 @@
 """The guarded client: which forms of addresses it reaches, and that it asks a name only once."""
 
+import asyncio
 import ipaddress
 import itertools
 import socket
@@ -15,6 +16,7 @@ import pytest
 from lib.network.egress import (
     EgressDenied,
     EgressError,
+    EgressFailed,
     EgressPolicy,
     TooLarge,
     Unreachable,
@@ -111,6 +113,9 @@ def test_what_the_operator_lists_is_permitted_and_its_mapped_form_too() -> None:
         assert not policy.permits(address)
 
 
+CONTENT = b"what is there"
+
+
 class _Counting(BaseHTTPRequestHandler):
     seen: list[tuple[str, str]]
 
@@ -120,10 +125,14 @@ class _Counting(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("location", "http://127.0.0.1:9/")
         else:
-            self.send_response(200)
+            status, _, encoding = self.path[1:].partition("/")
+            self.send_response(int(status) if status.isdigit() else 200)
+            if encoding:
+                self.send_header("content-encoding", encoding)
         self.send_header("set-cookie", "a=b")
-        self.send_header("content-length", "0")
+        self.send_header("content-length", str(len(CONTENT)))
         self.end_headers()
+        self.wfile.write(CONTENT)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -362,6 +371,27 @@ async def test_the_other_end_is_judged_asynchronously_too(server: Server) -> Non
     assert server.seen == []
 
 
+def read_end(listener: socket.socket) -> bytes:
+    """What comes over the next connection, up to its end. Raises TimeoutError if it stays open."""
+    with listener.accept()[0] as connection:
+        connection.settimeout(2)
+        return connection.recv(100)
+
+
+async def test_a_connection_to_a_denied_end_is_closed_at_once() -> None:
+    """P13: whoever is there hears nothing, and the socket does not stay open."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        async with guarded_async_client(Lenient(), schemes=("http",)) as client:
+            with pytest.raises(EgressDenied):
+                await client.get(url)
+            assert await asyncio.to_thread(read_end, listener) == b""
+        with guarded_client(Lenient(), schemes=("http",)) as client:
+            with pytest.raises(EgressDenied):
+                client.get(url)
+            assert read_end(listener) == b""
+
+
 def test_a_second_address_is_tried_when_the_first_refuses(server: Server) -> None:
     policy = EgressPolicy(["127.0.0.0/8"])
 
@@ -431,6 +461,15 @@ async def test_each_stop_of_what_a_user_named_is_judged_as_the_first(server: Ser
         with pytest.raises(Unreachable):
             await fetch_url(policy, f"{start}/0", bytes_max=100)
     assert server.seen == []
+
+
+@pytest.mark.parametrize("answer", ["201", "206", "404", "500", "200/gzip"])
+async def test_only_a_whole_answer_is_the_file_that_was_named(server: Server, answer: str) -> None:
+    """An error page is no picture, and a part is not the whole."""
+    url = f"http://127.0.0.1:{server.port}"
+    with pytest.raises(EgressFailed, match=r"returned status|is compressed"):
+        await fetch_url(LOOPBACK, f"{url}/{answer}", bytes_max=100)
+    assert (await fetch_url(LOOPBACK, f"{url}/200/identity", bytes_max=100)).body == CONTENT
 
 
 def test_plain_http_wants_every_address_of_a_name_listed(monkeypatch: pytest.MonkeyPatch) -> None:
