@@ -465,7 +465,7 @@ def test_a_request_that_holds_nothing_waits_until_a_second_is_over_a_minute_ago(
     assert stopped != text
     with transaction.atomic():
         execute(lock_accounts([key.organisation_id]))
-        found = execute((stopped, {**parameters, "now": NOW + 0.25}))
+        found = execute((stopped, {**parameters, "now": f"{NOW}.25"}))
     assert [row["wait_ms"] for (row,) in found] == ([] if wait_ms is None else [wait_ms])
     counted = RateSecond.objects.filter(subject_id=key.id, second=NOW).first()
     assert (counted.requests if counted else 0) == ago.get(0, 0) + (wait_ms is None)
