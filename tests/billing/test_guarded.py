@@ -15,7 +15,7 @@ from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.ledger import execute
 from billing.limits.budget_rules import FOREVER, UNBOUNDED_NANO
 from billing.limits.budget_windows import WindowOpened, open_windows
-from billing.limits.enforcement import HoldRequest, place_holds
+from billing.limits.enforcement import HoldRequest, count_request, place_holds
 from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
 from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
@@ -435,6 +435,41 @@ def test_old_seconds_are_removed(key: Key) -> None:
     pass_by(200)
     place(asked(key))
     assert RateSecond.objects.count() == 1
+
+
+NOW = 1_790_000_000
+
+
+@pytest.mark.parametrize(
+    ("ago", "wait_ms"),
+    [
+        ({}, None),
+        ({0: 1}, None),
+        ({61: 2}, None),
+        # The minute begins with the second that is sixty seconds back, and goes on to its end.
+        ({60: 2}, 750),
+        ({60: 1, 0: 1}, 750),
+        ({59: 1, 0: 1}, 1_750),
+        ({60: 1, 30: 1, 0: 1}, 30_750),
+    ],
+)
+def test_a_request_that_holds_nothing_waits_until_a_second_is_over_a_minute_ago(
+    key: Key, ago: dict[int, int], wait_ms: int | None
+) -> None:
+    """A quarter of a second after its second began."""
+    key.rpm = 2
+    key.save()
+    for seconds, count in ago.items():
+        RateSecond.objects.create(subject_id=key.id, second=NOW - seconds, requests=count, tokens=0)
+    text, parameters = count_request(KeyId(key.id), None)
+    stopped = text.replace("clock_timestamp()", "to_timestamp(%(now)s::float8)")
+    assert stopped != text
+    with transaction.atomic():
+        execute(lock_accounts([key.organisation_id]))
+        found = execute((stopped, {**parameters, "now": f"{NOW}.25"}))
+    assert [row["wait_ms"] for (row,) in found] == ([] if wait_ms is None else [wait_ms])
+    counted = RateSecond.objects.filter(subject_id=key.id, second=NOW).first()
+    assert (counted.requests if counted else 0) == ago.get(0, 0) + (wait_ms is None)
 
 
 def test_an_unlimited_request_is_judged_by_the_wallet_alone(key: Key) -> None:

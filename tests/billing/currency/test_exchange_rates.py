@@ -82,6 +82,21 @@ def test_what_is_no_rate_is_refused_with_all_beside_it(
     assert not ExchangeRate.objects.exists()
 
 
+@pytest.mark.parametrize(("days", "is_taken"), [(0, True), (1, True), (2, False)])
+def test_a_rate_is_of_a_day_that_has_begun_somewhere(
+    dora: Any, monkeypatch: pytest.MonkeyPatch, days: int, is_taken: bool
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: dt.datetime(2026, 10, 20, 10, 1, tzinfo=dt.UTC))
+    of_day = RateFields("EUR", DAY + dt.timedelta(days=days), "0.92")
+    if is_taken:
+        add_rates(dora, [of_day])
+        assert ExchangeRate.objects.get().day == of_day.day
+    else:
+        with pytest.raises(Refused, match="future"):
+            add_rates(dora, [of_day])
+        assert not ExchangeRate.objects.exists()
+
+
 def test_an_operator_adds_rates_on_the_page(people: cast.Cast) -> None:
     client = cast.signed_in(people.dora)
     sent = {"currency": "eur", "day": "2026-10-20", "rate": "0.92", "source": "ECB"}

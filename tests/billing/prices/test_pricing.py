@@ -484,6 +484,20 @@ def test_the_total_without_lines_is_that_of_the_lines(of: str, used: dict[str, i
     assert total_of(used, of_tiers) == (cost.total_nano if isinstance(cost, CostLines) else cost)
 
 
+def test_a_version_remembers_the_dearest_of_its_own_rates() -> None:
+    """P28: under a condition another meter may be the dearest. What was asked of a version makes it
+    no other one."""
+    meters = ("in_text", "out_text")
+    fast = {"kind": "speed", "value": "fast", "meters": {"in_text": 9, "out_text": 3}}
+    stored = {"meters": {"in_text": 1, "out_text": 2}, "conditions": [fast]}
+    plain, unasked = PriceVersion.from_stored(stored), PriceVersion.from_stored(stored)
+    assert plain.dearest_of(meters) == "out_text"
+    under = plain.under({"speed": "fast"})
+    assert under is not None
+    assert (under.dearest_of(meters), plain.dearest_of(meters)) == ("in_text", "out_text")
+    assert plain == unasked != under
+
+
 def test_a_hold_is_sized_by_the_dearest_of_what_may_hold() -> None:
     """Only terms for exactly what a request asks count: not of the kind alone, nor of the value."""
     version = PriceVersion.from_stored({

@@ -2,11 +2,13 @@
 the next."""
 
 import datetime as dt
+from types import SimpleNamespace
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.utils import CursorWrapper
 
 from accounts.models import Key, Organisation
 from billing.invoices.invoices import movement_of
@@ -18,10 +20,12 @@ from billing.models import Invoice, Seal
 from billing.models import Posting as StoredPosting
 from lib import clock
 from lib.ids import new_id
+from tests import cast
 from tests.usage import rows
-from usage.models import BooksCheck, DetachedMonth
+from usage.models import BooksCheck, DetachedMonth, Review
 from usage.months import close, detaching
 from usage.months.invoice_lines import gather
+from usage.months.partitions import ensure_partitions
 from usage.rollups.rollups import replace_all
 
 pytestmark = pytest.mark.django_db
@@ -140,6 +144,60 @@ def test_five_organisations_are_named_whose_invoices_are_not_closed(
     assert why.endswith(f" are not closed: {names}")
     monkeypatch.setattr(clock, "now", lambda: now - TICK)
     assert detaching.obstacles(MONTH.start_at.date()) == ["It can be detached from 2026-12-02 on."]
+
+
+def test_what_runs_or_waits_for_an_operator_keeps_a_month(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I7: what may still change what its requests cost."""
+    ensure_partitions(MONTH.start_at.date())
+    rows.admit(key, MONTH.start_at)
+    decided, *_ = (rows.happen(key, MONTH.start_at, flags=["quarantine"]) for _ in range(3))
+    Review.objects.create(
+        attempt_id=decided.id, organisation_id=key.organisation_id, request_id=decided.request_id,
+        settle_as="free", before_nano=0, charge_nano=0, reason="r", decided_by=people.dora,
+    )  # fmt: skip
+    monkeypatch.setattr(clock, "now", lambda: MONTH.end_at + detaching.RESTS)
+    assert detaching.obstacles(MONTH.start_at.date())[:2] == [
+        "1 of its holds are open or kept.",
+        "2 of its requests are under review.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("busy", "error", "rests"),
+    [
+        (0, "", 0),
+        (2, "lock_not_available", 2),
+        (2, "deadlock_detected", 2),
+        (detaching._TRIES - 1, "lock_not_available", detaching._TRIES - 1),
+        (detaching._TRIES, "lock_not_available", detaching._TRIES),
+        # Not of a table that somebody reads.
+        (1, "query_canceled", 0),
+    ],
+)
+def test_a_month_rests_until_nobody_reads_its_tables(
+    monkeypatch: pytest.MonkeyPatch, busy: int, error: str, rests: int
+) -> None:
+    rested, tries = list[float](), 0
+    monkeypatch.setattr(detaching, "time", SimpleNamespace(sleep=rested.append))
+
+    def change(cursor: CursorWrapper) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= busy:
+            cursor.execute(f"DO $$ BEGIN RAISE {error}; END $$")
+
+    if rests < busy:
+        with pytest.raises(OperationalError):
+            detaching._patiently(change)
+    elif busy == detaching._TRIES:
+        with pytest.raises(detaching.MonthRefused, match="read all the time"):
+            detaching._patiently(change)
+    else:
+        detaching._patiently(change)
+        assert tries == busy + 1
+    assert rested == [detaching._REST_S] * rests
 
 
 def test_a_detached_month_is_not_summed_again_the_next_day_is(key: Key) -> None:

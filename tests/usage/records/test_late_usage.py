@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import Key
 from tests import cast
-from tests.usage.rows import admit, credit, price_version
+from tests.usage.rows import admit, credit, happen, price_version
 from usage.models import LateTruth
 from usage.models.late_truth import TruthSource
 from usage.records import late_usage
@@ -65,3 +65,18 @@ def test_a_late_ending_costs_its_own_charge_unless_the_provider_knows_better(
     found = late_usage.list_unposted(10)
     assert len(found) == 1 + (looked_up is not None)
     assert {(one.charge_nano, one.total_nano) for one in found} == {(charge_nano, total_nano)}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "late", "change"),
+    [(None, 5, 5), (0, 5, 5), (7, 5, -2), (5, 5, 0), (5, 0, -5), (None, 0, 0), (None, None, None)],
+)
+def test_what_an_own_key_paid_is_corrected_by_what_its_record_lacks(
+    key: Key, recorded: int | None, late: int | None, change: int | None
+) -> None:
+    record = happen(key, charge_nano=0, own_nano=recorded)
+    usage = late_usage.LateUsage(
+        attempt_id=record.id, organisation_id=key.organisation_id, source=TruthSource.LATE,
+        meters={}, charge_nano=0, total_nano=0, cost_nano=0, own_nano=late,
+    )  # fmt: skip
+    assert late_usage.own_change_of(usage) == change
