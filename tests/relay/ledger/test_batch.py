@@ -3,7 +3,6 @@ could not decide."""
 
 import asyncio
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import cast
 from uuid import UUID
 
@@ -11,14 +10,13 @@ import pytest
 
 from lib.ids import new_id
 from relay.attempts import settlement
-from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.attempts.admission import Verdict
 from relay.front.errors import DatabaseAway, DatabaseRefused
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
-from tests.hub import Tenant
-from tests.relay.ledger.test_ledger_writer import asked
+from tests.relay.ledger.test_ledger_writer import one_asked
 
 CONFLICT = DatabaseRefused("40001", "not serial")
 
@@ -45,11 +43,6 @@ class Writer:
             cast(PipelinedConnection, self.connection), self.queue,
             LedgerMarks(recovery, lambda: None), recovery,
         )  # fmt: skip
-
-
-def one_asked() -> AdmissionRequest:
-    tenant = SimpleNamespace(organisation_id=new_id(), team_id=new_id(), key_id=new_id())
-    return asked(cast(Tenant, tenant))
 
 
 async def test_the_first_transaction_of_a_process_has_its_lease() -> None:

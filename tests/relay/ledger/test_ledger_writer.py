@@ -70,6 +70,12 @@ def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequ
     return AdmissionRequest(msgspec.structs.replace(attempt, **over), 60, None)
 
 
+def one_asked() -> AdmissionRequest:
+    """One of an organisation that no database knows."""
+    tenant = SimpleNamespace(organisation_id=new_id(), team_id=new_id(), key_id=new_id())
+    return asked(cast(Tenant, tenant))
+
+
 def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Settlement:
     ending = Ending(final=True, status=200, charge_nano=charge_nano, basis="measured", total_ms=5)
     attempt = one.attempt
@@ -522,11 +528,6 @@ class Away(PipelinedConnection):
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         raise DatabaseAway("as the test wants it")
-
-
-def one_asked() -> AdmissionRequest:
-    tenant = SimpleNamespace(organisation_id=new_id(), team_id=new_id(), key_id=new_id())
-    return asked(cast(Tenant, tenant))
 
 
 async def test_an_admission_does_not_wait_until_what_failed_is_tried_again(
