@@ -1,9 +1,13 @@
-"""How much more of an answer is read on whose client has left."""
+"""How much more of an answer is read on whose client has left, and what is charged of it."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from billing.limits.charge_rule import ChargeRule, Kind
 from billing.prices.pricing import PriceVersion
-from relay.attempts.abandoned import _TOKENS_MAX, drain_limit
+from relay.attempts.abandoned import _TOKENS_MAX, drain_limit, may_be_absorbed
 from relay.counting.usage_meter import Bill
 from relay.holds.rules import BYTES_PER_ESTIMATED_TOKEN
 
@@ -61,3 +65,37 @@ def test_an_answer_without_a_price_is_read_whole() -> None:
     assert (limit.most_nano, limit.text_bytes_max) == (5, 70 + _TOKENS_MAX)
     whole = Bill({"out_text": 10_000}, 0, "none", (), None)
     assert limit.applied(whole, None) == whole
+
+
+@pytest.mark.parametrize(
+    ("organisation", "model", "drains", "absorbed"),
+    [
+        (None, None, False, False),
+        (None, None, True, False),
+        ("absorb", None, True, True),
+        ("absorb", "drain", False, True),
+        (None, "absorb", False, True),
+        (None, "drain", False, False),
+        ("measured", "absorb", False, False),
+        ("drain", None, False, False),
+    ],
+)
+def test_who_would_pay_nothing_has_no_mark_that_is_charged(
+    organisation: Kind | None, model: Kind | None, drains: bool, absorbed: bool
+) -> None:
+    """P6: the stream of a killed process is charged by its mark, so one that nobody would pay has
+    none."""
+    rules = {kind: ChargeRule(kind) for kind in (organisation, model) if kind is not None}
+    context: Any = SimpleNamespace(
+        parts=SimpleNamespace(config=SimpleNamespace(leave_drain_s=30)),
+        snapshot=SimpleNamespace(
+            charge_ruled=model is not None,
+            rule_of=lambda _: SimpleNamespace(charge_rule=model and rules[model]),
+        ),
+    )
+    principal = SimpleNamespace(charge_rule=organisation and rules[organisation])
+    admitted: Any = SimpleNamespace(
+        hold=SimpleNamespace(principal=principal), facts=SimpleNamespace(model="m"),
+        channel=SimpleNamespace(drain=drains),
+    )  # fmt: skip
+    assert may_be_absorbed(context, admitted) is absorbed

@@ -1,9 +1,13 @@
-"""Which settlements of a batch came after their hold was resolved by another (I6, I7)."""
+"""Which settlements of a batch came after their hold was resolved by another (I6, I7), and which
+budgets have refused a request."""
 
-from lib.id_types import AttemptId, OrganisationId
+import pytest
+
+from billing.limits.budget_windows import note_refused
+from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
 from lib.ids import new_id
-from relay.attempts.settlement import Settlement, late
-from usage.records.sql import Ending
+from relay.attempts.settlement import Settlement, late, statements
+from usage.records.sql import Ending, Refusal
 
 
 def settlement(basis: str) -> Settlement:
@@ -24,3 +28,35 @@ def test_what_resolved_no_hold_came_late() -> None:
     assert (item.organisation_id, item.attempt_id) == (second.organisation_id, second.attempt_id)
     assert item.ending is second.ending
     assert [one.attempt_id for one in late(batch, [])] == [first.attempt_id, second.attempt_id]
+
+
+def refusal(window_id: int | None, *, after_attempts: bool = False) -> Refusal:
+    return Refusal(
+        organisation_id=OrganisationId(new_id()),
+        request_id=RequestId(new_id()),
+        team_id=TeamId(new_id()),
+        key_id=KeyId(new_id()),
+        user_id=None,
+        model=ModelName("m"),
+        dialect="openai",
+        operation="chat_completions",
+        stream=False,
+        source="api",
+        ending=Ending(final=True, status=402, kind="insufficient_balance"),
+        window_id=window_id,
+        after_attempts=after_attempts,
+    )
+
+
+@pytest.mark.parametrize("after_attempts", [False, True])
+@pytest.mark.parametrize(
+    ("windows", "told"), [((), []), ((None,), []), ((7,), [7]), ((7, None, 5, 7), [5, 7])]
+)
+def test_a_budget_that_refuses_is_told_of(
+    windows: tuple[int | None, ...], told: list[int], after_attempts: bool
+) -> None:
+    """Something of it may be left, and its alert of 100 % is due all the same."""
+    batch = [refusal(window, after_attempts=after_attempts) for window in windows]
+    text, _ = note_refused([])
+    notes = [one for one in statements([settlement("none"), *batch]) if one[0] == text]
+    assert notes == ([note_refused(told)] if told else [])

@@ -3,7 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.prices.pricing import CostLines, PriceVersion, price_bound
+from billing.subscriptions.included_units import Bound
 from relay.holds.rules import (
+    bounds,
     estimate_tokens,
     input_tokens_min,
     media_tokens_max,
@@ -121,3 +123,23 @@ def test_searches_and_pictures_are_held_where_they_have_a_rate() -> None:
     assert worst_quantities(plain, text_tokens=2, media_tokens=0, output_tokens=4, searches=3) == {
         "in_text": 2, "out_text": 4,
     }  # fmt: skip
+
+
+def test_included_units_may_pay_for_whatever_a_request_may_be_billed_by() -> None:
+    """Each bound with all of its meters; the request itself once."""
+    dear = version(in_text=1, out_text=3, out_image=30, searches=5, requests=7)
+    texts = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_30m",
+             "in_cache_write_1h", "in_cache_write_12h")  # fmt: skip
+    media = ("in_audio", "in_audio_cached", "in_image", "in_image_cached")
+    assert bounds(dear, text_tokens=2, media_tokens=6, output_tokens=4, searches=3) == [
+        Bound(texts, 2),
+        Bound(texts + media, 6),
+        Bound(("out_text", "out_reasoning", "out_image"), 4),
+        Bound(("searches",), 3),
+        Bound(("requests",), 1),
+    ]
+    # What has no rate, or is not asked for, is not billed.
+    plain = version(in_text=1, out_text=3)
+    assert bounds(
+        plain, text_tokens=2, media_tokens=0, output_tokens=4, audio_output=True, searches=3
+    ) == [Bound(texts, 2), Bound(("out_text", "out_reasoning", "out_audio"), 4)]

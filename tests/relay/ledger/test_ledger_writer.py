@@ -4,6 +4,8 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import psycopg
@@ -27,6 +29,7 @@ from relay.attempts.settlement import Settlement
 from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import database
 from relay.ledger import queue as ledger_queue
+from relay.ledger import writer as ledger_writer
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.journal import Journal
 from relay.ledger.queue import BATCH_MAX
@@ -65,6 +68,12 @@ def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequ
         hold_nano=hold_nano,
     )
     return AdmissionRequest(msgspec.structs.replace(attempt, **over), 60, None)
+
+
+def one_asked() -> AdmissionRequest:
+    """One of an organisation that no database knows."""
+    tenant = SimpleNamespace(organisation_id=new_id(), team_id=new_id(), key_id=new_id())
+    return asked(cast(Tenant, tenant))
 
 
 def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Settlement:
@@ -507,3 +516,41 @@ async def test_an_unwritten_lease_is_written_by_the_next_transaction(
                 "UPDATE billing_process SET alive_until = now() - interval '1 s' WHERE id = %s",
                 [failing_once.process_id],
             )
+
+
+class Away(PipelinedConnection):
+    """A database that takes nothing, and whose loss nobody has noticed."""
+
+    usable = True
+
+    def __init__(self) -> None:
+        self.process_id = None
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        raise DatabaseAway("as the test wants it")
+
+
+async def test_an_admission_does_not_wait_until_what_failed_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P18: new work is refused at once, also while the ends of others wait."""
+    for name in ("_RETRY_S_MIN", "_RETRY_S_MAX"):
+        monkeypatch.setattr(ledger_writer, name, 3600)
+    ledger = LedgerWriter(Away())
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            with pytest.raises(DatabaseAway):
+                await ledger.admit(one_asked())
+    assert ledger._worker is not None
+    ledger._worker.cancel()
+
+
+async def test_a_database_that_is_away_is_asked_ever_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda *_: 0)
+    ledger, waits = LedgerWriter(Away()), list[float]()
+    for _ in range(8):
+        await ledger._back_off(DatabaseAway("gone"))
+        waits.append(ledger._retry_s)
+    assert waits == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 2])

@@ -1,0 +1,95 @@
+"""What a batch carries besides what it was made for, and what becomes of requests that a batch
+could not decide."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from lib.ids import new_id
+from relay.attempts import settlement
+from relay.attempts.admission import Verdict
+from relay.front.errors import DatabaseAway, DatabaseRefused
+from relay.ledger.batch import BatchWriter
+from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
+from relay.ledger.recovery import LedgerRecovery
+from tests.relay.ledger.test_ledger_writer import one_asked
+
+CONFLICT = DatabaseRefused("40001", "not serial")
+
+
+class Connection:
+    """A database that takes every transaction and answers nothing."""
+
+    def __init__(self, process_id: UUID | None) -> None:
+        self.process_id = process_id
+        self.ran: list[Sequence[Statement]] = []
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        self.ran.append(statements)
+        return [[] for _ in statements]
+
+
+class Writer:
+    """The writer of a process, and what waits for its next batch."""
+
+    def __init__(self, process_id: UUID | None = None) -> None:
+        self.connection = Connection(process_id)
+        self.queue, recovery = LedgerQueue(lambda: None), LedgerRecovery(None, None)
+        self.batches = BatchWriter(
+            cast(PipelinedConnection, self.connection), self.queue,
+            LedgerMarks(recovery, lambda: None), recovery,
+        )  # fmt: skip
+
+
+async def test_the_first_transaction_of_a_process_has_its_lease() -> None:
+    """A hold without one would be taken for that of a dead process."""
+    process_id = new_id()
+    writer = Writer(process_id)
+    for _ in range(2):
+        await writer.batches.write(Batch())
+    assert writer.connection.ran == [[settlement.lease(process_id)], []]
+    writer.batches.renew_lease()
+    await writer.batches.write(Batch())
+    assert writer.connection.ran[-1] == [settlement.lease(process_id)]
+
+
+async def test_a_writer_without_a_process_has_no_lease_to_write() -> None:
+    writer = Writer()
+    assert not writer.batches.lease_due
+    writer.batches.renew_lease()
+    assert not writer.batches.lease_due
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked_again"),
+    [
+        ([CONFLICT], True),
+        ([CONFLICT, CONFLICT], False),
+        ([DatabaseAway("gone")], False),
+        ([DatabaseRefused("22P05", "no such character")], False),
+    ],
+)
+async def test_a_conflict_of_two_transactions_is_tried_once_more(
+    errors: Sequence[Exception], asked_again: bool
+) -> None:
+    """And no further, or two that are in each other's way would go on for ever."""
+    writer, request = Writer(), one_asked()
+    future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    waiting = [(request, future)]
+    for error in errors:
+        writer.batches.fail(waiting, error)
+        waiting, writer.queue.admissions = writer.queue.admissions, []
+    assert bool(waiting) is asked_again
+    if asked_again:
+        assert not future.done()
+        assert writer.queue.settlements == []
+    else:
+        assert future.exception() is errors[-1]
+        # Whatever the database may have written for it is undone.
+        (undone,) = writer.queue.settlements
+        assert isinstance(undone, settlement.Settlement)
+        assert (undone.attempt_id, undone.state) == (request.attempt.id, "voided")
