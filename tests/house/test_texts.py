@@ -231,9 +231,7 @@ class _Visible(HTMLParser):
         inputs = dict(attrs)
         self.found += [value for name in SPOKEN if (value := inputs.get(name))]
         if inputs.get("id") == "words":
-            words = [value for name, value in attrs if name.startswith("data-") and value]
-            # Scripts and styles that are loaded later stand there by their address.
-            self.found += [word for word in words if not word.startswith(settings.STATIC_URL)]
+            self.found += [value for name, value in attrs if name.startswith("data-") and value]
         code = tag in CODE or "mono" in (inputs.get("class") or "").split()
         if (code or self._code_depth) and tag not in VOID:
             self._code_depth += 1
