@@ -26,6 +26,8 @@ chaos: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs.browser
 	@$(BIN)/python -m stack.test_programs.servers
+	@$(BIN)/python -m stack.test_programs.helm
+	@$(BIN)/python -m stack.test_programs.javascript
 	@$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile full \
 		-n 2 --dist loadfile --max-worker-restart 0 $(if $(PART),--part $(PART)) $(ARGS)
 

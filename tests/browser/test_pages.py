@@ -416,6 +416,7 @@ def test_no_list_is_wider_than_its_page_on_a_small_laptop(
     assert wide == {}
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_every_page_shows_something_within_a_second_at_a_quarter_of_the_pace(
     site: Installation, browser: Browser, visit: Visit, readers: Readers

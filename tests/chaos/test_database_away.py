@@ -19,6 +19,7 @@ AWAY_S = 60.0
 STREAMS = 20
 
 
+@pytest.mark.timed
 def test_a_minute_without_the_database(tmp_path: Path) -> None:
     with (
         ExitStack() as stack,

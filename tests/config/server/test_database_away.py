@@ -106,6 +106,7 @@ def test_every_page_says_so_and_comes_back(installed: Installed, how: str) -> No
     ask_while_away(installed, how)
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["frozen", "gone"])
 def test_every_page_says_so_within_a_second(installed: Installed, how: str) -> None:

@@ -476,6 +476,7 @@ def test_a_long_chat_opens_at_its_end(stage: Stage, bob: Watched) -> None:
     bob.assert_calm()
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
     took = open_long_chat(stage, bob.page, 3)

@@ -78,6 +78,7 @@ def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
     watched.context.close()
 
 
+@pytest.mark.timed
 def test_a_chat_of_200_turns_opens_in_a_second(stage: Stage, bob: Watched) -> None:
     """Of three times the fastest: another process may take the processor away."""
     chat = stage.beside.call(make_chat)

@@ -52,6 +52,7 @@ def longest_tasks(stage: Stage, chromium: Browser, bob: Watched, kind: str) -> l
     return longest
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_task_is_long_while_10000_tokens_come(
@@ -88,6 +89,7 @@ def longest_interaction(page: Page, number: int, kind: str) -> float:
     return float(durations[-1 - left_out]) if len(durations) > left_out else 0.0
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["code", "tables", "math", "chinese"])
 def test_what_is_typed_is_answered_while_10000_tokens_come(

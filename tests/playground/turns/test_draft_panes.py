@@ -40,6 +40,6 @@ def test_the_request_of_a_draft_is_shown_as_it_is_typed(
     expect(locator).not_to_contain_text("Nothing has been sent.")
     expect(locator).to_contain_text("other words")
     page.fill("#chat-text", "third words")
-    expect(page.locator("#bound")).to_contain_text("held")
+    expect(page.locator("#bound")).to_contain_text("reserved")
     expect(locator).not_to_contain_text("third words")  # that of the answer stays
     alice.assert_calm()

@@ -43,6 +43,7 @@ def nginx(provider: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         yield system
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_files_cost_a_few_times_what_they_cost_nginx(
     hub: Hub,

@@ -147,6 +147,7 @@ def test_a_wait_to_come_again_has_bounds() -> None:
     assert shedding.come_again_s() == COME_AGAIN_S[0]
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("times", "provider_s"),
     [

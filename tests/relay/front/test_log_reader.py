@@ -124,6 +124,7 @@ def provider() -> Iterator[FakeUpstream]:
         yield fake
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_requests_take_as_long_without_a_reader_as_beside_one(
     own_hub: Hub, provider: FakeUpstream, tmp_path: Path

@@ -89,6 +89,7 @@ def test_a_full_channel_refuses_the_rest_and_counts_all(hub: Hub, provider: Fake
     fill(hub, provider, 1.0)
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_a_full_channel_serves_as_many_as_before(hub: Hub, provider: FakeUpstream) -> None:
     """Times of a busy machine say little: measured over ten seconds, apart from the suite."""
@@ -112,6 +113,7 @@ def fill(hub: Hub, provider: FakeUpstream, seconds: float) -> tuple[Taken, Taken
     return fitting, many
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_a_busy_process_refuses_what_it_cannot_serve(own_hub: Hub, provider: FakeUpstream) -> None:
     """At five times what its CPU serves it serves as much, about as fast as few are served; the

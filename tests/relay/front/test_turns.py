@@ -150,6 +150,7 @@ def crowded_hub(own_hub: Hub) -> Hub:
     return own_hub
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["organisation", "key", "fifty organisations"])
 def test_few_beside_five_hundred_take_three_times_as_long_at_most(
@@ -189,6 +190,7 @@ def test_few_beside_five_hundred_take_three_times_as_long_at_most(
     crowded_hub.assert_books_balance()
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_organisations_that_ask_as_much_are_answered_as_much(
     crowded_hub: Hub, provider: FakeUpstream

@@ -17,6 +17,7 @@ OPEN, ASKED = 10_000, 1_000
 CORES_MAX = 0.15
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_ten_thousand_open_videos_cost_a_quarter_of_a_core(
     hub: Hub, record_property: Callable[[str, object], None]

@@ -50,6 +50,7 @@ def fill(key: Key, rows: int = ROWS, span_s: float = MONTH_S, *, models: str = "
         cursor.execute("ANALYZE usage_usagerecord")
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_a_page_over_200_000_requests(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
@@ -84,6 +85,7 @@ def record_scans(query: str) -> list[str]:
         return [line for (line,) in cursor.fetchall() if scan.search(line)]
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_home_over_a_million_requests(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
