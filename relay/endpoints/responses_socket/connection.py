@@ -38,7 +38,12 @@ from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.endpoints.request import Request, read_headers
 from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
-from relay.endpoints.responses_socket.memory import Memory, Remembered, Waiting
+from relay.endpoints.responses_socket.memory import (
+    MIB_MAX,
+    Memory,
+    Remembered,
+    Waiting,
+)
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
 from relay.front.deadline import EndReason
@@ -77,6 +82,10 @@ _NOT_TEXT: Final = ErrorAnswer(
 )
 _READER_REFUSED: Final = "The response that was to read this was refused."
 _NOT_CONTINUED: Final = "The lane went on with another response, so that no request can read this."
+_NOT_REMEMBERED: Final = (
+    f"A connection remembers {MIB_MAX} MiB of responses, and this response was forgotten for newer "
+    "ones. Send the whole conversation, with this message."
+)
 _TOO_MANY: Final = ErrorAnswer(
     "invalid_value",
     400,
@@ -427,9 +436,11 @@ class _Connection:
         self._keep(turn.event.stream_id, remembered)
 
     def _keep(self, stream_id: str | None, response: Remembered) -> None:
-        """Remember a response, and give back what waited for one that is forgotten for it."""
-        for lane, steer in self._memory.remember(stream_id, response):
+        """Remember a response, and give back what waited for those that are forgotten for it."""
+        for lane, steer in self._memory.forget_lane(stream_id):
             self._give_back(lane, steer, "successor_creation_failed", _NOT_CONTINUED)
+        for lane, steer in self._memory.remember(stream_id, response):
+            self._give_back(lane, steer, "successor_creation_failed", _NOT_REMEMBERED)
 
     def _in_session(
         self, event: CreateEvent, earlier: Remembered | None, request_id: RequestId
@@ -499,7 +510,7 @@ class _Connection:
         if turn is None and self._memory.find(event.previous_id) is not None:
             return "response_already_completed", "The response has ended; send response.create."
         if turn is None:
-            return "response_not_found", "No response of this connection has this id."
+            return "response_not_found", "This connection runs and remembers no such response."
         if len(turn.steers) >= STEERS_MAX:
             return "too_many_pending_steers", f"At most {STEERS_MAX} wait for a response."
         return None
