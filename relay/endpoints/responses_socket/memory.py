@@ -58,7 +58,7 @@ class Memory:
         room, at worst this one."""
         self._by_lane[lane] = response
         self._sizes[lane] = _size(response)
-        evicted = []
+        evicted: list[Waiting] = []
         while sum(self._sizes.values()) > self._bytes_max:
             # A stored response for which nothing waits takes no room.
             oldest = next(lane for lane in self._by_lane if self._sizes[lane])
