@@ -75,6 +75,8 @@ log = logging.getLogger(__name__)
 _RUNNING_MAX: Final = 16
 _LANES_MAX: Final = 32
 _WAITING_MAX: Final = 64
+# Our own.
+_WAITING_BYTES_MAX: Final = MIB_MAX * 1024 * 1024
 # The close code (RFC 6455, section 7.4) of a connection that may simply be opened again.
 _IN_ORDER: Final = 1000
 _NOT_TEXT: Final = ErrorAnswer(
@@ -90,7 +92,7 @@ _TOO_MANY: Final = ErrorAnswer(
     "invalid_value",
     400,
     f"API request failed: a connection has at most {_LANES_MAX} lanes and {_WAITING_MAX} waiting "
-    "requests; wait for their responses, or open another connection",
+    f"requests of {MIB_MAX} MiB in all; wait for their responses, or open another connection",
     "stream_id",
     "websocket_stream_limit_reached",
 )
@@ -287,14 +289,23 @@ class _Connection:
             await self._refuse(Turn(event))
             return
         lane = self._lanes.get(event.stream_id)
-        waiting = sum(len(lane.waiting) for lane in self._lanes.values())
-        if waiting >= _WAITING_MAX or (lane is None and len(self._lanes) >= _LANES_MAX):
+        if not self._has_room(event, new_lane=lane is None):
             await self._send_error(_TOO_MANY, event.stream_id)
             return
         if lane is None:
             upstream = TurnSocket(self._request.life.parts.upstreams, self._without)
             lane = self._lanes[event.stream_id] = Lane(self._answer, upstream)
         lane.add(Turn(event))
+
+    def _has_room(self, event: CreateEvent, *, new_lane: bool) -> bool:
+        waiting = sum(len(lane.waiting) for lane in self._lanes.values())
+        if waiting >= _WAITING_MAX or (new_lane and len(self._lanes) >= _LANES_MAX):
+            return False
+        return self._waiting_bytes() + len(event.body.raw) <= _WAITING_BYTES_MAX
+
+    def _waiting_bytes(self) -> int:
+        """Return how many bytes of requests and of steering wait for running responses."""
+        return sum(lane.waiting_bytes() for lane in self._lanes.values())
 
     async def _send_error(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
         """Send an error that does not belong to a running request."""
@@ -513,6 +524,8 @@ class _Connection:
             return "response_not_found", "This connection runs and remembers no such response."
         if len(turn.steers) >= STEERS_MAX:
             return "too_many_pending_steers", f"At most {STEERS_MAX} wait for a response."
+        if self._waiting_bytes() + len(bytes(event.input)) > _WAITING_BYTES_MAX:
+            return "too_many_pending_steers", f"More than {MIB_MAX} MiB would wait."
         return None
 
     def _continue(

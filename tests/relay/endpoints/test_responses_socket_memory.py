@@ -117,3 +117,31 @@ def test_steering_of_a_forgotten_response_comes_back(
         else:
             assert client.error()["error"]["code"] == "previous_response_not_found"
     assert not any("shorter" in line for row in agents.books() for line in row["heard"])
+
+
+def test_what_waits_has_a_size(hub: Hub, agents: FakeUpstream) -> None:
+    """P9: requests and steering behind a running response, together; the client may send them when
+    it has ended, and the connection goes on."""
+    tenant, model = hub.tenant(), hub.model(agents, rates=RATES, **UPSTREAMS["responses"])
+    large = "x" * (MIB_MAX * MIB // 5 + MIB)
+    with connected(hub, tenant.key) as client:
+        client.create(model, "#tokens=2 #hold=1", stream_id="a")
+        id = client.until("response.created")["response"]["id"]
+        steer = {"type": "response.steer", "previous_response_id": id, "input": large}
+        for _ in range(2):
+            client.send(**steer)
+            client.until("response.steer.accepted")
+        for _ in range(2):
+            client.create(model, large, stream_id="a")
+        client.create(model, large, stream_id="b")
+        refused = client.error()
+        assert (refused["error"]["code"], refused["stream_id"]) == (
+            "websocket_stream_limit_reached",
+            "b",
+        )
+        assert f"{MIB_MAX} MiB" in refused["error"]["message"]
+        client.send(**steer)
+        failed = client.until("response.steer.failed")
+        assert failed["error"]["code"] == "too_many_pending_steers"
+        client.create(model, "#tokens=2", stream_id="b")
+        assert client.response()["status"] == "completed"
