@@ -63,6 +63,11 @@ def keep(
     return answer.id, _encode(KeptResponse(msgspec.Raw(response), items, channel, unseen, session))
 
 
+def input_items(body: Body, referred: Referred = NOTHING_REFERRED) -> list[msgspec.Raw]:
+    """Return the steps of a request's own input. Steps cannot be referenced."""
+    return input_steps(body)
+
+
 def input_steps(body: Body) -> list[msgspec.Raw]:
     """Return the steps of a request's own input."""
     raw = body.value("input")

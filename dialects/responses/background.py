@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dialects.chat.background import frame_of, member_of, raw, with_members
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Body
@@ -50,16 +51,6 @@ _ECHOED: Final[Mapping[str, Any]] = {
 }
 
 
-def asks_for_background(body: Body) -> bool:
-    """Return whether a request is to run in the background."""
-    return body.value("background") == b"true"
-
-
-def request_body(body: Body) -> bytes:
-    """Return the body of the request that runs: its answer is always streamed."""
-    return body.splice({"background": None, "stream": b"true"})
-
-
 def queued_response(body: Body, id: str, created_at: int) -> bytes:
     """Return the response before it runs, with the settings of its request. `created_at` is in Unix
     seconds."""
@@ -83,27 +74,18 @@ def queued_response(body: Body, id: str, created_at: int) -> bytes:
     return _encode(response)
 
 
-def id_of(response: bytes) -> str:
-    """Return the id of a response, "" for none."""
-    try:
-        return as_text(value_of(top_members(response).get("id")))
-    except ReadFault:
-        return ""
-
-
-def has_failed(response: bytes) -> bool:
-    """Return whether a response has failed."""
-    return as_text(value_of(top_members(response).get("status"))) == "failed"
+def open_events(body: Body, id: str, queued: bytes) -> "BackgroundEvents":
+    """Return the events of the response to a request."""
+    return BackgroundEvents(body, id, queued)
 
 
 def name_response(response: bytes, id: str, previous_id: bytes | None = None) -> bytes:
     """Return a provider's response under our id. `previous_id` is the JSON of the id that it
     continues, as its client knows it. Raises ReadFault."""
-    members = top_members(make_readable(response))
-    edits = {"id": _raw(id), "background": _raw(True)}
+    edits = {"id": raw(id), "background": raw(True)}
     if previous_id is not None:
         edits[PREVIOUS] = msgspec.Raw(previous_id)
-    return _encode({**members, **edits})
+    return with_members(make_readable(response), edits)
 
 
 def cancel(response: bytes) -> bytes:
@@ -116,23 +98,14 @@ def fail(response: bytes, kind: ErrorKind, message: str) -> bytes:
     return _end(response, "failed", {"code": failed_code(kind), "message": message})
 
 
-def lacks_usage(response: bytes) -> bool:
-    """Return whether a response has failed without usage of its provider."""
-    members = top_members(response)
-    return has_failed(response) and value_of(members.get("usage")) is None
-
-
 def with_usage(response: bytes, counts: Counts) -> bytes:
     """Return a response with these counts as its usage."""
-    return _encode({**top_members(response), "usage": usage.encode(counts)})
+    return with_members(response, {"usage": usage.encode(counts)})
 
 
 def number_of(frame: Frame) -> int | None:
     """Return the sequence number of a stored event."""
-    try:
-        number = value_of(top_members(frame.data or b"").get("sequence_number"))
-    except ReadFault:
-        return None
+    number = member_of(frame, "sequence_number")
     return number if isinstance(number, int) else None
 
 
@@ -213,13 +186,8 @@ class BackgroundEvents:
 
 
 def _event(kind: str, members: Mapping[str, Any], number: int) -> bytes:
-    event = {**members, "type": kind, "sequence_number": number}
-    return b"event: " + kind.encode() + b"\ndata: " + _encode(event) + b"\n\n"
+    return frame_of(kind, {**members, "type": kind, "sequence_number": number})
 
 
 def _end(response: bytes, status: str, error: JsonObject | None = None) -> bytes:
-    return _encode({**top_members(response), "status": status, "error": error})
-
-
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(_encode(value))
+    return with_members(response, {"status": status, "error": error})

@@ -74,6 +74,7 @@ class Agent:
 
 
 _TERMINAL: Final = _("Terminal")
+_MANAGED_SETTINGS: Final = "managed-settings.json"
 
 
 def _shell(at: Connection, variables: Mapping[str, str], command: str) -> Paste:
@@ -112,16 +113,29 @@ def _claude_code(at: Connection) -> list[Paste]:
 
 
 def _claude_code_sign_in(at: Connection) -> list[Paste]:
-    """Return the file of the computer's administrator. Claude Code reads the address of a hub that
-    it signs in to from no other."""
+    """Return the commands that write the file of the computer's administrator. Claude Code reads
+    the address of a hub that it signs in to from no other. They leave a file that exists."""
     settings = {"forceLoginMethod": "gateway", "forceLoginGatewayUrl": at.url}
     text = json.dumps(settings, indent=2)
+    if at.system == "windows":
+        folder = r"C:\Program Files\ClaudeCode"
+        lines = (
+            f"New-Item -ItemType Directory -Force -Path '{folder}' | Out-Null",
+            f"New-Item -ItemType File -Path '{folder}\\{_MANAGED_SETTINGS}' -Value @'",
+            text,
+            "'@",
+        )
+        return [Paste(_("PowerShell, as administrator"), "powershell", "\n".join(lines))]
     folders = {
-        "windows": ["C:\\Program Files\\ClaudeCode\\"],
-        "unix": ["/Library/Application Support/ClaudeCode/", "/etc/claude-code/"],
+        _("Terminal on macOS"): "/Library/Application Support/ClaudeCode",
+        _("Terminal on Linux"): "/etc/claude-code",
     }
-    places = " · ".join(f"{folder}managed-settings.json" for folder in folders[at.system])
-    return [Paste(places, "json", text)]
+    # `set -C` refuses to write over a file; every person of the computer must be able to read it.
+    write = f'umask 022; mkdir -p "$0"; set -C; cat > "$0/{_MANAGED_SETTINGS}"'
+    return [
+        Paste(place, "bash", f"sudo sh -c '{write}' {quote_word(folder)} <<'END'\n{text}\nEND")
+        for place, folder in folders.items()
+    ]
 
 
 def _codex(at: Connection) -> list[Paste]:

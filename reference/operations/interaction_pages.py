@@ -87,7 +87,16 @@ INTERACTIONS: Final = ReferencePage(
             _("Passed on to Gemini, dropped for others."),
         ),
         Field(
-            "agent, agent_config, environment, background, webhook_config, continuation_token",
+            "background",
+            "boolean",
+            _(
+                "Runs the interaction in the background: the answer is the interaction, "
+                "in_progress, which GET shows until it has ended. Works with every model; needs a "
+                "stored interaction."
+            ),
+        ),
+        Field(
+            "agent, agent_config, environment, webhook_config, continuation_token",
             "string, object",
             _("Not offered: a request with one gets 400."),
         ),
@@ -113,14 +122,19 @@ INTERACTIONS: Final = ReferencePage(
             "interaction.completed, without them, and data: [DONE]; or else error."
         ),
         _("status is completed, requires_action when functions are called, or incomplete."),
+        _(
+            "With background: true the request is admitted, limited and charged like any other, "
+            "and goes on when its client leaves. With stream: true too, each event has an "
+            "event_id, after which the stream can be resumed."
+        ),
     ),
 )
 STORED_INTERACTIONS: Final = ReferencePage(
     slug="stored-interactions",
     title=_("Stored interactions"),
     summary=_(
-        "Retrieves a stored interaction or deletes it. Only the API key that created it can use "
-        "it. Interactions are deleted after 24 hours."
+        "Retrieves a stored interaction, cancels it while it runs in the background, or deletes "
+        "it. Only the API key that created it can use it. Interactions are deleted after 24 hours."
     ),
     operations=("interaction", "interaction_cancel"),
     path="/v1beta/interactions/v1_1",
@@ -131,9 +145,28 @@ STORED_INTERACTIONS: Final = ReferencePage(
             "boolean",
             _("true: with all steps before it, as input; in the query."),
         ),
+        Field(
+            "stream, last_event_id",
+            "boolean, string",
+            _(
+                "GET with stream=true returns the events of an interaction that runs or ran in the "
+                "background, from the one after this event_id; in the query."
+            ),
+        ),
     ),
     example=None,
     answer="""{"id": "v1_1", "object": "interaction", "status": "completed", "steps": [ … ]}""",
-    notes=(_("Cancelling gets 400: interactions do not run in the background."),),
+    notes=(
+        _(
+            "An interaction that runs in the background is in_progress, then completed, "
+            "requires_action, incomplete, failed or cancelled."
+        ),
+        _(
+            "Cancelling ends an interaction that runs in the background, and returns it; what was "
+            "used until then is charged, as when a client leaves. One that has ended is returned "
+            "as it is. The stream of a cancelled interaction ends without a last event. Other "
+            "interactions get 400."
+        ),
+    ),
     argument="v1_1",
 )

@@ -1,4 +1,4 @@
-"""Responses that run in the background (`dialects/responses/background.py`).
+"""Responses and interactions that run in the background (`dialects/chat/background.py`).
 
 Their request runs like any other, in a task of the process that admitted it, and its answer goes
 here instead of to a client. What came of it is stored like the answer to an Idempotency-Key, so
@@ -25,9 +25,8 @@ from uuid import UUID
 
 import msgspec
 
+from dialects.chat.background import BackgroundEvents, BackgroundForm, has_failed, lacks_usage
 from dialects.errors.errors import message_of
-from dialects.responses import background
-from dialects.responses.background import BackgroundEvents
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.usage.usage import Counts
 from lib.id_types import RequestId
@@ -168,7 +167,7 @@ def _one_write(statements: Sequence[Statement]) -> Sequence[Statement]:
 
 
 async def find_background(
-    states: StateStore, principal: Principal, id: str
+    form: BackgroundForm, states: StateStore, principal: Principal, id: str
 ) -> StoredBackground | None:
     """Return a response of the principal's key; None if none of this id ran in the background. One
     whose process has died is ended as failed. Raises DatabaseFailed."""
@@ -176,29 +175,29 @@ async def find_background(
     if stored is None:
         return None
     if stored.alive or not stored.background.runs:
-        return await _with_usage(states, principal, stored.background)
+        return await _with_usage(form, states, principal, stored.background)
     request_id, response, _ = stored.background
-    failed = background.fail(response, "internal", message_of("internal"))
+    failed = form.fail(response, "internal", message_of("internal"))
     answer = BackgroundAnswer(states, principal, id, request_id)
     row = answer.answer.row | {"head": await answer.answer.seal_head(failed)}
     await states.run([(_END_DEAD, row)])
     # Its process may have renewed its heartbeat meanwhile.
     stored = await _read(states, principal, id)
-    return None if stored is None else await _with_usage(states, principal, stored.background)
+    return None if stored is None else await _with_usage(form, states, principal, stored.background)
 
 
 async def _with_usage(
-    states: StateStore, principal: Principal, stored: StoredBackground
+    form: BackgroundForm, states: StateStore, principal: Principal, stored: StoredBackground
 ) -> StoredBackground:
     """Return a response that has failed with the usage that was charged for it, once the books have
     it. What it came to is known only after its end is stored."""
-    if stored.runs or not background.lacks_usage(stored.response):
+    if stored.runs or not lacks_usage(stored.response):
         return stored
     place = {"organisation": principal.organisation_id, "request": stored.request_id}
     (rows,) = await states.run([(_CHARGED, place)])
     for (meters,) in rows:
         counts = Counts.of(msgspec.json.decode(meters or "{}", type=dict[str, int]))
-        return stored._replace(response=background.with_usage(stored.response, counts))
+        return stored._replace(response=form.with_usage(stored.response, counts))
     return stored
 
 
@@ -234,6 +233,7 @@ async def _read(states: StateStore, principal: Principal, id: str) -> _Read | No
 
 
 async def read_events(
+    form: BackgroundForm,
     states: StateStore,
     principal: Principal,
     id: str,
@@ -242,7 +242,7 @@ async def read_events(
 ) -> AsyncIterator[bytes]:
     """Yield the events of a response with a number above `after`, as they are stored. A cancelled
     response has no last event. Raises DatabaseFailed."""
-    stored = await find_background(states, principal, id)
+    stored = await find_background(form, states, principal, id)
     if stored is None:
         return
     answer = BackgroundAnswer(states, principal, id, stored.request_id).answer
@@ -251,18 +251,18 @@ async def read_events(
         async for raw, _ in answer.read_pieces(stored.request_id, wanted, FIRST_BACKGROUND_PIECE):
             new: list[Frame] = []
             for frame in frames.feed(raw):
-                known = background.number_of(frame)
+                known = form.number_of(frame)
                 number = number + 1 if known is None else known
-                ended = background.is_end(frame)
+                ended = form.is_end(frame)
                 if number > after:
                     new.append(frame)
             if new:
                 yield b"".join(frame.raw for frame in new)
     except (RunnerDied, VaultError):
         pass
-    stored = await find_background(states, principal, id)
-    if not ended and stored is not None and wanted() and background.has_failed(stored.response):
-        yield background.failed_event(stored.response, number + 1)
+    stored = await find_background(form, states, principal, id)
+    if not ended and stored is not None and wanted() and has_failed(stored.response):
+        yield form.failed_event(stored.response, number + 1)
 
 
 class BackgroundSink:

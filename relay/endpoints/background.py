@@ -1,5 +1,5 @@
-"""Responses that run in the background: POST /v1/responses with `background: true`, and the stream
-of such a response by its id.
+"""Responses and interactions that run in the background: the POST that creates one with
+`background: true`, and its stream by its id.
 
     POST     admit --> answer with the queued response, or follow its stream
                   \\-> Run, in a task of its own, which the client's leaving does not end
@@ -15,17 +15,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from dialects.chat import background
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.raw_json import as_text, value_of
-from dialects.responses import background
-from dialects.responses.answer.response_object import ID_PREFIX
-from dialects.responses.background import BackgroundEvents
 from lib.ids import id_text
 from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.answers.background import AGAIN_S, BackgroundAnswer, BackgroundSink, read_events
+from relay.answers.background_forms import KINDS, BackgroundKind
 from relay.answers.idempotency import IdempotentRequest
 from relay.answers.state_store import StateStore
 from relay.answers.stored_response import forget_response
@@ -56,10 +55,10 @@ _NOTHING_STORED: Final = (
 )
 
 
-def background_body(raw: bytes) -> Body | None:
+def background_body(operation: str, raw: bytes) -> Body | None:
     """Return the body of a response that is asked to run in the background, None for any other."""
     # Few bodies have the word, so that others are not read twice.
-    if b'"background"' not in raw:
+    if b'"background"' not in raw or operation not in KINDS:
         return None
     try:
         body = read_body(raw)
@@ -91,14 +90,14 @@ async def answer_in_background(
         await idempotent.close()
 
 
-async def follow_response(request: Request, id: str, after: int) -> None:
+async def follow_response(request: Request, kind: BackgroundKind, id: str, after: int) -> None:
     """Answer with the events of a response whose number is above `after`. Raises
     DatabaseFailed."""
     client = _Client()
     with _watching(request, client.leave):
         await request.sink.begin_bytes(200, _STREAM_FIELDS)
         follower = _Follower(request.sink, lambda: not client.gone, client.leave)
-        await _follow(request, id, after, follower)
+        await _follow(request, kind, id, after, follower)
 
 
 class _Client:
@@ -150,9 +149,10 @@ async def _start(
         await client.refuse(error)
         return
     life, principal = request.life, request.principal
-    id = derive_id(ID_PREFIX, id_text(context.request_id))
-    queued = background.queued_response(body, id, int(time.time()))
-    events = BackgroundEvents(body, id, queued)
+    kind = KINDS[context.invocation.operation]
+    id = derive_id(kind.id_prefix, id_text(context.request_id))
+    queued = kind.form.queued_response(body, id, int(time.time()))
+    events = kind.form.open_events(body, id, queued)
     answer = BackgroundAnswer(life.parts.states, principal, id, context.request_id)
     await answer.begin(queued, events.begin())
     sink = BackgroundSink(answer, events)
@@ -167,7 +167,7 @@ async def _start(
         await answer.keep_input(sink.take_input())
         if body.value("stream") == b"true":
             await client.begin(head)
-            await _follow(request, id, _FROM_START, follower)
+            await _follow(request, kind, id, _FROM_START, follower)
         else:
             head = msgspec.structs.replace(head, content_type=_JSON)
             if isinstance(client, IdempotentRequest):
@@ -179,13 +179,17 @@ async def _start(
         raise
 
 
-async def _follow(request: Request, id: str, after: int, follower: _Follower) -> None:
+async def _follow(
+    request: Request, kind: BackgroundKind, id: str, after: int, follower: _Follower
+) -> None:
     """Send the events of a stored response as they come. Raises DatabaseFailed."""
     life, ping = request.life, request.invocation.codec.ping
     stall_s, wanted = life.config.write_stall_s, follower.wanted
     keep_alive = KeepAlive(lambda: follower.write(ping, stall_s), life.config.keep_alive_s)
     try:
-        async for events in read_events(life.parts.states, request.principal, id, after, wanted):
+        async for events in read_events(
+            kind.form, life.parts.states, request.principal, id, after, wanted
+        ):
             keep_alive.heard_at = life.parts.loop.time()
             await follower.write(events, stall_s)
     finally:
@@ -253,18 +257,19 @@ async def _run(
             await sink.close(error)
             if not sink.counted:
                 # It was cancelled or deleted, and its provider has finished it all the same.
-                await _forget(life.parts.states, principal, id)
+                kind = KINDS[context.invocation.operation]
+                await _forget(life.parts.states, principal, id, kind)
         finally:
             life.background.leave(answer)
             life.load.leave(principal)
             life.open_requests.leave()
 
 
-async def _forget(states: StateStore, principal: Principal, id: str) -> None:
+async def _forget(states: StateStore, principal: Principal, id: str, kind: BackgroundKind) -> None:
     """Delete what a later request would continue; wait for a database that is away."""
     while True:
         try:
-            await forget_response(states, principal, id)
+            await forget_response(states, principal, id, kind.kept_as)
         except DatabaseFailed as error:
             log.warning("a cancelled response is not forgotten: %s", error)
             await asyncio.sleep(AGAIN_S)

@@ -73,7 +73,7 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
             await request.refresh()
         invocation = await find_source(request, invocation, raw)
         context = request.make_context(invocation, request.options_of(headers))
-        if invocation.operation == "responses" and (body := background_body(raw)) is not None:
+        if (body := background_body(invocation.operation, raw)) is not None:
             await answer_in_background(request, context, body, headers.idempotency_key)
             return
         run = Prompts(context) if invocation.operation == "completions" else Run(context)

@@ -11,10 +11,16 @@ from typing import Final
 import msgspec
 
 from dialects.chat.kept import KeptResponse, decode_kept
-from dialects.errors.errors import RequestFault
+from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.raw_json import members_of
-from dialects.responses import background, state
-from relay.answers.background import BackgroundAnswer, find_background, read_input
+from dialects.responses import state
+from relay.answers.background import (
+    BackgroundAnswer,
+    StoredBackground,
+    find_background,
+    read_input,
+)
+from relay.answers.background_forms import INTERACTIONS, RESPONSES, BackgroundKind
 from relay.answers.state_store import StateKind
 from relay.answers.stored_response import find_response, forget_response
 from relay.endpoints.background import follow_response
@@ -23,68 +29,79 @@ from relay.endpoints.request import Request
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
 _NOTHING_RUNS: Final = "only {} that run in the background can be cancelled; this one has ended"
-_NO_ITEMS: Final = "the input of this response is not stored"
+_NO_ITEMS: Final = "the input of this {} is not stored"
 _NO_EVENTS: Final = (
-    "stream cannot be true: the events of a response are stored only if it ran in the background"
+    "stream cannot be true: the events of {} are stored only if it ran in the background"
 )
-_WITHOUT_STREAM: Final = "starting_after is the number of an event: it needs stream=true"
+_WITHOUT_STREAM: Final = "{} names an event: it needs stream=true"
 _NUMBER_DIGITS_MAX: Final = 9
 
 
 async def show_response(request: Request) -> None:
     """Answer with a stored response as it is now, or with its events; or delete it."""
     if request.scope["method"] == "DELETE":
-        await _delete_response(request)
+        await _delete(request, RESPONSES)
+        await request.respond({"id": _id_of(request), "object": "response", "deleted": True})
         return
-    after = _read_starting_after(request.query)
+    after = _read_after(request.query, "starting_after")
     if after is None:
-        await request.respond(await _read_response(request))
+        await request.respond(await _read_response(request, RESPONSES))
         return
-    states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
-    if await find_background(states, principal, id_) is None:
-        await _find(request, "response")
-        raise RequestFault("invalid_value", "stream", _NO_EVENTS)
-    await follow_response(request, id_, after)
+    await _follow(request, RESPONSES, after)
 
 
-async def _read_response(request: Request) -> bytes:
+async def _follow(request: Request, kind: BackgroundKind, after: int) -> None:
+    """Answer with the events after that number. Raises ResponseMissing, RequestFault."""
+    if await _find_background(request, kind) is None:
+        await _find(request, kind.kept_as)
+        what = _NO_EVENTS.format(f"the {kind.kept_as}")
+        raise RequestFault("invalid_value", "stream", what)
+    await follow_response(request, kind, _id_of(request), after)
+
+
+async def _read_response(request: Request, kind: BackgroundKind) -> bytes:
     """Return a response as it is now. Raises ResponseMissing."""
     states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
-    stored = await find_response(states, principal, id_)
+    stored = await find_response(states, principal, id_, kind.kept_as)
     if stored is not None:
         return bytes(stored.response)
-    running = await find_background(states, principal, id_)
+    running = await _find_background(request, kind)
     if running is None:
-        raise ResponseMissing(id_)
+        raise ResponseMissing(id_, kind.kept_as)
     return running.response
 
 
-async def _delete_response(request: Request) -> None:
+async def _find_background(request: Request, kind: BackgroundKind) -> StoredBackground | None:
+    states = request.life.parts.states
+    return await find_background(kind.form, states, request.principal, _id_of(request))
+
+
+async def _delete(request: Request, kind: BackgroundKind) -> None:
+    """Delete a response. Raises ResponseMissing."""
     states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
-    running = await find_background(states, principal, id_)
+    running = await _find_background(request, kind)
     if running is not None:
         # The process that runs it stops it.
         await BackgroundAnswer(states, principal, id_, running.request_id).drop()
-    if not await forget_response(states, principal, id_) and running is None:
-        raise ResponseMissing(id_)
-    await request.respond({"id": id_, "object": "response", "deleted": True})
+    if not await forget_response(states, principal, id_, kind.kept_as) and running is None:
+        raise ResponseMissing(id_, kind.kept_as)
 
 
-def _read_starting_after(query: Mapping[str, str]) -> int | None:
+def _read_after(query: Mapping[str, str], name: str) -> int | None:
     """Return the number after which the events of a response are wanted; None if the response is.
     Raises RequestFault."""
-    stream, after = query.get("stream", "false"), query.get("starting_after")
+    stream, after = query.get("stream", "false"), query.get(name)
     if stream not in ("true", "false"):
         raise RequestFault("invalid_value", "stream", "stream must be true or false")
     if stream == "false":
         if after is not None:
-            raise RequestFault("invalid_value", "starting_after", _WITHOUT_STREAM)
+            raise RequestFault("invalid_value", name, _WITHOUT_STREAM.format(name))
         return None
     if after is None:
         return -1
     if not after.isascii() or not after.isdigit() or len(after) > _NUMBER_DIGITS_MAX:
-        what = f"starting_after must be between 0 and {10**_NUMBER_DIGITS_MAX - 1}"
-        raise RequestFault("invalid_value", "starting_after", what)
+        what = f"{name} must be between 0 and {10**_NUMBER_DIGITS_MAX - 1}"
+        raise RequestFault("invalid_value", name, what)
     return int(after)
 
 
@@ -92,65 +109,68 @@ async def list_input_items(request: Request) -> None:
     """Answer with the input items of a stored response, also of one that runs, has failed or was
     cancelled."""
     id_ = _id_of(request)
-    await request.respond(_page_of_items(await _read_input(request), id_, request.query))
+    items = await _read_input(request, RESPONSES)
+    await request.respond(_page_of_items(items, id_, request.query))
 
 
-async def _read_input(request: Request) -> list[msgspec.Raw]:
+async def _read_input(request: Request, kind: BackgroundKind) -> list[msgspec.Raw]:
     """Raises ResponseMissing, RequestFault."""
     states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
-    kept = await find_response(states, principal, id_)
+    kept = await find_response(states, principal, id_, kind.kept_as)
     if kept is not None:
         return kept.items
-    running = await find_background(states, principal, id_)
+    running = await _find_background(request, kind)
     if running is None:
-        raise ResponseMissing(id_)
+        raise ResponseMissing(id_, kind.kept_as)
     items = await read_input(states, principal, running, id_)
     if items is None:
         # The database was away when it began.
-        raise RequestFault("conflict", None, _NO_ITEMS)
+        raise RequestFault("conflict", None, _NO_ITEMS.format(kind.kept_as))
     return items
 
 
 async def show_interaction(request: Request) -> None:
-    """Answer with a stored interaction, with its input if the query asks for that, or delete the
-    interaction."""
-    kept, query = await _find(request, "interaction"), request.query
+    """Answer with a stored interaction as it is now, with its input if the query asks for that, or
+    with its events; or delete the interaction."""
+    query = request.query
     if request.scope["method"] == "DELETE":
-        states, principal = request.life.parts.states, request.principal
-        await states.drop(principal, "interaction", _id_of(request))
+        await _delete(request, INTERACTIONS)
         await request.respond({})
-    elif query.get("stream") == "true":
-        what = "stream cannot be true: an interaction is shown as a whole"
-        raise RequestFault("unsupported_capability", "stream", what)
+    elif (after := _read_after(query, "last_event_id")) is not None:
+        await _follow(request, INTERACTIONS, after)
     elif query.get("include_input") == "true":
-        await request.respond(members_of(kept.response) | {"input": kept.items})
+        input = await _read_input(request, INTERACTIONS)
+        interaction = msgspec.Raw(await _read_response(request, INTERACTIONS))
+        await request.respond(members_of(interaction) | {"input": input})
     else:
-        await request.respond(bytes(kept.response))
+        await request.respond(await _read_response(request, INTERACTIONS))
 
 
 async def cancel_response(request: Request) -> None:
     """Cancel a response that runs in the background, and answer with it; one that has ended stays
     as it is. Raises RequestFault for other responses."""
-    states, principal, id_ = request.life.parts.states, request.principal, _id_of(request)
-    running = await find_background(states, principal, id_)
+    # 400, as OpenAI answers where a response did not run in the background.
+    await _cancel(request, RESPONSES, "unsupported_capability")
+
+
+async def cancel_interaction(request: Request) -> None:
+    """Cancel an interaction, as `cancel_response` a response."""
+    await _cancel(request, INTERACTIONS, "invalid_value")
+
+
+async def _cancel(request: Request, kind: BackgroundKind, otherwise: ErrorKind) -> None:
+    running = await _find_background(request, kind)
     if running is None:
-        await _find(request, "response")
-        # 400, as OpenAI answers where a response did not run in the background.
-        raise RequestFault("unsupported_capability", None, _NOTHING_RUNS.format("responses"))
+        await _find(request, kind.kept_as)
+        raise RequestFault(otherwise, None, _NOTHING_RUNS.format(f"{kind.kept_as}s"))
     if running.runs:
-        cancelled = background.cancel(running.response)
+        cancelled, id_ = kind.form.cancel(running.response), _id_of(request)
+        states, principal = request.life.parts.states, request.principal
         answer = BackgroundAnswer(states, principal, id_, running.request_id)
         if await answer.end(await answer.prepare_end(cancelled)):
             await request.respond(cancelled)
             return
-    await request.respond(await _read_response(request))
-
-
-async def cancel_interaction(request: Request) -> None:
-    """Refuse the request, because interactions do not run in the background. Raises
-    RequestFault."""
-    await _find(request, "interaction")
-    raise RequestFault("invalid_value", None, _NOTHING_RUNS.format("interactions"))
+    await request.respond(await _read_response(request, kind))
 
 
 def _id_of(request: Request) -> str:

@@ -9,7 +9,7 @@ The next process adopts both, and empties each when its content is committed.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -36,6 +36,8 @@ class LedgerRecovery:
         self._spool = spool
         self._journal = journal
         self._opened = False
+        # The spool is used by one thread at a time.
+        self._disk = asyncio.Lock()
         # Whether the spool has room.
         self.usable = True
         # The marks that are in the spool.
@@ -52,8 +54,12 @@ class LedgerRecovery:
         if self._opened and self.usable:
             return self._adopt_journals(set())
         self._opened = True
+        async with self._disk:
+            return await self._adopt_spools(self._spool)
+
+    async def _adopt_spools(self, spool: Spool) -> Adopted | None:
         try:
-            await asyncio.to_thread(self._spool.open)
+            await asyncio.to_thread(spool.open)
             if self._journal is not None:
                 self._journal.open()
         except SpoolUnusable as error:
@@ -61,16 +67,18 @@ class LedgerRecovery:
             log.error("no new work is taken, for its end could not be kept: %s", error)
             return None
         self.usable = True
-        left = await asyncio.to_thread(self._spool.adopt)
+        left = await asyncio.to_thread(spool.adopt)
         settlements = [item for item in left if not isinstance(item, Marked)]
         if settlements:
             log.warning("%d settlements of a process that died are replayed", len(settlements))
         # Later entries replace earlier ones.
-        self.spooled_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
+        marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
+        # The marks of this process that are in its spool stay there.
+        self.spooled_marks |= marks
         journals = self._adopt_journals(
             {item.attempt_id for item in settlements if type(item) is Settlement}
         )
-        return Adopted(settlements, journals.noted, self.spooled_marks | journals.marks)
+        return Adopted(settlements, journals.noted, marks | journals.marks)
 
     def _adopt_journals(self, known: set[UUID]) -> Adopted:
         """Return the contents of dead processes' journals, except settlements of `known` attempts.
@@ -144,32 +152,42 @@ class LedgerRecovery:
     # ---- the spool
 
     async def spool(self, settlements: Sequence[AnySettlement], marks: Mapping[UUID, str]) -> bool:
-        """Write settlements and marks to the disk. Return whether the settlements are stored."""
-        moved = {
-            attempt: meters
-            for attempt, meters in marks.items()
-            if self.spooled_marks.get(attempt) != meters
-        }
-        if self._spool is None or not (settlements or moved):
+        """Write settlements and marks to the disk. Return whether the settlements are stored. Marks
+        that could not be stored are written again by the next call."""
+        if self._spool is None:
             return False
-        self.spooled_marks |= moved
-        try:
-            await asyncio.to_thread(
-                self._spool.append, settlements, [Marked(*item) for item in moved.items()]
-            )
-        except SpoolUnusable as error:
-            self.usable = False
-            log.error("%d settlements are kept in memory only: %s", len(settlements), error)
-            return False
-        return True
+        async with self._disk:
+            moved = {
+                attempt: meters
+                for attempt, meters in marks.items()
+                if self.spooled_marks.get(attempt) != meters
+            }
+            if not (settlements or moved):
+                return False
+            try:
+                marks_stored = await asyncio.to_thread(
+                    self._spool.append, settlements, [Marked(*item) for item in moved.items()]
+                )
+            except SpoolUnusable as error:
+                self.usable = False
+                log.error("%d settlements are kept in memory only: %s", len(settlements), error)
+                return False
+            if marks_stored:
+                self.spooled_marks |= moved
+            return True
 
-    async def clear_spool(self) -> None:
-        """Empty the spool, because everything in it is committed."""
-        self.spooled_marks = {}
+    async def clear_spool(self, in_use: Callable[[], bool]) -> None:
+        """Empty the spool, because everything in it is committed. Leave it if it is `in_use`: if
+        what another process left in its own was adopted in the meantime."""
         if self._spool is None:
             return
-        try:
-            await asyncio.to_thread(self._spool.clear)
-        except SpoolUnusable as error:
-            self.usable = False
-            log.error("the spool cannot be emptied: %s", error)
+        async with self._disk:
+            if in_use():
+                return
+            try:
+                await asyncio.to_thread(self._spool.clear)
+            except SpoolUnusable as error:
+                self.usable = False
+                log.error("the spool cannot be emptied: %s", error)
+                return
+            self.spooled_marks = {}

@@ -54,15 +54,23 @@ class Spool:
         self._path = folder / f"{id_text(process_id)}{_SUFFIX}"
         self._bytes_max = bytes_max
         self._file = -1
-        self._size = 0
+        # The end of the records that are on the disk, and of what failed writes may have left.
+        self._size = self._end = 0
+        # Whether all of the space is allocated.
+        self._reserved = False
         self._adopted: list[tuple[Path, int]] = []
         # Records of dead processes that could not be read.
         self.damaged = 0
 
     def open(self) -> None:
-        """Create the file and allocate its space. Raises SpoolUnusable."""
-        if self._file >= 0:
-            return
+        """Create the file and allocate its space. If an earlier `clear` could not allocate it
+        again, do that. Raises SpoolUnusable."""
+        if self._file < 0:
+            self._create()
+        elif not self._reserved and not self._size:
+            self._empty()
+
+    def _create(self) -> None:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -73,21 +81,30 @@ class Spool:
             self.close()
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
-    def append(self, settlements: Sequence[AnySettlement], marks: Sequence[Marked] = ()) -> None:
-        """Write records and sync them to the disk before returning. Raises SpoolUnusable."""
-        lines = b"".join(map(line, settlements))
-        if self._size < self._bytes_max // 2:
-            lines += b"".join(map(line, marks))
-        if self._file < 0 or self._size + len(lines) > self._bytes_max:
+    def append(self, settlements: Sequence[AnySettlement], marks: Sequence[Marked] = ()) -> bool:
+        """Write records and sync them to the disk before returning. Return whether there was space
+        for the marks. Raises SpoolUnusable if nothing is stored."""
+        lines, mark_lines = b"".join(map(line, settlements)), b"".join(map(line, marks))
+        free = self._bytes_max - self._size
+        if self._file < 0 or len(lines) > free:
             raise SpoolUnusable(f"{self._path} is full, or was never made")
+        marks_fit = self._size < self._bytes_max // 2 and len(lines + mark_lines) <= free
         try:
-            written = 0
-            while written < len(lines):
-                written += os.pwrite(self._file, lines[written:], self._size + written)
-            os.fsync(self._file)
+            self._write(lines + mark_lines if marks_fit else lines)
         except OSError as error:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
-        self._size += len(lines)
+        return marks_fit
+
+    def _write(self, lines: bytes) -> None:
+        """Write lines after the last one, and zeros over what a failed write left after them."""
+        end = self._size + len(lines)
+        self._end = max(self._end, end)
+        lines = lines.ljust(self._end - self._size, b"\0")
+        written = 0
+        while written < len(lines):
+            written += os.pwrite(self._file, lines[written:], self._size + written)
+        os.fsync(self._file)
+        self._size = self._end = end
 
     def adopt(self) -> list[Kept]:
         """Return what dead processes left in their spools. `clear` deletes it."""
@@ -105,8 +122,11 @@ class Spool:
                 path.unlink()
             os.close(file)
         self._adopted = []
-        if not self._size:
-            return
+        if self._end:
+            self._empty()
+
+    def _empty(self) -> None:
+        self._reserved = False
         try:
             os.ftruncate(self._file, 0)
             self._reserve()
@@ -129,10 +149,11 @@ class Spool:
         """Write zeros up to the full size, so that a disk that fills up later cannot take the
         space.
         """
-        self._size = 0
+        self._size = self._end = 0
         for at in range(0, self._bytes_max, len(_ZEROS)):
             os.pwrite(self._file, _ZEROS[: self._bytes_max - at], at)
         os.fsync(self._file)
+        self._reserved = True
 
     def _adopt(self, path: Path) -> list[Kept]:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)

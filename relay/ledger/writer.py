@@ -223,8 +223,8 @@ class LedgerWriter:
         """Count the first `written` settlements as committed, and empty the spool once all that it
         contains are."""
         self._queue.spooled = max(0, self._queue.spooled - written)
-        if not self._queue.spooled:
-            await self._recovery.clear_spool()
+        if not self._queue.on_disk:
+            await self._recovery.clear_spool(lambda: self._queue.on_disk)
 
     async def _back_off(self, error: Exception) -> None:
         if self._queue.settlements:

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace as replace_members
 
+from dialects.chat.background import id_of
 from dialects.chat.chat import Dialect
 from dialects.chat.kept import KeptItem, KeptResponse, Referred, decode_kept, read_item
 from dialects.codec import Codec, Target
@@ -27,9 +28,9 @@ from dialects.errors.errors import RequestFault, quote_value
 from dialects.interactions import state as interactions
 from dialects.interactions.request.read import ChatFacts as InteractionFacts
 from dialects.json.body import Body
-from dialects.responses import background
 from dialects.responses import state as responses
 from dialects.responses.request.read import ChatFacts as ResponseFacts
+from relay.answers.background_forms import KINDS
 from relay.answers.state_store import State, StateKind
 from relay.requests.context import RequestContext
 from relay.requests.sessions import Session, opening_session
@@ -49,6 +50,7 @@ class _States(Protocol):
         referred: Referred,
         session: tuple[str, str] | None,
     ) -> tuple[str, bytes] | None: ...
+    def input_items(self, body: Body, referred: Referred) -> list[msgspec.Raw]: ...
     def keep_items(self, response: bytes, channel: str) -> Iterator[tuple[str, bytes]]: ...
     def continue_body(
         self, body: Body, items: Sequence[msgspec.Raw], referred: Referred
@@ -163,7 +165,7 @@ class Continuation:
     def input_items(self) -> list[msgspec.Raw]:
         """Return the items that the model of a response reads, as they are stored with it."""
         before = [] if self._earlier is None else self._earlier.conversation
-        return [*before, *responses.input_items(self._own_facts.body, self._referred)]
+        return [*before, *self._states.input_items(self._own_facts.body, self._referred)]
 
     def facts_for(self, channel_id: str) -> ContinuedFacts:
         """Return the facts for a channel of the same dialect."""
@@ -199,9 +201,10 @@ class Continuation:
         session = None if self.session is None else (str(self.session.id), self.session.name)
         provider_id = ""
         if self._response_id:
-            provider_id = background.id_of(response)
+            provider_id = id_of(response)
             previous = self._own_facts.body.value(self._previous)
-            response = background.name_response(response, self._response_id, previous)
+            form = KINDS[self._codec.name].form
+            response = form.name_response(response, self._response_id, previous)
         kept = self._states.keep(
             self._own_facts.body, response, self._earlier, stored_at, self._referred, session
         )

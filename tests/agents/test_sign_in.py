@@ -58,23 +58,25 @@ class Screen:
 
 
 class Computer:
-    """A person's computer, on which an administrator has put a file below /etc."""
+    """A person's computer, whose administrator has run the command that writes the file."""
 
     def __init__(self, place: Path, sign_in: Paste) -> None:
         self.home, self._etc = place / "home", place / "etc"
         self.home.mkdir()
         shutil.copytree("/etc", self._etc, symlinks=True, ignore_dangling_symlinks=True)
-        path = Path(str(sign_in.place).rpartition(" · ")[2]).relative_to("/etc")
-        (self._etc / path).parent.mkdir(exist_ok=True)
-        (self._etc / path).write_text(sign_in.text)
+        sudo = place / "programs" / "sudo"
+        sudo.parent.mkdir()
+        sudo.write_text('#!/bin/sh\nexec "$@"\n')
+        sudo.chmod(0o755)
         self._before = ["unshare", "--mount", "sh", "-c", AS_ADMINISTRATOR, "sh", str(self._etc)]
         self._environment = {
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
-            "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
+            "PATH": f"{sudo.parent}:{PROGRAMS}:{os.environ['PATH']}",
             "TERM": "xterm-256color",
             "BROWSER": "/bin/true",
         }
+        self.run("sh", "-c", sign_in.text)
 
     @contextmanager
     def terminal(self, *words: str) -> Iterator[Screen]:
@@ -129,8 +131,8 @@ def test_claude_code_signs_in_without_a_key(
     person = hub.person(tenant)
     sign_in = AGENTS["claude-code"].sign_in
     assert sign_in is not None
-    (paste,) = sign_in(Connection(hub.url, "", model))
-    computer = Computer(tmp_path, paste)
+    *_, on_linux = sign_in(Connection(hub.url, "", model))
+    computer = Computer(tmp_path, on_linux)
     with computer.terminal("claude") as screen:
         for words, keys in STEPS:
             screen.wait_for(words)

@@ -153,7 +153,6 @@ def test_nothing_is_stored_that_the_client_forbids(
     ("member", "value"),
     [
         ("agent", "deep-research-pro-preview-12-2025"),
-        ("background", True),
         ("environment", "env_1"),
         ("webhook_config", {"uris": ["https://example.org"]}),
         ("continuation_token", "t"),

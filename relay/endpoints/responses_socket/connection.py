@@ -38,7 +38,12 @@ from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.endpoints.request import Request, read_headers
 from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
-from relay.endpoints.responses_socket.memory import Memory, Remembered, Waiting
+from relay.endpoints.responses_socket.memory import (
+    MIB_MAX,
+    Memory,
+    Remembered,
+    Waiting,
+)
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
 from relay.front.deadline import EndReason
@@ -70,6 +75,8 @@ log = logging.getLogger(__name__)
 _RUNNING_MAX: Final = 16
 _LANES_MAX: Final = 32
 _WAITING_MAX: Final = 64
+# Our own.
+_WAITING_BYTES_MAX: Final = MIB_MAX * 1024 * 1024
 # The close code (RFC 6455, section 7.4) of a connection that may simply be opened again.
 _IN_ORDER: Final = 1000
 _NOT_TEXT: Final = ErrorAnswer(
@@ -77,11 +84,15 @@ _NOT_TEXT: Final = ErrorAnswer(
 )
 _READER_REFUSED: Final = "The response that was to read this was refused."
 _NOT_CONTINUED: Final = "The lane went on with another response, so that no request can read this."
+_NOT_REMEMBERED: Final = (
+    f"A connection remembers {MIB_MAX} MiB of responses, and this response was forgotten for newer "
+    "ones. Send the whole conversation, with this message."
+)
 _TOO_MANY: Final = ErrorAnswer(
     "invalid_value",
     400,
     f"API request failed: a connection has at most {_LANES_MAX} lanes and {_WAITING_MAX} waiting "
-    "requests; wait for their responses, or open another connection",
+    f"requests of {MIB_MAX} MiB in all; wait for their responses, or open another connection",
     "stream_id",
     "websocket_stream_limit_reached",
 )
@@ -278,14 +289,23 @@ class _Connection:
             await self._refuse(Turn(event))
             return
         lane = self._lanes.get(event.stream_id)
-        waiting = sum(len(lane.waiting) for lane in self._lanes.values())
-        if waiting >= _WAITING_MAX or (lane is None and len(self._lanes) >= _LANES_MAX):
+        if not self._has_room(event, new_lane=lane is None):
             await self._send_error(_TOO_MANY, event.stream_id)
             return
         if lane is None:
             upstream = TurnSocket(self._request.life.parts.upstreams, self._without)
             lane = self._lanes[event.stream_id] = Lane(self._answer, upstream)
         lane.add(Turn(event))
+
+    def _has_room(self, event: CreateEvent, *, new_lane: bool) -> bool:
+        waiting = sum(len(lane.waiting) for lane in self._lanes.values())
+        if waiting >= _WAITING_MAX or (new_lane and len(self._lanes) >= _LANES_MAX):
+            return False
+        return self._waiting_bytes() + len(event.body.raw) <= _WAITING_BYTES_MAX
+
+    def _waiting_bytes(self) -> int:
+        """Return how many bytes of requests and of steering wait for running responses."""
+        return sum(lane.waiting_bytes() for lane in self._lanes.values())
 
     async def _send_error(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
         """Send an error that does not belong to a running request."""
@@ -427,9 +447,11 @@ class _Connection:
         self._keep(turn.event.stream_id, remembered)
 
     def _keep(self, stream_id: str | None, response: Remembered) -> None:
-        """Remember a response, and give back what waited for one that is forgotten for it."""
-        for lane, steer in self._memory.remember(stream_id, response):
+        """Remember a response, and give back what waited for those that are forgotten for it."""
+        for lane, steer in self._memory.forget_lane(stream_id):
             self._give_back(lane, steer, "successor_creation_failed", _NOT_CONTINUED)
+        for lane, steer in self._memory.remember(stream_id, response):
+            self._give_back(lane, steer, "successor_creation_failed", _NOT_REMEMBERED)
 
     def _in_session(
         self, event: CreateEvent, earlier: Remembered | None, request_id: RequestId
@@ -499,9 +521,11 @@ class _Connection:
         if turn is None and self._memory.find(event.previous_id) is not None:
             return "response_already_completed", "The response has ended; send response.create."
         if turn is None:
-            return "response_not_found", "No response of this connection has this id."
+            return "response_not_found", "This connection runs and remembers no such response."
         if len(turn.steers) >= STEERS_MAX:
             return "too_many_pending_steers", f"At most {STEERS_MAX} wait for a response."
+        if self._waiting_bytes() + len(bytes(event.input)) > _WAITING_BYTES_MAX:
+            return "too_many_pending_steers", f"More than {MIB_MAX} MiB would wait."
         return None
 
     def _continue(

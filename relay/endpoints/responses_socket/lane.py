@@ -64,6 +64,12 @@ class Lane:
             # Start without the context of the connection, because each request sets its own id.
             self._task = asyncio.create_task(self._work(), context=Context())
 
+    def waiting_bytes(self) -> int:
+        """Return how many bytes of requests, and of steering of the running one, wait."""
+        steers = () if self.turn is None else self.turn.steers
+        requests = sum(len(turn.event.body.raw) for turn in self.waiting)
+        return requests + sum(len(bytes(steer.event.input)) for steer in steers)
+
     def drop_waiting(self) -> Sequence[Turn]:
         """Remove the requests that wait, and return them."""
         dropped = list(self.waiting)

@@ -11,7 +11,8 @@ from relay.endpoints.responses_socket.lane import Steer
 from relay.upstream.turn_socket import Continued
 
 # The limit for all lanes of a connection.
-_BYTES_MAX: Final = 64 * 1024 * 1024
+MIB_MAX: Final = 64
+_BYTES_MAX: Final = MIB_MAX * 1024 * 1024
 
 
 class Remembered(NamedTuple):
@@ -43,8 +44,9 @@ class Waiting(NamedTuple):
 
 
 class Memory:
-    """The newest response of each lane. If all together are too large, the oldest is forgotten.
-    Whoever makes it forget a response gets the steering that waited for that."""
+    """The newest response of each lane, and the steering that waits for it. If all together are too
+    large, the oldest are forgotten. Whoever makes it forget a response gets the steering that
+    waited for that."""
 
     def __init__(self, bytes_max: int = _BYTES_MAX) -> None:
         self._bytes_max = bytes_max
@@ -52,14 +54,16 @@ class Memory:
         self._sizes: dict[str | None, int] = {}
 
     def remember(self, lane: str | None, response: Remembered) -> Sequence[Waiting]:
-        """Remember the newest response of a lane, replacing the previous one."""
-        lost = self._remove(lane)
+        """Remember the newest response of a lane that has none, and forget the oldest that find no
+        room, at worst this one."""
         self._by_lane[lane] = response
-        items = response.conversation or ()
-        self._sizes[lane] = sum(len(bytes(item)) for item in items)
-        while self._by_lane and sum(self._sizes.values()) > self._bytes_max:
-            lost += self._remove(next(iter(self._by_lane)))
-        return lost
+        self._sizes[lane] = _size(response)
+        evicted: list[Waiting] = []
+        while sum(self._sizes.values()) > self._bytes_max:
+            # A stored response for which nothing waits takes no room.
+            oldest = next(lane for lane in self._by_lane if self._sizes[lane])
+            evicted += self.forget_lane(oldest)
+        return evicted
 
     def find(self, id: str | None) -> Remembered | None:
         """Return a response by its id."""
@@ -70,17 +74,25 @@ class Memory:
         for lane, one in self._by_lane.items():
             if one is response:
                 self._by_lane[lane] = one._replace(steers=())
+                self._sizes[lane] = _size(self._by_lane[lane])
         return response.steers
 
     def forget(self, id: str | None) -> Sequence[Waiting]:
         """Forget a response, because a request that continued it has failed."""
         lanes = [lane for lane, one in self._by_lane.items() if one.id == id]
-        return [waiting for lane in lanes for waiting in self._remove(lane)]
+        return [waiting for lane in lanes for waiting in self.forget_lane(lane)]
 
     def forget_all(self) -> Sequence[Waiting]:
-        return [waiting for lane in list(self._by_lane) for waiting in self._remove(lane)]
+        return [waiting for lane in list(self._by_lane) for waiting in self.forget_lane(lane)]
 
-    def _remove(self, lane: str | None) -> list[Waiting]:
+    def forget_lane(self, lane: str | None) -> Sequence[Waiting]:
+        """Forget the response of a lane, because the lane goes on with another."""
         self._sizes.pop(lane, None)
         response = self._by_lane.pop(lane, None)
         return [] if response is None else [Waiting(lane, steer) for steer in response.steers]
+
+
+def _size(response: Remembered) -> int:
+    """Return how many bytes are kept for a response."""
+    items = sum(len(bytes(item)) for item in response.conversation or ())
+    return items + sum(len(bytes(steer.event.input)) for steer in response.steers)

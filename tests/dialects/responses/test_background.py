@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dialects.chat.background import asks_for_background, has_failed, id_of, request_body
 from dialects.json.body import read_body
 from dialects.responses import background
 from dialects.responses.background import BackgroundEvents
@@ -48,7 +49,7 @@ def test_the_queued_response_repeats_its_request() -> None:
 
 
 def test_the_run_is_streamed_and_not_in_the_background() -> None:
-    sent = json.loads(background.request_body(read_body(BODY)))
+    sent = json.loads(request_body(read_body(BODY)))
     assert (sent["stream"], "background" in sent) == (True, False)
 
 
@@ -58,7 +59,7 @@ def test_the_run_is_streamed_and_not_in_the_background() -> None:
 )
 def test_only_true_asks_for_the_background(member: str, asks: bool) -> None:
     body = read_body(f'{{"model":"m",{member}}}'.encode())
-    assert background.asks_for_background(body) is asks
+    assert asks_for_background(body) is asks
 
 
 def test_events_get_our_id_and_numbers() -> None:
@@ -96,7 +97,7 @@ def test_an_error_in_the_stream_is_a_failed_response() -> None:
     error = {"code": "server_error", "message": "gone"}
     assert (event["response"]["status"], event["response"]["error"]) == ("failed", error)
     assert events.ended
-    assert background.has_failed(events.response)
+    assert has_failed(events.response)
 
 
 def test_a_whole_answer_is_its_last_event() -> None:
@@ -110,7 +111,7 @@ def test_ends_of_ours() -> None:
     queued = background.queued_response(read_body(BODY), "resp_w", 7)
     cancelled = background.cancel(queued)
     assert json.loads(cancelled)["status"] == "cancelled"
-    assert not background.has_failed(cancelled)
+    assert not has_failed(cancelled)
     failed = background.fail(queued, "upstream_rate_limited", "later")
     assert json.loads(failed)["error"] == {"code": "rate_limit_exceeded", "message": "later"}
     (event,) = events_of(background.failed_event(failed, 5))
@@ -127,5 +128,5 @@ def test_numbers_of_stored_events(raw: bytes, number: int | None) -> None:
 
 
 def test_ids_of_responses() -> None:
-    assert background.id_of(json.dumps(FROM_PROVIDER).encode()) == "resp_p"
-    assert background.id_of(b"[]") == ""
+    assert id_of(json.dumps(FROM_PROVIDER).encode()) == "resp_p"
+    assert id_of(b"[]") == ""

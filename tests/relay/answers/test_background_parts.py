@@ -16,6 +16,7 @@ from dialects.json.body import read_body
 from dialects.responses.background import BackgroundEvents, queued_response
 from lib.id_types import RequestId
 from relay.answers.background import BackgroundAnswer, BackgroundResponses, BackgroundSink
+from relay.answers.background_forms import RESPONSES
 from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentRequests
 from relay.answers.state_store import StateStore
 from relay.endpoints import background
@@ -222,7 +223,7 @@ async def test_what_was_cancelled_is_forgotten_after_an_outage(
             dropped.append((kind, name))
 
     async with asyncio.timeout(30):
-        await _forget(cast(Any, States()), cast(Any, None), "resp_1")
+        await _forget(cast(Any, States()), cast(Any, None), "resp_1", RESPONSES)
     assert dropped == [("item", "msg_1"), ("response", "resp_1")]
 
 
@@ -250,11 +251,12 @@ class Started:
             background=SimpleNamespace(start=self._run),
         )
         sink = SimpleNamespace(admitted=self.admitted, take_input=list)
+        invocation = SimpleNamespace(operation="responses")
         monkeypatch.setattr(background, "BackgroundSink", lambda answer, events: sink)
         body = read_body(b'{"model": "m", "input": "hi", "background": true, "stream": true}')
         await _start(
             cast(Any, SimpleNamespace(life=life, principal=principal)),
-            cast(Any, SimpleNamespace(request_id=RequestId(uuid.uuid4()))),
+            cast(Any, SimpleNamespace(request_id=RequestId(uuid.uuid4()), invocation=invocation)),
             body,
             _Follower(cast(Any, self), lambda: True, lambda: None),
         )

@@ -142,7 +142,7 @@ async def test_a_mark_is_in_the_spool_once_until_it_moves_or_the_spool_is_emptie
     assert spooled(tmp_path) == [Marked(attempt, mark_text(1))]
     await recovery.spool([], {attempt: mark_text(2)})
     assert spooled(tmp_path) == [Marked(attempt, mark_text(1)), Marked(attempt, mark_text(2))]
-    await recovery.clear_spool()
+    await recovery.clear_spool(lambda: False)
     await recovery.spool([], {attempt: mark_text(2)})
     assert spooled(tmp_path) == [Marked(attempt, mark_text(2))]
     recovery.close()

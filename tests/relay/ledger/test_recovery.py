@@ -1,11 +1,27 @@
 """What a process keeps of those that died, and for how long."""
 
+import asyncio
+import os
+import threading
 from pathlib import Path
 
+import pytest
+
 from lib.ids import new_id
+from relay.attempts.settlement import AnySettlement, Marked
 from relay.ledger.recovery import LedgerRecovery
-from relay.ledger.spool import Spool
+from relay.ledger.spool import Kept, Spool, line, read
 from tests.relay.ledger.test_journal import opened, resolved
+from tests.relay.ledger.test_spool import file_of, refuse
+
+
+def spools_in(folder: Path) -> int:
+    return len(list(folder.glob("*.spool")))
+
+
+def marks_of(folder: Path) -> dict[object, str]:
+    items = read(file_of(folder).read_bytes()).items
+    return {item.attempt_id: item.meters for item in items if isinstance(item, Marked)}
 
 
 def test_committed_marks_are_not_taken_over_again(tmp_path: Path) -> None:
@@ -40,4 +56,93 @@ async def test_what_is_not_on_the_disk_does_not_count_as_stored(tmp_path: Path) 
     # Nor what finds no room.
     assert not await recovery.spool(resolved(20), {})
     assert not recovery.usable
+    recovery.close()
+
+
+async def test_marks_of_a_failed_write_are_written_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P1: a machine that dies later would leave the stream without its mark, and it would be
+    charged for less than the provider counted."""
+    kept, marks = resolved(1), {new_id(): '{"out_text":5}'}
+    recovery = LedgerRecovery(Spool(tmp_path, new_id(), 4096), None)
+    await recovery.open()
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", refuse)
+        assert not await recovery.spool(kept, marks)
+    assert await recovery.spool(kept, marks)
+    assert marks_of(tmp_path) == marks
+    recovery.close()
+
+
+async def test_marks_without_space_do_not_count_as_stored(tmp_path: Path) -> None:
+    """P1: they are written once there is space."""
+    kept, marks = resolved(2), {new_id(): '{"out_text":5}'}
+    size = len(b"".join(map(line, kept)))
+    recovery = LedgerRecovery(Spool(tmp_path, new_id(), 2 * size), None)
+    await recovery.open()
+    assert await recovery.spool(kept, {})
+    assert await recovery.spool([], marks)
+    assert recovery.spooled_marks == marks_of(tmp_path) == {}
+    await recovery.clear_spool(lambda: False)
+    assert await recovery.spool([], marks)
+    assert recovery.spooled_marks == marks_of(tmp_path) == marks
+    recovery.close()
+
+
+async def test_a_process_does_not_adopt_its_own_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P1: newer marks may be in the database by then, and older ones would replace them."""
+    marks = {new_id(): '{"out_text":5}'}
+    recovery = LedgerRecovery(Spool(tmp_path, new_id(), 4096), None)
+    await recovery.open()
+    await recovery.spool([], marks)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", refuse)
+        assert not await recovery.spool(resolved(1), {})
+    adopted = await recovery.open()
+    assert adopted is not None
+    assert adopted.marks == {}
+    # They are still in the spool, which is emptied when they are committed.
+    assert recovery.spooled_marks == marks
+    recovery.close()
+
+
+async def test_a_spool_adopted_during_a_commit_is_not_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P1: the commit does not include what was adopted."""
+    dead, adopted = Spool(tmp_path, new_id(), 4096), list[AnySettlement]()
+    dead.open()
+    dead.append(resolved(1))
+    dead.close()
+    recovery = LedgerRecovery(Spool(tmp_path, new_id(), 4096), None)
+    adopting, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def adopt(spool: Spool) -> list[Kept]:
+        left = take(spool)
+        loop.call_soon_threadsafe(adopting.set)
+        go_on.wait(timeout=30)
+        return left
+
+    take = Spool.adopt
+    monkeypatch.setattr(Spool, "adopt", adopt)
+
+    async def open_recovery() -> None:
+        left = await recovery.open()
+        assert left is not None
+        adopted.extend(left.spooled)
+
+    opening = asyncio.create_task(open_recovery())
+    await adopting.wait()
+    clearing = asyncio.create_task(recovery.clear_spool(lambda: bool(adopted)))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(opening, clearing)
+    assert len(adopted) == 1
+    assert spools_in(tmp_path) == 2
+    await recovery.clear_spool(lambda: False)
+    assert spools_in(tmp_path) == 1
     recovery.close()

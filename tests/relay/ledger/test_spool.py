@@ -1,6 +1,7 @@
 """P18: settlements that wait for the database are on the disk, whole, and are replayed once."""
 
 import asyncio
+import errno
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -68,6 +69,11 @@ def opened(folder: Path, bytes_max: int = _BYTES_MAX) -> Spool:
 def file_of(folder: Path) -> Path:
     (path,) = folder.glob("*.spool")
     return path
+
+
+def refuse(*_: object) -> int:
+    """What a full disk answers to a write or a sync."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def same(one: Sequence[Kept], other: Sequence[Kept]) -> bool:
@@ -171,6 +177,55 @@ def test_marks_leave_half_of_the_space_to_settlements(tmp_path: Path) -> None:
     kept = settlements(4)
     spool.append(kept, [Marked(new_id(), "{}")])
     assert same(read(file_of(tmp_path).read_bytes()).items[before:], kept)
+
+
+def test_a_failed_write_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P18: neither after a shorter write nor after the spool was emptied. It would count as
+    damaged, or be replayed when newer marks are in the database."""
+    spool, kept = opened(tmp_path), settlements(6)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", refuse)
+        with pytest.raises(SpoolUnusable, match="No space"):
+            spool.append(kept)
+    spool.append(kept[:1])
+    result = read(file_of(tmp_path).read_bytes())
+    assert same(result.items, kept[:1])
+    assert result.damaged == 0
+    spool.clear()
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", refuse)
+        with pytest.raises(SpoolUnusable, match="No space"):
+            spool.append(kept)
+    spool.clear()
+    assert read(file_of(tmp_path).read_bytes()).items == []
+
+
+def test_space_that_could_not_be_allocated_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P18: a process that takes new work has the space to keep its end."""
+    spool = opened(tmp_path)
+    spool.append(settlements(2))
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", refuse)
+        with pytest.raises(SpoolUnusable, match="No space"):
+            spool.clear()
+        with pytest.raises(SpoolUnusable, match="No space"):
+            spool.open()
+    assert file_of(tmp_path).stat().st_size == 0
+    spool.open()
+    assert file_of(tmp_path).stat().st_size == _BYTES_MAX
+
+
+def test_marks_take_no_space_from_settlements(tmp_path: Path) -> None:
+    """P18: settlements that fit without the marks are stored without them."""
+    kept = settlements(2)
+    size = len(b"".join(map(line, kept)))
+    spool = opened(tmp_path, size + 10)
+    assert not spool.append(kept, [Marked(new_id(), "{}")])
+    assert same(read(file_of(tmp_path).read_bytes()).items, kept)
 
 
 async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) -> None:

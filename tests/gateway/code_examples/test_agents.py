@@ -1,0 +1,75 @@
+"""The commands by which Claude Code learns the address of a hub that it signs in to."""
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.code_examples.agents import AGENTS, Connection, System
+from tests.hub import ROOT
+
+URL = "https://hub.example.com"
+FILE = {"forceLoginMethod": "gateway", "forceLoginGatewayUrl": URL}
+
+
+def commands(system: System) -> list[str]:
+    sign_in = AGENTS["claude-code"].sign_in
+    assert sign_in is not None
+    return [paste.text for paste in sign_in(Connection(URL, "", "m", system))]
+
+
+@pytest.mark.parametrize(
+    ("number", "folder"), [(0, "/Library/Application Support/ClaudeCode"), (1, "/etc/claude-code")]
+)
+def test_the_command_writes_a_file_that_everybody_reads(
+    tmp_path: Path, number: int, folder: str
+) -> None:
+    """Whatever the administrator's own umask is. A file that exists is left as it is."""
+    sudo, place = tmp_path / "sudo", tmp_path / "the computer" / folder.strip("/")
+    sudo.write_text('#!/bin/sh\nexec "$@"\n')
+    sudo.chmod(0o755)
+    command = commands("unix")[number]
+    assert command.count(shlex.quote(folder)) == 1
+    command = command.replace(shlex.quote(folder), shlex.quote(str(place)))
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def run() -> int:
+        return subprocess.run(
+            ["sh", "-c", command], env=environment, umask=0o077, stderr=subprocess.DEVNULL
+        ).returncode
+
+    assert run() == 0
+    file = place / "managed-settings.json"
+    assert json.loads(file.read_text()) == FILE
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+    file.write_text("{}")
+    assert run() != 0
+    assert file.read_text() == "{}"
+
+
+def test_the_command_of_windows_creates_the_same_file() -> None:
+    """New-Item refuses to write over a file if it is not told -Force."""
+    (command,) = commands("windows")
+    folder, rest = command.split("\n", 1)
+    path = "C:\\Program Files\\ClaudeCode"
+    assert folder == f"New-Item -ItemType Directory -Force -Path '{path}' | Out-Null"
+    start, end = (
+        f"New-Item -ItemType File -Path '{path}\\managed-settings.json' -Value @'\n",
+        "\n'@",
+    )
+    assert rest.startswith(start)
+    assert rest.endswith(end)
+    assert json.loads(rest.removeprefix(start).removesuffix(end)) == FILE
+
+
+def test_the_docs_show_the_commands() -> None:
+    text = (ROOT / "docs/agents.md").read_text()
+    for command in commands("unix"):
+        assert f"```sh\n{command}\n```" in text
+    for command in commands("windows"):
+        assert f"```powershell\n{command}\n```" in text
