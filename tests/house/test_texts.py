@@ -47,6 +47,8 @@ COMPILE = ".venv/bin/pybabel compile -d locale -D django"
 CALLS: Final = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext", "pgettext_lazy",
                 "npgettext", "_")  # fmt: skip
 
+CALL: Final = re.compile(rf"\b(?:{'|'.join(CALLS)})\s*\(")
+
 # A sheet of specimens: what its parts are filled with is no text of the product.
 SPECIMENS = ROOT / "templates/design"
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%[sd]|(</?\w+[^>]*>)")
@@ -89,8 +91,8 @@ def _texts_of_source() -> set[tuple[str | None, str]]:
     """Contexts and texts, read without GNU gettext, by other code than `make messages` uses."""
     results: set[tuple[str | None, str]] = {(None, text) for text in unseen_texts()}
     results |= {(None, one) for one, _ in BORROWED_PLURALS}
-    for _, source in _sources():
-        calls = dict.fromkeys(CALLS)
+    calls = dict.fromkeys(CALLS)
+    for source in (source for _, source in _sources() if CALL.search(source)):
         read: Iterable[Any] = extract_python(io.BytesIO(source.encode()), calls, (), {})
         for _, name, texts, _ in read:
             parts = [texts] if isinstance(texts, str) else list(texts or ())
