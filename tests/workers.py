@@ -31,6 +31,8 @@ LONG: Final = (
     "tests/config",
     "tests/billing",
     "tests/usage",
+    "tests/notify",
+    "tests/stack",
 )
 # Their tests share what is made once for the folder.
 TOGETHER: Final = ("tests/browser", "tests/fakes_checks", "tests/house")
