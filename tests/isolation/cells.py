@@ -122,11 +122,13 @@ def draw(everything: Sequence[Cell]) -> Sequence[Cell]:
     that bring most come first."""
     shuffled, seen, drawn = list(everything), set[object](), list[Cell]()
     random.Random(_SEED).shuffle(shuffled)
+    left = [(cell, cell.facts) for cell in shuffled]
     for least in (2, 1):
-        for cell in shuffled:
-            if len(cell.facts - seen) >= least:
-                seen |= cell.facts
+        for cell, facts in left:
+            if len(facts - seen) >= least:
+                seen |= facts
                 drawn.append(cell)
+        left = [(cell, facts) for cell, facts in left if not facts <= seen]
     return drawn
 
 
