@@ -136,6 +136,23 @@ def test_a_provider_that_tells_more_than_was_ordered_is_found_by_its_records(
     assert (record.flags, record.charge_nano) == (flags, 8000 * PER_MS)
 
 
+@pytest.mark.parametrize(
+    ("status", "asked", "failures"),
+    [
+        (VideoStatus("running", 10), True, 0),
+        (None, True, 3),
+        # Nobody asked: its channel was not reached in time.
+        (None, False, 2),
+    ],
+)
+def test_polls_that_fail_are_counted_until_one_succeeds(
+    task: MediaTask, status: VideoStatus | None, asked: bool, failures: int
+) -> None:
+    task.failures = 2
+    media_tasks._write([Poll(task, status, asked=asked)])
+    assert MediaTask.objects.get().failures == failures
+
+
 def test_a_failure_of_the_provider_is_recorded_as_one(task: MediaTask) -> None:
     report(task, FAILED)
     record = UsageRecord.objects.get()
