@@ -248,11 +248,17 @@ def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
     }
     for (scope, inputs), stored in results.items():
         assert budgets.find_subject(alice, scope, inputs) == stored
-    for scope, inputs in (
-        ("organisation", "x"), ("team", "none"), ("key", "k"), ("key", id_text(people.core.id)),
-        ("user", "charlie@example.org"), ("tag", ""), ("tag", "a\nb"), ("model", "m" * 201),
-    ):  # fmt: skip
-        with pytest.raises(BudgetRefused) as refused:
+    for (scope, inputs), reason in {
+        ("organisation", "x"): "An organisation budget covers the whole organisation",
+        ("team", "none"): "This team does not exist",
+        ("key", "k"): "This API key does not exist",
+        ("key", id_text(people.core.id)): "This API key does not exist",
+        ("user", "charlie@example.org"): "This person is not a member",
+        ("tag", ""): "Enter what the budget applies to",
+        ("tag", "a\nb"): "A label has 1 to 100 visible characters",
+        ("model", "m" * 201): "Enter what the budget applies to",
+    }.items():
+        with pytest.raises(BudgetRefused, match=reason) as refused:
             budgets.find_subject(alice, scope, inputs)
         assert refused.value.field == "subject"
 
