@@ -560,8 +560,8 @@ async def test_an_ending_that_is_due_follows_the_few_admissions_before_it(
     monkeypatch.setattr(ledger._batches, "write", write)
     ledger.settle(ended(one_asked()), at_once=True)
     await ledger.admit(one_asked())
-    while ledger._worker is not None:
-        await asyncio.sleep(0)
+    if ledger._worker is not None:
+        await asyncio.wait([ledger._worker])
     assert written == [(1, 0), (0, 1)]
 
 

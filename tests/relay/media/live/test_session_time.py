@@ -60,9 +60,7 @@ def _charge(ms: int) -> int:
 
 
 def test_a_stretch_has_a_new_mark_only_once_its_time_has_moved() -> None:
-    hold = SimpleNamespace(
-        attempt_id=UUID(int=1), price=SimpleNamespace(version=PRICE), cost=None
-    )
+    hold = SimpleNamespace(attempt_id=UUID(int=1), price=SimpleNamespace(version=PRICE), cost=None)
     meter = StretchMeter(cast(Any, SimpleNamespace(hold=hold, cut_above=None)))
     marks = []
     for least_ms in (0, 30_000, 30_000, 60_000):
