@@ -163,6 +163,18 @@ def test_a_declined_card_switches_it_off_and_is_told(
     assert automatic_topups.fill_balances() == 0
 
 
+def test_a_payment_method_that_is_gone_switches_it_off_and_is_told(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor, settings: Any
+) -> None:
+    switched_on(people, bank, alice)
+    settings.STRIPE_SECRET_KEY = ""
+    assert automatic_topups.fill_balances() == 0
+    assert not WalletSetting.objects.get().auto_enabled
+    reason = "This payment method is not available."
+    assert Fact.objects.get(kind="autotopup.stopped").body["reason"] == reason
+    assert not TopUp.objects.filter(automatic=True).exists()
+
+
 def test_a_processor_that_is_down_is_asked_again(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:

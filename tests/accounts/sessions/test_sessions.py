@@ -7,7 +7,8 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEvent, SetUpLink, SignInLink, User
@@ -272,3 +273,19 @@ def test_a_sign_in_from_somewhere_new_is_told(people: Cast) -> None:
     sign_in(come_from="192.0.2.2")
     assert noticed() == ["192.0.2.2"]
     assert Fact.objects.get().people == [people.bob.pk]
+
+
+def test_a_session_that_ended_during_a_request_stays_ended(people: Cast) -> None:
+    """P11: the answer to the request brings no record of it back."""
+    browser = signed_in(people.bob)
+    request = RequestFactory().get("/")
+    request.session, request.user = browser.session, people.bob
+    request.begun_with = request.session.session_key  # type: ignore[attr-defined]
+    UserSession.objects.all().delete()
+    bounds = sessions.SessionBounds(lambda _: HttpResponse())
+    bounds.process_response(request, HttpResponse())
+    assert not UserSession.objects.exists()
+    # One that a sign-in or a new password has put in its place has a record.
+    request.begun_with = "another"  # type: ignore[attr-defined]
+    bounds.process_response(request, HttpResponse())
+    assert UserSession.objects.get().user == people.bob

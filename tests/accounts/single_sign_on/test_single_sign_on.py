@@ -199,6 +199,7 @@ def test_no_organisation_takes_over_accounts_by_listing_a_domain(
             ("/userinfo", (500, b'{"sub": "ada-1"}')), ("/userinfo", (201, b'{"sub": "ada-1"}')),
             ("/userinfo", (200, b"[]")), ("/userinfo", (200, b'{"sub": "ada-2"}')),
             ("/token", (200, b'{"access_token": "at"}')), ("/token", (200, b"[]")),
+            ("/token", (200, b'["access_token"]')),
             ("/token", (200, b'{"access_token": "at", "id_token": 7}')),
             ("/token", (200, b'{"access_token": 7, "id_token": "x"}')),
             ("/token", (200, b'{"access_token": "at", "id_token": "x.y.z"}')),

@@ -167,6 +167,8 @@ def test_restored_budget_counts_what_happened_while_it_was_away(key: Key) -> Non
         ({"amount_nano": 2**63 - 1}, "amount"),
         ({"anchor": 32}, "anchor"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"alert_percents": [0]}, "alert_percents"),
+        ({"alert_percents": [101]}, "alert_percents"),
     ],
 )
 def test_budgets_that_cannot_be_are_refused(key: Key, over: dict[str, object], field: str) -> None:
@@ -174,6 +176,10 @@ def test_budgets_that_cannot_be_are_refused(key: Key, over: dict[str, object], f
         make(key, **over)  # type: ignore[arg-type]
     assert refused.value.field == field
     assert not Budget.objects.exists()
+
+
+def test_an_alert_may_be_at_the_first_percent_and_at_the_last(key: Key) -> None:
+    assert make(key, alert_percents=[1, 100]).alert_percents == [1, 100]
 
 
 @pytest.mark.parametrize(
@@ -248,11 +254,17 @@ def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
     }
     for (scope, inputs), stored in results.items():
         assert budgets.find_subject(alice, scope, inputs) == stored
-    for scope, inputs in (
-        ("organisation", "x"), ("team", "none"), ("key", "k"), ("key", id_text(people.core.id)),
-        ("user", "charlie@example.org"), ("tag", ""), ("tag", "a\nb"), ("model", "m" * 201),
-    ):  # fmt: skip
-        with pytest.raises(BudgetRefused) as refused:
+    for (scope, inputs), reason in {
+        ("organisation", "x"): "An organisation budget covers the whole organisation",
+        ("team", "none"): "This team does not exist",
+        ("key", "k"): "This API key does not exist",
+        ("key", id_text(people.core.id)): "This API key does not exist",
+        ("user", "charlie@example.org"): "This person is not a member",
+        ("tag", ""): "Enter what the budget applies to",
+        ("tag", "a\nb"): "A label has 1 to 100 visible characters",
+        ("model", "m" * 201): "Enter what the budget applies to",
+    }.items():
+        with pytest.raises(BudgetRefused, match=reason) as refused:
             budgets.find_subject(alice, scope, inputs)
         assert refused.value.field == "subject"
 
@@ -279,12 +291,16 @@ def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> No
             budgets.change_budget(by, budget, nothing, amount_nano=2 * 10**9)
         with pytest.raises(BudgetRefused, match="your teams and their keys"):
             budgets.remove_budget(by, budget)
+        budgets.remove_budget(SYSTEM, budget)
+        with pytest.raises((BudgetRefused, Http404)):
+            budgets.restore_budget(by, str(budget.id), nothing)
     for scope, subject in (("team", str(second.id)), ("key", str(own.id))):
         budget = budgets.create_budget(
             by, people.acme, nothing, scope=scope, subject=subject, **terms
         )
         budgets.change_budget(by, budget, nothing, amount_nano=2 * 10**9)
         budgets.remove_budget(by, budget)
+        assert budgets.restore_budget(by, str(budget.id), nothing).enabled
 
 
 def test_a_removed_budget_of_another_team_looks_like_none(people: Cast) -> None:

@@ -45,8 +45,10 @@ def test_a_rule_is_set_and_taken_back_on_its_page(dora: Client, people: Cast) ->
         "Organisation", "Keep reading and charge the usage, at most 120 s, $0.05",
     )  # fmt: skip
     # The limits are those of reading on; what was typed there says nothing of the others.
-    assert dora.post(page, {"kind": "absorb", "seconds": "5", "cost": "1"}).status_code == 303
-    assert charge_rule_of(people.acme) == ChargeRule("absorb")
+    for _ in ("changed", "sent once more, which changes nothing"):
+        sent = {"kind": "absorb", "seconds": "5", "cost": "1"}
+        assert dora.post(page, sent).status_code == 303
+        assert charge_rule_of(people.acme) == ChargeRule("absorb")
     assert dora.post(page, {"kind": "", "seconds": "5"}).status_code == 303
     assert not OrganisationChargeRule.objects.exists()
     events = AuditEvent.objects.filter(

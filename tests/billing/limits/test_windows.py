@@ -155,6 +155,20 @@ def test_a_kept_hold_gives_all_its_tokens_back(key: Key, how: str) -> None:
     assert list(RateSecond.objects.values_list("tokens", flat=True)) == [100]
 
 
+def test_a_kept_hold_that_is_released_has_spent_nothing(key: Key) -> None:
+    """P2: neither of the wallet nor of what the organisation would have paid its provider."""
+    one = window(key, "key")
+    hold = held(key, 300, one)
+    Hold.objects.filter(id=hold.attempt_id).update(own_nano=150)
+    one.held_nano += 150
+    one.save()
+    with transaction.atomic():
+        lock_wallet(key.organisation_id)
+        execute(keep_holds([hold.attempt_id]))
+        release_kept(hold.attempt_id, key.organisation_id)
+    assert window_state(one) == (0, 0, 500)
+
+
 def test_the_database_lets_nothing_stand_above_the_cap(key: Key) -> None:
     """P2: whatever code does."""
     one = window(key, "key")

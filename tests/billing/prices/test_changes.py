@@ -47,3 +47,20 @@ def test_a_cut_in_any_tier_counts_and_a_first_price_is_none() -> None:
     assert fell_by_more_than_half(BEFORE, None)
     assert not fell_by_more_than_half(None, BEFORE)
     assert not fell_by_more_than_half(BEFORE, BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "needs_two"),
+    [
+        ({"in_text": 5}, {"in_text": 3}, False),
+        ({"in_text": 4}, {"in_text": 2}, False),
+        ({"in_text": 5}, {"in_text": 2}, True),
+        ({"in_text": 4}, {"in_text": 9}, False),
+        ({"in_text": 4}, {"in_text": 4, "out_text": 1}, False),
+        ({"in_text": 0}, {"in_text": 1}, False),
+    ],
+)
+def test_only_a_cut_to_less_than_half_needs_two_persons(
+    before: dict[str, int], after: dict[str, int], needs_two: bool
+) -> None:
+    assert fell_by_more_than_half({"meters": before}, {"meters": after}) is needs_two

@@ -27,8 +27,10 @@ from billing.prices.pricing import (
     Unpriced,
     price,
     price_bound,
+    price_parts,
     saved_by_cache,
     total_of,
+    total_of_parts,
 )
 
 
@@ -482,6 +484,15 @@ def test_the_total_without_lines_is_that_of_the_lines(of: str, used: dict[str, i
     of_tiers = version((200_000, of, rates(in_text="2"))) if of != "plain" else plain
     cost = price(used, of_tiers)
     assert total_of(used, of_tiers) == (cost.total_nano if isinstance(cost, CostLines) else cost)
+
+
+@pytest.mark.parametrize(("parts", "nano"), [(1, 0), (2, 1), (3, 2), (4, 2)])
+def test_the_total_of_parts_is_rounded_once(parts: int, nano: int) -> None:
+    """I15: each part costs half a nano."""
+    priced = [({"in_text": 1}, PriceVersion({"in_text": 500_000}))] * parts
+    cost = price_parts(priced)
+    assert isinstance(cost, CostLines)
+    assert total_of_parts(priced) == cost.total_nano == nano
 
 
 def test_a_version_remembers_the_dearest_of_its_own_rates() -> None:

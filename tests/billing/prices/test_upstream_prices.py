@@ -243,6 +243,7 @@ def test_the_group_is_asked_for_and_never_guessed() -> None:
     with pytest.raises(GroupNeeded) as needed:
         read_upstream_prices(ratios(RATIO))
     assert needed.value.groups == ("default", "vip")
+    assert str(needed.value) == "choose the group of your key: default, vip"
     with pytest.raises(GroupNeeded):
         read_upstream_prices(ratios(RATIO), "svip")
     only = read_upstream_prices(ratios(RATIO, group_ratio={"default": 2}))

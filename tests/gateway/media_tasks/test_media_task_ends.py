@@ -127,6 +127,32 @@ def test_a_task_without_an_end_fails_after_24_hours(
     assert ended == ([] if state == "running" else [(504, "timeout")])
 
 
+@pytest.mark.parametrize(("told_s", "flags"), [(None, []), (8, []), (9, ["usage_mismatch"])])
+def test_a_provider_that_tells_more_than_was_ordered_is_found_by_its_records(
+    task: MediaTask, told_s: int | None, flags: list[str]
+) -> None:
+    report(task, DONE._replace(seconds=told_s))
+    record = UsageRecord.objects.get()
+    assert (record.flags, record.charge_nano) == (flags, 8000 * PER_MS)
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "failures"),
+    [
+        (VideoStatus("running", 10), True, 0),
+        (None, True, 3),
+        # Nobody asked: its channel was not reached in time.
+        (None, False, 2),
+    ],
+)
+def test_polls_that_fail_are_counted_until_one_succeeds(
+    task: MediaTask, status: VideoStatus | None, asked: bool, failures: int
+) -> None:
+    task.failures = 2
+    media_tasks._write([Poll(task, status, asked=asked)])
+    assert MediaTask.objects.get().failures == failures
+
+
 def test_a_failure_of_the_provider_is_recorded_as_one(task: MediaTask) -> None:
     report(task, FAILED)
     record = UsageRecord.objects.get()
@@ -142,6 +168,7 @@ def test_a_task_is_asked_for_when_it_is_due_and_by_one_worker(
     MediaTask.objects.update(next_poll_at=at + dt.timedelta(microseconds=early_us))
     monkeypatch.setattr(clock, "now", lambda: at)
     assert [len(media_tasks._take(9)) for _ in range(2)] == [taken, 0]
+    assert media_tasks.poll() == 0
 
 
 # What the relay writes of a task, by its own statements ------------------------------------------

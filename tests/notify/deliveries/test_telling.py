@@ -115,6 +115,7 @@ def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
     assert tell() == 1
     again = Delivery.objects.get()
     assert (again.state, len(again.tries)) == ("pending", TRIES_MAX + 2)
+    assert dt.timedelta(seconds=3) < again.due_at - clock.now() < dt.timedelta(seconds=7)
     assert tell() == 0
     assert len({(headers["webhook-id"], body) for headers, body in server.got}) == 1
     server.statuses = [200]

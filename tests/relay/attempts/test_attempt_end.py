@@ -57,7 +57,7 @@ class One:
         )  # fmt: skip
         meter: Any = SimpleNamespace(
             unknown_nano=lambda: UNKNOWN_NANO, complete=complete, finish_reason="stop",
-            cost_nano=lambda _: None,
+            cost_nano=lambda _: None, bill_stream=lambda _: MEASURED, text_bytes=40,
             prices=SimpleNamespace(
                 price=SimpleNamespace(id=3, version=VERSION) if price else None, cost=None
             ),
@@ -156,3 +156,12 @@ def test_a_record_names_the_price_that_it_was_charged_by(price: bool) -> None:
     one.end.settle(None, MEASURED if price else Bill({"out_text": 10}, 0, "free", (), None))
     (settlement,) = one.settled
     assert settlement.ending.price_version_id == (3 if price else None)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_abandoned_answer_is_read_up_to_its_limit(own: bool) -> None:
+    """The installation pays 30 nano, for 10 more tokens of 4 bytes; of an own key nothing."""
+    end = One(own=own).end
+    assert not end.is_drained_out(10**9)
+    end.limit_drain(30)
+    assert [end.is_drained_out(text_bytes) for text_bytes in (80, 81)] == [False, not own]

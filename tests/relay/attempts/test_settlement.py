@@ -1,11 +1,14 @@
-"""Which settlements of a batch came after their hold was resolved by another (I6, I7), and which
-budgets have refused a request."""
+"""Which settlements of a batch came after their hold was resolved by another (I6, I7), which
+budgets have refused a request, and what a settlement takes of them."""
 
+import msgspec
 import pytest
 
+from billing.holds.resolve_holds import HoldResolved
 from billing.limits.budget_windows import note_refused
 from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
 from lib.ids import new_id
+from relay.attempts import settlement as settling
 from relay.attempts.settlement import Settlement, late, statements
 from usage.records.sql import Ending, Refusal
 
@@ -60,3 +63,16 @@ def test_a_budget_that_refuses_is_told_of(
     text, _ = note_refused([])
     notes = [one for one in statements([settlement("none"), *batch]) if one[0] == text]
     assert notes == ([note_refused(told)] if told else [])
+
+
+@pytest.mark.parametrize(("own_nano", "counted_nano"), [(None, 0), (0, 0), (7, 7)])
+def test_budgets_count_what_the_organisation_paid_its_provider(
+    monkeypatch: pytest.MonkeyPatch, own_nano: int | None, counted_nano: int
+) -> None:
+    """P2: of an attempt that cost it nothing, nothing."""
+    resolved = list[HoldResolved]()
+    monkeypatch.setattr(settling, "resolve_holds", resolved.extend)
+    one = settlement("measured")
+    ending = msgspec.structs.replace(one.ending, own_nano=own_nano)
+    statements([msgspec.structs.replace(one, ending=ending)])
+    assert [hold.own_nano for hold in resolved] == [counted_nano]

@@ -20,7 +20,7 @@ from gateway.prices.lookup import Price, PriceList, PriceRow
 from lib.clock import now
 from relay.counting.own_count import UsageEvidence
 from relay.counting.usage_meter import OtherPrices, TierPrices, count
-from relay.holds.estimate import HoldEstimate, Step
+from relay.holds.estimate import HoldEstimate, Step, Unpriced
 from tests.shipped import shipped_rows
 
 TEXT_BYTES, CAP = 300_000, 2_000
@@ -208,3 +208,10 @@ def test_conditions_that_exclude_each_other_have_no_price() -> None:
     }
     version = PriceVersion.from_stored(json.loads(json.dumps(stored)))
     assert version.under({"speed": "fast", "processing": "batch"}) is None
+
+
+@pytest.mark.parametrize("meter", ["in_text", "out_text"])
+def test_a_price_of_input_or_output_alone_prices_no_request(meter: str) -> None:
+    price = SimpleNamespace(bound=PriceVersion({meter: 1}))
+    with pytest.raises(Unpriced):
+        estimate(cast(Any, price))

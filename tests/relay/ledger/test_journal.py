@@ -124,6 +124,17 @@ def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
     assert results[long.attempt_id].ending.meters == long.ending.meters
 
 
+def test_what_is_too_long_for_a_slot_takes_nothing_from_the_next(tmp_path: Path) -> None:
+    dead, noted = opened(tmp_path), resolved(2)
+    for item in noted:
+        dead.note(item)
+    dead.mark(noted[0].attempt_id, '{"out_text":' + "5" * 3000 + "}")
+    dead.close()
+    heir = opened(tmp_path)
+    assert same(heir.adopt(), noted)
+    assert heir.damaged == 0
+
+
 def test_a_closed_journal_keeps_no_file_open(tmp_path: Path) -> None:
     """Neither its own, nor those of the dead that it has taken over."""
     before = len(os.listdir("/proc/self/fd"))

@@ -186,6 +186,14 @@ def test_more_admissions_than_a_batch_has_go_in_turn(timers: Timers) -> None:
     )
 
 
+def test_as_many_admissions_as_a_batch_has_keep_their_order() -> None:
+    """Where all are in the next batch, the first that asked has the last of the money."""
+    queue, many, few = LedgerQueue(lambda: None), new_id(), new_id()
+    admissions = [admission(many) for _ in range(BATCH_MAX - 1)] + [admission(few)]
+    queue.admissions += admissions
+    assert queue.take(Batch()).admissions == admissions
+
+
 def test_nobody_else_reads_what_a_relay_keeps_on_its_disk(tmp_path: Path) -> None:
     """P14: requests and their texts stand there."""
     folder = tmp_path / "of" / "relays"

@@ -32,7 +32,7 @@ from relay.ledger import queue as ledger_queue
 from relay.ledger import writer as ledger_writer
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.journal import Journal
-from relay.ledger.queue import BATCH_MAX
+from relay.ledger.queue import BATCH_MAX, Batch
 from relay.ledger.spool import Kept, read
 from relay.ledger.writer import LedgerWriter
 from tests.hub import Hub, Tenant
@@ -543,6 +543,26 @@ async def test_an_admission_does_not_wait_until_what_failed_is_tried_again(
                 await ledger.admit(one_asked())
     assert ledger._worker is not None
     ledger._worker.cancel()
+
+
+async def test_an_ending_that_is_due_follows_the_few_admissions_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """I23: others wait for the place that it holds, and it does not wait for its time again."""
+    monkeypatch.setattr(ledger_queue, "_WAIT_S", 3600)
+    ledger, written = LedgerWriter(Away()), list[tuple[int, int]]()
+
+    async def write(batch: Batch) -> None:
+        written.append((len(batch.admissions), len(batch.settlements)))
+        for _, future in batch.admissions:
+            future.set_result(Verdict("admitted", 0))
+
+    monkeypatch.setattr(ledger._batches, "write", write)
+    ledger.settle(ended(one_asked()), at_once=True)
+    await ledger.admit(one_asked())
+    if ledger._worker is not None:
+        await asyncio.wait([ledger._worker])
+    assert written == [(1, 0), (0, 1)]
 
 
 async def test_a_database_that_is_away_is_asked_ever_less_often(

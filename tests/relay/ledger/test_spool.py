@@ -468,3 +468,22 @@ def test_an_open_spool_stays_open(tmp_path: Path) -> None:
     spool.append(settlements(2))
     spool.open()
     assert len(read(file_of(tmp_path).read_bytes()).items) == 2
+
+
+def test_a_spool_without_its_space_is_not_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P18: whoever asks again is told so again, until there is space."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    spool = Spool(tmp_path, new_id(), 4096)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", full)
+        for _ in range(2):
+            with pytest.raises(SpoolUnusable, match="No space left"):
+                spool.open()
+    spool.open()
+    spool.append(settlements(2))
+    assert len(read(file_of(tmp_path).read_bytes()).items) == 2

@@ -77,7 +77,9 @@ def attempt_of(calls: Calls, body: Any = None, *, status: int = 200, overrides: 
         return b""
 
     answer = SimpleNamespace(status=status, cut=calls.of("cut"), headers={}, next_bytes=next_bytes)
-    passed = SimpleNamespace(answer=answer, secrets=["sk-1"])
+    passed = SimpleNamespace(
+        answer=answer, secrets=["sk-1"], drop_credentials=calls.of("credentials dropped")
+    )
     deadline = SimpleNamespace(
         limit=calls.of("limit"), allow=calls.of("allow"), caught=lambda: "left"
     )
@@ -173,6 +175,28 @@ async def test_what_says_something_of_the_channel_is_a_failure(
     with pytest.raises(UpstreamFailed):
         await attempt_of(calls, status=status)._send(fresh=False)
     assert calls[1:] == [("cut",)]
+
+
+@pytest.mark.parametrize(
+    ("status", "expired", "dropped"),
+    [(401, False, True), (403, True, True), (403, False, False), (500, False, False)],
+)
+async def test_credentials_that_no_longer_count_are_used_no_more(
+    monkeypatch: pytest.MonkeyPatch, status: int, expired: bool, dropped: bool
+) -> None:
+    """A 403 is mostly about the path, which the client chose."""
+
+    async def read(*_: object) -> UpstreamFailed:
+        failure = upstream_failure("F10")
+        failure.upstream_status, failure.expired = status, expired
+        return failure
+
+    monkeypatch.setattr(passing, "read_failure", read)
+    monkeypatch.setattr(passing, "codec_of", lambda _: None)
+    calls = Calls()
+    with pytest.raises(UpstreamFailed):
+        await attempt_of(calls, status=status)._send(fresh=False)
+    assert (("credentials dropped",) in calls) is dropped
 
 
 @pytest.mark.parametrize("status", [200, 303, 400, 404, 409, 499])

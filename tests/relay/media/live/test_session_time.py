@@ -1,6 +1,9 @@
 """The time of a Live session: what it is at most, by our own count, and in its stretches."""
 
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,6 +15,7 @@ from dialects.streams.live import TimeReading, read_time
 from dialects.usage.session_time import session_minutes
 from relay.media.live.operation import METER, STRETCH_MS
 from relay.media.live.session_time import SLACK_MS, SessionTime, part_of
+from relay.media.live.stretches import StretchMeter
 
 PRICE = PriceVersion(rates={METER: 50_000})
 
@@ -53,6 +57,16 @@ def _charge(ms: int) -> int:
     charge = total_of({METER: session_minutes(ms)}, PRICE)
     assert isinstance(charge, int)
     return charge
+
+
+def test_a_stretch_has_a_new_mark_only_once_its_time_has_moved() -> None:
+    hold = SimpleNamespace(attempt_id=UUID(int=1), price=SimpleNamespace(version=PRICE), cost=None)
+    meter = StretchMeter(cast(Any, SimpleNamespace(hold=hold, cut_above=None)))
+    marks = []
+    for least_ms in (0, 30_000, 30_000, 60_000):
+        meter.stretch.least_ms = least_ms
+        marks.append(meter.mark())
+    assert [mark is None for mark in marks] == [True, False, True, False]
 
 
 def test_a_time_is_at_most_that_of_the_clock_or_of_the_sound() -> None:

@@ -1,5 +1,7 @@
-"""The hold of a session's next request where the database fails while it is placed (P1)."""
+"""The hold of a session's next request: when another one replaces it, and what happens where the
+database fails while it is placed (P1)."""
 
+from collections.abc import Awaitable
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -10,7 +12,30 @@ from lib.id_types import RequestId
 from relay.attempts.settlement import Settlement
 from relay.front.errors import DatabaseAway
 from relay.media.realtime import session_holds
+from relay.media.realtime.next_hold import Kind, NextHold
 from relay.media.realtime.session_holds import Replaced, SessionHolds, SessionOver, Wanted
+from tests.relay.calls import Calls
+
+
+@pytest.mark.parametrize(
+    ("needed", "is_full", "stays"),
+    [(100, False, True), (101, False, False), (100, True, True), (101, True, True)],
+)
+async def test_a_hold_is_replaced_only_where_the_input_has_outgrown_it(
+    needed: int, is_full: bool, stays: bool
+) -> None:
+    """P2: what is said is held before it is answered, and nothing is held twice for it."""
+
+    async def granted(placing: Awaitable[object]) -> object:
+        return await placing
+
+    calls, bound = Calls(), SimpleNamespace(context_tokens=100, is_full=is_full)
+    first = SimpleNamespace(bound=bound, request_id=RequestId(UUID(int=1)), number=1)
+    holds = SimpleNamespace(limited=None, granted=granted, place=calls.waited("placed"))
+    of_kind = (lambda: needed, lambda most: most, lambda most: most, lambda placed, most: most)
+    next_hold: NextHold[Any, Any] = NextHold(*cast(Any, (None, holds, Kind(*of_kind), first)))
+    held = await next_hold.next(asked=True)
+    assert (held, len(calls)) == ((first, 0) if stays else (needed, 1))
 
 
 class Away:
