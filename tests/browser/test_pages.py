@@ -1,6 +1,7 @@
 """Every page as it is met: both themes, both languages, a telephone."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -66,7 +67,8 @@ ALSO_PUBLIC = ("catalogue", "model", "pricing", "shared chat", "accept an invita
 
 
 Paths = dict[str, str]
-Readers = list[tuple[StorageState | None, Paths]]
+Reader = tuple[StorageState | None, Paths]
+Readers = list[Reader]
 
 
 @pytest.fixture(scope="package")
@@ -246,26 +248,24 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
 
 
 @pytest.fixture(scope="package")
-def readers(
-    site: Installation, browser: Browser, signed_in: StorageState, pages: dict[str, str]
-) -> Readers:
+def readers(signed_in: StorageState, pages: dict[str, str]) -> Readers:
     """Who opens which pages: the owner, an owner with a password, and a stranger."""
     public = {**PUBLIC, **{f"{name}, for strangers": pages[name] for name in ALSO_PUBLIC}}
-    return of_now(site, browser, [(signed_in, pages), (None, KEEPERS), (None, public)])
+    return [(signed_in, pages), (None, KEEPERS), (None, public)]
 
 
-def of_now(site: Installation, browser: Browser, readers: Readers) -> Readers:
-    """The same; whose pages ask for a sign-in of the last minutes signs in again, and links that
-    live for minutes are new."""
+def of_now(site: Installation, browser: Browser, readers: Readers) -> Iterator[Reader]:
+    """The same, each made when it is their turn: some pages ask for a sign-in of the last quarter
+    of an hour, and links live for minutes."""
     form = {"login": KEEPER, "password": KEEPER_PASSWORD}
-    link = {"sign-in link": site.beside.call(fresh_sign_in_link)}
-    return [
-        (
-            state_of(browser, site.url, "/login", form) if paths is KEEPERS else state,
-            paths | link if link.keys() <= paths.keys() else paths,
-        )
-        for state, paths in readers
-    ]
+    for state, paths in readers:
+        if paths is KEEPERS:
+            yield state_of(browser, site.url, "/login", form), paths
+        elif state is None:
+            yield None, paths
+        else:
+            new = state_of(browser, site.url, site.beside.call(fresh_sign_in_link))
+            yield new, paths | {"sign-in link": site.beside.call(fresh_sign_in_link)}
 
 
 def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
@@ -274,12 +274,12 @@ def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
 
 @pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_page_has_its_language_a_title_one_heading_and_names(
-    site: Installation, readers: Readers, every: int
+    site: Installation, browser: Browser, readers: Readers, every: int
 ) -> None:
     """Of what stands on it, as its HTML comes, of every other page. Of those below a browser sees
     more."""
     faults: dict[str, list[str]] = {}
-    for state, paths in readers:
+    for state, paths in of_now(site, browser, readers):
         cookies = {one["name"]: one["value"] for one in (state or {}).get("cookies", [])}
         with httpx.Client(
             base_url=site.url, cookies={**cookies, "language": "zh-hans"}, timeout=60
