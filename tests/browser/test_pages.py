@@ -432,6 +432,13 @@ def test_every_page_shows_something_within_a_second_at_a_quarter_of_the_pace(
     assert worst[0][1] < FIRST_PAINT_MS_MAX, worst
 
 
+_ENDS_OF_COSTS = """(table) => [...table.querySelectorAll("tr > :last-child")].map((cell) => {
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return text.getBoundingClientRect().right;
+})"""
+
+
 @pytest.mark.slow
 def test_what_a_request_cost_is_in_sight_without_scrolling(
     owner: Visitor, pages: dict[str, str]
@@ -440,15 +447,15 @@ def test_what_a_request_cost_is_in_sight_without_scrolling(
     page.goto(pages["requests"])
     page.set_viewport_size({"width": 760, "height": 800})
     table = page.get_by_role("region", name="Requests")
-    # Columns give way before the cost does.
-    assert table.evaluate("(node) => node.scrollWidth - node.clientWidth") <= 0
+    # Columns give way before the cost does; Chromium rounds the two widths apart, by a pixel.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert page.evaluate(_WIDE_LISTS) == []
+    # The texts themselves: of the padding behind them a pixel may be cut.
+    ends = table.evaluate(_ENDS_OF_COSTS)
     seen = table.bounding_box()
-    costs = [cell.bounding_box() for cell in table.locator("tr > :last-child").all()]
     assert seen is not None
-    assert len(costs) > 1
-    for cost in costs:
-        assert cost is not None
-        assert cost["x"] + cost["width"] <= seen["x"] + seen["width"]
+    assert len(ends) > 1
+    assert max(ends) <= seen["x"] + seen["width"]
 
 
 @pytest.mark.slow
