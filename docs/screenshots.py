@@ -69,7 +69,7 @@ models:
       sunset_at: 2027-03-01T00:00:00Z, replacement: summaries}}
 model_rules:
   - {{model: support-chat, fallbacks: [summaries], causes: [error, context_length, budget],
-      shadow: {{channel: deepseek, model: summaries, percent: 50, cap: "5.00"}}}}
+      shadow: {{channel: deepseek, model: summaries, percent: 100, cap: "5.00"}}}}
   - {{model: "code-*", pick: latency}}
 aliases: {{assistant: support-chat}}
 """  # noqa: E501
@@ -320,7 +320,6 @@ missing: dict[str, str] = {}
 
 class Running(NamedTuple):
     url: str
-    link: str
     environment: dict[str, str]
 
     def manage(self, *command: str) -> str:
@@ -349,7 +348,7 @@ def installation(data: Path) -> Iterator[Running]:
         link = re.search(r"(http://\S+)/link/\S+", output)
         if link is None:
             raise SystemExit(output)
-        yield Running(link[1], link[0], environment)
+        yield Running(link[1], environment)
     finally:
         ended = process.poll()
         process.send_signal(signal.SIGTERM)
@@ -535,17 +534,18 @@ def take(
 def take_all(
     browser: Browser,
     running: Running,
-    state: Any,
+    state: Callable[[], Any],
     pages: Mapping[str, str],
     facts: Mapping[str, str],
 ) -> None:
-    """Each page in each look; of those that were asked for, where some were: a name alone asks for
-    every look of a page, an ending alone for every page in that look."""
+    """Each page in each look, in the `state` of a browser that is made for each look; of those that
+    were asked for, where some were: a name alone asks for every look of a page, an ending alone for
+    every page in that look."""
     wanted = sys.argv[1:]
     for ending, look in LOOKS.items():
         context = browser.new_context(
             base_url=running.url,
-            storage_state=state,
+            storage_state=state(),
             reduced_motion="reduce",
             locale=look.locale,
             **look.options,
@@ -597,10 +597,23 @@ def list_all(names: Iterable[str]) -> None:
 
 def sign_in(browser: Browser, running: Running) -> Page:
     page = browser.new_context(viewport=SIZE, base_url=running.url).new_page()
-    page.goto(running.link)
+    page.goto(running.manage("sign_in_link", _DEMO).strip())
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/o/*/")
     return page
+
+
+def state_of_now(browser: Browser, running: Running) -> Any:
+    """The state of a browser that signs in now: some pages ask for a sign-in of the last quarter of
+    an hour, and to look at all takes longer."""
+    page = sign_in(browser, running)
+    state = page.context.storage_state()
+    page.context.close()
+    return state
+
+
+def _nobody() -> None:
+    """The state of a browser without a session."""
 
 
 def take_set_up(browser: Browser, running: Running, data: Path) -> None:
@@ -608,14 +621,15 @@ def take_set_up(browser: Browser, running: Running, data: Path) -> None:
     with connect_database(data) as connection:
         connection.execute("UPDATE accounts_user SET operator = false")
         link = running.manage("set_up_link").strip().replace(running.url, "")
-        take_all(browser, running, None, dict(zip(SET_UP, ("/setup", link), strict=False)), {})
+        first = dict(zip(SET_UP, ("/setup", link), strict=False))
+        take_all(browser, running, _nobody, first, {})
         page = browser.new_context(viewport=SIZE, base_url=running.url).new_page()
         page.goto(link)
         for name, text in _FIRST_OPERATOR.items():
             page.locator(f"[name={name}]").fill(text)
         page.locator("main [type=submit]").click()
         page.wait_for_url("**/admin/setup")
-        state = page.context.storage_state()
+        state = page.context.storage_state
         take_all(browser, running, state, {SET_UP[-1]: "/admin/setup"}, {})
         connection.execute("UPDATE accounts_user SET operator = true WHERE email = %s", [_DEMO])
 
@@ -641,9 +655,9 @@ def main() -> None:
                 old.unlink()
         if not sys.argv[1:] or FIRST in sys.argv[1:]:
             take(page, paths["playground"], IMAGES / f"{FIRST}.webp", facts, quality=80)
-        take_all(browser, running, page.context.storage_state(), paths, facts)
+        take_all(browser, running, lambda: state_of_now(browser, running), paths, facts)
         public = {name: path.format(**facts) for name, path in PUBLIC.items()}
-        take_all(browser, running, None, public, facts)
+        take_all(browser, running, _nobody, public, facts)
         take_invoice_pdf(browser, running, facts["invoice"])
         take_set_up(browser, running, data)
         list_all([*paths, *public, *SET_UP])

@@ -188,7 +188,7 @@ def _row_display(line: Line, places: int, rate_places: int) -> RowDisplay:
             pad(_rate(line), rate_places),
             amount(line.amount_nano, places),
         )
-    rate = f"{percent_text(line.rate_ppm)} %" if line.kind == "tax" and line.rate_ppm else ""
+    rate = f"{percent_text(line.rate_ppm)}%" if line.kind == "tax" and line.rate_ppm else ""
     return RowDisplay(
         _line_text(line), _origin(line), "", "", rate, amount(line.amount_nano, places)
     )

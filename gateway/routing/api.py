@@ -288,7 +288,7 @@ class ShadowFiguresOut(Schema):
     same_finish: int
     structured: int = Field(description="Both answers are JSON.")
     same_structure: int
-    main_cost: str
+    main_cost: str | None = Field(description="Null if the cost of an answer is unknown.")
     cost: str
 
 

@@ -19,7 +19,7 @@ class ShadowFigures(NamedTuple):
     milliseconds, tokens are the mean output tokens. `likeness` is the mean in percent over the
     `compared` requests that both answered. Of these, `same_finish` ended for the same reason. Of
     the `structured` ones, where both answers are JSON, `same_structure` have the same structure.
-    Costs are ours; those of the client's answers as far as they are known.
+    Costs are ours; `main_cost_nano` is None if one of the client's answers has an unknown cost.
     """
 
     rule: str
@@ -41,7 +41,7 @@ class ShadowFigures(NamedTuple):
     same_finish: int
     structured: int
     same_structure: int
-    main_cost_nano: int
+    main_cost_nano: int | None
     cost_nano: int
 
     @property
@@ -97,6 +97,7 @@ _FIGURES: Final = """
            round(avg(likeness))::int,
            count(*) FILTER (WHERE likeness IS NOT NULL AND finish = main_finish),
            count(same_structure), count(*) FILTER (WHERE same_structure),
-           coalesce(sum(main_cost_nano), 0)::bigint, sum(cost_nano)::bigint
+           CASE WHEN bool_and(main_cost_nano IS NOT NULL OR main_status <> 200)
+                THEN coalesce(sum(main_cost_nano), 0)::bigint END, sum(cost_nano)::bigint
     FROM gateway_shadowanswer WHERE at >= %(since)s
     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""

@@ -376,13 +376,14 @@ def _work_in_a_session(team: Team, owner: User) -> None:
             meters={"in_text": 1_234_567, "in_cache_read": 12_345_678, "out_text": 234_567},
             total_ms=3_723_000,
         )
-    # What its client lets it cost.
+    # What its client lets it cost; it is spent from before, since no record names it (I23).
     BudgetWindow.objects.create(
         session_id=session,
         starts_at=clock.now() - dt.timedelta(minutes=90),
         ends_at=dt.datetime(9999, 1, 1, tzinfo=dt.UTC),
         cap_nano=99_990_000_000,
         spent_nano=2_469_135_780,
+        brought_nano=2_469_135_780,
     )
 
 

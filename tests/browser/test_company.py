@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState
+from playwright.sync_api import Browser, Page
 
 from docs import answers, screenshots
 from tests.browser.looks import PAIRS, Look
@@ -18,8 +18,7 @@ class Company:
     """`facts` are what its addresses are made of, `paths` its pages by the names of their
     pictures."""
 
-    url: str
-    state: StorageState
+    running: screenshots.Running
     facts: dict[str, str]
     paths: dict[str, str]
 
@@ -35,9 +34,8 @@ def company(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         # What is not there is looked at by test_pages.py.
         del paths["not-found"]
         paths = {name: path.removeprefix(running.url) for name, path in paths.items()}
-        state = page.context.storage_state()
         page.context.close()
-        yield Company(running.url, state, facts, paths)
+        yield Company(running, facts, paths)
 
 
 @pytest.fixture(scope="module", params=[pytest.param(look, id=look.id) for look in PAIRS])
@@ -49,13 +47,15 @@ def sights(request: pytest.FixtureRequest, browser: Browser, company: Company) -
             screenshots.ACTS[name](page, company.facts)
             page.wait_for_load_state("networkidle")
 
+    running = company.running
+    state = screenshots.state_of_now(browser, running)
     public = {
-        name: path.format(**company.facts).removeprefix(company.url)
+        name: path.format(**company.facts).removeprefix(running.url)
         for name, path in screenshots.PUBLIC.items()
     }
     return [
-        *walk(browser, company.url, company.state, company.paths, look, act),
-        *walk(browser, company.url, None, public, look),
+        *walk(browser, running.url, state, company.paths, look, act),
+        *walk(browser, running.url, None, public, look),
     ]
 
 

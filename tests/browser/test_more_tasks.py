@@ -231,6 +231,7 @@ def wait_for_checks(page: Page) -> None:
     for _ in count():
         if page.get_by_role("button", name="Propose").is_enabled():
             return
+        assert page.get_by_text("A ledger check failed").count() == 0
         page.wait_for_timeout(1000)
         page.reload()
 

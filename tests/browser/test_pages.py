@@ -1,6 +1,7 @@
 """Every page as it is met: both themes, both languages, a telephone."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -66,7 +67,8 @@ ALSO_PUBLIC = ("catalogue", "model", "pricing", "shared chat", "accept an invita
 
 
 Paths = dict[str, str]
-Readers = list[tuple[StorageState | None, Paths]]
+Reader = tuple[StorageState | None, Paths]
+Readers = list[Reader]
 
 
 @pytest.fixture(scope="package")
@@ -246,26 +248,24 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
 
 
 @pytest.fixture(scope="package")
-def readers(
-    site: Installation, browser: Browser, signed_in: StorageState, pages: dict[str, str]
-) -> Readers:
+def readers(signed_in: StorageState, pages: dict[str, str]) -> Readers:
     """Who opens which pages: the owner, an owner with a password, and a stranger."""
     public = {**PUBLIC, **{f"{name}, for strangers": pages[name] for name in ALSO_PUBLIC}}
-    return of_now(site, browser, [(signed_in, pages), (None, KEEPERS), (None, public)])
+    return [(signed_in, pages), (None, KEEPERS), (None, public)]
 
 
-def of_now(site: Installation, browser: Browser, readers: Readers) -> Readers:
-    """The same; whose pages ask for a sign-in of the last minutes signs in again, and links that
-    live for minutes are new."""
+def of_now(site: Installation, browser: Browser, readers: Readers) -> Iterator[Reader]:
+    """The same, each made when it is their turn: some pages ask for a sign-in of the last quarter
+    of an hour, and links live for minutes."""
     form = {"login": KEEPER, "password": KEEPER_PASSWORD}
-    link = {"sign-in link": site.beside.call(fresh_sign_in_link)}
-    return [
-        (
-            state_of(browser, site.url, "/login", form) if paths is KEEPERS else state,
-            paths | link if link.keys() <= paths.keys() else paths,
-        )
-        for state, paths in readers
-    ]
+    for state, paths in readers:
+        if paths is KEEPERS:
+            yield state_of(browser, site.url, "/login", form), paths
+        elif state is None:
+            yield None, paths
+        else:
+            new = state_of(browser, site.url, site.beside.call(fresh_sign_in_link))
+            yield new, paths | {"sign-in link": site.beside.call(fresh_sign_in_link)}
 
 
 def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
@@ -274,12 +274,12 @@ def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
 
 @pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_page_has_its_language_a_title_one_heading_and_names(
-    site: Installation, readers: Readers, every: int
+    site: Installation, browser: Browser, readers: Readers, every: int
 ) -> None:
     """Of what stands on it, as its HTML comes, of every other page. Of those below a browser sees
     more."""
     faults: dict[str, list[str]] = {}
-    for state, paths in readers:
+    for state, paths in of_now(site, browser, readers):
         cookies = {one["name"]: one["value"] for one in (state or {}).get("cookies", [])}
         with httpx.Client(
             base_url=site.url, cookies={**cookies, "language": "zh-hans"}, timeout=60
@@ -433,6 +433,13 @@ def test_every_page_shows_something_within_a_second_at_a_quarter_of_the_pace(
     assert worst[0][1] < FIRST_PAINT_MS_MAX, worst
 
 
+_ENDS_OF_COSTS = """(table) => [...table.querySelectorAll("tr > :last-child")].map((cell) => {
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return text.getBoundingClientRect().right;
+})"""
+
+
 @pytest.mark.slow
 def test_what_a_request_cost_is_in_sight_without_scrolling(
     owner: Visitor, pages: dict[str, str]
@@ -441,15 +448,15 @@ def test_what_a_request_cost_is_in_sight_without_scrolling(
     page.goto(pages["requests"])
     page.set_viewport_size({"width": 760, "height": 800})
     table = page.get_by_role("region", name="Requests")
-    # Columns give way before the cost does.
-    assert table.evaluate("(node) => node.scrollWidth - node.clientWidth") <= 0
+    # Columns give way before the cost does; Chromium rounds the two widths apart, by a pixel.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert page.evaluate(_WIDE_LISTS) == []
+    # The texts themselves: of the padding behind them a pixel may be cut.
+    ends = table.evaluate(_ENDS_OF_COSTS)
     seen = table.bounding_box()
-    costs = [cell.bounding_box() for cell in table.locator("tr > :last-child").all()]
     assert seen is not None
-    assert len(costs) > 1
-    for cost in costs:
-        assert cost is not None
-        assert cost["x"] + cost["width"] <= seen["x"] + seen["width"]
+    assert len(ends) > 1
+    assert max(ends) <= seen["x"] + seen["width"]
 
 
 @pytest.mark.slow

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.browser
 def test_a_plan_is_made_offered_and_chosen(site: Installation, owner: Visitor) -> None:
     page, ours = owner.page, f"{site.organisation}/billing/plan"
     page.goto("/admin/subscription-plans")
-    page.get_by_role("link", name="Create plan").click()
+    page.get_by_role("link", name="Create subscription plan").click()
     page.locator("[name=name]").fill("River")
     page.locator("[name=price]").fill("0.30")
     page.locator("[name=included]").fill("0.60")
     page.locator("[name=overage]").select_option("balance")
     page.locator("[name=description]").fill("For small streams")
-    page.get_by_role("button", name="Create plan").click()
+    page.get_by_role("button", name="Create subscription plan").click()
     row = page.get_by_role("row", name=re.compile("River"))
     expect(row).to_contain_text("Draft")
     page.get_by_role("button", name="Actions for River", exact=True).click()

@@ -71,7 +71,7 @@ def removal_by_traffic(rule: CheckRule, attempts: int, failed: int) -> TakenOut 
     if rule.success_percent is None or attempts < ATTEMPTS_MIN:
         return None
     percent = (attempts - failed) * 100 // attempts
-    return TakenOut("success", f"{percent} %") if percent < rule.success_percent else None
+    return TakenOut("success", f"{percent}%") if percent < rule.success_percent else None
 
 
 def _split_words(text: str) -> Iterator[str]:

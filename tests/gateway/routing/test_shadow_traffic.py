@@ -150,6 +150,16 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
     }  # fmt: skip
 
 
+def test_an_unknown_cost_of_the_main_channel_is_not_zero(dora: Client) -> None:
+    add(main_cost_nano=0)
+    add(main_cost_nano=None)
+    (row,) = shadow_figures(24)
+    assert (row.main_cost_nano, row.cost_nano) == (None, 2 * 10**9)
+    assert dora.get("/api/v1/shadow-traffic").json()["items"][0]["main_cost"] is None
+    page = squeezed(dora.get("/admin/models/shadows").content.decode())
+    assert '<td class="n" data-label="Cost">–</td>' in page
+
+
 def test_what_shadows_have_cost_is_found_by_day(dora: Client) -> None:
     days = [clock.now().date() - dt.timedelta(days=n) for n in (0, 31, 62)]
     for n, day in enumerate(days, start=1):

@@ -68,12 +68,12 @@ def test_list_page_pdf_and_api_say_what_the_ledger_moved(
     assert answer["Content-Type"] == "application/pdf"
     pdf = text_of(answer.content)
     amounts = [amount(line.amount_nano) for line in lines_of(invoice)]
-    for figure in [*amounts, amount(invoice.total_nano), "3,000", "300", "0.15", "19 %"]:
+    for figure in [*amounts, amount(invoice.total_nano), "3,000", "300", "0.15", "19%"]:
         assert figure in page, figure
         assert figure in pdf, figure
     assert invoice.checksum in page
     assert invoice.checksum in pdf.replace(" ", "").replace("\u200b", "")
-    # USD 1,234.00063 and 19 % on it, rounded once.
+    # USD 1,234.00063 and 19% on it, rounded once.
     assert (amounts[-1], amount(invoice.total_nano)) == ("-0.0007497", "1,468.46")
     moved = sum(
         entry.amount_nano

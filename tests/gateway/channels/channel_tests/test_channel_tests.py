@@ -138,7 +138,7 @@ def test_too_few_successes_take_out_and_are_forgotten_once_it_is_in_again(
     scheduled_tests.watch_traffic()
     channel.refresh_from_db()
     assert channel.taken_out is not None
-    assert (channel.taken_out["cause"], channel.taken_out["what"]) == ("success", "66 %")
+    assert (channel.taken_out["cause"], channel.taken_out["what"]) == ("success", "66%")
     scheduled_tests.check_by_rule(SYSTEM, channel, "fake")
     scheduled_tests.watch_traffic()
     channel.refresh_from_db()
