@@ -22,7 +22,7 @@ class BackgroundKind(NamedTuple):
 
 RESPONSES: Final = BackgroundKind(responses, RESPONSE_PREFIX, "response")
 INTERACTIONS: Final = BackgroundKind(interactions, INTERACTION_PREFIX, "interaction")
-KINDS: Final[Mapping[str, BackgroundKind]] = {
+BACKGROUND_KINDS: Final[Mapping[str, BackgroundKind]] = {
     "responses": RESPONSES,
     "interactions": INTERACTIONS,
 }

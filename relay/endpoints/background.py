@@ -24,7 +24,7 @@ from lib.ids import id_text
 from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.answers.background import AGAIN_S, BackgroundAnswer, BackgroundSink, read_events
-from relay.answers.background_forms import KINDS, BackgroundKind
+from relay.answers.background_forms import BACKGROUND_KINDS, BackgroundKind
 from relay.answers.idempotency import IdempotentRequest
 from relay.answers.state_store import StateStore
 from relay.answers.stored_response import forget_response
@@ -55,10 +55,10 @@ _NOTHING_STORED: Final = (
 )
 
 
-def background_body(operation: str, raw: bytes) -> Body | None:
+def background_body(raw: bytes) -> Body | None:
     """Return the body of a response that is asked to run in the background, None for any other."""
     # Few bodies have the word, so that others are not read twice.
-    if b'"background"' not in raw or operation not in KINDS:
+    if b'"background"' not in raw:
         return None
     try:
         body = read_body(raw)
@@ -149,7 +149,7 @@ async def _start(
         await client.refuse(error)
         return
     life, principal = request.life, request.principal
-    kind = KINDS[context.invocation.operation]
+    kind = BACKGROUND_KINDS[context.invocation.operation]
     id = derive_id(kind.id_prefix, id_text(context.request_id))
     queued = kind.form.queued_response(body, id, int(time.time()))
     events = kind.form.open_events(body, id, queued)
@@ -257,7 +257,7 @@ async def _run(
             await sink.close(error)
             if not sink.counted:
                 # It was cancelled or deleted, and its provider has finished it all the same.
-                kind = KINDS[context.invocation.operation]
+                kind = BACKGROUND_KINDS[context.invocation.operation]
                 await _forget(life.parts.states, principal, id, kind)
         finally:
             life.background.leave(answer)

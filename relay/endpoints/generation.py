@@ -9,6 +9,7 @@ from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import Receive
+from relay.answers.background_forms import BACKGROUND_KINDS
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
 from relay.endpoints.background import answer_in_background, background_body
@@ -73,7 +74,7 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
             await request.refresh()
         invocation = await find_source(request, invocation, raw)
         context = request.make_context(invocation, request.options_of(headers))
-        if (body := background_body(invocation.operation, raw)) is not None:
+        if invocation.operation in BACKGROUND_KINDS and (body := background_body(raw)) is not None:
             await answer_in_background(request, context, body, headers.idempotency_key)
             return
         run = Prompts(context) if invocation.operation == "completions" else Run(context)

@@ -30,7 +30,7 @@ from dialects.interactions.request.read import ChatFacts as InteractionFacts
 from dialects.json.body import Body
 from dialects.responses import state as responses
 from dialects.responses.request.read import ChatFacts as ResponseFacts
-from relay.answers.background_forms import KINDS
+from relay.answers.background_forms import BACKGROUND_KINDS
 from relay.answers.state_store import State, StateKind
 from relay.requests.context import RequestContext
 from relay.requests.sessions import Session, opening_session
@@ -203,7 +203,7 @@ class Continuation:
         if self._response_id:
             provider_id = id_of(response)
             previous = self._own_facts.body.value(self._previous)
-            form = KINDS[self._codec.name].form
+            form = BACKGROUND_KINDS[self._codec.name].form
             response = form.name_response(response, self._response_id, previous)
         kept = self._states.keep(
             self._own_facts.body, response, self._earlier, stored_at, self._referred, session
