@@ -90,6 +90,20 @@ async def test_marks_without_space_do_not_count_as_stored(tmp_path: Path) -> Non
     recovery.close()
 
 
+async def test_a_spool_that_cannot_be_emptied_takes_no_new_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P18: the next ends would have no space."""
+    recovery = LedgerRecovery(Spool(tmp_path, new_id(), 4096), None)
+    await recovery.open()
+    assert await recovery.spool(resolved(1), {})
+    monkeypatch.setattr(os, "fsync", refuse)
+    await recovery.clear_spool(lambda: False)
+    assert not recovery.usable
+    monkeypatch.undo()
+    recovery.close()
+
+
 async def test_a_process_does_not_adopt_its_own_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

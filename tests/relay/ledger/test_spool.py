@@ -219,6 +219,28 @@ def test_space_that_could_not_be_allocated_is_asked_for_again(
     assert file_of(tmp_path).stat().st_size == _BYTES_MAX
 
 
+def test_what_was_written_without_allocated_space_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P18: the space is allocated again once the file is empty, not before."""
+    spool, kept = opened(tmp_path), settlements(2)
+    spool.append(settlements(1))
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", refuse)
+        with pytest.raises(SpoolUnusable, match="No space"):
+            spool.clear()
+    spool.append(kept)
+    spool.open()
+    assert same(read(file_of(tmp_path).read_bytes()).items, kept)
+
+
+def test_the_space_is_used_to_its_last_byte(tmp_path: Path) -> None:
+    kept, mark = settlements(2), Marked(new_id(), "{}")
+    lines = b"".join(map(line, kept))
+    assert not opened(tmp_path / "settlements", len(lines)).append(kept, [mark])
+    assert opened(tmp_path / "marks", len(lines + line(mark))).append(kept, [mark])
+
+
 def test_marks_take_no_space_from_settlements(tmp_path: Path) -> None:
     """P18: settlements that fit without the marks are stored without them."""
     kept = settlements(2)
