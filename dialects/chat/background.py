@@ -12,6 +12,7 @@ import msgspec
 
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Body
+from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import ReadFault, as_text, top_members, value_of
 from dialects.streams.sse import Frame
 from dialects.usage.usage import Counts
@@ -114,6 +115,15 @@ def member_of(frame: Frame, name: str) -> Any:
     """Return a member of an event, None if it has none."""
     try:
         return value_of(top_members(frame.data or b"").get(name))
+    except ReadFault:
+        return None
+
+
+def members_of_event(frame: Frame) -> dict[str, Any] | None:
+    """Return the members of a provider's event; None for a comment, and for data without an
+    event."""
+    try:
+        return None if frame.data is None else dict(top_members(make_readable(frame.data)))
     except ReadFault:
         return None
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat.background import frame_of, member_of, raw, with_members
+from dialects.chat.background import frame_of, member_of, members_of_event, raw, with_members
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import ErrorKind
 from dialects.interactions import usage
@@ -22,7 +22,7 @@ from dialects.interactions.errors import DONE, write_error
 from dialects.interactions.request.read import PREVIOUS
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
-from dialects.json.raw_json import ReadFault, as_text, members_of, object_of, top_members, value_of
+from dialects.json.raw_json import as_text, members_of, object_of, top_members, value_of
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.usage.usage import Counts
 
@@ -141,11 +141,8 @@ class BackgroundEvents:
     def _rewrite(self, frame: Frame) -> bytes:
         """Return an event with our id and number; nothing for a comment, for data without an event,
         and for an event that we have sent."""
-        if self.ended or frame.data is None:
-            return b""
-        try:
-            members: dict[str, Any] = dict(top_members(make_readable(frame.data)))
-        except ReadFault:
+        members = None if self.ended else members_of_event(frame)
+        if members is None:
             return b""
         kind = as_text(value_of(members.get("event_type"))) or frame.event
         match kind:

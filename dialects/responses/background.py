@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat.background import frame_of, member_of, raw, with_members
+from dialects.chat.background import frame_of, member_of, members_of_event, raw, with_members
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
-from dialects.json.raw_json import ReadFault, as_text, top_members, value_of
+from dialects.json.raw_json import as_text, top_members, value_of
 from dialects.responses import usage
 from dialects.responses.errors import failed_code
 from dialects.responses.state import PREVIOUS
@@ -162,11 +162,8 @@ class BackgroundEvents:
     def _rewrite(self, frame: Frame) -> bytes:
         """Return an event with our id and number; nothing for a comment, for data without an event,
         and for an event that we have sent."""
-        if self.ended or frame.data is None:
-            return b""
-        try:
-            members: dict[str, Any] = dict(top_members(make_readable(frame.data)))
-        except ReadFault:
+        members = None if self.ended else members_of_event(frame)
+        if members is None:
             return b""
         kind = as_text(value_of(members.get("type"))) or frame.event
         if kind == "error":
