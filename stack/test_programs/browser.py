@@ -7,11 +7,12 @@ mode, which starts invisible windows. On Debian its package is installed (Ubuntu
 another installer); elsewhere the system's Chromium is used, or Playwright's.
 """
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from stack.test_programs.apt import can_install, install_packages, is_debian
 
 SHELL = "chromium-headless-shell"
 NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -30,36 +31,10 @@ def playwright_has_one() -> bool:
         return Path(playwright.chromium.executable_path).exists()
 
 
-def is_debian() -> bool:
-    try:
-        lines = Path("/etc/os-release").read_text().splitlines()
-    except OSError:
-        return False
-    return "ID=debian" in lines
-
-
-def root_command() -> list[str] | None:
-    """Return the prefix that runs a command as root without a password; None if there is none."""
-    if os.geteuid() == 0:
-        return []
-    sudo = shutil.which("sudo")
-    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
-        return [sudo, "-n"]
-    return None
-
-
-def install_packages(prefix: list[str], *names: str) -> None:
-    """Install packages with apt, as root by `prefix`. Raises CalledProcessError."""
-    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    subprocess.run([*apt, "update"], check=True)
-    subprocess.run([*apt, "install", "-y", "--no-install-recommends", *names], check=True)
-
-
 def install() -> None:
-    """Install a Chromium for the tests. Raises CalledProcessError."""
-    prefix = root_command()
-    if is_debian() and prefix is not None:
-        install_packages(prefix, SHELL)
+    """Install a Chromium for the tests. Raises CalledProcessError or OSError."""
+    if is_debian() and can_install():
+        install_packages(SHELL)
         return
     playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
     subprocess.run(playwright, check=True)
@@ -70,7 +45,7 @@ def is_browser_installed() -> bool:
 
 
 def main() -> int:
-    can_have_shell = is_debian() and root_command() is not None
+    can_have_shell = is_debian() and can_install()
     if shutil.which(SHELL) or (is_browser_installed() and not can_have_shell):
         return 0
     print("Installing Chromium for the browser tests …", flush=True)

@@ -2,8 +2,7 @@
 
     python -m stack.test_programs.helm
 
-Otherwise it reports what is missing and succeeds: the tests that need it fail with the same
-message.
+Exit code 1: it is still missing.
 """
 
 import io
@@ -18,10 +17,7 @@ from pathlib import Path
 
 LOCK = Path(__file__).with_name("helm.lock.txt")
 BIN = Path(sys.executable).parent
-ADVICE = (
-    "The Helm chart cannot be tested without Helm 4. "
-    "Install it, or run: python -m stack.test_programs.helm"
-)
+ADVICE = "The Helm chart cannot be tested without Helm 4. Install it, or run: make test-tools"
 
 
 def find() -> str | None:
@@ -62,6 +58,7 @@ def main() -> int:
             print(error, file=sys.stderr)
     if find() is None:
         print(ADVICE, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -2,9 +2,8 @@
 
     python -m stack.test_programs.javascript
 
-Debian's and Ubuntu's packages are installed if permitted; the clients come from the npm registry by
-their lock file. Otherwise it reports what is missing and succeeds: the tests that need it fail with
-the same message.
+Node.js is a package of Debian and Ubuntu; the clients come from the npm registry by their lock.
+Exit code 1: something is still missing, and is named.
 """
 
 import shutil
@@ -12,12 +11,12 @@ import subprocess
 import sys
 
 from stack.origin import ROOT
-from stack.test_programs.browser import install_packages, root_command
+from stack.test_programs.apt import can_install, install_packages
 
 CLIENTS = ROOT / "tests" / "clients_js"
 ADVICE = (
     "The JavaScript clients cannot be tested without {}. Install Node.js 20 or newer with npm, "
-    "then run: python -m stack.test_programs.javascript"
+    "then run: make test-tools"
 )
 
 
@@ -37,10 +36,9 @@ def missing() -> str | None:
 
 def install() -> None:
     """Install what is missing. Raises OSError or CalledProcessError."""
-    prefix = root_command()
-    if missing() in ("node", "npm") and shutil.which("apt-get") and prefix is not None:
+    if missing() in ("node", "npm") and can_install():
         print("Installing Node.js, for the tests of the JavaScript clients …", flush=True)
-        install_packages(prefix, "nodejs", "npm")
+        install_packages("nodejs", "npm")
     if missing() == "their packages":
         print("Installing the JavaScript clients that the tests drive …", flush=True)
         subprocess.run(["npm", "ci", "--silent"], cwd=CLIENTS, check=True)
@@ -55,6 +53,7 @@ def main() -> int:
         print(error, file=sys.stderr)
     if lacking := missing():
         print(ADVICE.format(lacking), file=sys.stderr)
+        return 1
     return 0
 
 

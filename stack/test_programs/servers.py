@@ -2,15 +2,15 @@
 
     python -m stack.test_programs.servers
 
-Debian's and Ubuntu's packages are installed if permitted. Otherwise it reports what is missing and
-succeeds: the tests that need it fail with the same message.
+They are packages of Debian and Ubuntu, which start nginx, Redis and Prometheus as services once
+they are installed. Exit code 1: something is still missing, and is named.
 """
 
 import shutil
 import subprocess
 import sys
 
-from stack.test_programs.browser import install_packages, root_command
+from stack.test_programs.apt import can_install, install_packages
 
 # Program -> package.
 PACKAGES = {
@@ -37,19 +37,18 @@ def find(program: str) -> str | None:
 
 def main() -> int:
     missing = [program for program in PACKAGES if find(program) is None]
-    prefix = root_command()
-    if missing and shutil.which("apt-get") and prefix is not None:
+    if missing and can_install():
         print(
             f"Installing {', '.join(missing)}, for the tests of the production files …", flush=True
         )
         try:
-            install_packages(prefix, *(PACKAGES[program] for program in missing))
-        except subprocess.CalledProcessError as error:
+            install_packages(*(PACKAGES[program] for program in missing))
+        except (OSError, subprocess.CalledProcessError) as error:
             print(error, file=sys.stderr)
         missing = [program for program in PACKAGES if find(program) is None]
     for program in missing:
         print(ADVICE.format(program), file=sys.stderr)
-    return 0
+    return int(bool(missing))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from stack.origin import ROOT
-from stack.wheels.build import build_dialects, build_hub, git
+from stack.wheels.build import build_dialects, build_hub
+from stack.wheels.sources import git
 
 TARGET = ROOT / "build" / "wheels"
 

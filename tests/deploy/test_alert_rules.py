@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.deploy.files import ROOT
-from tests.deploy.shape import program
+from tests.programs import need
 
 FILE: Final = ROOT / "deploy/prometheus/weir.rules.yml"
 RULES: Final[dict[str, dict[str, Any]]] = {
@@ -145,7 +145,7 @@ def evaluate(folder: Path, series: dict[str, str], expected: dict[str, dict[str,
     }
     file.write_text(yaml.safe_dump(content))
     ended = subprocess.run(
-        [program("promtool"), "test", "rules", str(file)],
+        [need("promtool"), "test", "rules", str(file)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return ended.stdout + ended.stderr if ended.returncode else ""

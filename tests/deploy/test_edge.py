@@ -15,9 +15,10 @@ from config.api.api import api
 from relay.config import MIB
 from relay.endpoints.table import ENDPOINTS
 from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
-from tests.deploy.shape import Running, Shape, program
+from tests.deploy.shape import Running, Shape
 from tests.deploy.test_files import GIVEN
 from tests.ports import free_port
+from tests.programs import need
 
 ANSWER = b"HTTP/1.1 200 OK\r\nx-request-id: ours\r\nContent-Length: 2\r\n\r\nok"
 
@@ -244,7 +245,7 @@ def test_tls_ends_here_too(tmp_path: Path) -> None:
     (tmp_path / "nginx/tmp").mkdir()
     subprocess.run(
         [
-            *(program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+            *(need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
             *("-subj", "/CN=hub", "-keyout", str(folder / "tls/privkey.pem")),
             *("-out", str(folder / "tls/fullchain.pem")),
         ],
@@ -256,7 +257,7 @@ def test_tls_ends_here_too(tmp_path: Path) -> None:
     # nginx learnt this directive in 1.25; distributions still ship older ones.
     edge.write_text(edge.read_text().replace("    http2 on;\n", ""))
     done = subprocess.run(
-        [program("nginx"), "-t", "-c", str(folder / "nginx/nginx.conf")],
+        [need("nginx"), "-t", "-c", str(folder / "nginx/nginx.conf")],
         capture_output=True,
         text=True,
         check=False,

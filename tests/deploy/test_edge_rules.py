@@ -18,10 +18,11 @@ from websockets.typing import Subprotocol
 from gateway.channels.channels import TIMEOUTS
 from tests.deploy import files
 from tests.deploy.client import WAIT_SECONDS, Answer, ask
-from tests.deploy.shape import Running, Shape, program, until
+from tests.deploy.shape import Running, Shape, until
 from tests.deploy.test_files import GIVEN
 from tests.fakes.realtime import FakeRealtime
 from tests.ports import free_port
+from tests.programs import need
 
 NGINX = files.ROOT / "deploy/nginx"
 PAGE = b"<!doctype html>" + b"<p>the balance, and what a visitor wrote</p>" * 100
@@ -248,7 +249,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsShape
     tls.mkdir()
     subprocess.run(
         [
-            *(program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+            *(need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
             *("-subj", "/CN=hub", "-addext", "subjectAltName=DNS:hub"),
             *("-keyout", str(tls / "privkey.pem"), "-out", str(tls / "fullchain.pem")),
         ],

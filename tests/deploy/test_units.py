@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from stack.command import weir
 from tests.deploy import units
-from tests.deploy.shape import program
+from tests.programs import need
 
 WEIR = "/opt/weir/current/bin/weir"
 NAMES = sorted(units.services())
@@ -32,7 +32,7 @@ def installed(tmp_path: Path) -> Path:
 
 def analyze(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [program("systemd-analyze"), *arguments],
+        [need("systemd-analyze"), *arguments],
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

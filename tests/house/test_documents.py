@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from tests.deploy.files import compose_file
 from tests.house.test_style import ROOT, _files
 
 PAGES: Final = [path for path in _files(".md") if not path.name.startswith("_")]
+README: Final = (ROOT / "README.md").read_text()
 OF_OPERATORS: Final = sorted((ROOT / "docs/production").glob("*.md"))
 _FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # Verbs of compose that take services, and their options that take a value.
@@ -39,6 +41,36 @@ def test_a_link_of_a_document_leads_to_its_section(page: Path) -> None:
         target = (page.parent / name).resolve() if name else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_starts_with_commands_that_work() -> None:
+    """A clone needs no release; nothing is uploaded yet."""
+    first, *_ = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    commands = [line.split(" # ")[0].strip() for line in first.splitlines()]
+    assert commands[0].startswith("git clone ")
+    assert commands[1:] == ["make run", "make test"]
+    assert len(README.splitlines()) <= 90
+    assert re.findall(r"(?i)once the release is uploaded, `uvx weir-hub`", README)
+    assert README.count("weir-hub") == 1
+
+
+def test_the_readme_quotes_the_benchmark() -> None:
+    """Ratios of the medians, rounded down, for the workload that the sentence names."""
+    claim = re.search(
+        r"Plain requests over (\d+) connections take (\d+) times less CPU than LiteLLM's proxy and "
+        r"(\d\.\d) times less than Portkey's",
+        " ".join(README.split()),
+    )
+    assert claim is not None
+    benchmark = (ROOT / "docs/performance.md").read_text()
+    table = benchmark.partition("## CPU per request")[2]
+    row = re.search(rf"^\| plain, {claim[1]} connections \|(.*)\|$", table, re.MULTILINE)
+    assert row is not None
+    weir, _nginx, portkey, litellm = (
+        Fraction(cell.split()[0].replace(",", "")) for cell in row[1].split("|")
+    )
+    assert int(claim[2]) == litellm // weir
+    assert Fraction(claim[3]) == Fraction(portkey * 10 // weir, 10)
 
 
 def services_of(arguments: str) -> Iterator[str]:

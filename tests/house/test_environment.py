@@ -92,7 +92,7 @@ os.environ["AN_E"], environment.get("AN_F") or 1, "AN_G" in os.environ
 
 
 def test_every_variable_is_a_setting_of_the_documents() -> None:
-    documented = settings_of("docs/production/configure.md") | settings_of("README.md")
+    documented = settings_of("docs/production/configure.md") | settings_of("docs/command.md")
     assert everything_read() - set(OURS) - documented == set()
 
 
@@ -107,7 +107,7 @@ def test_compose_passes_every_setting_that_is_not_of_make_run() -> None:
     """With all of them left out, an empty one is as good as none."""
     services = files.compose_file()["services"]
     environment = {**services["web"]["environment"], **services["worker"]["environment"]}
-    of_make_run = settings_of("README.md") - settings_of("docs/production/configure.md")
+    of_make_run = settings_of("docs/command.md") - settings_of("docs/production/configure.md")
     assert everything_read() - set(OURS) - of_make_run - set(environment) == {"STATIC_ROOT"}
 
 

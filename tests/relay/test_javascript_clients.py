@@ -17,6 +17,7 @@ from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.videos import FakeVideos
 from tests.hub import Hub, Tenant
+from tests.programs import need_javascript_clients
 from tests.relay.media.test_videos import video_model
 from tests.relay.poller import poll
 from tests.relay.speakers import PICTURE, SCHEMA, UPSTREAMS
@@ -61,8 +62,7 @@ def run_script(
     key: str = "",
     client: str = "",
 ) -> Seen:
-    if lacking := javascript.missing():
-        pytest.fail(javascript.ADVICE.format(lacking))
+    need_javascript_clients()
     task = {
         "url": url or hub.url,
         "key": key or (tenant or hub.tenant()).key,

@@ -28,6 +28,7 @@ from gateway.code_examples.snippets import (
 from reference.operations.all_pages import PAGES
 from stack.test_programs import javascript
 from tests.fakes.media import form_of
+from tests.programs import need_javascript_clients
 
 KEY = "sk-weir-key-of-the-environment"
 LIMIT_S = 120
@@ -303,8 +304,7 @@ def arrived(
 ) -> dict[str, Arrived]:
     """What came of all snippets, by language and call."""
     url, arrived = keeping
-    if lacking := javascript.missing():
-        pytest.fail(javascript.ADVICE.format(lacking))
+    need_javascript_clients()
     environment = {"PATH": os.environ["PATH"], "WEIR_API_KEY": KEY, "NO_PROXY": "*"}
     works: tuple[tuple[Language, str, list[str]], ...] = (
         ("curl", ".sh", ["sh", "-ec", "for one in *.sh; do sh -e $one; done"]),

@@ -17,6 +17,7 @@ from stack.test_programs import javascript
 from tests.hub import Tenant
 from tests.playground.chats.test_desk import ENDED, WEATHER, open_with, send
 from tests.playground.conftest import Stage, watch
+from tests.programs import need_javascript_clients
 
 pytestmark = pytest.mark.browser
 
@@ -63,8 +64,7 @@ def test_code_from_the_page_asks_what_the_playground_asked(
 ) -> None:
     """W10: what each language and form sends is proved in
     tests/gateway/code_examples/test_snippets.py."""
-    if lacking := javascript.missing():
-        pytest.fail(javascript.ADVICE.format(lacking))
+    need_javascript_clients()
     (tmp_path / "node_modules").symlink_to(javascript.CLIENTS / "node_modules")
     (team,) = stage.rows(
         "SELECT id FROM accounts_team WHERE organisation_id = %s", stage.organisation

@@ -11,6 +11,7 @@ from gateway.code_examples.snippets import Language, SnippetRequest, snippet
 from stack.test_programs import javascript
 from tests.fakes.listeners import Authority
 from tests.hub import Hub
+from tests.programs import need, need_javascript_clients
 from tests.relay.media.gemini_live.live_clients import Door
 from tests.relay.media.gemini_live.test_live import door, model, provider
 from tests.relay.media.realtime.test_realtime import records
@@ -43,12 +44,12 @@ def test_the_code_of_the_reference(
     }
     place = tmp_path
     if language == "curl":
+        need("curl")
         command = ["bash", "-c", code]
     elif language == "python":
         command = [sys.executable, "-W", "ignore", "-c", code]
     else:
-        if lacking := javascript.missing():
-            pytest.fail(javascript.ADVICE.format(lacking))
+        need_javascript_clients()
         place = javascript.CLIENTS
         script = place / f"gemini-live-{os.getpid()}.mjs"
         script.write_text(code)

@@ -12,6 +12,7 @@ from gateway.code_examples.snippets import Language, SnippetRequest, snippet
 from stack.test_programs import javascript
 from tests.fakes.live import FakeLive
 from tests.hub import Hub
+from tests.programs import need, need_javascript_clients
 from tests.relay.media.live.test_live import MINUTE_NANO, RATES, records
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -40,12 +41,12 @@ def test_the_code_of_the_reference(
     environment = {**os.environ, "WEIR_API_KEY": tenant.key}
     place = tmp_path
     if language == "curl":
+        need("curl")
         command = ["bash", "-c", code]
     elif language == "python":
         command = [sys.executable, "-W", "ignore", "-c", code]
     else:
-        if lacking := javascript.missing():
-            pytest.fail(javascript.ADVICE.format(lacking))
+        need_javascript_clients()
         place = javascript.CLIENTS
         script = place / f"live-{os.getpid()}.mjs"
         script.write_text(code.replace('"speech.pcm"', f'"{tmp_path}/speech.pcm"'))

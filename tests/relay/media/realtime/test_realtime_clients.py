@@ -18,6 +18,7 @@ from tests.fakes.realtime import FakeRealtime
 from tests.fakes.tls_front import TlsFront
 from tests.gateway.code_examples.test_snippets import HARD
 from tests.hub import Hub
+from tests.programs import need, need_javascript_clients
 from tests.relay.media.realtime.test_realtime import RATES, records
 from tests.relay.test_javascript_clients import run_script
 
@@ -87,8 +88,7 @@ def test_the_code_of_the_reference(
     language: Language,
     settings: dict[str, Any] | None,
 ) -> None:
-    if lacking := javascript.missing():
-        pytest.fail(javascript.ADVICE.format(lacking))
+    need_javascript_clients()
     tenant, model = hub.tenant(), hub.model(provider, rates=RATES, upstream_model="gpt-realtime")
     call = SnippetRequest("realtime", f"/v1/realtime?model={model}", settings, "GET", model)
     code = snippet(call, language, front if language == "javascript" else hub.url)
@@ -96,6 +96,7 @@ def test_the_code_of_the_reference(
         **os.environ, "WEIR_API_KEY": tenant.key, "NODE_EXTRA_CA_CERTS": str(authority.path),
     }  # fmt: skip
     if language == "curl":
+        need("curl")
         command, place = ["bash", "-c", code], tmp_path
     elif language == "python":
         command, place = [sys.executable, "-W", "ignore", "-c", code], tmp_path
