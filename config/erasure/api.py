@@ -16,6 +16,7 @@ from accounts.audit.audit import REASON_MAX
 from accounts.members import access as member_access
 from accounts.members.departures import KeyFate
 from accounts.models import Organisation, User
+from accounts.roles.rules import Action
 from accounts.sign_in.reauthentication import check_may_handle_personal_data
 from config.erasure.views import operator_actor, remaining_copies
 from lib.api.openapi import RequestBody, Schema
@@ -103,7 +104,8 @@ class ErasureOut(Schema):
 )
 def preview_member_erasure(request: HttpRequest, id: str) -> ErasureOut:
     """What erasing a member would take away in the organisation. Only for owners."""
-    actor, person = _member(request, id)
+    actor = _actor(request, "organisation.write")
+    person = member_access.writable_member(actor, id).user
     with use_tenant(None):
         return _describe_erasure(person, erasable_part(actor, person))
 
@@ -114,8 +116,9 @@ def erase_member(request: HttpRequest, id: str, body: ErasureIn) -> Status[Erasu
     in the organisation. The account stays, with its name and what belongs to other organisations:
     the person deletes it, or an operator. Only for owners. Keys may do it only where the
     installation sets `PERSONAL_DATA_BY_KEY`."""
-    actor, person = _member(request, id)
+    actor = _actor(request, "organisation.write")
     check_may_handle_personal_data(request)
+    person = member_access.writable_member(actor, id).user
     with use_tenant(None):
         return Status(202, _erase(actor, person, body))
 
@@ -126,15 +129,17 @@ def download_member_data(request: HttpRequest, id: str) -> HttpResponseBase:
     and invitations of this organisation. Chats, prompts, files and sign-ins are the member's own:
     they download them on their account page. Only for owners. Keys may do it only where the
     installation sets `PERSONAL_DATA_BY_KEY`."""
-    actor, person = _member(request, id)
+    actor = _actor(request, "organisation.write")
     check_may_handle_personal_data(request)
+    person = member_access.writable_member(actor, id).user
     return _archive(actor, person, erasable_part(actor, person))
 
 
 @router.get("/people/{id}/erasure", response=ErasureOut, summary="Show the erasure of a person")
 def read_person_erasure(request: HttpRequest, id: str) -> ErasureOut:
     """What erasing a person would take away; afterwards, how far it is."""
-    actor, person = _person(request, id)
+    actor = operator_actor(_actor(request, "organisations.write"))
+    person = access.access_person(actor, id)
     return _describe_erasure(person, erasable_part(actor, person))
 
 
@@ -144,8 +149,9 @@ def erase_person(request: HttpRequest, id: str, body: ErasureIn) -> Status[Erasu
     ledger, requests and the audit log keep a pseudonym. The last owner of an organisation and the
     last operator cannot be erased. Keys may do it only where the installation sets
     `PERSONAL_DATA_BY_KEY`."""
-    actor, person = _person(request, id)
+    actor = operator_actor(_actor(request, "organisations.write"))
     check_may_handle_personal_data(request)
+    person = access.access_person(actor, id)
     return Status(202, _erase(actor, person, body))
 
 
@@ -154,21 +160,16 @@ def download_person_data(request: HttpRequest, id: str) -> HttpResponseBase:
     """A ZIP archive of what is stored about a person, without chats, prompts and files, which only
     the person reads: they download them on their account page. Keys may do it only where the
     installation sets `PERSONAL_DATA_BY_KEY`."""
-    actor, person = _person(request, id)
+    actor = operator_actor(_actor(request, "organisations.write"))
     check_may_handle_personal_data(request)
+    person = access.access_person(actor, id)
     return _archive(actor, person, erasable_part(actor, person))
 
 
-def _member(request: HttpRequest, id: str) -> tuple[Actor, User]:
+def _actor(request: HttpRequest, action: Action) -> Actor:
     actor = actors.actor_of(request)
-    access.require(actor, "organisation.write")
-    return actor, member_access.writable_member(actor, id).user
-
-
-def _person(request: HttpRequest, id: str) -> tuple[Actor, User]:
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
-    return operator_actor(actor), access.access_person(actor, id)
+    access.require(actor, action)
+    return actor
 
 
 def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:

@@ -44,6 +44,7 @@ from playground.models import Attachment, Conversation, Message, Preset, ShareLi
 from playground.panel.settings import Settings
 from playground.prompts import prompts
 from tests.cast import Cast, actor, make_key, member
+from tests.isolation.statements import read_by_person_alone
 from usage.limits import budget_simulation
 from usage.models import ChartNote, Export, SavedView
 
@@ -331,8 +332,16 @@ def test_an_owner_erases_only_in_the_organisation(people: Cast, zaphod: User, le
     elsewhere, words = rows_in(people.stranger), rows_with("elsewherexq")
     assert elsewhere.keys() > {"accounts_key", "usage_chartnote", "playground_prompt"}
     assert any(WORD in row for rows in rows_in(people.acme).values() for row in rows)
-    request_erasure(actor(people.alice, people.acme), zaphod, reason=f"{PLANTED} left")
-    erase_people()
+    alone = set[str]()
+
+    def look(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        alone.update(read_by_person_alone(str(sql), params, None))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(look):
+        request_erasure(actor(people.alice, people.acme), zaphod, reason=f"{PLANTED} left")
+        erase_people()
+    assert alone == set()
     assert Erasure.objects.get().done_at is not None
     assert rows_in(people.stranger) == elsewhere
     assert rows_with("elsewherexq") == words
