@@ -266,6 +266,7 @@ def test_without_a_mail_server_no_letter_is_promised(people: Cast, settings: Any
     page = sign_in().content.decode()
     assert "Ask its operator for a sign-in link." in page
     assert "Send link" not in page
+    assert "by email" not in page
     assert 'data-passkey="get"' in page
 
 
