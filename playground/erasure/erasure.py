@@ -341,7 +341,7 @@ def _named_things(person: User, part: Organisation | None) -> list[tuple[str, st
 def _former_names(objects: list[str], part: Organisation | None) -> set[str]:
     """Return the former names of these things from the audit log."""
     with connection.cursor() as cursor:
-        cursor.execute(_FORMER_NAMES, {"objects": objects, "part": part and part.pk})
+        cursor.execute(_FORMER_NAMES, {"objects": objects, "part": part.pk if part else None})
         return {str(text).strip() for (text,) in cursor.fetchall() if text}
 
 

@@ -39,11 +39,11 @@ class _Condition(NamedTuple):
 @cache
 def person_columns() -> Mapping[str, frozenset[str]]:
     """The columns that name a person, of each table whose rows are an organisation's."""
-    tables = {}
+    tables = dict[str, frozenset[str]]()
     for model in apps.get_models(include_auto_created=True):
         columns = {field.column for field in model._meta.concrete_fields}
         people = {
-            field.column
+            str(field.column)
             for field in model._meta.concrete_fields
             if field.related_model is User or field.column == "user_id"
         }
