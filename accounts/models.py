@@ -659,13 +659,15 @@ class AuditEvent(models.Model):
 class Erasure(models.Model):
     """The erasure of a person (playground/erasure/erasure.py). `step` is the next step.
 
+    With an `organisation` only what lies in it is erased, and the account stays.
     `pseudonym` replaces the person in what is kept. The search data is kept until `done_at` and
     then emptied: `addresses`, `names`, other `texts` of the person, the `objects_named` in audit
     events about them ("key:<id>"), and the `organisations` that they belonged to.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    user = models.OneToOneField(User, models.PROTECT, related_name="erasure")
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    organisation = models.ForeignKey(Organisation, models.PROTECT, null=True, related_name="+")
     pseudonym = models.CharField(max_length=40, unique=True)
     asked_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     asked_at = models.DateTimeField(db_default=Now())
@@ -678,6 +680,20 @@ class Erasure(models.Model):
     texts = ArrayField(models.TextField(), default=list)
     objects_named = ArrayField(models.TextField(), default=list)
     organisations = ArrayField(models.UUIDField(), default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=models.Q(organisation=None),
+                name="one_erasure_of_an_account",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "organisation"],
+                condition=models.Q(done_at=None),
+                name="one_running_erasure_in_an_organisation",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.pseudonym

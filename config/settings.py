@@ -212,6 +212,9 @@ SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").spli
 # Whether management keys may change single sign-on and confirm its domains. This is not a setting
 # on a page: with a leaked key, its finder could sign in as the members of an organisation.
 SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
+# Whether management keys may download what is stored about a person, and erase people. With a
+# leaked key, its finder could copy or destroy it.
+PERSONAL_DATA_BY_KEY = env.flag("PERSONAL_DATA_BY_KEY", False)
 PASSWORD_RESET_TIMEOUT = int(sign_in_rules.PASSWORD_RESET_LINK.total_seconds())
 # allauth's rate limits use it, so all processes must share it.
 CACHES = {

@@ -1,8 +1,6 @@
 """A test email through the current mail server, with the server's answer as text."""
 
 import smtplib
-import socket
-import ssl
 from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -72,6 +70,8 @@ def _describe(error: Exception, place: str) -> str:
     match error:
         case NoMailServer():
             return gettext("No mail server is set up.")
+        case smtplib.SMTPConnectError() | smtplib.SMTPHeloError():
+            return _unusable(place)
         case _Rejected():
             return gettext("The server rejected it: %(answer)s") % {"answer": error}
         case smtplib.SMTPAuthenticationError():
@@ -80,26 +80,18 @@ def _describe(error: Exception, place: str) -> str:
         case smtplib.SMTPResponseException():
             text = gettext("The server rejected it: %(answer)s")
             return text % {"answer": _answer_text(error.smtp_code, error.smtp_error)}
-        case smtplib.SMTPNotSupportedError():
-            text = gettext("%(place)s does not offer what this asks for: %(reason)s")
-        case smtplib.SMTPServerDisconnected():
-            text = gettext("%(place)s closed the connection. Check the port and the encryption.")
-        case ssl.SSLCertVerificationError():
-            text = gettext("The certificate of %(place)s is not trusted: %(reason)s")
-        case ssl.SSLError():
-            text = gettext("%(place)s does not speak TLS. Check the port and the encryption.")
-        case socket.gaierror():
-            text = gettext("%(place)s has no address. Check the host.")
-        case TimeoutError():
-            text = gettext("%(place)s does not answer. Check the host, the port and the firewall.")
         case _:
-            text = gettext("%(place)s cannot be reached: %(reason)s")
-    return text % {"place": place, "reason": _reason(error)}
+            return _unusable(place)
 
 
-def _reason(error: Exception) -> str:
-    words = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
-    return words[:_ANSWER_MAX]
+def _unusable(place: str) -> str:
+    """Return the text for every place that is no usable mail server. A text for each cause would
+    tell which names and ports of the inner network are open, and what answers there."""
+    text = gettext(
+        "No mail server can be used at %(place)s. Check the host, the port, the encryption, the "
+        "certificate and the firewall."
+    )
+    return text % {"place": place}
 
 
 def _answer_text(code: int, text: bytes | str) -> str:

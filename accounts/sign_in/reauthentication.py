@@ -97,16 +97,28 @@ def check_signed_in_recently(request: HttpRequest) -> None:
 
 
 def check_may_change_single_sign_on(request: HttpRequest) -> None:
-    """Check an operation that changes who can sign in. Keys are refused unless the installation
-    allows them (`SSO_CHANGES_BY_KEY`), because a leaked key could take over accounts. Raises
-    AccessDenied."""
+    """Check an operation that changes who can sign in: a leaked key could take over accounts.
+    Raises AccessDenied."""
+    _check_person(request, "SSO_CHANGES_BY_KEY")
+
+
+def check_may_handle_personal_data(request: HttpRequest) -> None:
+    """Check an operation that reads or erases what is stored about a person: a leaked key could
+    copy or destroy it. Raises AccessDenied."""
+    _check_person(request, "PERSONAL_DATA_BY_KEY")
+
+
+def _check_person(request: HttpRequest, setting: str) -> None:
+    """Require a person with a recent sign-in. Keys are refused unless the installation's setting
+    allows them."""
     actor = getattr(request, "auth", None)
-    if getattr(actor, "key", None) is not None and not settings.SSO_CHANGES_BY_KEY:
+    if getattr(actor, "key", None) is not None and not getattr(settings, setting):
         raise AccessDenied(
             gettext(
-                "An API key cannot change single sign-on. Change it in the browser, or ask the "
-                "operator of this installation to set SSO_CHANGES_BY_KEY=1."
+                "An API key cannot do this. Do it in the browser, or ask the operator of this "
+                "installation to set %(setting)s=1."
             )
+            % {"setting": setting}
         )
     check_signed_in_recently(request)
 

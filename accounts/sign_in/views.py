@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from allauth.account import views as allauth
 from allauth.account.internal.flows.login import record_authentication
+from allauth.account.utils import get_next_redirect_url
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.access.guards import View, public
 from accounts.forms import ResetPasswordKeyForm, SetPasswordForm, SignupForm
+from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.members import invitations
 from accounts.models import SignUpMode, User
 from accounts.sign_in import sign_in, try_counts
@@ -67,7 +69,14 @@ def _limits(action: Action, request: HttpRequest) -> tuple[Limit, ...]:
 def _throttled_response(
     request: HttpRequest, status: int, wait_s: int, action: Action
 ) -> HttpResponse:
-    context = {"seconds": wait_s, "minutes": -(-wait_s // 60), "action": action}
+    context = {
+        "seconds": wait_s,
+        "minutes": -(-wait_s // 60),
+        "action": action,
+        "email": request.POST.get("login", ""),
+        "next": get_next_redirect_url(request),
+        "mail_is_set_up": mail_is_set_up(),
+    }
     response = render(request, f"{status}.html", context, status=status)
     response["Retry-After"] = str(wait_s)
     response["Cache-Control"] = "private, no-store"

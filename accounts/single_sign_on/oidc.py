@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import jwt
+from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialLogin, SocialToken
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts.single_sign_on import rules
 from lib.network import egress
 
 _BYTES_MAX: Final = 1024 * 1024
@@ -172,6 +174,11 @@ class OrganisationOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[mis
             )
         except jwt.PyJWTError as error:
             raise ProviderFailed("The provider's ID token is not valid.") from error
+        if not rules.is_subject(claims["sub"]):
+            raise ProviderFailed(
+                "The sub of the provider's ID token names nobody: it is blank, unprintable, or has "
+                f"more than {rules.SUBJECT_MAX} characters."
+            )
         return claims
 
 
@@ -196,6 +203,17 @@ class OrganisationProvider(OpenIDConnectProvider):  # type: ignore[misc]
         # Use the organisation's own id, as `get_provider` does; with allauth's id no row is found
         # after a second factor.
         return {"id": self.app.provider_id}
+
+    def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
+        # Claims may have any type, and allauth takes those of a profile for text.
+        fields: dict[str, Any] = super().extract_common_fields(data)
+        return {name: value for name, value in fields.items() if isinstance(value, str | bool)}
+
+    def extract_email_addresses(self, data: dict[str, Any]) -> list[EmailAddress]:
+        if not isinstance(data["userinfo"].get("email"), str):
+            return []
+        addresses: list[EmailAddress] = super().extract_email_addresses(data)
+        return addresses
 
     def get_redirect_from_request_kwargs(self, request: HttpRequest) -> dict[str, Any]:
         # Ignore the URL's parameters: the author of a link could otherwise set process, scope and

@@ -1,10 +1,15 @@
 """Rules for signing in with an organisation's identity provider: pure evaluation of claims."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from accounts.sign_up.email_domains import domain_of
+
+SUBJECT_MAX: Final = 191
+"""Characters of a `sub` claim that are stored."""
+_ADDRESS: Final = re.compile(r"(?=.{3,254}\Z)[^@\s]+@[^@\s]+")
 
 Refusal = Literal[
     "no_email",
@@ -67,10 +72,20 @@ def grant_from_groups(
     return Granted(fitting[0].role, tuple(teams))
 
 
+def is_subject(sub: object) -> bool:
+    """Return whether a `sub` claim can identify a person (OpenID Connect Core 1.0, section 2): a
+    text that is not blank, within what is stored of it."""
+    return (
+        isinstance(sub, str)
+        and 0 < len(sub.strip()) <= len(sub) <= SUBJECT_MAX
+        and (sub.isprintable())
+    )
+
+
 def verified_email(claims: Mapping[str, Any]) -> str:
     """Return the address that the provider says it has verified. Raises ClaimsRefused."""
     email = claims.get("email")
-    if not isinstance(email, str) or email.count("@") != 1 or email.split() != [email]:
+    if not isinstance(email, str) or not _ADDRESS.fullmatch(email) or not email.isprintable():
         raise ClaimsRefused("no_email")
     # Accept only a boolean, because the text "false" would be true.
     if claims.get("email_verified") is not True:

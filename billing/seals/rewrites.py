@@ -31,7 +31,8 @@ class _Row(NamedTuple):
 
 
 def rewrite_sealed(erasure: Erasure, traces: Traces, key: bytes) -> int:
-    """Remove the person from all sealed rows. Return how many rows were rewritten."""
+    """Remove the person from all sealed rows, or from those of the erasure's organisation. Return
+    how many rows were rewritten."""
     return sum(
         _rewrite(erasure, key, kind, rows)
         for kind, rows in (
@@ -97,6 +98,7 @@ def _parameters(erasure: Erasure, traces: Traces) -> dict[str, Any]:
     organisations: list[UUID] = list(erasure.organisations)
     return {
         "user": erasure.user_id,
+        "part": erasure.organisation_id,
         "objects": erasure.objects_named,
         "organisations": organisations,
         "pattern": address_pattern(traces.addresses),
@@ -104,6 +106,7 @@ def _parameters(erasure: Erasure, traces: Traces) -> dict[str, Any]:
     }
 
 
+_PART: Final = "(%(part)s::uuid IS NULL OR organisation_id = %(part)s)"
 _HERE: Final = "(organisation_id IS NULL OR organisation_id = ANY(%(organisations)s::uuid[]))"
 # An event about a person without an actor belongs to that person: a sign-up, or an opened link.
 _OWN: Final = """(actor_user_id = %(user)s OR (actor_user_id IS NULL AND actor_key IS NULL
@@ -113,15 +116,16 @@ _EVENTS: Final = f"""
     SELECT id, at, {_OWN} AS own, {_ABOUT} OR detail::text ~* %(pattern)s AS about, reason,
            detail::text, address || client || session <> '' AS origin
     FROM accounts_auditevent
-    WHERE ({_OWN} AND address || client || session <> '')
-       OR ({_HERE} AND (detail::text ~* %(pattern)s OR reason ~* %(pattern)s))
-       OR ({_ABOUT} AND EXISTS (
+    WHERE {_PART} AND (
+        ({_OWN} AND address || client || session <> '')
+        OR ({_HERE} AND (detail::text ~* %(pattern)s OR reason ~* %(pattern)s))
+        OR ({_ABOUT} AND EXISTS (
             SELECT FROM unnest(%(words)s::text[]) word
-            WHERE strpos(lower(detail::text || reason), word) > 0))
+            WHERE strpos(lower(detail::text || reason), word) > 0)))
     ORDER BY at, id"""  # noqa: S608 - only constants are put in
 _POSTINGS: Final = f"""
     SELECT id, created_at, actor, cause::text FROM billing_posting
-    WHERE {_HERE} AND (actor ~* %(pattern)s OR cause::text ~* %(pattern)s)
+    WHERE {_PART} AND {_HERE} AND (actor ~* %(pattern)s OR cause::text ~* %(pattern)s)
     ORDER BY created_at, id"""  # noqa: S608
 _CHANGE_EVENT: Final = """
     UPDATE accounts_auditevent SET detail = %(detail)s::jsonb, reason = %(reason)s

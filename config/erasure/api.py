@@ -15,22 +15,27 @@ from accounts.access.actors import Actor
 from accounts.audit.audit import REASON_MAX
 from accounts.members import access as member_access
 from accounts.members.departures import KeyFate
-from accounts.models import User
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.models import Organisation, User
+from accounts.roles.rules import Action
+from accounts.sign_in.reauthentication import check_may_handle_personal_data
 from config.erasure.views import operator_actor, remaining_copies
 from lib.api.openapi import RequestBody, Schema
 from lib.database.tenancy import use_tenant
 from lib.files.zip_stream import stream_zip
 from lib.refusal import Refused
 from playground.erasure.erasure import (
-    check_may_erase,
+    erasable_part,
     find_erasure,
     open_keys,
     preview,
     receiver_named,
     request_erasure,
 )
-from playground.erasure.personal_data import personal_data, record_download
+from playground.erasure.personal_data import (
+    data_in_organisation,
+    personal_data,
+    record_download,
+)
 
 own_router = Router(tags=["Members"])
 router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
@@ -98,104 +103,105 @@ class ErasureOut(Schema):
     "/members/{id}/erasure", response=ErasureOut, summary="Preview the erasure of a member"
 )
 def preview_member_erasure(request: HttpRequest, id: str) -> ErasureOut:
-    """What erasing a member would take away. Only for owners, and for people who belong to no
-    other organisation."""
-    actor, person = _member(request, id)
+    """What erasing a member would take away in the organisation. Only for owners."""
+    actor = _actor(request, "organisation.write")
+    person = member_access.writable_member(actor, id).user
     with use_tenant(None):
-        check_may_erase(actor, person)
-        return _describe_erasure(person)
+        return _describe_erasure(person, erasable_part(actor, person))
 
 
 @own_router.post("/members/{id}/erase", response={202: ErasureOut}, summary="Erase a member")
 def erase_member(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
-    """Erases name, email address, sign-ins, chats, prompts and files of a member. The
-    ledger, requests and the audit log keep a pseudonym. Only for owners, and for people who belong
-    to no other organisation."""
-    actor, person = _member(request, id)
-    check_signed_in_recently(request)
+    """Removes a member, and erases their chats, prompts, files, notes and the texts that name them
+    in the organisation. The account stays, with its name and what belongs to other organisations:
+    the person deletes it, or an operator. Only for owners. Keys may do it only where the
+    installation sets `PERSONAL_DATA_BY_KEY`."""
+    actor = _actor(request, "organisation.write")
+    check_may_handle_personal_data(request)
+    person = member_access.writable_member(actor, id).user
     with use_tenant(None):
         return Status(202, _erase(actor, person, body))
 
 
 @own_router.get("/members/{id}/data", summary="Download the data of a member", openapi_extra=_ZIP)
 def download_member_data(request: HttpRequest, id: str) -> HttpResponseBase:
-    """A ZIP archive of what is stored about a member, without chats, prompts and files, which only
-    the member reads: they download them on their account page. Only for owners, and for people who
-    belong to no other organisation."""
-    actor, person = _member(request, id)
-    check_signed_in_recently(request)
-    with use_tenant(None):
-        check_may_erase(actor, person)
-        return _archive(actor, person)
+    """A ZIP archive of what the organisation stores about a member: keys, requests, audit events
+    and invitations of this organisation. Chats, prompts, files and sign-ins are the member's own:
+    they download them on their account page. Only for owners. Keys may do it only where the
+    installation sets `PERSONAL_DATA_BY_KEY`."""
+    actor = _actor(request, "organisation.write")
+    check_may_handle_personal_data(request)
+    person = member_access.writable_member(actor, id).user
+    return _archive(actor, person, erasable_part(actor, person))
 
 
 @router.get("/people/{id}/erasure", response=ErasureOut, summary="Show the erasure of a person")
 def read_person_erasure(request: HttpRequest, id: str) -> ErasureOut:
     """What erasing a person would take away; afterwards, how far it is."""
-    actor, person = _person(request, id)
-    check_may_erase(actor, person)
-    return _describe_erasure(person)
+    actor = operator_actor(_actor(request, "organisations.write"))
+    person = access.access_person(actor, id)
+    return _describe_erasure(person, erasable_part(actor, person))
 
 
 @router.post("/people/{id}/erase", response={202: ErasureOut}, summary="Erase a person")
 def erase_person(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
     """Erases name, email address, sign-ins, chats, prompts and files of a person. The
     ledger, requests and the audit log keep a pseudonym. The last owner of an organisation and the
-    last operator cannot be erased."""
-    actor, person = _person(request, id)
-    check_signed_in_recently(request)
+    last operator cannot be erased. Keys may do it only where the installation sets
+    `PERSONAL_DATA_BY_KEY`."""
+    actor = operator_actor(_actor(request, "organisations.write"))
+    check_may_handle_personal_data(request)
+    person = access.access_person(actor, id)
     return Status(202, _erase(actor, person, body))
 
 
 @router.get("/people/{id}/data", summary="Download the data of a person", openapi_extra=_ZIP)
 def download_person_data(request: HttpRequest, id: str) -> HttpResponseBase:
     """A ZIP archive of what is stored about a person, without chats, prompts and files, which only
-    the person reads: they download them on their account page."""
-    actor, person = _person(request, id)
-    check_signed_in_recently(request)
-    check_may_erase(actor, person)
-    return _archive(actor, person)
+    the person reads: they download them on their account page. Keys may do it only where the
+    installation sets `PERSONAL_DATA_BY_KEY`."""
+    actor = operator_actor(_actor(request, "organisations.write"))
+    check_may_handle_personal_data(request)
+    person = access.access_person(actor, id)
+    return _archive(actor, person, erasable_part(actor, person))
 
 
-def _member(request: HttpRequest, id: str) -> tuple[Actor, User]:
+def _actor(request: HttpRequest, action: Action) -> Actor:
     actor = actors.actor_of(request)
-    access.require(actor, "organisation.write")
-    return actor, member_access.writable_member(actor, id).user
-
-
-def _person(request: HttpRequest, id: str) -> tuple[Actor, User]:
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
-    return operator_actor(actor), access.access_person(actor, id)
+    access.require(actor, action)
+    return actor
 
 
 def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:
     if body.email.strip().casefold() != person.email.casefold():
         raise Refused("email", "This is not the address of this person.")
-    request_erasure(actor, person, reason=body.reason, fates=_fates(actor, person, body))
+    part = erasable_part(actor, person)
+    fates = _fates(actor, person, part, body)
+    request_erasure(actor, person, reason=body.reason, fates=fates)
     person.refresh_from_db()
-    return _describe_erasure(person)
+    return _describe_erasure(person, part)
 
 
-def _fates(actor: Actor, person: User, body: ErasureIn) -> Mapping[UUID, KeyFate]:
+def _fates(
+    actor: Actor, person: User, part: Organisation | None, body: ErasureIn
+) -> Mapping[UUID, KeyFate]:
     if body.keys == "revoke":
         return {}
     if body.keys_to is None:
         raise Refused("keys_to", "Say who gets the keys.")
-    check_may_erase(actor, person)
     return {
         key.id: KeyFate("transfer", receiver_named(actor, person, key, body.keys_to))
-        for key in open_keys(person)
+        for key in open_keys(person, part)
         if key.kind == "relay"
     }
 
 
-def _describe_erasure(person: User) -> ErasureOut:
-    erasure = find_erasure(person)
+def _describe_erasure(person: User, part: Organisation | None) -> ErasureOut:
+    erasure = find_erasure(person, part)
     copies = remaining_copies()
     fields: dict[str, Any] = {"counts": {}, "obstacle": None, "state": "none"}
     if erasure is None:
-        would = preview(person)
+        would = preview(person, part)
         counts = {name: getattr(would, name) for name in ("chats", "media", "prompts", "views")}
         counts |= {"keys": len(would.keys), "budgets": would.budgets, "sessions": would.sessions}
         fields |= {"counts": counts, "obstacle": would.obstacle or None}
@@ -215,9 +221,10 @@ def _describe_erasure(person: User) -> ErasureOut:
     )
 
 
-def _archive(actor: Actor, person: User) -> HttpResponse:
-    record_download(actor, person, content=False)
-    body = b"".join(stream_zip(personal_data(person, content=False)))
+def _archive(actor: Actor, person: User, part: Organisation | None) -> HttpResponse:
+    record_download(actor, part, person, content=False)
+    files = data_in_organisation(person, part) if part else personal_data(person, content=False)
+    body = b"".join(stream_zip(files))
     response = HttpResponse(body, content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="person-{person.pk}.zip"'
     response["Cache-Control"] = "private, no-store"

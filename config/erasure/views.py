@@ -39,8 +39,9 @@ from lib.refusal import Refused
 from playground.erasure.erasure import (
     Preview,
     access_own_erasure,
-    check_may_erase,
+    erasable_part,
     find_erasure,
+    obstacle_to,
     preview,
     receivers,
     request_erasure,
@@ -116,14 +117,14 @@ class ErasureForm(forms.Form):
 @require_safe
 def own_data(request: HttpRequest) -> HttpResponseBase:
     person = cast(User, request.user)
-    return render(request, "config/erasure/own_data.html", {"obstacle": preview(person).obstacle})
+    return render(request, "config/erasure/own_data.html", {"obstacle": obstacle_to(person, None)})
 
 
 @dangerous_page(gettext_lazy("download your data"), gettext_lazy("Your data"))
 @require_POST
 def own_data_download(request: HttpRequest) -> HttpResponseBase:
     person = cast(User, request.user)
-    record_download(oneself(person), person, content=True)
+    record_download(oneself(person), None, person, content=True)
     pieces = _personal_data_zip(person)
     response = stream(request, "my-data.zip", "application/zip", pieces)
     response["Cache-Control"] = "private, no-store"
@@ -193,7 +194,7 @@ def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 )
 def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     person = access.access_person(actor, id)
-    erasure = find_erasure(person)
+    erasure = find_erasure(person, None)
     if erasure is None:
         asked = _show_or_start(request, operator_actor(actor), person, back=reverse("people"))
         if not isinstance(asked, Erasure):
@@ -205,7 +206,7 @@ def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 @operator_page("organisations.read")
 @require_safe
 def person_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    erasure = find_erasure(access.access_person(actor, id))
+    erasure = find_erasure(access.access_person(actor, id), None)
     if erasure is None:
         raise Http404
     context = {**_state(erasure), "back": reverse("people"), "back_text": gettext("People")}
@@ -222,11 +223,11 @@ def _show_or_start(
 ) -> HttpResponseBase | Erasure:
     """Return the form with its preview, or the erasure that was started."""
     try:
-        check_may_erase(actor, person)
+        part = erasable_part(actor, person)
     except AccessDenied as denied:
         messages.error(request, str(denied))
         return redirect_to(request, back)
-    erasure_preview = preview(person)
+    erasure_preview = preview(person, part)
     if erasure_preview.obstacle:
         messages.error(request, erasure_preview.obstacle)
         return redirect_to(request, back)

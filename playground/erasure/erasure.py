@@ -6,21 +6,31 @@
 
 The person's row stays under a pseudonym, so that the books, the records and the audit log still
 refer to somebody. Nothing says who that was.
+
+The person and operators erase the whole account. An owner erases what lies in the organisation
+(P12): the account, and what lies in other organisations, stays. Each function takes that
+organisation, or None for the whole account.
 """
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts.access.access import AccessDenied, get_by_id
-from accounts.access.actors import SYSTEM, Actor, actor_of_member, memberships
+from accounts.access.actors import (
+    SYSTEM,
+    Actor,
+    actor_of_member,
+    memberships,
+    organisation_of,
+)
 from accounts.audit import audit
 from accounts.audit.audit import REASON_MAX
 from accounts.audit.epoch import bump_epoch
@@ -48,11 +58,14 @@ from usage.models import ChartNote, SavedView
 FIRST_STEP: Final = "requests"
 REVOKE: Final = KeyFate("revoke")
 
+Row = TypeVar("Row", bound=Model)
+
 
 class Preview(NamedTuple):
-    """What erasing a person would remove, in numbers, and the keys to decide on first.
-    `shared_prompts` are those of `prompts` that others use."""
+    """What erasing a person would remove, in numbers, and the keys to decide on first: in `part`,
+    or everywhere if it is None. `shared_prompts` are those of `prompts` that others use."""
 
+    part: Organisation | None
     organisations: list[Organisation]
     keys: list[Key]
     budgets: int
@@ -68,50 +81,48 @@ class Preview(NamedTuple):
 # Access -----------------------------------------------------------------------------------------
 
 
-def check_may_erase(actor: Actor, person: User) -> None:
-    """Raise AccessDenied unless the actor may erase the person. An operator may erase everybody,
-    everybody may erase themselves, and an owner may erase a person who belongs only to the owner's
-    organisation."""
+def erasable_part(actor: Actor, person: User) -> Organisation | None:
+    """Return the organisation in which the actor may erase the person, or None for the whole
+    account: an operator may erase everybody, everybody themselves, and an owner what lies in the
+    organisation of a member. Raises AccessDenied."""
     if actor.viewing or actor.model_key:
         raise AccessDenied(gettext("You cannot erase this person."))
     oneself = actor.user == person and actor.key is None
     if oneself or (actor.operator and actor.organisation is None) or actor.installation:
-        return
+        return None
     if actor.role != Role.OWNER or actor.teams is not None:
         raise AccessDenied(gettext("Only an owner can erase a member."))
-    others = Membership.objects.filter(user=person).exclude(organisation=actor.organisation)
-    if person.operator or others.exists():
-        raise AccessDenied(
-            gettext(
-                "This person also belongs to another organisation or runs this installation. "
-                "Remove them from yours instead, or ask an operator to erase them."
-            )
-        )
-    if not Membership.objects.filter(user=person, organisation=actor.organisation).exists():
+    organisation = organisation_of(actor)
+    if not Membership.objects.filter(organisation=organisation, user=person).exists():
         raise AccessDenied(gettext("You cannot erase this person."))
+    return organisation
 
 
-def find_erasure(person: User) -> Erasure | None:
-    """Return the erasure of a person, or None if none was requested. The caller has checked access
-    to the person."""
-    return Erasure.objects.filter(user=person).first()
+def find_erasure(person: User, part: Organisation | None) -> Erasure | None:
+    """Return the erasure of a person's account, or the running one in an organisation; None if
+    there is none. The caller has checked access to the person."""
+    rows = Erasure.objects.filter(user=person, organisation=part)
+    return (rows if part is None else rows.filter(done_at=None)).first()
 
 
 def access_own_erasure(actor: Actor, id: str) -> Erasure:
-    """Return an erasure that the actor has requested. Raises Http404."""
-    return get_by_id(Erasure.objects.filter(asked_by=actor.user), id)
+    """Return an erasure in its organisation that the actor has requested. Raises Http404."""
+    rows = Erasure.objects.filter(organisation=organisation_of(actor), asked_by=actor.user)
+    return get_by_id(rows, id)
 
 
-def obstacle_to(person: User) -> str:
+def obstacle_to(person: User, part: Organisation | None) -> str:
     """Return why a person cannot be erased now, as text for the page, or ""."""
-    if person.erased_at is not None or find_erasure(person) is not None:
+    if person.erased_at is not None or find_erasure(person, part) is not None:
         return gettext("This person is being erased already.")
-    if person.operator and not _other_people(User.objects.filter(operator=True), person).exists():
+    last = not _other_people(User.objects.filter(operator=True), person).exists()
+    if person.operator and last and part is None:
         return gettext(
             "%(email)s is the last operator of this installation. Make another person an operator "
             "first."
         ) % {"email": person.email}
-    for member in _memberships(person).filter(role=Role.OWNER, organisation__archived_at=None):
+    owned = _memberships(person, part).filter(role=Role.OWNER, organisation__archived_at=None)
+    for member in owned:
         owners = User.objects.filter(
             memberships__organisation=member.organisation, memberships__role=Role.OWNER
         )
@@ -123,26 +134,41 @@ def obstacle_to(person: User) -> str:
     return ""
 
 
-def preview(person: User) -> Preview:
+def preview(person: User, part: Organisation | None) -> Preview:
     """Return what an erasure would remove now."""
-    prompts = Prompt.objects.filter(user=person)
+    prompts = rows_of(Prompt, person, part)
     return Preview(
-        organisations=[member.organisation for member in _memberships(person)],
-        keys=open_keys(person),
-        budgets=_budgets(person).count(),
-        chats=Conversation.objects.filter(user=person).count(),
-        media=MediaRun.objects.filter(user=person).count(),
-        prompts=prompts.count() + Preset.objects.filter(user=person).count(),
+        part=part,
+        organisations=[member.organisation for member in _memberships(person, part)],
+        keys=open_keys(person, part),
+        budgets=_budgets(person, part).count(),
+        chats=rows_of(Conversation, person, part).count(),
+        media=rows_of(MediaRun, person, part).count(),
+        prompts=prompts.count() + rows_of(Preset, person, part).count(),
         shared_prompts=prompts.filter(shared=True).count(),
-        sessions=len(sessions.living_sessions_of(person)),
-        views=SavedView.objects.filter(user=person).count(),
-        obstacle=obstacle_to(person),
+        sessions=0 if part else len(sessions.living_sessions_of(person)),
+        views=rows_of(SavedView, person, part).count(),
+        obstacle=obstacle_to(person, part),
     )
 
 
-def open_keys(person: User) -> list[Key]:
+def rows_of(
+    model: type[Row],
+    person: User | str,
+    part: Organisation | None,
+    *,
+    by: str = "user",
+    path: str = "",
+) -> QuerySet[Row]:
+    """Return a person's rows of a table, in one organisation or in all. `by` is the column that
+    names the person, or their address; `path` leads to the row that names the organisation."""
+    within = {} if part is None else {f"{path}organisation": part}
+    return model._default_manager.filter(**within, **{by: person})
+
+
+def open_keys(person: User, part: Organisation | None) -> list[Key]:
     """Return the keys of a person that are not revoked or expired, oldest first."""
-    rows = Key.objects.filter(user=person, revoked_at=None)
+    rows = rows_of(Key, person, part).filter(revoked_at=None)
     return list(rows.select_related("team", "organisation").order_by("id"))
 
 
@@ -164,14 +190,15 @@ def receivers(actor: Actor, person: User, key: Key) -> list[Receiver]:
 def request_erasure(
     actor: Actor, person: User, *, reason: str, fates: Mapping[UUID, KeyFate] | None = None
 ) -> Erasure:
-    """Close a person's account permanently, and start the erasure of everything that names them.
+    """Close a person's account permanently, and start the erasure of everything that names them;
+    for an owner, end the membership, and start the erasure of what lies in the organisation.
     `fates` decides what happens to their keys; others are revoked.
 
     Raises AccessDenied for a person whom the actor may not erase. Raises Refused for the last
     owner, the last operator, a missing reason, and a key that cannot be transferred as `fates`
     says.
     """
-    check_may_erase(actor, person)
+    part = erasable_part(actor, person)
     reason = check_text("reason", reason, REASON_MAX)
     if not reason and actor.user != person:
         raise Refused("reason", gettext("Say why this person is erased."))
@@ -180,22 +207,26 @@ def request_erasure(
         # Locks serialise operators who erase each other, and owners likewise.
         operators = User.objects.filter(Q(operator=True) | Q(id=person.id)).order_by("id")
         list(operators.select_for_update(no_key=True))
-        owned = Organisation.objects.filter(memberships__user=person).order_by("id")
-        list(owned.select_for_update(of=("self",)))
+        left = _memberships(person, part).order_by().values("organisation")
+        list(Organisation.objects.filter(id__in=left).order_by("id").select_for_update())
         locked = User.objects.get(id=person.id)
-        if obstacle := obstacle_to(locked):
+        if obstacle := obstacle_to(locked, part):
             raise Refused("person", obstacle)
         erasure = Erasure.objects.create(
             user=locked,
+            organisation=part,
             pseudonym=f"erased-{secrets.token_hex(8)}@erased.invalid",
             asked_by=None if actor.user == person else actor.user,
             step=FIRST_STEP,
-            **_traces_of(locked),
+            **_traces_of(locked, part),
         )
-        audit.record(actor, None, "user.erasure_asked", locked, email=locked.email, reason=reason)
-        _settle_keys(actor, locked, fates)
-        _leave(locked)
-        _close(locked)
+        audit.record(actor, part, "user.erasure_asked", locked, email=locked.email, reason=reason)
+        _settle_keys(actor, locked, part, fates)
+        _leave(locked, part)
+        rows_of(Invitation, locked.email, part, by="email__iexact").delete()
+        if part is None:
+            _close(locked)
+        bump_epoch()
     return erasure
 
 
@@ -212,8 +243,10 @@ def _owner_of(key: Key) -> Actor:
     return replace(SYSTEM, organisation=key.organisation, role=Role.OWNER)
 
 
-def _settle_keys(actor: Actor, person: User, fates: Mapping[UUID, KeyFate]) -> None:
-    for key in open_keys(person):
+def _settle_keys(
+    actor: Actor, person: User, part: Organisation | None, fates: Mapping[UUID, KeyFate]
+) -> None:
+    for key in open_keys(person, part):
         fate = fates.get(key.id, REVOKE)
         if fate.what == "transfer" and fate.to is not None:
             if fate.to not in receivers(actor, person, key):
@@ -224,10 +257,10 @@ def _settle_keys(actor: Actor, person: User, fates: Mapping[UUID, KeyFate]) -> N
             keys.revoke_key(SYSTEM, key)
 
 
-def _leave(person: User) -> None:
-    for budget in _budgets(person).select_related("organisation"):
+def _leave(person: User, part: Organisation | None) -> None:
+    for budget in _budgets(person, part).select_related("organisation"):
         budgets.remove_budget(replace(SYSTEM, organisation=budget.organisation), budget)
-    for member in _memberships(person):
+    for member in _memberships(person, part):
         organisation = member.organisation
         budget_increases.deny_all_of(SYSTEM, person, organisation)
         invitations.withdraw_all_of(person, organisation, actor=SYSTEM)
@@ -253,51 +286,51 @@ def _rename(organisation: Organisation) -> None:
 
 
 def _close(person: User) -> None:
-    """Prevent any further sign-in as the person, and end invitations to their address."""
+    """Prevent any further sign-in as the person."""
     User.objects.filter(id=person.id).update(is_active=False, operator=False)
     person.set_unusable_password()
     person.save(update_fields=["password"])
     sessions.end(person, "user.erasure_asked")
-    Invitation.objects.filter(email__iexact=person.email).delete()
-    bump_epoch()
 
 
-def _traces_of(person: User) -> dict[str, list[str] | list[UUID]]:
+def _traces_of(person: User, part: Organisation | None) -> dict[str, list[str] | list[UUID]]:
     """Return the texts that identify the person while their rows exist."""
     addresses = {
         person.email,
         *EmailAddress.objects.filter(user=person).values_list("email", flat=True),
     }
-    pairs = list(_named_things(person))
+    pairs = list(_named_things(person, part))
     objects = sorted({name for name, _ in pairs} | {f"user:{person.pk}"})
-    texts = {text.strip() for _, text in pairs} | _former_names(objects)
+    texts = {text.strip() for _, text in pairs} | _former_names(objects, part)
     return {
         "addresses": sorted(addresses),
         "names": [person.name.strip()] if person.name.strip() else [],
         "texts": sorted(texts - {""}),
         "objects_named": objects,
-        "organisations": _organisations_of(person),
+        "organisations": _organisations_of(person) if part is None else [part.pk],
     }
 
 
-def _named_things(person: User) -> list[tuple[str, str]]:
+def _named_things(person: User, part: Organisation | None) -> list[tuple[str, str]]:
     """Return the person's things that the audit log mentions by name: the form of the mention, and
     the name."""
     references: list[tuple[str, str]] = []
+    raises = rows_of(BudgetRaise, person, part, by="asked_by", path="budget__")
+    own = _personal_organisations(person) if part is None else Organisation.objects.none()
     for kind, rows, field in (
-        ("membership", Membership.objects.filter(user=person), None),
-        ("key", Key.objects.filter(user=person), "name"),
-        ("prompt", Prompt.objects.filter(user=person), "name"),
-        ("prompt", Prompt.objects.filter(user=person), "slug"),
-        ("preset", Preset.objects.filter(user=person), "name"),
-        ("conversation", Conversation.objects.filter(user=person), "title"),
-        ("savedview", SavedView.objects.filter(user=person), "name"),
-        ("chartnote", ChartNote.objects.filter(user=person), "text"),
-        ("budgetraise", BudgetRaise.objects.filter(asked_by=person), "reason"),
-        ("budgetraise", BudgetRaise.objects.filter(asked_by=person), "answer"),
-        ("organisation", _personal_organisations(person), "name"),
-        ("organisation", _personal_organisations(person), "slug"),
-        ("invitation", Invitation.objects.filter(invited_by=person), "message"),
+        ("membership", _memberships(person, part), None),
+        ("key", rows_of(Key, person, part), "name"),
+        ("prompt", rows_of(Prompt, person, part), "name"),
+        ("prompt", rows_of(Prompt, person, part), "slug"),
+        ("preset", rows_of(Preset, person, part), "name"),
+        ("conversation", rows_of(Conversation, person, part), "title"),
+        ("savedview", rows_of(SavedView, person, part), "name"),
+        ("chartnote", rows_of(ChartNote, person, part), "text"),
+        ("budgetraise", raises, "reason"),
+        ("budgetraise", raises, "answer"),
+        ("organisation", own, "name"),
+        ("organisation", own, "slug"),
+        ("invitation", rows_of(Invitation, person, part, by="invited_by"), "message"),
     ):  # fmt: skip
         for row in rows:
             name = id_text(row.pk) if isinstance(row.pk, UUID) else str(row.pk)
@@ -305,10 +338,10 @@ def _named_things(person: User) -> list[tuple[str, str]]:
     return references
 
 
-def _former_names(objects: list[str]) -> set[str]:
+def _former_names(objects: list[str], part: Organisation | None) -> set[str]:
     """Return the former names of these things from the audit log."""
     with connection.cursor() as cursor:
-        cursor.execute(_FORMER_NAMES, {"objects": objects})
+        cursor.execute(_FORMER_NAMES, {"objects": objects, "part": part.pk if part else None})
         return {str(text).strip() for (text,) in cursor.fetchall() if text}
 
 
@@ -319,8 +352,8 @@ def _organisations_of(person: User) -> list[UUID]:
         return [id for (id,) in cursor.fetchall()]
 
 
-def _memberships(person: User) -> QuerySet[Membership]:
-    rows = Membership.objects.filter(user=person).select_related("organisation", "custom_role")
+def _memberships(person: User, part: Organisation | None) -> QuerySet[Membership]:
+    rows = rows_of(Membership, person, part).select_related("organisation", "custom_role")
     return rows.order_by("organisation__name", "id")
 
 
@@ -331,12 +364,13 @@ def _personal_organisations(person: User) -> QuerySet[Organisation]:
     return rows.exclude(id__in=others)
 
 
-def _budgets(person: User) -> QuerySet[Budget]:
-    own_keys = [str(id) for id in Key.objects.filter(user=person).values_list("id", flat=True)]
-    return Budget.objects.filter(
+def _budgets(person: User, part: Organisation | None) -> QuerySet[Budget]:
+    own_keys = [str(id) for id in rows_of(Key, person, part).values_list("id", flat=True)]
+    rows = Budget.objects.filter(
         Q(scope=BudgetScope.USER, subject=str(person.pk))
         | Q(scope=BudgetScope.KEY, subject__in=own_keys)
     )
+    return rows if part is None else rows.filter(organisation=part)
 
 
 def _other_people(people: QuerySet[User], person: User) -> QuerySet[User]:
@@ -361,7 +395,8 @@ _FORMER_NAMES: Final = """
              unnest(ARRAY['name', 'slug', 'title', 'text']) name
         WHERE jsonb_typeof(part) = 'object'
     ) said
-    WHERE object_type || ':' || object_id = ANY(%(objects)s::text[]) AND said.value <> ''"""
+    WHERE object_type || ':' || object_id = ANY(%(objects)s::text[]) AND said.value <> ''
+      AND (%(part)s::uuid IS NULL OR organisation_id = %(part)s)"""
 _ORGANISATIONS: Final = """
     SELECT organisation_id FROM accounts_membership WHERE user_id = %(user)s
     UNION SELECT organisation_id FROM accounts_key WHERE user_id = %(user)s

@@ -1,8 +1,12 @@
 """An archive of the data stored about a person: JSON, and the files that they attached or created.
-It contains no secrets: only what the page shows of a key, and only the kind of a second factor."""
+It contains no secrets: only what the page shows of a key, and only the kind of a second factor.
+
+The person and operators get the whole. An owner gets the rows of one organisation (P12): how a
+person signs in, and what they do elsewhere, is not the organisation's.
+"""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 from uuid import UUID
@@ -10,7 +14,7 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
@@ -20,6 +24,7 @@ from accounts.models import (
     Invitation,
     Key,
     Membership,
+    Organisation,
     SignInNetwork,
     User,
 )
@@ -48,22 +53,58 @@ File = tuple[str, bytes]
 
 
 def personal_data(person: User, *, content: bool = True) -> Iterator[File]:
-    """Yield the files of the archive as (name, content), one in memory at a time. Without
+    """Yield the files of the whole archive as (name, content), one in memory at a time. Without
     `content`, everything that only the person may read is left out: chats, prompts, media and
     attached files."""
     yield _file("profile", _profile(person))
-    yield _file("memberships", [_membership(row) for row in _memberships(person)])
     yield _file("sign-ins", _sign_ins(person))
-    yield _file("keys", [_key(key) for key in Key.objects.filter(user=person).order_by("id")])
-    yield from _requests(person)
-    yield from _events(person)
+    yield from _rows(
+        Membership.objects.filter(user=person),
+        Invitation.objects.filter(email__iexact=person.email),
+        Key.objects.filter(user=person),
+        UsageRecord.objects.filter(user_id=person.pk),
+        AuditEvent.objects.filter(actor_user=person),
+    )
     if content:
         yield from _content(person)
 
 
-def record_download(actor: Actor, person: User, *, content: bool) -> None:
-    """Record in the audit log that the actor downloads the archive."""
-    audit.record(actor, None, "user.data_downloaded", person, content=content)
+def data_in_organisation(person: User, organisation: Organisation) -> Iterator[File]:
+    """Yield the files of the archive of what lies in one organisation, without what only the
+    person may read."""
+    yield _file("profile", _fields(person, "email", "name"))
+    yield from _rows(
+        Membership.objects.filter(organisation=organisation, user=person),
+        Invitation.objects.filter(organisation=organisation, email__iexact=person.email),
+        Key.objects.filter(organisation=organisation, user=person),
+        UsageRecord.objects.filter(organisation_id=organisation.pk, user_id=person.pk),
+        AuditEvent.objects.filter(organisation=organisation, actor_user=person),
+    )
+
+
+def record_download(
+    actor: Actor, organisation: Organisation | None, person: User, *, content: bool
+) -> None:
+    """Record in the audit log that the actor downloads the archive; with an organisation, what lies
+    in it."""
+    audit.record(actor, organisation, "user.data_downloaded", person, content=content)
+
+
+def _rows(
+    memberships: QuerySet[Membership],
+    invitations: QuerySet[Invitation],
+    keys: QuerySet[Key],
+    requests: QuerySet[UsageRecord],
+    events: QuerySet[AuditEvent],
+) -> Iterator[File]:
+    memberships = memberships.select_related("organisation", "custom_role")
+    members = memberships.prefetch_related("teams").order_by("id")
+    yield _file("memberships", [_membership(row) for row in members])
+    invited = ("organisation_id", "email", "created_at", "accepted_at")
+    yield _file("invitations", [_fields(row, *invited) for row in invitations.order_by("id")])
+    yield _file("keys", [_key(key) for key in keys.order_by("id")])
+    yield from _requests(requests)
+    yield from _events(events)
 
 
 def _profile(person: User) -> dict[str, Any]:
@@ -73,11 +114,6 @@ def _profile(person: User) -> dict[str, Any]:
         **_fields(person, "created_at", "last_login"),
         "addresses": [_fields(row, "email", "verified", "primary") for row in addresses],
     }
-
-
-def _memberships(person: User) -> Iterable[Membership]:
-    rows = Membership.objects.filter(user=person).select_related("organisation", "custom_role")
-    return rows.prefetch_related("teams").order_by("id")
 
 
 def _membership(row: Membership) -> dict[str, Any]:
@@ -107,10 +143,6 @@ def _sign_ins(person: User) -> dict[str, Any]:
             _fields(row, "provider", "uid", "extra_data", "date_joined", "last_login")
             for row in SocialAccount.objects.filter(user=person).order_by("id")
         ],
-        "invitations": [
-            _fields(row, "organisation_id", "email", "created_at", "accepted_at")
-            for row in Invitation.objects.filter(email__iexact=person.email).order_by("id")
-        ],
     }
 
 
@@ -122,8 +154,8 @@ def _key(key: Key) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _requests(person: User) -> Iterator[File]:
-    rows = UsageRecord.objects.filter(user_id=person.pk, final=True).order_by("id")
+def _requests(records: QuerySet[UsageRecord]) -> Iterator[File]:
+    rows = records.filter(final=True).order_by("id")
     values = rows.values(*_REQUEST).iterator(chunk_size=_BATCH)
     number = 0
     while part := [_plain(row) for row in islice(values, _BATCH)]:
@@ -131,8 +163,8 @@ def _requests(person: User) -> Iterator[File]:
         yield _file(f"requests/{number:04}", part)
 
 
-def _events(person: User) -> Iterator[File]:
-    rows = AuditEvent.objects.filter(actor_user=person).select_related("organisation")
+def _events(events: QuerySet[AuditEvent]) -> Iterator[File]:
+    rows = events.select_related("organisation")
     last: AuditEvent | None = None
     number = 0
     while batch := list((rows.filter(id__gt=last.id) if last else rows).order_by("id")[:_BATCH]):

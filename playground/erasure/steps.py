@@ -1,4 +1,5 @@
-"""The steps that erase a person in the background (P36).
+"""The steps that erase a person in the background (P36): everywhere, or in the organisation of the
+erasure (P12).
 
 Each step can be repeated without harm, and is marked as done in its own last transaction, so that
 an interrupted erasure resumes. A step that must wait for a running request is tried again at the
@@ -14,7 +15,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
@@ -38,7 +39,7 @@ from gateway.models import AnnouncementDismissal
 from lib import clock
 from notify.models import Delivery
 from outbox.models import Fact
-from playground.erasure.erasure import FIRST_STEP, traces_of
+from playground.erasure.erasure import FIRST_STEP, Row, rows_of, traces_of
 from playground.erasure.sweep import sweep
 from playground.media.media import delete_media
 from playground.models import (
@@ -125,8 +126,9 @@ def _finish(erasure: Erasure) -> None:
     erasure.addresses, erasure.names, erasure.texts = [], [], []
     erasure.objects_named, erasure.organisations = [], []
     audit.record(
-        SYSTEM, None, "user.erased", erasure.user, pseudonym=erasure.pseudonym, **erasure.counts
-    )
+        SYSTEM, erasure.organisation, "user.erased", erasure.user,
+        pseudonym=erasure.pseudonym, **erasure.counts,
+    )  # fmt: skip
 
 
 # The steps --------------------------------------------------------------------------------------
@@ -135,8 +137,8 @@ def _finish(erasure: Erasure) -> None:
 def _end_requests(erasure: Erasure) -> Counts:
     """Stop the person's running requests and wait for them, because they write the person's texts
     when they end."""
-    now, user = clock.now(), erasure.user
-    for rows in (Run.objects.filter(user=user), MediaRun.objects.filter(user=user)):
+    now = clock.now()
+    for rows in (_own(erasure, Run, path="conversation__"), _own(erasure, MediaRun)):
         running = rows.filter(ended_at=None)
         running.filter(stop_at=None).update(stop_at=now)
         if running.exists():
@@ -147,33 +149,35 @@ def _end_requests(erasure: Erasure) -> Counts:
 
 
 def _delete_chats(erasure: Erasure) -> Counts:
-    user = erasure.user
-    chats = Conversation.objects.filter(user=user)
+    chats = _own(erasure, Conversation)
     count = chats.count()
     ShareLink.objects.filter(conversation__in=chats).delete()
-    ShareLink.objects.filter(user=user).delete()
+    _own(erasure, ShareLink, path="conversation__").delete()
     for chat in chats.iterator(chunk_size=100):
         chat.delete()
     # What others transferred to them before now stays with the new owner.
-    Run.objects.filter(user=user).delete()
-    return {"chats": count, "votes": _delete_rows(Vote.objects.filter(user=user))}
+    _own(erasure, Run, path="conversation__").delete()
+    return {"chats": count, "votes": _delete_rows(_own(erasure, Vote))}
 
 
 def _delete_files(erasure: Erasure) -> Counts:
-    user = erasure.user
-    media = MediaRun.objects.filter(user=user)
+    media = _own(erasure, MediaRun)
     count = media.count()
     delete_media(media)
-    return {"media": count, "files": _delete_rows(Attachment.objects.filter(user=user))}
+    return {"media": count, "files": _delete_rows(_own(erasure, Attachment))}
 
 
 def _delete_prompts(erasure: Erasure) -> Counts:
-    user = erasure.user
-    PromptVersion.objects.filter(user=user).exclude(prompt__user=user).update(user=None)
-    for rows in (Preference, PaymentPreference, RealtimeTicket):
-        rows.objects.filter(user=user).delete()
-    presets = _delete_rows(Preset.objects.filter(user=user))
-    prompts = Prompt.objects.filter(user=user)
+    versions = _own(erasure, PromptVersion, path="prompt__")
+    PromptVersion.objects.filter(
+        id__in=versions.exclude(prompt__user=erasure.user).values("id")
+    ).update(user=None)
+    _own(erasure, PaymentPreference).delete()
+    _own(erasure, RealtimeTicket).delete()
+    if erasure.organisation is None:
+        Preference.objects.filter(user=erasure.user).delete()
+    presets = _delete_rows(_own(erasure, Preset))
+    prompts = _own(erasure, Prompt)
     count = prompts.count()
     prompts.delete()
     return {"prompts": count, "presets": presets}
@@ -187,13 +191,10 @@ def _delete_content(erasure: Erasure) -> Counts:
 def _delete_usage(erasure: Erasure) -> Counts:
     """Delete views, reports and exports, including exports of others in the same organisations,
     because their files name people."""
-    user = erasure.user
-    ReportReceiver.objects.filter(user=user).delete()
-    views = _delete_rows(SavedView.objects.filter(user=user))
-    notes = _delete_rows(ChartNote.objects.filter(user=user))
-    exports = Export.objects.filter(user=user) | Export.objects.filter(
-        organisation__in=erasure.organisations
-    )
+    _own(erasure, ReportReceiver, path="schedule__view__").delete()
+    views = _delete_rows(_own(erasure, SavedView))
+    notes = _delete_rows(_own(erasure, ChartNote))
+    exports = _own(erasure, Export) | Export.objects.filter(organisation__in=erasure.organisations)
     addresses = _replace_in_rows(_CLIENT_ADDRESSES, erasure)
     _open(erasure)
     ends = _replace_in_rows(_END_USERS_OF_ATTEMPTS, erasure)
@@ -214,10 +215,11 @@ def _delete_letters(erasure: Erasure) -> Counts:
     """Delete emails to the person, facts for the person alone, and texts about the person in facts
     for others."""
     user, traces = erasure.user, traces_of(erasure)
-    Fact.objects.filter(organisation_id=None, people=[user.pk]).delete()
-    here = Fact.objects.filter(
-        Q(organisation_id=None) | Q(organisation_id__in=erasure.organisations)
-    )
+    here = Fact.objects.filter(organisation_id__in=erasure.organisations)
+    if erasure.organisation is None:
+        nobody = Fact.objects.filter(organisation_id=None)
+        nobody.filter(people=[user.pk]).delete()
+        here |= nobody
     words = searched_in_json((*traces.addresses, *traces.names, *traces.texts))
     # Leave out the numbers of memberships and views, because others have the same numbers.
     things = {name.split(":", 1)[1] for name in erasure.objects_named if len(name) > _ID_LENGTH}
@@ -229,10 +231,21 @@ def _delete_letters(erasure: Erasure) -> Counts:
         )
         fact.body = replace_person(fact.body, traces, about=about)
         fact.save(update_fields=["body"])
-    return {"letters": _delete_rows(Delivery.objects.filter(user=user))}
+    letters = Delivery.objects.filter(user=user)
+    if erasure.organisation is not None:
+        letters = letters.filter(fact__organisation_id=erasure.organisation.pk)
+    return {"letters": _delete_rows(letters)}
 
 
 def _delete_sign_ins(erasure: Erasure) -> Counts:
+    """Delete invitations and budget requests; with the account, also how the person signs in, which
+    is no organisation's."""
+    for address in erasure.addresses:
+        rows_of(Invitation, address, erasure.organisation, by="email__iexact").delete()
+    _own(erasure, Invitation, by="invited_by").update(message="")
+    _own(erasure, BudgetRaise, by="asked_by", path="budget__").delete()
+    if erasure.organisation is not None:
+        return {}
     user = erasure.user
     sessions.end(user, "user.erased")
     counts = {"sign_ins": _delete_rows(SignInNetwork.objects.filter(user=user))}
@@ -241,24 +254,21 @@ def _delete_sign_ins(erasure: Erasure) -> Counts:
         TablePreference, AnnouncementDismissal,
     ):  # fmt: skip
         rows.objects.filter(user=user).delete()
-    for address in erasure.addresses:
-        Invitation.objects.filter(email__iexact=address).delete()
-    Invitation.objects.filter(invited_by=user).update(message="")
-    BudgetRaise.objects.filter(asked_by=user).delete()
     return counts
 
 
 def _rename_keys(erasure: Erasure) -> Counts:
     """Remove the names of keys and the addresses from which they were used. Their ids, which usage
     refers to, stay."""
-    own = Key.objects.filter(user=erasure.user)
+    own = _own(erasure, Key)
     SecretUse.objects.filter(key__in=own).delete()
     return {"keys": own.update(name=erasure.pseudonym, networks=[])}
 
 
 def _sweep(erasure: Erasure) -> Counts:
     _open(erasure)
-    return {"texts": sweep(traces_of(erasure), erasure.organisations)}
+    whole = erasure.organisation is None
+    return {"texts": sweep(traces_of(erasure), erasure.organisations, whole=whole)}
 
 
 def _rewrite_sealed(erasure: Erasure) -> Counts:
@@ -266,6 +276,8 @@ def _rewrite_sealed(erasure: Erasure) -> Counts:
 
 
 def _erase_person(erasure: Erasure) -> Counts:
+    if erasure.organisation is not None:
+        return {}
     user = User.objects.select_for_update().get(pk=erasure.user_id)
     user.email, user.name = erasure.pseudonym, ""
     user.language = user.theme = ""
@@ -311,6 +323,10 @@ def _open(erasure: Erasure) -> None:
     _execute("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
 
 
+def _own(erasure: Erasure, model: type[Row], *, by: str = "user", path: str = "") -> QuerySet[Row]:
+    return rows_of(model, erasure.user, erasure.organisation, by=by, path=path)
+
+
 def _delete_rows(rows: QuerySet[Any]) -> int:
     count = rows.count()
     rows.delete()
@@ -319,52 +335,65 @@ def _delete_rows(rows: QuerySet[Any]) -> int:
 
 def _execute(text: str, erasure: Erasure, **values: Any) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(text, {"user": erasure.user_id, "erasure": str(erasure.pk), **values})
+        cursor.execute(text, {**_parameters(erasure), "erasure": str(erasure.pk), **values})
         rows: list[Any] = cursor.fetchall()
     return rows
 
 
 def _replace_in_rows(text: str, erasure: Erasure) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(text, {"user": erasure.user_id, "pseudonym": erasure.pseudonym})
+        cursor.execute(text, _parameters(erasure))
         return int(cursor.rowcount)
+
+
+def _parameters(erasure: Erasure) -> dict[str, Any]:
+    return {"user": erasure.user_id, "part": erasure.organisation_id}
 
 
 _OPEN_HOLDS: Final = """
     SELECT FROM billing_hold h JOIN usage_attempt a ON a.id = h.id
-    WHERE h.state = 'open' AND a.user_id = %(user)s LIMIT 1"""
+    WHERE h.state = 'open' AND a.user_id = %(user)s
+      AND (%(part)s::uuid IS NULL OR a.organisation_id = %(part)s) LIMIT 1"""
 _FACTS: Final = """
     SELECT id FROM outbox_fact
     WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) word
                   WHERE strpos(lower(body::text), word) > 0)"""
 _CONTENT: Final = (
-    "DELETE FROM gateway_keptstate WHERE user_id = %(user)s",
+    """
+    DELETE FROM gateway_keptstate
+    WHERE user_id = %(user)s AND (%(part)s::uuid IS NULL OR organisation_id = %(part)s)""",
     """
     DELETE FROM gateway_answerpiece p USING usage_attempt a
     WHERE a.user_id = %(user)s AND a.request_id = p.request_id
-      AND a.organisation_id = p.organisation_id""",
+      AND a.organisation_id = p.organisation_id
+      AND (%(part)s::uuid IS NULL OR a.organisation_id = %(part)s)""",
     """
     DELETE FROM gateway_idempotentanswer i USING usage_attempt a
     WHERE a.user_id = %(user)s AND a.request_id = i.request_id
-      AND a.organisation_id = i.organisation_id""",
+      AND a.organisation_id = i.organisation_id
+      AND (%(part)s::uuid IS NULL OR a.organisation_id = %(part)s)""",
     """
     UPDATE gateway_mediatask t SET request = NULL, result = NULL, hook = NULL,
         deleted_at = coalesce(t.deleted_at, now())
-    FROM usage_attempt a WHERE a.id = t.id AND a.user_id = %(user)s""",
+    FROM usage_attempt a WHERE a.id = t.id AND a.user_id = %(user)s
+      AND (%(part)s::uuid IS NULL OR a.organisation_id = %(part)s)""",
 )
 _CLIENT_ADDRESSES: Final = """
     DELETE FROM usage_clientaddress c USING usage_usagerecord r
     WHERE r.id = c.record_id AND r.organisation_id = c.organisation_id
-      AND r.user_id = %(user)s"""
+      AND r.user_id = %(user)s AND (%(part)s::uuid IS NULL OR r.organisation_id = %(part)s)"""
 # A person's own requests may name the person as the end user, and sessions have names that the
 # person chose.
 _END_USERS_OF_ATTEMPTS: Final = """
     UPDATE usage_attempt SET end_user = '', session = session - 'name'
-    WHERE user_id = %(user)s AND (end_user <> '' OR session ? 'name')"""
+    WHERE user_id = %(user)s AND (%(part)s::uuid IS NULL OR organisation_id = %(part)s)
+      AND (end_user <> '' OR session ? 'name')"""
 # A message may quote the prompt.
 _TEXTS_OF_RECORDS: Final = """
     UPDATE usage_usagerecord SET end_user = '', message = '', session = session - 'name'
-    WHERE user_id = %(user)s AND (end_user <> '' OR message <> '' OR session ? 'name')"""
+    WHERE user_id = %(user)s AND (%(part)s::uuid IS NULL OR organisation_id = %(part)s)
+      AND (end_user <> '' OR message <> '' OR session ? 'name')"""
 _LATE_END_USERS: Final = """
     UPDATE usage_laterecord SET row = row || '{"end_user": "", "message": ""}'::jsonb
-    WHERE row->>'user_id' = %(user)s::text"""
+    WHERE row->>'user_id' = %(user)s::text
+      AND (%(part)s::uuid IS NULL OR organisation_id = %(part)s)"""

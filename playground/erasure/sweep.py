@@ -1,9 +1,9 @@
 """The final search for an erased person's addresses, in every table, including tables that are
 added later. The columns with text are read from the database. Rows of organisations that the person
-never belonged to are left alone."""
+never belonged to are left alone; so is, for an erasure in one organisation, every other row."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -35,6 +35,10 @@ LEFT: Final[Mapping[str, str]] = {
     "django_session": "Sealed with a key of its own; those of the person are deleted.",
 }
 _ORGANISATION: Final = "organisation_id"
+_HERE: Final = "organisation_id = ANY(%(organisations)s::uuid[]) AND "
+_HERE_OR_NOWHERE: Final = (
+    "(organisation_id IS NULL OR organisation_id = ANY(%(organisations)s::uuid[])) AND "
+)
 
 
 class _Column(NamedTuple):
@@ -43,9 +47,10 @@ class _Column(NamedTuple):
     length: int | None
 
 
-def sweep(traces: Traces, organisations: Sequence[UUID]) -> int:
-    """Replace every address with the pseudonym. Return how many rows were changed. The transaction
-    must allow changes to append-only rows."""
+def sweep(traces: Traces, organisations: Sequence[UUID], *, whole: bool) -> int:
+    """Replace every address with the pseudonym, in rows of these organisations, and if `whole` in
+    rows that belong to no organisation. Return how many rows were changed. The transaction must
+    allow changes to append-only rows."""
     values: dict[str, Any] = {
         "pattern": address_pattern(traces.addresses),
         "pseudonym": traces.pseudonym,
@@ -54,8 +59,11 @@ def sweep(traces: Traces, organisations: Sequence[UUID]) -> int:
     with connection.cursor() as cursor:
         changed = 0
         for table, columns in _tables(cursor):
-            cursor.execute(_update(table, columns), values)
-            changed += cursor.rowcount
+            of_organisation = any(column.name == _ORGANISATION for column in columns)
+            if whole or of_organisation:
+                where = (_HERE_OR_NOWHERE if whole else _HERE) if of_organisation else ""
+                cursor.execute(_update(table, columns, where), values)
+                changed += cursor.rowcount
     return changed
 
 
@@ -73,19 +81,15 @@ def _tables(cursor: Cursor) -> list[tuple[str, list[_Column]]]:
     ]
 
 
-def _update(table: str, columns: Sequence[_Column]) -> sql.Composed:
+def _update(table: str, columns: Sequence[_Column], where: LiteralString) -> sql.Composed:
     texts = [column for column in columns if column.name != _ORGANISATION]
     condition = sql.SQL(" OR ").join(
         sql.SQL("{}::text ~* %(pattern)s").format(sql.Identifier(column.name)) for column in texts
     )
-    if len(texts) < len(columns):
-        here = "(organisation_id IS NULL OR organisation_id = ANY(%(organisations)s::uuid[])) AND "
-    else:
-        here = ""
     return sql.SQL("UPDATE {} SET {} WHERE {}({})").format(
         sql.Identifier(table),
         sql.SQL(", ").join(_replace_expression(column) for column in texts),
-        sql.SQL(here),
+        sql.SQL(where),
         condition,
     )
 

@@ -34,8 +34,9 @@ def assemble() -> dict[str, str]:
     acme = organisations.create_organisation("Acme", owner=alice, actor=SYSTEM)
     zed = members.add_person(ADDRESS, name=f"{WORD} Brimble", actor=SYSTEM)
     members.set_member(acme, ADDRESS, Role.DEVELOPER, actor=SYSTEM)
-    bob = members.add_person("bob@example.org", actor=SYSTEM)
-    members.set_member(acme, bob.email, Role.DEVELOPER, actor=SYSTEM)
+    for name in ("bob", "eve"):
+        person = members.add_person(f"{name}@example.org", actor=SYSTEM)
+        members.set_member(acme, person.email, Role.DEVELOPER, actor=SYSTEM)
     people = {"alice": alice, "dora": dora, "zed": zed}
     return {name: sign_in.make_sign_in_link(user) for name, user in people.items()}
 
@@ -179,3 +180,32 @@ def test_an_operator_erases_and_follows_it(place: Place, browser: Browser) -> No
     expect(page.get_by_text("bob@example.org")).to_have_count(0)
     assert dora.complaints == []
     dora.context.close()
+
+
+@pytest.mark.extended
+def test_an_owner_erases_within_the_organisation(place: Place, browser: Browser) -> None:
+    """P12: the page says that the account stays, and it does."""
+    alice = enter(place, browser, "alice", "alice@example.org")
+    page = alice.page
+    (eve,) = place.hub.rows(
+        "SELECT m.id FROM accounts_membership m JOIN accounts_user u ON u.id = user_id "
+        "WHERE email = 'eve@example.org'"
+    )
+    page.goto(f"/o/acme/team/members/{eve['id']}/erase")
+    expect(page.get_by_text("its data in other organisations")).to_be_visible()
+    look(alice, "erase-member")
+    page.locator("#id_reason").fill("left")
+    page.locator("#id_email").fill("eve@example.org")
+    page.locator(".form-foot button").click()
+    page.wait_for_url("**/team/erasures/**")
+    place.beside.call(work)
+    page.reload()
+    expect(page.locator("#erasure").get_by_text("Acme")).to_be_visible()
+    look(alice, "erased-member")
+    (account,) = place.hub.rows(
+        "SELECT is_active, (SELECT count(*) FROM accounts_membership WHERE user_id = u.id) AS n "
+        "FROM accounts_user u WHERE email = 'eve@example.org'"
+    )
+    assert account == {"is_active": True, "n": 0}
+    assert alice.complaints == []
+    alice.context.close()

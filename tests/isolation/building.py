@@ -1,5 +1,6 @@
 """Makes the world of the isolation matrix: its cast, and one object of each kind in each place."""
 
+import datetime as dt
 from typing import Any
 
 from allauth.usersessions.models import UserSession
@@ -8,17 +9,33 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.keys import service_accounts
 from accounts.members import members, team_members
-from accounts.models import CustomRole, KeyKind, Membership, Role, ServiceAccount, Team, User
+from accounts.models import (
+    CustomRole,
+    Invitation,
+    KeyKind,
+    Membership,
+    Role,
+    ServiceAccount,
+    Team,
+    User,
+)
 from accounts.organisations import organisations, teams
 from accounts.roles import custom_roles
 from accounts.sessions.store import session_digest
 from accounts.sessions.view_as import begin_viewing
 from billing.wallets import wallets
 from gateway.settings.installation import save_settings
+from lib import clock
+from lib.ids import new_id
+from playground.models import Conversation
+from playground.panel.settings import Settings
+from playground.prompts import prompts
 from tests import cast
 from tests.isolation.kinds import KINDS
 from tests.isolation.who import ROLES, Who, everybody
 from tests.isolation.world import NANO, Place, World
+from tests.usage.rows import happen
+from usage.reports import chart_notes
 
 
 def build() -> World:
@@ -37,6 +54,8 @@ def build() -> World:
     cora, sid = cast.person("zcolleaguez"), cast.person("zsidez")
     for user, team in ((cora, core), (sid, side)):
         members.set_member(acme, user.email, Role.DEVELOPER, teams=[team], actor=SYSTEM)
+    _leave(world, cora)
+    _invite(world, sid)
     _place(world, "colleague", core, cora)
     _place(world, "side", side, sid)
     # Its slug is none of Acme's: a slug names a team within an organisation only.
@@ -74,16 +93,42 @@ def _add_role(world: World, role: str) -> None:
                 world.acme, user.email, Role(spec.built_in or Role.CUSTOM), custom_role=custom,
                 teams=[world.core] if spec.limited else None, actor=SYSTEM,
             )  # fmt: skip
+        # Whoever asks was a member elsewhere, left, and may come back.
+        if value == "active" and not operator:
+            _leave(world, user)
+            _invite(world, user)
         if spec.lead:
             row = Membership.objects.get(user=user, organisation=world.acme)
             team_members.set_lead(SYSTEM, world.core, row, True)
     _place(world, role, world.core, world.people[role, "active"])
 
 
+def _leave(world: World, user: User) -> None:
+    """Let somebody do in the other organisation what names them there, and leave it."""
+    stranger, word = world.stranger, f"{user.pk} zforeignz"
+    members.set_member(stranger, user.email, Role.ADMIN, actor=SYSTEM)
+    actor, team = cast.actor(user, stranger), stranger.teams.earliest("id")
+    key, _ = cast.make_key(team, f"left {word}", user=user)
+    happen(key, clock.now() - dt.timedelta(hours=1), model="left-zforeignz", user_id=user.pk)
+    chart_notes.add_note(actor, clock.now(), f"left {word}")
+    prompts.save_prompt(actor, f"left {word}", "m-1", Settings(), note=word, shared=True)
+    Conversation.objects.create(
+        organisation=stranger, team=team, user=user, title=f"Left {word}", model="m"
+    )
+    members.remove_member(stranger, user.email, actor=SYSTEM)
+
+
+def _invite(world: World, user: User) -> None:
+    """Let an invitation to the other organisation wait for somebody."""
+    Invitation.objects.create(
+        organisation=world.stranger, email=user.email, role=Role.VIEWER, message="zforeignz",
+        digest=new_id().bytes, expires_at=clock.now() + dt.timedelta(days=7),
+    )  # fmt: skip
+
+
 def _client(world: World, who: Who) -> Client:
     """What that one asks with: a browser, or a program with a key."""
-    usage = "active" if who.standing == "suspended" else who.standing
-    user = world.people[who.role, usage]
+    user = world.asker(who)
     if who.carrier == "session":
         client = cast.signed_in(user, raise_request_exception=False)
         if who.spec.viewing:

@@ -1,10 +1,12 @@
 """The cells of the isolation matrix: who asks which route for which object, what the tables say
 about it, and what comes back."""
 
+import io
 import json
 import random
 import re
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -13,16 +15,18 @@ from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any, Final, Literal
 
+from django.apps import apps
 from django.core.signals import got_request_exception
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import get_resolver
 from ninja.operation import PathView
 
-from accounts.models import Organisation
+from accounts.models import Organisation, User
 from lib import clock
 from tests.config.test_every_write import methods_of
 from tests.house.test_access import addresses
+from tests.isolation.statements import read_by_person_alone
 from tests.isolation.table import OPERATIONS, PAGES, Route
 from tests.isolation.who import FREE, Who, everybody
 from tests.isolation.world import Where, World, reaches
@@ -42,6 +46,8 @@ _CHANGING: Final = re.compile(
     re.IGNORECASE,
 )
 _PRIVATE: Final = re.compile(r"(?:Chat|Question|Preset|Prompt) (z\w+z)\b")
+# One's own: whatever is stored about oneself, and the keys that end with the account.
+_OF_ALL_ORGANISATIONS: Final = ("own_data_download", "own_erasure")
 _OWN_ROWS: Final = ("django_session", "usersessions_usersession", "accounts_keyuse")
 
 
@@ -134,12 +140,18 @@ def draw(everything: Sequence[Cell]) -> Sequence[Cell]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, without what changes from one answer to the next."""
+    """What came back, without what changes from one answer to the next.
+
+    `written` are the tables that were written, `alone` those that were read by person without an
+    organisation, and `abroad` those in which another organisation's rows are not what they were.
+    """
 
     outcome: Outcome
     status: int
     text: str
     written: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+    abroad: tuple[str, ...] = ()
 
 
 # What there is to ask ---------------------------------------------------------------------------
@@ -275,7 +287,34 @@ def ask(world: World, cell: Cell) -> Answer:
     """Ask, and take back whatever it changed."""
     id = _id_of(world, cell)
     with _taken_back():
-        return _ask(world, cell, id)
+        answer = _ask(world, cell, id)
+        touched = _of_organisations(answer.written)
+        after = {table: _rows_of(table, world.stranger) for table in touched}
+    before = {table: _rows_of(table, world.stranger) for table in touched}
+    abroad = tuple(table for table in touched if before[table] != after[table])
+    return replace(answer, abroad=abroad)
+
+
+def _of_organisations(tables: Iterable[str]) -> list[str]:
+    """Those of the tables whose rows are an organisation's."""
+    models = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
+    return [
+        table
+        for table in sorted({*tables})
+        if table in models
+        and "organisation_id" in {field.column for field in models[table]._meta.concrete_fields}
+    ]
+
+
+def _rows_of(table: str, organisation: Organisation) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM {table} t "
+            "WHERE organisation_id = %s",
+            [organisation.pk],
+        )
+        ((rows,),) = cursor.fetchall()
+    return str(rows)
 
 
 @contextmanager
@@ -310,12 +349,26 @@ def _id_of(world: World, cell: Cell) -> str:
 
 def _ask(world: World, cell: Cell, id: str) -> Answer:
     FAULTS.clear()
-    path, written = _path_of(world, cell, id), list[str]()
+    path, written, alone = _path_of(world, cell, id), list[str](), list[str]()
+    asker = world.asker(cell.who)
     if cell.who.standing == "suspended":
         Organisation.objects.filter(pk=world.acme.pk).update(suspended_at=clock.now())
-    with connection.execute_wrapper(_noting(written)):
-        response = _send(world, cell, path, cell.route.body(id))
-    return _answer(cell, response, path, id, tuple(written))
+    body = cell.route.body(id)
+    with connection.execute_wrapper(_noting(written, alone, asker)):
+        response = _send(world, cell, path, body)
+        content = _content_of(response)
+    return _answer(cell, response, content, path, id, tuple(written), tuple(alone))
+
+
+def _content_of(response: Any) -> str:
+    """The text of an answer; that of the files in an archive."""
+    if response.is_async if response.streaming else False:
+        return ""
+    raw = b"".join(response.streaming_content) if response.streaming else response.content
+    if response.headers.get("Content-Type") == "application/zip":
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            raw = b"\n".join(archive.read(name) for name in archive.namelist())
+    return str(raw.decode(errors="replace"))
 
 
 def _path_of(world: World, cell: Cell, id: str) -> str:
@@ -355,8 +408,9 @@ def _send(world: World, cell: Cell, path: str, body: Mapping[str, Any]) -> HttpR
         client.cookies = kept
 
 
-def _noting(written: list[str]) -> Any:
+def _noting(written: list[str], alone: list[str], asker: User) -> Any:
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        alone.extend(f"{one}: {sql}" for one in read_by_person_alone(str(sql), params, asker))
         words = str(sql).split(None, 3)
         if words and words[0] in ("INSERT", "UPDATE", "DELETE"):
             table = words[2] if words[0] in ("INSERT", "DELETE") else words[1]
@@ -367,7 +421,10 @@ def _noting(written: list[str]) -> Any:
     return note
 
 
-def _answer(cell: Cell, response: Any, path: str, id: str, written: tuple[str, ...]) -> Answer:
+def _answer(
+    cell: Cell, response: Any, text: str, path: str, id: str, written: tuple[str, ...],
+    alone: tuple[str, ...],
+) -> Answer:  # fmt: skip
     status: int = response.status_code
     location = response.headers.get("Location", "")
     outcome: Outcome = "in"
@@ -375,15 +432,11 @@ def _answer(cell: Cell, response: Any, path: str, id: str, written: tuple[str, .
         outcome = "sign in"
     elif status in (401, 403, 404):
         outcome = status  # type: ignore[assignment]
-    text = ""
-    if not response.streaming:
-        text = response.content.decode(errors="replace")
-        # A number may stand for other things too.
-        names = [part for part in id.split("/") if not part.isdecimal()]
-        for part in filter(None, (path, response.get("x-request-id", ""), *names)):
-            text = text.replace(part, "§")
-        text = _CHANGING.sub("§", text)
-    return Answer(outcome, status, text, written)
+    # A number may stand for other things too.
+    names = [part for part in id.split("/") if not part.isdecimal()]
+    for part in filter(None, (path, response.get("x-request-id", ""), *names)):
+        text = text.replace(part, "§")
+    return Answer(outcome, status, _CHANGING.sub("§", text), written, alone)
 
 
 # What is wrong with it --------------------------------------------------------------------------
@@ -403,6 +456,10 @@ def faults_of(world: World, cell: Cell) -> Iterator[str]:
     if wanted != "in" and answer.written and cell.route.guard != "public":
         yield f"{cell}: it was refused, and wrote {answer.written}"
     yield from (f"{cell}: it shows {word}" for word in leaks_in(cell, answer.text))
+    # One's own pages are of every organisation, and so are those of operators.
+    if cell.route.guard not in FREE and not cell.acts_as.operates:
+        yield from (f"{cell}: it reads by person alone {one}" for one in answer.alone)
+        yield from (f"{cell}: it changed {table} elsewhere" for table in answer.abroad)
     outside = cell.where in ("elsewhere", "nowhere")
     there = replace(cell, where="nowhere" if outside else "missing")
     if wanted == 404 and cell.where != "none" and there != cell:
@@ -425,6 +482,8 @@ def faults_of_all(world: World, asked: Iterable[Cell]) -> Iterator[str]:
 def leaks_in(cell: Cell, text: str) -> Iterator[str]:
     """The words of places that a text has and whoever reads it must not."""
     own = f"z{cell.who.role.replace(' ', '')}z"
+    if cell.name in _OF_ALL_ORGANISATIONS:
+        return
     for one_result in _PRIVATE.finditer(text):
         if one_result.group(1) != own:
             yield one_result.group()

@@ -5,6 +5,7 @@ import pytest
 
 from tests.house.test_access import operations
 from tests.isolation.cells import PARTS, cells, draw, faults_of_all
+from tests.isolation.kinds.accounts import MEMBER
 from tests.isolation.table import OPERATIONS
 from tests.isolation.world import World
 
@@ -20,6 +21,23 @@ def test_operations_show_nobody_what_is_not_theirs(world: World) -> None:
     """In the suite a draw of the cells, see `Cell.facts`."""
     everything = [cell for name in OPERATIONS for cell in cells(name)]
     faults = list(faults_of_all(world, draw(everything)))
+    assert not faults, "\n".join(faults)
+
+
+def test_who_left_or_is_invited_elsewhere_is_seen_from_here_alone(world: World) -> None:
+    """Every operation on a member who left another organisation (the colleague), and on one whom it
+    has invited (of the team Side), by everybody who may manage members."""
+    of_members = [name for name, route in OPERATIONS.items() if route.kind is MEMBER]
+    everything = [
+        cell
+        for name in of_members
+        for cell in cells(name)
+        if cell.who.role in ("owner", "admin")
+        and (cell.who.carrier, cell.who.standing) == ("session", "active")
+        and cell.where in ("colleague", "side")
+    ]
+    assert {cell.where for cell in everything} == {"colleague", "side"}
+    faults = list(faults_of_all(world, everything))
     assert not faults, "\n".join(faults)
 
 

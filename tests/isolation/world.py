@@ -61,6 +61,11 @@ class World:
             self.ids[kind.name, at.word] = kind.make(self, at)
         return self.ids[kind.name, at.word]
 
+    def asker(self, who: Who) -> User:
+        """The person who asks, or whose key does."""
+        standing = "active" if who.standing == "suspended" else who.standing
+        return self.people[who.role, standing]
+
     def place_of(self, where: Where, who: Who) -> Place:
         there = {"own": who.role, "elsewhere": "foreign", "nowhere": "foreign"}.get(where, where)
         return self.places[there]

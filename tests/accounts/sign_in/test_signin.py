@@ -195,7 +195,7 @@ def test_who_is_slowed_down_is_told_until_when(
     assert all(word in page for word in words)
     # A page of the product, with the way on.
     assert '<link rel="stylesheet"' in page
-    assert 'href="/password/reset"' in page
+    assert 'action="/password/reset"' in page
 
 
 def test_unknown_and_wrong_are_slowed_down_alike(people: Cast) -> None:
@@ -227,14 +227,47 @@ def test_strangers_leave_the_owner_a_way_in_from_a_new_network(people: Cast) -> 
     assert refused.status_code == 429
     page = refused.content.decode()
     assert "You can sign in without waiting: with a passkey" in page
-    assert 'href="/password/reset"' in page
+    assert 'action="/password/reset"' in page
+    # Both ways are on the page itself: a passkey, and a letter to the address that was entered.
+    assert 'data-passkey="get"' in page
+    assert 'name="email" value="bob@example.org"' in page
     browser = Client(REMOTE_ADDR="192.0.2.99")
-    form = browser.get(reset_link(), follow=True).redirect_chain[-1][0]
-    new = {"password1": "quite another one", "password2": "quite another one"}
-    browser.post(form, new, follow=True)
+    browser.post("/password/reset", {"email": "bob@example.org"})
+    assert set_password_by(browser, letter_link()).status_code == 200
     assert sign_in(password="quite another one", come_from="192.0.2.99").status_code == 302
     # From elsewhere it is slowed down as before.
     assert sign_in(password="quite another one", come_from="192.0.2.98").status_code == 429
+
+
+def set_password_by(browser: Client, link: str) -> Any:
+    form = browser.get(link, follow=True).redirect_chain[-1][0]
+    new = {"password1": "quite another one", "password2": "quite another one"}
+    return browser.post(form, new, follow=True)
+
+
+def test_strangers_who_use_up_the_letters_leave_a_link(people: Cast) -> None:
+    """The page says that the newest letter works, and it does."""
+    for n in range(10, 14):
+        fail(5, come_from=f"192.0.2.{n}")
+    for n in range(20, 25):
+        Client(REMOTE_ADDR=f"192.0.2.{n}").post("/password/reset", {"email": "bob@example.org"})
+    browser = Client(REMOTE_ADDR="192.0.2.99")
+    refused = browser.post("/password/reset", {"email": "bob@example.org"})
+    assert refused.status_code == 429
+    assert "the link of the newest email works" in refused.content.decode()
+    assert "Your password was not checked" not in refused.content.decode()
+    set_password_by(browser, letter_link())
+    assert sign_in(password="quite another one", come_from="192.0.2.99").status_code == 302
+
+
+def test_without_a_mail_server_no_letter_is_promised(people: Cast, settings: Any) -> None:
+    settings.EMAIL_BACKEND = BACKEND
+    fail(5)
+    page = sign_in().content.decode()
+    assert "Ask its operator for a sign-in link." in page
+    assert "Send link" not in page
+    assert "by email" not in page
+    assert 'data-passkey="get"' in page
 
 
 def test_an_own_network_is_slowed_down_too(people: Cast) -> None:
@@ -303,8 +336,12 @@ def test_an_old_password_is_tried_a_few_times(people: Cast) -> None:
 
 
 def reset_link(email: str = "bob@example.org") -> str:
-    """The path that a letter leads to."""
     Client().post("/password/reset", {"email": email})
+    return letter_link()
+
+
+def letter_link() -> str:
+    """The path that the newest letter leads to."""
     match = re.search(r"https?://[^/]+(/password/reset/\S+)", str(mail.outbox[-1].body))
     assert match is not None
     return match.group(1)

@@ -189,7 +189,8 @@ def test_no_organisation_takes_over_accounts_by_listing_a_domain(
         {"over": {"iss": "https://elsewhere.example"}},
         {"over": {"exp": 1}},
         {"userinfo": {"sub": "somebody-else"}},
-        {"over": {"sub": 7}},
+        *({"over": {"sub": sub}, "userinfo": {"sub": sub}}
+          for sub in (7, "", " ", "x" * 192, "a\0b")),
         {"issuer": "https://elsewhere.example"},
         *({"lacking": (claim,)} for claim in ("exp", "iat", "sub", "iss", "aud")),
         {"headers": {"kid": "two"}},
@@ -218,6 +219,37 @@ def test_what_cannot_be_trusted_signs_nobody_in(
     assert answer.status_code == 403
     assert not is_in(browser)
     assert not SocialAccount.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "a\0@acme.example",
+        f"{'a' * 250}@acme.example",
+        "@acme.example",
+        "a b@acme.example",
+        7,
+        ["x"],
+    ],
+    ids=lambda email: repr(email)[:20],
+)
+def test_an_address_that_nobody_can_have_signs_nobody_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, email: Any
+) -> None:
+    provider.claims |= {"email": email}
+    answer = walk(Client(), provider, row)
+    assert answer.status_code == 403
+    assert not SocialAccount.objects.exists()
+
+
+@pytest.mark.parametrize("value", ["", 7, ["x"], {"a": 1}, "x" * 3000, "a\0b"], ids=repr)
+def test_what_a_provider_says_besides_may_be_anything(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, value: Any
+) -> None:
+    names = ("name", "given_name", "family_name", "nickname", "preferred_username", "picture")
+    provider.claims |= dict.fromkeys(names, value)
+    assert walk(Client(), provider, row).status_code == 302
+    assert User.objects.filter(email="ada@acme.example").exists()
 
 
 @pytest.mark.parametrize("token", [None, 7, ["x"]])

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from accounts.members import members
+from accounts.members import invitations, members
 from accounts.models import AuditEvent, Erasure, KeyKind, Membership, Role
 from config.jobs.runs import note_backup
 from lib import clock
@@ -19,6 +19,7 @@ from playground.models import Attachment, Conversation, Message
 from playground.panel.settings import Settings
 from playground.prompts import prompts
 from tests.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
+from usage.reports import chart_notes
 
 pytestmark = pytest.mark.django_db
 
@@ -150,11 +151,50 @@ def test_an_admin_has_no_such_page(people: Cast) -> None:
     assert admin.get(member_url(people, people.bob)).status_code == 403
 
 
-def test_an_owner_is_told_of_other_organisations(people: Cast) -> None:
+def test_an_owner_is_told_what_stays(people: Cast) -> None:
+    """P12: the account, and what lies in other organisations."""
     members.set_member(people.stranger, people.bob.email, Role.VIEWER, actor=SYSTEM)
-    client = signed_in(people.alice)
-    answer = client.get(member_url(people, people.bob), follow=True)
-    assert "Remove them from yours instead" in text_of(answer)
+    text = text_of(signed_in(people.alice).get(member_url(people, people.bob)))
+    assert "They lose access to Acme at once" in text
+    assert "its data in other organisations" in text
+    assert "Stranger" not in text
+    assert "two-factor" not in text
+
+
+def live_elsewhere(people: Cast) -> str:
+    """Let bob do things in the other organisation, leave it, and be invited again; return what
+    stands in each of its rows."""
+    members.set_member(people.stranger, people.bob.email, Role.ADMIN, actor=SYSTEM)
+    there = actor(people.bob, people.stranger)
+    make_key(people.stranger.teams.get(), "zelsewherez", user=people.bob)
+    note = chart_notes.add_note(there, clock.now(), "zelsewherez secret")
+    chart_notes.delete_note(there, note)
+    members.remove_member(people.stranger, people.bob.email, actor=SYSTEM)
+    invitations.invite(
+        people.stranger, [people.bob.email], invitations.Offer(Role.VIEWER, message="zelsewherez"),
+        actor=actor(people.charlie, people.stranger),
+    )  # fmt: skip
+    return "zelsewherez"
+
+
+def test_an_owner_reads_the_rows_of_the_organisation(people: Cast) -> None:
+    """P12: nothing of an organisation that the member left or is invited to."""
+    word = live_elsewhere(people)
+    make_key(people.core, "here", user=people.bob)
+    pk = Membership.objects.get(user=people.bob, organisation=people.acme).pk
+    files = files_of(signed_in(people.alice).get(f"/api/v1/members/{pk}/data"))
+    everything = b"".join(files.values()).decode()
+    assert [key["name"] for key in json.loads(files["keys.json"])] == ["here"]
+    assert json.loads(files["profile.json"]) == {"email": people.bob.email, "name": "Bob"}
+    assert "sign-ins.json" not in files
+    assert json.loads(files["invitations.json"]) == []
+    for foreign in (word, "stranger", id_text(people.stranger.pk), str(people.stranger.pk)):
+        assert foreign not in everything
+    assert AuditEvent.objects.get(action="user.data_downloaded").organisation == people.acme
+    whole = files_of(signed_in(people.dora).get(f"/api/v1/people/{people.bob.pk}/data"))
+    assert {key["name"] for key in json.loads(whole["keys.json"])} == {"here", word}
+    assert len(json.loads(whole["invitations.json"])) == 1
+    assert "networks" in json.loads(whole["sign-ins.json"])
 
 
 def test_an_operator_erases_from_the_list_of_people(people: Cast, settings: Any) -> None:
@@ -198,7 +238,24 @@ def test_the_api_of_operators(people: Cast) -> None:
     assert (after["state"], after["pseudonym"]) == ("done", answer.json()["pseudonym"])
 
 
-def test_the_api_of_owners(people: Cast) -> None:
+def test_keys_handle_personal_data_only_where_allowed(people: Cast) -> None:
+    """The archive and the erasure, as changes of single sign-on."""
+    members.set_member(people.acme, people.dora.email, Role.OWNER, actor=SYSTEM)
+    _, text = make_key(people.core, "m", user=people.dora, kind=KeyKind.MANAGEMENT)
+    client, pk = with_key(text), Membership.objects.get(user=people.bob).pk
+    for path in (f"members/{pk}", f"people/{people.bob.pk}"):
+        body = {"email": people.bob.email, "reason": "left"}
+        answers = [
+            client.get(f"/api/v1/{path}/data"), send(client, f"/api/v1/{path}/erase", **body)
+        ]  # fmt: skip
+        for answer in answers:
+            assert (answer.status_code, "PERSONAL_DATA_BY_KEY" in text_of(answer)) == (403, True)
+    assert not Erasure.objects.exists()
+    assert not AuditEvent.objects.filter(action="user.data_downloaded").exists()
+
+
+def test_the_api_of_owners(people: Cast, settings: Any) -> None:
+    settings.PERSONAL_DATA_BY_KEY = True
     kept, _ = make_key(people.core, "kept", user=people.bob)
     _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
     client = with_key(text)

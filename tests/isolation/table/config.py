@@ -1,10 +1,19 @@
 """The lines of config: Home, first steps, system."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from accounts.models import Membership, User
 from tests.isolation.kinds.accounts import MEMBER, PERSON
 from tests.isolation.kinds.gateway import CHANNEL_ROW
 from tests.isolation.table.route import Route, at, sends
+
+
+def erases(id: str) -> Mapping[str, Any]:
+    """What erases a member: the address again, if there is such a member."""
+    people = User.objects.filter(id__in=Membership.objects.filter(id=id).values("user"))
+    return {"email": str(people.values_list("email", flat=True).first()), "reason": "left"}
+
 
 PAGES: Final[dict[str, Route]] = {
     # For everybody: whoever asks, it holds nothing of others
@@ -21,7 +30,9 @@ PAGES: Final[dict[str, Route]] = {
     "own_data_download": at("signed in"),
     "own_erasure": at("signed in"),
     # The organisation
-    "member_erase": at("organisation.write", MEMBER, write="members.write", others=True),
+    "member_erase": at(
+        "organisation.write", MEMBER, write="members.write", others=True, body=erases
+    ),
     "member_erasure": at("organisation.write", rest={"id": "0"}, nothing=True),
     "home": at("models.read"),
     "home_panel": at("models.read", rest={"name": "spend"}),
@@ -54,15 +65,18 @@ OPERATIONS: Final[dict[str, Route]] = {
         "organisation.write", MEMBER, write="members.write", others=True
     ),
     "POST /members/{id}/erase": at(
-        "organisation.write", MEMBER, write="members.write", others=True,
-        body=sends(email="nobody@example.org", reason="left"),
+        "organisation.write", MEMBER, write="members.write", others=True, by_session=True,
+        body=erases,
     ),
-    "GET /members/{id}/data": at("organisation.write", MEMBER, write="members.write", others=True),
+    "GET /members/{id}/data": at(
+        "organisation.write", MEMBER, write="members.write", others=True, by_session=True
+    ),
     "GET /people/{id}/erasure": at("organisations.write", PERSON),
     "POST /people/{id}/erase": at(
-        "organisations.write", PERSON, body=sends(email="nobody@example.org", reason="left")
+        "organisations.write", PERSON, by_session=True,
+        body=sends(email="nobody@example.org", reason="left"),
     ),
-    "GET /people/{id}/data": at("organisations.write", PERSON),
+    "GET /people/{id}/data": at("organisations.write", PERSON, by_session=True),
     "POST /channels/{id}/preview": at(
         "channels.write", CHANNEL_ROW, body=sends(body={"model": "m-1", "messages": []})
     ),
