@@ -23,6 +23,7 @@ from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource
 from gateway.providers.cloud_places import CloudPlace
+from gateway.providers.hosted_tools import UNPUBLISHED, HostedToolData
 from gateway.providers.signing import MakeSigner, Signer
 
 USER_AGENT: Final = "user-agent"
@@ -144,7 +145,8 @@ class Provider:
     `key_parts_max`; `source` reads the keys by which temporary credentials are fetched.
     `place` makes the base URL of a region and a project.
     `media_tokens_max` bounds the tokens of one content part of each kind for a
-    hold; where a provider's figures are unknown, OpenAI's are used.
+    hold; where a provider's figures are unknown, OpenAI's are used. `hosted_tools` are its own
+    tools.
     """
 
     name: str
@@ -163,6 +165,7 @@ class Provider:
     unknown_like: str = ""
     usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
+    hosted_tools: HostedToolData = UNPUBLISHED
     models_origin: Callable[[str], str] = str
     signer: MakeSigner | None = None
     key_parts_max: int = 2

@@ -77,6 +77,9 @@ class Directives:
     caches: bool = False
     cache_write: int = 0
     cache_write_1h: int = 0
+    searches: int = 0
+    found: int = 8000
+    cold: bool = False
     reasoning: int = 0
     hidden: int = 0
     tools: int = 0

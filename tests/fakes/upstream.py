@@ -36,6 +36,8 @@ Azure        /openai/v1/… and /openai/deployments/{m}/…?api-version=, /opena
 Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoning=N (shown, counted)
           caches (what its key has read before of the conversation is cached)
           call=[["read",{"path":"a"}]] calls these tools with these arguments; no white space
+          searches=N (so often it searches, reads found=8000 tokens, and all before once more; those
+          are cached, unless `cold`; gemini counts them as prompts of its tools)
           hidden=N (counted, not shown; messages: a redacted_thinking block) · cache_write=N ·
           cache_write_1h=N · tools=N calls with args=4 words in the argument arg=city ·
           finish=length (stop, length, tool_calls, content_filter, stop_sequence and responses'
