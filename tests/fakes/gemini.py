@@ -157,9 +157,7 @@ class GeminiTalk(Talk):
             "promptTokenCount": minus(prompt, self._found),
             "candidatesTokenCount": minus(completion, thoughts),
             "totalTokenCount": usage["total_tokens"],
-            "promptTokensDetails": [
-                {"modality": "TEXT", "tokenCount": minus(prompt, self._found)}
-            ],
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": minus(prompt, self._found)}],
         }
         if self.makes:
             text = minus(completion, thoughts)
