@@ -124,11 +124,11 @@ class WholeAnswer(msgspec.Struct, frozen=True):
         return fold(self.events)
 
 
-def failed_answer(event: UpstreamError | Broken) -> WholeAnswer:
-    """Return the WholeAnswer of a failure."""
+def failed_answer(event: UpstreamError | Broken, usage: bytes | None = None) -> WholeAnswer:
+    """Return the WholeAnswer of a failure. `usage` is what its provider counted all the same."""
     if isinstance(event, UpstreamError):
-        return WholeAnswer([], None, 0, error=event)
-    return WholeAnswer([], None, 0, broken=event.fault)
+        return WholeAnswer([], usage, 0, error=event)
+    return WholeAnswer([], usage, 0, broken=event.fault)
 
 
 def parse_whole(raw: bytes, parse: Callable[[bytes], _Parsed]) -> _Parsed:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 
 _MODES = (
     "auto always finish none twice early start cumulative zero null "
-    "negative float string nan huge context cached"
+    "groq behind negative float string nan huge context cached"
 )
 USAGE_MODES = frozenset(_MODES.split())
 LANGUAGES = frozenset(("en", "cjk", "emoji", "mixed"))

@@ -136,6 +136,8 @@ class Responses(OpenAITalk):
                 return "incomplete", {"incomplete_details": {"reason": "content_filter"}}
             case "failed":
                 return "failed", {"error": _FAILED}
+            case "cancelled":
+                return "cancelled", {}
         return "completed", {}
 
     def item(self, ask: Ask, block: Block, number: int) -> dict[str, Any]:
