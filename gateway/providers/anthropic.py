@@ -3,7 +3,7 @@
 from typing import Final
 
 from gateway.providers.hosted_tools import PAGE, PROGRAM, HostedToolData, ToolResult
-from gateway.providers.provider import Auth, Provider, Spoken
+from gateway.providers.provider import Auth, ChatTemplate, Provider, Spoken
 
 HOSTED_TOOLS: Final = HostedToolData(
     {
@@ -39,4 +39,6 @@ PROVIDER = Provider(
         )
     },
     hosted_tools=HOSTED_TOOLS,
+    # What its own counter adds to one message (relay/counting/vocabularies.py).
+    chat_template=ChatTemplate(start=3, message=4),
 )

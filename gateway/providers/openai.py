@@ -3,7 +3,7 @@
 from typing import Final
 
 from gateway.providers.hosted_tools import PAGE, PROGRAM, HostedToolData, ToolResult
-from gateway.providers.provider import Provider, Quirk, Spoken
+from gateway.providers.provider import ChatTemplate, Provider, Quirk, Spoken
 
 HOSTED_TOOLS: Final = HostedToolData(
     {
@@ -17,7 +17,9 @@ HOSTED_TOOLS: Final = HostedToolData(
     },
     # developers.openai.com, "Web search", 2026-11: even for models with a larger context.
     context_max=128_000,
-)
+)  # OpenAI's cookbook, "How to count tokens with tiktoken".
+CHAT_TEMPLATE: Final = ChatTemplate(start=3, message=4)
+
 PROVIDER = Provider(
     name="openai",
     label="OpenAI",
@@ -29,6 +31,7 @@ PROVIDER = Provider(
     # developers.openai.com/api/docs/guides/websocket-mode
     quirks=frozenset({Quirk.RESPONSES_SOCKETS}),
     hosted_tools=HOSTED_TOOLS,
+    chat_template=CHAT_TEMPLATE,
     # Paths: OpenAI's OpenAPI description 2.3.0.
     dialects={
         "openai": Spoken(

@@ -443,7 +443,9 @@ class UsageMeter:
         )
 
     def _family(self) -> Family:
-        return family_of(self._admitted.upstream_model or self._admitted.facts.model)
+        admitted = self._admitted
+        template = admitted.channel.provider.chat_template
+        return family_of(admitted.upstream_model or admitted.facts.model, template)
 
     def _context_max(self) -> int | None:
         known = find_row(self._admitted.upstream_model) or find_row(self._admitted.facts.model)
