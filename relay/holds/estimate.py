@@ -1,7 +1,7 @@
 """How much a request must hold, and the output cap that goes with it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
@@ -28,6 +28,15 @@ from relay.routing.snapshot import Channel
 _UNCAPPED_TIMES: Final = 4
 
 
+class PricedBound(NamedTuple):
+    """A part of a hold: at most these quantities, at this version. `model` does the part, "" for
+    the requested one."""
+
+    quantities: Mapping[str, int]
+    version: PriceVersion
+    model: str = ""
+
+
 class Unpriced(RelayError):
     """The price has no rate for something that the request will certainly be billed for."""
 
@@ -49,6 +58,7 @@ class Step(msgspec.Struct, frozen=True):
     uses: int = 1
     output_tokens: int | None = None
     summary_tokens: int = 0
+    model: str = ""
 
 
 class HoldEstimate:
@@ -198,6 +208,13 @@ class HoldEstimate:
         """Return the maximum cost of the request under an output cap."""
         return self._price(self._quantities(cap)) + self.steps_nano(cap)
 
+    def parts(self, cap: int | None) -> Sequence[PricedBound]:
+        """Return what the hold consists of under an output cap; None stands for the request's
+        cap."""
+        cap = self.cap if cap is None else cap
+        own = PricedBound(self._quantities(cap), self._version)
+        return [own, *(self._step_bound(step, cap) for step in self._steps)]
+
     def steps_nano(self, cap: int | None) -> int:
         """Return the maximum cost of all steps in addition to the answer, under an output cap; None
         stands for the request's cap."""
@@ -208,6 +225,12 @@ class HoldEstimate:
 
     def _step(self, step: Step, cap: int) -> int:
         """Return the maximum cost of a step; 0 if its model has no price."""
+        bound = self._step_bound(step, cap)
+        nano = total_bound(bound.quantities, bound.version)
+        return step.uses * nano if isinstance(nano, int) else 0
+
+    def _step_bound(self, step: Step, cap: int) -> PricedBound:
+        """Return the most that one use of a step has."""
         output_tokens = (cap + self._thinking_tokens) * self._facts.choices
         output = output_tokens if step.output_tokens is None else step.output_tokens
         reading = NOTHING_READ if self._tool_loop is None else self._reading(cap)
@@ -219,8 +242,7 @@ class HoldEstimate:
             output_tokens=output,
             again_tokens=reading.again,
         )
-        nano = total_bound(worst, step.version)
-        return step.uses * nano if isinstance(nano, int) else 0
+        return PricedBound(worst, step.version, step.model)
 
     def _price(self, quantities: Mapping[str, int]) -> int:
         nano = total_bound(quantities, self._version)
@@ -285,6 +307,17 @@ class UnaryHoldEstimate:
             available_nano = min(available_nano, self._max_cost_nano)
         cap = shrink_cap(available_nano, unit.output_tokens, lambda cap: self._price(unit, cap))
         return None if cap is None else Size(self._price(unit, cap), cap)
+
+    def parts(self, cap: int | None) -> Sequence[PricedBound]:
+        """See `HoldEstimate.parts`: the most expensive way to bill the request."""
+        unit = None if cap is None else self._cappable
+        units = self._units if unit is None or cap is None else (unit.capped(cap),)
+        ways = [
+            add_request_meter(most, self._version)
+            for one in units
+            if (most := one.bound(self._version.rates)) is not None
+        ]
+        return [PricedBound(max(ways, key=self._total), self._version)]
 
     def steps_nano(self, cap: int | None) -> int:
         """See `HoldEstimate.steps_nano`. Such an answer has no steps."""

@@ -357,12 +357,13 @@ def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int)
     for name in names:
         other = snapshot.price_of(name, multiplier_ppm)
         if other is not None:
-            steps.append(Step(other.asking(asked).bound))
+            steps.append(Step(other.asking(asked).bound, model=name))
     for advisor in wanted.advisors:
         other = snapshot.price_of(advisor.model, multiplier_ppm)
         if other is not None:
             output = output_max if advisor.output_cap is None else advisor.output_cap
-            steps.append(Step(other.asking(asked).bound, advisor.uses, output))
+            bound = other.asking(asked).bound
+            steps.append(Step(bound, advisor.uses, output, model=advisor.model))
     return steps
 
 

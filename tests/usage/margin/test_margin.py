@@ -71,9 +71,7 @@ def test_without_a_cost_price_there_is_no_margin(people: cast.Cast, key: Key) ->
     happen(key, DAY, hold_nano=9 * USD, charge_nano=4 * USD, cost_nano=None, model="both")
     actor = cast.actor(people.dora)
     rows = {row.id: row for row in margin(actor, "model", DAY.date(), DAY.date())}
-    figures = {
-        name: (row.cost_nano, row.margin_nano, row.share_ppm) for name, row in rows.items()
-    }
+    figures = {name: (row.cost_nano, row.margin_nano, row.share_ppm) for name, row in rows.items()}
     assert figures == {
         "claude": (None, None, None), "free": (None, None, None), "failed": (0, 0, None),
         "both": (2 * USD, 1 * USD, 333_333),
