@@ -87,7 +87,8 @@ def test_estimate_is_refused_as_the_request_would_be(hub: Hub, fake: FakeUpstrea
     """The same validation and authority, in the same words; lack of money is part of it."""
     tenant, model = hub.tenant("0.000001"), hub.model(fake)
     wrong = ask(model, max_tokens=-1)
-    for body in (wrong, ask("nothing"), {"messages": []}, b"{"):
+    bodies: list[Any] = [wrong, ask("nothing"), {"messages": []}, b"{"]
+    for body in bodies:
         sent, told = hub.post(tenant, body), hub.post(tenant, body, path="/v1/estimate")
         assert (told.status, told.error["message"]) == (sent.status, sent.error["message"])
     poor = hub.post(tenant, ask(model, max_tokens=5_000), path="/v1/estimate")

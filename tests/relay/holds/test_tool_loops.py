@@ -59,7 +59,7 @@ def bill(provider: str, row: Mapping[str, Any]) -> int:
         plain * RATES["in_text"] + read * RATES["in_cache_read"]
         + written * RATES["in_cache_write_5m"] + usage["completion_tokens"] * RATES["out_text"]
     )  # fmt: skip
-    return round_half_even(sums, 10**6) + row["units"]["searches"] * SEARCH
+    return int(round_half_even(sums, 10**6)) + int(row["units"]["searches"]) * SEARCH
 
 
 @pytest.mark.parametrize("cold", ["", " #cold"])
