@@ -26,6 +26,7 @@ from dialects.chat.chat import (
 )
 from dialects.chat.events import Broken, BrokenFault, Event, Step, UpstreamError
 from dialects.chat.fold import AnswerFault, fold
+from dialects.chat.hosted_tools import HostedTools
 from dialects.chat.steps import OtherSteps
 from dialects.endpoints.operation import NO_NEEDS, Needs, Operation
 from dialects.errors import api_errors
@@ -123,11 +124,11 @@ class WholeAnswer(msgspec.Struct, frozen=True):
         return fold(self.events)
 
 
-def failed_answer(event: UpstreamError | Broken) -> WholeAnswer:
-    """Return the WholeAnswer of a failure."""
+def failed_answer(event: UpstreamError | Broken, usage: bytes | None = None) -> WholeAnswer:
+    """Return the WholeAnswer of a failure. `usage` is what its provider counted all the same."""
     if isinstance(event, UpstreamError):
-        return WholeAnswer([], None, 0, error=event)
-    return WholeAnswer([], None, 0, broken=event.fault)
+        return WholeAnswer([], usage, 0, error=event)
+    return WholeAnswer([], usage, 0, broken=event.fault)
 
 
 def parse_whole(raw: bytes, parse: Callable[[bytes], _Parsed]) -> _Parsed:
@@ -337,9 +338,9 @@ class Codec(ABC, Generic[F]):
         """Return what the provider may bill besides the answer of the requested model."""
         return None
 
-    def searches_max(self, facts: F) -> int:
-        """Return the most web searches that the provider may bill for the request."""
-        return 0
+    def hosted_tools(self, facts: F) -> HostedTools:
+        """Return the tools of the request that its provider runs itself."""
+        return ()
 
     def undecoded_fields(self, facts: F) -> tuple[str, ...]:
         """Return the parameters that `decode` drops; those that encoders drop are in

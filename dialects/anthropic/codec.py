@@ -14,7 +14,8 @@ from dialects.anthropic.request.read import ChatFacts
 from dialects.anthropic.stream import decode as stream_decode
 from dialects.anthropic.stream import encode as stream_encode
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
-from dialects.chat.steps import OtherSteps, most_searches, other_steps, search_tools
+from dialects.chat.hosted_tools import HostedTools, tools_of_messages
+from dialects.chat.steps import OtherSteps, other_steps
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
@@ -60,8 +61,15 @@ class MessagesCodec(Codec[ChatFacts]):
     ) -> ChatRequest:
         return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
 
-    def searches_max(self, facts: ChatFacts) -> int:
-        return sum(most_searches(tool.get("max_uses")) for tool in search_tools(facts.body))
+    def hosted_tools(self, facts: ChatFacts) -> HostedTools:
+        raw = facts.body.value("tools")
+        mcp_servers = "mcp_servers" in facts.body.members
+        if mcp_servers or (
+            raw is not None
+            and (b"web_" in raw or b"code_execution" in raw or b"tool_search_tool" in raw)
+        ):
+            return tools_of_messages(raw or b"[]", mcp_servers=mcp_servers)
+        return ()
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
         return answer_decode.decode(raw)

@@ -1,16 +1,15 @@
 """The steps that a request lets its provider run and bill besides its own model's answer:
-compaction, other models, advice, web searches. The hold must cover them (I13).
+compaction, other models, advice. The hold must cover them (I13); hosted tools are in
+`hosted_tools.py`.
 """
 
 from typing import Any, Final, NamedTuple
 
+from dialects.chat.hosted_tools import most_uses
 from dialects.json.body import Body
 from dialects.json.raw_json import dicts, value_of
 
 _COMPACTS: Final = ("compaction", "context_management")
-# The searches that a hold covers if the request sets no limit; the customer does not pay for more
-# (I13).
-SEARCHES_ASSUMED: Final = 10
 
 
 class Advisor(NamedTuple):
@@ -67,22 +66,8 @@ def _advisors(raw_tools: bytes) -> tuple[Advisor, ...]:
     return tuple(
         Advisor(
             str(tool.get("model")),
-            most_searches(tool.get("max_uses")),
+            most_uses(tool.get("max_uses")),
             cap if type(cap := tool.get("max_tokens")) is int and cap > 0 else None,
         )
         for tool in tools
     )
-
-
-def search_tools(body: Body) -> list[dict[str, Any]]:
-    """Return the provider's own search tools in a request."""
-    raw = body.value("tools")
-    if raw is None or b"web_search" not in raw:
-        return []
-    tools = dicts(value_of(raw))
-    return [tool for tool in tools if str(tool.get("type")).startswith("web_search")]
-
-
-def most_searches(uses_max: Any, assumed: int = SEARCHES_ASSUMED) -> int:
-    """Return the client's limit if it is valid, otherwise the assumed one."""
-    return uses_max if type(uses_max) is int and uses_max >= 0 else assumed

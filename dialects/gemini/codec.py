@@ -5,7 +5,7 @@ from typing import Any
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, Upstream
 from dialects.chat.google_addresses import urls_to_fetch
-from dialects.chat.steps import SEARCHES_ASSUMED
+from dialects.chat.hosted_tools import HostedTools, tools_of_gemini
 from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.errors.errors import KINDS, ErrorKind, retry_after_s
 from dialects.gemini import errors, usage
@@ -72,10 +72,17 @@ class GenerateContentCodec(Codec[ChatFacts]):
     def content_type(self, target: Target, *, stream: bool) -> str:
         return EVENT_STREAM if stream and not target.array else JSON
 
-    def searches_max(self, facts: ChatFacts) -> int:
-        named = (b"google_search", b"googleSearch")
-        raw = facts.body.value("tools") or b""
-        return SEARCHES_ASSUMED if any(name in raw for name in named) else 0
+    def hosted_tools(self, facts: ChatFacts) -> HostedTools:
+        raw = facts.body.value("tools")
+        if raw is not None and (
+            b"google" in raw
+            or b"urlContext" in raw
+            or b"url_context" in raw
+            or b"codeExecution" in raw
+            or b"code_execution" in raw
+        ):
+            return tools_of_gemini(raw)
+        return ()
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
         return answer_decode.decode(raw)

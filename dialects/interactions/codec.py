@@ -6,7 +6,7 @@ import msgspec
 
 from dialects.chat.chat import ChatRequest, JsonObject, ReasoningSettings, Upstream
 from dialects.chat.google_addresses import urls_to_fetch
-from dialects.chat.steps import SEARCHES_ASSUMED
+from dialects.chat.hosted_tools import HostedTools, tools_of_interactions
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.errors.errors import ErrorKind
 from dialects.interactions import errors, usage
@@ -58,9 +58,16 @@ class InteractionsCodec(Codec[ChatFacts]):
     ) -> ChatRequest:
         return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
 
-    def searches_max(self, facts: ChatFacts) -> int:
-        raw = facts.body.value("tools") or b""
-        return SEARCHES_ASSUMED if b"google_search" in raw else 0
+    def hosted_tools(self, facts: ChatFacts) -> HostedTools:
+        raw = facts.body.value("tools")
+        if raw is not None and (
+            b"google_search" in raw
+            or b"url_context" in raw
+            or b"code_execution" in raw
+            or b"mcp_server" in raw
+        ):
+            return tools_of_interactions(raw)
+        return ()
 
     def unseen_input(self, facts: ChatFacts) -> bool:
         return facts.unseen_input

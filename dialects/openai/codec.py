@@ -69,7 +69,7 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
     """Chat completions."""
 
     write_answer = staticmethod(answer_encode.encode)
-    searches_max = staticmethod(request_read.searches_max)
+    hosted_tools = staticmethod(request_read.hosted_tools)
 
     def read(self, raw: bytes, target: Target) -> ChatFacts:
         return request_read.read(raw)

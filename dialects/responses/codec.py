@@ -14,12 +14,12 @@ from dialects.chat.chat import (
     ReasoningSettings,
     Upstream,
 )
-from dialects.chat.steps import most_searches, search_tools
+from dialects.chat.hosted_tools import HostedTools, tools_of_responses
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
 from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
-from dialects.json.raw_json import members_of, value_of
+from dialects.json.raw_json import members_of
 from dialects.responses import compaction, errors, usage
 from dialects.responses.answer import decode as answer_decode
 from dialects.responses.answer import encode as answer_encode
@@ -76,9 +76,13 @@ class ResponsesCodec(Codec[ChatFacts]):
     ) -> ChatRequest:
         return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
 
-    def searches_max(self, facts: ChatFacts) -> int:
-        most = most_searches(value_of(facts.body.value("max_tool_calls")))
-        return most * len(search_tools(facts.body))
+    def hosted_tools(self, facts: ChatFacts) -> HostedTools:
+        raw = facts.body.value("tools")
+        if raw is not None and (
+            b"_search" in raw or b"mcp" in raw or b"code_interpreter" in raw or b'"shell"' in raw
+        ):
+            return tools_of_responses(raw, facts.body.value("max_tool_calls"))
+        return ()
 
     def unseen_input(self, facts: ChatFacts) -> bool:
         return facts.unseen_input

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
-from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelta
+from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelta, Usage
 from dialects.errors.errors import mask_members
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.json_repair import repair_frame
@@ -241,6 +241,13 @@ class FrameDecoder(ABC):
     def _fail(self, raw: bytes, fault: UpstreamFault) -> Step:
         self._closed = True
         return Step(raw, [fault.event])
+
+    def _with_usage(self, step: Step, usage: bytes | None) -> Step:
+        """Return the step of a failure, which reports the usage of what came before it."""
+        if usage is None:
+            return step
+        self.usage = usage
+        return Step(step.raw, [Usage(usage), *step.events])
 
 
 class _Template(NamedTuple):

@@ -10,6 +10,7 @@ https://NAME.openai.azure.com[/openai]?api-version=2024-10-21
 from collections.abc import Mapping
 
 from dialects.endpoints.operation import Operation
+from gateway.providers.openai import CHAT_TEMPLATE, HOSTED_TOOLS
 from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 
 _VERSION = "api-version"
@@ -78,4 +79,6 @@ PROVIDER = Provider(
         ),
         "responses": Spoken(paths={"responses": "/responses"}, auth=_AUTH),
     },
+    hosted_tools=HOSTED_TOOLS,
+    chat_template=CHAT_TEMPLATE,
 )

@@ -8,6 +8,7 @@ which requests are signed. A model is named by its id, or by an inference profil
 """
 
 from dialects.anthropic.bedrock import BedrockMessagesCodec
+from gateway.providers.anthropic import HOSTED_TOOLS
 from gateway.providers.cloud_credentials.amazon import read_amazon_key
 from gateway.providers.cloud_places import AMAZON
 from gateway.providers.provider import Provider, Spoken
@@ -42,6 +43,7 @@ PROVIDER = Provider(
     },
     models_origin=lambda origin: origin.replace("//bedrock-runtime", "//bedrock", 1),
     own_search=False,
+    hosted_tools=HOSTED_TOOLS,
     signer=AwsSigner,
     key_parts_max=3,
     credential_source=read_amazon_key,

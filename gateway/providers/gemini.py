@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dialects.endpoints.operation import Operation
+from gateway.providers.hosted_tools import PAGE, PROGRAM, HostedToolData, ToolResult
 from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 
 _AUTH: Final = Auth("x-goog-api-key")
@@ -12,6 +13,18 @@ INTERACTIONS: Final = Spoken(
     paths={"interactions": "/interactions", "models": "/models"},
     auth=_AUTH,
     headers={"api-revision": "2026-05-20"},
+)
+HOSTED_TOOLS: Final = HostedToolData(
+    {
+        # "Retrieved context provided by Grounding with Google Search is not charged as input
+        # tokens" (ai.google.dev, "Pricing", 2026-11). Where the usage counts it anyway, it is
+        # charged, so that as much is held as OpenAI bills for a search.
+        "web_search": ToolResult(8_000, 0),
+        # Billed as input (ai.google.dev, "URL context", 2026-11).
+        "url_context": PAGE,
+        "code_execution": PROGRAM,
+        "mcp": PAGE,
+    }
 )
 # Live sessions are beside the versions of the API (google-genai 3.3, live.py).
 _LIVE: Final = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -50,6 +63,7 @@ PROVIDER = Provider(
     },
     # The requested name of the picture model, and its real one.
     aliases={"nano-banana-pro": "gemini-3-pro-image-preview"},
+    hosted_tools=HOSTED_TOOLS,
     # Upper limits for a hold, from the token guide (ai.google.dev, 2026-10): pictures in tiles, an
     # hour of sound at 32 tokens a second, a thousand pages at 258 tokens, an hour of film at 300.
     media_tokens_max={"image": 50_000, "audio": 115_200, "file": 258_000, "video": 1_080_000},

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
@@ -23,6 +23,7 @@ from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource
 from gateway.providers.cloud_places import CloudPlace
+from gateway.providers.hosted_tools import UNPUBLISHED, HostedToolData
 from gateway.providers.signing import MakeSigner, Signer
 
 USER_AGENT: Final = "user-agent"
@@ -75,6 +76,16 @@ BEARER: Final = Auth("authorization", "Bearer ")
 MEDIA_TOKENS_MAX: Final[Mapping[MediaKind, int]] = MappingProxyType(
     {"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000}
 )
+
+
+class ChatTemplate(NamedTuple):
+    """The tokens that a provider counts besides the text of a chat: once, and for each message."""
+
+    start: int
+    message: int
+
+
+NO_TEMPLATE: Final = ChatTemplate(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +155,9 @@ class Provider:
     `key_parts_max`; `source` reads the keys by which temporary credentials are fetched.
     `place` makes the base URL of a region and a project.
     `media_tokens_max` bounds the tokens of one content part of each kind for a
-    hold; where a provider's figures are unknown, OpenAI's are used.
+    hold; where a provider's figures are unknown, OpenAI's are used. `hosted_tools` are its own
+    tools. `chat_template` is that of models whose own is not known by their names; only the text is
+    counted where nobody publishes it.
     """
 
     name: str
@@ -163,6 +176,8 @@ class Provider:
     unknown_like: str = ""
     usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
+    hosted_tools: HostedToolData = UNPUBLISHED
+    chat_template: ChatTemplate = NO_TEMPLATE
     models_origin: Callable[[str], str] = str
     signer: MakeSigner | None = None
     key_parts_max: int = 2

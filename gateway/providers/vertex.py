@@ -14,8 +14,11 @@ from dialects.anthropic.hosted import BETA_HEADER
 from dialects.anthropic.vertex import SEARCH_BETA, VertexMessagesCodec
 from dialects.endpoints.operation import Operation
 from dialects.gemini.vertex import VertexGenerateContentCodec
+from gateway.providers.anthropic import HOSTED_TOOLS as ANTHROPIC
 from gateway.providers.cloud_credentials.google import read_google_key
 from gateway.providers.cloud_places import GOOGLE
+from gateway.providers.gemini import HOSTED_TOOLS as GEMINI
+from gateway.providers.hosted_tools import HostedToolData
 from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 
 _AUTH = Auth("x-goog-api-key")
@@ -73,6 +76,8 @@ PROVIDER = Provider(
     },
     credential_source=read_google_key,
     place=GOOGLE,
+    # Claude's searches find more than Gemini's.
+    hosted_tools=HostedToolData({**GEMINI.results, **ANTHROPIC.results}),
     # Upper limits for a hold, like Gemini's.
     media_tokens_max={"image": 50_000, "audio": 115_200, "file": 258_000, "video": 1_080_000},
     note="The key is the JSON of a service account or of workload identity, or an API key. "

@@ -16,6 +16,7 @@ from reference.operations.interaction_pages import INTERACTIONS, STORED_INTERACT
 from reference.operations.list_pages import (
     BALANCE,
     COUNT,
+    ESTIMATE,
     GEMINI_COUNT,
     MODELS,
     NOT_MADE,
@@ -85,7 +86,10 @@ GROUPS: Final[tuple[Group, ...]] = (
         _("Other"),
         (PASS_THROUGH,),
     ),
-    Group(_("Lists and counts"), (MODELS, COUNT, RESPONSES_COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
+    Group(
+        _("Lists and counts"),
+        (MODELS, COUNT, RESPONSES_COUNT, GEMINI_COUNT, ESTIMATE, BALANCE, NOT_MADE),
+    ),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {
     page.slug: page for group in GROUPS for page in group.pages

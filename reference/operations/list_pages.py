@@ -93,6 +93,56 @@ GEMINI_COUNT: Final = ReferencePage(
     example={"contents": [{"role": "user", "parts": [{"text": "Why do rivers meander?"}]}]},
     answer="""{"totalTokens": 14}""",
 )
+ESTIMATE: Final = ReferencePage(
+    slug="estimate",
+    title=_("Estimate cost"),
+    summary=_(
+        "What a request would reserve, and why. Send the same body or form as to its endpoint: it "
+        "is checked and routed in the same way, but nothing is sent to a provider, reserved or "
+        "charged."
+    ),
+    operations=("estimate",),
+    path="/v1/estimate",
+    fields=(
+        Field(
+            "endpoint",
+            "query",
+            _(
+                "The path of the endpoint that the body is for, such as /v1/messages. Default: "
+                "/v1/chat/completions. The key must be allowed to use it."
+            ),
+        ),
+    ),
+    example={
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "Why do rivers meander?"}],
+        "max_tokens": 300,
+    },
+    answer="""{
+  "object": "estimate", "operation": "chat_completions", "model": "gpt-4o-mini", "currency": "USD",
+  "reserved": "0.0001968", "expected": "0.0001821",
+  "available": "24.9", "fits": true, "output_cap": null,
+  "meters": [
+    {"meter": "in_text", "quantity": 112, "rate": "0.15", "amount": "0.0000168"},
+    {"meter": "out_text", "quantity": 300, "rate": "0.6", "amount": "0.00018"}
+  ]
+}""",
+    notes=(
+        _(
+            "reserved is the most that the request can cost; more is never charged. Each meter has "
+            "its most, at its highest rate."
+        ),
+        _(
+            "expected counts the input, one use of each tool of the provider, and an answer of 400 "
+            "tokens or up to the limit."
+        ),
+        _(
+            "If fits is false, the request would be rejected with 402 now. output_cap is the limit "
+            "that an answer without one would get because of the balance."
+        ),
+        _("Errors have the format of OpenAI, whichever the endpoint."),
+    ),
+)
 BALANCE: Final = ReferencePage(
     slug="balance",
     title=_("Balance"),

@@ -166,11 +166,13 @@ class WholeRelay:
         if whole.broken == "F15" and (repaired := repair(raw)) is not None:
             # F27, F15a: these do not invalidate the answer.
             raw, whole = repaired.shown, read(repaired.read)
+        if whole.error is None and whole.broken is None:
+            return raw, whole
+        if isinstance(whole, WholeAnswer):
+            self._usage_meter.refused = whole
         if whole.error is not None:
             raise failure_inside(whole.error)
-        if whole.broken is not None:
-            raise upstream_failure(whole.broken)
-        return raw, whole
+        raise upstream_failure(whole.broken or "F15")
 
     async def _body(self, answer: Answer) -> bytes:
         """Read the whole body; each piece extends the idle time."""

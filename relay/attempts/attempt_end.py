@@ -33,6 +33,8 @@ from usage.requests.outcomes import UNCHARGED
 
 log = logging.getLogger(__name__)
 
+# Answers that a provider gave, and may have counted, although there is no content in them.
+_COUNTED_FAULTS: Final = frozenset({"F23", "F24"})
 _NOTHING_YET: Final = Bill({}, 0, "none", (), None)
 # Bases of bills without a charge.
 _UNCHARGED: Final = frozenset({"none", "absorbed", "free"})
@@ -177,16 +179,29 @@ class AttemptEnd:
         return self.outcome
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
-        """Return the end of an attempt that failed before content. The customer pays nothing."""
+        """Return the end of an attempt that failed before content. The customer pays nothing; what
+        the provider counted all the same is owed to it (I15)."""
         absorbed = FAULTS[failure.fault].money not in ("none", "exact")
         hold, channel = self._admitted.hold, self._admitted.channel
+        loss_nano = 0
+        owed = None
+        if hold.own is None:
+            owed = self._usage_meter.owed() if failure.fault in _COUNTED_FAULTS else None
+            if owed is not None:
+                loss_nano = owed.charge_nano + owed.excess_nano
+            elif absorbed:
+                loss_nano = self._usage_meter.unknown_nano()
         ending = Ending(
             final=final,
             status=failure.status,
             kind=failure.kind,
             message=kept_message(hold.principal, failure.kind, failure.message),
-            basis="absorbed" if absorbed and hold.own is None else "none",
-            cost_nano=None if hold.own is None else 0,
+            meters="{}" if owed is None else meters_text(owed.meters),
+            raw_usage=None if owed is None else owed.raw_usage,
+            basis="absorbed" if (absorbed or owed) and hold.own is None else "none",
+            cost_nano=(None if owed is None else self._usage_meter.cost_nano(owed))
+            if hold.own is None
+            else 0,
             own_nano=None if hold.own is None else 0,
             total_ms=self._context.elapsed_ms(),
             flags=(failure.fault,),
@@ -199,7 +214,7 @@ class AttemptEnd:
             attempt_id=hold.attempt_id,
             state=state_for(ending.basis),
             ending=ending,
-            loss_nano=self._usage_meter.unknown_nano() if absorbed and hold.own is None else 0,
+            loss_nano=loss_nano,
             limited_channel_id=None if channel.limits is None else channel.uuid,
         )
 

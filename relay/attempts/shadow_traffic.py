@@ -242,7 +242,7 @@ def _is_plain(context: RequestContext, facts: Facts) -> bool:
         and facts.choices == 1
         and not any(facts.media.values())
         and not has_tools(facts)
-        and not context.invocation.codec.searches_max(facts)
+        and not context.invocation.codec.hosted_tools(facts)
     )
 
 

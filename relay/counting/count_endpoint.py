@@ -109,16 +109,19 @@ async def count_tokens(
         if context.deadline.caught() is None:
             raise
     if raw is None:
-        raw = counter.write_answer(_estimate(facts, candidates))
+        raw = counter.write_answer(_estimate(context, facts, candidates))
     if not context.downstream.client_gone:
         head = Head(JSON, 0, None, 0, notices=context.downstream.notices)
         answer = context.invocation.codec.write_count(raw)
         await context.downstream.sink.answer(head, answer)
 
 
-def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
+def _estimate(context: RequestContext, facts: CountFacts, candidates: list[Candidate]) -> int:
     """Return our own count, by the rules of the first candidate's model."""
-    family = family_of(candidates[0].upstream_model if candidates else facts.model)
+    family = family_of(facts.model)
+    if candidates:
+        provider = context.snapshot.channels[candidates[0].channel_id].provider
+        family = family_of(candidates[0].upstream_model, provider.chat_template)
     counted = count_request(facts.body.raw, family)
     if counted is None:
         return estimate_tokens(facts.text_bytes) + sum(facts.media.values()) * _PART_TOKENS

@@ -21,7 +21,7 @@ from dialects.chat.events import (
     ToolArgumentsDelta,
     Usage,
 )
-from dialects.codec import Counting, Decoder
+from dialects.codec import Counting, Decoder, WholeAnswer
 from dialects.streams.passed_answer import PassedAnswer
 from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.price_conditions import KINDS, TIER, condition_word
@@ -229,6 +229,7 @@ class UsageMeter:
         "id",
         "passed",
         "prices",
+        "refused",
     )
 
     def __init__(
@@ -245,6 +246,8 @@ class UsageMeter:
         self.prices = TierPrices(admitted.hold.price, admitted.hold.cost)
         # The stream's decoder; None before the stream begins, or if nothing decodes it.
         self.decoder: Decoder | None = None
+        # A whole answer that is a failure, with the usage that its provider counted all the same.
+        self.refused: WholeAnswer | None = None
         # Reads a streamed answer that is not a chat.
         self.passed: PassedAnswer | None = None
         # The last tier that the upstream named.
@@ -410,6 +413,19 @@ class UsageMeter:
         evidence = UsageEvidence(self._admitted.facts.text_bytes, context_max=self._context_max())
         return self._count(evidence, "absorbed").charge_nano
 
+    def owed(self) -> Bill | None:
+        """Return what an attempt that failed before its content has used, by its provider's own
+        count, which nobody is charged for (I15). None if it reported none that can be priced."""
+        failed: Counting | None = self.refused or self.decoder
+        if failed is None or failed.usage is None:
+            return None
+        reported = self._admitted.prepared.codec.quantities(failed)
+        if not reported.reliable or reported.unknown:
+            return None
+        size = self._admitted.facts.text_bytes
+        bill = self._count(UsageEvidence(size, reported, failed.usage), "absorbed")
+        return None if bill.basis == "held" else bill
+
     def _bill_without_answer(self, measured: str) -> Bill:
         return self._count(
             self._with_words(UsageEvidence(self._admitted.facts.text_bytes)), measured
@@ -427,7 +443,9 @@ class UsageMeter:
         )
 
     def _family(self) -> Family:
-        return family_of(self._admitted.upstream_model or self._admitted.facts.model)
+        admitted = self._admitted
+        template = admitted.channel.provider.chat_template
+        return family_of(admitted.upstream_model or admitted.facts.model, template)
 
     def _context_max(self) -> int | None:
         known = find_row(self._admitted.upstream_model) or find_row(self._admitted.facts.model)

@@ -11,10 +11,11 @@ used for fitting. Not measured are Grok, Doubao, MiniMax, Hunyuan, Ernie, Llama 
 4.7, which has a few thousand tokens more than 4.5: their vocabularies are published with their
 weights only, or not at all. Unknown models count like OpenAI's.
 
-Templates: OpenAI's is that of its cookbook ("How to count tokens with tiktoken"). Claude's is the
-frame that its own counter adds to one message, with the tools of its documentation ("Tool use",
-tokens of the system prompt). Gemini's is that of Google's SDK (`LocalTokenizer`: the bare texts),
-Mistral's that of mistral-common. The others are published with the weights.
+Templates: those of models that are not known by name are data of their provider
+(`Provider.chat_template`). OpenAI's is that of its cookbook ("How to count tokens with tiktoken").
+Claude's is the frame that its own counter adds to one message, with the tools of its documentation
+("Tool use", tokens of the system prompt). Gemini's is that of Google's SDK (`LocalTokenizer`: the
+bare texts), Mistral's that of mistral-common. The others are published with the weights.
 """
 
 import re
@@ -22,6 +23,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from gateway.providers.provider import ChatTemplate
 from relay.counting.image_tokens import PictureRule
 
 # The names of the vocabularies in splintr-rs.
@@ -174,8 +176,11 @@ UNKNOWN: Final = Family(percent_off=_NOT_MEASURED)
 
 
 @lru_cache(maxsize=1024)
-def family_of(model: str) -> Family:
-    """Return the family of a model, by the name that its provider gives it. Unknown models count
-    like OpenAI's."""
+def family_of(model: str, template: ChatTemplate | None = None) -> Family:
+    """Return the family of a model, by the name that its provider gives it. Unknown models have the
+    vocabulary of OpenAI's, and the chat template of their provider; None for OpenAI's."""
     name = model.rpartition("/")[2].lower()
-    return next((family for family, names in _FAMILIES if names.match(name)), UNKNOWN)
+    family = next((family for family, names in _FAMILIES if names.match(name)), UNKNOWN)
+    if family is not UNKNOWN or template is None:
+        return family
+    return replace(family, start=template.start, message=template.message)

@@ -13,7 +13,8 @@ from relay.answers.background_forms import BACKGROUND_KINDS
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
 from relay.endpoints.background import answer_in_background, background_body
-from relay.endpoints.request import Request, read_headers, too_large, watch_client
+from relay.endpoints.estimate import answer_estimate
+from relay.endpoints.request import Endpoint, Request, read_headers, too_large, watch_client
 from relay.front.error_answers import answer_to
 from relay.media.answers import task_answers
 from relay.media.media_operation import MediaOperation
@@ -33,6 +34,13 @@ handler.
 async def generate(request: Request) -> None:
     """Answer a request to a model or to a service of media tasks."""
     await _generate(request, _find_source)
+
+
+async def estimate(request: Request, endpoint: Endpoint, invocation: Invocation) -> None:
+    """Answer what a request to another endpoint with this body would hold. Raises RequestFault like
+    sending it, except for lack of money."""
+    request.check_use(endpoint)
+    await _generate(request, _find_source, (endpoint, invocation))
 
 
 async def remix_video(request: Request) -> None:
@@ -58,8 +66,13 @@ async def refuse_not_implemented(request: Request) -> None:
     raise fault
 
 
-async def _generate(request: Request, find_source: _FindSource) -> None:
-    endpoint, invocation = request.endpoint, request.invocation
+async def _generate(
+    request: Request,
+    find_source: _FindSource,
+    estimated: tuple[Endpoint, Invocation] | None = None,
+) -> None:
+    """Read the request and answer it; with `estimated`, only answer what it would hold there."""
+    endpoint, invocation = estimated or (request.endpoint, request.invocation)
     bytes_max = FORM_BYTES_MAX if endpoint.takes_form else endpoint.body_bytes_max
     lines = request.scope["headers"]
     headers = read_headers(lines, bytes_max, takes_form=endpoint.takes_form)
@@ -74,6 +87,9 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
             await request.refresh()
         invocation = await find_source(request, invocation, raw)
         context = request.make_context(invocation, request.options_of(headers))
+        if estimated is not None:
+            await answer_estimate(request, context, raw)
+            return
         if invocation.operation in BACKGROUND_KINDS and (body := background_body(raw)) is not None:
             await answer_in_background(request, context, body, headers.idempotency_key)
             return

@@ -50,8 +50,9 @@ from usage.sessions.sources import CAP_HEADER
 _WATCH_AFTER_S: Final = 0.05
 _MAX_COST_HEADER: Final = "x-weir-max-cost"
 _JSON: Final = ((b"content-type", b"application/json"),)
-# Rows that show the catalogue: every key may use them.
-_CATALOGUE: Final = frozenset({"models", "model"})
+# Rows that every key may use: those that show the catalogue, and the estimate, for which a key
+# needs the endpoint that it is about.
+_OPEN: Final = frozenset({"models", "model", "estimate"})
 _OPENS_ONLY: Final = (
     "a client secret opens only the WebSocket of /v1/realtime",
     "an ephemeral token opens only the WebSocket of BidiGenerateContentConstrained",
@@ -99,10 +100,10 @@ class Endpoint:
 
     @property
     def restricted(self) -> bool:
-        """Whether keys can be excluded from the endpoint. Everybody may list the models."""
-        if self.body_bytes_max > 0 or self.operation in _SESSIONS:
-            return True
-        return self.shows not in _CATALOGUE and self.shows != ""
+        """Whether keys can be excluded from the endpoint."""
+        if self.shows in _OPEN:
+            return False
+        return self.body_bytes_max > 0 or self.operation in _SESSIONS or self.shows != ""
 
     @property
     def reference_name(self) -> str:
@@ -366,10 +367,11 @@ class Request:
         self.client_secret = authenticator.open_secret(key, now)
         self.caller = await authenticator.principal_of_secret(self.client_secret, now)
 
-    def check_use(self) -> None:
-        """Check that the key is permitted from this address and for this endpoint. Raises
-        RequestFault."""
-        principal, endpoint, operation = self.principal, self.endpoint, self.endpoint.operation
+    def check_use(self, endpoint: Endpoint | None = None) -> None:
+        """Check that the key is permitted from this address and for this endpoint, or another one
+        that the request is about. Raises RequestFault."""
+        principal, endpoint = self.principal, endpoint or self.endpoint
+        operation = endpoint.operation
         if not principal.may_come_from(self.address):
             raise RequestFault("permission", None, f"address {self.address or 'unknown'}")
         if principal.endpoints and endpoint.restricted and not principal.may_call(operation):

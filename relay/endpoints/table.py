@@ -20,6 +20,7 @@ from accounts.keys.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS
+from dialects.errors.errors import RequestFault, quote_value
 from dialects.errors.task_errors import Family
 from dialects.gemini.model_name import read_target
 from dialects.gemini.vertex import VertexCountClientCodec
@@ -38,11 +39,17 @@ from relay.answers.unary import (
 from relay.config import BODY_BYTES_MAX as _BODY
 from relay.endpoints import cloud_rows
 from relay.endpoints.balance import show_balance
-from relay.endpoints.generation import count_tokens, generate, refuse_not_implemented, remix_video
+from relay.endpoints.generation import (
+    count_tokens,
+    estimate,
+    generate,
+    refuse_not_implemented,
+    remix_video,
+)
 from relay.endpoints.models import form_of, list_models, show_model
 from relay.endpoints.passthrough.endpoint import pass_through
 from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
-from relay.endpoints.request import Endpoint
+from relay.endpoints.request import Endpoint, Request
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import (
     cancel_interaction,
@@ -84,6 +91,22 @@ from relay.media.task_operations import submit_picture, submit_song
 from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
 from relay.requests.context import Invocation
 
+
+async def _estimate(request: Request) -> None:
+    """Answer what a request to the endpoint in the query would hold."""
+    path = request.query.get("endpoint", _DEFAULT_ESTIMATED)
+    endpoint = find_endpoint(path)
+    if endpoint is None or endpoint.handler is not generate:
+        raise RequestFault("invalid_value", "endpoint", _NOT_ESTIMATED.format(quote_value(path)))
+    await estimate(
+        request, endpoint, read_invocation(endpoint, path, request.scope["headers"], b"")
+    )
+
+
+_DEFAULT_ESTIMATED: Final = "/v1/chat/completions"
+_NOT_ESTIMATED: Final = (
+    "endpoint must be the path of a generating POST, such as /v1/messages, not {}"
+)
 # The maximum body of a query for one task.
 _QUESTION: Final = 64 * 1024
 
@@ -96,6 +119,8 @@ _INPUT_TOKENS: Final = Endpoint(
 )
 _MESSAGES: Final = Endpoint(generate, ("POST",), "anthropic", "messages", _BODY)
 _COUNT: Final = Endpoint(count_tokens, ("POST",), "anthropic", "count_tokens", _BODY)
+_ESTIMATE: Final = Endpoint(_estimate, ("POST",), operation="estimate", body_bytes_max=_BODY,
+                            shows="estimate")  # fmt: skip
 _COMPLETIONS: Final = Endpoint(generate, ("POST",), "openai", "completions", _BODY)
 _EDITS: Final = Endpoint(generate, ("POST",), "openai", "edits", _BODY)
 _MODELS: Final = Endpoint(list_models, ("GET",), shows="models", key_in_query=True)
@@ -362,6 +387,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/v1/messages/count_tokens": _COUNT,
         "/api/v1/messages/count_tokens": _COUNT,
         "/anthropic/v1/messages/count_tokens": _COUNT,
+        "/v1/estimate": _ESTIMATE,
         "/v1/models": _MODELS,
         "/api/v1/models": _MODELS,
         "/v1beta/interactions": _INTERACTIONS,

@@ -1,7 +1,7 @@
 """How much a request must hold, and the output cap that goes with it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
@@ -21,10 +21,20 @@ from relay.holds.rules import (
     text_tokens_max,
     worst_quantities,
 )
+from relay.holds.tool_loop import NOTHING_READ, Reading, ToolLoop
 from relay.routing.snapshot import Channel
 
 # How many times the assumed length an answer may reach if its provider was sent no cap.
 _UNCAPPED_TIMES: Final = 4
+
+
+class PricedBound(NamedTuple):
+    """A part of a hold: at most these quantities, at this version. `model` does the part, "" for
+    the requested one."""
+
+    quantities: Mapping[str, int]
+    version: PriceVersion
+    model: str = ""
 
 
 class Unpriced(RelayError):
@@ -48,6 +58,7 @@ class Step(msgspec.Struct, frozen=True):
     uses: int = 1
     output_tokens: int | None = None
     summary_tokens: int = 0
+    model: str = ""
 
 
 class HoldEstimate:
@@ -56,7 +67,8 @@ class HoldEstimate:
     `assumed_cap` replaces the cap of a request without one. `unseen_tokens` are input tokens
     outside the body. `tokens_max` is a tokens-per-minute limit that input and output must fit if
     the request has no cap. `thinking_tokens` is what a model may think in addition to its cap, per
-    choice; `searches` is the number of searches that it may make; `added_bytes` is the most that a
+    choice; `searches` is the number of searches that it may make, `tool_loop` what the provider's
+    own tools add to the input; `added_bytes` is the most that a
     channel adds to the input; `steps` may be billed in addition to the answer.
 
     Raises Unpriced if the price has no rate for something that the request will certainly be billed
@@ -75,6 +87,7 @@ class HoldEstimate:
         unseen_tokens: int = 0,
         thinking_tokens: int = 0,
         searches: int = 0,
+        tool_loop: ToolLoop | None = None,
         added_bytes: int = 0,
         steps: Sequence[Step] = (),
     ) -> None:
@@ -85,6 +98,7 @@ class HoldEstimate:
         self._max_cost_nano = max_cost_nano
         self._thinking_tokens = thinking_tokens
         self._searches = searches
+        self._tool_loop = tool_loop
         self._steps = steps
         text_tokens = text_tokens_max(facts.text_bytes + added_bytes)
         self._text_tokens = max(text_tokens, unseen_tokens)
@@ -134,14 +148,16 @@ class HoldEstimate:
         request's cap."""
         facts, version = self._facts, self._version
         cap = self.cap if cap is None else cap
+        reading = NOTHING_READ if self._tool_loop is None else self._reading(cap)
         return [
             bounds(
                 version,
-                text_tokens=self._text_tokens,
+                text_tokens=self._text_tokens + reading.new,
                 media_tokens=self._media_tokens,
                 output_tokens=self._output_tokens(cap),
                 audio_output=facts.audio_output,
                 searches=self._searches,
+                again_tokens=reading.again,
             )
         ]
 
@@ -169,19 +185,35 @@ class HoldEstimate:
 
     def _quantities(self, cap: int) -> Mapping[str, int]:
         facts = self._facts
+        reading = NOTHING_READ if self._tool_loop is None else self._reading(cap)
         quantities = worst_quantities(
             self._version,
-            text_tokens=self._text_tokens,
+            text_tokens=self._text_tokens + reading.new,
             media_tokens=self._media_tokens,
             output_tokens=self._output_tokens(cap),
             audio_output=facts.audio_output,
             searches=self._searches,
+            again_tokens=reading.again,
         )
         return add_request_meter(quantities, self._version)
+
+    def _reading(self, cap: int) -> Reading:
+        """Return the most that the tools of the provider add to the input under an output cap."""
+        loop = self._tool_loop
+        if loop is None:
+            return NOTHING_READ
+        return loop.read(self.input_tokens, self._output_tokens(cap))
 
     def _under_cap(self, cap: int) -> int:
         """Return the maximum cost of the request under an output cap."""
         return self._price(self._quantities(cap)) + self.steps_nano(cap)
+
+    def parts(self, cap: int | None) -> Sequence[PricedBound]:
+        """Return what the hold consists of under an output cap; None stands for the request's
+        cap."""
+        cap = self.cap if cap is None else cap
+        own = PricedBound(self._quantities(cap), self._version)
+        return [own, *(self._step_bound(step, cap) for step in self._steps)]
 
     def steps_nano(self, cap: int | None) -> int:
         """Return the maximum cost of all steps in addition to the answer, under an output cap; None
@@ -193,16 +225,24 @@ class HoldEstimate:
 
     def _step(self, step: Step, cap: int) -> int:
         """Return the maximum cost of a step; 0 if its model has no price."""
+        bound = self._step_bound(step, cap)
+        nano = total_bound(bound.quantities, bound.version)
+        return step.uses * nano if isinstance(nano, int) else 0
+
+    def _step_bound(self, step: Step, cap: int) -> PricedBound:
+        """Return the most that one use of a step has."""
         output_tokens = (cap + self._thinking_tokens) * self._facts.choices
         output = output_tokens if step.output_tokens is None else step.output_tokens
+        reading = NOTHING_READ if self._tool_loop is None else self._reading(cap)
+        text_tokens = self._text_tokens + output_tokens + step.summary_tokens
         worst = worst_quantities(
             step.version,
-            text_tokens=self._text_tokens + output_tokens + step.summary_tokens,
+            text_tokens=text_tokens + reading.new,
             media_tokens=self._media_tokens,
             output_tokens=output,
+            again_tokens=reading.again,
         )
-        nano = total_bound(worst, step.version)
-        return step.uses * nano if isinstance(nano, int) else 0
+        return PricedBound(worst, step.version, step.model)
 
     def _price(self, quantities: Mapping[str, int]) -> int:
         nano = total_bound(quantities, self._version)
@@ -267,6 +307,17 @@ class UnaryHoldEstimate:
             available_nano = min(available_nano, self._max_cost_nano)
         cap = shrink_cap(available_nano, unit.output_tokens, lambda cap: self._price(unit, cap))
         return None if cap is None else Size(self._price(unit, cap), cap)
+
+    def parts(self, cap: int | None) -> Sequence[PricedBound]:
+        """See `HoldEstimate.parts`: the most expensive way to bill the request."""
+        unit = None if cap is None else self._cappable
+        units = self._units if unit is None or cap is None else (unit.capped(cap),)
+        ways = [
+            add_request_meter(most, self._version)
+            for one in units
+            if (most := one.bound(self._version.rates)) is not None
+        ]
+        return [PricedBound(max(ways, key=self._total), self._version)]
 
     def steps_nano(self, cap: int | None) -> int:
         """See `HoldEstimate.steps_nano`. Such an answer has no steps."""

@@ -22,6 +22,8 @@ _TEXT_IN = (
     "in_cache_write_1h",
     "in_cache_write_12h",
 )
+# The meters of input that the model has read before.
+_READ_AGAIN = ("in_text", "in_cache_read")
 _MEDIA_IN = ("in_audio", "in_audio_cached", "in_image", "in_image_cached")
 _ANY_IN = _TEXT_IN + _MEDIA_IN
 _TEXT_OUT = ("out_text", "out_reasoning")
@@ -70,10 +72,12 @@ def worst_quantities(
     output_tokens: int,
     audio_output: bool = False,
     searches: int = 0,
+    again_tokens: int = 0,
 ) -> dict[str, int]:
     """Return the quantities of the most expensive way to bill a request. Every bound is assigned to
     the most expensive meter, in any tier, of those that it may be billed by. `output_tokens` counts
-    all choices, and may all be pictures if pictures have a rate. `searches` are priced at their
+    all choices, and may all be pictures if pictures have a rate. `again_tokens` of input were read
+    before in the same request (`tool_loop.py`). `searches` are priced at their
     most expensive size, if searches have a rate. `version` must have rates for in_text and
     out_text.
     """
@@ -83,6 +87,7 @@ def worst_quantities(
         (_TEXT_IN, text_tokens),
         (_ANY_IN, media_tokens),
         (outputs, output_tokens),
+        (_ANY_IN if media_tokens else _READ_AGAIN, again_tokens),
     ):
         if count:
             meter = version.dearest_of(names)
@@ -102,6 +107,7 @@ def bounds(
     output_tokens: int,
     audio_output: bool = False,
     searches: int = 0,
+    again_tokens: int = 0,
 ) -> list[Bound]:
     """Return the bounds of `worst_quantities`, each with all the meters that it may be billed by,
     and the request itself if that has a rate."""
@@ -109,6 +115,7 @@ def bounds(
         (_TEXT_IN, text_tokens),
         (_ANY_IN, media_tokens),
         (_outputs(version, audio_output=audio_output), output_tokens),
+        (_ANY_IN if media_tokens else _READ_AGAIN, again_tokens),
         (_sizes(version), searches),
         (("requests",) if "requests" in version.rates else (), 1),
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from lib.database.database_clock import DatabaseClock
 from lib.vault import Vault, WrongSecret, check_secrets
 from relay.config import RelayConfig
 from relay.front.errors import DatabaseFailed
@@ -36,6 +37,7 @@ class DatabaseFit:
         self._secrets_fit: bool | None = None
         # How many seconds the database's clock is ahead of ours.
         self._skew_s = 0.0
+        self.clock = DatabaseClock()
 
     @property
     def fits(self) -> bool:
@@ -83,11 +85,12 @@ class DatabaseFit:
     async def read_epoch(self) -> int | None:
         """Return the database's epoch, None while the database is away. Check the clock and the
         schema as well."""
-        sent_at = time.time()
+        sent_at, asked_at = time.time(), time.monotonic()
         try:
             ((epoch, now, migrations),) = await self._ask(statements.epoch_statement())
         except DatabaseFailed:
             return None
+        self.clock.read(float(now or 0), asked_at, time.monotonic())
         ahead_s = float(now or 0) - (sent_at + time.time()) / 2
         if abs(ahead_s) > _SKEW_S_MAX >= abs(self._skew_s):
             log.error("not ready: the database's clock is %d s ahead of this machine's", ahead_s)

@@ -85,6 +85,11 @@ class Prompts:
             return await self._run.answer(raw)
         return await self._answer_each(_Joined(self._context, plan), bodies)
 
+    def bodies(self, raw: bytes) -> list[bytes]:
+        """Return the bodies that would be sent for this one, each with a hold of its own. Raises
+        RequestFault."""
+        return self._split(raw)[1] or [raw]
+
     def _split(self, raw: bytes) -> tuple[CompletionPlan, list[bytes]]:
         """Return the plan, and a body for each prompt; none if the request is sent whole. Raises
         RequestFault.

@@ -60,27 +60,45 @@ PRODUCT_OF: Final[Mapping[str, Endpoint]] = {
 
 class Product(NamedTuple):
     """What a model produces. `verb` says what such a model does, `noun` what a price must cover;
-    `path` is its endpoint."""
+    `path` is its endpoint. A price covers it with the `meters` of one of these ways to bill it."""
 
     verb: str
     noun: str
     path: str
+    meters: tuple[tuple[str, ...], ...] = ()
 
 
 PRODUCTS: Final[Mapping[Endpoint, Product]] = {
-    "chat": Product("answers in text", "chats", "/v1/chat/completions"),
-    "embeddings": Product("computes embeddings", "embeddings", "/v1/embeddings"),
-    "moderations": Product("classifies content", "moderations", "/v1/moderations"),
-    "rerank": Product("ranks documents", "rankings", "/v1/rerank"),
-    "images": Product("generates images", "images", "/v1/images/generations"),
-    "speech": Product("generates speech", "speech", "/v1/audio/speech"),
-    "transcriptions": Product("transcribes speech", "transcripts", "/v1/audio/transcriptions"),
-    "videos": Product("generates videos", "videos of this size", "/v1/videos"),
+    "chat": Product(
+        "answers in text", "chats", "/v1/chat/completions", (("in_text", "out_text"),)
+    ),
+    "embeddings": Product("computes embeddings", "embeddings", "/v1/embeddings", (("in_text",),)),
+    "moderations": Product(
+        "classifies content", "moderations", "/v1/moderations", (("requests",),)
+    ),
+    "rerank": Product("ranks documents", "rankings", "/v1/rerank", (("in_text",), ("searches",))),
+    "images": Product(
+        "generates images", "images", "/v1/images/generations",
+        (("images",), ("in_text", "out_image")),
+    ),
+    "speech": Product(
+        "generates speech", "speech", "/v1/audio/speech",
+        (("characters",), ("in_text", "out_audio")),
+    ),
+    "transcriptions": Product(
+        "transcribes speech", "transcripts", "/v1/audio/transcriptions",
+        (("audio_ms",), ("in_text", "in_audio", "out_text")),
+    ),
+    "videos": Product("generates videos", "videos of this size", "/v1/videos", (("video_ms",),)),
     "realtime": Product("speaks in realtime sessions", "realtime sessions", "/v1/realtime"),
-    "live": Product("speaks in Live sessions", "Live sessions", "/v1/live/sessions"),
-    "midjourney": Product("serves Midjourney's actions", "this action", "/mj/submit/imagine"),
-    "suno": Product("generates songs", "songs", "/suno/submit/music"),
-}
+    "live": Product(
+        "speaks in Live sessions", "Live sessions", "/v1/live/sessions", (("session_minutes",),)
+    ),
+    "midjourney": Product(
+        "serves Midjourney's actions", "this action", "/mj/submit/imagine", (("requests",),)
+    ),
+    "suno": Product("generates songs", "songs", "/suno/submit/music", (("requests",),)),
+}  # fmt: skip
 # The product of a model whose price has such a meter, in the order of precedence.
 _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
     ("session_minutes", "live"),
@@ -160,11 +178,24 @@ def unpriced_fault(
     if misdirected is not None:
         return misdirected
     asked = model.alias or model.name
-    what = "" if price is None else f" for {PRODUCTS[PRODUCT_OF[operation]].noun}"
+    product = PRODUCTS[PRODUCT_OF[operation]]
+    what = "" if price is None else f" for {product.noun}"
+    missing = missing_meters(product, () if price is None else price.version.rates)
+    if missing:
+        what += f": it {'needs' if price is None else 'lacks'} {missing}"
     page = f"{public_url}{_price_page(model)}"
     return RequestFault(
         "model_unpriced", "model", f"{what}. An operator sets it at {page}", model=asked
     )
+
+
+def missing_meters(product: Product, rates: Collection[str]) -> str:
+    """Return what a price with these rates lacks for a product, by the way to bill it that lacks
+    the least; "" if it lacks no meter as a whole."""
+    plain = {meter.partition("[")[0] for meter in rates}
+    lacking = [[meter for meter in way if meter not in plain] for way in product.meters]
+    least = min(map(len, lacking), default=0)
+    return ", or ".join(" and ".join(way) for way in lacking if len(way) == least and least)
 
 
 def unpriced_members_fault(

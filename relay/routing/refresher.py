@@ -106,7 +106,7 @@ class Refresher:
         except DatabaseFailed as error:
             log.warning("the catalogue cannot be loaded: %s", error)
             return
-        self.snapshot = build(text or "", self._vault)
+        self.snapshot = build(text or "", self._vault, self.fit.clock)
         self._authenticator.clear()
         self._parts.health.keep(self.snapshot)
         self._parts.upstreams.retire(self.snapshot)

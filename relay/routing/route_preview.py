@@ -43,7 +43,8 @@ class SkippedChannel(NamedTuple):
 
 class RoutePreview(NamedTuple):
     """Where a request would go. `model` is the name in the catalogue, "" if not found; `refusal` is
-    the client's error if no channel is used; `bound` is what the first attempt would hold.
+    the client's error if no channel is used; `bound` is what the first attempt would hold, which
+    `routed` says in full.
     `fallbacks` are the models that may answer instead, each for one of `causes`.
     """
 
@@ -54,6 +55,7 @@ class RoutePreview(NamedTuple):
     bound: Bound | None = None
     fallbacks: Sequence[str] = ()
     causes: frozenset[Cause] = frozenset()
+    routed: RoutedRequest | None = None
 
 
 async def preview_route(
@@ -110,6 +112,7 @@ async def _preview(
         bound=bound,
         fallbacks=names,
         causes=fallbacks.causes,
+        routed=order.first,
     )
 
 

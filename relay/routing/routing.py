@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
+from dialects.chat.hosted_tools import HostedTools
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
@@ -27,6 +28,7 @@ from relay.health.channels_out import none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
 from relay.holds.rules import estimate_tokens
+from relay.holds.tool_loop import ToolLoop, loop_of
 from relay.requests.context import RequestContext
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
 from relay.routing.snapshot import Channel
@@ -286,6 +288,7 @@ def _estimate(
         return UnaryHoldEstimate(facts, price, max_cost_nano=max_cost_nano)
     assumed, codec = context.parts.config.output_tokens_assumed, context.invocation.codec
     unseen, channels = codec.unseen_input(facts), []
+    tools = codec.hosted_tools(facts)
     # The maximum output, if it is known for every model that may answer.
     assumed_cap = unseen_tokens = thinking_tokens = added_bytes = 0
     tokens_max = context.principal.tpm
@@ -313,10 +316,25 @@ def _estimate(
         tokens_max=tokens_max,
         unseen_tokens=unseen_tokens,
         thinking_tokens=thinking_tokens,
-        searches=codec.searches_max(facts),
+        searches=sum(tool.searches for tool in tools) if tools else 0,
+        tool_loop=_tool_loop(context, facts, candidates, tools) if tools else None,
         added_bytes=added_bytes,
         steps=_steps(context, facts, price, assumed_cap),
     )
+
+
+def _tool_loop(
+    context: RequestContext, facts: Facts, candidates: Sequence[Candidate], tools: HostedTools
+) -> ToolLoop:
+    """Return the largest loop of the request's hosted tools at any candidate."""
+    hosts = []
+    for candidate in candidates:
+        provider = context.snapshot.channels[candidate.channel_id].provider
+        model = capabilities_of(candidate.upstream_model, provider, facts.model)
+        if candidate.overrides:
+            model = apply_overrides(model, candidate.overrides)
+        hosts.append((provider.hosted_tools, model.context_max))
+    return loop_of(tools, hosts)
 
 
 def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int) -> Sequence[Step]:
@@ -339,12 +357,13 @@ def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int)
     for name in names:
         other = snapshot.price_of(name, multiplier_ppm)
         if other is not None:
-            steps.append(Step(other.asking(asked).bound))
+            steps.append(Step(other.asking(asked).bound, model=name))
     for advisor in wanted.advisors:
         other = snapshot.price_of(advisor.model, multiplier_ppm)
         if other is not None:
             output = output_max if advisor.output_cap is None else advisor.output_cap
-            steps.append(Step(other.asking(asked).bound, advisor.uses, output))
+            bound = other.asking(asked).bound
+            steps.append(Step(bound, advisor.uses, output, model=advisor.model))
     return steps
 
 

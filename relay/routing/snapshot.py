@@ -30,6 +30,7 @@ from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merge_entries
 from gateway.routing.channel_order import Candidate, Route, plan
 from gateway.routing.model_rule_bounds import ModelRule, rule_of
+from lib.database.database_clock import DatabaseClock
 from lib.id_types import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
@@ -137,9 +138,7 @@ class Snapshot:
     egress: EgressPolicy
     egress_users: EgressPolicy
     unpriced_models: str
-    # The time of loading by the database's clock (Unix seconds), and by our monotonic one.
-    loaded_at: float
-    loaded_at_here: float
+    clock: DatabaseClock
     created: int
     # The ids and names of the channels that were omitted.
     unusable: tuple[tuple[str, str], ...] = ()
@@ -175,7 +174,7 @@ class Snapshot:
     def now(self) -> float:
         """Return the time by the database's clock (Unix seconds). Prices and keys are valid by that
         clock, so changing our own does not affect them."""
-        return self.loaded_at + time.monotonic() - self.loaded_at_here
+        return time.monotonic() + self.clock.ahead_s
 
     def channel_named(self, name: str) -> Channel | None:
         """Return the enabled channel with that name, or None."""
@@ -371,7 +370,6 @@ EMPTY = Snapshot(
     egress=EgressPolicy(),
     egress_users=EgressPolicy(),
     unpriced_models="reject",
-    loaded_at=0.0,
-    loaded_at_here=0.0,
+    clock=DatabaseClock(),
     created=0,
 )

@@ -2,7 +2,6 @@
 
 import base64
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -30,6 +29,7 @@ from gateway.routing.channel_order import Route
 from gateway.routing.model_rule_bounds import CAUSES, ModelRule
 from gateway.routing.shadow_rules import read_shadow
 from gateway.routing.tie_breaking import PICKS, Pick
+from lib.database.database_clock import DatabaseClock
 from lib.id_types import ChannelId
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
@@ -39,7 +39,7 @@ from relay.routing.snapshot import Channel, OwnKeyTerms, Plan, Snapshot, StoredC
 log = logging.getLogger(__name__)
 
 
-def build(text: str, vault: Vault) -> Snapshot:
+def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
     """Return the snapshot for the result of `load_statement`. A channel or price that cannot be
     used is left out and logged, never guessed. Its models then have one route less, and other
     models are not affected."""
@@ -85,8 +85,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         egress_users=EgressPolicy(raw.egress_allow_users),
         unpriced_models=raw.unpriced_models,
         prefix_sessions=raw.prefix_sessions,
-        loaded_at=raw.now,
-        loaded_at_here=time.monotonic(),
+        clock=clock,
         created=int(raw.changed),
         unusable=tuple(unusable),
         selective=any(
@@ -275,7 +274,6 @@ class _EntryRow(msgspec.Struct):
 
 
 class _Catalogue(msgspec.Struct):
-    now: float
     changed: float
     epoch: int
     egress_allow: list[str]

@@ -61,7 +61,6 @@ _EPOCH = """
 _NOT_PLAIN = ("proxy_login", "client_key", "keys", "routes")
 _LOAD = """
     SELECT json_build_object(
-        'now', extract(epoch FROM clock_timestamp()),
         'changed', coalesce(
             (SELECT extract(epoch FROM min(created_at)) FROM gateway_channel WHERE enabled), 0),
         'epoch', coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),

@@ -303,12 +303,15 @@ class ChatStream(Stream):
             if at_finish and choice == len(self.told.finish) - 1:
                 usage = compact(self.usage_now())
                 data = data[: -len(self.end) - 1] + b',"usage":' + usage + b"}" + self.end
+            if wish.usage == "groq" and choice == len(self.told.finish) - 1:
+                groq = compact({"id": "req_1", "usage": self.usage_now()})
+                data = data[: -len(self.end) - 1] + b',"x_groq":' + groq + b"}" + self.end
             yield from self.emit(data)
         if wish.linger:
             yield Signal.HOLD
         if ask.is_fault("F30"):
             yield self.delta(0, self.bare, "length")
-        silent = wish.usage in ("none", "start", "finish", "cumulative") or not (
+        silent = wish.usage in ("none", "start", "finish", "cumulative", "groq", "behind") or not (
             ask.question.include_usage or wish.usage not in ("auto", "early")
         )
         if not silent:
@@ -318,6 +321,8 @@ class ChatStream(Stream):
                 yield from self.emit(self.usage_frame(usage_now))
         if not wish.nodone:
             yield from self.emit(self.frame(b"[DONE]"))
+        if wish.usage == "behind":
+            yield from self.emit(self.usage_frame(ask.counted(self.count)))
         if ask.is_fault("F30"):
             yield self.delta(0, self.text("content", " after the end"))
             yield self.frame(b"[DONE]")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 
 _MODES = (
     "auto always finish none twice early start cumulative zero null "
-    "negative float string nan huge context cached"
+    "groq behind negative float string nan huge context cached"
 )
 USAGE_MODES = frozenset(_MODES.split())
 LANGUAGES = frozenset(("en", "cjk", "emoji", "mixed"))
@@ -77,6 +77,9 @@ class Directives:
     caches: bool = False
     cache_write: int = 0
     cache_write_1h: int = 0
+    searches: int = 0
+    found: int = 8000
+    cold: bool = False
     reasoning: int = 0
     hidden: int = 0
     tools: int = 0

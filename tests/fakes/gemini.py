@@ -154,10 +154,10 @@ class GeminiTalk(Talk):
         thoughts = usage["completion_tokens_details"]["reasoning_tokens"]
         cached = usage["prompt_tokens_details"]["cached_tokens"]
         values = {
-            "promptTokenCount": prompt,
+            "promptTokenCount": minus(prompt, self._found),
             "candidatesTokenCount": minus(completion, thoughts),
             "totalTokenCount": usage["total_tokens"],
-            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": minus(prompt, self._found)}],
         }
         if self.makes:
             text = minus(completion, thoughts)
@@ -166,7 +166,12 @@ class GeminiTalk(Talk):
             values["cachedContentTokenCount"] = cached
         if thoughts:
             values["thoughtsTokenCount"] = thoughts
+        if self._found:
+            values["toolUsePromptTokenCount"] = self._found
         return values
+
+    # What its searches found.
+    _found = 0
 
 
 class Generate(GeminiTalk):
@@ -224,6 +229,7 @@ class Generate(GeminiTalk):
 
     def check(self, body: dict[str, Any], wish: Directives) -> None:
         """Whose name asks for it (`gemini-3…`, `#seals`) wants its first call of a step sealed."""
+        self._found = wish.searches * wish.found
         wanted = wish.seals or self.model.startswith("gemini-3")
         contents = body["contents"]
         asked = [i for i, content in enumerate(contents) if _asks(content)]
@@ -273,7 +279,11 @@ class Generate(GeminiTalk):
             if parts:
                 content["parts"] = parts
             word = "MALFORMED_FUNCTION_CALL" if cut else _FINISH.get(finish, finish)
-            candidates.append({"content": content, "finishReason": word, "index": choice})
+            candidate = {"content": content, "finishReason": word, "index": choice}
+            if ask.wish.searches:
+                queries = [f"weir {number}" for number in range(ask.wish.searches)]
+                candidate["groundingMetadata"] = {"webSearchQueries": queries}
+            candidates.append(candidate)
         usage = None
         if ask.wish.usage != "none":
             usage = ask.report(ask.counted(plan.hidden + len(pieces)))

@@ -174,7 +174,8 @@ class Messages(Talk):
         cached = usage["prompt_tokens_details"]["cached_tokens"]
         written = usage["prompt_tokens_details"].get("cache_write_tokens", 0)
         long = min(self._written_1h, written)
-        return {
+        used = {"server_tool_use": {"web_search_requests": self._searches}}
+        return (used if self._searches else {}) | {
             "input_tokens": minus(usage["prompt_tokens"], cached, written),
             "cache_creation_input_tokens": written,
             "cache_read_input_tokens": cached,
@@ -189,9 +190,11 @@ class Messages(Talk):
         }
 
     _written_1h = 0
+    _searches = 0
 
     def check(self, body: dict[str, Any], wish: Directives) -> None:
         self._written_1h = wish.cache_write_1h
+        self._searches = wish.searches
 
     def stop(self, finish: str) -> dict[str, Any]:
         text = None

@@ -136,6 +136,8 @@ class Responses(OpenAITalk):
                 return "incomplete", {"incomplete_details": {"reason": "content_filter"}}
             case "failed":
                 return "failed", {"error": _FAILED}
+            case "cancelled":
+                return "cancelled", {}
         return "completed", {}
 
     def item(self, ask: Ask, block: Block, number: int) -> dict[str, Any]:
@@ -159,6 +161,14 @@ class Responses(OpenAITalk):
             "content": [text_part(block.text)],
         }
 
+    def search(self, ask: Ask, number: int) -> dict[str, Any]:
+        return {
+            "id": f"ws_{ask.row.seq}_{number}",
+            "type": "web_search_call",
+            "status": "completed",
+            "action": {"type": "search", "query": "weir"},
+        }
+
     def reasoning(self, ident: str, text: str) -> dict[str, Any]:
         summary = [{"type": "summary_text", "text": text}] if text else []
         item = {"id": ident, "type": "reasoning", "summary": summary}
@@ -169,6 +179,7 @@ class Responses(OpenAITalk):
         if plan.hidden and not (result and result[0].kind == "reasoning_content"):
             result.insert(0, Block(0, "reasoning_content", ""))
         output = [self.item(ask, block, i) for i, block in enumerate(result)]
+        output[:0] = [self.search(ask, i) for i in range(ask.wish.searches)]
         status, more = self.ended(plan.finish[0])
         if status != "completed" and output and "status" in output[-1]:
             output[-1]["status"] = "incomplete"

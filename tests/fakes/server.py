@@ -19,7 +19,7 @@ import httptools
 from tests.fakes.answer import compact
 from tests.fakes.books import Books, Row
 from tests.fakes.chat import Chat
-from tests.fakes.directives import parse, wishes_in_model
+from tests.fakes.directives import Directives, parse, wishes_in_model
 from tests.fakes.lists import list_of, list_talk
 from tests.fakes.media import form_of
 from tests.fakes.question import Problem, Question, Wrong
@@ -346,6 +346,8 @@ class Upstream:
         row.cache_write_1h_tokens = min(wish.cache_write_1h, left - row.cached_tokens)
         left -= row.cached_tokens + row.cache_write_1h_tokens
         row.cache_write_tokens = min(wish.cache_write, left)
+        if wish.searches:
+            _search(row, wish)
         row.media = [asdict(medium) for medium in question.media]
         row.results = question.results
         row.seals = question.seals
@@ -402,6 +404,17 @@ class Upstream:
             carrier=carrier,
             free=talk.free,
         )
+
+
+def _search(row: Row, wish: Directives) -> None:
+    """Count the input of a loop: each search is followed by a reading of all that came before."""
+    times, prompt = wish.searches, row.prompt_tokens
+    found = times * wish.found
+    again = times * prompt + wish.found * times * (times - 1) // 2
+    row.prompt_tokens = prompt + found + again
+    if not wish.cold:
+        row.cached_tokens, row.cache_write_tokens = again, found
+    row.units = {"searches": times}
 
 
 def _keep(row: Row, request: Request) -> None:

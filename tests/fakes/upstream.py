@@ -36,6 +36,8 @@ Azure        /openai/v1/… and /openai/deployments/{m}/…?api-version=, /opena
 Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoning=N (shown, counted)
           caches (what its key has read before of the conversation is cached)
           call=[["read",{"path":"a"}]] calls these tools with these arguments; no white space
+          searches=N (so often it searches, reads found=8000 tokens, and all before once more; those
+          are cached, unless `cold`; gemini counts them as prompts of its tools)
           hidden=N (counted, not shown; messages: a redacted_thinking block) · cache_write=N ·
           cache_write_1h=N · tools=N calls with args=4 words in the argument arg=city ·
           finish=length (stop, length, tool_calls, content_filter, stop_sequence and responses'
@@ -58,6 +60,7 @@ Bytes     chunk_bytes=N cuts every write (also inside a code point), gap_ms=N be
           cut=N / rst=N: connection closed / reset after exactly N bytes of the body
 Usage     usage=auto (final chunk if asked) | always | finish (in the finish chunk) | none | twice
           early (a low one first) | start (only that one) | cumulative (in every chunk)
+          groq (in `x_groq` alone) | behind (the end marker; both of chat)
           zero | null | negative | float | string | nan | huge | context
           cached (above the input)
 Books     keep (body and headers in the row)

@@ -27,13 +27,20 @@ class MarginQuery(Input):
 class MarginRowOut(Schema):
     """A row of the margin report. Amounts are exact decimals in USD."""
 
-    id: str = Field(description="A model's name, a channel's ID or an organisation's name in URLs.")
+    id: str = Field(
+        description="A model's name, a channel's ID or an organisation's name in URLs. Empty for "
+        "requests that were refused before a model or a channel was known."
+    )
     name: str
     requests: int
     revenue: str
-    cost: str
-    margin: str
-    unpriced: str = Field(description="The revenue whose cost is not known; counted as its cost.")
+    cost: str | None = Field(
+        description="The known cost. Null if no cost price covers anything that was used."
+    )
+    margin: str | None = Field(
+        description="The revenue whose cost is known, less this cost. Null if no cost is known."
+    )
+    unpriced: str = Field(description="The revenue whose cost is not known.")
 
 
 class MarginOut(Schema):

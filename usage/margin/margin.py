@@ -1,8 +1,8 @@
 """Revenue, cost and margin by model, channel or customer, for operators (W79).
 
 Costs are in single records and in no rollup, so this reads the records of the requested days. A
-record without a cost price counts its charge as its cost, as the ledger does (I15): its margin is
-0, and its charge is shown separately. Corrections of charges are not included.
+record that no cost price covers has an unknown cost: it is part of the revenue, and neither of the
+cost nor of the margin. Corrections of charges are not included.
 """
 
 import datetime as dt
@@ -28,23 +28,33 @@ _SLACK: Final = dt.timedelta(hours=1)
 
 class MarginRow(NamedTuple):
     """One row of the report. `id` is a model's name, a channel's id or an organisation's slug.
-    `unpriced_nano` is the part of the revenue whose cost is unknown."""
+    `unpriced_nano` is the part of the revenue whose cost is unknown; `cost_nano` is the known cost,
+    None if no cost price covers anything that was used."""
 
     id: str
     name: str
     requests: int
     revenue_nano: int
-    cost_nano: int
+    cost_nano: int | None
     unpriced_nano: int
 
     @property
-    def margin_nano(self) -> int:
-        return self.revenue_nano - self.cost_nano
+    def margin_nano(self) -> int | None:
+        """The revenue whose cost is known, less this cost; None if no cost is known."""
+        if self.cost_nano is None:
+            return None
+        return self.revenue_nano - self.unpriced_nano - self.cost_nano
 
     @property
     def share_ppm(self) -> int | None:
-        """The margin as a share of the revenue in parts per million; None without revenue."""
-        return self.margin_nano * 1_000_000 // self.revenue_nano if self.revenue_nano else None
+        """The margin as a share of the revenue whose cost is known, in parts per million; None
+        without such revenue."""
+        known_nano, margin_nano = self.revenue_nano - self.unpriced_nano, self.margin_nano
+        return (
+            margin_nano * 1_000_000 // known_nano
+            if margin_nano is not None and known_nano
+            else None
+        )
 
 
 def first_day(last_on: dt.date) -> dt.date:
@@ -80,26 +90,32 @@ def margin(actor: Actor, by: MarginBy, first_on: dt.date, last_on: dt.date) -> l
 
 def total(rows: list[MarginRow]) -> MarginRow:
     """Return the sum of all rows."""
+    costs = [row.cost_nano for row in rows if row.cost_nano is not None]
     return MarginRow(
         "",
         "",
         sum(row.requests for row in rows),
         sum(row.revenue_nano for row in rows),
-        sum(row.cost_nano for row in rows),
+        sum(costs) if costs or not rows else None,
         sum(row.unpriced_nano for row in rows),
     )
+
+
+# Something was used or charged, and no cost price covers it. Who used nothing cost nothing.
+_UNKNOWN: Final = "r.cost_nano IS NULL AND (r.charge_nano <> 0 OR r.meters <> '{}')"
 
 
 def _margin_sql(id: str, name: str, join: str = "") -> str:
     return f"""
     SELECT {id}, max({name}), count(*) FILTER (WHERE r.final), sum(r.charge_nano)::bigint,
-           sum(coalesce(r.cost_nano, r.charge_nano))::bigint,
+           CASE WHEN bool_and({_UNKNOWN}) THEN NULL
+           ELSE coalesce(sum(r.cost_nano), 0)::bigint END,
            coalesce(sum(r.charge_nano) FILTER (WHERE r.cost_nano IS NULL), 0)::bigint
     FROM usage_usagerecord r {join}
     WHERE r.id >= %(first_id)s AND r.id < %(until_id)s
     AND r.admitted_at >= %(from)s AND r.admitted_at < %(until)s
     GROUP BY 1
-    ORDER BY sum(r.charge_nano) - sum(coalesce(r.cost_nano, r.charge_nano)), 1"""  # noqa: S608 - own names
+    ORDER BY bool_and({_UNKNOWN}), sum(r.charge_nano - r.cost_nano), 1"""  # noqa: S608 - own names
 
 
 _TEXTS: Final[dict[MarginBy, str]] = {

@@ -19,6 +19,8 @@ from lib.tables.table import Column, Filter, Table
 from usage.margin.margin import MarginBy, MarginRow, first_day, margin, total
 from usage.months.detached import detached_on, notice_text
 
+# Requests that were refused before a model or a channel was known.
+_NAMELESS = _("Refused beforehand")
 MARGIN = Table(
     "margin",
     _("Margin"),
@@ -28,7 +30,7 @@ MARGIN = Table(
         Column("revenue", _("Revenue"), "total", sort=True, priority=2, card="second"),
         Column("cost", _("Cost"), "total", sort=True, priority=2),
         Column("margin", _("Margin"), "total", sort=True, card="money"),
-        Column("share", _("Margin (%)"), "number", sort="share_ppm", priority=3, card="first"),
+        Column("share", _("Margin rate"), "number", sort="share_ppm", priority=3, card="first"),
         Column("unpriced", _("Revenue without a cost price"), "total", sort=True, priority=4),
     ),
     default_sort="margin",
@@ -79,13 +81,13 @@ def _margin_row(row: MarginRow) -> dict[str, Any]:
     ppm = row.share_ppm
     return {
         "id": row.id,
-        "name": row.name or "–",
+        "name": row.name or _NAMELESS,
         "requests": row.requests,
         "revenue": row.revenue_nano,
         "cost": row.cost_nano,
         "margin": row.margin_nano,
         "share": None if ppm is None else round(ppm / 10_000, 1),
-        "share_ppm": ppm or 0,
+        "share_ppm": ppm,
         "unpriced": row.unpriced_nano,
     }
 

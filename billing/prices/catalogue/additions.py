@@ -192,6 +192,37 @@ _OWN: Final = (
         "https://github.com/BerriAI/litellm model_prices_and_context_window.json",
         {"video_ms": "350"},
     ),
+    # Model Studio, international, from copies of its page.
+    _Own(
+        "qwen-image",
+        "alibaba",
+        "alibabacloud.com, 2026-11-28",
+        "https://www.alibabacloud.com/help/en/model-studio/model-pricing",
+        {"images": "0.035"},
+    ),
+    _Own(
+        "qwen-image-edit",
+        "alibaba",
+        "alibabacloud.com, 2026-11-28",
+        "https://www.alibabacloud.com/help/en/model-studio/model-pricing",
+        {"images": "0.045"},
+    ),
+    # Cohere names no price by the search any more (2026-10-18). BerriAI/litellm has the same.
+    _Own(
+        "rerank-v3.5",
+        "cohere",
+        "docs.memberjunction.org, 2026-11-28",
+        "https://docs.memberjunction.org/api/classes/_memberjunction_search-engine.CohereReRanker.html",
+        {"searches": "0.002"},
+    ),
+    # Nobody was found who names a price of the other rerankers of Jina.
+    _Own(
+        "jina-reranker-m0",
+        "jina",
+        "getmaxim.ai jina_ai, 2026-11-28",
+        "https://www.getmaxim.ai/bifrost/llm-cost-calculator/provider/jina_ai/model/jina-reranker-m0",
+        {"in_text": "0.05"},
+    ),
     # Model Studio, international.
     _Own(
         "wan2.1-t2v-turbo",

@@ -21,9 +21,9 @@ def decode(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> Who
         return failed_answer(fault.event)
     error = value_bytes(message.error)
     if message.type == "error" or error is not None:
-        return failed_answer(read_object(error or raw).event)
+        return failed_answer(read_object(error or raw).event, value_bytes(message.usage))
     if message.content is None:
-        return failed_answer(Broken("F24"))
+        return failed_answer(Broken("F24"), value_bytes(message.usage))
     reader = BlockReader(translate=translate, answer_tool=answer_tool)
     events: list[Event] = [read_start(message)] if translate else []
     for index, block in enumerate(message.content):

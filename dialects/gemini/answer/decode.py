@@ -20,7 +20,7 @@ def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> Whol
     steps = decoder.feed(body) + decoder.end()
     *events, last = [event for step in steps for event in step.events]
     if isinstance(last, UpstreamError):
-        return failed_answer(last)
+        return failed_answer(last, decoder.usage)
     if isinstance(last, Broken):
         whole = _is_json(body)
         # A complete JSON text needs no finish reason; a text that was cut is not JSON.

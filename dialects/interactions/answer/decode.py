@@ -18,7 +18,7 @@ def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
     except AnswerFault as fault:
         return failed_answer(fault.event)
     if (error := interaction.failure) is not None:
-        return failed_answer(read_object(error).event)
+        return failed_answer(read_object(error).event, value_bytes(interaction.usage))
     if raw_steps(interaction.steps) is None:
         return failed_answer(Broken("F24"))
     reader = StepReader(translate=translate)

@@ -118,7 +118,7 @@ class Decoder(FrameDecoder):
         except ReadFault:
             return self._break("F15")
         if (error := interaction.failure) is not None:
-            return self._refuse(frame, error)
+            return self._with_usage(self._refuse(frame, error), value_bytes(interaction.usage))
         if event.event_type == "interaction.created":
             self._begun = members_of(event.interaction)
             return Step(frame.raw, self._reader.begin(interaction))

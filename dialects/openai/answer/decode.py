@@ -8,10 +8,10 @@ from operator import attrgetter
 from dialects.chat.events import Broken, Event, Usage
 from dialects.chat.fold import AnswerFault
 from dialects.codec import WholeAnswer, failed_answer, parse_whole
-from dialects.json.raw_json import value_bytes
+from dialects.json.raw_json import ABSENT, value_bytes
 from dialects.openai.answer.events import Translation
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
-from dialects.openai.answer.wire import ChoiceReader, error_of, read_answer
+from dialects.openai.answer.wire import ChoiceReader, error_of, groq_usage, read_answer
 from dialects.openai.errors import read_object
 
 _reason_of = attrgetter("finish_reason")
@@ -28,15 +28,17 @@ def decode(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav"
     if error is None and not OVERLOADED_REASONS.isdisjoint(map(_reason_of, choices)):
         error = b'{"type":"overloaded_error"}'
     if error is not None:
-        return failed_answer(read_object(error).event)
+        return failed_answer(read_object(error).event, value_bytes(answer.usage))
     if not choices:
-        return failed_answer(Broken("F24"))
+        return failed_answer(Broken("F24"), value_bytes(answer.usage))
     reader = ChoiceReader()
     events: list[Event] = []
     usage = value_bytes(answer.usage)
     for choice in choices:
         reader.read(choice, events)
         usage = usage or value_bytes(choice.usage)
+    if usage is None and answer.x_groq is not ABSENT:
+        usage = groq_usage(answer)
     if translate:
         counted = [] if usage is None else [Usage(usage)]
         events = Translation(audio_type, whole=True).complete([*events, *counted], raw)

@@ -8,7 +8,15 @@ from typing import Any
 import msgspec
 
 from dialects.chat import events as neutral
-from dialects.json.raw_json import ABSENT, parser, size, top_members, value_bytes, value_of
+from dialects.json.raw_json import (
+    ABSENT,
+    ReadFault,
+    parser,
+    size,
+    top_members,
+    value_bytes,
+    value_of,
+)
 from dialects.openai.answer.content_chunks import read_chunks
 from dialects.openai.answer.finish_reasons import FINISH_REASONS
 from dialects.streams.stream import ChoiceProgress
@@ -60,12 +68,22 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """A chunk or a whole answer. An error is in `error`, or at the top level."""
+    """A chunk or a whole answer. An error is in `error`, or at the top level. Groq may send the
+    usage in `x_groq` alone."""
 
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
+    x_groq: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     object: str | None = None
+
+
+def groq_usage(answer: Answer) -> bytes | None:
+    """Return the raw usage of an answer that has it in `x_groq`; None without any."""
+    try:
+        return value_bytes(top_members(answer.x_groq).get("usage", ABSENT))
+    except ReadFault:
+        return None
 
 
 def error_of(answer: Answer, data: bytes) -> bytes | None:
@@ -146,6 +164,7 @@ def _read_loosely(data: bytes) -> Answer:
     return Answer(
         choices=[_loose_choice(item) for item in choices if isinstance(item, dict)],
         usage=top.get("usage", ABSENT),
+        x_groq=top.get("x_groq", ABSENT),
         error=top.get("error", ABSENT),
         object=_text(value_of(top.get("object"))),
     )

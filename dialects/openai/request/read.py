@@ -23,7 +23,7 @@ from dialects.chat.bounds import (
     check_bounds,
 )
 from dialects.chat.chat import Effort
-from dialects.chat.steps import SEARCHES_ASSUMED, most_searches
+from dialects.chat.hosted_tools import USES_ASSUMED, HostedTool, HostedTools, most_uses
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import (
@@ -36,7 +36,7 @@ from dialects.json.members import (
     read_user,
     small_members,
 )
-from dialects.json.raw_json import is_present, members_of, starts, value_of
+from dialects.json.raw_json import dicts, is_present, members_of, starts, value_of
 from dialects.media.media import MediaKind
 from dialects.openai.request.decode import STOPS_MAX
 
@@ -250,27 +250,37 @@ def _parts(content: msgspec.Raw) -> list[_Part]:
     return [_part.decode(part) for part in _raws.decode(content) if starts(part, b"{")]
 
 
-def searches_max(facts: ChatFacts) -> int:
-    """Return an upper bound of the web searches: the total of what OpenAI, xAI, Qwen, and GLM or
-    Kimi would search. The rules of all providers are combined, because the hold is placed before a
-    provider is chosen, and a channel may be another gateway, behind which any of them answers."""
+def hosted_tools(facts: ChatFacts) -> HostedTools:
+    """Return the searches that the request lets its provider make: those of OpenAI, xAI, Qwen, and
+    GLM or Kimi together, because the hold is placed before a provider is chosen, and a channel may
+    be another gateway, behind which any of them answers. The results of all searches are read at
+    once."""
     body = facts.body
     if body.members.keys().isdisjoint(_OF_SEARCHES):
-        return 0
-    # OpenAI's search models search once for each choice.
-    most = facts.choices if body.value("web_search_options") is not None else 0
+        return ()
+    hosted = []
+    if body.value("web_search_options") is not None:
+        # OpenAI's search models search once for each choice.
+        hosted.append(facts.choices)
     # xAI
     if (live := body.value("search_parameters")) is not None:
         parameters = members_of(live)
-        results_max = parameters.get("max_search_results")
-        most += (
-            0
-            if parameters.get("mode") == "off"
-            else most_searches(results_max, LIVE_SOURCES_ASSUMED)
-        )
+        if parameters.get("mode") != "off":
+            results_max = parameters.get("max_search_results")
+            hosted.append(most_uses(results_max, LIVE_SOURCES_ASSUMED))
     # Qwen
     own = members_of(body.value("parameters"))
     if own.get("enable_search") or body.value("enable_search") == b"true":
-        most += SEARCHES_ASSUMED
+        hosted.append(USES_ASSUMED)
     # GLM and Kimi
-    return most + SEARCHES_ASSUMED * (b"web_search" in (body.value("tools") or b""))
+    raw_tools = body.value("tools")
+    if raw_tools is not None and b"web_search" in raw_tools and _has_search(raw_tools):
+        hosted.append(USES_ASSUMED)
+    return tuple(HostedTool("web_search", 1, searches) for searches in hosted)
+
+
+def _has_search(raw_tools: bytes) -> bool:
+    """Return whether a tool is the provider's own web search, and not the client's function of this
+    name."""
+    kinds = [str(tool.get("type")) for tool in dicts(value_of(raw_tools))]
+    return any(kind.startswith(("web_search", "builtin_function")) for kind in kinds)

@@ -5,6 +5,7 @@ of the same dialect is forwarded unchanged. Those bytes no longer contain a usag
 client did not ask for, nor keys and account ids inside an error.
 
     START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
+      any --[DONE] before any usage--> MARKED --usage, or the end of the connection--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
 
 A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
@@ -15,7 +16,7 @@ from dialects.chat.events import Event, Step, Usage
 from dialects.json.raw_json import ABSENT, ReadFault, value_bytes
 from dialects.openai.answer.events import Translation
 from dialects.openai.answer.finish_reasons import OVERLOADED_REASONS
-from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, read_answer
+from dialects.openai.answer.wire import Answer, ChoiceReader, error_of, groq_usage, read_answer
 from dialects.openai.errors import read_object
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
@@ -45,6 +46,8 @@ class Decoder(FrameDecoder):
         self._reader = ChoiceReader()
         self._include_usage = include_usage
         self._choices = choices
+        # Whether the end marker came before any usage, which some servers send behind it.
+        self._marked = False
         self._translation = Translation(audio_type, whole=False) if translate else None
 
     def _read(self, frame: Frame) -> Step:
@@ -57,6 +60,8 @@ class Decoder(FrameDecoder):
             answer = read_answer(data)
         except ReadFault:
             return self._read_word(frame, data.strip())
+        if self._marked:
+            return self._read_late(frame, answer)
         error = error_of(answer, data)
         return self._read_chunk(frame, answer) if error is None else self._refuse(frame, error)
 
@@ -70,7 +75,24 @@ class Decoder(FrameDecoder):
             return Step(frame.raw, [])
         if word != b"[DONE]":
             return self._repair(frame, marks=self._translation is not None)
-        return self._end(marked=True, raw=frame.raw) if self._reader.seen else self._break("F24")
+        if not self._reader.seen:
+            return self._break("F24")
+        if self.usage is None and not self._marked:
+            self._marked = self.complete = True
+            return Step(b"", [])
+        return self._end(marked=True, raw=frame.raw)
+
+    def _read_late(self, frame: Frame, answer: Answer) -> Step:
+        """Read a frame behind the end marker: nothing but its usage belongs to the answer."""
+        usage = None if answer.usage is ABSENT else value_bytes(answer.usage)
+        if usage is None:
+            return Step(b"", [])
+        self.usage = usage
+        step = self._end(marked=True, raw=frame.raw if self._include_usage else b"")
+        return Step(step.raw + DONE_FRAME, [Usage(usage), *step.events])
+
+    def _stop(self) -> Step:
+        return self._end(marked=True, raw=DONE_FRAME) if self._marked else super()._stop()
 
     def _read_chunk(self, frame: Frame, answer: Answer) -> Step:
         raw, usage = frame.raw, None if answer.usage is ABSENT else value_bytes(answer.usage)
@@ -84,6 +106,8 @@ class Decoder(FrameDecoder):
                     usage = usage or value_bytes(choice.usage)
                 if choice.finish_reason:
                     self.complete = self._reader.all_finished(self._choices)
+        if usage is None and answer.x_groq is not ABSENT:
+            usage = groq_usage(answer)
         if usage is not None:
             self.usage = usage
             events.append(Usage(usage))

@@ -6,7 +6,6 @@ For clients of other dialects it is decoded.
 from dialects.chat.events import Broken
 from dialects.chat.fold import AnswerFault
 from dialects.codec import WholeAnswer, failed_answer, parse_whole
-from dialects.json.raw_json import value_bytes
 from dialects.responses.answer.events import AnswerReader
 from dialects.responses.answer.wire import items_of, read_response
 from dialects.responses.errors import read_object
@@ -21,11 +20,13 @@ def decode(raw: bytes, *, translate: bool = False) -> WholeAnswer:
         response = parse_whole(raw, read_response)
     except AnswerFault as fault:
         return failed_answer(fault.event)
-    error = value_bytes(response.error)
-    if error is not None or response.status == "failed" or response.object == "error":
-        return failed_answer(read_object(error or raw).event)
+    error = response.failure
+    if error is None and response.object == "error":
+        error = raw
+    if error is not None:
+        return failed_answer(read_object(error).event, response.whole_usage)
     if items_of(response.output) is None:
-        return failed_answer(Broken("F24"))
+        return failed_answer(Broken("F24"), response.whole_usage)
     reader = AnswerReader(translate=translate)
     events = reader.finish(response)
     return WholeAnswer(

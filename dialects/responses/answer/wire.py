@@ -9,6 +9,7 @@ import msgspec
 
 from dialects.json.raw_json import ABSENT, members_of, parser, top_members, value_bytes
 
+FAILED = frozenset({"failed", "cancelled"})
 _INTEGER_MAX = 2**53
 _T = TypeVar("_T", "StreamEvent", "Response")
 
@@ -57,6 +58,13 @@ class Response(msgspec.Struct, gc=False):
         body = usage.rstrip()
         comma = b"" if body[1:-1].strip() == b"" else b","
         return body[:-1] + comma + b'"tool_usage":%b}' % bytes(self.tool_usage)
+
+    @property
+    def failure(self) -> bytes | None:
+        """Return the error of a response that failed or was cancelled, else None."""
+        if (error := value_bytes(self.error)) is not None:
+            return error
+        return b"{}" if self.status in FAILED else None
 
     @property
     def reason(self) -> str:

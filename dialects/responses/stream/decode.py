@@ -5,7 +5,8 @@ of the same dialect is forwarded unchanged. Only keys and account ids inside an 
 removed from those bytes.
 
     START --event--> OPEN --response.completed | response.incomplete--> ENDED
-      any --response.failed | error--> FAILED      any --unreadable event--> BROKEN
+      any --response.failed | response.cancelled | error--> FAILED
+      any --unreadable event--> BROKEN
 
 After ENDED, FAILED and BROKEN no more is read. This dialect has no [DONE], and one that is sent all
 the same is not forwarded.
@@ -21,11 +22,12 @@ from dialects.errors.errors import ErrorKind
 from dialects.json.raw_json import ABSENT, ReadFault, members_of, value_bytes
 from dialects.responses import errors
 from dialects.responses.answer.events import AnswerReader
-from dialects.responses.answer.wire import Response, StreamEvent, read_event, read_response
+from dialects.responses.answer.wire import FAILED, Response, StreamEvent, read_event, read_response
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 _BEGINNINGS: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
+_FAILURES: Final = frozenset({"response.failed", "response.cancelled"})
 _ENDINGS: Final = frozenset({"response.completed", "response.incomplete"})
 
 
@@ -113,8 +115,8 @@ class Decoder(FrameDecoder):
             response = read_response(event.response)
         except ReadFault:
             return self._break("F15")
-        if kind == "response.failed" or response.status == "failed":
-            return self._refuse(frame, value_bytes(response.error) or b"{}")
+        if kind in _FAILURES or response.status in FAILED:
+            return self._refuse(frame, response.failure or b"{}", response.whole_usage)
         if kind in _ENDINGS:
             return self._finish(frame.raw, kind, response, event.response)
         if kind in _BEGINNINGS:
@@ -122,8 +124,9 @@ class Decoder(FrameDecoder):
             return Step(frame.raw, self._reader.begin(response))
         return Step(frame.raw, [])
 
-    def _refuse(self, frame: Frame, error: bytes) -> Step:
-        return self._fail(mask_frame(frame, _write_failure), errors.read_object(error))
+    def _refuse(self, frame: Frame, error: bytes, usage: bytes | None = None) -> Step:
+        step = self._fail(mask_frame(frame, _write_failure), errors.read_object(error))
+        return self._with_usage(step, usage)
 
     def _finish(self, raw: bytes, kind: str, response: Response, whole: msgspec.Raw) -> Step:
         response.status = kind.removeprefix("response.")

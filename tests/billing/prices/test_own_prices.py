@@ -36,13 +36,17 @@ MEDIA: Final = (
     ("veo-3.1-fast-generate-preview", "video_ms[720p]", 100_000),
     ("veo-3.1-lite-generate-preview", "video_ms[1080p]", 80_000),
     ("wan2.1-t2v-turbo", "video_ms", 36_000),
+    ("qwen-image", "images", 35_000_000),
+    ("qwen-image-edit", "images", 45_000_000),
+    ("rerank-v3.5", "searches", 2_000_000),
+    ("jina-reranker-m0", "in_text", 50),
 )
 _RESOLD: Final = "only resellers name a price; the refusal names the page that sets one"
 _ENDED: Final = "OpenAI ended its videos on 2026-09-24; what other servers ask is theirs to say"
 _UNSOLD: Final = "its maker sells no API: what a call costs is between a server and its operator"
 _ACTIONS: Final = ("imagine", "variation", "upscale", "reroll", "blend", "describe")
 WITHOUT: Final[Mapping[str, str]] = MappingProxyType(
-    dict.fromkeys(("kling-v1", "jimeng_t2v_v30", "qwen-image", "qwen-image-edit"), _RESOLD)
+    dict.fromkeys(("kling-v1", "jimeng_t2v_v30", "jina-reranker-v3"), _RESOLD)
     | dict.fromkeys(("wan2.6-t2v", "wan2.7-t2v"), _RESOLD)
     | {"sora-2": _ENDED}
     | dict.fromkeys(

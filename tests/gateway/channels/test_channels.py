@@ -26,6 +26,7 @@ from gateway.channels.channels import (
 from gateway.channels.fields import ChannelFields
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.models import Channel, ChannelKey, Route
+from lib.database.database_clock import DatabaseClock
 from lib.ids import id_text
 from lib.vault import VaultError
 from relay.routing.snapshot import Snapshot
@@ -333,7 +334,7 @@ def loaded() -> Snapshot:
     with connection.cursor() as cursor:
         cursor.execute(statement, dict(parameters))  # type: ignore[arg-type]
         (text,) = cursor.fetchone()
-    return build(text, vault())
+    return build(text, vault(), DatabaseClock())
 
 
 def test_a_disabled_key_is_not_used_and_without_any_the_channel_is_out() -> None:

@@ -1,5 +1,6 @@
 """What an attempt comes to where the upstream's count is no use (F25, F27, I14)."""
 
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,10 +11,12 @@ from billing.prices.pricing import PriceVersion
 from dialects.chat.events import Event, Start, TextDelta, Usage
 from dialects.usage.usage import Quantities
 from gateway.prices.lookup import Price
+from gateway.providers import PROVIDERS
+from gateway.providers.provider import NO_TEMPLATE
 from lib.ids import new_id
 from relay.counting import own_count
 from relay.counting.own_count import UsageEvidence
-from relay.counting.tokenizer import count_text
+from relay.counting.tokenizer import count_request, count_text
 from relay.counting.usage_meter import UsageMeter, count
 from relay.counting.vocabularies import UNKNOWN, family_of
 from relay.holds.estimate import Size
@@ -79,6 +82,20 @@ def test_the_vocabulary_of_a_model() -> None:
     }
     assert {model: family_of(model).vocabulary for model in known} == known
     assert family_of("o10") is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("provider", "tokens"),
+    [("openai", 7), ("azure_openai", 7), ("anthropic", 7), ("gemini", 0), ("openai_compatible", 0),
+     ("xai", 0)],
+)  # fmt: skip
+def test_template_of_an_unknown_model_is_its_providers(provider: str, tokens: int) -> None:
+    """Nobody pays for a template that nobody published; a known model has its own anywhere."""
+    template = PROVIDERS[provider].chat_template
+    unknown, known = family_of("fake", template), family_of("qwen3-max", template)
+    body = json.dumps({"messages": [{"role": "user", "content": "one two three"}]}).encode()
+    assert (count_request(body, unknown) or 0) - count_text("one two three", unknown) == tokens
+    assert known == family_of("qwen3-max")
 
 
 def test_tokens_are_those_of_the_public_vocabularies() -> None:
@@ -152,8 +169,14 @@ def test_what_is_said_behind_the_last_usage_is_counted_however_it_comes(cut: int
     hold = SimpleNamespace(
         attempt_id=new_id(), size=Size(HOLD, None), price=PRICE, cost=None, own=None
     )
+    provider = SimpleNamespace(chat_template=NO_TEMPLATE)
     admitted = SimpleNamespace(
-        facts=facts, prepared=prepared, upstream_model="m", hold=hold, cut_above=None
+        channel=SimpleNamespace(provider=provider),
+        facts=facts,
+        prepared=prepared,
+        upstream_model="m",
+        hold=hold,
+        cut_above=None,
     )
     meter = UsageMeter(cast(Any, admitted))
     meter.decoder = cast(Any, decoder)

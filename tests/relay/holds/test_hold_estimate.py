@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dialects.chat.steps import SEARCHES_ASSUMED
+from dialects.chat.hosted_tools import USES_ASSUMED
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from dialects.openai.request.read import LIVE_SOURCES_ASSUMED
@@ -28,24 +28,24 @@ NANO = Decimal(10) ** 9
         ("openai", {"search_parameters": {"mode": "on"}}, LIVE_SOURCES_ASSUMED),
         ("openai", {"search_parameters": {"mode": "off"}}, 0),
         ("openai", {"search_parameters": {"max_search_results": 3}}, 3),
-        ("openai", {"parameters": {"enable_search": True}}, SEARCHES_ASSUMED),
-        ("openai", {"enable_search": True}, SEARCHES_ASSUMED),
+        ("openai", {"parameters": {"enable_search": True}}, USES_ASSUMED),
+        ("openai", {"enable_search": True}, USES_ASSUMED),
         ("openai", {"enable_search": False, "parameters": {"enable_search": False}}, 0),
-        ("openai", {"tools": [{"type": "web_search", "web_search": {}}]}, SEARCHES_ASSUMED),
+        ("openai", {"tools": [{"type": "web_search", "web_search": {}}]}, USES_ASSUMED),
         ("openai", {"tools": [{"type": "builtin_function", "function": {"name": "$web_search"}}]},
-         SEARCHES_ASSUMED),
+         USES_ASSUMED),
         ("anthropic", {"tools": [{"type": "web_search_20250305", "max_uses": -4}]},
-         SEARCHES_ASSUMED),
-        ("responses", {"tools": [{"type": "web_search"}], "max_tool_calls": -1}, SEARCHES_ASSUMED),
+         USES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}], "max_tool_calls": -1}, USES_ASSUMED),
         ("responses", {"tools": [{"type": "web_search"}], "max_tool_calls": True},
-         SEARCHES_ASSUMED),
+         USES_ASSUMED),
         ("anthropic", {"tools": [{"name": "web_search", "type": "custom"}]}, 0),
         ("anthropic", {"tools": [{"type": "web_search_20250305", "max_uses": 4}]}, 4),
-        ("anthropic", {"tools": [{"type": "web_search_20250305"}]}, SEARCHES_ASSUMED),
-        ("responses", {"tools": [{"type": "web_search"}]}, SEARCHES_ASSUMED),
+        ("anthropic", {"tools": [{"type": "web_search_20250305"}]}, USES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}]}, USES_ASSUMED),
         ("responses", {"tools": [{"type": "web_search_preview"}], "max_tool_calls": 2}, 2),
         ("responses", {"tools": [{"type": "function", "name": "web_search"}]}, 0),
-        ("gemini", {"tools": [{"google_search": {}}]}, SEARCHES_ASSUMED),
+        ("gemini", {"tools": [{"google_search": {}}]}, USES_ASSUMED),
         ("gemini", {"tools": [{"functionDeclarations": []}]}, 0),
     ],
 )  # fmt: skip
@@ -59,7 +59,7 @@ def test_searches_of_a_request_are_bounded(dialect: Any, over: dict[str, Any], m
     }
     codec = CODECS[dialect]
     facts = codec.read(json.dumps(bodies[dialect] | over).encode(), Target("m"))
-    assert codec.searches_max(facts) == most
+    assert sum(tool.searches for tool in codec.hosted_tools(facts)) == most
 
 
 def test_searches_are_held_where_they_have_a_price(hub: Hub, fake: FakeUpstream) -> None:

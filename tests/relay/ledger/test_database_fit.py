@@ -1,5 +1,6 @@
 """A process is ready only while the database has every migration of its code."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
@@ -54,6 +55,12 @@ def migrate(dsn: str, undone: str = "", done: str = "") -> None:
                 "INSERT INTO django_migrations (app, name, applied) VALUES ('weir', %s, now())",
                 [done],
             )
+
+
+async def test_clock_is_read_beside_the_catalogue(looker: Looker) -> None:
+    """I11: a price begins by the database's clock, however long the catalogue takes to load."""
+    await looker.missing()
+    assert abs(time.monotonic() + looker.fit.clock.ahead_s - time.time()) < 1
 
 
 async def test_migrations_are_compared_once_and_again_when_they_changed(

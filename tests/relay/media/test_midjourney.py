@@ -206,7 +206,7 @@ def test_an_action_without_a_price_and_one_above_the_balance_are_refused(
     before = len(provider.tasks)
     unpriced = submit(hub, hub.tenant(), "shorten", prompt="long words")
     assert (unpriced.status, unpriced.json()["code"]) == (402, 4)
-    message = "Model mj_shorten has no price. An operator sets it at"
+    message = "Model mj_shorten has no price: it needs requests. An operator sets it at"
     assert unpriced.json()["description"].startswith(message)
     poor = submit(hub, hub.tenant("0.09"), "imagine", prompt="dear")
     assert (poor.status, poor.json()["type"]) == (402, "insufficient_quota")

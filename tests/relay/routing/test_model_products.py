@@ -86,7 +86,8 @@ def test_a_model_that_nobody_priced_names_the_page_that_sets_a_price(
     answer = hub.post(tenant, body, path="/v1/images/generations")
     assert (answer.status, answer.error["code"]) == (402, "model_unpriced")
     page = f"/admin/prices/new?model={model}"
-    assert answer.error["message"].startswith(f"Model {model} has no price. An operator sets it at")
+    message = f"Model {model} has no price: it needs images. An operator sets it at"
+    assert answer.error["message"].startswith(message)
     assert answer.error["message"].endswith(page)
     chat = hub.post(tenant, {"model": model, "messages": MESSAGES})
     assert f"{model} {words('images')}" in chat.error["message"]
@@ -154,6 +155,30 @@ def test_each_product_is_served_where_its_words_say() -> None:
 )
 def test_what_a_model_makes(model: str, meters: tuple[str, ...], endpoints: list[Endpoint]) -> None:
     assert products_of(find_row(model), meters) == endpoints
+
+
+@pytest.mark.parametrize(
+    ("upstream", "path", "body", "rates", "missing"),
+    [
+        ("fake", "/v1/chat/completions", {"messages": MESSAGES}, {"requests": 5},
+         "for chats: it lacks in_text and out_text"),
+        ("fake", "/v1/chat/completions", {"messages": MESSAGES}, {"in_text": 5, "requests": 5},
+         "for chats: it lacks out_text"),
+        ("rerank-v3.5", "/v1/rerank", {"query": "a", "documents": ["b"]}, {"requests": 5},
+         "for rankings: it lacks in_text, or searches"),
+        ("qwen-image", "/v1/images/generations", {"prompt": "a"}, {"requests": 5},
+         "for images: it lacks images"),
+    ],
+)  # fmt: skip
+def test_price_that_lacks_a_meter_says_which(
+    hub: Hub, fake: FakeUpstream, upstream: str, path: str, body: dict[str, Any],
+    rates: dict[str, int], missing: str,
+) -> None:  # fmt: skip
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream, rates=rates)
+    answer = hub.post(tenant, {"model": model} | body, path=path)
+    assert (answer.status, answer.error["code"]) == (402, "model_unpriced")
+    start = f"Model {model} has no price {missing}. An operator sets it at"
+    assert answer.error["message"].startswith(start)
 
 
 def test_the_refusal_of_an_alias_tells_nothing_of_what_it_stands_for() -> None:

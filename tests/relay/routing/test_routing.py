@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from dialects.chat.hosted_tools import HostedTool
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from gateway.own_keys.routes import OwnKeyRequired
@@ -319,9 +320,11 @@ def estimated(
     monkeypatch.setattr(routing, "HoldEstimate", estimate)
     monkeypatch.setattr(routing, "capabilities_of", lambda *_: next(of))
     monkeypatch.setattr(routing, "_steps", lambda *_: ())
+    monkeypatch.setattr(routing, "_tool_loop", lambda *_: "loop")
     monkeypatch.setattr(routing, "_tokens_max", lambda *_: 55)
     overrides = None if added is None else SimpleNamespace(added_bytes=added)
-    codec = SimpleNamespace(unseen_input=lambda _: unseen, searches_max=lambda _: 3)
+    tools = (HostedTool("web_search", 3, 3),)
+    codec = SimpleNamespace(unseen_input=lambda _: unseen, hosted_tools=lambda _: tools)
     asked = context(
         options=SimpleNamespace(max_cost_nano=header_max),
         parts=SimpleNamespace(config=SimpleNamespace(output_tokens_assumed=1000)),
@@ -342,7 +345,8 @@ def test_a_hold_is_for_the_dearest_of_the_channels(monkeypatch: pytest.MonkeyPat
     plain, large = Capabilities(output_max=None), Capabilities(output_max=5000)
     held = estimated(monkeypatch, plain)
     assert (held["assumed_cap"], held["thinking_tokens"], held["unseen_tokens"]) == (1000, 0, 0)
-    assert (held["added_bytes"], held["searches"], held["tokens_max"]) == (0, 3, 44)
+    assert (held["added_bytes"], held["searches"], held["tool_loop"]) == (0, 3, "loop")
+    assert held["tokens_max"] == 44
     assert len(held["channels"]) == 1
     assert estimated(monkeypatch, large, plain)["assumed_cap"] == 5000
     assert estimated(monkeypatch, plain, limited=True)["tokens_max"] == 55

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lib.database.database_clock import DatabaseClock
 from lib.ids import new_id
 from lib.vault import Vault
 from relay.routing.snapshot import Snapshot
@@ -41,13 +42,27 @@ def snapshot(
     ahead: float = 0,
     plans: list[dict[str, Any]] | None = None,
 ) -> Snapshot:
-    now = time.time() + ahead
-    raw = {"now": now, "changed": 5.5, "epoch": 7, "egress_allow": ["10.0.0.0/8"],
+    clock = DatabaseClock(time.time() + ahead - time.monotonic())
+    raw = {"changed": 5.5, "epoch": 7, "egress_allow": ["10.0.0.0/8"],
            "egress_allow_users": [],
            "unpriced_models": "reject", "channels": channels, "prices": prices or [],
            "plans": plans or [], "rules": [], "aliases": {}, "entries": [], "accepted": [],
            "condition_holders": {}}  # fmt: skip
-    return build(json.dumps(raw), VAULT)
+    return build(json.dumps(raw), VAULT, clock)
+
+
+def test_clock_takes_the_quickest_reading() -> None:
+    """A catalogue may take long to load; a price begins when the database's clock says so."""
+    clock = DatabaseClock()
+    clock.read(1_000.0, 10.0, 10.5)
+    assert clock.ahead_s == 1_000.0 - 10.25
+    clock.read(1_001.0, 11.0, 11.01)
+    quick = 1_001.0 - 11.005
+    assert clock.ahead_s == quick
+    clock.read(1_002.3, 12.0, 12.6)
+    assert clock.ahead_s == quick
+    clock.read(1_042.4, 52.0, 52.8)
+    assert clock.ahead_s == 1_042.4 - 52.4
 
 
 def test_exact_names_and_patterns() -> None:

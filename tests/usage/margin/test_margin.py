@@ -47,7 +47,7 @@ def test_every_way_of_grouping_sums_to_the_same(people: cast.Cast, key: Key) -> 
         total(margin(actor, by, DAY.date(), DAY.date())) for by in ("model", "channel", "customer")
     ]
     assert {(one.revenue_nano, one.cost_nano, one.unpriced_nano) for one in sums} == {
-        (9 * USD, 11 * USD, 5 * USD)
+        (9 * USD, 6 * USD, 5 * USD)
     }
     (channel,) = margin(actor, "channel", DAY.date(), DAY.date())
     assert (channel.id, channel.margin_nano, channel.requests) == (id_text(CHANNEL), -2 * USD, 3)
@@ -59,3 +59,42 @@ def test_every_way_of_grouping_sums_to_the_same(people: cast.Cast, key: Key) -> 
     assert api.get("/api/v1/margin?by=planet").status_code == 422
     for wrong in ("?from=2026-11-03&to=2026-11-02", "?from=2020-01-01&to=2026-11-03"):
         assert api.get(f"/api/v1/margin{wrong}").status_code == 422
+
+
+def test_without_a_cost_price_there_is_no_margin(people: cast.Cast, key: Key) -> None:
+    """An unknown cost is neither 0 nor what was charged."""
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=5 * USD, cost_nano=None, model="claude")
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=0, cost_nano=None, model="free",
+           meters={"in_text": 5})  # fmt: skip
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=0, cost_nano=None, model="failed", meters={})
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=3 * USD, cost_nano=2 * USD, model="both")
+    happen(key, DAY, hold_nano=9 * USD, charge_nano=4 * USD, cost_nano=None, model="both")
+    actor = cast.actor(people.dora)
+    rows = {row.id: row for row in margin(actor, "model", DAY.date(), DAY.date())}
+    figures = {name: (row.cost_nano, row.margin_nano, row.share_ppm) for name, row in rows.items()}
+    assert figures == {
+        "claude": (None, None, None), "free": (None, None, None), "failed": (0, 0, None),
+        "both": (2 * USD, 1 * USD, 333_333),
+    }  # fmt: skip
+    whole = total(list(rows.values()))
+    assert (whole.cost_nano, whole.margin_nano, whole.unpriced_nano) == (2 * USD, 1 * USD, 9 * USD)
+    assert total([rows["claude"]]).margin_nano is None
+    days = "since=2026-11-03&until=2026-11-03"
+    shown = {
+        row.split()[0]: row for row in rows_of(cast.signed_in(people.dora), f"/admin/margin?{days}")
+    }
+    assert shown["claude"].count("No cost price") == 2
+    assert "33.3 %" in shown["both"]
+    items = (
+        api_of(people, "dora").get("/api/v1/margin?from=2026-11-03&to=2026-11-03").json()["items"]
+    )
+    (claude,) = [item for item in items if item["id"] == "claude"]
+    assert (claude["cost"], claude["margin"], claude["unpriced"]) == (None, None, "5.00")
+    assert [item["id"] for item in items][-2:] == ["claude", "free"]
+
+
+def test_requests_without_a_model_are_named(people: cast.Cast, key: Key) -> None:
+    happen(key, DAY, charge_nano=0, cost_nano=None, model="", meters={})
+    days = "since=2026-11-03&until=2026-11-03"
+    (row,) = rows_of(cast.signed_in(people.dora), f"/admin/margin?{days}")
+    assert "Refused beforehand" in row
