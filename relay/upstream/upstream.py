@@ -24,7 +24,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import Quirk
-from gateway.providers.signing import Signer
+from gateway.providers.signing import Signer, secret_words
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
@@ -233,7 +233,7 @@ class Upstreams:
                         self._drop_credentials(channel, key, signer)
                     raise
             elif "content-encoding" in headers:
-                _check_encoding(answer)
+                check_encoding(answer)
             usable = True
         finally:
             if not usable:
@@ -255,11 +255,17 @@ class Upstreams:
         """
         upstream, dialect = self._upstream(channel, policy), next(iter(channel.provider.dialects))
         signer = await self._signer(channel, policy, key)
-        own = dict(channel.headers[key][dialect])
+        own, auth = dict(channel.headers[key][dialect]), channel.provider.spoken(dialect).auth
+        # The client's version of the API replaces ours; nothing replaces a key.
+        keys = {name: own[name] for name in ("authorization", auth.header) if name in own}
+        secrets = {value.removeprefix(auth.scheme) for value in keys.values()}
         if signer is not None:
-            own |= signer.headers(request.method, request.url, b"", int(time.time()))
-        headers = {"host": upstream.pool.host_header, "user-agent": "weir", **request.headers}
-        headers |= {"accept-encoding": "identity", **own, "x-client-request-id": attempt_id}
+            signed = signer.headers(request.method, request.url, b"", int(time.time()))
+            keys |= signed
+            secrets |= secret_words(signed)
+        headers = {"host": upstream.pool.host_header, "user-agent": "weir", **own}
+        headers |= {**request.headers, "accept-encoding": "identity", **keys}
+        headers["x-client-request-id"] = attempt_id
         try:
             target, fields = target_of(request.url), headers_bytes(tuple(headers.items()))
         except ValueError as error:
@@ -276,9 +282,8 @@ class Upstreams:
         finally:
             if not usable:
                 answer.cut()
-        names = ("authorization", channel.provider.spoken(dialect).auth.header)
-        secrets = tuple({own[name].rpartition(" ")[2] for name in names if name in own})
-        return PassedAnswer(answer, secrets, partial(self._drop_credentials, channel, key, signer))
+        drop = partial(self._drop_credentials, channel, key, signer)
+        return PassedAnswer(answer, tuple(secrets), drop)
 
     async def get(
         self,
@@ -480,7 +485,7 @@ async def _got(
         await answer.send(head, b"")
         if answer.status not in statuses:
             await _refuse_status(answer, codec)
-        _check_encoding(answer)
+        check_encoding(answer)
         usable = True
     finally:
         if not usable:
@@ -616,7 +621,7 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
     """Raise UpstreamFailed unless an answer is a success of the requested type."""
     if answer.status != 200:
         await _refuse_status(answer, request.codec)
-    _check_encoding(answer)
+    check_encoding(answer)
     content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == request.content_type or _is_acceptable(content_type, request.others):
         return
@@ -637,7 +642,8 @@ def _is_acceptable(content_type: str, kinds: frozenset[str]) -> bool:
     return content_type in kinds or content_type.partition("/")[0] + "/*" in kinds
 
 
-def _check_encoding(answer: Answer) -> None:
+def check_encoding(answer: Answer) -> None:
+    """Raise UpstreamFailed for a compressed answer: none is asked for (F20)."""
     encoding = answer.headers.get("content-encoding")
     if encoding and encoding.lower() != "identity":
         raise upstream_failure("F20", "the provider's answer is compressed")
