@@ -1,4 +1,4 @@
-"""Headers by what they name, in lower case. No client's header of these reaches a provider: with the
+"""Headers by what they name, in lower case. None of them reaches a provider from a client: with the
 channel's key it would step around the rule, the address or the account that the operator chose.
 """
 
@@ -49,7 +49,14 @@ NAMED: Final[Mapping[Names, frozenset[str]]] = MappingProxyType(
 """By what they name: a key or session, the method, host, path or account of a request, a hop on its
 way, or the framing of its message."""
 GUARDED_NAMES: Final = frozenset[str]().union(*NAMED.values())
-_GUARDED_PREFIXES: Final = ("x-weir-", "x-forwarded-", "x-original-", "x-rewrite-", "proxy-", "sec-")
+_GUARDED_PREFIXES: Final = (
+    "x-weir-",
+    "x-forwarded-",
+    "x-original-",
+    "x-rewrite-",
+    "proxy-",
+    "sec-",
+)
 
 
 def is_guarded(name: str) -> bool:

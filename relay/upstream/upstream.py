@@ -45,6 +45,7 @@ _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
 _CACHED_MAX = 256
+_LOST = "the provider closed the connection behind the request, before it answered"
 # OpenAI and most others; Anthropic; Azure; Amazon.
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
@@ -105,6 +106,13 @@ def upstream_failure(fault: str, what: str = "", *, seconds: int = 0) -> Upstrea
     """Return the failure for a row whose kind the table names; `what` completes its phrase."""
     kind = FAULTS[fault].kind or "upstream_error"
     return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
+
+
+def connection_lost(fault: str, detail: str = "") -> UpstreamFailed:
+    """Return the failure of a connection that ended behind the request (F32, F33)."""
+    failure = upstream_failure(fault, _LOST)
+    failure.detail = detail or _LOST
+    return failure
 
 
 @dataclass(slots=True)
@@ -601,6 +609,8 @@ def _failure_of_reason(reason: Reason, detail: str) -> UpstreamFailed:
         return upstream_failure("F14")
     if reason == "head":
         return upstream_failure("F22", "the provider's response headers cannot be read")
+    if reason in ("closed", "reset"):
+        return connection_lost("F32" if reason == "closed" else "F33", detail)
     return _unreachable(_FAULT_OF_REASON[reason], detail)
 
 
@@ -611,8 +621,6 @@ _FAULT_OF_REASON: Mapping[Reason, str] = MappingProxyType(
         "name": "F2",
         "tls": "F3",
         "timeout": "F4",
-        "closed": "F32",
-        "reset": "F33",
     }
 )
 
@@ -656,7 +664,7 @@ def _check_changed_over(
     if socket.is_open:
         return
     if response is None:
-        raise upstream_failure("F33")
+        raise connection_lost("F33")
     if response.status_code in (101, 200, 204):
         raise upstream_failure("F22", "the provider does not change over to a WebSocket")
     headers = {name.lower(): value for name, value in response.headers.raw_items()}

@@ -108,7 +108,7 @@ def hostile(key: str) -> dict[str, str]:
         spelled(name): f"of {key}" for name in HEADERS for spelled in SPELLINGS
         if name not in FRAMING
     }  # fmt: skip
-    own = {name: key for name in OF_KEYS & {"x-api-key", "x-goog-api-key", "mj-api-secret"}}
+    own = dict.fromkeys(OF_KEYS & {"x-api-key", "x-goog-api-key", "mj-api-secret"}, key)
     return headers | own | {"authorization": f"Bearer {key}", "x-own": "passed on"}
 
 
@@ -195,13 +195,11 @@ def telling(answer: str, extra: Mapping[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("slug", [*SLUGS, "pass-through"])
-def test_guarded_headers_of_providers_stay_here(
-    hub: Hub, provider: Provider, slug: str
-) -> None:
+def test_guarded_headers_of_providers_stay_here(hub: Hub, provider: Provider, slug: str) -> None:
     tenant = hub.tenant("100")
     model, path = channel_of(hub, provider, slug, tenant)
     names = {*HEADERS, *TOLD} - FRAMING - {"content-encoding"}
-    extra = {name: f"of {KEY}" for name in names}
+    extra = dict.fromkeys(names, f"of {KEY}")
     answers: list[Answer] = []
     text = PAGES[slug].answer if slug in SLUGS else "{}"
     try:
@@ -234,16 +232,14 @@ def realtime_headers(hub: Hub, provider: FakeRealtime, model: str, headers: Any)
 
 def test_guarded_headers_pass_no_socket_of_speech(hub: Hub) -> None:
     with FakeRealtime() as provider:
-        provider.adds = {name: f"of {KEY}" for name in {*HEADERS, *TOLD} - FRAMING}
+        provider.adds = dict.fromkeys({*HEADERS, *TOLD} - FRAMING, f"of {KEY}")
         rates = {"in_text": 1, "out_text": 1, "in_audio": 1, "out_audio": 1, "in_image": 1}
         overrides = Jsonb({"client_headers": ["x-own"]})
         model = hub.model(
             provider, rates=rates, upstream_model="gpt-realtime", retries=0, overrides=overrides
         )
         tenant = hub.tenant("100")
-        plain = realtime_headers(
-            hub, provider, model, {"authorization": f"Bearer {tenant.key}"}
-        )
+        plain = realtime_headers(hub, provider, model, {"authorization": f"Bearer {tenant.key}"})
         sent = realtime_headers(hub, provider, model, hostile(tenant.key))
     assert sent.keys() - plain.keys() <= {"x-own"}
     assert tenant.key not in json.dumps(sent)

@@ -161,9 +161,7 @@ async def credentials(stage: Stage, *, near: bool) -> None:
 
 async def credentials_of_test(stage: Stage, *, near: bool) -> None:
     source: CredentialSource = Source(f"{stage.other.url}/token", near)
-    await asyncio.to_thread(
-        fetched_credentials.fetch, source, LISTED, stage.channel.outbound, ()
-    )
+    await asyncio.to_thread(fetched_credentials.fetch, source, LISTED, stage.channel.outbound, ())
 
 
 Way = Callable[[Stage], Coroutine[Any, Any, None]]

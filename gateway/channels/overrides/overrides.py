@@ -88,9 +88,7 @@ def _check_value(field: str, name: str, value: Any) -> None:
         raise ChannelRefused(field, text)
 
 
-def _check_header_names(
-    field: str, names: Iterable[str], may_have: Callable[[str], bool]
-) -> None:
+def _check_header_names(field: str, names: Iterable[str], may_have: Callable[[str], bool]) -> None:
     lower_names = [name.lower() for name in names]
     if len(lower_names) > rules.HEADERS_MAX:
         text = gettext("At most %(n)s headers can be set.") % {"n": rules.HEADERS_MAX}

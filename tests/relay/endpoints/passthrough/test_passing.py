@@ -134,7 +134,9 @@ def test_key_and_cookies_of_provider_never_reach_the_client(
     assert gone.isdisjoint(answer.headers)
 
 
-@pytest.mark.parametrize(("status", "path"), [(200, "/files/a"), (404, "/files/a"), (200, "/search")])
+@pytest.mark.parametrize(
+    ("status", "path"), [(200, "/files/a"), (404, "/files/a"), (200, "/search")]
+)
 def test_encoded_answer_is_refused(
     hub: Hub, provider: Provider, root: str, tenant: Tenant, status: int, path: str
 ) -> None:
