@@ -10,7 +10,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from accounts.sessions import rules as session_life
 from accounts.sign_in import rules as sign_in_rules
-from config.server.log_handler import JsonLine, TextLine, name_request, shorten_refusal
+from config.server.log_handler import (
+    JsonLine,
+    OnceAMinute,
+    TextLine,
+    name_request,
+    shorten_refusal,
+)
 from config.server.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
 from lib.network import trust
@@ -366,12 +372,13 @@ LOGGING = {
     "filters": {
         "refusals": {"()": "django.utils.log.CallbackFilter", "callback": shorten_refusal},
         "requests": {"()": "django.utils.log.CallbackFilter", "callback": name_request},
+        "away": {"()": OnceAMinute},
     },
     "handlers": {
         "stderr": {
             "class": "config.server.log_handler.LogHandler",
             "formatter": LOG_FORMAT,
-            "filters": ["refusals", "requests"],
+            "filters": ["refusals", "requests", "away"],
         }
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},

@@ -8,17 +8,25 @@ the client received it, and never contains a key.
 import datetime as dt
 import json
 import logging
+import math
 import re
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import Any, Final
+
+import psycopg
 
 from dialects.errors.errors import mask_upstream
 from lib.process.line_writer import LineWriter
 from lib.process.log_context import current_request_id
 
 _STDERR: Final = 2
+_POOL: Final = "psycopg.pool"
+_AWAY_EVERY_S: Final = 60.0
+# Connection exceptions, and a server that stops or starts (PostgreSQL, appendix A).
+_AWAY_STATES: Final = ("08", "57P")
 _log = logging.getLogger(__name__)
 
 
@@ -107,6 +115,54 @@ def shorten_refusal(record: logging.LogRecord) -> bool:
     if status < 500 or status == 503:
         record.exc_info = record.exc_text = None
     return True
+
+
+class OnceAMinute(logging.Filter):
+    """Let one line a minute tell that the database cannot be reached, without its traceback: while
+    it is away, everything that asks it fails again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._next_s = -math.inf
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = _unreachable_by(record)
+        if not error:
+            return True
+        now_s = time.monotonic()
+        with self._lock:
+            if now_s < self._next_s:
+                self._left_out += 1
+                return False
+            self._next_s = now_s + _AWAY_EVERY_S
+            left_out, self._left_out = self._left_out, 0
+        before = f" ({left_out} more such lines since the last one)" if left_out else ""
+        record.msg, record.args = "the database cannot be reached: %s%s", (error, before)
+        record.exc_info = record.exc_text = None
+        return True
+
+
+def _unreachable_by(record: logging.LogRecord) -> str:
+    """Return the error by which the record tells that the database cannot be reached, "" if it
+    tells something else."""
+    if record.name == _POOL:
+        message = record.getMessage()
+        return message.partition("\n")[0] if message.startswith("error connecting") else ""
+    told = record.args if isinstance(record.args, tuple) else ()
+    errors = [one for one in told if isinstance(one, BaseException)]
+    if record.exc_info and record.exc_info[1] is not None:
+        errors.append(record.exc_info[1])
+    for error in errors:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+                # Everything else was refused by a database that is there.
+                away = cause.sqlstate is None or cause.sqlstate.startswith(_AWAY_STATES)
+                return str(cause).partition("\n")[0] if away else ""
+            cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def name_request(record: logging.LogRecord) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from dialects.errors.errors import ErrorKind
 
-Next = Literal["next", "once", "resend", "never"]
+Next = Literal["next", "if_free", "resend", "never"]
 Health = Literal[
     "none", "count", "misconfigured", "key_off", "route_off", "cool", "alert", "note", "quarantine"
 ]
@@ -26,7 +26,8 @@ class Fault:
     """One row of the table.
 
     `next` is the action before the commit point: go to the next channel ("next"), do so a single
-    time ("once"), send again on a fresh connection ("resend"), or answer ("never"). `kind` is the
+    time if the failed one bills nobody ("if_free"), send again on a fresh connection ("resend"), or
+    answer ("never"). `kind` is the
     error for the client when no channel is left, or after the commit point; None when the answer is
     still a success, or the upstream's own error decides (F6, F10, F23, F39). `health` is the effect
     on the channel's health. `money` is how the attempt is booked; "unknown_cost" goes to the
@@ -73,10 +74,8 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
         "F29": Fault("chunk_cut_inside", "never", None, "none", "exact"),
         "F30": Fault("content_after_end", "never", None, "note", "exact"),
         "F31": Fault("line_ends_in_text", "never", None, "none", "exact"),
-        "F32": Fault(
-            "connection_was_closed", "resend", "upstream_unreachable", "count", "unknown_cost"
-        ),
-        "F33": Fault("reset_after_body", "once", "upstream_unreachable", "count", "unknown_cost"),
+        "F32": Fault("connection_was_closed", "resend", "upstream_error", "count", "unknown_cost"),
+        "F33": Fault("reset_after_body", "if_free", "upstream_error", "count", "unknown_cost"),
         "F34": Fault("answer_too_large", "never", "upstream_error", "count", "unknown_cost"),
         "F35": Fault("answered_while_sending", "never", None, "none", "none"),
         "F36": Fault("http2_reset", "resend", "upstream_unreachable", "count", "unknown_cost"),

@@ -19,6 +19,7 @@ _TOKEN_S: Final = 1800
 _CLOCK_S: Final = 5
 _PORTS: Final = {"http": 80, "https": 443}
 _URLS_MAX: Final = 1024
+_WORD_MAX: Final = 24
 _AWS_REGION: Final = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.")
 # The region of addresses that are not Amazon's, such as a proxy or an emulator.
 _AWS_DEFAULT_REGION: Final = "us-east-1"
@@ -29,6 +30,12 @@ class Signer(Protocol):
     seconds)."""
 
     def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]: ...
+
+
+def secret_words(signed: Mapping[str, str]) -> set[str]:
+    """Return the words of a signer's headers that no client or page may see: the short ones are
+    dates and the name of the scheme."""
+    return {word for value in signed.values() for word in value.split() if len(word) > _WORD_MAX}
 
 
 # The number of parts of a key.

@@ -41,6 +41,8 @@ from usage.requests.choices import Why
 # Faults that would repeat at the same channel, and those that would repeat with the same key.
 _CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
 _KEY_OUT: Final = frozenset({"key_off", "cool"})
+# A host that let a connection hang for its whole time would do so again (F4).
+_HANGS: Final = "F4"
 
 
 class Fallbacks(NamedTuple):
@@ -379,7 +381,9 @@ class NextAttempts:
         row = FAULTS[last.failure.fault]
         times = sum(failed.failure.fault == last.failure.fault for failed in here)
         attempts = AttemptsLeft(self._failed_before, fallback=self._models.on_error)
-        if row.next == "never" or (row.next == "once" and times > 1) or not self._in_time():
+        if row.next == "never" or not self._in_time():
+            return None
+        if row.next == "if_free" and (times > 1 or not self._is_free(last.candidate)):
             return None
         closed = self._channels_without_retries(self._candidates) | self._full_ids
         if row.next == "resend" and times == 1 and len(tried) < attempts.most:
@@ -391,6 +395,11 @@ class NextAttempts:
         if candidate is None:
             return None
         return candidate, "retry" if candidate == last.candidate else "failover"
+
+    def _is_free(self, candidate: Candidate) -> bool:
+        """Return whether a request may be sent again although its channel may have answered it: a
+        provider that takes no key bills nobody."""
+        return not self._context.snapshot.channels[candidate.channel_id].key_endings
 
     def _in_time(self) -> bool:
         """Return whether the client still waits and another attempt could finish in time."""
@@ -447,7 +456,7 @@ class NextAttempts:
         out = health.out(self._candidates, organisation_id) | {
             failed.candidate.channel_id
             for failed in self._failed_here
-            if FAULTS[failed.failure.fault].health in _CHANNEL_OUT
+            if failed.failure.fault == _HANGS or FAULTS[failed.failure.fault].health in _CHANNEL_OUT
         }
         if (
             FAULTS[last.failure.fault].health in _KEY_OUT

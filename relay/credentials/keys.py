@@ -41,8 +41,8 @@ Statement = tuple[str, Mapping[str, object]]
 
 # Unknown keys are cached too, so that guessing keys does not load the database.
 _CACHED_MAX = 20_000
-_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
-_MJ_HEADERS = _KEY_HEADERS | {b"mj-api-secret"}
+KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
+MJ_HEADERS = KEY_HEADERS | {b"mj-api-secret"}
 KEY_PROTOCOL = "openai-insecure-api-key."
 _MJ_PATH = re.compile(r"/(?:mj-(?:fast|relax|turbo)/)?mj/")
 
@@ -213,7 +213,7 @@ def read_credentials(
     for name in subprotocols:
         if name.startswith(KEY_PROTOCOL):
             keys.add(name.removeprefix(KEY_PROTOCOL))
-    names = _MJ_HEADERS if path.startswith("/mj") and _MJ_PATH.match(path) else _KEY_HEADERS
+    names = MJ_HEADERS if path.startswith("/mj") and _MJ_PATH.match(path) else KEY_HEADERS
     for line, value in headers:
         if line not in names:
             continue

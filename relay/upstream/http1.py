@@ -237,6 +237,9 @@ _BUFFER_BYTES_MAX: Final = 16 * 1024
 # The event loop would read 256 KiB in one go, for each connection.
 _READ_BYTES: Final = 64 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
+# How long after a request a peer's close may have been sent before it: the longest way there and
+# back. No provider bills an answer in that time.
+_RACE_S: Final = 0.5
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE_UNSAFE: Final = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 _TARGET: Final = re.compile(r"/[!-~]*")
@@ -289,6 +292,7 @@ class Connection(asyncio.BufferedProtocol):
         "_room",
         "_take",
         "_transport",
+        "_used_at",
         "_waiter",
     )
 
@@ -308,6 +312,8 @@ class Connection(asyncio.BufferedProtocol):
         self._room: asyncio.Future[None] | None = None
         # Loop time; None before the end of its first exchange.
         self._idle_since: float | None = None
+        # The latest time at which a kept connection was taken or given back (loop time).
+        self._used_at: float | None = None
 
     @property
     def status(self) -> int:
@@ -456,7 +462,7 @@ class Connection(asyncio.BufferedProtocol):
             and not transport.get_write_buffer_size()
         ):
             response.state = _IDLE
-            self._idle_since = self._loop.time()
+            self._idle_since = self._used_at = self._loop.time()
             self._owner.keep(self)
         else:
             self.cut()
@@ -555,9 +561,11 @@ class Connection(asyncio.BufferedProtocol):
             self._wake()
             return
         if response.state in BEFORE_BODY:
-            # A peer that closes a kept connection may not have received the request (F32). On a
-            # fresh one it may have, so the request is not repeated silently (F33).
-            unheard = self._idle_since is not None and not response.unframed
+            # A peer that closes a kept connection, just as it is used again, has not received the
+            # request (F32). Otherwise it may have, so the request is not repeated silently (F33).
+            used_at = self._used_at
+            unheard = used_at is not None and self._loop.time() - used_at < _RACE_S
+            unheard = unheard and not response.unframed
             self._fail("closed" if unheard else "reset", str(exc or ""))
         elif response.until_close and exc is None:
             response.state = _COMPLETE
@@ -611,14 +619,13 @@ class Connection(asyncio.BufferedProtocol):
         return self._transport is None
 
     def is_usable(self, idle_s_max: float) -> bool:
-        """Return whether the connection may carry another request: it is open, and has been idle
-        for less than `idle_s_max`."""
+        """Return whether the connection may carry another request now: it is open, and has been
+        idle for less than `idle_s_max`."""
         idle_since = self._idle_since
-        return (
-            self._transport is not None
-            and idle_since is not None
-            and self._loop.time() - idle_since < idle_s_max
-        )
+        if self._transport is None or idle_since is None:
+            return False
+        now = self._used_at = self._loop.time()
+        return now - idle_since < idle_s_max
 
 
 def headers_bytes(headers: Sequence[tuple[str, str]]) -> bytes:

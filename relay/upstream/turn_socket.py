@@ -28,6 +28,7 @@ from relay.upstream.upstream import (
     OutgoingRequest,
     UpstreamFailed,
     Upstreams,
+    connection_lost,
     failure_of_status,
     upstream_failure,
 )
@@ -110,7 +111,7 @@ class TurnSocket:
                 if answer is not None:
                     return cast("Answer", answer)
                 if again:
-                    raise upstream_failure("F33")
+                    raise connection_lost("F33")
                 again = True
         return await self._upstreams.post(
             channel, policy, request, attempt_id, key=key, fresh=fresh, on_sent=on_sent
@@ -180,7 +181,7 @@ class TurnSocket:
         must be sent on another socket. Raises UpstreamFailed."""
         socket, used = self._socket, self._answer is not None
         if socket is None:
-            raise upstream_failure("F33")
+            raise connection_lost("F33")
         self._answer = answer = SocketAnswer(self, socket)
         message = write_message(request.body, None if whole else self._continued())
         begun = False
@@ -192,7 +193,7 @@ class TurnSocket:
             if lost.code == _TOO_LARGE:
                 raise upstream_failure("F17") from None
             # The fault depends on whether the connection was kept or new, as over HTTP.
-            raise upstream_failure("F32" if used else "F33") from None
+            raise connection_lost("F32" if used else "F33") from None
         finally:
             if not begun:
                 self.close()

@@ -24,7 +24,7 @@ from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import Quirk
-from gateway.providers.signing import Signer
+from gateway.providers.signing import Signer, secret_words
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
@@ -45,6 +45,7 @@ _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
 _CACHED_MAX = 256
+_LOST = "the provider closed the connection behind the request, before it answered"
 # OpenAI and most others; Anthropic; Azure; Amazon.
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
@@ -105,6 +106,13 @@ def upstream_failure(fault: str, what: str = "", *, seconds: int = 0) -> Upstrea
     """Return the failure for a row whose kind the table names; `what` completes its phrase."""
     kind = FAULTS[fault].kind or "upstream_error"
     return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
+
+
+def connection_lost(fault: str, detail: str = "") -> UpstreamFailed:
+    """Return the failure of a connection that ended behind the request (F32, F33)."""
+    failure = upstream_failure(fault, _LOST)
+    failure.detail = detail or _LOST
+    return failure
 
 
 @dataclass(slots=True)
@@ -233,7 +241,7 @@ class Upstreams:
                         self._drop_credentials(channel, key, signer)
                     raise
             elif "content-encoding" in headers:
-                _check_encoding(answer)
+                check_encoding(answer)
             usable = True
         finally:
             if not usable:
@@ -255,11 +263,17 @@ class Upstreams:
         """
         upstream, dialect = self._upstream(channel, policy), next(iter(channel.provider.dialects))
         signer = await self._signer(channel, policy, key)
-        own = dict(channel.headers[key][dialect])
+        own, auth = dict(channel.headers[key][dialect]), channel.provider.spoken(dialect).auth
+        # The client's version of the API replaces ours; nothing replaces a key.
+        keys = {name: own[name] for name in ("authorization", auth.header) if name in own}
+        secrets = {value.removeprefix(auth.scheme) for value in keys.values()}
         if signer is not None:
-            own |= signer.headers(request.method, request.url, b"", int(time.time()))
-        headers = {"host": upstream.pool.host_header, "user-agent": "weir", **request.headers}
-        headers |= {"accept-encoding": "identity", **own, "x-client-request-id": attempt_id}
+            signed = signer.headers(request.method, request.url, b"", int(time.time()))
+            keys |= signed
+            secrets |= secret_words(signed)
+        headers = {"host": upstream.pool.host_header, "user-agent": "weir", **own}
+        headers |= {**request.headers, "accept-encoding": "identity", **keys}
+        headers["x-client-request-id"] = attempt_id
         try:
             target, fields = target_of(request.url), headers_bytes(tuple(headers.items()))
         except ValueError as error:
@@ -276,9 +290,8 @@ class Upstreams:
         finally:
             if not usable:
                 answer.cut()
-        names = ("authorization", channel.provider.spoken(dialect).auth.header)
-        secrets = tuple({own[name].rpartition(" ")[2] for name in names if name in own})
-        return PassedAnswer(answer, secrets, partial(self._drop_credentials, channel, key, signer))
+        drop = partial(self._drop_credentials, channel, key, signer)
+        return PassedAnswer(answer, tuple(secrets), drop)
 
     async def get(
         self,
@@ -480,7 +493,7 @@ async def _got(
         await answer.send(head, b"")
         if answer.status not in statuses:
             await _refuse_status(answer, codec)
-        _check_encoding(answer)
+        check_encoding(answer)
         usable = True
     finally:
         if not usable:
@@ -596,6 +609,8 @@ def _failure_of_reason(reason: Reason, detail: str) -> UpstreamFailed:
         return upstream_failure("F14")
     if reason == "head":
         return upstream_failure("F22", "the provider's response headers cannot be read")
+    if reason in ("closed", "reset"):
+        return connection_lost("F32" if reason == "closed" else "F33", detail)
     return _unreachable(_FAULT_OF_REASON[reason], detail)
 
 
@@ -606,8 +621,6 @@ _FAULT_OF_REASON: Mapping[Reason, str] = MappingProxyType(
         "name": "F2",
         "tls": "F3",
         "timeout": "F4",
-        "closed": "F32",
-        "reset": "F33",
     }
 )
 
@@ -616,7 +629,7 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
     """Raise UpstreamFailed unless an answer is a success of the requested type."""
     if answer.status != 200:
         await _refuse_status(answer, request.codec)
-    _check_encoding(answer)
+    check_encoding(answer)
     content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == request.content_type or _is_acceptable(content_type, request.others):
         return
@@ -637,7 +650,8 @@ def _is_acceptable(content_type: str, kinds: frozenset[str]) -> bool:
     return content_type in kinds or content_type.partition("/")[0] + "/*" in kinds
 
 
-def _check_encoding(answer: Answer) -> None:
+def check_encoding(answer: Answer) -> None:
+    """Raise UpstreamFailed for a compressed answer: none is asked for (F20)."""
     encoding = answer.headers.get("content-encoding")
     if encoding and encoding.lower() != "identity":
         raise upstream_failure("F20", "the provider's answer is compressed")
@@ -650,7 +664,7 @@ def _check_changed_over(
     if socket.is_open:
         return
     if response is None:
-        raise upstream_failure("F33")
+        raise connection_lost("F33")
     if response.status_code in (101, 200, 204):
         raise upstream_failure("F22", "the provider does not change over to a WebSocket")
     headers = {name.lower(): value for name, value in response.headers.raw_items()}

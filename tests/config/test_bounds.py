@@ -210,7 +210,7 @@ def pass_paths(count: int) -> None:
 
 def reads_answer(length: int) -> bool:
     """Whether the number in a JSON answer of so many bytes is read."""
-    reader = ValueReader("/a", 10**9, "application/json", "")
+    reader = ValueReader("/a", 10**9, "application/json")
     reader.feed(b'{"a": 1' + b" " * (length - 8) + b"}")
     return reader.end() not in (MISSING, UNREADABLE)
 

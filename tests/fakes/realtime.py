@@ -45,7 +45,7 @@ class Session:
 class FakeRealtime:
     """A server on a port of its own, in a thread of its own. `refuses` is the status that further
     handshakes get, with the body of an error; `usage` is what responses tell in place of what they
-    used; `script` is read behind every user's text."""
+    used; `script` is read behind every user's text; `adds` are more headers of its handshakes."""
 
     key = "sk-realtime-upstream-0123456789"
 
@@ -54,6 +54,7 @@ class FakeRealtime:
         self.refuses: tuple[int, dict[str, Any], dict[str, str]] | None = None
         self.usage: dict[str, Any] | None = None
         self.script = ""
+        self.adds: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -91,7 +92,7 @@ class FakeRealtime:
         async def start() -> None:
             self._server = await serve(
                 self._serve, "127.0.0.1", 0, process_request=self._judge, max_size=64 << 20,
-                compression=None,
+                process_response=self._add, compression=None,
             )  # fmt: skip
             self.port = next(iter(self._server.sockets)).getsockname()[1]
             self._ready.set()
@@ -111,6 +112,10 @@ class FakeRealtime:
         for name, value in headers.items():
             response.headers[name] = value
         return response
+
+    def _add(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        for name, value in self.adds.items():
+            response.headers[name] = value
 
     async def _serve(self, connection: ServerConnection) -> None:
         assert connection.request is not None

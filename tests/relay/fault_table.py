@@ -127,7 +127,7 @@ BEFORE = [
     Before("F24:204", "upstream_truncated"),
     Before("F24:stream", "upstream_truncated", forms=(STREAM,)),
     # On a connection that was used before, a reset without an answer is met once more (F32).
-    Before("F33", "upstream_unreachable", "absorbed", sends=2),
+    Before("F33", "upstream_error", "absorbed", then="never", sends=2),
     Before("F35", "body_too_large", then="never", flag="F6"),
     # What servers of many models say under a status of their own faults.
     Before("F39:404", "unsupported_capability", crossed=True, of=_NOT_GEMINI),

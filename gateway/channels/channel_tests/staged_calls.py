@@ -24,7 +24,7 @@ from gateway.channels.timeouts import Timeouts
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed, CredentialsRefused
 from gateway.providers.provider import Address, BadAddress, Provider
-from gateway.providers.signing import Signer
+from gateway.providers.signing import Signer, secret_words
 from lib.ids import id_text, new_id
 from lib.network.credential_sources import FileDenied
 from lib.network.egress import (
@@ -82,7 +82,6 @@ CALL_S_MAX: Final = 60.0
 _SHOWN_BYTES_MAX: Final = 4096
 # The faults of the fault table that are about the key, or its account.
 _OF_ACCOUNT: Final[Mapping[str, Fault]] = {"F5": "key", "F9": "limited"}
-_WORD_MAX: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +224,7 @@ class StagedCall:
         if self._signer is None:
             return {}
         signed = self._signer.headers(method, url, body, int(time.time()))
-        # Mask long words only: the short ones are dates and the name of the scheme.
-        parts = (part for value in signed.values() for part in value.split())
-        self._given += [part for part in parts if len(part) > _WORD_MAX]
+        self._given += secret_words(signed)
         return signed
 
     def _temporary(self) -> Signer | None:

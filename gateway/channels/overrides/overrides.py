@@ -7,7 +7,7 @@ Name: value           a header
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any, Final
 
@@ -43,11 +43,11 @@ def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, 
                 "overrides.system_prompt", text % {"n": rules.PROMPT_CHARACTERS_MAX}
             )
     reserved = {spoken.auth.header for spoken in provider.dialects.values()}
-    for field, names in (
-        ("overrides.headers", overrides.headers),
-        ("overrides.client_headers", overrides.client_headers),
+    for field, names, may_have in (
+        ("overrides.headers", overrides.headers, rules.is_header),
+        ("overrides.client_headers", overrides.client_headers, rules.is_client_header),
     ):
-        _check_header_names(field, names, reserved)
+        _check_header_names(field, names, lambda name, allows=may_have: allows(name, reserved))
     for name, template in overrides.headers.items():
         _check_header_value(name, template)
     return rules.stored_overrides(overrides)
@@ -88,13 +88,13 @@ def _check_value(field: str, name: str, value: Any) -> None:
         raise ChannelRefused(field, text)
 
 
-def _check_header_names(field: str, names: Iterable[str], reserved: Iterable[str]) -> None:
+def _check_header_names(field: str, names: Iterable[str], may_have: Callable[[str], bool]) -> None:
     lower_names = [name.lower() for name in names]
     if len(lower_names) > rules.HEADERS_MAX:
         text = gettext("At most %(n)s headers can be set.") % {"n": rules.HEADERS_MAX}
         raise ChannelRefused(field, text)
     for name in lower_names:
-        if not rules.is_header(name, reserved):
+        if not may_have(name):
             text = gettext("The header %(name)s cannot be set.") % {"name": name[:60]}
             raise ChannelRefused(field, text)
         if lower_names.count(name) > 1:

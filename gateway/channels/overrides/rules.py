@@ -22,6 +22,7 @@ from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode, set_prompt
 from dialects.gemini.names import camel_name
 from dialects.json.body import Body
+from gateway.providers.header_names import is_guarded
 
 FieldName = Literal[
     "service_tier",
@@ -261,8 +262,8 @@ def is_protected(dialect: Dialect, name: str, value: Any = None) -> bool:
 
 
 def is_header(name: str, reserved: Iterable[str] = ()) -> bool:
-    """Return whether a header may be set, or passed on from a client. `reserved` headers
-    authenticate at the provider."""
+    """Return whether an operator may set a header. `reserved` headers authenticate at the
+    provider."""
     small = name.lower()
     return (
         _HEADER_NAME.fullmatch(name) is not None
@@ -270,6 +271,12 @@ def is_header(name: str, reserved: Iterable[str] = ()) -> bool:
         and small not in reserved
         and not small.startswith(_OWN_HEADERS)
     )
+
+
+def is_client_header(name: str, reserved: Iterable[str] = ()) -> bool:
+    """Return whether a header may be passed on from a client: one that an operator may set, and
+    that names no key, method, host, path or account."""
+    return is_header(name, reserved) and not is_guarded(name.lower())
 
 
 def is_header_value(template: str) -> bool:

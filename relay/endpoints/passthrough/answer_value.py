@@ -44,16 +44,15 @@ class ValueReader:
 
     __slots__ = ("_is_stream", "_kept", "_most", "_pointer", "_too_large", "_value")
 
-    def __init__(self, pointer: str, most: int, content_type: str, encoding: str) -> None:
+    def __init__(self, pointer: str, most: int, content_type: str) -> None:
         self._pointer = pointer
         self._most = most
         kind = content_type.partition(";")[0].strip().lower()
         self._is_stream = kind == EVENT_STREAM
         self._kept = bytearray()
         self._value = MISSING
-        # Whether the number cannot be read: the answer is too large, compressed, or of another
-        # type.
-        self._too_large = encoding.lower() not in ("", "identity") or not (
+        # Whether the number cannot be read: the answer is too large, or of another type.
+        self._too_large = not (
             self._is_stream or kind == "application/json" or kind.endswith("+json")
         )
 

@@ -5,6 +5,8 @@ it arrives.
     3xx, a redirect to a path on the list   passed on with its path here, and charged the price of
                                               the request
     any other redirect                      F21: an error, nothing is charged
+    a compressed answer                     F20: an error, nothing is charged; no key could be
+                                              masked in it
     4xx about the request                   passed on, nothing is charged
     4xx about the channel's key, account    the fault table's, as for other requests: the client
       or rate, 5xx                            gets an error of ours, nothing is charged
@@ -46,6 +48,7 @@ from relay.upstream.upstream import (
     Answer,
     PassedRequest,
     UpstreamFailed,
+    check_encoding,
     failure_of_status,
     read_beginning,
     read_failure,
@@ -164,6 +167,8 @@ class PassThroughAttempt(Attempt):
         try:
             if answer.status >= 500 or answer.status in _OF_THE_CHANNEL:
                 raise await read_failure(answer, codec_of(channel))
+            if _has_body(self._asked.method, answer.status):
+                check_encoding(answer)
             if answer.status == 400 and self._asked.method != "HEAD":
                 self._ahead = await self._read_refusal(answer)
             usable = True
@@ -261,7 +266,7 @@ class PassedRelay:
         if not self.committed:
             await self._begin(answer)
             context.deadline.allow("idle", self._parts.admitted.timeouts.idle)
-        has_body = self._asked.method != "HEAD" and status not in _WITHOUT_BODY
+        has_body = _has_body(self._asked.method, status)
         reader = self._reader(answer)
         if reader is None:
             # Such an answer has no value.
@@ -306,12 +311,11 @@ class PassedRelay:
         self._parts.context.downstream.client_gone = True
 
     def _reader(self, answer: Answer) -> ValueReader | None:
-        most, headers = self._asked.rule.value_micros_max, answer.headers
+        rule = self._asked.rule
+        most = rule.value_micros_max
         if most is None or answer.status >= 300 or self._asked.method == "HEAD":
             return None
-        content_type = headers.get("content-type", "")
-        encoding = headers.get("content-encoding", "")
-        return ValueReader(self._asked.rule.pointer, most, content_type, encoding)
+        return ValueReader(rule.pointer, most, answer.headers.get("content-type", ""))
 
     async def _begin(self, answer: Answer) -> None:
         """Send the head. Raises UpstreamFailed for a redirect that is not on the list."""
@@ -337,7 +341,7 @@ class PassedRelay:
         text = answer.headers.get("location", "")
         if not text or not 300 <= answer.status < 400:
             return []
-        place = self._asked.location(text)
+        place = self._asked.location(text, self._secrets)
         if place is None:
             raise upstream_failure("F21")
         return [(b"location", place.encode())]
@@ -368,3 +372,8 @@ class PassedRelay:
 
     def _settle(self, error: ErrorAnswer, fault: str = "") -> Outcome:
         return self._parts.end.settle(error, self._parts.end.bill_so_far(), fault)
+
+
+def _has_body(method: str, status: int) -> bool:
+    """Return whether an answer has a body (RFC 9112, section 6.3)."""
+    return method != "HEAD" and status not in _WITHOUT_BODY

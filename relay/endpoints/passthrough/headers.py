@@ -1,55 +1,42 @@
-"""Which headers of a pass-through are forwarded, in both directions: all except those of a
-connection, those that carry a key or a cookie, those of proxies, and our own."""
+"""Which headers of a pass-through are forwarded: in both directions only those on a list. Any other
+could name a method, path or account that no rule allows, or carry a key."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from dialects.errors.errors import RequestFault
 
 Fields = list[tuple[bytes, bytes]]
 
-# Headers of one connection (RFC 9110, section 7.6.1), and of a body's framing.
-_HOP: Final = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
-     "upgrade", "content-length"}
+# About the body, its parts, and the conditions under which it is sent (RFC 9110, sections 8, 12 to
+# 14), and the key by which a provider recognises a repetition.
+FORWARDED: Final = frozenset(
+    {
+        "content-type", "content-encoding", "content-language", "content-range", "accept",
+        "accept-language", "range", "if-range", "if-match", "if-none-match", "if-modified-since",
+        "if-unmodified-since", "idempotency-key",
+    }
 )  # fmt: skip
-_FROM_CLIENT: Final = _HOP | {
-    "host", "expect", "accept-encoding", "authorization", "proxy-authorization", "x-api-key",
-    "x-goog-api-key", "api-key", "mj-api-secret", "cookie", "cookie2", "forwarded", "via",
-    "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-request-id", "x-request-id",
-    # Operators say which channels get the context of a trace.
-    "traceparent", "tracestate", "baggage",
-}  # fmt: skip
-_FROM_PROVIDER: Final = _HOP | {
-    "set-cookie", "set-cookie2", "www-authenticate", "proxy-authenticate", "authorization",
-    "authentication-info", "proxy-authentication-info", "location", "content-location", "refresh",
-    "alt-svc", "strict-transport-security", "public-key-pins", "clear-site-data", "date", "server",
-    "via", "x-accel-buffering", "x-accel-redirect", "x-request-id",
-    "request-id", "x-content-type-options", "openai-organization",
-    "openai-project", "anthropic-organization-id", "service-worker-allowed", "report-to", "nel",
-}  # fmt: skip
-# Headers that are not returned: our own, those of proxies, the provider's limits, which concern the
-# operator, and its rules for pages.
-_CLIENT_PREFIXES: Final = ("x-weir-", "x-forwarded-", "proxy-", "sec-", "access-control-")
-_PROVIDER_PREFIXES: Final = (
-    "x-weir-", "proxy-", "access-control-", "x-ratelimit-", "ratelimit-", "anthropic-ratelimit-",
+RETURNED: Final = frozenset(
+    {
+        "content-type", "content-language", "content-range", "content-disposition", "accept-ranges",
+        "etag", "last-modified", "expires", "cache-control", "age", "allow", "retry-after",
+    }
 )  # fmt: skip
 _VISIBLE: Final = re.compile(r"[ -~\t]*")
 
 
 def forwarded_headers(
-    lines: Iterable[tuple[bytes, bytes]], *, names_client: bool
+    lines: Iterable[tuple[bytes, bytes]], of_channel: Collection[bytes]
 ) -> dict[str, str]:
-    """Return the client's headers to send to the provider; with the user agent if `names_client`.
-    Raises RequestFault for a header that is not ASCII."""
+    """Return the client's headers to send to the provider: those on the list, and those that the
+    channel passes on. Raises RequestFault for one that is not ASCII."""
     headers: dict[str, str] = {}
     texts = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in lines]
-    dropped = _connection_headers(texts)
-    if not names_client:
-        dropped.add("user-agent")
+    names = FORWARDED.union(name.decode() for name in of_channel) - _connection_headers(texts)
     for name, text in texts:
-        if name in _FROM_CLIENT or name in dropped or name.startswith(_CLIENT_PREFIXES):
+        if name not in names:
             continue
         if not _VISIBLE.fullmatch(text):
             what = f"the header {name[:60]} contains a character that is not ASCII"
@@ -59,16 +46,13 @@ def forwarded_headers(
 
 
 def returned_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> Fields:
-    """Return the headers of a provider's answer to send to the client, without any that contains
-    one of `secrets`."""
-    dropped = _connection_headers(headers.items())
+    """Return the headers of a provider's answer to send to the client: those on the list, without
+    any that contains one of `secrets`."""
+    names = RETURNED - _connection_headers(headers.items())
     return [
         (name.encode(), text.encode("latin-1"))
         for name, text in headers.items()
-        if name not in _FROM_PROVIDER
-        and name not in dropped
-        and not name.startswith(_PROVIDER_PREFIXES)
-        and not any(secret in text for secret in secrets)
+        if name in names and not any(secret in text for secret in secrets)
     ]
 
 

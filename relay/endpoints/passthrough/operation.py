@@ -3,7 +3,7 @@ it holds.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
@@ -58,9 +58,10 @@ class PassThrough(NamedTuple):
     url: str
     headers: Mapping[str, str]
 
-    def location(self, text: str) -> str | None:
+    def location(self, text: str, secrets: Iterable[str]) -> str | None:
         """Return where a redirect of the provider leads, as a path of ours; None if that path is
-        not allowed."""
+        not allowed, or contains one of `secrets`. Its query is left out: providers put keys and
+        signatures into it."""
         try:
             parts = urlsplit(urljoin(self.url, text))
             own = urlsplit(self.url)
@@ -69,13 +70,12 @@ class PassThrough(NamedTuple):
             path = _path_below(urlsplit(self.channel.base_url).path.rstrip("/"), parts.path)
         except (BadPath, ValueError):
             return None
-        if not _QUERY.fullmatch(parts.query):
-            return None
         match = find_rule(self.channel.path_rules, self.method, path)
         if match.rule is None and find_rule(self.channel.path_rules, "GET", path).rule is None:
             return None
-        here = path_of(self.channel.name, path)
-        return f"{here}?{parts.query}" if parts.query else here
+        if any(secret in unquote(path) for secret in secrets):
+            return None
+        return path_of(self.channel.name, path)
 
 
 class _Unit(NamedTuple):
@@ -161,9 +161,9 @@ def read_target(snapshot: Snapshot, scope: Scope, key: str | None) -> PassThroug
         raise _unknown(scope)
     base = urlsplit(channel.base_url)
     url = f"{base.scheme}://{base.netloc}{base.path.rstrip('/')}{path}"
-    dialect = next(iter(channel.provider.dialects))
-    names_client = b"user-agent" in channel.passed_headers[dialect]
-    headers = forwarded_headers(scope["headers"], names_client=names_client)
+    # Of all its dialects: the list of paths is the provider's, not that of a dialect.
+    of_channel = frozenset[bytes]().union(*channel.passed_headers.values())
+    headers = forwarded_headers(scope["headers"], of_channel)
     return PassThrough(channel, match.rule, method, f"{url}?{query}" if query else url, headers)
 
 

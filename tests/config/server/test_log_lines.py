@@ -3,13 +3,22 @@ import io
 import json
 import logging
 import sys
+import time
 
+import psycopg
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from accounts.keys import key_format
 from accounts.models import KeyKind
-from config.server.log_handler import JsonLine, TextLine, find_log_handler, name_request
+from config.server.log_handler import (
+    JsonLine,
+    OnceAMinute,
+    TextLine,
+    find_log_handler,
+    name_request,
+)
 from lib.process.log_context import REQUEST_ID, current_request_id
 from tests.cast import Cast, make_key, signed_in, with_key
 
@@ -52,6 +61,55 @@ def test_a_defect_is_told_with_its_traceback(written: io.StringIO) -> None:
         request = logging.getLogger("django.request")
         request.error("Internal", exc_info=True, extra={"status_code": 500})
     assert "Traceback" in written.getvalue()
+
+
+def tell(number: int) -> None:
+    """One of the lines of a process whose database is away."""
+    log = logging.getLogger("psycopg.pool" if number % 3 == 0 else "weir")
+    lost = psycopg.OperationalError("connection failed: refused\n\tIs the server running?")
+    if number % 3 == 0:
+        log.warning("error connecting in %r: %s", "pool-1", lost)
+    elif number % 3 == 1:
+        log.warning("the database is away: %s", lost)
+    else:
+        try:
+            raise OperationalError from lost
+        except OperationalError:
+            log.exception("a round of sweep failed")
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_database_that_is_away_is_one_line_a_minute(
+    written: io.StringIO, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = find_log_handler()
+    assert handler is not None
+    (away,) = (one for one in handler.filters if isinstance(one, OnceAMinute))
+    began = time.monotonic() + 1000
+    monkeypatch.setattr(away, "_next_s", -1.0)
+    for at_s in (0.0, 1.0, 59.9, 60.0, 119.9):
+        monkeypatch.setattr(time, "monotonic", lambda at_s=at_s: began + at_s)
+        tell(first)
+        first += 1
+    told, later = written.getvalue().splitlines()
+    assert "the database cannot be reached" in told
+    assert "refused" in told
+    assert "(2 more such lines since the last one)" in later
+    assert "Traceback" not in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.errors.LockNotAvailable("locked"), psycopg.errors.QueryCanceled("late")]
+)
+def test_a_database_that_refuses_is_told_each_time(
+    written: io.StringIO, error: psycopg.Error
+) -> None:
+    for _ in range(2):
+        try:
+            raise OperationalError from error
+        except OperationalError:
+            logging.getLogger("weir").exception("a round of sweep failed")
+    assert written.getvalue().count("Traceback") >= 2
 
 
 def record_of(message: str, **extra: object) -> logging.LogRecord:

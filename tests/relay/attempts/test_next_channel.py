@@ -122,7 +122,8 @@ class Request:
         self.model, self.models, self.health = model, models or Models(), Health()
         timeouts = SimpleNamespace(total=100.0)
         channels = {
-            name: SimpleNamespace(name=name, timeouts_of=lambda _: timeouts) for name in "abcd"
+            name: SimpleNamespace(name=name, timeouts_of=lambda _: timeouts, key_endings=("1234",))
+            for name in "abcd"
         }
         self.context = SimpleNamespace(
             parts=SimpleNamespace(health=self.health), began=0.0, time=lambda: 1.0,
@@ -250,7 +251,7 @@ async def test_the_only_channel_is_asked_again_with_another_key() -> None:
         ("F18", None),
         ("F10", ("b", "failover")),
         ("F32", ("a", "resend")),
-        ("F33", ("b", "failover")),
+        ("F33", None),
     ],
 )
 async def test_the_fault_table_says_what_follows(fault: str, expected: Any) -> None:
@@ -277,17 +278,24 @@ async def test_a_request_is_sent_again_once_over_a_new_connection() -> None:
     assert following.prepared == cast(Any, "other for b")
 
 
-async def test_what_may_have_been_paid_for_is_sent_once_more_and_no_further() -> None:
-    """F33."""
+async def test_what_may_have_been_paid_for_is_not_sent_again() -> None:
+    """F33; also behind the one that F32 permits."""
+    assert await Request(Model(A, B)).after(A, "F33") is None
+    request = Request(Model(A, B))
+    assert await request.after(A, "F32") == ("a", "resend")
+    assert await request.after(A, "F33") is None
+
+
+async def test_what_bills_nobody_is_sent_once_more_and_no_further() -> None:
+    """F33: a provider that takes no key."""
     request = Request(Model(A, B, C))
+    for name in "ab":
+        request.context.snapshot.channels[name].key_endings = ()
     assert await request.after(A, "F33") == ("b", "failover")
     assert await request.after(B, "F33") is None
-    request = Request(Model(A, B, C))
-    assert await request.after(A, "F10") == ("b", "failover")
-    assert await request.after(B, "F33") == ("c", "failover")
 
 
-@pytest.mark.parametrize("fault", ["F7", "F21"])
+@pytest.mark.parametrize("fault", ["F4", "F7", "F21"])
 async def test_a_channel_that_would_fail_alike_is_asked_no_more(fault: str) -> None:
     assert await Request(Model(A)).after(A, fault) is None
     assert await Request(Model(A, B)).after(A, fault) == ("b", "failover")

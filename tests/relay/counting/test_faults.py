@@ -1,6 +1,7 @@
 """What of the fault table has a story of its own; the rest is test_fault_table.py."""
 
 import json
+import socket
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,37 @@ from tests.relay.test_matrix import (
 
 # Tokens that one read of a socket brings at most: 64 KiB in frames of about 200 bytes.
 READ_AT_ONCE = 330
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_reset_behind_the_request_is_told_and_not_repeated(
+    hub: Hub, other_fake: FakeUpstream, stream: bool
+) -> None:
+    """F33: its provider may have billed it, and another one would bill it again."""
+    tenant = hub.tenant()
+    # Of its own, so that no connection is kept.
+    with FakeUpstream(name="a") as first:
+        model, asked = hub.model(first, other_fake, retries=2), other_fake.totals()["requests"]
+        answer = hub.post(tenant, ask(model, "#tokens=3 #a.fault=F33", stream=stream))
+        assert first.totals()["requests"] == 1
+    assert (answer.status, answer.error["code"]) == (502, "upstream_error")
+    message = "the provider closed the connection behind the request, before it answered"
+    assert message in answer.error["message"]
+    assert other_fake.totals()["requests"] == asked
+    hub.settled(tenant)
+
+
+@pytest.mark.extended
+def test_handshake_that_stalls_is_tried_once(hub: Hub) -> None:
+    """F4: a host that lets TLS hang for its whole time is not asked for as long again."""
+    with socket.create_server(("127.0.0.1", 0)) as stalled:
+        url = f"https://127.0.0.1:{stalled.getsockname()[1]}/v1"
+        tenant, model = hub.tenant(), hub.model(url, retries=2)
+        answer = hub.post(tenant, ask(model))
+        assert (answer.status, answer.error["code"]) == (502, "upstream_unreachable")
+        (record,) = hub.records(answer.headers["x-request-id"])
+        assert record["flags"] == ["F4"]
+    hub.settled(tenant)
 
 
 def test_error_frame_of_the_upstream_is_passed_on_and_ends_the_stream(

@@ -64,6 +64,32 @@ async def test_a_kept_connection_that_ends_within_a_head_was_heard(
         assert server.connections == 1
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(0.49, "closed"), (0.51, "reset")])
+async def test_a_kept_connection_that_ends_late_was_heard(
+    seconds: float, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F32, F33: a close that crossed the request comes within the time of the way."""
+    loop, ahead = asyncio.get_running_loop(), [0.0]
+    real = loop.time
+
+    async def script(reader: Any, writer: asyncio.StreamWriter, number: int) -> None:
+        if number == 1:
+            writer.write(SAID)
+            return
+        # The clock moves, not the test.
+        ahead[0] = seconds
+        writer.close()
+
+    async with served(script) as (_, origin):
+        connection = await asked(origin)
+        assert await whole(connection) == b"hi"
+        connection.release()
+        at = real()
+        monkeypatch.setattr(loop, "time", lambda: at + ahead[0])
+        assert await failure(origin) == reason
+        monkeypatch.undo()
+
+
 async def test_an_answer_before_all_of_the_body_is_the_last_of_its_connection() -> None:
     """F35: the rest of the body would be read as the next request."""
     read_on = asyncio.Event()

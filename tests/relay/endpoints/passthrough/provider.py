@@ -30,13 +30,14 @@ Answer = Callable[["Handler"], None]
 
 @dataclass
 class Provider:
-    """`answers` are by the path after the base URL; every other path is answered by what was
-    sent."""
+    """`answers` are by the path after the base URL; every other path is answered by `otherwise`, at
+    first with what was sent."""
 
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     left: threading.Event = field(default_factory=threading.Event)
+    otherwise: Answer = field(default_factory=lambda: echo)
 
     key: str = KEY
 
@@ -67,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             summed.update(piece)
             seen.size += len(piece)
         seen.digest = summed.hexdigest()
-        self.provider.answers.get(path, echo)(self)
+        self.provider.answers.get(path, self.provider.otherwise)(self)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 

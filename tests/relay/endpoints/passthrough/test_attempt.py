@@ -271,7 +271,7 @@ class Relayed:
         self.meter = SimpleNamespace(value=MISSING)
         asked = SimpleNamespace(
             method=method, rule=SimpleNamespace(pointer="/n", value_micros_max=most),
-            location=lambda text: None if text == "elsewhere" else f"/here{text}",
+            location=lambda text, secrets: None if text == "elsewhere" else f"/here{text}",
         )  # fmt: skip
         waiting = [*pieces, b""]
         self.left = waiting
@@ -297,11 +297,11 @@ CHARGED: Final = [("settle", None, "bill"), ("good",)]
 
 
 async def test_an_answer_goes_on_piece_by_piece() -> None:
-    one = Relayed(201, (b"abc", b"a " + SECRET.encode()), content_length="11", x_own="1")
+    one = Relayed(201, (b"abc", b"a " + SECRET.encode()), content_length="11", etag="1", x_own="1")
     assert await one.relay.relay(one.answer) == "outcome"
     fields = one.fields
     assert fields == {
-        b"x-own": b"1", b"content-length": b"11", b"x-weir-hold": b"1.00",
+        b"etag": b"1", b"content-length": b"11", b"x-weir-hold": b"1.00",
         b"x-accel-buffering": b"no",
     }  # fmt: skip
     calls = [call[:2] if call[0] == "begin" else call for call in one.calls]

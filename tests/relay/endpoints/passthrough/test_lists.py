@@ -146,7 +146,7 @@ def test_headers_cannot_smuggle_a_second_request(
 @pytest.mark.parametrize(
     ("place", "here"),
     [
-        ("/v1/open/b?x=1", "{root}/open/b?x=1"),
+        ("/v1/open/b?x=1", "{root}/open/b"),
         ("b", "{root}/open/b"),
         ("http://127.0.0.1:{port}/v1/open/b", "{root}/open/b"),
         ("//127.0.0.1:{port}/v1/open/b", "{root}/open/b"),
