@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('playground', '0001_squashed_0015_titles_by_the_cheapest_model'),
+        ("playground", "0001_squashed_0015_titles_by_the_cheapest_model"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='run',
-            name='stop_seq',
+            model_name="run",
+            name="stop_seq",
             field=models.PositiveIntegerField(null=True),
         ),
     ]
