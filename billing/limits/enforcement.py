@@ -262,8 +262,9 @@ _PLACE_HOLDS = f"""
 # `details` of a refused request, for the gate that limits it most:
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
-#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "subject" is a team's or
-#     key's name or a person's email address; "budget", "scope" and "subject" are null for the client's limit for its session
+#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "subject" is the name
+#     of a team or key, or a person's email address; "budget", "scope" and "subject" are null for
+#     the client's limit for its session
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
 #     whose scope may be "channel"
 # `details` if too few included units are left: {"left": {id of the row: units}}

@@ -24,7 +24,6 @@ from lib.forms.picker import PickText, split_words
 from lib.forms.places import ZoneField
 from usage.limits.budget_forms import SCOPE_NAMES, TermsForm, period_field
 
-
 SUBJECT_HINTS: Final[dict[str, Any]] = {
     BudgetScope.TEAM: gettext_lazy("Choose a team."),
     BudgetScope.USER: gettext_lazy("Choose a person."),

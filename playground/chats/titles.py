@@ -140,7 +140,7 @@ def _find_chat_to_name(
     if answer.state != RunState.DONE:
         return None
     payer = payer_of_chat(actor, answer.conversation)
-    turn_nano = int((answer.run and answer.run.outcome or {}).get("charge_nano", 0))
+    turn_nano = int(((answer.run and answer.run.outcome) or {}).get("charge_nano", 0))
     model = title_model(actor, preference_of(person_of(actor)).title_model, payer.key)
     if not model:
         return answer.conversation, payer, None, turn_nano

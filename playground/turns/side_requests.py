@@ -36,8 +36,8 @@ async def ask_aside(
     purpose: str,
 ) -> Answered:
     """Send the request and charge it. Lists, filters, files and the receipt name it by its
-    `purpose`, one of `usage.requests.words.SIDE_REQUESTS`. Raises AsideRefused, RequestFault, DatabaseAway, and
-    ValueError or LookupError for an unusable answer."""
+    `purpose`, one of `usage.requests.words.SIDE_REQUESTS`. Raises AsideRefused, RequestFault,
+    DatabaseAway, and ValueError or LookupError for an unusable answer."""
     principal = await payer.principal(actor, relay)
     pieces, charge_nano = [], 0
     async for item in relay.chat(

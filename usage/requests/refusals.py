@@ -26,8 +26,8 @@ _FIGURES: Final = re.compile(
 
 @dataclass(frozen=True)
 class BudgetRefusal:
-    """A refusal by a budget, with the amounts of that moment. What the message does not say is None;
-    a budget that no longer exists has no name and no id."""
+    """A refusal by a budget, with the amounts of that moment. What the message does not say is
+    None; a budget that no longer exists has no name and no id."""
 
     budget_id: int | None
     name: str

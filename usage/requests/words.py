@@ -176,7 +176,7 @@ _CAUSES_OF_402: Final[Mapping[str, Promise]] = {
 
 def kind_text(kind: str) -> str:
     """Return what happened to a request, by its `RequestRow.shown_kind`."""
-    return str(_CAUSES_OF_402.get(kind) or KINDS.get(kind, kind))
+    return str(_CAUSES_OF_402.get(kind) or KINDS.get(kind) or kind)
 
 
 STATUS_WORDS: Final[Mapping[int, Promise]] = {

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.playground.conftest import Stage, Watched
 from tests.playground.runs.test_live import BLOCKS, ask
@@ -12,14 +12,16 @@ pytestmark = pytest.mark.browser
 
 # What an answer shows in the frame after the keypress, and whether it shows anything else later.
 _WATCH = """() => {
-  const text = () => document.querySelector(".msg[data-role=assistant] [data-part=blocks]").textContent;
+  const blocks = document.querySelector(".msg[data-role=assistant] [data-part=blocks]");
+  const text = () => document.getElementById(blocks.id).textContent;
   addEventListener("keydown", ({ key }) => {
     if (key !== "Escape") return;
     requestAnimationFrame(() => requestAnimationFrame(() => {
       window.shown = text();
       window.later = [];
       const look = () => { if (text() !== window.shown) window.later.push(text()); };
-      new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+      const all = { childList: true, subtree: true, characterData: true };
+      new MutationObserver(look).observe(document.body, all);
     }));
   });
 }"""
@@ -63,8 +65,8 @@ def test_text_stands_still_from_the_press_of_escape(stage: Stage, bob: Watched) 
 def test_an_answer_that_had_ended_keeps_its_rest(stage: Stage, bob: Watched) -> None:
     """What was written and charged before Stop arrived is shown on demand only."""
     page = bob.page
+    held: list[Route] = []
     page.route(re.compile("/stop$"), lambda route: held.append(route))
-    held: list = []
     ask(page, stage, stage.fake_model(), QUICK)
     stop(page)
     page.wait_for_selector(".msg[data-state=done]", timeout=60_000)

@@ -4,8 +4,8 @@ import pytest
 
 from accounts.access.actors import SYSTEM
 from billing.currency.money import parse_usd
-from relay.front.limit_answers import UsedUp
 from lib.ids import id_text
+from relay.front.limit_answers import UsedUp
 from tests.cast import Cast, make_key, signed_in
 from tests.lists import file_of
 from tests.markup import squeezed
