@@ -154,6 +154,11 @@ class LimitsForm(CountsForm):
     def clean_data_regions(self) -> list[str]:
         return self._listed("data_regions", split_words)
 
+    @property
+    def has_limit_errors(self) -> bool:
+        """Whether one of these fields is wrong; forms that fold them away open them then."""
+        return any(name in self.errors for name in LimitsForm.base_fields)
+
     def clean_networks(self) -> list[str]:
         return self._listed("networks", split_words)
 

@@ -104,7 +104,7 @@ REQUESTS = Table(
         Column("status", _("Status"), "badge", card="first"),
         Column("model", _("Model"), card="title"),
         Column("key", _("Key"), priority=2, card="second"),
-        Column("person", _("Person"), chosen=False),
+        Column("person", _("Person"), priority=3),
         Column("channel", _("Channel"), priority=4),
         Column("upstream", _("Provider's model"), chosen=False),
         Column("ttft", _("TTFT"), "duration", priority=3, hint=_("Time to first token")),
