@@ -3,7 +3,11 @@
 const $ = (selector, root = document) => root.querySelector(selector);
 const FILLERS = new Set(["a", "an", "the", "to", "my", "of", "for", "in", "on", "by", "with", "is", "how", "i"]);
 const TYPO_LETTERS_MIN = 4, BEST = 3, SHOWN = 6;
-const wordsIn = (text) => text.toLowerCase().match(/[\p{L}\p{N}\p{M}_]+/gu) ?? [];
+const split = new Map(); // the words of each text of the targets
+function wordsIn(text) {
+  if (!split.has(text)) split.set(text, text.toLowerCase().match(/[\p{L}\p{N}\p{M}_]+/gu) ?? []);
+  return split.get(text);
+}
 const isAscii = (text) => /^[\x00-\x7f]*$/.test(text);
 export function splitWords(query) {
   const parts = wordsIn(query), left = parts.filter((part) => !FILLERS.has(part));
