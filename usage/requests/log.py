@@ -16,7 +16,7 @@ from usage.reports.visibility import Period, run, where_of
 from usage.requests.log_position import Place, place_of
 from usage.requests.narrowing import narrow_rows
 from usage.requests.outcomes import CLIENT_STOPPED, has_failed
-from usage.requests.refusals import BUDGET_REACHED, IS_BY_BUDGET
+from usage.requests.refusals import IS_BY_BUDGET, shown_kind
 from usage.rollups.buckets import Span
 
 
@@ -80,7 +80,7 @@ class RequestRow:
     @property
     def shown_kind(self) -> str:
         """The kind that pages show: one for the balance, one for budgets."""
-        return BUDGET_REACHED if self.by_budget else self.kind or ""
+        return shown_kind(self.kind, by_budget=self.by_budget)
 
     @property
     def running(self) -> bool:

@@ -9,12 +9,18 @@ from billing.limits.budgets import subject_names
 from billing.models import Budget
 
 BUDGET_REACHED: Final = "budget_reached"
-"""The kind that pages show for a refusal by a budget. The API and the books have one kind for the
-balance and budgets (docs/errors)."""
+BALANCE_TOO_LOW: Final = "balance_too_low"
+"""The kinds that pages show for a refusal for money. The API and the books have one kind for both,
+and say in the message which it was."""
 _KIND: Final = "insufficient_balance"
 _BY_BUDGET: Final = "^Insufficient Balance: (a|client.s own|[a-z]+) budget "
 IS_BY_BUDGET: Final = f"coalesce(r.kind = '{_KIND}' AND r.message ~ '{_BY_BUDGET}', false)"
 """Whether a budget refused the request of the record `r`: an expression in SQL."""
+SHOWN_KIND: Final = (
+    f"CASE WHEN {IS_BY_BUDGET} THEN '{BUDGET_REACHED}' "
+    f"WHEN r.kind = '{_KIND}' THEN '{BALANCE_TOO_LOW}' ELSE r.kind END"
+)
+"""The kind that pages show for the record `r`, as `shown_kind`."""
 
 # The last sentence of a budget's refusal, in any language, with the budget's address.
 BUDGET_LINK: Final = re.compile(r"[.。][^.。]*https?://\S+/b/([0-9]{1,18})(?=$|\. )")
@@ -36,9 +42,16 @@ class BudgetRefusal:
     needed_nano: int | None = None
 
 
-def shown_kind(kind: str | None, message: str) -> str:
-    """Return the kind that pages show: that of the books, or BUDGET_REACHED."""
-    return BUDGET_REACHED if kind == _KIND and re.match(_BY_BUDGET, message) else kind or ""
+def is_by_budget(kind: str | None, message: str) -> bool:
+    """Return whether a budget refused the request with this message."""
+    return kind == _KIND and re.match(_BY_BUDGET, message) is not None
+
+
+def shown_kind(kind: str | None, *, by_budget: bool) -> str:
+    """Return the kind that pages show: that of the books, or for one about money what lacked."""
+    if kind != _KIND:
+        return kind or ""
+    return BUDGET_REACHED if by_budget else BALANCE_TOO_LOW
 
 
 def budget_id_of(message: str) -> int | None:

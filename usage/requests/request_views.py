@@ -210,7 +210,7 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -
     first_ms = min(max(attempt.ttft_ms or attempt.start_ms, attempt.start_ms), end_ms)
     return {
         "one": attempt,
-        "kind": words.KINDS.get(attempt.kind or "", attempt.kind or ""),
+        "kind": words.kind_text(attempt.shown_kind),
         "basis": words.BASES.get(attempt.basis, attempt.basis),
         "why": words.CHOSEN.get(attempt.why, attempt.why),
         "skipped": [(name, words.SKIPPED.get(why, why)) for name, why in attempt.skipped],

@@ -11,7 +11,7 @@ from accounts.keys.keys import PLAYGROUND_NAME
 from accounts.keys.last_uses import PLAYGROUND
 from billing.prices.words import METER_NAMES
 from lib.numbers import formatting
-from usage.requests.refusals import BUDGET_REACHED
+from usage.requests.refusals import BALANCE_TOO_LOW, BUDGET_REACHED
 
 # The APIs in which a request can be written: proper names, which are not translated.
 _API_NAMES: Final[Mapping[str, str]] = {
@@ -168,15 +168,15 @@ KINDS: Final[Mapping[str, Promise]] = {
     "client_closed": _("The client disconnected"),
 }
 
-_CAUSES_OF_402: Final[Mapping[str, Promise]] = {
-    "insufficient_balance": _("Balance too low"),
+_LACKS: Final[Mapping[str, Promise]] = {
+    BALANCE_TOO_LOW: _("Balance too low"),
     BUDGET_REACHED: _("Budget reached"),
 }
 
 
 def kind_text(kind: str) -> str:
     """Return what happened to a request, by its `RequestRow.shown_kind`."""
-    return str(_CAUSES_OF_402.get(kind) or KINDS.get(kind) or kind)
+    return str(_LACKS.get(kind) or KINDS.get(kind) or kind)
 
 
 STATUS_WORDS: Final[Mapping[int, Promise]] = {
@@ -202,7 +202,8 @@ STATUS_WORDS: Final[Mapping[int, Promise]] = {
 
 
 _WORDS_OF_402: Final[Mapping[str, Promise]] = {
-    **_CAUSES_OF_402,
+    **_LACKS,
+    "insufficient_balance": _("Balance or budget too low"),
     "max_cost_exceeded": _("Cost limit too low"),
     "model_unpriced": _("No price"),
 }

@@ -476,7 +476,7 @@ def test_each_tab_has_an_address_and_keeps_the_filters(
         (200, None, "200 OK"),
         (429, "rate_limited", "429 Rate limited"),
         (418, None, "418"),
-        (402, "insufficient_balance", "402 Balance too low"),
+        (402, "insufficient_balance", "402 Balance or budget too low"),
         (402, "max_cost_exceeded", "402 Cost limit too low"),
         (402, "model_unpriced", "402 No price"),
         (402, None, "402 Balance or limit too low"),

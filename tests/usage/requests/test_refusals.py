@@ -12,7 +12,7 @@ from tests.markup import squeezed
 from tests.relay.front.test_limit_answers import BUDGET
 from tests.usage.rows import refuse
 from usage.limits import budget_simulation
-from usage.requests.refusals import BUDGET_REACHED, budget_id_of, budget_refusal, shown_kind
+from usage.requests.refusals import budget_id_of, budget_refusal, is_by_budget, shown_kind
 from usage.requests.words import kind_text, status_text
 
 KIND = "insufficient_balance"
@@ -22,10 +22,18 @@ URL = "http://hub.example"
 def test_the_balance_and_a_budget_have_words_of_their_own() -> None:
     by_wallet = UsedUp({"gate": "wallet", "owed": 0}, 10**9, 0, URL).message
     by_budget = UsedUp(BUDGET, 10**9, 25 * 10**9, URL).message
-    assert status_text(402, shown_kind(KIND, by_wallet)) == "402 Balance too low"
-    assert status_text(402, shown_kind(KIND, by_budget)) == "402 Budget reached"
-    assert kind_text(shown_kind(KIND, by_budget)) == "Budget reached"
-    assert shown_kind("timeout", "") == "timeout"
+    shown = [
+        shown_kind(KIND, by_budget=is_by_budget(KIND, message))
+        for message in (by_wallet, by_budget)
+    ]
+    assert [status_text(402, kind) for kind in shown] == [
+        "402 Balance too low",
+        "402 Budget reached",
+    ]
+    assert [kind_text(kind) for kind in shown] == ["Balance too low", "Budget reached"]
+    assert shown_kind("timeout", by_budget=False) == "timeout"
+    # Where a page has no message, it does not claim either.
+    assert status_text(402, KIND) == "402 Balance or budget too low"
 
 
 @pytest.mark.django_db
@@ -41,7 +49,7 @@ def test_the_page_reads_what_the_relay_wrote(period: str, held: int) -> None:
     assert refusal.needed_nano == parse_usd("0.0000904")
     # The budget is gone, and no other organisation's is shown in its place.
     assert (refusal.budget_id, refusal.name) == (None, "")
-    assert shown_kind(KIND, message) == BUDGET_REACHED
+    assert is_by_budget(KIND, message)
 
 
 def test_a_budget_of_a_session_links_to_its_form_too() -> None:
@@ -70,6 +78,8 @@ def test_a_refused_request_links_the_budget_and_states_the_cause(people: Cast) -
     assert f'<a href="/b/{budget.id}">View budget</a>' in page
     banner = page.partition('id="results"')[2].partition('class="stats"')[0]
     assert "Insufficient Balance" not in banner
+    assert "Balance too low" not in page
+    assert page.count("402 Budget reached") == 2, "beside the facts and in the timeline"
     assert "402 Budget reached" in alice.get("/o/acme/requests").content.decode()
     exported = file_of(alice, "/o/acme/requests?cols=status&export=csv")
     assert exported == [{"status": "402 Budget reached"}]
