@@ -81,7 +81,7 @@ def _required_labels() -> forms.MultipleChoiceField:
             ("tags", gettext_lazy("Tags")),
         ],
         widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("Requests without them are rejected."),
+        help_text=gettext_lazy("Reject requests missing these labels."),
     )
 
 
@@ -89,14 +89,14 @@ def _zero_retention() -> forms.BooleanField:
     return forms.BooleanField(
         label=gettext_lazy("Require zero data retention"),
         required=False,
-        help_text=gettext_lazy("Requests only go to providers that keep no data of them."),
+        help_text=gettext_lazy("Only use providers that retain no data."),
     )
 
 
 def _data_regions() -> forms.CharField:
     return _words_field(
         gettext_lazy("Data regions"),
-        gettext_lazy("For example eu or us-east-1. Requests only go to providers there."),
+        gettext_lazy("For example eu or us-east-1. Only use providers in these regions."),
     )
 
 
@@ -143,8 +143,7 @@ class LimitsForm(CountsForm):
         required=False,
         initial=True,
         help_text=gettext_lazy(
-            "Stores answers encrypted for up to 24 hours, so that later requests can continue or "
-            "replay them. When off, prompts and answers are never stored."
+            "Keep answers (encrypted) for up to 24 hours so requests can continue or replay them."
         ),
     )
 
@@ -153,6 +152,11 @@ class LimitsForm(CountsForm):
 
     def clean_data_regions(self) -> list[str]:
         return self._listed("data_regions", split_words)
+
+    @property
+    def has_limit_errors(self) -> bool:
+        """Whether one of these fields is wrong; forms that fold them away open them then."""
+        return any(name in self.errors for name in LimitsForm.base_fields)
 
     def clean_networks(self) -> list[str]:
         return self._listed("networks", split_words)

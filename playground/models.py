@@ -128,11 +128,12 @@ class Run(models.Model):
     """One column of one Send.
 
     `token` is that of the form, so that a double submit creates one run. `settings` are those of
-    the request; `batch` is shared by the columns of a Send. The run is stopped after `unwatched_ms`
-    without a viewer, None for never. `watched_until` is the time until which it certainly has a
-    viewer (see `runs/watching.py`); `left` marks a run that was stopped for lack of viewers. After
-    the end `outcome` holds: status, kind, message, finish_reason, meters, charge_nano, basis,
-    hold_nano, ttft_ms, total_ms, and thought_ms.
+    the request; `batch` is shared by the columns of a Send. `stop_seq` is the last event that the
+    page had shown when its reader stopped the run; None if it did not say. The run is stopped after
+    `unwatched_ms` without a viewer, None for never. `watched_until` is the time until which it
+    certainly has a viewer (see `runs/watching.py`); `left` marks a run that was stopped for lack of
+    viewers. After the end `outcome` holds: status, kind, message, finish_reason, meters,
+    charge_nano, basis, hold_nano, ttft_ms, total_ms, and thought_ms.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -150,6 +151,7 @@ class Run(models.Model):
     process = models.CharField(max_length=80, help_text="Host and process id that carry it.")
     heartbeat_at = models.DateTimeField(db_default=Now())
     stop_at = models.DateTimeField(null=True)
+    stop_seq = models.PositiveIntegerField(null=True)
     unwatched_ms = models.PositiveIntegerField(null=True)
     watched_until = models.DateTimeField(null=True)
     left = models.BooleanField(default=False, db_default=False)

@@ -59,6 +59,7 @@ urlpatterns = [
     path("o/<slug:o>/team", member_views.member_list, name="members"),
     path("o/<slug:o>/team/members/<str:id>", member_views.member_page, name="member"),
     path("o/<slug:o>/limits", limit_views.limit_list, name="limits"),
+    path("o/<slug:o>/limits/new", limit_views.limit_create, name="limit_create"),
     path(
         "o/<slug:o>/limits/organisation",
         limit_views.limit_change,
@@ -88,7 +89,8 @@ urlpatterns = [
         name="raise_end",
     ),
     path("b/<str:id>", budget_increase_views.budget_link, name="budget_link"),
-    path("o/<slug:o>/budgets/<str:id>", limit_views.budget_change, name="budget"),
+    path("o/<slug:o>/budgets/<str:id>", limit_views.budget_page, name="budget"),
+    path("o/<slug:o>/budgets/<str:id>/edit", limit_views.budget_edit, name="budget_edit"),
     path("o/<slug:o>/budgets/<str:id>/remove", limit_views.budget_remove, name="budget_remove"),
     path("o/<slug:o>/budgets/<str:id>/restore", limit_views.budget_restore, name="budget_restore"),
     path(

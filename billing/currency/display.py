@@ -2,13 +2,15 @@
 
 | Amount | Decimals |
 | --- | --- |
-| a total: a card, a balance, a sum, a budget | two |
-| the charge of one request | what four significant digits need |
-| a price | all it has |
+| a total: a card, a balance, a sum | two |
+| the charge of one request or one session | what four significant digits need |
+| a price, or a limit such as a budget's | all it has |
+| an amount beside its limit | two, or those of a charge if the limit has more than two |
 
-Trailing zeros after the second decimal are dropped. All amounts of a column have the same decimals,
-computed from its rows (`charge_places`, `price_places`), so that the decimal points line up. An
-amount that would round to zero is "<$0.01".
+Trailing zeros after the second decimal are dropped, so nothing is "$0.00" everywhere. In a column,
+all amounts have the decimals of the column, computed from its rows (`charge_places`,
+`price_places`), with blanks of a digit's width in place of zeros, so that the decimal points line
+up. An amount that would round to zero is "<$0.01".
 """
 
 from collections.abc import Iterable
@@ -20,6 +22,7 @@ Nano = int | Decimal
 TOTAL_PLACES: Final = 2
 PLACES_MAX: Final = 9
 """The most decimals of an amount: the smallest amount is one nano."""
+_DIGIT_BLANK: Final = "\N{FIGURE SPACE}"
 _MINUS: Final = "\N{MINUS SIGN}"
 _USD_EXPONENT: Final = -9
 # The largest charge of a column shows four digits and the smallest two, unless the largest charge
@@ -44,14 +47,27 @@ def price_places(prices: Iterable[Nano]) -> int:
     return exact_places(f"{Decimal(price).scaleb(_USD_EXPONENT).normalize():f}" for price in prices)
 
 
+def places_beside(limit_nano: Nano, nano: Nano) -> int:
+    """Return the number of decimals for an amount that stands beside its limit."""
+    return TOTAL_PLACES if price_places([limit_nano]) == TOTAL_PLACES else charge_places([nano])
+
+
 def display(nano: Nano, places: int, symbol: str = "$") -> str:
-    """Return an amount with `places` decimals: grouped, with a true minus before the symbol."""
+    """Return an amount with at most `places` decimals: grouped, with a true minus before the
+    symbol."""
     step = Decimal(1).scaleb(-places)
     usd = abs(Decimal(nano)).scaleb(_USD_EXPONENT).quantize(step, rounding=ROUND_HALF_EVEN)
     sign = _MINUS if nano < 0 else ""
     if nano and not usd:
         return f"{'>' if sign else '<'}{sign}{symbol}{step:f}"
-    return f"{sign}{symbol}{usd:,f}"
+    whole, _, fraction = f"{usd:,f}".partition(".")
+    return f"{sign}{symbol}{whole}.{fraction.rstrip('0').ljust(TOTAL_PLACES, '0')}"
+
+
+def display_in_column(nano: Nano, places: int, symbol: str = "$") -> str:
+    """Return an amount for a column with `places` decimals."""
+    text = display(nano, places, symbol)
+    return text + _DIGIT_BLANK * (places - len(text.partition(".")[2]))
 
 
 def is_exact(nano: Nano, places: int) -> bool:

@@ -262,8 +262,9 @@ _PLACE_HOLDS = f"""
 # `details` of a refused request, for the gate that limits it most:
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
-#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "budget", "scope" and
-#     "subject" are null for the client's limit for its session
+#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "subject" is the name
+#     of a team or key, or a person's email address; "budget", "scope" and "subject" are null for
+#     the client's limit for its session
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
 #     whose scope may be "channel"
 # `details` if too few included units are left: {"left": {id of the row: units}}
@@ -552,7 +553,14 @@ _PLACE_GUARDED_HOLDS = f"""
             WHEN kind IN ('budget', 'slow') THEN (
                 SELECT json_build_object(
                     'gate', judged.kind, 'budget', budget.id, 'window', stands.id,
-                    'scope', budget.scope, 'subject', budget.subject,
+                    'scope', budget.scope, 'subject', CASE budget.scope
+                        WHEN 'team' THEN (
+                            SELECT name FROM accounts_team WHERE id = budget.subject::uuid)
+                        WHEN 'key' THEN (
+                            SELECT name FROM accounts_key WHERE id = budget.subject::uuid)
+                        WHEN 'user' THEN (
+                            SELECT email FROM accounts_user WHERE id = budget.subject::bigint)
+                        ELSE budget.subject END,
                     'period', coalesce(budget.period, 'session'), 'limit', judged.most,
                     'wait_ms', judged.wait_ms, 'spent', stands.spent_nano, 'held',
                     judged.used + judged.room - judged.left_over - stands.spent_nano,

@@ -17,7 +17,9 @@ from billing.currency.display import (
     Nano,
     charge_places,
     display,
+    display_in_column,
     is_exact,
+    places_beside,
     price_places,
 )
 from billing.currency.exchange_rates import display_rate, rate_text
@@ -45,8 +47,8 @@ def money_signed(nano: int) -> str:
 
 @register.filter
 def money_request(nano: Nano | None, places: int | None = None) -> str:
-    """Return the charge of one request, with the decimals of its column."""
-    return _titled(nano, charge_places([nano or 0]) if places is None else places)
+    """Return the charge of one request or session; `places` are the decimals of its column."""
+    return _titled(nano, charge_places([nano or 0])) if places is None else _cell(nano, places)
 
 
 @register.simple_tag
@@ -57,8 +59,20 @@ def charge_decimals(rows: Iterable[Any], path: str) -> int:
 
 @register.filter
 def money_price(nano: Nano | None, places: int | None = None) -> str:
-    """Return a price, with the decimals of its column."""
-    return _titled(nano, price_places([nano or 0]) if places is None else places)
+    """Return a price; `places` are the decimals of its column."""
+    return _titled(nano, price_places([nano or 0])) if places is None else _cell(nano, places)
+
+
+@register.filter
+def money_limit(nano: int | None) -> str:
+    """Return a limit, such as a budget's, in full."""
+    return _titled(nano, price_places([nano or 0]))
+
+
+@register.filter
+def money_beside(nano: int, limit_nano: int) -> str:
+    """Return an amount that stands beside its limit."""
+    return _titled(nano, places_beside(limit_nano, nano))
 
 
 @register.filter
@@ -79,7 +93,16 @@ def _titled(nano: Nano | None, places: int, sign: str = "") -> str:
     """Return an amount. If the decimals do not show every digit, the title has all digits."""
     if nano is None:
         return MISSING
-    text = sign + display(nano, places, money_symbol())
+    return _with_title(nano, places, sign + display(nano, places, money_symbol()))
+
+
+def _cell(nano: Nano | None, places: int) -> str:
+    if nano is None:
+        return MISSING
+    return _with_title(nano, places, display_in_column(nano, places, money_symbol()))
+
+
+def _with_title(nano: Nano, places: int, text: str) -> str:
     if is_exact(nano, places):
         return text
     return format_html('<span title="{}">{}</span>', money_exact(nano), text)

@@ -5,7 +5,14 @@ from typing import Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, pgettext
 
-from billing.currency.display import TOTAL_PLACES, charge_places, display
+from billing.currency.display import (
+    TOTAL_PLACES,
+    Nano,
+    charge_places,
+    display,
+    places_beside,
+    price_places,
+)
 from billing.limits.charge_rule import ChargeRule
 from billing.models import CreditKind, TopUp, TopUpState
 from lib.tables.table import Badge
@@ -22,8 +29,18 @@ def total_text(nano: int) -> str:
 
 
 def charge_text(nano: int) -> str:
-    """Return the charge of one request."""
+    """Return the charge of one request or session."""
     return display(nano, charge_places([nano]), money_symbol())
+
+
+def limit_text(nano: Nano) -> str:
+    """Return a limit, such as a budget's, in full."""
+    return display(nano, price_places([nano]), money_symbol())
+
+
+def beside_text(nano: Nano, limit_nano: Nano) -> str:
+    """Return an amount that stands beside its limit."""
+    return display(nano, places_beside(limit_nano, nano), money_symbol())
 
 
 LINE_WORDS: Final[dict[str, Promise]] = {

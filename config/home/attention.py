@@ -15,7 +15,7 @@ from accounts.roles.rules import Action
 from billing.limits import budget_increases, budgets
 from billing.models import RaiseState
 from billing.wallets import wallets
-from billing.wallets.words import total_text
+from billing.wallets.words import beside_text, limit_text, total_text
 from gateway.access import visible_channels, visible_proposals
 from gateway.health.reports import ChannelTroubles, unserved_models
 from lib import clock
@@ -139,8 +139,8 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
 
 def _used_text(used_nano: int, limit_nano: int) -> str:
     return gettext("%(used)s of %(limit)s") % {
-        "used": total_text(used_nano),
-        "limit": total_text(limit_nano),
+        "used": beside_text(used_nano, limit_nano),
+        "limit": limit_text(limit_nano),
     }
 
 

@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import access
@@ -211,7 +211,24 @@ def set_up_context(request: HttpRequest, actor: Actor) -> dict[str, Any]:
     if not actor.operator:
         return {}
     step = step_of(request, actor)
-    return {"set_up_step": step if step < LIVE else 0}
+    return {"set_up_step": step if step < LIVE else 0, "set_up_left": _steps_left(step)}
+
+
+def _steps_left(step: int) -> str:
+    """Return how many steps of the first run are left, and the next one; "" when all are done."""
+    if step >= LIVE:
+        return ""
+    count = LIVE - step
+    text = ngettext("%(n)s step left: %(next)s", "%(n)s steps left: %(next)s", count)
+    return text % {"n": count, "next": _NEXT_STEPS[step]}
+
+
+_NEXT_STEPS: Final = {
+    ORGANISATION: gettext_lazy("name your organisation"),
+    CHANNEL: gettext_lazy("add a provider"),
+    KEY: gettext_lazy("create an API key"),
+    REQUEST: gettext_lazy("send a request"),
+}
 
 
 class OrganisationForm(forms.Form):

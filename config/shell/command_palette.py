@@ -3,6 +3,9 @@ id, as far as the person's roles allow.
 
 The three best results come first; the others follow by kind. Without words, the palette shows
 recent choices, the last chats, and all pages.
+
+The palette also gets all pages, actions and settings with the words that find them
+(`known_targets`), so that static/js/palette.js finds these at once, before objects come from here.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +41,7 @@ from billing.access import visible_invoices
 from billing.invoices.forms import BuyerForm, PartyForm
 from config.shell.navigation import Link, all_links
 from config.shell.palette_ranking import is_made_of, rank, split_words
-from config.shell.palette_words import WORDS
+from config.shell.palette_words import ACTIONS, WORDS
 from gateway.access import visible_channels
 from gateway.public_models.shown_models import models_for
 from gateway.settings.views import InstallationSettingsForm
@@ -141,15 +144,32 @@ def _page(link: Link) -> Hit:
     return Hit(link.icon, str(link.name), link.url, note)
 
 
-def _static(actor: Actor, words: str) -> Iterable[_Ranked]:
-    """Yield the matching pages, actions and settings, in the page's language or in English."""
+class Target(NamedTuple):
+    """A page, action or setting, and the texts that find it: for each language the name first."""
+
+    group: str
+    hit: Hit
+    texts: Sequence[Sequence[str]]
+
+
+def known_targets(actor: Actor) -> list[Target]:
+    """Return all pages, actions and settings that the actor may open. Each is found in every
+    language, whichever the page has."""
     links = all_links(actor)
-    targets: list[tuple[str, Hit, tuple[Any, ...]]] = [
+    found: list[tuple[str, Hit, tuple[Any, ...]]] = [
         (pgettext("search", "Pages"), _page(link),
          (link.name, link.group, WORDS.get(link.address, "")))
         for link in links
     ]  # fmt: skip
-    targets += [
+    by_address = {link.address: link for link in links}
+    found += [
+        (gettext("Actions"),
+         Hit(link.icon, str(action.name), f"{link.url}{action.query}", str(link.name)),
+         (action.name, action.words))
+        for action in ACTIONS
+        if (link := by_address.get(action.address))
+    ]  # fmt: skip
+    found += [
         (gettext("Settings"),
          Hit(link.icon, str(field.label), f"{link.url}#id_{name}", str(link.name)),
          (field.label, link.name))
@@ -158,16 +178,25 @@ def _static(actor: Actor, words: str) -> Iterable[_Ranked]:
         if field.label
     ]  # fmt: skip
     if actor.user is not None:
-        targets += [(gettext("Settings"), hit, (hit.name, others)) for hit, others in _switches()]
-    with translation.override("en"):
-        english = [[str(text) for text in texts] for _group, _hit, texts in targets]
-    for (group, hit, texts), plain in zip(targets, english, strict=True):
-        ranks = [
-            rank(words, hit.name, [str(text) for text in texts] + plain),
-            rank(words, plain[0], plain),
-        ]
+        found += [(gettext("Settings"), hit, (hit.name, others)) for hit, others in _switches()]
+    texts: list[list[list[str]]] = [[] for _ in found]
+    own = translation.get_language() or "en"
+    for code in (own, *(code for code, _name in settings.LANGUAGES if code != own)):
+        with translation.override(code):
+            for row, (_group, _hit, lazy) in zip(texts, found, strict=True):
+                row.append([str(text) for text in lazy])
+    return [Target(group, hit, row) for (group, hit, _lazy), row in zip(found, texts, strict=True)]
+
+
+def _static(actor: Actor, words: str) -> Iterable[_Ranked]:
+    """Yield the matching pages, actions and settings, in any language."""
+    for target in known_targets(actor):
+        _own, *others = target.texts
+        every = [text for texts in target.texts for text in texts]
+        ranks = [rank(words, target.hit.name, every)]
+        ranks += [rank(words, texts[0], texts) for texts in others]
         if any(one is not None for one in ranks):
-            yield _Ranked(min(one for one in ranks if one is not None), group, hit)
+            yield _Ranked(min(one for one in ranks if one is not None), target.group, target.hit)
 
 
 def _switches() -> Iterable[tuple[Hit, Any]]:

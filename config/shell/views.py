@@ -67,11 +67,11 @@ def operator_palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
 def _palette_results(request: HttpRequest, actor: Actor) -> HttpResponse:
     words = request.GET.get("q", "").replace("\x00", "")
     recent = _read_recent(request.GET.get("recent", ""))
-    return render(
-        request,
-        "config/shell/_palette_found.html",
-        {"groups": command_palette.search(actor, words, recent)},
-    )
+    context = {
+        "groups": command_palette.search(actor, words, recent),
+        "known": [] if words.strip() else command_palette.known_targets(actor),
+    }
+    return render(request, "config/shell/_palette_found.html", context)
 
 
 def _read_recent(text: str) -> list[Chosen]:

@@ -33,12 +33,21 @@ def budget_subject_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def describe_subject(actor: Actor, scope: str, values: Sequence[str]) -> list[Choice]:
-    """Return descriptions of the chosen values: a key's name, or the models that a pattern
-    matches."""
+    """Return descriptions of the chosen values: the name of a team, project, person or key, or the
+    models that a pattern matches."""
     if scope == BudgetScope.MODEL:
         return offered_names(actor).describe(values)
     names: dict[str, str] = {}
-    if scope == BudgetScope.KEY and access.scope_of(actor, "keys.read") is not None:
+    if scope == BudgetScope.TEAM:
+        teams = access.visible_teams(actor).filter(slug__in=values)
+        names = dict(teams.values_list("slug", "name"))
+    elif scope == BudgetScope.PROJECT:
+        projects = access.visible_projects(actor).filter(slug__in=values)
+        names = dict(projects.values_list("slug", "name"))
+    elif scope == BudgetScope.USER:
+        people = named_members(actor).filter(user__email__in=values)
+        names = {member.user.email: member.user.name for member in people if member.user.name}
+    elif scope == BudgetScope.KEY and access.scope_of(actor, "keys.read") is not None:
         ids = [id for value in values if (id := parse_id(value))]
         keys = access.visible_keys(actor).filter(id__in=ids)
         names = {id_text(key.id): key.name for key in keys}

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from billing.wallets.words import total_text
+from billing.wallets.words import beside_text, limit_text
 from gateway.channels.fields import LIMITS
 from gateway.health.sql import Spend, read_spend
 from gateway.models import Channel
@@ -28,11 +28,11 @@ class LimitUse(NamedTuple):
 
     @property
     def used_text(self) -> str:
-        return total_text(self.used) if self.money else group_digits(self.used)
+        return beside_text(self.used, self.most) if self.money else group_digits(self.used)
 
     @property
     def most_text(self) -> str:
-        return total_text(self.most) if self.money else group_digits(self.most)
+        return limit_text(self.most) if self.money else group_digits(self.most)
 
     @property
     def reached(self) -> bool:

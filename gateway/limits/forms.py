@@ -24,6 +24,16 @@ from lib.forms.picker import PickText, split_words
 from lib.forms.places import ZoneField
 from usage.limits.budget_forms import SCOPE_NAMES, TermsForm, period_field
 
+SUBJECT_HINTS: Final[dict[str, Any]] = {
+    BudgetScope.TEAM: gettext_lazy("Choose a team."),
+    BudgetScope.USER: gettext_lazy("Choose a person."),
+    BudgetScope.KEY: gettext_lazy("Choose an API key."),
+    BudgetScope.MODEL: gettext_lazy("A model, or a pattern such as gpt-5*."),
+    BudgetScope.PROJECT: gettext_lazy("A project, or the label that requests name."),
+    BudgetScope.TAG: gettext_lazy("A tag of requests or of keys."),
+    BudgetScope.CUSTOMER: gettext_lazy("The end customer that requests name."),
+}
+
 
 def _anchor(period: Period, label: Any, name: Callable[[int], Any]) -> forms.ChoiceField:
     return forms.ChoiceField(
@@ -46,10 +56,6 @@ class BudgetForm(TermsForm):
         label=gettext_lazy("Name"),
         required=False,
         max_length=200,
-        help_text=gettext_lazy(
-            "A team or key by its name, a person by email address, a model by its name or a "
-            "pattern such as gpt-5*, or a label."
-        ),
         widget=PickText(beside="scope"),
     )
     amount = MoneyField(label=gettext_lazy("Amount (USD)"))
@@ -84,6 +90,12 @@ class BudgetForm(TermsForm):
         return data
 
     @property
+    def subjects(self) -> list[tuple[str, Any, Any]]:
+        """What the subject of each scope is called and how it is given. The page shows those of the
+        chosen scope."""
+        return [(scope, SCOPE_NAMES[scope], hint) for scope, hint in SUBJECT_HINTS.items()]
+
+    @property
     def anchors(self) -> list[tuple[str, forms.BoundField]]:
         """When each period resets, by the period."""
         return [(period, self[f"anchor_{period}"]) for period in ("hour", "day", "week", "month")]
@@ -108,7 +120,7 @@ class _Budgeted(forms.Form):
         label=gettext_lazy("Budget (USD)"),
         required=False,
         help_text=gettext_lazy(
-            "Spent and reserved together never exceed this. Leave empty for no budget."
+            "Hard limit, including requests in progress. Leave empty for no budget."
         ),
     )
     period = period_field(required=False)

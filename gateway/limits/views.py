@@ -19,7 +19,10 @@ from accounts.models import Key, KeyKind
 from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget
+from billing.prices.name_patterns import matches
+from gateway.code_examples.examples import MODEL, example_models, is_text_model
 from gateway.limits.forms import BudgetForm, KeyEditForm, NewKeyForm
+from gateway.public_models.shown_models import models_for
 from lib.htmx import back_to, redirect_to, render_dialog, sent_next
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -121,9 +124,21 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
         except Refused as refused:
             refused.add_to(form)
         else:
-            return show_secret_once(request, key, text)
+            return show_secret_once(request, key, text, model=_first_model(actor, key))
     context = {"form": form, "team": access.access_team(actor)}
     return render_dialog(request, "accounts/keys/key_new.html", context, refused=form.is_bound)
+
+
+def _first_model(actor: Actor, key: Key) -> str:
+    """Return the model for a key's first chat: the cheapest text model that it may call; "" if
+    there is none."""
+    models = [
+        model
+        for model in models_for(actor)
+        if is_text_model(model)
+        and (not key.model_patterns or any(matches(one, model.name) for one in key.model_patterns))
+    ]
+    return example_models(models)[MODEL] if models else ""
 
 
 @organisation_page("keys.write_own")

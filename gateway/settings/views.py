@@ -60,7 +60,7 @@ class InstallationSettingsForm(forms.Form):
         label=gettext_lazy("Show the status page without sign-in"), required=False
     )
     prefix_sessions = forms.BooleanField(
-        label=gettext_lazy("Recognise sessions by how conversations begin"),
+        label=gettext_lazy("Group unlabelled requests into sessions by their first message"),
         help_text=gettext_lazy(
             "For requests that name no session: those of one API key with the same instructions "
             "and first message belong together. A keyed digest of both is kept, not the text."

@@ -17,6 +17,8 @@ ANSWER_MAX: Final = 1_000
 
 CHEAP_MAX_NANO: Final = 1_000_000
 """A model counts as cheap if a title is expected to cost at most a tenth of a cent."""
+TURN_SHARE: Final = 10
+"""A title may cost at most this part of its chat's first turn."""
 _INPUT_TOKENS: Final = 750
 _OUTPUT_MAX: Final = 40
 _ASKED: Final = (

@@ -132,6 +132,12 @@ def capabilities_of_model(model: str) -> Capabilities:
     return UNKNOWN
 
 
+def is_demonstration(model: str) -> bool:
+    """Return whether a model answers first by the installation's own demonstration."""
+    places = _places_of(model, _enabled_channels())
+    return next((channel.provider == "local" for channel, _ in places), False)
+
+
 def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
     """Return the models that create images, speech, transcripts or videos, by name."""
     channels = _enabled_channels()

@@ -5,7 +5,7 @@ from django.utils.translation import gettext
 
 from billing.limits.budgets import current_usage, subject_names
 from billing.models import Budget
-from billing.wallets.words import total_text
+from billing.wallets.words import beside_text, limit_text
 
 
 def lacking_text(budget_id: int) -> str:
@@ -17,8 +17,8 @@ def lacking_text(budget_id: int) -> str:
         used_nano = usage.spent_nano + usage.held_nano
         facts = {
             "name": name,
-            "used": total_text(used_nano),
-            "limit": total_text(usage.limit_nano),
+            "used": beside_text(used_nano, usage.limit_nano),
+            "limit": limit_text(usage.limit_nano),
         }
         if usage.left_nano:
             text = gettext(

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -39,6 +38,7 @@ from playground.rendering.render import AnswerLabels, growing_call_html, reasoni
 from playground.rendering.structured import is_structured
 from playground.runs.events import PartialAnswer
 from relay.requests.context import Outcome
+from usage.requests.refusals import BUDGET_LINK, budget_id_of
 
 
 @dataclass(frozen=True)
@@ -301,8 +301,6 @@ def describe_source(source: Mapping[str, str]) -> dict[str, str]:
     return {**source, "safe_url": url if host else "", "host": host}
 
 
-# The last sentence of a budget's refusal, in any language, with the budget's address.
-_BUDGET_LINK = re.compile(r"[.。][^.。]*https?://\S+/b/([0-9]{1,18})$")
 _UNANSWERED = (RunState.FAILED, RunState.REFUSED)
 _BY_BUDGET = ("insufficient_balance", "rate_limited")
 _CACHED = ("in_cache_read", "in_audio_cached", "in_image_cached")
@@ -529,7 +527,7 @@ def error_text(outcome: Mapping[str, Any]) -> str:
     """Return a plain message for the error, or the error's own message if that says more."""
     kind, message = outcome.get("kind") or "", outcome.get("message", "")
     if ask_href(outcome):
-        return _budget_words(lacked_text, outcome) or _BUDGET_LINK.sub("", message)
+        return _budget_words(lacked_text, outcome) or BUDGET_LINK.sub("", message)
     detail = detail_of(kind, message)
     if kind == "provider_rejected" and detail:
         return gettext("The provider rejected the request: %(detail)s") % {"detail": detail}
@@ -567,8 +565,7 @@ def ask_href(outcome: Mapping[str, Any]) -> str:
     outcome stored before budgets were named there has it in its message."""
     budget_id = outcome.get("budget_id")
     if budget_id is None and outcome.get("kind") in _BY_BUDGET:
-        match = _BUDGET_LINK.search(outcome.get("message", ""))
-        budget_id = match[1] if match else None
+        budget_id = budget_id_of(outcome.get("message", ""))
     return reverse("budget_link", args=[budget_id]) if budget_id else ""
 
 

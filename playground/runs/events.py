@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from dialects.openai.stream.decode import Decoder
 from playground.models import Run, RunEvent
@@ -32,11 +33,13 @@ class AppendResult(NamedTuple):
 
 
 class NewEvents(NamedTuple):
-    """The events after a number, in order, and the state of the run's row."""
+    """The events after a number, in order, and the state of the run's row. `cut`: its answer ends
+    with what the page of its reader had shown, so it has less than its events."""
 
     events: list[tuple[int, str]]
     ended: bool
     stale: bool
+    cut: bool = False
 
 
 class PartialAnswer(NamedTuple):
@@ -88,13 +91,22 @@ def read_after(run_id: UUID, seq: int, limit: int) -> NewEvents:
         rows = cursor.fetchall()
     if not rows:
         return NewEvents([], ended=True, stale=False)
-    events = [(row[2], row[3]) for row in rows if row[2] is not None]
-    return NewEvents(events, ended=rows[0][0], stale=rows[0][1])
+    events = [(row[3], row[4]) for row in rows if row[3] is not None]
+    return NewEvents(events, ended=rows[0][0], stale=rows[0][1], cut=rows[0][2])
 
 
 def partial_answer(run_id: UUID) -> PartialAnswer:
     """Return the text that a run has written so far."""
-    events = RunEvent.objects.filter(run_id=run_id).order_by("seq")
+    return _answer_of(RunEvent.objects.filter(run_id=run_id))
+
+
+def answer_up_to(run_id: UUID, seq: int) -> PartialAnswer:
+    """Return the text of a run's events up to this number."""
+    return _answer_of(RunEvent.objects.filter(run_id=run_id, seq__lte=seq))
+
+
+def _answer_of(chosen: QuerySet[RunEvent]) -> PartialAnswer:
+    events = chosen.order_by("seq")
     rows = list(events.values_list("seq", "text", "reasoning", "wire"))
     return PartialAnswer(
         rows[-1][0] if rows else 0,
@@ -155,6 +167,7 @@ _READ = """
     SELECT r.ended_at IS NOT NULL,
            r.ended_at IS NULL
                AND r.heartbeat_at < clock_timestamp() - make_interval(secs => %(stale)s),
+           r.state = 'stopped' AND r.stop_seq IS NOT NULL,
            e.seq, e.html
     FROM playground_run r
     LEFT JOIN playground_runevent e ON e.run_id = r.id AND e.seq > %(seq)s

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
+from accounts.keys.last_uses import PLAYGROUND
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
 from relay.media.answers.task_content import VideoContent
@@ -44,9 +45,10 @@ class ChatRelay(Protocol):
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
         form: Form | None = None,
+        client_app: str = PLAYGROUND,
     ) -> AsyncIterator[Head | bytes | Outcome]:
         """Yield the answer's head and bytes, then its Outcome. `form` has the files that belong to
-        the body."""
+        the body; `client_app` is the application that the books name."""
 
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""

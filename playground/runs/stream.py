@@ -89,6 +89,9 @@ class _Column:
         new = await run_in_database(read_after, self.run.id, self.last_seq, _EVENTS_AT_ONCE)
         if new.events:
             self.ended = new.ended and len(new.events) < _EVENTS_AT_ONCE
+            if self.ended and new.cut:
+                last_seq = new.events[-1][0]
+                return [(last_seq, await run_in_database(_replaced_html, self.run, slug))]
         elif new.ended:
             self.ended = True
             return [(self.last_seq, await run_in_database(_replaced_html, self.run, slug))]

@@ -27,10 +27,17 @@ class Answered(NamedTuple):
 
 
 async def ask_aside(
-    actor: Actor, relay: ChatRelay, payer: Payer, body: Mapping[str, Any], request_id: UUID
+    actor: Actor,
+    relay: ChatRelay,
+    payer: Payer,
+    body: Mapping[str, Any],
+    request_id: UUID,
+    *,
+    purpose: str,
 ) -> Answered:
-    """Send the request and charge it. Raises AsideRefused, RequestFault, DatabaseAway, and
-    ValueError or LookupError for an unusable answer."""
+    """Send the request and charge it. Lists, filters, files and the receipt name it by its
+    `purpose`, one of `usage.requests.words.SIDE_REQUESTS`. Raises AsideRefused, RequestFault,
+    DatabaseAway, and ValueError or LookupError for an unusable answer."""
     principal = await payer.principal(actor, relay)
     pieces, charge_nano = [], 0
     async for item in relay.chat(
@@ -39,6 +46,7 @@ async def ask_aside(
         source="playground",
         request_id=request_id,
         labels=payer.labels,
+        client_app=purpose,
     ):
         if isinstance(item, bytes):
             pieces.append(item)

@@ -20,6 +20,7 @@ from playground.turns.request import ChatMessage, fixed_tokens
 from playground.turns.side_requests import ask_aside
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
 from playground.turns.turns import TurnForm, draft_of, messages_before
+from usage.requests.words import CHAT_SUMMARY
 
 
 class Plan(NamedTuple):
@@ -83,7 +84,7 @@ async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarise
     text, charge_nano = plan.before, 0
     for portion in _portions(plan):
         body = summary_request(plan.model, text, portion, plan.can)
-        answered = await ask_aside(actor, relay, plan.payer, body, new_id())
+        answered = await ask_aside(actor, relay, plan.payer, body, new_id(), purpose=CHAT_SUMMARY)
         text, charge_nano = answered.text.strip(), charge_nano + answered.charge_nano
         if not text:
             raise LookupError("an empty summary")

@@ -38,7 +38,13 @@ from playground.models import (
 from playground.payers.paying import Payer
 from playground.preferences.preferences import preference_of, unwatched_ms_of
 from playground.rendering.render import Frame
-from playground.runs.events import PartialAnswer, append_frames, notify_all, partial_answer
+from playground.runs.events import (
+    PartialAnswer,
+    answer_up_to,
+    append_frames,
+    notify_all,
+    partial_answer,
+)
 from playground.turns.request import ChatMessage, Stored
 
 TEXT_MAX = 1_000_000
@@ -409,12 +415,15 @@ def _turns_of_token(actor: Actor, token: UUID) -> list[Turn]:
     ]
 
 
-def request_stop(run: Run, *, left: bool = False) -> None:
+def request_stop(run: Run, *, left: bool = False, shown: int | None = None) -> None:
     """Mark a run to be stopped, and notify the process that carries it, which then ends it. `left`:
-    nobody is watching the run any more."""
+    nobody is watching the run any more. `shown`: the number of the last event that the page of the
+    person who stops it has shown."""
     with transaction.atomic():
+        with connection.cursor() as cursor:  # a stop waits for no disk; like a run's events
+            cursor.execute("SET LOCAL synchronous_commit = off")
         Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(
-            stop_at=clock.now(), left=left
+            stop_at=clock.now(), left=left, stop_seq=shown
         )
         notify_all(run.id)
 
@@ -429,13 +438,16 @@ def end_run(
     further_choices: Sequence[str] = (),
 ) -> bool:
     """End a run: store the whole text in the message, and the last frames as events.
-    `further_choices` are further answers of the same request, which become versions. Return False
-    if the run had ended before."""
+    `further_choices` are further answers of the same request, which become versions. A stopped
+    answer has only what the page of its reader had shown. Return False if the run had ended
+    before."""
     with transaction.atomic():
         run = Run.objects.select_for_update().filter(id=run_id, ended_at=None).first()
         if run is None:
             return False
         append_frames(run_id, answer.seq + 1, frames)
+        if state == RunState.STOPPED and run.stop_seq is not None:
+            answer = answer_up_to(run_id, run.stop_seq)
         now = clock.now()
         Run.objects.filter(id=run_id).update(state=state, ended_at=now, outcome=dict(outcome))
         Message.objects.filter(id=run.assistant_message_id).update(

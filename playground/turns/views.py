@@ -1,7 +1,7 @@
 """The playground's chat: its page, Send, the stream of an answer, Stop (W10). The request of the
 composer's content, as code and as it will be sent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.http import (
@@ -11,6 +11,7 @@ from django.http import (
     QueryDict,
 )
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
@@ -152,35 +153,47 @@ async def batch_events(request: HttpRequest, actor: Actor, id: str) -> HttpRespo
 @organisation_page("playground.use")
 @require_POST
 async def run_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    run = await run_in_database(access_run, actor, id)
-    return await _stop(request, actor, [run])
+    return await _stop(request, actor, lambda: [access_run(actor, id)])
 
 
 @organisation_page("playground.use")
 @require_POST
 async def batch_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return await _stop(request, actor, await run_in_database(access_batch, actor, id))
+    return await _stop(request, actor, lambda: access_batch(actor, id))
 
 
 def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
     # A page that reconnects sends the number of the last event that it has seen for each column.
     position = request.headers.get("last-event-id", "") or request.GET.get("after", "")
-    numbers = position.split(".")[: len(batch)]
-    after = [int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
-             for number in numbers]  # fmt: skip
+    after = [number or 0 for number in _numbers(position)][: len(batch)]
     after += [0] * (len(batch) - len(after))
 
     may_read = reader_of(request, actor, "playground.read")
     return event_stream(stream_events(batch, after, slug_of(actor), may_read=may_read))
 
 
-async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
+def _numbers(position: str) -> list[int | None]:
+    """Return the number of an event for each column; None for what is no number."""
+    return [int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else None
+            for number in position.split(".")]  # fmt: skip
+
+
+async def _stop(
+    request: HttpRequest, actor: Actor, find: Callable[[], list[Run]]
+) -> HttpResponseBase:
+    batch = await run_in_database(_request_stops, find, request.POST.get("shown", ""))
     for run in batch:
-        await run_in_database(request_stop, run)
         notifications().notify(run.id)
     if is_htmx(request):
-        return await run_in_database(render, request, "playground/turns/_stopping.html")
+        return HttpResponse(render_to_string("playground/turns/_stopping.html"))
     return see_other("conversation", slug_of(actor), id_text(batch[0].conversation_id))
+
+
+def _request_stops(find: Callable[[], list[Run]], position: str) -> list[Run]:
+    batch, shown = find(), _numbers(position)
+    for run in batch:
+        request_stop(run, shown=shown[run.column] if run.column < len(shown) else None)
+    return batch
 
 
 # Send -------------------------------------------------------------------------------------------

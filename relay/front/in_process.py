@@ -106,9 +106,11 @@ class InProcessRelay:
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
         form: Form | None = None,
+        client_app: str = PLAYGROUND,
     ) -> AsyncGenerator[Head | bytes | Outcome]:
         """Answer a request in this process. Admission, holds and books are the same as over HTTP.
         With a `form`, which the caller closes, the body has its texts and the form its files.
+        `client_app` is the application that the books name.
 
         Yields the Head and the bytes that an HTTP client would get, and the Outcome last; a refusal
         is an Outcome alone. Raises RequestFault if the request refers to a missing task.
@@ -120,7 +122,7 @@ class InProcessRelay:
         LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
         sink = QueueSink()
         invocation = await _of_page(life, principal, operation, form, body)
-        options = RequestOptions(labels=labels, client_app=PLAYGROUND)
+        options = RequestOptions(labels=labels, client_app=client_app)
         make_context = partial(
             context_of_task,
             life.parts,

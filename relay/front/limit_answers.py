@@ -55,7 +55,7 @@ class LimitReached(RequestFault):
         self.budget_id: int | None = None
         if reached["gate"] == "slow":
             self.budget_id = reached["budget"]
-            what = f"{_budget_state(reached)}), so its requests run one at a time"
+            what = f"{_budget_state(reached)}, so its requests run one at a time"
             self.message = message_of("rate_limited", what, seconds=retry_after_s(self.wait_ms))
             self.message += _ask_for_more(reached, public_url)
             return
@@ -127,11 +127,11 @@ class UsedUp(RequestFault):
             what += f". Top up on the page Billing of {public_url}" if public_url else ""
         else:
             self.budget_id, self.window_id = budget["budget"], budget["window"]
-            reset = "it does not reset"
+            reset = "It does not reset"
             if budget["period"] not in WITHOUT_END:
                 reset_at = dt.datetime.fromtimestamp(budget["reset"], dt.UTC)
-                reset = f"it resets at {reset_at:%Y-%m-%dT%H:%M:%SZ}"
-            what = f"{_budget_state(budget, session)}, needed {needed} USD; {reset})"
+                reset = f"It resets at {reset_at:%Y-%m-%dT%H:%M:%SZ}"
+            what = f"{_budget_state(budget, session)}; this request may cost {needed} USD. {reset}"
             if self.budget_id is None:
                 what += f". Send a higher {CAP_HEADER} to continue the session"
             else:
@@ -165,19 +165,19 @@ def _session_name(session: Session) -> str:
 
 
 def _budget_state(budget: Mapping[str, Any], session: Session | None = None) -> str:
-    """Describe the state of a budget. The text ends inside an open bracket."""
+    """Describe the state of a budget. `usage.requests.refusals` reads it for the pages."""
     scope, subject = budget["scope"], budget["subject"]
-    named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
+    named = f" {quote_value(subject)}" if subject else ""
     if budget["period"] == "session" and session is not None:
         named += f" of session {_session_name(session)}"
     scope = scope or "client's own"
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
     # If something is left, only this request does not fit, and a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
-    state = "is used up" if fits_none else "has less left than this request may cost"
+    state = "is used up" if fits_none else "has too little left"
     return (
-        f"{scope} budget{named} {state} (spent {format_usd(budget['spent'])} USD and reserved "
-        f"{format_usd(budget['held'])} USD of {format_usd(budget['limit'])} USD{per}"
+        f"{scope} budget{named} {state}: {format_usd(budget['spent'])} USD spent and "
+        f"{format_usd(budget['held'])} USD reserved of {format_usd(budget['limit'])} USD{per}"
     )
 
 

@@ -68,8 +68,7 @@ async def check_means(context: RequestContext, facts: Facts, model: RequestedMod
         url = context.parts.config.public_url
         raise UsedUp(None, estimate.least_nano, in_wallet_nano, url)
     needed, available = format_usd(estimate.least_nano), format_usd(bound.available_nano)
-    what = "a budget has less left than this request may cost "
-    what += f"(needed {needed} USD, available {available} USD)"
+    what = f"a budget has too little left: {available} USD; this request may cost {needed} USD"
     raise RequestFault("insufficient_balance", None, what)
 
 

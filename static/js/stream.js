@@ -66,16 +66,51 @@ function inert(target, swap, html) {
   return !target.querySelector(KEPT) && (swap === "innerHTML" || !target.matches(KEPT));
 }
 
-async function put(changes, source) {
+// Stop freezes what an answer shows, whatever is still on its way to this page. The request tells
+// the last message that was put, and the server keeps the answer up to there. Of a frozen answer
+// only its end is put: all of it anew, or its note and its foot.
+const GROWS = "[data-part=blocks], [id^=think-], [id^=tools-], [id^=stats-]";
+const putIds = new WeakMap(); // a stream's element to the id of the last message that was put
+function frozen(target, swap) {
+  const answer = target.closest(".msg[data-stopping]");
+  if (!answer || !target.closest(GROWS) || (target.matches("[id^=tools-]") && swap === "innerHTML")) return false;
+  answer.toggleAttribute("data-withheld", true);
+  return true;
+}
+document.addEventListener("htmx:config:request", ({ target, detail: { ctx } }) => {
+  if (!/\/playground\/(runs|sends)\/\w+\/stop$/.test(ctx.request.action)) return;
+  const place = target.closest(".msg, .column") ?? (target.matches("[data-stop]") ? document.body : null);
+  const answers = place?.matches(".msg") ? [place] : place?.querySelectorAll(".msg[data-state=answering]");
+  for (const answer of answers ?? []) answer.toggleAttribute("data-stopping", true);
+  const stream = document.querySelector(".msg[data-stopping] [hx-sse\\:connect], #stream");
+  if (!answers || !stream) return;
+  const begun = new URL(stream.getAttribute("hx-sse:connect"), location).searchParams.get("after");
+  ctx.request.body.set("shown", putIds.get(stream) ?? begun);
+  ctx.request.priority = "high";
+});
+// The whole answer was written before Stop reached the server: the rest is kept, and shown on demand.
+function offerRest(answer) {
+  if (answer.dataset.state !== "done") return;
+  const rest = document.querySelector("#rest").content.cloneNode(true);
+  answer.querySelector("[id^=note-]").append(rest);
+}
+
+async function put(changes, source, id) {
   if (!source.isConnected) return;
+  let begun = false; // what is begun is put whole: the server counts messages
   for (const [, place, swap, html] of changes.matchAll(CHANGE)) {
     for (const target of document.querySelectorAll(place)) {
+      if (!begun && frozen(target, swap)) continue;
       const plain = inert(target, swap, html);
       const weight = plain ? weightOf(html) : FRAME_CHARACTERS;
       await take(weight);
-      if (!target.isConnected) continue;
+      if (!target.isConnected || (!begun && frozen(target, swap))) continue;
+      begun ||= !!target.closest(GROWS);
+      if (begun) putIds.set(source, id);
+      const withheld = target.matches(".msg[data-withheld]");
       if (plain) change(target, swap, html);
       else await htmx.swap({ sourceElement: source, target, swap, text: html });
+      if (withheld && target.isConnected) offerRest(target);
       if (weight < FRAME_CHARACTERS) continue;
       await nextTask();
       layOut();
@@ -83,9 +118,9 @@ async function put(changes, source) {
   }
 }
 let before = Promise.resolve();
-function inTurn(changes, source) {
+function inTurn(changes, source, id) {
   waiting += 1;
-  before = before.catch(() => {}).then(() => put(changes, source)).finally(() => {
+  before = before.catch(() => {}).then(() => put(changes, source, id)).finally(() => {
     waiting -= 1;
     if (!waiting) layOut();
   });
@@ -94,7 +129,7 @@ function inTurn(changes, source) {
 document.addEventListener("htmx:sse:before:message", ({ target, detail }) => {
   if (wanted === "sentences") speaker ??= new Speaker(target);
   detail.cancelled = true;
-  detail.waitUntil(inTurn(detail.message.data, target));
+  detail.waitUntil(inTurn(detail.message.data, target, detail.message.id));
 });
 // What a Send changes comes in frames of its own too.
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {

@@ -25,6 +25,7 @@ function open(dialog) {
   if (dialog.matches(".palette")) {
     $("[name=recent]", dialog).value = stored.recent ?? "";
     $("input", dialog).select();
+    import(dialog.dataset.finder);
     look(dialog);
   }
   if (!focusError(dialog)) ($("[autofocus]", dialog) ?? $(".dlg-head h2", dialog))?.focus();

@@ -2,6 +2,8 @@
 one key with its usage, its permissions, and its last requests."""
 
 import datetime as dt
+import json
+import shlex
 from typing import Any
 
 from django.conf import settings
@@ -232,10 +234,10 @@ def badge_of(key: Key) -> Badge:
 
 
 def show_secret_once(
-    request: HttpRequest, key: Key, text: str, *, rotated: bool = False
+    request: HttpRequest, key: Key, text: str, *, rotated: bool = False, model: str = ""
 ) -> HttpResponse:
-    """Return the only response with the key's text. It must not be cached (`private, no-store`)."""
-    path = "/api/v1/keys" if key.kind == KeyKind.MANAGEMENT else "/v1/models"
+    """Return the only response with the key's text. It must not be cached (`private, no-store`).
+    The command under it chats with `model`, or lists the models if it is ""."""
     response = render_dialog(
         request,
         "accounts/keys/key_made.html",
@@ -244,11 +246,21 @@ def show_secret_once(
             "secret": text,
             "rotated": rotated,
             "former": key_lookup.living_former_secrets(key, clock.now()),
-            "curl": f'curl {settings.PUBLIC_URL}{path} \\\n  -H "Authorization: Bearer {text}"',
+            "curl": _first_command(key, text, model),
         },
     )
     response["HX-Trigger"] = "keys-changed"
     return response
+
+
+def _first_command(key: Key, text: str, model: str) -> str:
+    path = "/api/v1/keys" if key.kind == KeyKind.MANAGEMENT else "/v1/models"
+    lines = [f"curl {settings.PUBLIC_URL}{path}", f'-H "Authorization: Bearer {text}"']
+    if model and key.kind != KeyKind.MANAGEMENT:
+        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+        lines[0] = f"curl {settings.PUBLIC_URL}/v1/chat/completions"
+        lines += ['-H "Content-Type: application/json"', f"-d {shlex.quote(json.dumps(body))}"]
+    return " \\\n  ".join(lines)
 
 
 @organisation_page("keys.write_own")
@@ -292,7 +304,8 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         except keys.KeyRefused as refused:
             form.add_error(None, refused.message)
         else:
-            return show_secret_once(request, rotated, text, rotated=True)
+            named = next((name for name in key.model_patterns if "*" not in name), "")
+            return show_secret_once(request, rotated, text, rotated=True, model=named)
     return render_dialog(
         request,
         "accounts/keys/key_rotate.html",

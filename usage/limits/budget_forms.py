@@ -1,12 +1,14 @@
 """Forms of budgets, and of keys with their budgets."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.forms import CountsForm
+from accounts.limits.limits import Subject
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
 from billing.limits.budget_rules import (
@@ -18,6 +20,7 @@ from billing.limits.budgets import TERMS
 from billing.models import Budget, BudgetAction, BudgetScope
 from lib import clock
 from lib.forms.native import DateInput
+from lib.forms.picker import PickSelect
 
 PERIOD_NAMES = {
     "hour": gettext_lazy("Hour"),
@@ -42,7 +45,7 @@ SCOPE_NAMES: dict[str, Any] = {
 ACTION_NAMES: dict[str, Any] = {
     BudgetAction.BLOCK: gettext_lazy("Reject"),
     BudgetAction.WARN: gettext_lazy("Alert only"),
-    BudgetAction.SLOW: gettext_lazy("One request at a time"),
+    BudgetAction.SLOW: gettext_lazy("Slow down: one request at a time"),
 }
 
 
@@ -63,9 +66,7 @@ class PercentsField(forms.CharField):
 def period_field(**over: Any) -> forms.ChoiceField:
     return forms.ChoiceField(
         label=gettext_lazy("Period"),
-        help_text=gettext_lazy(
-            "Each session: the most that one task of an agent may cost, with its sub-agents."
-        ),
+        help_text=gettext_lazy("Each session: caps one agent task, including sub-agents."),
         choices=[(period, PERIOD_NAMES[period]) for period in PERIODS],
         initial="month",
         **over,
@@ -89,6 +90,31 @@ class BulkExpiryForm(forms.Form):
         if day < clock.now().date():
             raise forms.ValidationError(gettext("This day has passed."))
         return dt.datetime.combine(day, dt.time(23, 59, 59), dt.UTC)
+
+
+class LimitForm(CountsForm):
+    """The form for the limits of an organisation, a team or a person that has none."""
+
+    subject = forms.ChoiceField(
+        label=gettext_lazy("Applies to"), widget=PickSelect({"autofocus": True})
+    )
+    field_order = ("subject",)
+
+    def __init__(self, subjects: Mapping[str, Subject], *args: Any) -> None:
+        super().__init__(*args)
+        field = cast(forms.ChoiceField, self.fields["subject"])
+        field.choices = [
+            ("", gettext("Choose a team or a person")),
+            *((value, subject.name) for value, subject in subjects.items()),
+        ]
+        notes = {value: str(SCOPE_NAMES[one.scope]) for value, one in subjects.items()}
+        cast(PickSelect, field.widget).notes = lambda: notes
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if not self.errors and not any(data[name] for name in ("rpm", "tpm", "parallel")):
+            raise forms.ValidationError(gettext("Enter at least one limit."))
+        return data
 
 
 class BulkLimitsForm(CountsForm):

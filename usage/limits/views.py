@@ -38,6 +38,7 @@ from usage.limits.budget_forms import (
     PERIOD_NAMES,
     SCOPE_NAMES,
     BudgetChangeForm,
+    LimitForm,
 )
 
 _FRESH = dt.timedelta(minutes=1)
@@ -170,30 +171,14 @@ def active_budgets(actor: Actor, scope: str, subject: str) -> list[dict[str, Any
 
 
 @organisation_page("budgets.read")
-@require_http_methods(["GET", "HEAD", "POST"])
-def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+@require_safe
+def budget_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     budget = budgets.access_budget(actor, id)
-    form = BudgetChangeForm.of(budget, request.POST or None)
-    if request.method == "POST":
-        access.require(actor, "budgets.write")
-        if form.is_valid() and form.cleaned_data["amount"] is not None:
-            try:
-                budget_simulation.change_budget(
-                    actor, budget, amount_nano=form.cleaned_data["amount"], **form.terms()
-                )
-            except BudgetRefused as refused:
-                refused.add_to(form)
-            else:
-                messages.success(request, gettext("Budget saved."))
-                back = reverse("budgets", args=[slug_of(actor)])
-                return redirect_to(request, back_to(request, back))
     (usage,) = budgets.current_usage([budget])
     context = {
-        "form": form,
-        "next": sent_next(request),
         "budget": budget,
         "scope": SCOPE_NAMES[budget.scope],
-        "subject": budgets.subject_names([budget])[budget.id],
+        "subject": _subject(budget),
         "period": PERIOD_NAMES[budget.period],
         "per_session": budget.period == BudgetPeriod.SESSION,
         "meter": meter_of(usage),
@@ -203,7 +188,37 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         "alerts": _alerts(budget),
         "may_write": budgets.may_write(actor, budget),
     }
-    return render_dialog(request, "usage/limits/budget.html", context, refused=form.is_bound)
+    return render(request, "usage/limits/budget.html", context)
+
+
+def _subject(budget: Budget) -> str:
+    return budgets.subject_names([budget])[budget.id] or budget.organisation.name
+
+
+@organisation_page("budgets.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def budget_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    budget = budgets.access_budget(actor, id)
+    form = BudgetChangeForm.of(budget, request.POST or None)
+    if form.is_valid() and form.cleaned_data["amount"] is not None:
+        try:
+            budget_simulation.change_budget(
+                actor, budget, amount_nano=form.cleaned_data["amount"], **form.terms()
+            )
+        except BudgetRefused as refused:
+            refused.add_to(form)
+        else:
+            messages.success(request, gettext("Budget saved."))
+            back = reverse("budget", args=[slug_of(actor), budget.id])
+            return redirect_to(request, back_to(request, back))
+    context = {
+        "form": form,
+        "next": sent_next(request),
+        "budget": budget,
+        "subject": _subject(budget),
+        "per_session": budget.period == BudgetPeriod.SESSION,
+    }
+    return render_dialog(request, "usage/limits/budget_edit.html", context, refused=form.is_bound)
 
 
 @organisation_page("budgets.write")
@@ -313,7 +328,6 @@ LIMITS = Table(
     filters=(
         Filter("q", _("Name"), "search"),
         Filter("scope", _("Scope"), choices=(("", _("Any scope")), *_SCOPES.items())),
-        Filter("state", _("Limited"), choices=(("", _("All")), ("limited", _("With a limit")))),
     ),
 )
 
@@ -327,11 +341,26 @@ def limit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         for row in _limit_rows(actor)
         if state.value("q").casefold() in f"{row['name']} {row['subject'].id}".casefold()
         and state.value("scope") in ("", row["subject"].scope)
-        and (not state.value("state") or row["rpm"] or row["tpm"] or row["parallel"])
     ]
     templates = ("usage/limits/limits.html", "usage/limits/_limits.html")
     context = {"waiting": count_waiting(actor)}
     return answer_table(request, state, ListSource(rows), templates, context)
+
+
+@organisation_page("budgets.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def limit_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    subjects = {f"{one.scope} {one.id}": one for one in limited_subjects(actor)}
+    form = LimitForm(subjects, request.POST or None)
+    if form.is_valid():
+        subject = subjects[form.cleaned_data.pop("subject")]
+        # Fields that are left empty stay as they are.
+        given = {name: count for name, count in form.cleaned_data.items() if count is not None}
+        keys.change_limits(actor, subject.limited, **(_rate_limits(subject) | given))
+        messages.success(request, gettext("Limits saved."))
+        return redirect_to(request, "limits", slug_of(actor))
+    context = {"form": form}
+    return render_dialog(request, "usage/limits/limit_new.html", context, refused=form.is_bound)
 
 
 def _limit_rows(actor: Actor) -> list[dict[str, Any]]:
@@ -345,6 +374,7 @@ def _limit_rows(actor: Actor) -> list[dict[str, Any]]:
             **_rate_limits(subject),
         }
         for n, subject in enumerate(limited_subjects(actor))
+        if any(_rate_limits(subject).values())
     ]
 
 

@@ -199,6 +199,8 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
         "groups": permission_groups(replace(authority_of(member), leads=frozenset())),
         "leads": Team.objects.filter(id__in=member.leads).order_by("name"),
         "keys": keys,
+        "living": [id_text(one["key"].id) for one in keys if not one["key"].disabled],
+        "may_disable": access.scope_of(actor, "keys.write") is not None,
         "budgets": active_budgets(actor, BudgetScope.USER, str(member.user_id)),
         **_usage(actor, member),
         "may_budget": access.scope_of(actor, "budgets.write") is not None,

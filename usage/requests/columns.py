@@ -22,6 +22,7 @@ from usage.reports.visibility import run
 from usage.requests import words
 from usage.requests.log import RequestSource, near_attempts
 from usage.requests.outcomes import CLIENT_STOPPED
+from usage.requests.refusals import SHOWN_KIND
 
 Cells = Sequence[Any]
 
@@ -60,6 +61,14 @@ def _key_names(values: Cells) -> Cells:
     return [words.key_name(name) or None for name in values]
 
 
+def _sources(values: Cells) -> Cells:
+    return [words.source_name(*value.partition(" ")[::2]) for value in values]
+
+
+def _apps(values: Cells) -> Cells:
+    return [words.app_name(value) or None for value in values]
+
+
 def _bases(values: Cells) -> Cells:
     known = {basis: str(word) for basis, word in words.BASES.items()}
     return [known.get(basis, basis) or None for basis in values]
@@ -95,7 +104,7 @@ REQUESTS = Table(
         Column("status", _("Status"), "badge", card="first"),
         Column("model", _("Model"), card="title"),
         Column("key", _("Key"), priority=2, card="second"),
-        Column("person", _("Person"), chosen=False),
+        Column("person", _("Person"), priority=3),
         Column("channel", _("Channel"), priority=4),
         Column("upstream", _("Provider's model"), chosen=False),
         Column("ttft", _("TTFT"), "duration", priority=3, hint=_("Time to first token")),
@@ -149,7 +158,7 @@ def hidden_columns(actor: Actor) -> list[str]:
 LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     # Without its time zone the column is read several times faster.
     "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", convert=_instants),
-    "status": LogColumn("concat_ws(' ', r.status, r.kind)", convert=_statuses),
+    "status": LogColumn(f"concat_ws(' ', r.status, {SHOWN_KIND})", convert=_statuses),
     "model": LogColumn("r.model", convert=_texts),
     "key": LogColumn("k.name", _KEY, _key_names),
     "person": LogColumn("u.email", _USER, _texts),
@@ -166,13 +175,13 @@ LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     "cost": LogColumn("r.charge_nano"),
     "basis": LogColumn("r.basis", convert=_bases),
     "attempts": LogColumn("whole.attempts", _ATTEMPTS),
-    "source": LogColumn("r.source", convert=_texts),
+    "source": LogColumn("concat_ws(' ', r.source, r.client_app)", convert=_sources),
     "team": LogColumn("t.name", _TEAM, _texts),
     "project": LogColumn("r.project", convert=_texts),
     "customer": LogColumn("r.customer", convert=_texts),
     "tags": LogColumn("r.tags", convert=_tags),
     "end_user": LogColumn("r.end_user", convert=_texts),
-    "app": LogColumn("r.client_app", convert=_texts),
+    "app": LogColumn("r.client_app", convert=_apps),
     "session": LogColumn("r.session_id", convert=_ids),
     "id": LogColumn("r.request_id", convert=_ids),
 }

@@ -16,6 +16,7 @@ from usage.reports.visibility import Period, run, where_of
 from usage.requests.log_position import Place, place_of
 from usage.requests.narrowing import narrow_rows
 from usage.requests.outcomes import CLIENT_STOPPED, has_failed
+from usage.requests.refusals import IS_BY_BUDGET, shown_kind
 from usage.rollups.buckets import Span
 
 
@@ -72,8 +73,14 @@ class RequestRow:
     dropped: Sequence[str] = ()
     saved_nano: int | None = None
     own_nano: int | None = None
+    by_budget: bool = False
     pricing: Mapping[str, Any] | None = None
     own_fee: Any = None
+
+    @property
+    def shown_kind(self) -> str:
+        """The kind that pages show: one for the balance, one for budgets."""
+        return shown_kind(self.kind, by_budget=self.by_budget)
 
     @property
     def running(self) -> bool:
@@ -333,7 +340,7 @@ _REQUESTS: Final = f"""
     SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, r.charge_nano,
            r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
            whole.attempts, whole.cost_nano, {_COUNTED_TO}, r.upstream_request_id, r.dropped,
-           r.saved_nano, r.own_nano
+           r.saved_nano, r.own_nano, {IS_BY_BUDGET}
     FROM (
         SELECT * FROM usage_usagerecord r WHERE {{where}} AND r.final
         ORDER BY {{order}} LIMIT %(limit)s

@@ -189,9 +189,9 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
         "href": f"{href}?tz={zone}" if zone != "UTC" else href,
         "id": id,
         "time": row.admitted_at,
-        "status": status_badge(row.status, row.kind),
+        "status": status_badge(row.status, row.shown_kind),
         "model": row.model,
-        "key": words.key_name(row.key_name),
+        "key": _key_text(row),
         "person": row.user,
         "channel": row.channel_name,
         "upstream": row.upstream_model,
@@ -206,15 +206,21 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
         "cost": None if row.running else row.charge_nano,
         "basis": words.BASES.get(row.basis, row.basis),
         "attempts": row.attempts,
-        "source": row.source,
+        "source": words.source_name(row.source, row.app),
         "team": row.team_name,
         "project": row.project,
         "customer": row.customer,
         "tags": ", ".join(row.tags),
         "end_user": row.end_user,
-        "app": row.app,
+        "app": words.app_name(row.app),
         "session": row.session_id and id_text(row.session_id),
     }
+
+
+def _key_text(row: RequestRow) -> str:
+    """Return the key, and what a request of the playground was for if it was no turn of a chat."""
+    name = words.key_name(row.key_name)
+    return f"{name} · {words.app_name(row.app)}" if row.app in words.SIDE_REQUESTS else name
 
 
 def status_badge(status: int | None, kind: str | None) -> Badge:
@@ -225,7 +231,7 @@ def status_badge(status: int | None, kind: str | None) -> Badge:
         return Badge(_("Stopped"))
     text = words.status_text(status, kind)
     if has_failed(status):
-        return Badge(text, "bad", hint=words.KINDS.get(kind or "", kind or ""))
+        return Badge(text, "bad", hint=words.kind_text(kind or ""))
     return Badge(text, "ok")
 
 

@@ -31,6 +31,7 @@ from usage.reports.visibility import run, visible
 from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
 from usage.requests.outcomes import UNCHARGED
+from usage.requests.refusals import is_by_budget, shown_kind
 
 # Quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.
 _EXACT_DIGITS: Final = 27
@@ -96,6 +97,11 @@ class AttemptDisplay:
     channel_key: str = ""
     model: str = ""
     asked_model: str = ""
+
+    @property
+    def shown_kind(self) -> str:
+        """The kind that pages show."""
+        return shown_kind(self.kind, by_budget=is_by_budget(self.kind, self.message))
 
 
 @dataclass(frozen=True)
@@ -246,6 +252,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         dropped=last.dropped or (),
         saved_nano=last.saved_nano,
         own_nano=last.own_nano,
+        by_budget=is_by_budget(last.kind, last.message or ""),
         pricing=read_json(last.pricing),
         own_fee=read_json(last.own_fee),
     )

@@ -42,6 +42,7 @@ from usage.models import SettleAs
 from usage.reports import filters, reports
 from usage.requests import receipts, words
 from usage.requests.log import RequestRow
+from usage.requests.refusals import budget_refusal
 from usage.reviews import reviews
 from usage.reviews.forms import ReviewForm, review_context
 from usage.reviews.reviews import ReviewRefused
@@ -113,7 +114,7 @@ def _outcome(row: RequestRow) -> Badge | None:
     if row.stopped:
         return Badge(gettext("Stopped"))
     if row.failed:
-        return Badge(words.KINDS.get(row.kind or "", row.kind or row.status), "bad", "x")
+        return Badge(words.kind_text(row.shown_kind) or str(row.status), "bad", "x")
     return Badge(gettext("Completed"), "ok", "check")
 
 
@@ -144,9 +145,12 @@ def _detail(
         "asked_model": visible_detail.requested_model_if_replaced,
         "basis": words.BASES.get(row.basis, row.basis),
         "api_format": words.api_format(row.dialect, row.operation),
+        "app": words.app_name(row.app),
+        "source": words.source_name(row.source, row.app),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),
-        "kind": words.KINDS.get(row.kind or "", row.kind or ""),
+        "kind": words.kind_text(row.shown_kind),
         "message": detail_of(row.kind or "", detail.message),
+        "budget": budget_refusal(row.organisation, detail.message) if row.by_budget else None,
         "flags": [
             words.flag_word(flag)
             for flag in row.flags
@@ -206,7 +210,7 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -
     first_ms = min(max(attempt.ttft_ms or attempt.start_ms, attempt.start_ms), end_ms)
     return {
         "one": attempt,
-        "kind": words.KINDS.get(attempt.kind or "", attempt.kind or ""),
+        "kind": words.kind_text(attempt.shown_kind),
         "basis": words.BASES.get(attempt.basis, attempt.basis),
         "why": words.CHOSEN.get(attempt.why, attempt.why),
         "skipped": [(name, words.SKIPPED.get(why, why)) for name, why in attempt.skipped],

@@ -8,8 +8,10 @@ from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.keys.keys import PLAYGROUND_NAME
+from accounts.keys.last_uses import PLAYGROUND
 from billing.prices.words import METER_NAMES
 from lib.numbers import formatting
+from usage.requests.refusals import BALANCE_TOO_LOW, BUDGET_REACHED
 
 # The APIs in which a request can be written: proper names, which are not translated.
 _API_NAMES: Final[Mapping[str, str]] = {
@@ -29,6 +31,27 @@ _API_NAMES: Final[Mapping[str, str]] = {
 def api_format(dialect: str, operation: str) -> str:
     """Return the API of a request: "OpenAI Chat Completions"."""
     return _API_NAMES.get(operation, f"{dialect} · {operation}")
+
+
+CHAT_TITLE: Final = "Chat title"
+CHAT_SUMMARY: Final = "Chat summary"
+SIDE_REQUESTS: Final[Mapping[str, Promise]] = {
+    CHAT_TITLE: _("Chat title"),
+    CHAT_SUMMARY: _("Chat summary"),
+}
+"""The applications of the playground's requests that are not turns of a chat."""
+
+
+def app_name(app: str) -> str:
+    """Return the display name of an application. Only those of the playground are translated."""
+    return gettext("Playground") if app == PLAYGROUND else str(SIDE_REQUESTS.get(app, app))
+
+
+def source_name(source: str, app: str) -> str:
+    """Return where a request came from: "Chat title" for one, else the API or the playground."""
+    if app in SIDE_REQUESTS:
+        return app_name(app)
+    return gettext("Playground") if source == PLAYGROUND else gettext("API")
 
 
 BASES: Final[Mapping[str, Promise]] = {
@@ -145,6 +168,17 @@ KINDS: Final[Mapping[str, Promise]] = {
     "client_closed": _("The client disconnected"),
 }
 
+_LACKS: Final[Mapping[str, Promise]] = {
+    BALANCE_TOO_LOW: _("Balance too low"),
+    BUDGET_REACHED: _("Budget reached"),
+}
+
+
+def kind_text(kind: str) -> str:
+    """Return what happened to a request, by its `RequestRow.shown_kind`."""
+    return str(_LACKS.get(kind) or KINDS.get(kind) or kind)
+
+
 STATUS_WORDS: Final[Mapping[int, Promise]] = {
     200: pgettext_lazy("status", "OK"),
     400: _("Invalid request"),
@@ -168,6 +202,7 @@ STATUS_WORDS: Final[Mapping[int, Promise]] = {
 
 
 _WORDS_OF_402: Final[Mapping[str, Promise]] = {
+    **_LACKS,
     "insufficient_balance": _("Balance or budget too low"),
     "max_cost_exceeded": _("Cost limit too low"),
     "model_unpriced": _("No price"),

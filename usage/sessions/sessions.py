@@ -163,6 +163,11 @@ class SessionSource:
         )
         return count_text(n)
 
+    def charged_nano(self) -> int:
+        """Return what the sessions cost together."""
+        ((nano,),) = run(_TOTAL.format(where=self._where.text), self._where.parameters)
+        return nano or 0
+
 
 def read_session(actor: Actor, id: UUID | None) -> SessionRow:
     """Return one session with all its turns that the actor may see. Raises Http404."""
@@ -287,6 +292,13 @@ _COUNT: Final = f"""
     SELECT count(*) FROM (
         SELECT FROM usage_usagerecord r WHERE {{where}} AND {_OWN}
         GROUP BY r.session_id HAVING {_LISTED} LIMIT {{most}}
+    ) listed"""  # noqa: S608
+
+_TOTAL: Final = f"""
+    SELECT sum(charge_nano)::bigint FROM (
+        SELECT sum(r.charge_nano) AS charge_nano FROM usage_usagerecord r
+        WHERE {{where}} AND {_OWN}
+        GROUP BY r.session_id HAVING {_LISTED}
     ) listed"""  # noqa: S608
 
 _TURNS: Final = """

@@ -150,6 +150,7 @@ def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "may_end": access.scope_of(actor, "sessions.write")
         == access.scope_of(actor, "requests.read"),
         "detached": notice_text(detached_within(usage_filter.span)),
+        "total_nano": None if state.export else source.charged_nano(),
     }
     at = read_freshness()
     bar = usage_bar(actor, usage_filter, log=True, single=False, kept=tuple(state.kept), at=at)

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.currency.display import charge_places, display, is_exact, price_places
+from billing.currency.display import (
+    charge_places,
+    display,
+    display_in_column,
+    is_exact,
+    places_beside,
+    price_places,
+)
 from billing.currency.money import INT64_MAX, parse_usd
 
 nanos = st.integers(-INT64_MAX, INT64_MAX)
@@ -46,8 +53,8 @@ def test_one_amount(usd: str, total: str, charge: str, price: str) -> None:
     ("charges", "column"),
     [
         (["0.8208", "0.0045898"], ["$0.8208", "$0.0046"]),
-        (["0.8208", "0.00000975", "0"], ["$0.82080", "$0.00001", "$0.00000"]),
-        (["0.8208", "0.0000001"], ["$0.82080", "<$0.00001"]),
+        (["0.8208", "0.00000975", "0"], ["$0.8208", "$0.00001", "$0.00"]),
+        (["0.8208", "0.0000001"], ["$0.8208", "<$0.00001"]),
         (["12.345678", "0.0045898"], ["$12.346", "$0.005"]),
         (["1284.07", "0.0045898"], ["$1,284.07", "<$0.01"]),
         (["0.00000975", "0.00000915"], ["$0.00000975", "$0.00000915"]),
@@ -66,7 +73,7 @@ def test_a_column_of_prices_shows_each_in_full() -> None:
     multiplied = Decimal(parse_usd("0.075")) * Decimal("1.07")
 
     assert [display(one, price_places(prices)) for one in prices] == [
-        "$60.0000", "$0.1500", "$0.0125",
+        "$60.00", "$0.15", "$0.0125",
     ]  # fmt: skip
     assert display(multiplied, price_places([multiplied])) == "$0.08025"
 
@@ -88,7 +95,31 @@ def test_what_is_not_zero_never_reads_as_zero(nano: int, places: int) -> None:
 def test_the_decimal_points_of_a_column_line_up(column: list[int]) -> None:
     for places in (charge_places(column), price_places(column)):
         assert places >= 2
-        assert {len(display(one, places).partition(".")[2]) for one in column} == {places}
+        texts = [display_in_column(one, places) for one in column]
+        assert {len(text.partition(".")[2]) for text in texts} == {places}
+        for one, text in zip(column, texts, strict=True):
+            # The blank has the width of a digit, and no amount has zeros that say nothing.
+            assert text.rstrip("\N{FIGURE SPACE}") == display(one, places)
+            assert one or text.startswith("$0.00")
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "texts"),
+    [
+        ("0.0000275", "0.0001", ("$0.0000275", "$0.0001")),
+        ("0", "0.0001", ("$0.00", "$0.0001")),
+        ("3.2104", "50", ("$3.21", "$50.00")),
+        ("0.0004", "5", ("<$0.01", "$5.00")),
+        ("0.0104", "0.015", ("$0.0104", "$0.015")),
+    ],
+)
+def test_a_limit_is_exact_and_what_is_used_fits_it(
+    used: str, limit: str, texts: tuple[str, str]
+) -> None:
+    used_nano, limit_nano = parse_usd(used), parse_usd(limit)
+    places = places_beside(limit_nano, used_nano), price_places([limit_nano])
+
+    assert (display(used_nano, places[0]), display(limit_nano, places[1])) == texts
 
 
 @given(columns.filter(any))

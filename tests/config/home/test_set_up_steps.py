@@ -46,17 +46,18 @@ def test_each_step_leads_to_the_next_and_is_found_again(browser: Client) -> None
     assert Membership.objects.get(user=olga).role == "owner"
     assert AuditEvent.objects.filter(action="organisation.created").count() == 1
     assert step(browser) == step(signed_in(olga)) == 3
-    assert "Setup: step 3 of 5" in browser.get("/o/acme/").content.decode()
+    assert "3 steps left: add a provider" in browser.get("/o/acme/").content.decode()
     Channel.objects.create(name="east", provider="openai", base_url="https://api.example.org")
     assert step(browser) == 4
     key, _ = make_key(Organisation.objects.get().teams.get(), user=olga)
     assert step(browser) == step(signed_in(olga)) == 5
+    assert "1 step left: send a request" in browser.get("/o/acme/start").content.decode()
     credit(key)
     happen(key, clock.now() - dt.timedelta(minutes=1), 0)
     assert step(browser) == 6
     page = browser.get(URL).content.decode()
     assert "You are live" in page
-    assert "Setup: step" not in browser.get("/o/acme/start").content.decode()
+    assert "left:" not in browser.get("/o/acme/start").content.decode()
     assert id_text(key.id) not in page
 
 

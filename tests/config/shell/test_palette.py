@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db
 def find(user: User, words: str = "", url: str = "/o/acme/_f/palette") -> dict[str, str]:
     """The names that are found and where they lead."""
     html = squeezed(signed_in(user).get(url, {"q": words}).content.decode())
+    html = html.partition("<template data-known")[0]
     links = re.findall(r'href="([^"]*)">.*?<span class="cut">([^<]*)</span>', html)
     return {unescape(name): unescape(url) for url, name in links}
 

@@ -51,14 +51,14 @@ def test_who_pays_is_seen_and_chosen_before_sending(
     page, name = alice.page, id_text(tenant.key_id)
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     line = page.locator("[popovertarget=menu-payer]")
-    expect(line).to_have_text("Paid by Playground key · core")
-    choose_key(page, f"{name} · core")
-    expect(line).to_have_text(f"Paid by {name} · core")
+    expect(line).to_have_text("Paid by Playground key (team core)")
+    choose_key(page, f"{name} (team core)")
+    expect(line).to_have_text(f"Paid by {name} (team core)")
     page.fill("#chat-text", "who pays?")
     page.keyboard.press("Enter")
     page.wait_for_selector(DONE)
     page.reload()
-    expect(line).to_have_text(f"Paid by {name} · core")
+    expect(line).to_have_text(f"Paid by {name} (team core)")
     paid = (
         "SELECT u.key_id, u.user_id FROM usage_usagerecord u JOIN playground_run r "
         "ON r.request_id = u.request_id WHERE r.id = "
@@ -72,7 +72,7 @@ def test_who_pays_is_seen_and_chosen_before_sending(
     page.get_by_role("button", name="Use for new chats").click()
     expect(page.locator(".toast").last).to_contain_text("New chats will be paid for this way.")
     page.goto(stage.playground)
-    expect(line).to_have_text(f"Paid by {name} · core")
+    expect(line).to_have_text(f"Paid by {name} (team core)")
     alice.assert_calm()
 
 
@@ -88,16 +88,16 @@ def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
     page.fill("#chat-text", "within the budget?")
     expect(page.locator("#bound")).to_contain_text("reserved")
     expect(send).to_be_enabled()
-    choose_key(page, f"{name} · core")
+    choose_key(page, f"{name} (team core)")
     expect(page.locator("#bound [data-blocked]")).to_be_visible()
     expect(send).to_be_disabled()
-    choose_key(page, "Playground key · core")
+    choose_key(page, "Playground key (team core)")
     expect(send).to_be_enabled()
     page.locator("[popovertarget=menu-payer]").press("Enter")
     page.get_by_role("combobox", name="Project").fill("search")
     page.keyboard.press("Escape")
     expect(page.locator("[popovertarget=menu-payer]")).to_have_text(
-        "Paid by Playground key · core · search"
+        "Paid by Playground key (team core) · search"
     )
     expect(send).to_be_disabled()
     alice.assert_calm()
@@ -134,7 +134,7 @@ def test_a_telephone_shows_who_pays(stage: Stage, chromium: Browser, tenant: Ten
     page = watched.context.new_page()
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     line = page.locator("[popovertarget=menu-payer]")
-    expect(line).to_have_text("付费方 操练场密钥 · core")
+    expect(line).to_have_text("付费方 操练场密钥（团队 core）")
     assert too_wide(page) == ""
     line.click()
     expect(page.locator("#menu-payer")).to_be_visible()

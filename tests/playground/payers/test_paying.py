@@ -75,7 +75,7 @@ def test_the_chosen_key_and_project_pay_and_stay_with_the_chat(people: Cast) -> 
     assert (relay.requests[0][0].key_id, relay.labels) == (key.id, [Labels("search")])
     html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
     assert f'<option value="{id_text(key.id)}" selected' in html
-    assert "bob&#x27;s · core" in html.replace(" </", "</")
+    assert "bob&#x27;s (team core)" in html.replace(" </", "</")
     relay = answers("two")  # asked once more, without the composer: paid as before
     again = {"conversation": conversation_id(), "retry": question_id(people)}
     send(people.bob, relay, **again)

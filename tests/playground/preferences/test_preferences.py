@@ -26,6 +26,7 @@ from playground.preferences.preferences import (
     preference_of,
     toggle_favourite,
 )
+from relay.requests.context import Bound
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed
@@ -81,13 +82,20 @@ def test_who_only_reads_has_nothing_to_choose(people: Cast, role: Role) -> None:
 
 # Names of chats ---------------------------------------------------------------------------------
 
+TURN_NANO = 1_800
+
 
 class NamingRelay(ScriptedRelay):
     """Answers a turn, and what it is asked for without a stream with a name."""
 
     def __init__(self, title: str, kind: str | None = None) -> None:
-        super().__init__(TextDelta(0, "Weirs hold water back."), outcome())
+        super().__init__(TextDelta(0, "Weirs hold water back."), outcome(charge_nano=TURN_NANO))
         self.title, self.kind = title, kind
+        self.bound_result = self.bound_result._replace(hold_nano=TURN_NANO // 10)
+        self.purposes: list[str] = []
+
+    async def bound(self, principal: Any, body: bytes, **over: Any) -> Bound:
+        return self.bound_result
 
     async def chat(self, principal: Any, body: bytes, **over: Any) -> Any:
         if json.loads(body).get("stream"):
@@ -95,6 +103,7 @@ class NamingRelay(ScriptedRelay):
                 yield item
             return
         self.requests.append((principal, body))
+        self.purposes.append(over["client_app"])
         self.request_id = over["request_id"]
         if self.kind is None:
             message = {"role": "assistant", "content": self.title}
@@ -120,6 +129,7 @@ def test_the_cheapest_model_names_a_new_chat(people: Cast) -> None:
     assert (chat.title, chat.named_by) == ("<b>Weirs</b>", "model")
     assert chat.title_request_id == relay.request_id
     assert [json.loads(body)["model"] for _, body in relay.requests] == ["dear", "weir-1"]
+    assert relay.purposes == ["Chat title"]
     html = page(people.bob, chat_of(people.bob)).content.decode()
     assert "&lt;b&gt;Weirs&lt;/b&gt;" in html
     assert "<b>Weirs" not in html
@@ -143,6 +153,29 @@ def test_without_a_cheap_model_the_first_words_stay(people: Cast) -> None:
     assert len(relay.requests) == 1
     chat = Conversation.objects.get()
     assert (chat.title, chat.named_by) == ("What is a weir?", "words")
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("chosen", ["*", "weir-1"])
+def test_a_name_dearer_than_a_tenth_of_its_turn_is_not_asked(people: Cast, chosen: str) -> None:
+    assert post(people.bob, "preferences_save", title_model=chosen).status_code == 303
+    relay = NamingRelay("Never asked")
+    relay.bound_result = relay.bound_result._replace(hold_nano=TURN_NANO // 10 + 1)
+    send(people.bob, relay, text="What is a weir?")
+    assert len(relay.requests) == 1
+    chat = Conversation.objects.get()
+    assert (chat.title, chat.named_by) == ("What is a weir?", "words")
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("chosen", ["*", "weir-1"])
+def test_the_demonstration_model_names_no_chat(people: Cast, chosen: str) -> None:
+    Route.objects.filter(model="dear").delete()
+    Channel.objects.update(provider="local")
+    assert title_model(cast.actor(people.bob, people.acme), chosen, Key(model_patterns=[])) == ""
+    relay = NamingRelay("Never asked")
+    send(people.bob, relay, text="What is a weir?")
+    assert len(relay.requests) == 1
 
 
 @pytest.mark.usefixtures("cheap")

@@ -23,7 +23,7 @@ def test_the_draft_is_shown_as_it_would_be_sent(people: Cast) -> None:
     assert "Nothing has been sent." in html
     assert "&quot;temperature&quot;: 0.5" in html
     assert "Hello &lt;b&gt;" in html
-    assert "bob&#x27;s · core" in html.replace(" </", "</")
+    assert "bob&#x27;s (team core)" in html.replace(" </", "</")
     url = reverse("draft_code", args=["acme"])
     code = signed_in(people.bob).post(f"{url}?draft_lang=python", form, headers=HTMX)
     assert "openai" in code.content.decode()

@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
 from accounts.access.stream_access import CHECK_S, reader_of
+from accounts.keys.last_uses import PLAYGROUND
 from accounts.members import members
 from accounts.models import CustomRole, Organisation, Role, User
 from accounts.organisations import organisations
@@ -82,6 +83,7 @@ class ScriptedRelay:
         request_id: UUID | None = None,
         operation: str = "chat_completions",
         labels: Labels = NO_LABELS,
+        client_app: str = PLAYGROUND,
     ) -> AsyncIterator[Head | bytes | Outcome]:
         self.requests.append((principal, body))
         self.labels.append(labels)

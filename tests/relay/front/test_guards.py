@@ -53,14 +53,16 @@ def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, s
     answer = hub.post(tenant, body)
     assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
     match = re.fullmatch(
-        rf"Insufficient Balance: {scope} budget has less left than this request may cost "
-        r"\(spent ([\d.]+) USD and reserved 0.00 USD of ([\d.]+) USD per month, "
-        rf"needed ([\d.]+) USD; it resets at (\S+)\)\. Request more: http://\S+/b/{budget}",
+        rf"Insufficient Balance: {scope} budget( .+)? has too little left: ([\d.]+) USD spent "
+        r"and 0.00 USD reserved of ([\d.]+) USD per month; this request may cost ([\d.]+) USD\. "
+        rf"It resets at (\S+)\. Request more: http://\S+/b/{budget}",
         answer.error["message"],
     )
     assert match is not None, answer.error["message"]
-    assert [Decimal(match[n]) * NANO for n in (1, 2, 3)] == [spent, hold + 20, hold]
-    assert match[4].endswith("-30T16:00:00Z") or match[4][8:].startswith(
+    assert [Decimal(match[n]) * NANO for n in (2, 3, 4)] == [spent, hold + 20, hold]
+    # A key or team is named; the organisation needs no name.
+    assert (match[1] is None) == (scope == "organisation")
+    assert match[5].endswith("-30T16:00:00Z") or match[5][8:].startswith(
         ("31T16", "28T16", "29T16")
     )
     assert fake.totals()["requests"] == asked
@@ -85,8 +87,8 @@ def test_most_limiting_of_several_budgets_is_named(hub: Hub, fake: FakeUpstream)
     for scope, amount in (("organisation", "1"), ("team", "0.0000001"), ("key", "0.0001")):
         hub.budget(tenant, amount, scope)
     answer = hub.post(tenant, ask(model, max_tokens=1000))
-    assert answer.error["message"].startswith("Insufficient Balance: team budget has less left")
-    assert "it does not reset). Request more: http" in answer.error["message"]
+    assert answer.error["message"].startswith("Insufficient Balance: team budget ")
+    assert "It does not reset. Request more: http" in answer.error["message"]
 
 
 def test_budget_for_a_model_a_tag_or_a_label_stands_over_what_has_it(
@@ -104,7 +106,7 @@ def test_budget_for_a_model_a_tag_or_a_label_stands_over_what_has_it(
         hub.budget(tenant, "0.000000001", scope, subject)
         answer = hub.post(tenant, ask(asked, max_tokens=10), headers=headers)
         assert answer.error["message"].startswith(
-            f"Insufficient Balance: {scope} budget {subject} has less left"
+            f"Insufficient Balance: {scope} budget {subject} has too little left"
         )
         if scope == "model":
             assert hub.post(tenant, ask(other, max_tokens=10)).status == 200
@@ -161,7 +163,7 @@ def test_slow_budget_refuses_what_runs_beside(
     answer = hub.post(tenant, ask(model))
     assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")
     assert answer.headers["retry-after"] == "1"
-    assert "key budget is used up (spent 0.00 USD" in answer.error["message"]
+    assert re.search("key budget .*is used up: 0.00 USD spent", answer.error["message"])
     assert "so its requests run one at a time" in answer.error["message"]
     assert f"/b/{budget}" in answer.error["message"]
     running.leave("fin")

@@ -8,7 +8,7 @@ import pytest
 
 from dialects.chat.chat import Dialect
 from dialects.endpoints.codecs import CODECS
-from dialects.errors.errors import KINDS, ErrorKind, quote_value
+from dialects.errors.errors import KINDS, ErrorKind
 from dialects.errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
@@ -244,22 +244,23 @@ BUDGET: dict[str, object] = {
 @pytest.mark.parametrize("scope", ["organisation", "team", "key", "user", "model", "project", "tag",
                                    "customer"])  # fmt: skip
 def test_a_budget_is_named_by_what_it_is_for(scope: str) -> None:
-    fault = UsedUp(BUDGET | {"scope": scope}, 10**9, 0, "http://hub.example")
-    named = {"model", "project", "tag", "customer"}
-    subject = f" {quote_value('s')}" if scope in named else ""
-    assert f"{scope} budget{subject} is used up" in fault.message
-    assert "(spent 3.00 USD and reserved 1.00 USD of 4.00 USD per month" in fault.message
-    assert "it resets at 2026-11-21T12:00:00Z)" in fault.message
-    assert "Request more: http://hub.example/b/12" in fault.message
+    subject = "" if scope == "organisation" else "s"
+    fault = UsedUp(BUDGET | {"scope": scope, "subject": subject}, 10**9, 0, "http://hub.example")
+    named = f" {subject}" if subject else ""
+    assert fault.message == (
+        f"Insufficient Balance: {scope} budget{named} is used up: 3.00 USD spent and 1.00 USD "
+        "reserved of 4.00 USD per month; this request may cost 1.00 USD. It resets at "
+        "2026-11-21T12:00:00Z. Request more: http://hub.example/b/12"
+    )
     assert (fault.kind, fault.budget_id, fault.window_id) == ("insufficient_balance", 12, 7)
 
 
 def test_a_budget_without_a_period_never_resets_and_one_with_room_says_so() -> None:
     fault = UsedUp(BUDGET | {"period": "total"}, 10**9, 0, "")
-    assert "of 4.00 USD, needed 1.00 USD; it does not reset)" in fault.message
+    assert "of 4.00 USD; this request may cost 1.00 USD. It does not reset" in fault.message
     assert "Request more" not in fault.message
     roomy = UsedUp(BUDGET | {"held": 10**9 - 1}, 10**9, 0, "")
-    assert "has less left than this request may cost" in roomy.message
+    assert "has too little left" in roomy.message
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_what_only_the_caller_can_end_is_told_before_what_passes(
             "poor": 402, "bound": 402, "kept away": 403
         }, path  # fmt: skip
         assert b"team balance is used up" in values["poor"].body
-        assert b"budget has less left than this request may cost" in values["bound"].body
+        assert b"a budget has too little left" in values["bound"].body
         assert {answer.headers["x-should-retry"] for answer in values.values()} == {"false"}
     dear = hub.post(hub.tenant(), ask(model, max_tokens=1_000_000, max_cost=0.0001))
     assert (dear.status, dear.error["code"]) == (402, "max_cost_exceeded")

@@ -84,7 +84,8 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
     assert "$0.00 of $12.50" in listed
     url = f"{URL}/{budget.id}"
     assert "Would have blocked 0 of" in alice.get(url).content.decode()
-    assert alice.post(url, {"amount": "9", "enabled": "on"}).status_code == 303
+    edit = alice.post(f"{url}/edit", {"amount": "9", "enabled": "on"})
+    assert (edit.status_code, edit["Location"]) == (303, url)
     budget.refresh_from_db()
     assert (budget.amount_nano, budget.enabled) == (9 * 10**9, True)
     assert alice.post(f"{url}/remove").status_code == 303
@@ -115,7 +116,7 @@ def test_undo_in_the_toast_restores_a_removed_budget(people: Cast, alice: Client
 def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
-    alice.post(f"{URL}/{budget.id}", {"amount": "9"})
+    alice.post(f"{URL}/{budget.id}/edit", {"amount": "9"})
     text = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
     undo = f"{URL}/{budget.id}/restore?off=1"
     assert f'action="{undo}"' in text
@@ -147,6 +148,26 @@ def test_wrong_input_is_told_at_its_field(alice: Client, over: dict[str, str], t
     assert answer.status_code == 422
     assert text in answer.content.decode()
     assert not Budget.objects.exists()
+
+
+def test_the_form_names_and_hints_the_scopes_apart(people: Cast, alice: Client) -> None:
+    Team.objects.filter(id=people.core.id).update(name="Core team")
+    page = alice.get(f"{URL}/new?scope=team&subject=core").content.decode()
+    assert "Core team" in page, "a team is shown by its name"
+    hints = re.findall(r'<div class="hint" data-scope="(\w+)">([^<]+)</div>', page)
+    assert dict(hints)["team"] == "Choose a team."
+    assert len(hints) == 7
+    assert "optional" not in page.partition("data-subject")[2].partition("</div>")[0]
+
+
+def test_a_tiny_limit_is_shown_in_full(alice: Client) -> None:
+    """It was "<$0.01 of <$0.01"."""
+    alice.post(f"{URL}/new", FORM | {"amount": "0.0001"})
+    budget = Budget.objects.get()
+    for page in (URL, f"{URL}/{budget.id}"):
+        text = alice.get(page).content.decode()
+        assert "$0.00 of $0.0001" in text
+        assert "&lt;$0.01" not in text
 
 
 def test_meter_shows_what_the_ledger_has(alice: Client, key: Key) -> None:
@@ -218,7 +239,9 @@ def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
     bob = signed_in(people.bob)
     assert "ci" in bob.get(URL).content.decode()
     assert bob.get(f"{URL}/new").status_code == 403
-    assert bob.post(f"{URL}/{budget.id}", {"amount": "9"}).status_code == 403
+    page = bob.get(f"{URL}/{budget.id}").content.decode()
+    assert f"/budgets/{budget.id}/edit" not in page
+    assert bob.post(f"{URL}/{budget.id}/edit", {"amount": "9"}).status_code == 403
     assert bob.post(f"{URL}/{budget.id}/remove").status_code == 403
     viewer = signed_in(member(people.acme, "vera", Role.VIEWER))
     assert viewer.get(URL).status_code == 403

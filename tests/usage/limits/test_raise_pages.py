@@ -250,11 +250,11 @@ def test_terms_of_a_budget_are_set_shown_and_tested(budget: Budget, alice: Clien
         "amount": "10", "enabled": "on", "action": "warn", "alert_percents": "90, 40%",
         "alert_forecast": "on",
     }  # fmt: skip
-    assert alice.post(url, sent).status_code == 303
+    assert alice.post(f"{url}/edit", sent).status_code == 303
     budget.refresh_from_db()
     assert (budget.action, budget.alert_percents, budget.alert_forecast) == ("warn", [40, 90], True)
     for wrong in ("150", "soon", "1 2 3 4 5 6 7 8 9 10 11"):
-        answer = alice.post(url, sent | {"alert_percents": wrong})
+        answer = alice.post(f"{url}/edit", sent | {"alert_percents": wrong})
         assert (answer.status_code, "percentages" in answer.content.decode()) == (422, True)
     assert "No alerts sent" in alice.get(url).content.decode()
     log = alice.post(f"{url}/test-alert", headers={"hx-request": "true"})
@@ -286,7 +286,9 @@ def test_alerts_over_the_api(people: Cast, budget: Budget) -> None:
 def test_limits_are_filtered_sorted_and_exported(people: Cast, alice: Client) -> None:
     for path, rpm in (("team/core", "60"), ("user/bob@example.org", "9")):
         alice.post(f"/o/acme/limits/{path}", {"rpm": rpm, "tpm": "", "parallel": ""})
-    asked = "/o/acme/limits?state=limited&cols=name,rpm"
+    # Who has no limit is not listed.
+    asked = "/o/acme/limits?cols=name,rpm"
+    assert len(rows_of(alice, asked)) == 2
     assert rows_of(alice, f"{asked}&sort=rpm") == ["Bob 9", "core 60"]
     assert rows_of(alice, f"{asked}&q=bob@example") == ["Bob 9"]
     exported = file_of(alice, f"{asked}&scope=team&export=csv")
@@ -305,8 +307,7 @@ def test_each_tab_beside_budgets_counts_pending_requests(
 
 @pytest.mark.extended
 def test_limits_are_set_on_their_page(people: Cast, alice: Client, bob: Client) -> None:
-    page = squeezed(alice.get("/o/acme/limits").content.decode())
-    assert page.count("No limit") == 12
+    assert "No limits yet" in alice.get("/o/acme/limits").content.decode()
     for path, limited in (
         ("organisation", Organisation.objects.filter(id=people.acme.id)),
         ("team/core", Team.objects.filter(id=people.core.id)),
@@ -324,6 +325,24 @@ def test_limits_are_set_on_their_page(people: Cast, alice: Client, bob: Client) 
         "action", flat=True
     )
     assert sorted(actions) == ["member.limited", "organisation.limited", "team.limited"]
+
+
+def test_a_limit_is_set_for_whoever_has_none(people: Cast, alice: Client, bob: Client) -> None:
+    url = "/o/acme/limits/new"
+    form = alice.get(url).content.decode()
+    for value, name in (("organisation ", "Acme"), ("team core", "core")):
+        assert f'<option value="{value}"' in form
+        assert name in form
+    none = {"subject": "team core", "rpm": "", "tpm": "", "parallel": ""}
+    assert "Enter at least one limit." in alice.post(url, none).content.decode()
+    assert alice.post(url, none | {"subject": "team other", "rpm": "9"}).status_code == 422
+    assert alice.post(url, none | {"tpm": "7"}).status_code == 303
+    assert alice.post(url, none | {"rpm": "9"}).status_code == 303
+    # What is left empty here stays.
+    people.core.refresh_from_db()
+    assert (people.core.rpm, people.core.tpm, people.core.parallel) == (9, 7, None)
+    assert rows_of(alice, "/o/acme/limits?cols=name,rpm,tpm") == ["core 9 7"]
+    assert bob.post(url, none | {"rpm": "9"}).status_code == 403
 
 
 def test_limits_over_the_api(people: Cast) -> None:

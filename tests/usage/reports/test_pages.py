@@ -215,7 +215,7 @@ def test_the_log(people: cast.Cast, key: Key) -> None:
     assert ">$0.00021<" in text
     assert "measured" in text
     assert "gpt-5-2026" in text
-    assert "402 Balance or budget too low" in text
+    assert "402 Balance too low" in text
     assert "Running" in text
     assert "openai-east" not in text
     end(running)
@@ -408,7 +408,7 @@ def test_a_failed_request_says_what_was_charged(people: cast.Cast, key: Key) -> 
     alice = cast.signed_in(people.alice)
     refused = refuse(key)
     text = page(alice, f"requests/{id_text(refused.request_id)}")
-    assert "The balance or a budget was too low for the request." in text
+    assert "Balance too low." in text
     assert "The balance is too small. You were not charged." in text
     assert "no provider called" in text
     broken = happen(key, status=502, kind="upstream_truncated", message="It broke off.")

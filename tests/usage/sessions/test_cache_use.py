@@ -67,7 +67,7 @@ def test_page_and_api_show_the_share_and_the_saving(people: cast.Cast, key: Key)
         turn(key, session, seconds, meters=meters, saved_nano=saved)
     page = page_of(cast.signed_in(people.alice), f"/{id_text(session)}")
     assert "36.0%" in page
-    assert "44.0% if every turn found the one before" in page
+    assert "44.0% achievable cache rate" in page
     assert "$0.004 saved" in page
     detail = api(people).get(f"/api/v1/sessions/{id_text(session)}").json()
     assert detail["cache"] == {"read": 2500, "cached": 900, "reachable": 1100, "saved": "0.004"}
