@@ -2,7 +2,6 @@
 part of one."""
 
 import inspect
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,15 +96,14 @@ class Asker:
         with _taken_back():
             try:
                 if not cell.is_page:
-                    content = "" if cell.method == "GET" else json.dumps(cell.route.body(id))
-                    response: Any = client.generic(cell.method, path, content, "application/json")
+                    response: Any = client.get(path)
                 elif cell.method == "GET":
                     response = client.get(path, headers=headers)
                 else:
                     response = client.post(path, cell.route.body(id), headers=headers)
                 status = response.status_code
-                content = b"".join(response) if response.streaming else response.content
-                text = content.decode(errors="replace")
+                read = b"".join(response) if response.streaming else response.content
+                text = read.decode(errors="replace")
             except pytest.fail.Exception as missing:
                 fault = str(missing)
         client.cookies = kept

@@ -24,7 +24,7 @@ class _Missing(str):
 def _place(frame: FrameType | None) -> str:
     """The template and the line of what is rendered."""
     while frame is not None:
-        node = frame.f_locals.get("self")
+        node: Any = frame.f_locals.get("self")
         if (origin := getattr(node, "origin", None)) is not None and hasattr(node, "token"):
             return f"{origin.template_name}:{node.token.lineno}"
         frame = frame.f_back
@@ -33,6 +33,7 @@ def _place(frame: FrameType | None) -> str:
 
 @contextmanager
 def strict_templates() -> Iterator[None]:
+    django: Any = engines["django"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines["django"].engine, "string_if_invalid", _Missing("%s"))
+        patch.setattr(django.engine, "string_if_invalid", _Missing("%s"))
         yield

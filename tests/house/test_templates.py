@@ -22,19 +22,20 @@ def named_in_code() -> Iterator[tuple[str, str]]:
         for path in sorted((ROOT / room).rglob("*.py")):
             text = path.read_text()
             tree = ast.parse(text if ".html" in text or ".txt" in text else "")
+            texts = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
             inner = {
                 id(part)
-                for node in ast.walk(tree)
+                for node in texts
                 if isinstance(node, ast.JoinedStr)
                 for part in node.values
             }
-            for node in ast.walk(tree):
+            for node in texts:
                 name = None if id(node) in inner else _text_of(node)
                 if name and _ENDING.fullmatch(name):
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", name
 
 
-def _text_of(node: ast.AST) -> str | None:
+def _text_of(node: ast.expr) -> str | None:
     if isinstance(node, ast.JoinedStr):
         return "".join(_text_of(part) or "*" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
