@@ -95,10 +95,8 @@ class Asker:
         status, text, fault, self.looked = 500, "", "", False
         with _taken_back():
             try:
-                if not cell.is_page:
-                    response: Any = client.get(path)
-                elif cell.method == "GET":
-                    response = client.get(path, headers=headers)
+                if cell.method == "GET":
+                    response: Any = client.get(path, headers=headers)
                 else:
                     response = client.post(path, cell.route.body(id), headers=headers)
                 status = response.status_code
