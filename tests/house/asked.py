@@ -104,6 +104,8 @@ class Asker:
                 text = read.decode(errors="replace")
             except pytest.fail.Exception as missing:
                 fault = str(missing)
+            except Exception as error:  # a file that breaks off
+                fault = repr(error)
         client.cookies = kept
         answer = Answer(cell, path, htmx, status, text, fault or "; ".join(FAULTS), self.looked)
         self.answers.append(answer)
