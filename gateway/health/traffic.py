@@ -119,8 +119,8 @@ def drop_old() -> None:
             "DELETE FROM gateway_channelspend WHERE day < %s", [clock.now() - _SPEND_KEPT]
         )
         cursor.execute(
-            "DELETE FROM gateway_channelkeyuse WHERE key_id NOT IN ("
-            "SELECT id FROM gateway_channelkey) AND used_at < %s",
+            "DELETE FROM gateway_channelkeyuse used WHERE used_at < %s AND NOT EXISTS ("
+            "SELECT FROM gateway_channelkey key WHERE key.id = used.key_id)",
             [clock.now() - KEPT],
         )
         cursor.execute(

@@ -75,6 +75,7 @@ class _Picker(forms.Widget):
             "plain": super().render(name, value, attrs, renderer),
             "id": (attrs or {}).get("id") or f"id_{name}",
             "chosen": self.chosen(name, value),
+            "blank": Choice("", ""),
             "disabled": (attrs or {}).get("disabled"),
             "picker": self,
             # A required field with one value can be replaced, but not emptied.

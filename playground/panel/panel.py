@@ -15,6 +15,8 @@ from playground.panel.variables import names_in
 from playground.panel.words import PARAMETERS
 
 PANES = ("params", "tools", "schema", "body", "code", "debug")
+# What the form of a new chat lacks, and its panes show as empty.
+_TEXTS = ("max_cost", "raw", "schema", "tool_choice", "tools")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def panel_context(
         "controls": controls(capabilities, form),
         "dropped": [str(PARAMETERS[name][0]) for name in dropped if name in PARAMETERS],
         "panel_model": model,
-        "form": form,
+        "form": {**dict.fromkeys(_TEXTS, ""), **form},
         "system": system,
         "variables": [(name, form.get(f"var.{name}", "")) for name in names_in(system)],
         "tool_choices": TOOL_CHOICES[1:],

@@ -194,7 +194,7 @@ def changes_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
     except TooManyRecords as error:
         context = {"too_many": too_many_text(error)}
     return render_part(
-        request, "usage/breakdowns/changes.html", "usage/breakdowns/_changes_context.html", context
+        request, "usage/breakdowns/changes.html", "usage/breakdowns/_changes.html", context
     )
 
 

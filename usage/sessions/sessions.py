@@ -269,7 +269,8 @@ _SESSIONS: Final = f"""
     SELECT page.id, page.last_at, page.turns, page.charge_nano, whole.first_at, whole.session,
            whole.client_app, whole.key_id, k.name, u.email, whole.models, whole.agents,
            whole.failed, whole.status, {_METERS.format(of="r.session_id = page.id")},
-           page.id IN (SELECT session_id FROM running), ended.ended_at, page.own_nano
+           EXISTS (SELECT FROM running WHERE running.session_id = page.id), ended.ended_at,
+           page.own_nano
     FROM page
     CROSS JOIN LATERAL (
         SELECT min(r.admitted_at) AS first_at,

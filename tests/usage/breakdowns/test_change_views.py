@@ -17,8 +17,16 @@ PANEL = "/o/acme/usage/_f/changes?range=custom&from=2026-11-16&to=2026-11-18"
 
 
 def lines_of(people: cast.Cast, name: str, more: str = "") -> list[str]:
-    answer = cast.signed_in(getattr(people, name)).get(PANEL + more)
-    main = answer.content.decode().partition('id="changes"')[2].partition("</section>")[0]
+    """What the panel says, which the page that has it asks for by htmx."""
+    client = cast.signed_in(getattr(people, name))
+    asked = (client.get(PANEL + more, headers=of) for of in ({}, {"HX-Request": "true"}))
+    page, part = (_lines_in(answer.content.decode()) for answer in asked)
+    assert page == part
+    return part
+
+
+def _lines_in(text: str) -> list[str]:
+    main = text.partition('id="changes"')[2].partition("</section>")[0]
     return [html.unescape(" ".join(re.sub("<[^>]+>", " ", line).split())) for line in
             re.findall(r"<(?:p|dd)\b.*?</(?:p|dd)>", main, re.S)]  # fmt: skip
 

@@ -259,3 +259,26 @@ def test_a_page_of_many_records_goes_by_the_index(people: cast.Cast, key: Key) -
         indexes = [name for (name,) in cursor.fetchall()]
     text = json.dumps(plan)
     assert any(f'"{name}"' in text for name in indexes)
+
+
+def test_running_shows_beside_requests_without_a_session(people: cast.Cast, key: Key) -> None:
+    """Running requests that belong to no session are NULL among the running sessions."""
+    running, idle = new_id(), new_id()
+    for session in (running, idle):
+        turn(key, session, 0)
+        turn(key, session, 60)
+    admit(key, NOON + dt.timedelta(seconds=90))
+    admit(key, NOON + dt.timedelta(seconds=90), session_id=running)
+    happen(key, NOON + dt.timedelta(seconds=95), basis="held", flags=["quarantine"])
+    refuse(key, NOON + dt.timedelta(seconds=99))
+    client = api(people)
+    listed = client.get("/api/v1/sessions").json()["items"]
+    assert {row["id"]: row["running"] for row in listed} == {
+        id_text(running): True, id_text(idle): False,
+    }  # fmt: skip
+    for session, runs in ((running, True), (idle, False)):
+        one = client.get(f"/api/v1/sessions/{id_text(session)}").json()
+        assert one["running"] is runs
+        page = page_of(cast.signed_in(people.alice), f"/{id_text(session)}")
+        assert ("Running" in page) is runs
+    assert page_of(cast.signed_in(people.alice)).count("Running") == 1

@@ -1,0 +1,149 @@
+"""Every page, part, form and list answers, as everybody, with requests in every state (W32).
+
+The world is that of the isolation matrix with the requests of `request_states.py`, made once.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+import pytest
+from django.db import models, transaction
+from django.urls import Resolver404, resolve
+from pytest_django.plugin import DjangoDbBlocker
+
+from lib.tables.exports import FORMATS
+from lib.tables.table import REGISTERED
+from tests.house.asked import Answer, Asker, asking, first_of, granted, plain_pages, shape_of
+from tests.house.request_states import COLUMNS, nullable_columns
+from tests.house.test_lists import shared
+from tests.isolation.cells import methods
+from tests.isolation.table import OPERATIONS, PAGES
+from tests.isolation.who import ROLES
+
+pytestmark = pytest.mark.django_db
+
+# Besides whoever is let in first: one who sees their own, and one who sees a team's.
+BESIDES: Final = ("developer", "lead")
+# What a part has and its page does not, for this reason.
+APART: Final = {
+    "dialog-title": "a dialog has its own heading, which as a page is the page's",
+    "embedded": "a page without a model to embed with has no place for vectors",
+}
+
+
+@pytest.fixture(scope="module")
+def asker(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Asker:
+    """Whom all has been asked in one transaction, of which nothing stays."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        with asking() as asker:
+            _ask_pages(asker)
+            _ask_lists(asker)
+            _ask_by_htmx(asker)
+            _ask_parts(asker)
+        transaction.set_rollback(True)
+    return asker
+
+
+def _ask_pages(asker: Asker) -> None:
+    """Each page and each form, as the first who is let in."""
+    for name in plain_pages():
+        for method in methods(name):
+            if found := granted(name, method):
+                asker.ask_both_ways(first_of(found))
+
+
+def _ask_lists(asker: Asker, forms: Collection[str] = ("csv",)) -> None:
+    """Each table of a page with all its columns, and once as a file; each operation that reads."""
+    filed = set[str]()
+    for answer in list(asker.answers):
+        if answer.htmx or answer.cell.method != "GET" or not answer.table:
+            continue
+        columns = ",".join(column.name for column in REGISTERED[answer.table].columns)
+        asker.ask(answer.cell, htmx=True, path=f"{answer.path}?cols={columns}")
+        for form in forms if answer.table not in filed else ():
+            asker.ask(answer.cell, path=f"{answer.path}?cols={columns}&export={form}")
+        filed.add(answer.table)
+    for name in OPERATIONS:
+        if "GET" in methods(name):
+            found = granted(name, "GET", "management key") or granted(name, "GET")
+            asker.ask(first_of(found))
+
+
+def _ask_by_htmx(asker: Asker) -> None:
+    """Each address that a page lets htmx ask for, as it stands there: once of those that name the
+    same in their queries."""
+    asked = {shape_of(answer.path) for answer in asker.answers if answer.htmx}
+    for answer in list(asker.answers):
+        for method, path in sorted(answer.by_htmx):
+            if method == "GET" and (shape := shape_of(path)) not in asked:
+                asked.add(shape)
+                asker.ask(answer.cell, htmx=True, path=path)
+
+
+def _ask_parts(asker: Asker) -> None:
+    """Each part, as one of those besides whoever was let in first, in turn."""
+    answers = asker.answers
+    names = {one.cell.name for one in answers if one.htmx and one.cell.method == "GET"}
+    for number, name in enumerate(sorted(names)):
+        cells = granted(name, "GET")
+        if besides := [cells[role] for role in BESIDES if role in cells]:
+            asker.ask(besides[number % len(besides)], htmx=True)
+
+
+def failed(answers: Collection[Answer]) -> list[str]:
+    return [str(answer) for answer in answers if answer.fault or answer.status >= 500]
+
+
+def test_no_page_part_form_or_list_fails(asker: Asker) -> None:
+    assert failed(asker.answers) == []
+    assert len(asker.answers) > 1_000
+
+
+def test_each_part_stands_in_its_page(asker: Asker) -> None:
+    """What htmx puts in place is there without a script too."""
+    pages = {
+        (one.cell, one.path): one for one in asker.answers if not one.htmx and one.status == 200
+    }
+    parts = [one for one in asker.answers if one.htmx and (one.cell, one.path) in pages]
+    whole = [part for part in parts if part.cell.method == "GET" and part.status == 200]
+    assert len(whole) > 100
+    beside = {
+        str(part): part.ids - pages[part.cell, part.path].ids - APART.keys() for part in whole
+    }
+    assert {part: ids for part, ids in beside.items() if ids} == {}
+
+
+def test_what_htmx_asks_for_is_a_page(asker: Asker) -> None:
+    """Its address is in the URL map, and takes the method."""
+    wrong = set()
+    for answer in asker.answers:
+        for method, path in answer.by_htmx:
+            try:
+                name = resolve(path.partition("?")[0]).url_name or ""
+            except Resolver404:
+                name = ""
+            if name not in PAGES or method not in methods(name):
+                wrong.add(f"{answer.cell.name}: {method} {path}")
+    assert wrong == set()
+
+
+def test_every_table_is_asked(asker: Asker) -> None:
+    asked = {answer.cell.name for answer in asker.answers if answer.table}
+    assert shared() - asked == set()
+
+
+@pytest.mark.extended
+def test_no_page_or_part_fails_for_any_role() -> None:
+    with asking() as asker:
+        for name in plain_pages():
+            for cell in granted(name, "GET").values() if "GET" in methods(name) else ():
+                asker.ask_both_ways(cell)
+        _ask_lists(asker, FORMATS)
+    assert failed(asker.answers) == []
+    assert {answer.cell.who.role for answer in asker.answers} == ROLES.keys()
+
+
+@pytest.mark.parametrize("model", COLUMNS)
+def test_each_nullable_column_is_null_empty_and_set(model: type[models.Model]) -> None:
+    """A new column gets its values in `request_states.py`; every list is asked beside them."""
+    assert COLUMNS[model].keys() == nullable_columns(model)

@@ -1,0 +1,72 @@
+"""Every template that code or another template names exists (W32)."""
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
+
+from tests.house.test_forms import templates
+from tests.house.test_style import ROOMS, ROOT
+
+_ENDING: Final = re.compile(r"[\w/.*-]+\.(?:html|txt)")
+_INCLUDED: Final = re.compile(r"\{%\s*(?:include|extends)\s+[\"']([^\"']+)[\"']")
+
+
+def named_in_code() -> Iterator[tuple[str, str]]:
+    """Where code names a template, and its name; in a text that is put together, * stands for what
+    is put in."""
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            text = path.read_text()
+            tree = ast.parse(text if ".html" in text or ".txt" in text else "")
+            texts = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
+            inner = {
+                id(part)
+                for node in texts
+                if isinstance(node, ast.JoinedStr)
+                for part in node.values
+            }
+            for node in texts:
+                name = None if id(node) in inner else _text_of(node)
+                if name and _ENDING.fullmatch(name):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", name
+
+
+def _text_of(node: ast.expr) -> str | None:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text_of(part) or "*" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def named_in_templates() -> Iterator[tuple[str, str]]:
+    for where, text in templates():
+        yield from ((where, name) for name in _INCLUDED.findall(text))
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a template: a name alone stands in some folder."""
+    folder = ROOT / "templates"
+    if "*" in name or "/" not in name:
+        return any(folder.rglob(name))
+    if (folder / name).exists():
+        return True
+    try:
+        get_template(name)
+    except TemplateDoesNotExist:
+        return False
+    return True
+
+
+def test_every_template_that_code_names_exists() -> None:
+    named = list(named_in_code())
+    assert len(named) > 250
+    assert [(where, name) for where, name in named if not exists(name)] == []
+
+
+def test_every_template_that_a_template_names_exists() -> None:
+    named = list(named_in_templates())
+    assert len(named) > 500
+    assert [(where, name) for where, name in named if not exists(name)] == []
