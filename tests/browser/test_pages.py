@@ -16,7 +16,8 @@ from lib.ids import id_text
 from tests.browser import structure
 from tests.browser.conftest import Visit, state_of
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
-from tests.browser.looks import ALL, DESK, DRAWN, Language
+from tests.browser.looks import ALL, DESK, DRAWN, PHONE, Language
+from tests.browser.pressable import pressing_faults
 from tests.browser.sights import Sight, open_each, walk
 from tests.browser.site_map import (
     KEEPER,
@@ -346,6 +347,7 @@ def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None
     assert {sight.name: sight.by_mouse for sight in sights if sight.by_mouse} == {}
     unseen = [(s.name, text) for s in sights for text in s.focused if text.endswith("UNSEEN")]
     assert unseen == []
+    assert {sight.name: sight.unpressed for sight in sights if sight.unpressed} == {}
     assert [sight.name for sight in sights if len(set(sight.focused)) < 2] == []
 
 
@@ -354,6 +356,27 @@ def test_what_opens_over_a_page_shuts_nobody_out(sights: list[Sight]) -> None:
     """Menus, lists of fields, dialogs and folds open with the keyboard, fit into the window and
     give the focus back."""
     assert [fault for sight in sights for fault in sight.opened] == []
+
+
+@pytest.mark.parametrize("kinds", ["drawn", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_controls_are_pressed_in_their_middle_and_apart(
+    site: Installation, browser: Browser, visit: Visit, readers: Readers, language: Language,
+    kinds: str,
+) -> None:  # fmt: skip
+    """On a laptop and a phone: no link, button, field or label lies on another one."""
+    faults: dict[str, list[str]] = {}
+    for state, paths in of_now(site, browser, readers):
+        visitor = visit(storage_state=state, viewport=DESK)
+        visitor.speak(language)
+        here = {n: path for n, path in paths.items() if kinds == "all" or n in DRAWN}
+        for name, page in open_each(visitor, here):
+            for size in (DESK, PHONE):
+                page.set_viewport_size(size)
+                if found := pressing_faults(page):
+                    faults[f"{name}, {size['width']} px"] = found
+            page.set_viewport_size(DESK)
+    assert faults == {}
 
 
 # A column that gave way to others or is out of sight, and a text that is cut without its whole.
