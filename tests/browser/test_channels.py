@@ -72,6 +72,15 @@ def test_a_channel_is_added_by_keyboard(site: Installation, owner: Visitor) -> N
     expect(page.get_by_role("row", name=re.compile("^fake-64 Same"))).to_be_visible()
     # The relay has it within a second: a model that no other channel serves lacks only a price.
     site.hub.wait(lambda: status_of(site, "fake-64") == 402, "it is not heard of")
+    page.get_by_role("link", name="Set prices").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Input price of fake-64", exact=True).focus()
+    page.keyboard.type("0.10")
+    page.get_by_label("Output price of fake-64").focus()
+    page.keyboard.type("0.40")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/admin/channels/[0-9A-Z]{26}$"))
+    site.hub.wait(lambda: status_of(site, "fake-64") == 200, "its price is not heard of")
 
 
 @pytest.mark.slow

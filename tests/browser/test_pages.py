@@ -187,6 +187,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "channel": f"/admin/channels/{channel}",
         "add a channel": "/admin/channels/new",
         "edit a channel": f"/admin/channels/{channel}/edit",
+        "set its prices": f"/admin/channels/{channel}/prices/set",
         "edit its models": f"/admin/channels/{channel}/models",
         "edit its overrides": f"/admin/channels/{channel}/overrides",
         "add a key": f"/admin/channels/{channel}/keys",
