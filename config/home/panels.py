@@ -21,6 +21,7 @@ from billing.wallets import wallets
 from config.home.attention import attention
 from gateway.access import visible_channels
 from gateway.channels.rows import state_of
+from gateway.health.figures import ChannelFigures
 from gateway.health.reports import ChannelTroubles
 from gateway.health.uptime import uptime_by_channel
 from lib import clock
@@ -189,13 +190,15 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
 def _channels(request: HttpRequest, actor: Actor) -> Context:
     with use_tenant(None):
         channels, strips = list(visible_channels(actor)), uptime_by_channel()
-        troubles = ChannelTroubles()
+        troubles, figures = ChannelTroubles(), ChannelFigures()
     return {
         "rows": [
             {
                 "channel": channel,
                 "id": id_text(channel.id),
-                "state": state_of(channel, troubles.of(channel).status),
+                "state": state_of(
+                    channel, troubles.of(channel).status, figures.of_channel(channel.id)
+                ),
                 "uptime": strips.get(channel.id),
             }
             for channel in channels

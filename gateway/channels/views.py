@@ -101,16 +101,14 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     channels = (
         every_channel(actor).exclude(archived_at=None) if archived else visible_channels(actor)
     )
-    troubles = ChannelTroubles()
-    every = [channel_row(channel, troubles.of(channel)) for channel in channels]
-    strips, figures = uptime_by_channel(), ChannelFigures()
+    troubles, figures = ChannelTroubles(), ChannelFigures()
+    every = [
+        channel_row(channel, troubles.of(channel), figures.of_channel(channel.id))
+        for channel in channels
+    ]
+    strips = uptime_by_channel()
     rows = [
-        {
-            **row,
-            "order": order,
-            "uptime": strips.get(row["channel"].id),
-            "figures": figures.of_channel(row["channel"].id),
-        }
+        {**row, "order": order, "uptime": strips.get(row["channel"].id)}
         for order, row in enumerate(every)
         if _channel_fits(row, state)
     ]
@@ -180,8 +178,7 @@ def _channel_page(
     prices = prices_in_force()
     initial = {name: last.get(name) for name in ("model", "variant")}
     context = {
-        **channel_row(channel, trouble),
-        **health_context(channel, trouble),
+        **health_context(actor, channel, trouble),
         "form": form or CheckForm(names, initial=initial),
         "testable": bool(names),
         "keys": key_rows(channel, trouble.keys, last_uses(channel)),
