@@ -6,9 +6,9 @@
 | the charge of one request | what four significant digits need |
 | a price | all it has |
 
-Trailing zeros after the second decimal are dropped. All amounts of a column have the same decimals,
-computed from its rows (`charge_places`, `price_places`), so that the decimal points line up. An
-amount that would round to zero is "<$0.01".
+Trailing zeros after the second decimal are dropped. All charges of a column have the same decimals,
+computed from its rows (`charge_places`), so that the decimal points line up. Each price has its
+own, so that $3.00 stays $3.00 beside $0.0375. An amount that would round to zero is "<$0.01".
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ def charge_places(charges: Iterable[Nano]) -> int:
 
 
 def price_places(prices: Iterable[Nano]) -> int:
-    """Return the number of decimals for a column of prices, or for one price."""
+    """Return the number of decimals that show each of these prices in full, two at least."""
     return exact_places(f"{Decimal(price).scaleb(_USD_EXPONENT).normalize():f}" for price in prices)
 
 
