@@ -2,7 +2,7 @@
 
 import calendar
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -53,9 +53,9 @@ class Panel(NamedTuple):
     read: Callable[[HttpRequest, Actor], Context]
 
 
-def panels_for(actor: Actor) -> list[Panel]:
-    """Return the panels that the actor may see, in order."""
-    return [panel for panel in PANELS.values() if access.scope_of(actor, panel.action) is not None]
+def panels_for(actor: Actor, panels: Mapping[str, Panel]) -> list[Panel]:
+    """Return those of these panels that the actor may see, in order."""
+    return [panel for panel in panels.values() if access.scope_of(actor, panel.action) is not None]
 
 
 def _month(actor: Actor, range_name: str = "mtd") -> UsageFilter:
@@ -187,7 +187,7 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
     }
 
 
-def _channels(request: HttpRequest, actor: Actor) -> Context:
+def channels_panel(request: HttpRequest, actor: Actor) -> Context:
     with use_tenant(None):
         channels, strips = list(visible_channels(actor)), uptime_by_channel()
         troubles, figures = ChannelTroubles(), ChannelFigures()
@@ -224,7 +224,7 @@ PANELS: Final = {
         Panel("models", _("Top models"), "usage.read", _models),
         Panel("keys", _("Top keys"), "usage.read", _keys),
         Panel("errors", _("Errors by cause"), "requests.read", _errors),
-        Panel("channels", _("Channels"), "channels.read", _channels),
+        Panel("channels", _("Channels"), "channels.read", channels_panel),
         Panel("latest", _("Recent requests"), "requests.read", _latest),
     )
 }

@@ -1,5 +1,6 @@
 """Every page as it is met: both themes, both languages, a telephone."""
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -143,6 +144,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "create team": f"{ours}/teams/new",
         "settings": f"{ours}/settings",
         "archive the organisation": f"{ours}/settings/archive",
+        "overview of the installation": "/admin/",
         "organisations": "/admin/organisations",
         "people": "/admin/people",
         "limits": f"{ours}/limits",
@@ -289,6 +291,35 @@ def test_every_page_has_its_language_a_title_one_heading_and_names(
             for name in sorted(paths.keys() - DRAWN.keys())[::every]:
                 faults[name] = faults_of(client.get(paths[name]))
     assert {name: result for name, result in faults.items() if result} == {}
+
+
+_CRUMB: Final = re.compile(r'<div class="crumb">(.*?)</div>', re.DOTALL)
+_LINK: Final = re.compile(r'<a[^>]*href="([^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
+_HEADING: Final = re.compile(r"<(?:h1|title)[^>]*>(.*?)</(?:h1|title)>", re.DOTALL)
+
+
+@pytest.mark.extended
+def test_a_way_back_has_the_words_of_the_page_it_leads_to(
+    site: Installation, pages: Paths, signed_in: StorageState
+) -> None:
+    """Each link above a heading says how the heading or the title of its page begins."""
+    cookies = {one["name"]: one["value"] for one in signed_in["cookies"]}
+    words: dict[str, set[str]] = {}
+    faults: dict[str, str] = {}
+    with httpx.Client(base_url=site.url, cookies=cookies, timeout=60) as client:
+        for name, path in pages.items():
+            for href, text in _LINK.findall("".join(_CRUMB.findall(client.get(path).text))):
+                if href not in words:
+                    shown = client.get(html.unescape(href), follow_redirects=True).text
+                    words[href] = {plain(one) for one in _HEADING.findall(shown)}
+                if not any(one.startswith(plain(text)) for one in words[href]):
+                    faults[name] = f"{plain(text)} leads to {sorted(words[href])}"
+    assert faults == {}
+
+
+def plain(markup: str) -> str:
+    """The text of markup, with single spaces."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", markup))).strip()
 
 
 def faults_of(response: httpx.Response) -> list[str]:
