@@ -241,6 +241,7 @@ def choose_keys(page: Page, facts: Mapping[str, str]) -> None:
 
 def preview_route(page: Page, facts: Mapping[str, str]) -> None:
     """A request of the key that is chosen."""
+    page.locator("details.more summary").first.click()
     page.locator("[name=body]").fill(_ASKED)
     # The bar of a telephone may lie over it.
     page.get_by_role("main").locator("form [type=submit]").press("Enter")

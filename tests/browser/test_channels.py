@@ -169,6 +169,7 @@ def test_the_key_of_a_route_preview_is_picked_by_keyboard(
     page = owner.page
     site.beside.call(mint_keys, "picked-a", "picked-b")
     page.goto("/admin/routes/preview")
+    page.locator("details.more summary").first.click()
     page.locator("[name=body]").fill('{"model": "half')
     page.get_by_label("API key").focus()
     page.keyboard.type("acme picked-")
