@@ -69,11 +69,14 @@ class RoutePreviewForm(forms.Form):
         choices=[(path, path) for path in PATHS],
         widget=forms.Select(attrs={"class": "input"}),
     )
-    model = forms.CharField(label=gettext_lazy("Model"), max_length=200, required=False)
+    model = forms.CharField(
+        label=gettext_lazy("Model"),
+        max_length=200,
+        error_messages={"required": gettext_lazy("Choose a model.")},
+    )
     message = forms.CharField(
         label=gettext_lazy("Message"),
         initial=gettext_lazy("Hello"),
-        required=False,
         widget=forms.Textarea(attrs={"class": "input", "rows": 3}),
     )
     body = forms.CharField(
@@ -99,12 +102,9 @@ class RoutePreviewForm(forms.Form):
         picker = cast(PickText, self.fields["key"].widget)
         picker.describe = lambda ids: [_describe_key(actor, id) for id in ids]
         pick_any_model(self.fields["model"])
-
-    def clean(self) -> dict[str, Any]:
-        sent = super().clean() or {}
-        if not sent.get("model") and not sent.get("body"):
-            self.add_error("model", gettext("Choose a model."))
-        return sent
+        whole = bool(self["body"].value())
+        for name in ("model", "message"):
+            self.fields[name].required = not whole
 
     @property
     def advanced(self) -> bool:
