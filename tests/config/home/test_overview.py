@@ -31,7 +31,7 @@ def test_the_installation_opens_on_what_it_does(people: Cast) -> None:
     )  # fmt: skip
     now = clock.now()
     for organisation in (people.acme, people.stranger):
-        key, _ = cast.make_key(organisation.teams.first(), "one")
+        key, _ = cast.make_key(organisation.teams.get(), "one")
         credit(key)
         for _ in range(2):
             happen(key, now, 30_000_000, channel_id=channel.id, ended_at=now, hold_nano=10**9)

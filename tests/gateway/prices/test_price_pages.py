@@ -320,6 +320,7 @@ def test_a_draft_leads_to_its_review_where_it_is_published(served: Cast) -> None
     draft = PriceProposal.objects.latest("id")
     assert saved["Location"] == reverse("price_proposal", args=[id_text(draft.id)])
     meters = {"audio_ms": 100_000_000, "video_ms": 100_000_000_000}
+    assert draft.rates is not None
     assert draft.rates["meters"] == meters
     review = text_of(client, saved["Location"])
     assert "Publish it to put it into effect." in review
