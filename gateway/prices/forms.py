@@ -226,7 +226,7 @@ def edit_from(sent: QueryDict) -> PriceEdit:
         _sent_text(sent, "note")[:500],
     )
     edit.condition_rows = [
-        ConditionRow(*(text.replace("\x00", "").strip() for text in typed))
+        _condition_row(typed)
         for typed in zip(
             sent.getlist("condition_kind")[:_ROWS_MAX],
             sent.getlist("condition_value"),
@@ -240,6 +240,11 @@ def edit_from(sent: QueryDict) -> PriceEdit:
     if not edit.key.model:
         edit.errors.append(gettext("Enter a model name, or a pattern such as gpt-5*."))
     return edit
+
+
+def _condition_row(typed: Sequence[str]) -> ConditionRow:
+    kind, value, meter, over, number = (text.replace("\x00", "").strip() for text in typed)
+    return ConditionRow(kind, value, meter, over, number)
 
 
 def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
