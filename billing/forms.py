@@ -144,10 +144,8 @@ class ChargeRuleForm(forms.Form):
         required=False,
     )
     cost = MoneyField(
-        label=gettext_lazy("Keep reading up to (USD)"),
-        help_text=gettext_lazy(
-            "In addition to the cost at the disconnect. Leave empty for no limit."
-        ),
+        label=gettext_lazy("Extra cost limit after a disconnect (USD)"),
+        help_text=gettext_lazy("Leave empty for no limit."),
         required=False,
     )
 

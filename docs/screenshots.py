@@ -200,7 +200,7 @@ PAGES: Final = {
     "admin-model-rule": "/admin/models/rules/{rule}",
     "admin-shadow-traffic": "/admin/models/shadows",
     "admin-catalogue": "/admin/models/catalogue",
-    "admin-route-preview": "/admin/routes/preview?key={key}",
+    "admin-route-preview": "/admin/routes/preview?key={key}&model=support-chat",
     "admin-prices": "/admin/prices",
     "admin-price": "/admin/prices/{price}",
     "admin-price-new": "/admin/prices/new",
@@ -240,8 +240,7 @@ def choose_keys(page: Page, facts: Mapping[str, str]) -> None:
 
 
 def preview_route(page: Page, facts: Mapping[str, str]) -> None:
-    """A request of the key that is chosen."""
-    page.locator("[name=body]").fill(_ASKED)
+    """A request of the key and to the model that are chosen."""
     # The bar of a telephone may lie over it.
     page.get_by_role("main").locator("form [type=submit]").press("Enter")
     page.wait_for_load_state()
@@ -278,11 +277,6 @@ def show_receipt(page: Page, facts: Mapping[str, str]) -> None:
     page.evaluate("document.getElementById('receipt-title').scrollIntoView({block: 'start'})")
 
 
-_ASKED: Final = """{
-  "model": "support-chat",
-  "max_tokens": 400,
-  "messages": [{"role": "user", "content": "Where is my parcel?"}]
-}"""
 # What is done on a page before its picture.
 ACTS: Final[dict[str, Callable[[Page, Mapping[str, str]], None]]] = {
     "keys-bulk": choose_keys,

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from gateway.catalogue import model_changes
 from gateway.channels.channel_tests import scheduled_tests
-from gateway.health import traffic
+from gateway.health import rests, traffic
 from gateway.media_tasks import media_tasks
 from gateway.models import AnswerPiece, IdempotentAnswer, KeptState
 from gateway.prices import previews
@@ -56,6 +56,11 @@ def poll_media_tasks() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def count_traffic() -> bool:
     return traffic.count_new_records()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def note_rests() -> int:
+    return rests.note_rests()
 
 
 @shared_task  # type: ignore[untyped-decorator]

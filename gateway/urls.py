@@ -98,6 +98,11 @@ urlpatterns = [
         name="channel_prices",
     ),
     path(
+        "admin/channels/<str:id>/prices/set",
+        new_views.channel_prices_set,
+        name="channel_prices_set",
+    ),
+    path(
         "admin/channels/<str:id>/prices/follow",
         upstream_price_views.channel_prices_follow,
         name="channel_prices_follow",

@@ -7,9 +7,9 @@
 | a price, or a limit such as a budget's | all it has |
 | an amount beside its limit | two, or those of a charge if the limit has more than two |
 
-Trailing zeros after the second decimal are dropped, so nothing is "$0.00" everywhere. In a column,
-all amounts have the decimals of the column, computed from its rows (`charge_places`,
-`price_places`), with blanks of a digit's width in place of zeros, so that the decimal points line
+Trailing zeros after the second decimal are dropped, so nothing is "$0.00" everywhere, and $3.00
+stays $3.00 beside $0.0375. All charges of a column have the decimals that its rows need
+(`charge_places`), with blanks of a digit's width in place of zeros, so that the decimal points line
 up. An amount that would round to zero is "<$0.01".
 """
 
@@ -43,7 +43,7 @@ def charge_places(charges: Iterable[Nano]) -> int:
 
 
 def price_places(prices: Iterable[Nano]) -> int:
-    """Return the number of decimals for a column of prices, or for one price."""
+    """Return the number of decimals that show each of these prices in full, two at least."""
     return exact_places(f"{Decimal(price).scaleb(_USD_EXPONENT).normalize():f}" for price in prices)
 
 

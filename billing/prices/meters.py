@@ -91,6 +91,19 @@ _VARIANT: Final = re.compile(r"([a-z0-9_]+)\[[0-9A-Za-z_.:,-]{1,60}\]")
 _SCALE_DIGITS: Final[dict[Scale, int]] = {"per_million": 9, "per_one": 15, "per_billion": 6}
 
 
+# USD in nano, per million of milliseconds.
+_WRITTEN_DIGITS: Final = 15
+
+
+class RateInexact(ValueError):
+    """No rate per million milliseconds is exactly that price. `nearest` is the nearest one, as
+    written."""
+
+    def __init__(self, nearest: str) -> None:
+        super().__init__(nearest)
+        self.nearest = nearest
+
+
 class MeterUnknown(ValueError):
     """The name is not a meter."""
 
@@ -121,6 +134,39 @@ def parse_rate(meter_name: str, text: str) -> int:
     if rate < 0:
         raise MoneyInvalid(text, "a rate that is not negative")
     return rate
+
+
+def written_ms(meter_name: str) -> int | None:
+    """Return the milliseconds that a price of time is written for on pages: a minute of audio, a
+    second of video. None for a meter of anything else. Raises MeterUnknown."""
+    if find_meter(meter_name).unit != "ms":
+        return None
+    return 60_000 if meter_name == "audio_ms" else 1_000
+
+
+def parse_written_rate(meter_name: str, text: str) -> int:
+    """Return a rate as pages write it as nano per million: as `parse_rate`, but for time per minute
+    or second. Raises MeterUnknown, MoneyInvalid, and RateInexact where no whole number of nano per
+    million milliseconds is that price."""
+    length_ms = written_ms(meter_name)
+    if length_ms is None:
+        return parse_rate(meter_name, text)
+    scaled = parse_scaled(text, _WRITTEN_DIGITS)
+    if scaled < 0:
+        raise MoneyInvalid(text, "a rate that is not negative")
+    rate, rest = divmod(scaled, length_ms)
+    if rest:
+        nearest = rate + (2 * rest >= length_ms)
+        raise RateInexact(format_written_rate(meter_name, nearest))
+    return rate
+
+
+def format_written_rate(meter_name: str, rate_nano_per_million: int) -> str:
+    """Return a rate as pages write it; the inverse of `parse_written_rate`. Raises MeterUnknown."""
+    length_ms = written_ms(meter_name)
+    if length_ms is None:
+        return format_rate(meter_name, rate_nano_per_million)
+    return format_scaled(rate_nano_per_million * length_ms, _WRITTEN_DIGITS)
 
 
 def format_rate(meter_name: str, rate_nano_per_million: int) -> str:

@@ -15,7 +15,7 @@ from billing.currency.money import (
     format_scaled,
 )
 from billing.prices.conditions import PriceKey
-from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter
+from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter, written_ms
 from billing.prices.multipliers import Multiplier
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM
@@ -49,6 +49,29 @@ METER_NAMES: Final[Mapping[str, Promise]] = {
     "answer_micros": _("Value in the answer, millionths"),
     "requests": _("Requests"),
 }
+# What a rate is for, where its unit stands beside it. A quantity is counted in smaller ones.
+_RATE_NAMES: Final[Mapping[str, Promise]] = {
+    "in_video_ms": _("Video input"),
+    "video_ms": _("Video"),
+    "audio_ms": _("Audio"),
+    "session_minutes": _("Session time"),
+    "answer_micros": _("Value from the response"),
+}
+METER_GROUPS: Final[tuple[tuple[Promise, tuple[str, ...]], ...]] = (
+    (_("Text"), ("in_text", "in_cache_read", "out_text", "out_reasoning")),
+    (_("Cache writes"), (
+        "in_cache_write_5m", "in_cache_write_30m", "in_cache_write_1h", "in_cache_write_12h",
+    )),
+    (_("Audio and sessions"), (
+        "in_audio", "in_audio_cached", "out_audio", "audio_ms", "session_minutes", "characters",
+    )),
+    (_("Images"), ("in_image", "in_image_cached", "out_image", "images")),
+    (_("Video"), ("in_video_ms", "video_ms")),
+    (_("Requests and tools"), (
+        "requests", "pages", "searches", "file_searches", "code_sessions", "answer_micros",
+    )),
+)  # fmt: skip
+"""The meters by what people look for, as the editor of a price offers them."""
 _CONDITIONS: Final[Mapping[tuple[str, str], Promise]] = {
     ("speed", "fast"): _("fast mode"),
     ("inference_geo", "us"): _("inference in the US only"),
@@ -72,11 +95,25 @@ _UNITS: Final[Mapping[str, Promise]] = {
     "session": pgettext_lazy("unit of a rate", "session"),
     "value": PER_MILLION,
 }
+_PER: Final[Mapping[str, Promise]] = {
+    "token": pgettext_lazy("unit of a rate", "per 1M tokens"),
+    "character": pgettext_lazy("unit of a rate", "per 1M characters"),
+    "second": pgettext_lazy("unit of a rate", "per second"),
+    "minute": pgettext_lazy("unit of a rate", "per minute"),
+    "request": pgettext_lazy("unit of a rate", "per request"),
+    "image": pgettext_lazy("unit of a rate", "per image"),
+    "page": pgettext_lazy("unit of a rate", "per page"),
+    "search": pgettext_lazy("unit of a rate", "per search"),
+    "session": pgettext_lazy("unit of a rate", "per session"),
+    # Counted in millionths, so that a million of them is one.
+    "value": pgettext_lazy("unit of a rate", "per unit"),
+}
 # Digits after the point of a rate (nano per million units x parts per million) in USD per unit: per
 # million tokens or characters, per 1,000 ms, per minute, per one of anything else.
 _DIGITS: Final[Mapping[str, int]] = {
     "token": 15, "character": 15, "value": 15, "ms": 18, "minute": 12,
 }  # fmt: skip
+_MINUTE_MS: Final = 60_000
 # The meters that people look for first; the others follow in the order of the meters.
 _FIRST: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 _ORDER: Final = {
@@ -102,9 +139,9 @@ class RateDisplay:
     @property
     def name(self) -> str:
         if self.condition is None:
-            return meter_name(self.meter)
+            return rate_name(self.meter)
         words = condition_words(*self.condition)
-        return f"{meter_name(self.meter)} · {words}" if self.meter else words
+        return f"{rate_name(self.meter)} · {words}" if self.meter else words
 
     @property
     def text(self) -> str:
@@ -125,10 +162,31 @@ def meter_name(meter: str) -> str:
     return f"{name} ({variant.rstrip(']')})" if variant else name
 
 
+def rate_name(meter: str) -> str:
+    """Return a meter as the name of a price: `Audio`, where its quantity is `Audio, ms`."""
+    plain, _, variant = meter.partition("[")
+    if plain not in _RATE_NAMES:
+        return meter_name(meter)
+    name = str(_RATE_NAMES[plain])
+    return f"{name} ({variant.rstrip(']')})" if variant else name
+
+
 def unit_word(meter: str) -> str:
     """Return the unit of this meter's rates: `1M`, `image`."""
     row = _find(meter)
+    if row and written_ms(meter) == _MINUTE_MS:
+        return str(_UNITS["minute"])
     return str(_UNITS[row.unit]) if row else ""
+
+
+def per_unit(meter: str) -> str:
+    """Return the unit of this meter's rates in words: `per 1M tokens`, `per minute`."""
+    row = _find(meter)
+    if row is None:
+        return ""
+    if row.unit == "ms":
+        return str(_PER["minute" if written_ms(meter) == _MINUTE_MS else "second"])
+    return str(_PER[row.unit])
 
 
 def multiplier_words(multipliers: Iterable[Multiplier]) -> str:
@@ -150,7 +208,7 @@ def marked_up(ppm: int, usd: int) -> str:
 
 def rate_figure(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
     """Return the exact rate per unit in USD, with the plan's multiplier."""
-    return format_scaled(rate * multiplier_ppm, _digits(meter))
+    return format_scaled(_per_written_unit(meter, rate * multiplier_ppm), _digits(meter))
 
 
 def rate_text(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
@@ -159,7 +217,14 @@ def rate_text(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
 
 
 def _price_text(meter: str, rate: int, multiplier_ppm: int) -> str:
-    return money_symbol() + format_price(rate * multiplier_ppm, _digits(meter))
+    scaled = _per_written_unit(meter, rate * multiplier_ppm)
+    return money_symbol() + format_price(scaled, _digits(meter))
+
+
+def _per_written_unit(meter: str, rate: int) -> int:
+    """Return a rate for the unit of `unit_word`: that of time is for a second, or for a minute."""
+    row = _find(meter)
+    return rate * 60 if row and written_ms(meter) == _MINUTE_MS else rate
 
 
 def _digits(meter: str) -> int:

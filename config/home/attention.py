@@ -13,17 +13,25 @@ from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
 from billing.limits import budget_increases, budgets
-from billing.models import RaiseState
+from billing.models import Credit, CreditState, RaiseState
 from billing.wallets import wallets
 from billing.wallets.words import beside_text, limit_text, total_text
+from config.jobs.runs import job_states
+from config.system.rows import system_rows
+from config.system.state import system_state
 from gateway.access import visible_channels, visible_proposals
+from gateway.channels.rows import failing_badge
+from gateway.health.figures import ChannelFigures
 from gateway.health.reports import ChannelTroubles, unserved_models
+from gateway.public_models.served import prices_in_force, unpriced_models
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from lib.numbers.relative_time import relative_text
+from lib.sentences import named_text
 from usage.limits.budget_forms import SCOPE_NAMES
 from usage.limits.views import meter_of
+from usage.reviews.reviews import count_open
 
 _KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
 _EACH: Final = 3
@@ -42,13 +50,34 @@ class Matter(NamedTuple):
 
 def attention(request: HttpRequest, actor: Actor) -> list[Matter]:
     """Return all matters; those that stop requests come first."""
-    matters = [
-        *_balance(actor),
-        *_channels(actor),
-        *_budgets(actor),
-        *_keys(actor),
-        *_approvals(actor),
-    ]
+    return _worst_first(
+        [
+            *_balance(actor),
+            *_channels(actor),
+            *_budgets(actor),
+            *_keys(actor),
+            *_increases(actor),
+            *_proposals(actor),
+        ]
+    )
+
+
+def installation_attention(actor: Actor) -> list[Matter]:
+    """Return what an operator can act on; what stops requests comes first."""
+    return _worst_first(
+        [
+            *_channels(actor),
+            *_unpriced(actor),
+            *_late_jobs(),
+            *_system(),
+            *_proposals(actor),
+            *_reviews(actor),
+            *_credits(actor),
+        ]
+    )
+
+
+def _worst_first(matters: list[Matter]) -> list[Matter]:
     return sorted(matters, key=lambda matter: ("bad", "warn", "info").index(matter.tone))
 
 
@@ -80,7 +109,7 @@ def _channels(actor: Actor) -> Iterator[Matter]:
         return
     with use_tenant(None):
         channels = list(visible_channels(actor))
-        troubles = ChannelTroubles()
+        troubles, figures = ChannelTroubles(), ChannelFigures()
     channel_troubles = {channel.id: troubles.of(channel) for channel in channels}
     available = [
         channel
@@ -96,6 +125,9 @@ def _channels(actor: Actor) -> Iterator[Matter]:
             tone = "bad" if unserved or status.condition in ("open", "keys_out") else "warn"
             text = gettext("Channel %(name)s is unavailable") % {"name": channel.name}
             yield Matter(tone, "cable", text, _unserved_text(unserved), href)
+        elif channel.enabled and (failing := failing_badge(figures.of_channel(channel.id))):
+            text = gettext("Channel %(name)s is failing") % {"name": channel.name}
+            yield Matter("warn", "cable", text, failing.hint, href)
         elif failed:
             text = gettext("Channel %(name)s failed its test") % {"name": channel.name}
             yield Matter("warn", "cable", text, gettext("Open it to see the cause."), href)
@@ -162,8 +194,8 @@ def _keys(actor: Actor) -> Iterator[Matter]:
         yield Matter("warn", "key-round", text, relative_text(key.expires_at, now), href)
 
 
-def _approvals(actor: Actor) -> Iterator[Matter]:
-    """Report decisions that wait for the actor."""
+def _increases(actor: Actor) -> Iterator[Matter]:
+    """Report requests for larger budgets."""
     if _may(actor, "budgets.write"):
         waiting = budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()
         if waiting:
@@ -171,6 +203,10 @@ def _approvals(actor: Actor) -> Iterator[Matter]:
                             waiting) % {"n": waiting}  # fmt: skip
             href = reverse("raises", args=[slug_of(actor)])
             yield Matter("info", "inbox", text, gettext("Waiting for approval"), href)
+
+
+def _proposals(actor: Actor) -> Iterator[Matter]:
+    """Report prices that wait for a decision."""
     if _may(actor, "prices.write"):
         with use_tenant(None):
             proposed = visible_proposals(actor).filter(decided_at=None).count()
@@ -180,3 +216,48 @@ def _approvals(actor: Actor) -> Iterator[Matter]:
             }
             detail = gettext("Waiting for approval")
             yield Matter("info", "receipt", text, detail, reverse("price_proposals"))
+
+
+def _unpriced(actor: Actor) -> Iterator[Matter]:
+    """Report channels that serve models without a price."""
+    if not _may(actor, "prices.write"):
+        return
+    prices = prices_in_force()
+    for channel in visible_channels(actor).filter(enabled=True):
+        if n := len(unpriced_models(channel, prices)):
+            text = ngettext("%(n)s model has no price", "%(n)s models have no price", n) % {"n": n}
+            detail = gettext("Channel %(name)s") % {"name": channel.name}
+            href = reverse("channel_prices_set", args=[id_text(channel.id)])
+            yield Matter("warn", "receipt", text, detail, href)
+
+
+def _late_jobs() -> Iterator[Matter]:
+    """Report background jobs that do not succeed any more."""
+    for state in job_states():
+        if state.late:
+            text = gettext("%(job)s: late") % {"job": state.job.title}
+            detail = relative_text(state.since, clock.now())
+            yield Matter("bad", "clock", text, detail, reverse("health"))
+
+
+def _system() -> Iterator[Matter]:
+    """Report the checks of the system that are not in order."""
+    for row in system_rows(system_state()):
+        if row.tone in ("bad", "warn"):
+            yield Matter(row.tone, "zap", named_text(row.title, row.status), row.value,
+                         row.url or reverse("health"))  # fmt: skip
+
+
+def _reviews(actor: Actor) -> Iterator[Matter]:
+    """Report requests whose charge an operator decides."""
+    if _may(actor, "credits.read") and (n := count_open(actor)):
+        text = ngettext("%(n)s request under review", "%(n)s requests under review", n) % {"n": n}
+        yield Matter("info", "inbox", text, gettext("Waiting for a decision"), reverse("reviews"))
+
+
+def _credits(actor: Actor) -> Iterator[Matter]:
+    """Report corrections that wait for a second operator."""
+    waiting = Credit.objects.filter(state=CreditState.WAITING).count()
+    if _may(actor, "credits.read") and waiting:
+        text = ngettext("%(n)s correction", "%(n)s corrections", waiting) % {"n": waiting}
+        yield Matter("info", "wallet", text, gettext("Waiting for approval"), reverse("credits"))

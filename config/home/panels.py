@@ -2,7 +2,7 @@
 
 import calendar
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -21,6 +21,7 @@ from billing.wallets import wallets
 from config.home.attention import attention
 from gateway.access import visible_channels
 from gateway.channels.rows import state_of
+from gateway.health.figures import ChannelFigures
 from gateway.health.reports import ChannelTroubles
 from gateway.health.uptime import uptime_by_channel
 from lib import clock
@@ -52,9 +53,9 @@ class Panel(NamedTuple):
     read: Callable[[HttpRequest, Actor], Context]
 
 
-def panels_for(actor: Actor) -> list[Panel]:
-    """Return the panels that the actor may see, in order."""
-    return [panel for panel in PANELS.values() if access.scope_of(actor, panel.action) is not None]
+def panels_for(actor: Actor, panels: Mapping[str, Panel]) -> list[Panel]:
+    """Return those of these panels that the actor may see, in order."""
+    return [panel for panel in panels.values() if access.scope_of(actor, panel.action) is not None]
 
 
 def _month(actor: Actor, range_name: str = "mtd") -> UsageFilter:
@@ -186,16 +187,18 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
     }
 
 
-def _channels(request: HttpRequest, actor: Actor) -> Context:
+def channels_panel(request: HttpRequest, actor: Actor) -> Context:
     with use_tenant(None):
         channels, strips = list(visible_channels(actor)), uptime_by_channel()
-        troubles = ChannelTroubles()
+        troubles, figures = ChannelTroubles(), ChannelFigures()
     return {
         "rows": [
             {
                 "channel": channel,
                 "id": id_text(channel.id),
-                "state": state_of(channel, troubles.of(channel).status),
+                "state": state_of(
+                    channel, troubles.of(channel).status, figures.of_channel(channel.id)
+                ),
                 "uptime": strips.get(channel.id),
             }
             for channel in channels
@@ -221,7 +224,7 @@ PANELS: Final = {
         Panel("models", _("Top models"), "usage.read", _models),
         Panel("keys", _("Top keys"), "usage.read", _keys),
         Panel("errors", _("Errors by cause"), "requests.read", _errors),
-        Panel("channels", _("Channels"), "channels.read", _channels),
+        Panel("channels", _("Channels"), "channels.read", channels_panel),
         Panel("latest", _("Recent requests"), "requests.read", _latest),
     )
 }

@@ -8,6 +8,7 @@ Each panel has its own request, so that a slow or failing panel delays no other.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django import forms
@@ -27,6 +28,7 @@ from accounts.models import Key, KeyKind
 from accounts.organisations.names import NAME_MAX
 from accounts.roles.rules import HAS_KEYS
 from accounts.sign_up.first_run import create_first_organisation
+from config.home.overview import OVERVIEW
 from config.home.panels import PANELS, Panel, panels_for
 from gateway.code_examples.examples import (
     MODEL,
@@ -51,31 +53,67 @@ log = logging.getLogger(__name__)
 def home(request: HttpRequest, actor: Actor) -> HttpResponse:
     if wants_start(request, actor):
         return start_page(request, actor)
-    inline = "panels" in request.GET
-    panels = {
-        panel.name: {"panel": panel, "html": _render(request, actor, panel) if inline else ""}
-        for panel in panels_for(actor)
-    }
-    return render(request, "config/home/home.html", {"panels": panels, "today": clock.now()})
+    context = {"panels": _slots(request, actor, PANELS), "today": clock.now()}
+    return render(request, "config/home/home.html", context)
 
 
 @organisation_page("models.read")
 @require_safe
 def home_panel(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
-    panel = PANELS.get(name)
-    if panel is None or panel not in panels_for(actor):
+    return _panel(request, actor, PANELS, name)
+
+
+@operator_page("channels.read")
+@require_safe
+def installation(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Show an operator how the installation does."""
+    context = {"panels": _slots(request, actor, OVERVIEW)}
+    return render(request, "config/home/installation.html", context)
+
+
+@operator_page("channels.read")
+@require_safe
+def installation_panel(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
+    return _panel(request, actor, OVERVIEW, name)
+
+
+def _slots(request: HttpRequest, actor: Actor, panels: Mapping[str, Panel]) -> dict[str, Any]:
+    """Return the places of the panels on their page, filled if the address asks for it."""
+    inline = "panels" in request.GET
+    return {
+        panel.name: {
+            "panel": panel,
+            "url": _panel_url(actor, panels, panel),
+            "html": _render(request, actor, panels, panel) if inline else "",
+        }
+        for panel in panels_for(actor, panels)
+    }
+
+
+def _panel_url(actor: Actor, panels: Mapping[str, Panel], panel: Panel) -> str:
+    if panels is OVERVIEW:
+        return reverse("installation_panel", args=[panel.name])
+    return reverse("home_panel", args=[slug_of(actor), panel.name])
+
+
+def _panel(
+    request: HttpRequest, actor: Actor, panels: Mapping[str, Panel], name: str
+) -> HttpResponse:
+    panel = panels.get(name)
+    if panel is None or panel not in panels_for(actor, panels):
         raise Http404
-    return HttpResponse(_render(request, actor, panel))
+    return HttpResponse(_render(request, actor, panels, panel))
 
 
-def _render(request: HttpRequest, actor: Actor, panel: Panel) -> str:
+def _render(request: HttpRequest, actor: Actor, panels: Mapping[str, Panel], panel: Panel) -> str:
     """Return the rendered panel. If it fails, return a message with a retry link."""
-    context: dict[str, Any] = {"panel": panel, "actor": actor}
+    url = _panel_url(actor, panels, panel)
+    context: dict[str, Any] = {"panel": panel, "actor": actor, "panel_url": url}
     try:
         filled = {**context, **panel.read(request, actor)}
         return render_to_string(f"config/home/_{panel.name}.html", filled, request)
     except Exception:
-        log.exception("the panel %s of home failed", panel.name)
+        log.exception("the panel %s failed", url)
         return render_to_string("config/home/_failed.html", context, request)
 
 

@@ -60,6 +60,7 @@ SCHEDULE: Final = (
     Job("gateway.tasks.drop_expired_state", 60, 120, _("Delete expired content")),
     Job("gateway.tasks.poll_media_tasks", 2, 180, _("Poll media tasks")),
     Job("gateway.tasks.count_traffic", 2, 90, _("Count traffic")),
+    Job("gateway.tasks.note_rests", 2, 90, _("Record when channels rest")),
     Job("gateway.tasks.drop_old_traffic", 3600, 7200, _("Delete old traffic figures")),
     Job("gateway.tasks.go_on_with_previews", 2, 90, _("Compute price previews")),
     Job("gateway.tasks.test_channels", 15, 180, _("Test channels")),

@@ -37,6 +37,13 @@ _WORK: Final[Mapping[str, str]] = {
               xid, (SELECT snapshot::pg_snapshot FROM gateway_trafficcursor))
         UNION ALL
         SELECT WHERE NOT EXISTS (SELECT FROM gateway_trafficcursor)""",
+    # A report says "out" of a channel or one of its keys.
+    "gateway.tasks.note_rests": """
+        SELECT FROM gateway_channelreport
+        WHERE reported_at > now() - interval '12 seconds'
+          AND jsonb_path_exists(channels, '$.**.out ? (@ == true)')
+        UNION ALL
+        SELECT FROM gateway_channelrest WHERE ended_at IS NULL""",
     "notify.tasks.tell": """
         SELECT FROM outbox_fact WHERE taken_at IS NULL
         UNION ALL

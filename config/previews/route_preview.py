@@ -1,11 +1,12 @@
 """Preview where a request with a key would go, for operators. The relay of this process answers;
 disabled channels, which the relay does not know, are added."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+import msgspec
 from asgiref.sync import async_to_sync
 from django.db.models import Q, Value
 from django.db.models.functions import Concat
@@ -37,6 +38,21 @@ PATHS: Final = (
     "/v1/audio/speech",
 )
 _SHOWN: Final = 20
+# What a body has besides its model, for a text of the client's.
+_BODIES: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
+    "/v1/chat/completions": lambda text: {"messages": [{"role": "user", "content": text}]},
+    "/v1/responses": lambda text: {"input": text},
+    "/v1/messages": lambda text: {
+        "max_tokens": 1024,
+        "messages": [{"role": "user", "content": text}],
+    },
+    "/v1/completions": lambda text: {"prompt": text},
+    "/v1/embeddings": lambda text: {"input": text},
+    "/v1/moderations": lambda text: {"input": text},
+    "/v1/rerank": lambda text: {"query": text, "documents": [text]},
+    "/v1/images/generations": lambda text: {"prompt": text},
+    "/v1/audio/speech": lambda text: {"input": text, "voice": "alloy"},
+}
 
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -56,6 +72,11 @@ class PreviewingRelay(Protocol):
         self, principal: Principal, path: str, body: bytes, headers: Headers = ()
     ) -> RoutePreview:
         """Return where a request with this body and these headers would go now."""
+
+
+def body_of(path: str, model: str, message: str) -> bytes:
+    """Return the smallest body of a request to one of PATHS with this message."""
+    return msgspec.json.encode({"model": model, **_BODIES[path](message)})
 
 
 def search_keys(actor: Actor, words: str) -> list[Key]:

@@ -19,13 +19,20 @@ from accounts.access.access import any_key
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.models import Key
-from config.previews.route_preview import PATHS, PreviewRefused, preview_route, search_keys
+from config.previews.route_preview import (
+    PATHS,
+    PreviewRefused,
+    body_of,
+    preview_route,
+    search_keys,
+)
 from config.previews.sent_preview import SentPreviewRefused, preview_sent
 from gateway.access import access_channel
 from gateway.channels import channels
 from gateway.channels.overrides.forms import OverridesForm, PreviewForm
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.models import Channel
+from gateway.public_models.model_fields import pick_any_model
 from gateway.routing.route_table import Change
 from gateway.routing.views import CAUSE_WORDS
 from lib.forms.picker import Choice, PickText, answer_choices, typed_text
@@ -37,13 +44,11 @@ from relay.routing.route_preview import RoutePreview
 from relay.routing.sent_preview import SentPreview
 from usage.requests import words
 
-_EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello"}]}'
-
 
 def _header(name: str, label: Any, hint: Any) -> forms.CharField:
     return forms.CharField(
-        label=format_lazy("{} · {}", label, name),
-        help_text=hint,
+        label=label,
+        help_text=format_lazy("{} {}", hint, name),
         max_length=4000,
         required=False,
         widget=forms.TextInput(attrs={"class": "input mono", "autocomplete": "off"}),
@@ -64,27 +69,54 @@ class RoutePreviewForm(forms.Form):
         choices=[(path, path) for path in PATHS],
         widget=forms.Select(attrs={"class": "input"}),
     )
+    model = forms.CharField(
+        label=gettext_lazy("Model"),
+        max_length=200,
+        error_messages={"required": gettext_lazy("Choose a model.")},
+    )
+    message = forms.CharField(
+        label=gettext_lazy("Message"),
+        initial=gettext_lazy("Hello"),
+        widget=forms.Textarea(attrs={"class": "input", "rows": 3}),
+    )
     body = forms.CharField(
         label=gettext_lazy("Request body"),
-        initial=_EXAMPLE,
+        help_text=gettext_lazy("JSON. It takes the place of model and message."),
         strip=False,
-        widget=forms.Textarea(attrs={"class": "input mono", "rows": 10, "spellcheck": "false"}),
+        required=False,
+        widget=forms.Textarea(attrs={"class": "input mono", "rows": 8, "spellcheck": "false"}),
     )
     labels = _header(
         LABELS_HEADER,
         gettext_lazy("Labels"),
-        gettext_lazy("A JSON object. Needed only where a channel serves some labels alone."),
+        gettext_lazy("A JSON object, for channels that serve only some labels. The header is"),
     )
     data_policy = _header(
         DATA_POLICY_HEADER,
         gettext_lazy("Data policy"),
-        gettext_lazy("Zero data retention and regions."),
+        gettext_lazy("Zero data retention and regions. The header is"),
     )
 
     def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         picker = cast(PickText, self.fields["key"].widget)
         picker.describe = lambda ids: [_describe_key(actor, id) for id in ids]
+        pick_any_model(self.fields["model"])
+        whole = bool(self["body"].value())
+        for name in ("model", "message"):
+            self.fields[name].required = not whole
+
+    @property
+    def advanced(self) -> bool:
+        """Whether a field that is folded away has been used."""
+        return any(self[name].value() for name in ("body", "labels", "data_policy"))
+
+    def body_sent(self) -> bytes:
+        """Return the body of the request."""
+        sent = self.cleaned_data
+        if sent["body"].strip():
+            return str(sent["body"]).encode()
+        return body_of(sent["path"], sent["model"], sent["message"])
 
     def headers(self) -> dict[str, str]:
         """Return the headers that affect routing."""
@@ -96,7 +128,7 @@ class RoutePreviewForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Show the form. When sent, show where the request would go."""
-    initial = {"key": request.GET.get("key", "")}
+    initial = {name: request.GET.get(name, "") for name in ("key", "model")}
     form = RoutePreviewForm(actor, request.POST or None, initial=initial)
     result: RoutePreview | None = None
     if form.is_valid():
@@ -107,7 +139,7 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 actor,
                 cleaned["key"],
                 cleaned["path"],
-                cleaned["body"].encode(),
+                form.body_sent(),
                 form.headers(),
             )
         except Http404:

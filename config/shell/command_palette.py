@@ -395,7 +395,7 @@ _KINDS: Final[tuple[tuple[Any, Callable[[Actor, str], list[Hit]]], ...]] = (
     (_("Chats"), _chats),
     (_("Prompts"), _prompts),
     (_("Invoices"), _invoices),
-    (_("Providers"), _channels),
+    (_("Channels"), _channels),
     (_("Organisations"), _organisations),
     (_("People"), _people),
 )

@@ -100,7 +100,8 @@ _PLAYGROUND: Final = _entry(
 _CATALOGUE: Final = _Common("models", _("Models"))
 _LIST_PRICES: Final = _Common("pricing", pgettext_lazy("tab", "List prices"))
 _STATUS: Final = _Common("status", _("Status"))
-_CHANNELS: Final = _Common("channels", _("Providers"), "channels.read")
+_OVERVIEW: Final = _Common("installation", _("Overview"), "channels.read")
+_CHANNELS: Final = _Common("channels", _("Channels"), "channels.read")
 _DOCS: Final = _entry("book-open", _Common("docs", _("API reference")))
 
 _ORGANISATION: Final[_Sections] = (
@@ -141,8 +142,8 @@ _ORGANISATION: Final[_Sections] = (
             NavigationPage("members", _("Members"), "members.read"),
             NavigationPage("invitations", _("Invitations"), "members.read", beyond_own=True),
             NavigationPage("roles", _("Roles"), "members.read", beyond_own=True),
-            NavigationPage("teams", _("Teams"), "teams.read"),
         )),
+        _entry("layers", NavigationPage("teams", _("Teams"), "teams.read")),
         Entry("shield", _("Budgets"), (
             NavigationPage("budgets", _("Budgets"), "budgets.read"),
             NavigationPage("raises", _("Increase requests"), "budgets.ask", counted=True),
@@ -168,13 +169,14 @@ _ORGANISATION: Final[_Sections] = (
 _NO_ORGANISATION: Final[_Sections] = (
     ("", (
         _entry("layers", _CATALOGUE, "M"),
-        _entry("receipt", _Common("pricing", _("Prices"))),
+        _entry("receipt", _LIST_PRICES),
         _entry("circle-check", _STATUS),
         _DOCS,
     )),
 )  # fmt: skip
 _INSTALLATION: Final[_Sections] = (
     ("", (
+        _entry("house", _OVERVIEW, "H"),
         _entry("cable", _CHANNELS, "C"),
         Entry("box", _("Model catalogue"), (
             _Common("models_admin", _("Models and routes"), "channels.read"),
@@ -201,7 +203,7 @@ _INSTALLATION: Final[_Sections] = (
         Entry("credit-card", _("Payments"), (
             _Common("payments", _("Payments"), "credits.read"),
             _Common("credits", _("Corrections"), "credits.read"),
-            _Common("codes", _("Codes"), "codes.read"),
+            _Common("codes", _("Redemption codes"), "codes.read"),
             _Common("reviews", _("Reviews"), "credits.read"),
         ), "B"),
         Entry("book-open", _("Accounting"), (
@@ -217,7 +219,7 @@ _INSTALLATION: Final[_Sections] = (
             _Common("operator_alerts", _("Operator alerts"), "channels.read"),
             _Common("announcements", _("Announcements"), "channels.read"),
         )),
-        _entry("history", _Common("all_audit", _("Installation audit"), "audit.read")),
+        _entry("history", _Common("all_audit", _("Audit log"), "audit.read")),
         Entry("zap", _("System"), (
             _Common("health", _("System health"), "channels.read"),
             _Common("findings", _("Ledger findings"), "channels.read"),
@@ -279,7 +281,7 @@ _APART: Final = (
 # organisation.
 _TAB_BAR: Final = (
     "home", "playground", "usage", "keys", "requests",
-    "channels", "organisations", "payments", "health", "models", "pricing", "docs",
+    "installation", "channels", "organisations", "payments", "health", "models", "pricing", "docs",
 )  # fmt: skip
 _TAB_BAR_MAX: Final = 4
 _INSTALLATION_PATH: Final = "/admin/"
@@ -345,10 +347,10 @@ def _sections(actor: Actor | None, side: SideName) -> _Sections:
 
 def _side_links(actor: Actor | None, side: SideName) -> list[Link]:
     home = _HOME if actor is not None and actor.organisation is not None else _CATALOGUE
-    pages: dict[SideName, NavigationPage] = {"organisation": home, "installation": _CHANNELS}
+    pages: dict[SideName, NavigationPage] = {"organisation": home, "installation": _OVERVIEW}
     entries: dict[SideName, Entry] = {
         "organisation": Entry("building-2", _("Organisation"), (home,)),
-        "installation": Entry("cable", _("Installation"), (_CHANNELS,), "I"),
+        "installation": Entry("cable", _("Installation"), (_OVERVIEW,), "I"),
     }
     return [
         replace(

@@ -47,7 +47,7 @@ def root(request: HttpRequest) -> HttpResponseBase:
     if membership is not None:
         return redirect("home", membership.organisation.slug)
     if request.user.operator:
-        return redirect("channels" if Organisation.objects.exists() else "set_up_steps")
+        return redirect("installation" if Organisation.objects.exists() else "set_up_steps")
     return no_organisation(request, request.user)
 
 

@@ -294,6 +294,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.ShadowAnswer": "What operators try elsewhere, of all organisations.",
     "gateway.ShadowSpend": "Sums over all organisations.",
     "gateway.ChannelReport": "What the processes found of providers.",
+    "gateway.ChannelRest": "When providers failed last.",
     "gateway.TrafficCursor": "Counts the traffic of all.",
     "gateway.TrafficTotal": "Sums over all organisations.",
     "gateway.TrafficBucket": "Sums over all organisations.",

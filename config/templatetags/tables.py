@@ -14,8 +14,8 @@ Between it and `{% endtable %}` are the list's own parts. They see `row` and the
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django import template
 from django.template.base import FilterExpression, NodeList, Parser, Token
@@ -26,7 +26,7 @@ from django.utils.html import conditional_escape, escape, format_html, strip_tag
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 
-from billing.currency.display import Nano, charge_places, price_places
+from billing.currency.display import Nano, charge_places
 from billing.templatetags.money import money_price, money_request, money_total
 from config.templatetags.ui import ago, duration, icon
 from lib.numbers.formatting import MISSING, group_digits
@@ -167,29 +167,17 @@ def display_value(column: Column, value: Any, places: int | None = None) -> str:
     if value is None or value == "":
         return f'<span class="faint">{MISSING}</span>'
     if places is not None:
-        return _money(value, _MONEY[column.kind].write(value, places))
+        return _money(value, money_request(value, places))
     return str(_SHOWN[column.kind](value))
 
 
-class _MoneyKind(NamedTuple):
-    """A kind of amount whose decimals depend on the rows of its column."""
-
-    places: Callable[[Iterable[Nano]], int]
-    write: Callable[[Nano, int], str]
-
-
-_MONEY: Final = {
-    "money": _MoneyKind(charge_places, money_request),
-    "price": _MoneyKind(price_places, money_price),
-}
-
-
 def _places(state: State, rows: Sequence[Any]) -> dict[str, int | None]:
-    """Return the decimals of each visible column of amounts, so that its decimal points line up."""
+    """Return the decimals of each visible column of charges, so that its decimal points line up. A
+    price has all decimals that it needs, and no more than its neighbour needs."""
     places = {
-        column.name: kind.places([column.read(row) or 0 for row in rows])
+        column.name: charge_places([column.read(row) or 0 for row in rows])
         for column in state.columns
-        if (kind := _MONEY.get(column.kind))
+        if column.kind == "money"
     }
     return defaultdict(lambda: None, places)
 
@@ -241,6 +229,7 @@ _SHOWN: Final[dict[str, Any]] = {
     "text": _cell_text,
     "code": _code,
     "number": lambda value: escape(group_digits(value)),
+    "price": lambda nano: _money(nano, money_price(nano)),
     "total": lambda nano: _money(nano, money_total(nano)),
     "time": _time,
     "ago": ago,

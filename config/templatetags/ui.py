@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -13,6 +14,7 @@ from django.utils.html import format_html, format_html_join, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, pgettext
 
+from accounts.mail_server.mail_server import mail_is_set_up
 from lib import clock
 from lib.numbers import formatting
 from lib.numbers.relative_time import relative_patterns, relative_text
@@ -36,6 +38,14 @@ def icon(name: str, small: bool = False) -> SafeString:
         static("img/icons.svg"),
         name,
     )
+
+
+@register.inclusion_tag("components/no_mail.html", takes_context=True)
+def no_mail(context: template.Context) -> dict[str, Any]:
+    """Return a note that no email is sent while there is no mail server. Belongs beside every text
+    that promises one."""
+    actor = context.get("actor")
+    return {"missing": not mail_is_set_up(), "operates": actor is not None and actor.operator}
 
 
 @register.simple_block_tag

@@ -27,7 +27,7 @@ from gateway.channels.channels import change_channel
 from gateway.channels.egress import address_of
 from gateway.channels.fields import provider_of
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.setup.setup import ProposedModel, propose_models, set_proposed_prices
+from gateway.channels.setup.setup import ProposedModel, propose_models, set_new_prices
 from gateway.models import Channel, ModelListing
 from gateway.public_models.served import prices_in_force
 from lib import clock
@@ -177,7 +177,7 @@ def _take_over(
                 models[name] = "" if name == change.name else change.name
     if models != _models(channel):
         change_channel(actor, channel, {"models": models})
-    set_proposed_prices(actor, chosen)
+    set_new_prices(actor, chosen)
 
 
 def _changes(channel: Channel, listing: ModelListing) -> list[ModelChange]:

@@ -1,6 +1,6 @@
 """Forms of channels: for the address of a new one, and the settings of an existing one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -38,6 +38,8 @@ CODE: Final = {
 }
 _LABELS_LENGTH: Final = bounds.LABELS_MAX * (LABEL_LENGTH + 2)
 _PEM: Final = {**CODE, "rows": 4, "placeholder": "-----BEGIN …"}
+TYPED_METERS: Final = ("in_text", "in_cache_read", "out_text")
+"""The meters whose prices can be entered with a channel's models."""
 # The installation itself sets up the demonstration.
 OFFERED: Final = [name for name in PROVIDERS if name != "local"]
 
@@ -50,13 +52,14 @@ def provider_note(provider: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChosenModels:
-    """The submitted form of a provider's models: the listed models with their names, those that are
-    ticked, and further models that were typed."""
+    """The submitted form of a provider's models: the listed models with their names and typed
+    prices (texts in USD by meter), those that are ticked, and further models that were typed."""
 
     listed: list[str]
     named: dict[str, str]
     ticked: list[str]
     by_hand: str
+    priced: dict[str, dict[str, str]]
 
 
 def chosen_from(sent: QueryDict) -> ChosenModels:
@@ -64,7 +67,18 @@ def chosen_from(sent: QueryDict) -> ChosenModels:
     listed = sent.getlist("listed")[: bounds.ROUTES_MAX]
     names = [name.strip() for name in sent.getlist("public")]
     named: dict[str, Any] = dict(zip(listed, names, strict=False))
-    return ChosenModels(listed, named, sent.getlist("id"), sent.get("by_hand", ""))
+    priced = typed_prices(sent, listed)
+    return ChosenModels(listed, named, sent.getlist("id"), sent.get("by_hand", ""), priced)
+
+
+def typed_prices(sent: QueryDict, models: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the prices in the fields `<meter> <model>`, as texts by model and meter; a model
+    without such fields is left out."""
+    return {
+        model: {meter: sent.get(f"{meter} {model}", "").strip() for meter in TYPED_METERS}
+        for model in models
+        if f"{TYPED_METERS[0]} {model}" in sent
+    }
 
 
 def _number(

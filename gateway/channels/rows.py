@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.organisations.labels import join_labels
 from billing.prices.name_patterns import matches
 from gateway.channels.channel_tests.words import describe_check
+from gateway.health.figures import Figures
 from gateway.health.reports import Trouble, model_badness
 from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.models import Channel
@@ -46,8 +47,19 @@ def taken_out_words(channel: Channel) -> str:
     return str(_TAKEN_OUT[out["cause"]]) % {"what": out["what"]} if out else ""
 
 
-def state_of(channel: Channel, status: ChannelStatus | None) -> Badge:
-    """Return a channel's state, with its cause and the time of the next try."""
+def failing_badge(figures: Figures) -> Badge | None:
+    """Return the state of what failed more than half of its attempts within the last hour, or
+    None."""
+    if 2 * figures.failed <= figures.attempts:
+        return None
+    words = {"failed": figures.failed, "attempts": figures.attempts}
+    hint = gettext("%(failed)s of %(attempts)s attempts failed in the last hour") % words
+    return Badge(_("Failing"), "warn", hint=hint)
+
+
+def state_of(channel: Channel, status: ChannelStatus | None, figures: Figures) -> Badge:
+    """Return a channel's state, with its cause and the time of the next try. `figures` are those of
+    the last hour."""
     if channel.archived_at:
         return Badge(_("Archived"), icon="archive")
     if channel.taken_out:
@@ -58,13 +70,13 @@ def state_of(channel: Channel, status: ChannelStatus | None) -> Badge:
         check = describe_check(channel.last_test)
         if check is not None and not check.ok:
             return Badge(_("Test failed"), "bad", hint=check.cause)
-        return Badge(_("On"), "ok")
+        return failing_badge(figures) or Badge(_("On"), "ok")
     again = gettext("Next attempt within %(n)s s") % {"n": status.seconds} if status.seconds else ""
     hint = ". ".join(filter(None, (_status_reason(status), again)))
     return _STATES.get(status.condition, Badge(_("Probing"), "warn"))._replace(hint=hint)
 
 
-def channel_row(channel: Channel, trouble: Trouble) -> dict[str, Any]:
+def channel_row(channel: Channel, trouble: Trouble, figures: Figures) -> dict[str, Any]:
     status = trouble.status
     provider = PROVIDERS.get(channel.provider)
     routes = list(channel.routes.all())
@@ -79,7 +91,8 @@ def channel_row(channel: Channel, trouble: Trouble) -> dict[str, Any]:
         "href": reverse("channel", args=[id_text(channel.id)]),
         "demo": channel.provider == "local",
         "check": describe_check(channel.last_test),
-        "state": state_of(channel, status),
+        "state": state_of(channel, status, figures),
+        "figures": figures,
         **_balance(channel),
     }
 

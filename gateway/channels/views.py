@@ -13,6 +13,8 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
+from billing.prices.prices import ListedPrice
+from billing.prices.pricing import PPM
 from gateway.access import access_channel, every_channel, visible_channels
 from gateway.catalogue.model_changes import changes_of
 from gateway.channels.channel_tests.forms import CheckForm, SwitchForm
@@ -28,11 +30,13 @@ from gateway.limits.channel_limits import limits_of
 from gateway.models import Channel, Route
 from gateway.own_keys.views import channel_offer_context
 from gateway.passthrough.rules import path_of
+from gateway.prices.price_book import BookEntry
 from gateway.prices.upstream_prices.upstream_prices import open_proposals, publishes_prices
 from gateway.provider_accounts.balances.balances import reads_balance
 from gateway.provider_accounts.balances.rows import balance_limits, offers_balance
-from gateway.public_models.served import prices_in_force, testable_names
+from gateway.public_models.served import price_of, prices_in_force, testable_names, unpriced_models
 from gateway.public_models.shown_models import CAPABILITIES
+from gateway.settings.installation import installation_settings
 from lib.htmx import is_htmx, render_part, see_other
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -97,16 +101,14 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     channels = (
         every_channel(actor).exclude(archived_at=None) if archived else visible_channels(actor)
     )
-    troubles = ChannelTroubles()
-    every = [channel_row(channel, troubles.of(channel)) for channel in channels]
-    strips, figures = uptime_by_channel(), ChannelFigures()
+    troubles, figures = ChannelTroubles(), ChannelFigures()
+    every = [
+        channel_row(channel, troubles.of(channel), figures.of_channel(channel.id))
+        for channel in channels
+    ]
+    strips = uptime_by_channel()
     rows = [
-        {
-            **row,
-            "order": order,
-            "uptime": strips.get(row["channel"].id),
-            "figures": figures.of_channel(row["channel"].id),
-        }
+        {**row, "order": order, "uptime": strips.get(row["channel"].id)}
         for order, row in enumerate(every)
         if _channel_fits(row, state)
     ]
@@ -173,10 +175,10 @@ def _channel_page(
     last = channel.last_test or {}
     names = _testable_names(channel)
     trouble = ChannelTroubles().of(channel)
+    prices = prices_in_force()
     initial = {name: last.get(name) for name in ("model", "variant")}
     context = {
-        **channel_row(channel, trouble),
-        **health_context(channel, trouble),
+        **health_context(actor, channel, trouble),
         "form": form or CheckForm(names, initial=initial),
         "testable": bool(names),
         "keys": key_rows(channel, trouble.keys, last_uses(channel)),
@@ -191,7 +193,10 @@ def _channel_page(
         "offers_balance": offers_balance(channel),
         "balance_limits": balance_limits(channel),
         "switches": SwitchForm(_models(channel)),
-        "switched": [(route, _switch_texts(route)) for route in channel.routes.all()],
+        "mapped": _mapped(channel, prices),
+        "unpriced": unpriced_models(channel, prices),
+        "rule": installation_settings().unpriced_models,
+        "may_price": scope_of(actor, "prices.write") is not None,
         "conditions": display_conditions(channel),
         **channel_offer_context(channel),
         "pass_through_path": path_of(channel.name),
@@ -207,6 +212,20 @@ def _channel_page(
 
 def _models(channel: Channel) -> list[str]:
     return [route.model for route in channel.routes.all()]
+
+
+def _mapped(channel: Channel, prices: Mapping[str, ListedPrice]) -> list[dict[str, Any]]:
+    """Return the channel's models as rows: the route, its overrides as text, and its price."""
+    found = {route: price_of(route.model, prices) for route in channel.routes.all()}
+    return [
+        {
+            "route": route,
+            "switched": _switch_texts(route),
+            "entry": price and BookEntry(route.model, price, PPM),
+            "price_id": price and price.price_id,
+        }
+        for route, price in found.items()
+    ]
 
 
 def _switch_texts(route: Route) -> list[tuple[str, bool]]:

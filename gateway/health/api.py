@@ -13,7 +13,7 @@ from gateway.channels.rows import model_statuses
 from gateway.health.figures import ChannelFigures, Figures, last_uses
 from gateway.health.reports import ChannelTroubles, Trouble
 from gateway.health.state_names import KeyStatus, ModelStatus
-from gateway.models import Channel
+from gateway.models import Channel, ChannelRest
 from lib.api import pagination
 from lib.api.openapi import Schema
 from lib.ids import id_text
@@ -59,7 +59,19 @@ class ChannelHealthOut(FiguresOut):
     retry_in_seconds: int | None
 
 
+class LastRestOut(Schema):
+    """A time in which the channel got no requests, because most of its attempts had failed or all
+    its keys were paused."""
+
+    began_at: dt.datetime
+    ended_at: dt.datetime | None = Field(description="Null while it rests.")
+    kind: str | None = Field(description="The kind of the last failure, if known.")
+    attempts: int = Field(description="Those that ended shortly before it began.")
+    failed: int = Field(description="How many of them the channel failed.")
+
+
 class ChannelHealthDetail(ChannelHealthOut):
+    last_rest: LastRestOut | None
     models: list[ModelHealthOut]
     keys: list[KeyHealthOut]
 
@@ -95,8 +107,21 @@ def show_channel_health(request: HttpRequest, id: str) -> ChannelHealthDetail:
         _model(name, statuses[name], its) for name, its in figures.by_model(channel.id, statuses)
     ]
     return ChannelHealthDetail(
-        **_state(channel, trouble, figures), models=models, keys=_keys(channel, trouble, figures)
+        **_state(channel, trouble, figures),
+        last_rest=_last_rest(channel),
+        models=models,
+        keys=_keys(channel, trouble, figures),
     )
+
+
+def _last_rest(channel: Channel) -> LastRestOut | None:
+    rest = ChannelRest.objects.filter(channel=channel).first()
+    if rest is None:
+        return None
+    return LastRestOut(
+        began_at=rest.began_at, ended_at=rest.ended_at, kind=rest.kind or None,
+        attempts=rest.attempts, failed=rest.failed,
+    )  # fmt: skip
 
 
 def _state(channel: Channel, trouble: Trouble, figures: ChannelFigures) -> dict[str, Any]:

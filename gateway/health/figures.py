@@ -71,6 +71,11 @@ class ChannelFigures:
         running = sum(n for (id, _, _), n in self._under_way.items() if id == channel_id)
         return _sum(parts)._replace(in_flight=running)
 
+    @property
+    def in_flight(self) -> int:
+        """The running requests of all channels."""
+        return sum(self._under_way.values())
+
     def by_model(self, channel_id: UUID, routes: Iterable[str]) -> list[tuple[str, Figures]]:
         """Return the figures of each name or pattern that the channel serves."""
         patterns = sorted(routes, key=lambda name: ("*" in name, -len(name), name))

@@ -43,7 +43,7 @@ class ChannelTroubles:
 
     def __init__(self) -> None:
         self._reports: dict[str, list[_Report]] = {}
-        for age_s, channels in _live_reports():
+        for _, age_s, channels in live_reports():
             for channel_id, report in channels.items():
                 status = ChannelStatus(*report["status"])
                 status_report = _Report(
@@ -88,10 +88,12 @@ def unserved_models(channel: Channel, trouble: Trouble, available: Sequence[Chan
     return [name for name in affected if not any(matches(model, name) for model in served)]
 
 
-def _live_reports() -> Iterator[tuple[float, Mapping[str, Any]]]:
+def live_reports() -> Iterator[tuple[dt.datetime, float, Mapping[str, Any]]]:
+    """Yield the reports of living processes: their time, their age in seconds, and the report of
+    each channel by its id."""
     age = Extract(Now() - F("reported_at"), "epoch")
     live = ChannelReport.objects.filter(reported_at__gt=Now() - Value(LIVE)).exclude(channels={})
-    yield from live.annotate(age=age).values_list("age", "channels")
+    yield from live.annotate(age=age).values_list("reported_at", "age", "channels")
 
 
 def model_badness(status: ModelStatus) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from gateway.models.channels import (
     Channel,
     ChannelKey,
     ChannelReport,
+    ChannelRest,
     ChannelTestRun,
     ModelListing,
     OnLeave,

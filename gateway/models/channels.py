@@ -258,3 +258,21 @@ class ChannelReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.process_id} at {self.reported_at}"
+
+
+class ChannelRest(models.Model):
+    """The last rest of a channel (gateway/health/rests.py): from when to when its breaker was open
+    or all its keys were paused, `ended_at` null while it lasts. `kind` is that of the last failure,
+    or "". Of `attempts` that ended shortly before it began, the channel failed `failed`."""
+
+    channel = models.OneToOneField(
+        Channel, models.CASCADE, primary_key=True, related_name="last_rest"
+    )
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    kind = models.CharField(max_length=40, blank=True, default="")
+    attempts = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"rest of {self.channel_id} since {self.began_at}"

@@ -239,7 +239,7 @@ def channel_offer_edit(request: HttpRequest, actor: Actor, id: str) -> HttpRespo
             return redirect_to(request, "channel", id)
     context = {
         "form": form,
-        "title": gettext("Own keys of organisations"),
+        "title": gettext("Bring your own key"),
         "verb": gettext("Save"),
         "back": reverse("channel", args=[id]),
         "back_text": channel.name,

@@ -18,15 +18,20 @@ from accounts.organisations.choices import pick_holder, pick_organisation
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from billing.forms import MarkupField
 from billing.prices.conditions import PriceKey
-from billing.prices.meters import MeterUnknown, format_rate, parse_rate
+from billing.prices.meters import (
+    MeterUnknown,
+    RateInexact,
+    format_written_rate,
+    parse_written_rate,
+)
 from billing.prices.plans import Holder
 from billing.prices.pricing import PPM, PriceVersion
 from billing.prices.words import (
+    METER_GROUPS,
     condition_kind_name,
     display_rates,
-    meter_name,
-    meter_names,
-    unit_word,
+    per_unit,
+    rate_name,
 )
 from dialects.usage.price_conditions import KINDS, OF_VERSIONS, VALUE
 from gateway.prices.previews import DAYS
@@ -38,7 +43,7 @@ from gateway.public_models.model_fields import (
 )
 from lib.ids import parse_id
 
-_BLANK_ROWS: Final = 3
+_NEW: Final = ("in_text", "in_cache_read", "out_text")
 _ROWS_MAX: Final = 100
 
 
@@ -50,10 +55,20 @@ class RateRow:
     over: str = ""
     rate: str = ""
     error: str = ""
+    # Added now: its field takes the focus.
+    added: bool = False
 
     @property
     def blank(self) -> bool:
         return not self.rate.strip()
+
+    @property
+    def name(self) -> str:
+        return rate_name(self.meter)
+
+    @property
+    def unit(self) -> str:
+        return per_unit(self.meter)
 
 
 @dataclass(slots=True)
@@ -66,6 +81,7 @@ class ConditionRow:
     over: str = ""
     number: str = ""
     error: str = ""
+    added: bool = False
 
     @property
     def blank(self) -> bool:
@@ -101,11 +117,12 @@ class PriceEdit:
         noted = [*(row.error for row in self.rows), *(row.error for row in self.condition_rows)]
         return bool(self.errors) or any(noted)
 
-    def add_rows(self) -> None:
-        """Add empty rows at the end."""
-        self.rows += [RateRow() for _ in range(min(_BLANK_ROWS, _ROWS_MAX - len(self.rows)))]
-        more = min(_BLANK_ROWS, _ROWS_MAX - len(self.condition_rows))
-        self.condition_rows += [ConditionRow() for _ in range(more)]
+    def add_row(self, what: str) -> None:
+        """Add an empty row at the end: of a `meter`, or of a `condition`."""
+        if what == "condition" and len(self.condition_rows) < _ROWS_MAX:
+            self.condition_rows.append(ConditionRow(added=True))
+        elif what == "meter" and len(self.rows) < _ROWS_MAX:
+            self.rows.append(RateRow(added=True))
 
     def stored(self) -> dict[str, Any]:
         """Return the rates as billing's prices store them. An invalid row gets an error and is left
@@ -117,7 +134,7 @@ class PriceEdit:
                 continue
             try:
                 over = _threshold(row.over)
-                rate = parse_rate(row.meter, row.rate.strip())
+                rate = parse_written_rate(row.meter, row.rate.strip())
             except (MeterUnknown, MoneyInvalid, ValueError) as error:
                 row.error = _error_text(error)
                 continue
@@ -177,15 +194,14 @@ def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
     rows = []
     for rate in display_rates(rates) if rates else ():
         over = "" if rate.input_over is None else str(rate.input_over)
-        rows.append(RateRow(rate.meter, over, format_rate(rate.meter, rate.rate)))
+        rows.append(RateRow(rate.meter, over, format_written_rate(rate.meter, rate.rate)))
     if not rows:
-        rows = [RateRow(meter) for meter in ("in_text", "in_cache_read", "out_text")]
+        rows = [RateRow(meter) for meter in _NEW]
     tiers = (rates or {}).get("tiers") or [{}]
     edit = PriceEdit(key, rows, tiers[0].get("mode", "whole"))
     edit.conditions = list((rates or {}).get("conditions") or [])
     for one in edit.conditions:
         edit.condition_rows += _condition_rows(one)
-    edit.add_rows()
     return edit
 
 
@@ -210,7 +226,7 @@ def edit_from(sent: QueryDict) -> PriceEdit:
         _sent_text(sent, "note")[:500],
     )
     edit.condition_rows = [
-        ConditionRow(*(text.replace("\x00", "").strip() for text in typed))
+        _condition_row(typed)
         for typed in zip(
             sent.getlist("condition_kind")[:_ROWS_MAX],
             sent.getlist("condition_value"),
@@ -224,6 +240,11 @@ def edit_from(sent: QueryDict) -> PriceEdit:
     if not edit.key.model:
         edit.errors.append(gettext("Enter a model name, or a pattern such as gpt-5*."))
     return edit
+
+
+def _condition_row(typed: Sequence[str]) -> ConditionRow:
+    kind, value, meter, over, number = (text.replace("\x00", "").strip() for text in typed)
+    return ConditionRow(kind, value, meter, over, number)
 
 
 def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
@@ -254,7 +275,7 @@ def _condition_rows(one: Mapping[str, Any]) -> list[ConditionRow]:
             value,
             rate.meter,
             "" if rate.input_over is None else str(rate.input_over),
-            format_rate(rate.meter, rate.rate),
+            format_written_rate(rate.meter, rate.rate),
         )
         for rate in rates
     ]
@@ -279,7 +300,7 @@ def _read_condition(
         try:
             over = _threshold(row.over)
             if row.meter:
-                rate = parse_rate(row.meter, row.number)
+                rate = parse_written_rate(row.meter, row.number)
                 rates = meters if over is None else tiers.setdefault(over, {})
                 if row.meter in rates:
                     row.error = gettext("This rate is listed twice.")
@@ -334,15 +355,24 @@ def _sent_text(sent: QueryDict, name: str) -> str:
     return str(sent.get(name, "")).replace("\x00", "").strip()
 
 
-def meter_choices(rows: Sequence[RateRow | ConditionRow]) -> list[tuple[str, str]]:
-    """Return every meter with the unit of its rate, and the meter variants in the rows."""
-    names = [*meter_names(), *dict.fromkeys(row.meter for row in rows if "[" in row.meter)]
-    return [(name, f"{meter_name(name)} · {_typed_unit(name)}") for name in names]
+MeterChoices = list[tuple[str, list[tuple[str, str]]]]
 
 
-def _typed_unit(name: str) -> str:
-    # Milliseconds are entered per million, as in the file; everything else as displayed.
-    return gettext("1M ms") if name.split("[")[0].endswith("_ms") else unit_word(name)
+def meter_choices(rows: Sequence[RateRow | ConditionRow]) -> MeterChoices:
+    """Return every meter with the unit of its rate, by group, and the meter variants in the
+    rows."""
+    variants = dict.fromkeys(row.meter for row in rows if "[" in row.meter)
+    return [
+        (
+            str(group),
+            [
+                (name, f"{rate_name(name)} · {per_unit(name)}")
+                for plain in names
+                for name in (plain, *(one for one in variants if one.partition("[")[0] == plain))
+            ],
+        )
+        for group, names in METER_GROUPS
+    ]
 
 
 def _threshold(text: str) -> int | None:
@@ -358,6 +388,9 @@ def _error_text(error: Exception) -> str:
         return gettext("Enter a rate of 0 or more, such as 0.15, with up to 9 decimal places.")
     if isinstance(error, MeterUnknown):
         return gettext("Choose a meter.")
+    if isinstance(error, RateInexact):
+        text = gettext("Time is billed by the millisecond. The nearest exact price is %(rate)s.")
+        return text % {"rate": error.nearest}
     return str(error)
 
 

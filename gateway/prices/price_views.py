@@ -159,7 +159,7 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
     ]
     if "more" in request.POST:
         edit.errors.clear()
-        edit.add_rows()
+        edit.add_row(request.POST["more"])
         return _price_page(request, actor, edit.key, versions, edit)
     rates, begins_at = edit.stored(), edit.begins_at()
     if not edit.problems:
@@ -168,6 +168,8 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
         except PriceRefused as error:
             edit.errors.append(str(error))
         else:
+            text = gettext("Saved as a draft. Publish it to put it into effect.")
+            messages.success(request, text)
             return see_other("price_proposal", id_text(draft.id))
     return _price_page(request, actor, edit.key, versions, edit, status=422)
 
@@ -225,6 +227,7 @@ def _price_page(
         "history": history,
         "edit": edit,
         "key_form": PriceKeyForm(actor, edit.key),
+        "key_narrowed": bool(edit.key.channel) or not edit.key.unconditional,
         "meters": meter_choices([*edit.rows, *edit.condition_rows]),
         "condition_kinds": condition_kinds(),
         "condition_values": condition_values(),

@@ -97,6 +97,17 @@ def price_of(model: str, prices: Mapping[str, Priced]) -> Priced | None:
     return prices[min(fitting, key=lambda name: (-len(name), name))] if fitting else None
 
 
+def unpriced_models(channel: Channel, prices: Mapping[str, ListedPrice]) -> list[str]:
+    """Return the names and patterns that the channel serves and that have no price, in their
+    order. A pattern has one if a name that it matches does."""
+    return [
+        route.model
+        for route in channel.routes.all()
+        if price_of(route.model, prices) is None
+        and not ("*" in route.model and any(matches(route.model, name) for name in prices))
+    ]
+
+
 def testable_names(channel: Channel, priced: Iterable[str]) -> list[str]:
     """Return the names that a test of the channel may use: those that it serves, and priced names
     that its patterns match."""

@@ -94,8 +94,8 @@ class ModelRuleForm(ChargeRuleForm):
         required=False,
     )
     shadow_model = forms.CharField(
-        label=_("Model name there"),
-        help_text=_("Empty: the same."),
+        label=_("Model on that channel"),
+        help_text=_("Defaults to the same name."),
         max_length=NAME_MAX,
         required=False,
         widget=forms.TextInput(attrs=_CODE),
@@ -104,8 +104,8 @@ class ModelRuleForm(ChargeRuleForm):
         label=_("Share of requests (percent)"), min_value=1, max_value=100, required=False
     )
     shadow_cap = MoneyField(
-        label=_("Cost per day at most (USD)"),
-        help_text=_("Charged to no organisation."),
+        label=_("Daily cap (USD)"),
+        help_text=_("Paid by you, not by customers."),
         required=False,
     )
     model = _model_name(_("Model"), _("A name, or a pattern such as gpt-*."))

@@ -12,6 +12,8 @@ Window = Literal["desk", "telephone"]
 
 DESK: Final[ViewportSize] = {"width": 1440, "height": 900}
 TELEPHONE: Final[ViewportSize] = {"width": 360, "height": 740}
+# A usual phone; the one above is the narrowest.
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ _KINDS: Final = (
     "requests", "keys", "price book",
     # one of them
     "request", "channel",
-    # forms
-    "create key", "add a channel",
+    # forms: in a dialog, in steps, in rows of label and field, of rates
+    "create key", "add a channel", "settings", "new price",
     # the playground
     "conversation", "compare",
     # without a session

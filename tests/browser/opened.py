@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.urls import resolve
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
+from tests.browser.pressable import pressing_faults
 from tests.browser.visitor import findings, too_wide
 
 # Each is marked, so that it is found again. What is in a menu is seen once its menu is open.
@@ -109,6 +110,7 @@ def _try(page: Page, opener: dict[str, Any]) -> list[str]:
     expect(over.locator("[aria-busy=true]")).to_have_count(0)
     result: list[str] = over.evaluate(_FOCUS)
     result += findings(page, within=over)
+    result += pressing_faults(page, over)
     if wide := too_wide(page):
         result.append(wide)
     while page.locator(_OVER).count():

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.browser.looks import TELEPHONE, Look
 from tests.browser.opened import Openings
+from tests.browser.pressable import pressing_faults
 from tests.browser.visitor import RING, Visitor, findings, too_wide
 
 # Scripts and styles as they come over the wire, from the cache or not.
@@ -54,8 +55,8 @@ _STEPS: Final = 5
 @dataclass(frozen=True)
 class Sight:
     """What was seen of a page: `by_mouse` is what the keyboard does not reach, `focused` where
-    some presses of Tab led, `too_wide` what a telephone would say, `opened` the faults of what
-    opens over it."""
+    some presses of Tab led, `unpressed` what lies under or on something else, `too_wide` what a
+    telephone would say, `opened` the faults of what opens over it."""
 
     name: str
     look: Look
@@ -66,6 +67,7 @@ class Sight:
     findings: list[str]
     by_mouse: list[str]
     focused: list[str]
+    unpressed: list[str]
     too_wide: str
     opened: list[str]
 
@@ -73,7 +75,7 @@ class Sight:
         """All that shuts somebody out, after the name of the page."""
         unseen = [text for text in self.focused if text.endswith("UNSEEN")]
         wide = [self.too_wide] if self.too_wide else []
-        found = [*self.findings, *self.by_mouse, *unseen, *wide, *self.opened]
+        found = [*self.findings, *self.by_mouse, *unseen, *self.unpressed, *wide, *self.opened]
         return [f"{self.name}: {fault}" for fault in found]
 
 
@@ -85,6 +87,7 @@ def look_at(name: str, page: Page, look: Look, openings: Openings) -> Sight:
     for _ in range(_STEPS):
         page.keyboard.press("Tab")
         focused.append(page.evaluate(_FOCUSED))
+    unpressed = pressing_faults(page)
     size = page.viewport_size
     page.set_viewport_size(TELEPHONE)
     wide = too_wide(page)
@@ -99,6 +102,7 @@ def look_at(name: str, page: Page, look: Look, openings: Openings) -> Sight:
         findings=result,
         by_mouse=by_mouse,
         focused=focused,
+        unpressed=unpressed,
         too_wide=wide,
         opened=openings.faults(page),
     )

@@ -72,6 +72,15 @@ def test_a_channel_is_added_by_keyboard(site: Installation, owner: Visitor) -> N
     expect(page.get_by_role("row", name=re.compile("^fake-64 Same"))).to_be_visible()
     # The relay has it within a second: a model that no other channel serves lacks only a price.
     site.hub.wait(lambda: status_of(site, "fake-64") == 402, "it is not heard of")
+    page.get_by_role("link", name="Set prices").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Input price of fake-64", exact=True).focus()
+    page.keyboard.type("0.10")
+    page.get_by_label("Output price of fake-64").focus()
+    page.keyboard.type("0.40")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/admin/channels/[0-9A-Z]{26}$"))
+    site.hub.wait(lambda: status_of(site, "fake-64") == 200, "its price is not heard of")
 
 
 @pytest.mark.slow
@@ -160,6 +169,7 @@ def test_the_key_of_a_route_preview_is_picked_by_keyboard(
     page = owner.page
     site.beside.call(mint_keys, "picked-a", "picked-b")
     page.goto("/admin/routes/preview")
+    page.locator("details.more summary").first.click()
     page.locator("[name=body]").fill('{"model": "half')
     page.get_by_label("API key").focus()
     page.keyboard.type("acme picked-")

@@ -1,5 +1,6 @@
 """Every page as it is met: both themes, both languages, a telephone."""
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +17,8 @@ from lib.ids import id_text
 from tests.browser import structure
 from tests.browser.conftest import Visit, state_of
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
-from tests.browser.looks import ALL, DESK, DRAWN, Language
+from tests.browser.looks import ALL, DESK, DRAWN, PHONE, Language
+from tests.browser.pressable import pressing_faults
 from tests.browser.sights import Sight, open_each, walk
 from tests.browser.site_map import (
     KEEPER,
@@ -142,6 +144,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "create team": f"{ours}/teams/new",
         "settings": f"{ours}/settings",
         "archive the organisation": f"{ours}/settings/archive",
+        "overview of the installation": "/admin/",
         "organisations": "/admin/organisations",
         "people": "/admin/people",
         "limits": f"{ours}/limits",
@@ -186,6 +189,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "channel": f"/admin/channels/{channel}",
         "add a channel": "/admin/channels/new",
         "edit a channel": f"/admin/channels/{channel}/edit",
+        "set its prices": f"/admin/channels/{channel}/prices/set",
         "edit its models": f"/admin/channels/{channel}/models",
         "edit its overrides": f"/admin/channels/{channel}/overrides",
         "add a key": f"/admin/channels/{channel}/keys",
@@ -289,6 +293,35 @@ def test_every_page_has_its_language_a_title_one_heading_and_names(
     assert {name: result for name, result in faults.items() if result} == {}
 
 
+_CRUMB: Final = re.compile(r'<div class="crumb">(.*?)</div>', re.DOTALL)
+_LINK: Final = re.compile(r'<a[^>]*href="([^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
+_HEADING: Final = re.compile(r"<(?:h1|title)[^>]*>(.*?)</(?:h1|title)>", re.DOTALL)
+
+
+@pytest.mark.extended
+def test_a_way_back_has_the_words_of_the_page_it_leads_to(
+    site: Installation, pages: Paths, signed_in: StorageState
+) -> None:
+    """Each link above a heading says how the heading or the title of its page begins."""
+    cookies = {one["name"]: one["value"] for one in signed_in["cookies"]}
+    words: dict[str, set[str]] = {}
+    faults: dict[str, str] = {}
+    with httpx.Client(base_url=site.url, cookies=cookies, timeout=60) as client:
+        for name, path in pages.items():
+            for href, text in _LINK.findall("".join(_CRUMB.findall(client.get(path).text))):
+                if href not in words:
+                    shown = client.get(html.unescape(href), follow_redirects=True).text
+                    words[href] = {plain(one) for one in _HEADING.findall(shown)}
+                if not any(one.startswith(plain(text)) for one in words[href]):
+                    faults[name] = f"{plain(text)} leads to {sorted(words[href])}"
+    assert faults == {}
+
+
+def plain(markup: str) -> str:
+    """The text of markup, with single spaces."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", markup))).strip()
+
+
 def faults_of(response: httpx.Response) -> list[str]:
     elements = structure.read(response.text)
     texts = {tag: [one.text for one in elements if one.tag == tag] for tag in ("title", "h1")}
@@ -346,6 +379,7 @@ def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None
     assert {sight.name: sight.by_mouse for sight in sights if sight.by_mouse} == {}
     unseen = [(s.name, text) for s in sights for text in s.focused if text.endswith("UNSEEN")]
     assert unseen == []
+    assert {sight.name: sight.unpressed for sight in sights if sight.unpressed} == {}
     assert [sight.name for sight in sights if len(set(sight.focused)) < 2] == []
 
 
@@ -354,6 +388,27 @@ def test_what_opens_over_a_page_shuts_nobody_out(sights: list[Sight]) -> None:
     """Menus, lists of fields, dialogs and folds open with the keyboard, fit into the window and
     give the focus back."""
     assert [fault for sight in sights for fault in sight.opened] == []
+
+
+@pytest.mark.parametrize("kinds", ["drawn", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_controls_are_pressed_in_their_middle_and_apart(
+    site: Installation, browser: Browser, visit: Visit, readers: Readers, language: Language,
+    kinds: str,
+) -> None:  # fmt: skip
+    """On a laptop and a phone: no link, button, field or label lies on another one."""
+    faults: dict[str, list[str]] = {}
+    for state, paths in of_now(site, browser, readers):
+        visitor = visit(storage_state=state, viewport=DESK)
+        visitor.speak(language)
+        here = {n: path for n, path in paths.items() if kinds == "all" or n in DRAWN}
+        for name, page in open_each(visitor, here):
+            for size in (DESK, PHONE):
+                page.set_viewport_size(size)
+                if found := pressing_faults(page):
+                    faults[f"{name}, {size['width']} px"] = found
+            page.set_viewport_size(DESK)
+    assert faults == {}
 
 
 # A column that gave way to others or is out of sight, and a text that is cut without its whole.

@@ -1,5 +1,8 @@
 """What the script of the shell does on every page: dialogs that close, ticks of a whole list."""
 
+import base64
+from typing import Final, Literal
+
 import pytest
 from playwright.sync_api import expect
 
@@ -28,6 +31,46 @@ def test_a_secret_leaves_the_page_with_its_dialog(
     expect(dialog).to_be_hidden()
     expect(dialog.locator("*")).to_have_count(0)
     assert secret not in page.content()
+
+
+# The colours at the right edge of the window, and left of the gutter of its scroll bar.
+_EDGE: Final = """async (data) => {
+  const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+  const { width, height } = bitmap;
+  const canvas = new OffscreenCanvas(width, height).getContext("2d");
+  canvas.drawImage(bitmap, 0, 0);
+  return [3, 22].map((from) => [...canvas.getImageData(width - from, height - 40, 1, 1).data]);
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_dialog_dims_the_page_to_its_edge(
+    site: Installation, owner: Visitor, theme: Literal["light", "dark"]
+) -> None:
+    page = owner.page
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"{site.organisation}/budgets")
+    page.get_by_role("link", name="Create budget").first.click()
+    expect(page.locator("#dialog")).to_be_visible()
+    shot = base64.b64encode(page.screenshot(animations="disabled")).decode()
+    edge, inside = page.evaluate(_EDGE, shot)
+    assert edge == inside
+
+
+@pytest.mark.extended
+def test_a_page_that_is_missing_offers_the_search(site: Installation, owner: Visitor) -> None:
+    """Its request's id is for who reports it."""
+    page = owner.page
+    page.goto(f"{site.organisation}/none")
+    expect(page.get_by_text("Request", exact=False).locator("code")).to_be_hidden()
+    page.get_by_role("button", name="Search pages, keys, models…").click()
+    expect(page.locator("#palette")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_text("Details").click()
+    expect(page.locator("main code")).to_be_visible()
+    assert all("404" in line for line in owner.complaints)
+    owner.complaints.clear()
 
 
 @pytest.mark.extended

@@ -169,7 +169,7 @@ def test_an_amount_that_is_rounded_has_its_exact_form_as_a_title() -> None:
     assert money.money_price(Decimal("80250")) == "$0.00008025"
 
 
-def test_amounts_of_a_column_have_equal_decimals_and_no_markup() -> None:
+def test_charges_line_up_and_prices_have_their_own_decimals() -> None:
     columns = (Column("cost", "Cost", "money"), Column("rate", "Rate", "price"))
     state = Table("test-decimals", "Test", columns, "").read({})
     REGISTERED.pop("test-decimals")
@@ -185,7 +185,7 @@ def test_amounts_of_a_column_have_equal_decimals_and_no_markup() -> None:
     ).split("</tr>")
 
     assert "$0.8208<" in first
-    assert "$60.0000000000<" in first
+    assert "$60.00<" in first
     assert '<span title="0.0045898 USD">$0.0046</span>' in second
     assert "$0.0125000005<" in second
     assert third.count("–") == 2

@@ -27,6 +27,7 @@ NO_LIST = {
     "gateway/own_keys/own_key_edit.html": "prices beside a form",
     "gateway/channels/_proposed_models.html": "a form",
     "gateway/channels/channel_models.html": "a form",
+    "gateway/channels/channel_prices_set.html": "a form",
     "gateway/channels/channels_several.html": "a form",
     "gateway/prices/_preview.html": "the result of one preview, with its file",
     "gateway/prices/_preview_table.html": "the sums of one preview, with their file",

@@ -2,24 +2,27 @@
 prices."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
+from billing.currency.money import MoneyInvalid
+from billing.prices.meters import format_rate, parse_rate
 from billing.prices.prices import ListedPrice, PriceRefused, set_price
 from billing.prices.pricing import PPM
 from gateway.channels.channels import create_channel
-from gateway.channels.fields import ChannelFields
+from gateway.channels.fields import ChannelFields, provider_of
+from gateway.channels.forms import TYPED_METERS
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from gateway.prices.price_book import BookEntry
 from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.products import unreachable_product
 from gateway.providers.provider import Provider
-from gateway.public_models.served import price_of
+from gateway.public_models.served import price_of, prices_in_force, unpriced_models
 from gateway.public_models.shown_models import ListedModel
 from lib import clock
 
@@ -33,7 +36,8 @@ _ANY_URL: Final = "https://provider.invalid"
 @dataclass(frozen=True, slots=True)
 class ProposedModel:
     """One of a provider's models. `price` is the present price of `name`, or with `copied` the
-    proposed one."""
+    proposed one. `typed` are the operator's prices by meter, as texts in USD per million tokens;
+    None if the form had no fields for them."""
 
     upstream: str
     name: str
@@ -41,6 +45,7 @@ class ProposedModel:
     capabilities: list[str]
     price: ListedPrice | None
     copied: bool
+    typed: Mapping[str, str] | None = None
 
     @property
     def rates(self) -> Mapping[str, str]:
@@ -50,6 +55,57 @@ class ProposedModel:
         entry = BookEntry(self.name, self.price, PPM)
         return {meter: rate.price for meter, rate in entry.main.items()}
 
+    @property
+    def others(self) -> str:
+        """The first price of a model without prices per token: `$0.042 / image`."""
+        entry = None if self.price is None else BookEntry(self.name, self.price, PPM)
+        return "" if entry is None else entry.cells["first"]
+
+    @property
+    def takes_price(self) -> bool:
+        """Whether its prices are entered with it: it has none yet, or none but a proposed one per
+        token."""
+        return self.price is None or (self.copied and any(self._proposed.values()))
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The meters of the fields for its prices, with what stands in them."""
+        return list((self.typed or self._proposed).items())
+
+    @property
+    def _proposed(self) -> dict[str, str]:
+        """The proposed rates as texts, "" for a meter without one."""
+        meters = self.price.rates["meters"] if self.price is not None and self.copied else {}
+        return {
+            meter: format_rate(meter, meters[meter]) if meter in meters else ""
+            for meter in TYPED_METERS
+        }
+
+    def new_rates(self) -> dict[str, Any] | None:
+        """Return the rates to set with the model in the stored form, or None. What the fields do
+        not have (tiers, other meters) is taken over from the proposed price. Raises
+        ChannelRefused."""
+        proposed = self.price.rates if self.price is not None and self.copied else None
+        if self.typed is None or self.typed == self._proposed:
+            return proposed
+        if self.price is not None and not self.copied:
+            text = gettext("%(name)s already has a price. Change it in the price book.")
+            raise ChannelRefused("models", text % {"name": self.name})
+        meters: dict[str, Any] = {**(proposed or {"meters": {}})["meters"]}
+        for meter, text in self.typed.items():
+            meters.pop(meter, None)
+            if text:
+                meters[meter] = self._read_rate(meter, text)
+        return {**(proposed or {}), "meters": meters} if meters else None
+
+    def _read_rate(self, meter: str, text: str) -> int:
+        try:
+            return parse_rate(meter, text)
+        except MoneyInvalid as error:
+            said = gettext("The price of %(name)s must be 0 or more, such as 0.15, with up to 9 "
+                           "decimal places.")  # fmt: skip
+            raise ChannelRefused("models", said % {"name": self.name}) from error
+
 
 def propose_models(
     provider: Provider,
@@ -58,10 +114,11 @@ def propose_models(
     *,
     named: Mapping[str, str] | None = None,
     ticked: Collection[str] | None = None,
+    priced: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[ProposedModel]:
-    """Return the listed models with names and prices, in order. `named` and `ticked` are the
-    operator's choices. Without them, known models with a price are ticked, or all models of a short
-    list."""
+    """Return the listed models with names and prices, in order. `named`, `ticked` and `priced` are
+    the operator's choices. Without them, known models with a price are ticked, or all models of a
+    short list."""
     rows = [_propose_model(provider, upstream, prices, named or {}) for upstream in listed]
     if ticked is None:
         offered = provider.address(provider.base_url or _ANY_URL).urls
@@ -69,10 +126,9 @@ def propose_models(
         good = {row.upstream for row in reachable if row.price and find_row(row.upstream)}
         ticked = good or {row.upstream for row in reachable[:_TICKED_UNKNOWN_MAX]}
     return [
-        ProposedModel(row.upstream, row.name, row.upstream in ticked, row.capabilities, row.price,
-                      row.copied)
+        replace(row, ticked=row.upstream in ticked, typed=(priced or {}).get(row.upstream))
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _propose_model(
@@ -113,20 +169,44 @@ def routes_of(chosen: Iterable[ProposedModel], by_hand: str) -> dict[str, str]:
 def set_up_channel(
     actor: Actor, name: str, fields: ChannelFields, chosen: Iterable[ProposedModel]
 ) -> Channel:
-    """Create a channel, and the proposed prices of its models. Raises ChannelRefused."""
+    """Create a channel, and the typed or proposed prices of its models. Raises ChannelRefused."""
     if not fields["models"]:
         raise ChannelRefused("models", gettext("Choose at least one model, or enter one."))
     with transaction.atomic():
         channel = create_channel(actor, name, fields)
-        set_proposed_prices(actor, chosen)
+        set_new_prices(actor, chosen)
     return channel
 
 
-def set_proposed_prices(actor: Actor, chosen: Iterable[ProposedModel]) -> None:
-    """Set the proposed prices of models that are served from now on. Raises ChannelRefused."""
-    for model in chosen:
-        if model.copied and model.price is not None:
-            try:
-                set_price(actor, model.name, clock.now(), model.price.rates, source=SOURCE)
-            except PriceRefused as refused:
-                raise ChannelRefused("models", str(refused)) from refused
+def propose_missing_prices(
+    channel: Channel, priced: Mapping[str, Mapping[str, str]] | None = None
+) -> list[ProposedModel]:
+    """Return the models of a channel without a price, each with the proposed one, if any. `priced`
+    are the operator's, by name."""
+    prices, provider = prices_in_force(), provider_of(channel)
+    upstream = {route.model: route.upstream_model for route in channel.routes.all()}
+    rows = []
+    for name in unpriced_models(channel, prices):
+        known = upstream[name] or name
+        row = _propose_model(provider, known, prices, {known: name})
+        rows.append(replace(row, ticked=True, typed=(priced or {}).get(name)))
+    return rows
+
+
+def set_missing_prices(actor: Actor, rows: Iterable[ProposedModel]) -> int:
+    """Set the typed prices of models without one. Return how many. Raises ChannelRefused."""
+    with transaction.atomic():
+        return set_new_prices(actor, rows)
+
+
+def set_new_prices(actor: Actor, chosen: Iterable[ProposedModel]) -> int:
+    """Set the typed or proposed prices of models that are served from now on. Return how many.
+    Raises ChannelRefused."""
+    rates = {model.name: model.new_rates() for model in chosen}
+    wanted = {name: one for name, one in rates.items() if one is not None}
+    for name, one in wanted.items():
+        try:
+            set_price(actor, name, clock.now(), one, source=SOURCE)
+        except PriceRefused as refused:
+            raise ChannelRefused("models", str(refused)) from refused
+    return len(wanted)

@@ -11,25 +11,33 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
+from gateway.access import access_channel
 from gateway.catalogue.model_lists import list_models
 from gateway.channels.channel_tests.channel_test import stored_form, try_model
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channel_tests.words import describe_check, describe_model_list
 from gateway.channels.channels import TIMEOUTS, free_name
-from gateway.channels.forms import OFFERED, ChosenModels, chosen_from
+from gateway.channels.forms import OFFERED, ChosenModels, chosen_from, typed_prices
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.setup.forms import ConnectionForm, base_url_of, key_of
-from gateway.channels.setup.setup import ProposedModel, propose_models, routes_of, set_up_channel
+from gateway.channels.setup.setup import (
+    ProposedModel,
+    propose_missing_prices,
+    propose_models,
+    routes_of,
+    set_missing_prices,
+    set_up_channel,
+)
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.public_models.served import prices_in_force
 from gateway.settings.installation import installation_settings
-from lib.htmx import back_to, is_htmx, redirect_to
+from lib.htmx import back_to, is_htmx, redirect_to, see_other
 from lib.ids import id_text
 
 _PAGE = "gateway/channels/channel_new.html"
@@ -71,6 +79,7 @@ def channel_new_models(request: HttpRequest, actor: Actor) -> HttpResponse:
         prices_in_force(),
         named=chosen.named,
         ticked=chosen.ticked if chosen.listed else None,
+        priced=chosen.priced,
     )
     open_by_hand = listed.ok or listed.fault in ("no_list", "not_list")
     context = {
@@ -94,6 +103,40 @@ def channel_new_test(request: HttpRequest, actor: Actor) -> HttpResponse:
         check = describe_check(stored_form(try_model(_target(request), name, upstream)))
     context = {"rows": rows, "chosen": chosen, "asked": True, "check": check}
     return _answer(request, "gateway/channels/_tried_model.html", context)
+
+
+@operator_page("prices.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def channel_prices_set(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Set the prices of the channel's models that have none. They hold from now on."""
+    channel = access_channel(actor, id)
+    if request.method != "POST":
+        return _prices_page(request, channel, propose_missing_prices(channel))
+    names = request.POST.getlist("model")
+    rows = propose_missing_prices(channel, typed_prices(request.POST, names))
+    try:
+        if taken := set(names) - {row.name for row in rows}:
+            text = gettext("%(name)s already has a price. Change it in the price book.")
+            raise ChannelRefused("models", text % {"name": min(taken)})
+        n = set_missing_prices(actor, rows)
+    except ChannelRefused as refused:
+        return _prices_page(request, channel, rows, refused.message, status=422)
+    text = ngettext("%(n)s price set.", "%(n)s prices set.", n)
+    messages.success(request, text % {"n": n})
+    return see_other("channel", id)
+
+
+def _prices_page(
+    request: HttpRequest,
+    channel: Channel,
+    rows: list[ProposedModel],
+    refused: str = "",
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    context = {"channel": channel, "id": id_text(channel.id), "rows": rows, "refused": refused}
+    page = "gateway/channels/channel_prices_set.html"
+    return render(request, page, context | _rule(), status=status)
 
 
 def _answer(request: HttpRequest, part: str, context: dict[str, Any]) -> HttpResponse:
@@ -145,6 +188,7 @@ def _propose_models(request: HttpRequest, chosen: ChosenModels) -> list[Proposed
         prices_in_force(),
         named=chosen.named,
         ticked=chosen.ticked,
+        priced=chosen.priced,
     )
 
 

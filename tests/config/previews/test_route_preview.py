@@ -160,6 +160,24 @@ def test_the_page(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) 
     assert "This API key no longer exists." in missing.content.decode()
 
 
+@pytest.mark.parametrize("path", route_preview.PATHS)
+def test_a_model_and_a_message_make_the_body(
+    people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Nobody writes JSON; who does, has it sent as it is."""
+    relay = answering(monkeypatch, TOLD)
+    client = cast.signed_in(people.dora)
+    sent = {"key": id_text(key.id), "path": path, "model": "m", "message": "Where is it?"}
+    assert client.post("/admin/routes/preview", sent).status_code == 200
+    client.post("/admin/routes/preview", sent | {"body": "{}"})
+    (_, first, body), (_, _, own) = relay.asked
+    assert (first, json.loads(body)["model"], own) == (path, "m", b"{}")
+    assert b"Where is it?" in body
+    refused = client.post("/admin/routes/preview", sent | {"model": ""})
+    assert (refused.status_code, len(relay.asked)) == (422, 2)
+    assert "Choose a model." in refused.content.decode()
+
+
 def test_the_page_tells_a_refusal(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -408,7 +408,7 @@ def test_the_health_of_each_model_and_key_is_shown(
     assert list(health) == ["alias", "fake", "fake-*", "••••4f2a", "••••4f2a again", "Channel"]
     assert health["fake"] == "fake Active 1 4 75.0% 400 ms 490 ms 100"
     assert health["••••4f2a"] == "••••4f2a Active 0 3 100% 400 ms 490 ms 100"
-    assert health["••••4f2a again"] == "••••4f2a Active 1 1 0% – – –"
+    assert health["••••4f2a again"] == "••••4f2a Failing 1 1 0% – – –"
     assert health["Channel"] == "Channel On 1 4 75.0% 400 ms 490 ms 100"
     message = health_told(people, channel)
     figures = {

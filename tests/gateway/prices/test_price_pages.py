@@ -17,6 +17,7 @@ from accounts.models import AuditEvent, Membership, Role
 from billing.models import MemberPlan, Plan, PriceProposal
 from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
+from billing.prices.meters import METERS
 from billing.prices.plans import PlanInForce, assign_plan, plan_in_force, plan_of, save_plan
 from billing.prices.prices import CATALOGUE, list_prices, load_catalogue, set_price
 from billing.prices.proposals import draft_price, propose_catalogue
@@ -284,11 +285,51 @@ def test_what_cannot_be_charged_is_said_and_stays_typed(
     assert not PriceProposal.objects.exists()
 
 
-def test_more_rows_keep_what_was_typed(served: Cast) -> None:
-    response = post(signed_in(served.dora), "price_draft", **draft_fields(more="1"))
-    assert response.status_code == 200
-    assert response.content.decode().count('name="rate"') == 7
-    assert 'value="0.4"' in response.content.decode()
+@pytest.mark.parametrize(("what", "field"), [("meter", "rate"), ("condition", "condition_number")])
+def test_an_added_row_keeps_what_was_typed(served: Cast, what: str, field: str) -> None:
+    client = signed_in(served.dora)
+    before = client.get(reverse("price_new")).content.decode()
+    html = post(client, "price_draft", **draft_fields(more=what)).content.decode()
+    typed = len(draft_fields()["rate"]) if what == "meter" else 0
+    assert html.count(f'name="{field}"') == typed + 1
+    assert 'value="0.4"' in html
+    assert before.count('name="rate"') == 3
+    assert 'name="condition_number"' not in before
+    assert "Save and review" in before
+
+
+def test_meters_are_offered_by_group_in_human_units(served: Cast) -> None:
+    """Every meter once; nobody has to know in which unit it is counted."""
+    client = signed_in(served.dora)
+    html = post(client, "price_draft", **draft_fields(more="meter")).content.decode()
+    (select,) = re.findall(r'<select[^>]*name="meter".*?</select>', html, re.S)
+    options = dict(re.findall(r'<option value="([^"]+)"\s*>\s*(.*?)\s*</option>', select, re.S))
+    assert options.keys() == METERS.keys()
+    assert not [text for text in options.values() if "ms" in text.split() or "illion" in text]
+    assert options["audio_ms"] == "Audio · per minute"
+    assert options["video_ms"] == "Video · per second"
+    assert options["images"] == "Images · per image"
+    assert options["session_minutes"] == "Session time · per minute"
+    assert select.count("<optgroup") == 6
+
+
+def test_a_draft_leads_to_its_review_where_it_is_published(served: Cast) -> None:
+    client = signed_in(served.dora)
+    fields = {"meter": ["audio_ms", "video_ms"], "rate": ["0.006", "0.1"], "over": ["", ""]}
+    saved = post(client, "price_draft", **draft_fields(**fields))
+    draft = PriceProposal.objects.latest("id")
+    assert saved["Location"] == reverse("price_proposal", args=[id_text(draft.id)])
+    meters = {"audio_ms": 100_000_000, "video_ms": 100_000_000_000}
+    assert draft.rates is not None
+    assert draft.rates["meters"] == meters
+    review = text_of(client, saved["Location"])
+    assert "Publish it to put it into effect." in review
+    for text in ("Audio", "$0.006 / min", "Video", "$0.10 / s"):
+        assert text in review
+    fields = {"meter": ["audio_ms"], "rate": ["0.0043"], "over": [""]}
+    refused = post(client, "price_draft", **draft_fields(**fields))
+    assert refused.status_code == 422
+    assert "The nearest exact price is 0.00430000002." in refused.content.decode()
 
 
 @pytest.mark.extended

@@ -36,6 +36,8 @@ PAGES: Final[dict[str, Route]] = {
     "member_erasure": at("organisation.write", rest={"id": "0"}, nothing=True),
     "home": at("models.read"),
     "home_panel": at("models.read", rest={"name": "spend"}),
+    "installation": at("channels.read"),
+    "installation_panel": at("channels.read", rest={"name": "traffic"}),
     "start": at("models.read"),
     "start_key": at("keys.write_own"),
     "connect": at("keys.write_own"),

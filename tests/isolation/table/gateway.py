@@ -93,6 +93,7 @@ PAGES: Final[dict[str, Route]] = {
     "channel_models_check": at("channels.test", CHANNEL_ROW),
     "channel_models_decide": at("channels.write", CHANNEL_ROW),
     "channel_prices": at("channels.read", CHANNEL_ROW),
+    "channel_prices_set": at("prices.write", CHANNEL_ROW),
     "channel_prices_follow": at("prices.write", CHANNEL_ROW),
     "channel_prices_unfollow": at("prices.write", CHANNEL_ROW),
     "channel_copy": at("channels.write", CHANNEL_ROW),

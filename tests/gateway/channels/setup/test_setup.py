@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from billing.models import PriceVersion
 from billing.prices.prices import set_price
-from gateway.channels.channels import open_secret
+from gateway.channels.channels import create_channel, open_secret
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from lib.ids import id_text
@@ -57,6 +57,17 @@ def models(*public: str, ticked: tuple[str, ...]) -> dict[str, Any]:
     return {"listed": ["fake", "fake-64", "owner/fake"], "public": list(public), "id": ticked}
 
 
+def fields_of(html: str, model: str) -> list[str]:
+    """What stands in the fields for a model's prices: input, cached input, output."""
+    named = rf'name="(?:in_text|in_cache_read|out_text) {re.escape(model)}"\s+value="([^"]*)"'
+    return re.findall(named, html)
+
+
+def priced(model: str, *texts: str) -> dict[str, str]:
+    meters = ("in_text", "in_cache_read", "out_text")
+    return {f"{meter} {model}": text for meter, text in zip(meters, texts, strict=True)}
+
+
 def text_of(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
@@ -84,9 +95,9 @@ def test_the_models_of_a_key_are_proposed_with_prices(dora: Client, fake: FakeUp
     }
     assert list(rows) == ["fake", "fake-64", "owner/fake"]
     assert "$0.15" in rows["fake"]
-    assert "Proposed" not in rows["fake"]
-    assert "Proposed" in rows["owner/fake"]
-    assert "No price" in rows["fake-64"]
+    assert fields_of(html, "fake") == []
+    assert fields_of(html, "owner/fake") == ["0.15", "", "0.6"]
+    assert fields_of(html, "fake-64") == ["", "", ""]
     assert SECRET not in html
     assert "Connection failed" not in html
 
@@ -159,6 +170,75 @@ def test_the_channel_is_saved_with_names_and_proposed_prices(
     assert PriceVersion.objects.get(price__model="cheap").rates == rates
     assert not PriceVersion.objects.filter(price__model__in=("fake-64", "x")).exists()
     assert channel.enabled
+
+
+def test_typed_prices_are_set_with_the_channel(dora: Client, fake: FakeUpstream) -> None:
+    """What was proposed keeps its tiers and other meters; what has a price is not changed."""
+    tier = {"input_over": 200_000, "mode": "whole", "meters": {"in_text": 300_000_000}}
+    rates = {"meters": {"in_text": 150_000_000, "out_audio": 11 * 10**9}, "tiers": [tier]}
+    set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
+    inputs = sent(fake) | models("fake", "new", "b", ticked=("fake", "fake-64", "owner/fake"))
+    inputs |= priced("fake-64", "1.25", "", "10") | priced("owner/fake", "0.2", "0.02", "")
+    answer = dora.post(NEW, inputs)
+    assert answer.status_code == 303, text_of(answer.content.decode())
+    assert rates_of("new") == {"meters": {"in_text": 1_250_000_000, "out_text": 10 * 10**9}}
+    meters = {"in_text": 200_000_000, "in_cache_read": 20_000_000, "out_audio": 11 * 10**9}
+    assert rates_of("b") == {"meters": meters, "tiers": [tier]}
+    assert rates_of("fake") == rates
+    page = text_of(dora.get(answer["Location"]).content.decode())
+    assert "no price" not in page
+
+
+def rates_of(model: str) -> dict[str, Any]:
+    rates: dict[str, Any] = PriceVersion.objects.get(price__model=model, valid_to=None).rates
+    return rates
+
+
+def test_a_typed_price_that_cannot_be_set_stays_typed(dora: Client, fake: FakeUpstream) -> None:
+    """Nor does the wizard change the price that customers of other channels pay."""
+    rates = {"meters": {"in_text": 150_000_000}}
+    set_price(SYSTEM, "known", START, rates, source="file")
+    wrong = models("new", "x", "y", ticked=("fake",)) | priced("fake", "a lot", "", "1.5")
+    answer = dora.post(NEW, sent(fake) | wrong)
+    assert answer.status_code == 422
+    assert "The price of new must be 0 or more" in text_of(answer.content.decode())
+    assert fields_of(answer.content.decode(), "fake") == ["a lot", "", "1.5"]
+    taken = models("known", "x", "y", ticked=("fake",)) | priced("fake", "9", "", "")
+    answer = dora.post(NEW, sent(fake) | taken)
+    assert answer.status_code == 422
+    assert "known already has a price" in text_of(answer.content.decode())
+    assert (Channel.objects.exists(), rates_of("known")) == (False, rates)
+
+
+def test_a_channel_says_which_models_lack_a_price_until_set(dora: Client) -> None:
+    """By name or pattern; the page that sets them proposes what the price list has."""
+    set_price(SYSTEM, "fake", START, {"meters": {"in_text": 150_000_000}}, source="genai-prices 1")
+    channel = create_channel(
+        SYSTEM, "main", {"provider": "openai_compatible", "base_url": "https://api.example.com",
+                         "models": {"fake": "", "again": "owner/fake", "new-*": ""}},
+    )  # fmt: skip
+    page = f"/admin/channels/{id_text(channel.id)}"
+    setting = f"{page}/prices/set"
+    html = dora.get(page).content.decode()
+    assert "2 models have no price." in text_of(html)
+    assert f'href="{setting}"' in html
+    form = dora.get(setting).content.decode()
+    assert fields_of(form, "again") == ["0.15", "", ""]
+    assert fields_of(form, "fake") == []
+    names = {"model": ["again", "new-*"]}
+    refused = dora.post(
+        setting, names | priced("again", "-1", "", "") | priced("new-*", "", "", "")
+    )
+    assert refused.status_code == 422
+    assert fields_of(refused.content.decode(), "again") == ["-1", "", ""]
+    dora.post(setting, names | priced("again", "0.15", "", "2") | priced("new-*", "", "", ""))
+    assert rates_of("again") == {"meters": {"in_text": 150_000_000, "out_text": 2 * 10**9}}
+    assert "1 model has no price." in text_of(dora.get(page).content.decode())
+    again = dora.post(setting, names | priced("again", "7", "", "") | priced("new-*", "1", "", "1"))
+    assert "again already has a price" in text_of(again.content.decode())
+    dora.post(setting, {"model": ["new-*"]} | priced("new-*", "1", "", "1"))
+    assert "no price" not in text_of(dora.get(page).content.decode())
+    assert "Every model has a price" in text_of(dora.get(setting).content.decode())
 
 
 @pytest.mark.extended
