@@ -220,5 +220,8 @@ if __name__ == "__main__":
     # The web process has priority for the processor.
     os.nice(10)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
-    finish(sys.argv[1])
+    from config.management.faults import faults_as_sentences
+
+    with faults_as_sentences():
+        django.setup()
+        finish(sys.argv[1])
