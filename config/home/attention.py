@@ -18,6 +18,7 @@ from billing.wallets import wallets
 from billing.wallets.words import total_text
 from gateway.access import visible_channels, visible_proposals
 from gateway.health.reports import ChannelTroubles, unserved_models
+from gateway.settings.installation import is_backup_decided
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
@@ -27,6 +28,8 @@ from usage.limits.views import meter_of
 
 _KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
 _EACH: Final = 3
+# Who only tries it has nothing to lose yet.
+_NO_BACKUP_AFTER: Final = dt.timedelta(days=1)
 
 
 class Matter(NamedTuple):
@@ -48,6 +51,7 @@ def attention(request: HttpRequest, actor: Actor) -> list[Matter]:
         *_budgets(actor),
         *_keys(actor),
         *_approvals(actor),
+        *_backups(actor),
     ]
     return sorted(matters, key=lambda matter: ("bad", "warn", "info").index(matter.tone))
 
@@ -180,3 +184,12 @@ def _approvals(actor: Actor) -> Iterator[Matter]:
             }
             detail = gettext("Waiting for approval")
             yield Matter("info", "receipt", text, detail, reverse("price_proposals"))
+
+
+def _backups(actor: Actor) -> Iterator[Matter]:
+    """Report to operators that nobody has decided whether backups are made."""
+    if actor.user is None or not _may(actor, "channels.write") or is_backup_decided():
+        return
+    if clock.now() - actor.user.created_at >= _NO_BACKUP_AFTER:
+        detail = gettext("Set a schedule, so that a lost disk is not the end.")
+        yield Matter("warn", "save", gettext("No backups are made"), detail, reverse("backups"))
