@@ -55,7 +55,9 @@ def make() -> bytes:
     """Make the description in another process, keep its file if the data folder can be written, and
     return it."""
     command = [sys.executable, "-m", "config.api.description", str(_own_folder())]
-    done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, timeout=_MAKE_S, check=True)
+    done = subprocess.run(  # noqa: S603
+        command, cwd=_ROOT, stdout=subprocess.PIPE, timeout=_MAKE_S, check=True
+    )
     return done.stdout
 
 

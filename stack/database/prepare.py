@@ -218,7 +218,7 @@ def write_description(folder: Path) -> None:
 
 
 def finish(mark: str) -> None:
-    """Load the price list, describe the API, then store the mark, because the preparation is complete."""
+    """Load the price list, describe the API, then store the mark: the preparation is complete."""
     take({"catalogue": lambda: call_command("load_catalogue", verbosity=0)})
     if not PACKAGED:  # made when the wheel was built
         take({"description of the API": lambda: write_description(settings.DATA_DIR / "run")})

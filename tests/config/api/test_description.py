@@ -1,5 +1,5 @@
-"""The description of the management API is read from a file of the present sources, so that who asks
-for it without a key costs nothing."""
+"""The description of the management API is read from a file of the present sources, so that who
+asks for it without a key costs nothing."""
 
 import json
 import os
