@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from stack.database.prepare import load_queues
 from stack.origin import ROOT
 from stack.processes.commands import web_command, worker_command
 from stack.processes.processes import command_line
@@ -59,6 +60,7 @@ def measure(
 ) -> dict[str, float]:
     """Milliseconds of processor time for each second, by part, of a web process and a worker with
     the scheduler on the database of `environment`, whose server has the pid `server`."""
+    load_queues(environment["DATABASE_URL"])
     folder.mkdir()
     own = {**environment, "DATA_DIR": str(folder), "SPOOL_DIR": str(folder / "spool")}
     commands = {

@@ -1,7 +1,6 @@
 """The walks through the whole books take a limited share of a core."""
 
 import datetime as dt
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +10,8 @@ from lib import clock
 from tests import cast
 from tests.usage.rows import admit, credit, end
 from usage.books import full_walk
-from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, WHOLE, check_whole
+from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, check_whole
+from usage.books.walk import WHOLE
 
 pytestmark = pytest.mark.django_db
 TOOK_S = 2.0
@@ -25,12 +25,11 @@ def key(people: cast.Cast) -> Key:
 
 
 @pytest.fixture(autouse=True)
-def _slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each turn takes as long."""
     times = iter(range(10_000))
-    monkeypatch.setattr(full_walk.time, "monotonic", lambda: next(times) * TOOK_S)
+    monkeypatch.setattr("usage.books.full_walk.time.monotonic", lambda: next(times) * TOOK_S)
     monkeypatch.setattr(full_walk, "_continue_walk", lambda stored: None)
-    return iter(())
 
 
 def rest_s() -> float:
