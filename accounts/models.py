@@ -650,6 +650,8 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["organisation", "-id"], name="audit_by_organisation"),
             models.Index(fields=["object_id", "-id"], name="audit_by_object"),
+            # The seals read what was written since the last one.
+            models.Index(fields=["at"], name="audit_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -678,6 +680,13 @@ class Erasure(models.Model):
     texts = ArrayField(models.TextField(), default=list)
     objects_named = ArrayField(models.TextField(), default=list)
     organisations = ArrayField(models.UUIDField(), default=list)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["id"], condition=models.Q(done_at=None), name="unfinished_erasures"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.pseudonym
