@@ -31,6 +31,7 @@ COPY usage/ usage/
 RUN pybabel --quiet compile -d locale -D django
 ENV STATIC_ROOT=/app/staticfiles
 RUN python manage.py collectstatic --noinput --verbosity=0
+RUN python -m config.api.description /app > /dev/null
 RUN python -m compileall -q /app
 
 FROM python:3.11.14-slim-bookworm

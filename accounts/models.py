@@ -650,6 +650,8 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["organisation", "-id"], name="audit_by_organisation"),
             models.Index(fields=["object_id", "-id"], name="audit_by_object"),
+            # The seals read what was written since the last one.
+            models.Index(fields=["at"], name="audit_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -693,6 +695,11 @@ class Erasure(models.Model):
                 condition=models.Q(done_at=None),
                 name="one_running_erasure_in_an_organisation",
             ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"], condition=models.Q(done_at=None), name="unfinished_erasures"
+            )
         ]
 
     def __str__(self) -> str:

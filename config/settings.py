@@ -19,6 +19,7 @@ from config.server.log_handler import (
 )
 from config.server.request_limits import BODY_BYTES_MAX, UPLOAD_BYTES_MAX
 from lib import env
+from lib.database.session import with_session_settings
 from lib.network import trust
 from lib.vault import split_keks
 
@@ -53,6 +54,8 @@ WEIR_KEK = env.read_kept("WEIR_KEK", _SECRETS)
 WEIR_KEY_PEPPER = env.read_kept("WEIR_KEY_PEPPER", _SECRETS)
 
 DATABASE_URL = env.read_kept("DATABASE_URL", DATA_DIR / "run")
+if DATABASE_URL:
+    DATABASE_URL = with_session_settings(DATABASE_URL)
 _database = conninfo_to_dict(DATABASE_URL or "postgresql://127.0.0.1/weir")
 DATABASES = {
     "default": {

@@ -59,6 +59,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("design/chat", views.design_chat, name="design_chat"),
     path("api/v1/docs", reference_views.api_reference, name="api_reference"),
     path("api/v1/docs/<slug:section>", reference_views.api_section, name="api_section"),
+    path("api/v1/openapi.json", reference_views.api_description, name="api_description"),
     ManagementPaths("api/v1/"),
 ]
 

@@ -18,4 +18,6 @@ def is_alive(file: Path, seconds: float) -> bool:
 
 
 if __name__ == "__main__":
+    if not os.environ.get("HEARTBEAT_FILE"):
+        sys.exit("HEARTBEAT_FILE is not set. Name the file that the worker or scheduler renews.")
     sys.exit(not is_alive(Path(os.environ["HEARTBEAT_FILE"]), float(sys.argv[1])))

@@ -15,40 +15,37 @@ from pathlib import Path
 
 import django
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 # The log is JSON from here on.
+from config.management.faults import faults_as_sentences
 from config.server.early_log import JsonStream
 from lib.database.writer import check_writer
-from lib.env import ConfigurationError
-from lib.vault import VaultError
-
-
-def check_database() -> None:
-    # Models can be imported only now that Django stands.
-    from config.system.secret_check import check_secrets
-
-    try:
-        check_writer()
-        call_command("migrate", interactive=False)
-        check_secrets()
-    except (CommandError, ConfigurationError, VaultError) as error:
-        sys.exit(str(error))
 
 
 def prepare(directory: Path) -> None:
-    check_database()
+    # Models can be imported only now that Django stands.
+    from config.system.secret_check import check_secrets
+
+    check_writer()
+    call_command("migrate", interactive=False)
+    check_secrets()
     call_command("load_catalogue")
     for file in sorted(directory.glob("*.yaml")):
         call_command("apply", str(file))
 
 
-if __name__ == "__main__":
+def main(directory: Path) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
     with contextlib.ExitStack() as until_done:
+        until_done.enter_context(faults_as_sentences())
+        django.setup()
         if settings.LOG_FORMAT == "json":
             # What commands say is a line of the log too.
             stream = JsonStream(sys.stdout, "prepare", logging.INFO)
             until_done.enter_context(contextlib.redirect_stdout(stream))
-        prepare(Path(sys.argv[1]))
+        prepare(directory)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

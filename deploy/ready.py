@@ -20,4 +20,7 @@ def status(url: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(status(sys.argv[1]) != 200)
+    try:
+        sys.exit(status(sys.argv[1]) != 200)
+    except (OSError, http.client.HTTPException) as error:
+        sys.exit(f"{sys.argv[1]} does not answer: {error}.")

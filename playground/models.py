@@ -66,6 +66,9 @@ class Conversation(models.Model):
             models.Index(
                 fields=["ends_at"], condition=~models.Q(ends_at=None), name="temporary_chats"
             ),
+            models.Index(
+                fields=["deleted_at"], condition=~models.Q(deleted_at=None), name="deleted_chats"
+            ),
         ]
 
     def __str__(self) -> str:

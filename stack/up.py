@@ -200,6 +200,7 @@ class Installation:
         write_private(self.place.data / "run" / "DATABASE_URL", url + "\n")
         public_url = self.environment["PUBLIC_URL"]
         write_private(self.place.data / "run" / "PUBLIC_URL", public_url + "\n")
+        self.step("starting the database and the web process")
         # The web process loads its code while the database starts.
         gate, preparation = Gate(), Preparation()
         web = self.supervisor.launch(self.web_child(gate, preparation))
@@ -216,6 +217,7 @@ class Installation:
         )
         self.step("web: the first page is served")
         self.step(f"database: {', '.join(preparation.steps)}")
+        self.announce(preparation.sign_in)
         served.set()
         if preparation.mark:
             await self.finish(preparation.mark)
@@ -224,13 +226,13 @@ class Installation:
         if self.fetches and not answering.done():
             # During a download people can sign in already.
             self.supervisor.launch(self.worker_child())
-            self.announce(preparation.sign_in, page_at, None)
+            self.announce_end(page_at, None)
             self.console.quiet = False
             await answering
         else:
             token_at = await answering
             self.supervisor.launch(self.worker_child())
-            self.announce(preparation.sign_in, page_at, token_at)
+            self.announce_end(page_at, token_at)
             self.console.quiet = False
 
     async def start_model(self, served: asyncio.Event) -> float | None:
@@ -357,11 +359,21 @@ class Installation:
     def step(self, text: str) -> None:
         log_line(f"  {time.time() - self.place.started_at:5.1f} s  {text}")
 
-    def announce(self, sign_in: str, page_at: float, token_at: float | None) -> None:
-        url, key = self.place.url, self.environment["WEIR_DEMO_KEY"]
+    def announce(self, sign_in: str) -> None:
+        """Print what a newcomer needs, as soon as it works: the demo's key is in the database
+        before the first page is served."""
+        log_line(f"""
+Weir is running at {self.place.url}
+
+  Sign in (the link works once)   {sign_in}
+  API key of the demo             {self.environment["WEIR_DEMO_KEY"]}
+""")
+
+    def announce_end(self, page_at: float, token_at: float | None) -> None:
+        """Print how to ask the local model, how long the start took, and where the data is."""
         asking = f"""
-  curl -N {url}/v1/chat/completions \\
-    -H "Authorization: Bearer {key}" \\
+  curl -N {self.place.url}/v1/chat/completions \\
+    -H "Authorization: Bearer {self.environment["WEIR_DEMO_KEY"]}" \\
     -H "Content-Type: application/json" \\
     -d '{{"model": "{model.NAME}", "stream": true,
          "messages": [{{"role": "user", "content": "Tell me about rivers."}}]}}'
@@ -369,12 +381,7 @@ class Installation:
         times = f"first page after {page_at - self.place.started_at:.1f} s"
         if token_at is not None:
             times += f", first token after {token_at - self.place.started_at:.1f} s"
-        log_line(f"""
-Weir is running at {url}
-
-  Sign in (the link works once)   {sign_in}
-  API key of the demo             {key}
-{asking if self.has_model else ""}
+        log_line(f"""{asking if self.has_model else ""}
 {times}
 Ctrl-C stops it. The data stays in {self.place.data}
 """)

@@ -18,6 +18,7 @@ from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from pytest_django.plugin import DjangoDbBlocker
 
+from config.api import description
 from lib.database import tenancy
 from tests import cast, databases
 from tests.chromium import running_chromium
@@ -136,6 +137,8 @@ def _empty(_: TransactionTestCase) -> None:
 
 
 def pytest_configure() -> None:
+    # This process has loaded the API: it need not start another one to describe it.
+    description.make = description.describe
     # Ten thousand tests and their modules live to the end: nothing of them is garbage, and looking
     # at them again and again takes longer than many of the tests.
     gc.disable()

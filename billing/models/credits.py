@@ -99,7 +99,14 @@ class PromoGrant(models.Model):
                     amount_nano__gt=models.F("consumed_nano") + models.F("expired_nano")
                 ),
                 name="promo_left",
-            )
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(
+                    amount_nano__gt=models.F("consumed_nano") + models.F("expired_nano")
+                ),
+                name="promo_to_expire",
+            ),
         ]
 
     def __str__(self) -> str:

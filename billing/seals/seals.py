@@ -31,6 +31,7 @@ from django.db import connection, transaction
 from billing.models import Seal, SealCut, SealKind
 from billing.seals.spans import BEGINNING, Cursor, spans
 from lib.database.postgres_tools import BACKUP_NAME
+from lib.database.session import only_look_ups
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(8113072026)"
 """The lock for making, cutting and rewriting seals, held until the transaction ends."""
@@ -82,8 +83,8 @@ def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
     If several processes call this, one makes the seals. Raises SealsBehind if rows should have been
     sealed and were not.
     """
-    count = sum(_seal_kind(kind, key, until) for kind in SealKind.values)
-    with connection.cursor() as cursor:
+    with only_look_ups(), connection.cursor() as cursor:
+        count = sum(_seal_kind(kind, key, until) for kind in SealKind.values)
         behind = find_unsealed(cursor) if until is None else []
     if behind:
         raise SealsBehind("; ".join(f"{seal.kind}: {seal.problem}" for seal in behind))

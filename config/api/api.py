@@ -22,7 +22,6 @@ from ninja.operation import Operation
 from ninja.parser import Parser
 
 from accounts.access.api_auth import KeyConflict, api_auth
-from accounts.access.guards import public
 from accounts.audit.api import router as audit_router
 from accounts.keys.api import router as accounts_router
 from accounts.mail_server.api import router as mail_server_router
@@ -228,8 +227,9 @@ api = ManagementAPI(
     "an `Idempotency-Key`, and answers 409 with the code `already_exists` for what is there.",
     auth=api_auth,
     parser=StrictParser(),
+    # Served from a file (config/api/description.py).
+    openapi_url=None,
     docs_url=None,
-    docs_decorator=public,
     urls_namespace="api",
 )
 

@@ -1,6 +1,6 @@
 """The reference of the management API: an overview, and a page per group of operations."""
 
-from typing import Any, cast
+import json
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -8,7 +8,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import open_page
+from accounts.access.guards import open_page, public
+from config.api.description import description
 from config.api.reference import Section, sections
 
 
@@ -28,8 +29,11 @@ def api_section(request: HttpRequest, actor: Actor | None, section: str) -> Http
     return render(request, "config/api/api_section.html", {"sections": every, "section": current})
 
 
-def _sections() -> list[Section]:
-    # Imported here, because it is large (config/api/paths.py).
-    from config.api.api import api
+@public
+@require_safe
+def api_description(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(description(), content_type="application/json; charset=utf-8")
 
-    return sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)
+
+def _sections() -> list[Section]:
+    return sections(json.loads(description()), gettext)

@@ -24,6 +24,7 @@ from gateway.channels.rows import failing_badge
 from gateway.health.figures import ChannelFigures
 from gateway.health.reports import ChannelTroubles, unserved_models
 from gateway.public_models.served import prices_in_force, unpriced_models
+from gateway.settings.installation import is_backup_decided
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
@@ -35,6 +36,8 @@ from usage.reviews.reviews import count_open
 
 _KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
 _EACH: Final = 3
+# Who only tries it has nothing to lose yet.
+_NO_BACKUP_AFTER: Final = dt.timedelta(days=1)
 
 
 class Matter(NamedTuple):
@@ -58,6 +61,7 @@ def attention(request: HttpRequest, actor: Actor) -> list[Matter]:
             *_keys(actor),
             *_increases(actor),
             *_proposals(actor),
+            *_backups(actor),
         ]
     )
 
@@ -70,6 +74,7 @@ def installation_attention(actor: Actor) -> list[Matter]:
             *_unpriced(actor),
             *_late_jobs(),
             *_system(),
+            *_backups(actor),
             *_proposals(actor),
             *_reviews(actor),
             *_credits(actor),
@@ -261,3 +266,12 @@ def _credits(actor: Actor) -> Iterator[Matter]:
     if _may(actor, "credits.read") and waiting:
         text = ngettext("%(n)s correction", "%(n)s corrections", waiting) % {"n": waiting}
         yield Matter("info", "wallet", text, gettext("Waiting for approval"), reverse("credits"))
+
+
+def _backups(actor: Actor) -> Iterator[Matter]:
+    """Report to operators that nobody has decided whether backups are made."""
+    if actor.user is None or not _may(actor, "channels.write") or is_backup_decided():
+        return
+    if clock.now() - actor.user.created_at >= _NO_BACKUP_AFTER:
+        detail = gettext("Set a schedule, so that a lost disk is not the end.")
+        yield Matter("warn", "save", gettext("No backups are made"), detail, reverse("backups"))

@@ -23,20 +23,35 @@ def has_waiting_work(task: str) -> bool:
     return bool(is_waiting)
 
 
-# Tables that grow with every request are read only by indexes of waiting rows.
+def _first(table: str, condition: str, order: str) -> str:
+    """Return a query for the first row in the order of an index, in a query of its own, because
+    EXISTS would drop the order. Without the order the planner expects to meet a row soon, and reads
+    the whole table if there is none."""
+    return f"""
+        SELECT FROM (
+            SELECT FROM {table} WHERE {condition} ORDER BY {order} LIMIT 1
+        ) first"""  # noqa: S608 - only constants are put in
+
+
+# The newest transaction that wrote a usage record, and what was seen at the last count.
+_NEWEST: Final = "(SELECT xid FROM usage_usagerecord ORDER BY xid DESC LIMIT 1) newest"
+_SEEN: Final = "(SELECT snapshot::pg_snapshot AS seen FROM gateway_trafficcursor) cursor"
+# Tables that grow are read only by indexes of waiting rows.
 _WORK: Final[Mapping[str, str]] = {
-    "usage.tasks.roll_up": """
-        SELECT FROM usage_usagerecord
+    "usage.tasks.roll_up": f"""
+        SELECT FROM {_NEWEST}
         WHERE xid >= (SELECT xid::text::xid8 FROM usage_rollupwatermark)
         UNION ALL
-        SELECT WHERE NOT EXISTS (SELECT FROM usage_rollupwatermark)""",
-    "gateway.tasks.count_traffic": """
-        SELECT FROM usage_usagerecord
-        WHERE xid >= (SELECT pg_snapshot_xmin(snapshot::pg_snapshot) FROM gateway_trafficcursor)
-          AND NOT pg_visible_in_snapshot(
-              xid, (SELECT snapshot::pg_snapshot FROM gateway_trafficcursor))
+        SELECT WHERE NOT EXISTS (SELECT FROM usage_rollupwatermark)""",  # noqa: S608
+    # Records of transactions that began after the last count, or that were open during it.
+    "gateway.tasks.count_traffic": f"""
+        SELECT FROM {_SEEN}, {_NEWEST} WHERE xid >= pg_snapshot_xmax(seen)
         UNION ALL
-        SELECT WHERE NOT EXISTS (SELECT FROM gateway_trafficcursor)""",
+        SELECT FROM {_SEEN}, pg_snapshot_xip(seen) AS open, LATERAL (
+            SELECT xid FROM usage_usagerecord WHERE xid >= open ORDER BY xid LIMIT 1
+        ) next WHERE xid = open
+        UNION ALL
+        SELECT WHERE NOT EXISTS (SELECT FROM gateway_trafficcursor)""",  # noqa: S608
     # A report says "out" of a channel or one of its keys.
     "gateway.tasks.note_rests": """
         SELECT FROM gateway_channelreport
@@ -44,10 +59,16 @@ _WORK: Final[Mapping[str, str]] = {
           AND jsonb_path_exists(channels, '$.**.out ? (@ == true)')
         UNION ALL
         SELECT FROM gateway_channelrest WHERE ended_at IS NULL""",
-    "notify.tasks.tell": """
-        SELECT FROM outbox_fact WHERE taken_at IS NULL
-        UNION ALL
-        SELECT FROM notify_delivery WHERE state = 'pending' AND due_at <= statement_timestamp()""",
+    "notify.tasks.tell": " UNION ALL ".join(
+        (
+            _first("outbox_fact", "taken_at IS NULL", "id"),
+            _first(
+                "notify_delivery",
+                "state = 'pending' AND due_at <= statement_timestamp()",
+                "due_at",
+            ),
+        )
+    ),
     "usage.tasks.check_whole_books": """
         SELECT FROM billing_bookswalk WHERE name = 'turn' AND rest_until <= now()
         UNION ALL
@@ -55,28 +76,34 @@ _WORK: Final[Mapping[str, str]] = {
     "usage.tasks.send_reports": """
         SELECT FROM usage_reportschedule WHERE due_at <= now()""",
     "usage.tasks.make_export": """
-        SELECT FROM usage_export
-        WHERE state = 'queued' OR (state = 'running' AND taken_until <= now())""",
-    "gateway.tasks.go_on_with_previews": """
-        SELECT FROM gateway_pricepreview WHERE state IN ('queued', 'running')""",
-    "gateway.tasks.go_on_with_channel_tests": """
-        SELECT FROM gateway_channeltestrun WHERE ended_at IS NULL""",
+        SELECT FROM (
+            SELECT state, taken_until FROM usage_export WHERE state IN ('queued', 'running')
+            ORDER BY id OFFSET 0
+        ) unfinished WHERE state = 'queued' OR taken_until <= now()""",
+    "gateway.tasks.go_on_with_previews": _first(
+        "gateway_pricepreview", "state IN ('queued', 'running')", "id"
+    ),
+    "gateway.tasks.go_on_with_channel_tests": _first(
+        "gateway_channeltestrun", "ended_at IS NULL", "id"
+    ),
     "gateway.tasks.check_balances": """
         SELECT FROM gateway_channel
         WHERE balance_source <> 'none' AND (next_balance_at IS NULL OR next_balance_at <= now())
           AND (enabled OR taken_out IS NOT NULL)""",
-    "gateway.tasks.poll_media_tasks": """
-        SELECT FROM gateway_mediatask WHERE next_poll_at <= now()""",
+    "gateway.tasks.poll_media_tasks": _first(
+        "gateway_mediatask", "next_poll_at <= now()", "next_poll_at"
+    ),
     # The job itself checks whether the processes are alive.
-    "gateway.tasks.resolve_expired_holds": """
-        SELECT FROM billing_hold WHERE state = 'open'""",
-    "playground.tasks.interrupt_lost_runs": """
-        SELECT FROM playground_run WHERE ended_at IS NULL
-        UNION ALL
-        SELECT FROM playground_mediarun WHERE ended_at IS NULL""",
-    "billing.tasks.end_expired_promo": """
-        SELECT FROM billing_promogrant
-        WHERE amount_nano > consumed_nano + expired_nano AND expires_at <= now()""",
+    "gateway.tasks.resolve_expired_holds": _first("billing_hold", "state = 'open'", "expires_at"),
+    "playground.tasks.interrupt_lost_runs": " UNION ALL ".join(
+        _first(table, "ended_at IS NULL", "heartbeat_at")
+        for table in ("playground_run", "playground_mediarun")
+    ),
+    "billing.tasks.end_expired_promo": _first(
+        "billing_promogrant",
+        "amount_nano > consumed_nano + expired_nano AND expires_at <= now()",
+        "expires_at",
+    ),
     "billing.tasks.watch_budgets": """
         SELECT FROM billing_budget WHERE removed_at IS NULL""",
     "billing.tasks.repay_debts": """
@@ -85,10 +112,10 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM billing_walletsetting WHERE low_nano IS NOT NULL OR auto_enabled
         UNION ALL
         SELECT FROM billing_topup WHERE automatic AND state = 'ordered'""",
-    "playground.tasks.erase_people": """
-        SELECT FROM accounts_erasure WHERE done_at IS NULL""",
-    "playground.tasks.drop_temporary_chats": """
-        SELECT FROM playground_conversation WHERE ends_at <= now()""",
+    "playground.tasks.erase_people": _first("accounts_erasure", "done_at IS NULL", "id"),
+    "playground.tasks.drop_temporary_chats": _first(
+        "playground_conversation", "ends_at <= now()", "ends_at"
+    ),
 }
 JOBS_THAT_WAIT: Final = frozenset(_WORK)
 _ASK: Final = "SELECT ARRAY[{}]".format(

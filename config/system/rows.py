@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from config.models import ProcessReport
 from config.system.processes import is_busy
 from config.system.state import Backup, Checked, Emails, SystemState
+from gateway.settings.installation import is_backup_decided
 from lib import clock
 from lib.network.trust import Authority
 from lib.numbers.formatting import data_size, group_digits
@@ -254,7 +255,8 @@ def backup_row(backup: Backup) -> SystemRow:
         return SystemRow(title, value, gettext("Failed: %(error)s") % {"error": backup.error},
                          "warn", backup.made_at, url)  # fmt: skip
     if not backup.every_hours:
-        return SystemRow(title, value, gettext("No schedule"), "", backup.made_at, url)
+        tone = "" if is_backup_decided() else "warn"
+        return SystemRow(title, value, gettext("No schedule"), tone, backup.made_at, url)
     if backup.made_at is None:
         return SystemRow(title, value, gettext("Not run yet"), "", None, url)
     return SystemRow(title, value, gettext("OK"), "ok", backup.made_at, url)

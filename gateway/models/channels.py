@@ -239,6 +239,11 @@ class ChannelTestRun(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["id"], condition=models.Q(ended_at=None), name="unfinished_channel_tests"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{len(self.results)} of {self.total}"

@@ -62,6 +62,12 @@ def backup_every_hours() -> int:
     return installation_settings().backup_every_hours if hours is None else hours
 
 
+def is_backup_decided() -> bool:
+    """Return whether an operator has set a schedule of backups, or said by the environment that
+    another system makes them, or that none are wanted."""
+    return settings.BACKUP_EVERY_HOURS is not None or backup_every_hours() > 0
+
+
 def set_by_environment() -> dict[str, str]:
     """Return the variables that set one of the settings, by its name."""
     return {

@@ -210,9 +210,18 @@ def prepare(email: str, seconds: float, files: Sequence[str]) -> None:
     print(json.dumps({"sign_in": link.getvalue().strip(), "mark": mark}), flush=True)
 
 
+def write_description(folder: Path) -> None:
+    # It loads every schema.
+    from config.api.description import write
+
+    write(folder)
+
+
 def finish(mark: str) -> None:
-    """Load the price list, then store the mark, because the preparation is complete."""
+    """Load the price list, describe the API, then store the mark: the preparation is complete."""
     take({"catalogue": lambda: call_command("load_catalogue", verbosity=0)})
+    if not PACKAGED:  # made when the wheel was built
+        take({"description of the API": lambda: write_description(settings.DATA_DIR / "run")})
     cache.set(_MARK, mark, timeout=None)
 
 
@@ -220,5 +229,8 @@ if __name__ == "__main__":
     # The web process has priority for the processor.
     os.nice(10)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
-    finish(sys.argv[1])
+    from config.management.faults import faults_as_sentences
+
+    with faults_as_sentences():
+        django.setup()
+        finish(sys.argv[1])

@@ -44,9 +44,11 @@ def read_all(descriptor: int) -> bytes:
 def main(descriptor: int, arguments: list[str]) -> None:
     load()
     if asked := read_all(descriptor):
+        from config.management.faults import faults_as_sentences
         from stack.database.prepare import prepare
 
-        prepare(**json.loads(asked))
+        with faults_as_sentences():
+            prepare(**json.loads(asked))
     import uvicorn
 
     uvicorn.main(arguments, prog_name="uvicorn")

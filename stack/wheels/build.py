@@ -58,6 +58,7 @@ def lay_out_hub(package: Path) -> None:
     compile_texts(package / "locale")
     collect_static(package / "staticfiles")
     write_template(package / "stack" / template.FILE.name)
+    describe_api(package)
 
 
 def build_dialects(target: Path) -> Path:
@@ -102,6 +103,14 @@ def write_template(target: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "stack.database.template", str(target)], cwd=ROOT, check=True
     )
+
+
+def describe_api(package: Path) -> None:
+    """Write the description of the management API, of the sources in the wheel."""
+    command = [sys.executable, "-B", "-m", "config.api.description", str(package)]
+    # Sets have another order in each process otherwise.
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    subprocess.run(command, cwd=package, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
 def locked(names: Iterable[str]) -> str:

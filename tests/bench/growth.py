@@ -131,6 +131,8 @@ class Measured(NamedTuple):
     files: dict[str, Filed]
     month_ms: float
     peer: list[tuple[str, str, float]]
+    idle: dict[str, float] | None = None
+    """Milliseconds of processor time for each second with nobody there, by part."""
 
 
 class Installation:

@@ -2,17 +2,23 @@
 
     python -m tests.bench.idle PID [SECONDS]        PID: of `python -m stack.up`; ten minutes
 
-Prints the table of docs/performance.md. CPU is of the time, memory of its end.
+Prints the table of docs/performance.md. CPU is of the time, memory of its end. `measure` does it
+for the books of a bench (reading.py).
 """
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from stack.database.prepare import load_queues
+from stack.origin import ROOT
+from stack.processes.commands import web_command, worker_command
 from stack.processes.processes import command_line
-from tests.bench.process import cpu_ns, memory_kb, parent, tree
+from tests.bench.process import Process, cpu_ns, memory_kb, parent, tree
+from tests.ports import free_port
 
 # What stands in the command of a part.
 _PARTS: Final = {
@@ -22,6 +28,9 @@ _PARTS: Final = {
     " beat": "scheduler",
     "bin/postgres": "Postgres",
 }
+# What is new since the fill is worked off by then, and what a start does once.
+_WARM_S: Final = 120.0
+_MEASURED_S: Final = 120.0
 
 
 class Use(NamedTuple):
@@ -39,6 +48,41 @@ def main(root: int, seconds: float) -> None:
     time.sleep(seconds)
     used = [Use(part, cpu_ns([pid]) - before[pid], memory_kb([pid])) for pid, part in parts.items()]
     sys.stdout.write(table(used, seconds))
+
+
+def measure(
+    environment: Mapping[str, str],
+    server: int,
+    folder: Path,
+    *,
+    warm_s: float = _WARM_S,
+    measured_s: float = _MEASURED_S,
+) -> dict[str, float]:
+    """Milliseconds of processor time for each second, by part, of a web process and a worker with
+    the scheduler on the database of `environment`, whose server has the pid `server`."""
+    load_queues(environment["DATABASE_URL"])
+    folder.mkdir()
+    own = {**environment, "DATA_DIR": str(folder), "SPOOL_DIR": str(folder / "spool")}
+    commands = {
+        "web process": web_command("127.0.0.1", free_port(), "127.0.0.1"),
+        "worker": worker_command(4, schedules=True),
+    }
+    with ExitStack() as until_done:
+        parts = {"Postgres": server}
+        processes = []
+        for part, command in commands.items():
+            process = Process(command, folder / f"{part}.log", environment=own, folder=ROOT)
+            until_done.callback(process.stop)
+            parts[part] = process.pid
+            processes.append(process)
+        time.sleep(warm_s)
+        before = {part: cpu_ns([pid]) for part, pid in parts.items()}
+        time.sleep(measured_s)
+        for process in processes:
+            process.check_alive()
+        used = {part: cpu_ns([pid]) - before[part] for part, pid in parts.items()}
+    costs = {part: ns / 1e6 / measured_s for part, ns in used.items()}
+    return {**costs, "all": sum(costs.values())}
 
 
 def part_of(command: str) -> str:

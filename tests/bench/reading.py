@@ -21,7 +21,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tests.bench import hub, machine, peers
+from tests.bench import hub, idle, machine, peers
 from tests.bench.cost import Cost
 from tests.bench.growth import Filed, Measured, Pairs, measure
 from tests.bench.page import PAGE, with_section
@@ -47,13 +47,15 @@ def main(argv: Sequence[str]) -> int:
         tempfile.TemporaryDirectory(dir=peers.cache()) as folder,
         postgres.server(Path(folder) / "pg", durable=True) as dsn,
     ):
-        results = {rows: of(dsn, rows) for rows in asked.rows}
+        server = int((Path(folder) / "pg" / "data" / "postmaster.pid").read_text().split()[0])
+        results = {rows: of(dsn, rows, server, Path(folder)) for rows in asked.rows}
     PAGE.write_text(with_section(PAGE.read_text(), table(results, about(others))))
     return 0
 
 
-def of(dsn: str, rows: int) -> Measured:
-    """What so many requests in a database of their own cost; it is dropped again."""
+def of(dsn: str, rows: int, server: int, folder: Path) -> Measured:
+    """What so many requests in a database of their own cost; it is dropped again. `server` is the
+    pid of Postgres."""
     name = f"reading_{rows}"
     own = {**os.environ, "DATABASE_URL": make_conninfo(dsn, dbname=name)}
 
@@ -75,14 +77,15 @@ def of(dsn: str, rows: int) -> Measured:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
         run("manage.py", "migrate", "--verbosity=0", "--skip-checks")
         run("manage.py", "demo_data", f"--rows={rows}")
+        idle_cost = idle.measure(own, server, folder / f"idle_{rows}")
         found_read = read_found(run("-m", "tests.bench.reading", "--measure"))
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
-    return found_read
+    return found_read._replace(idle=idle_cost)
 
 
 def read_found(text: str) -> Measured:
     """What `--measure` has printed."""
-    books, jobs, pages, pairs, files, month_ms, peer = json.loads(text)
+    books, jobs, pages, pairs, files, month_ms, peer, idle_ms = json.loads(text)
     return Measured(
         books,
         {name: Cost(*cost) for name, cost in jobs.items()},
@@ -91,6 +94,7 @@ def read_found(text: str) -> Measured:
         {form: Filed(*filed) for form, filed in files.items()},
         month_ms,
         [(name, page, ms) for name, page, ms in peer],
+        idle_ms,
     )
 
 
@@ -122,6 +126,15 @@ def table(values: Mapping[int, Measured], about: str) -> str:
             "relay's own writer: the least of many thousands."
         ],
         _rows(values, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
+        ["### Nobody there"],
+        [
+            "A web process and the worker with its scheduler, after two minutes, over two more: "
+            "milliseconds of processor time for each second, of a part with all below it."
+        ],
+        _rows(
+            values,
+            lambda of: {part: f"{ms:,.1f}" for part, ms in (of.idle or {}).items()},
+        ),
         ["### Jobs"],
         ["Milliseconds of processor time; the mean of five runs. A burst is one run."],
         _rows(values, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),

@@ -16,6 +16,7 @@ FOUND = Measured(
     {"csv": Filed(1_000, 51_234.5, 120.4)},
     12.3,
     [("Usage, of its sums", "Usage, 90 days", 140.0)],
+    {"Postgres": 3.14, "all": 12.3},
 )
 
 
@@ -24,6 +25,8 @@ def test_a_column_for_each_number_of_requests() -> None:
     for line in (
         "|  | 1,000 | 10,000 |",
         "| admission | 51 | 51 |",
+        "| Postgres | 3.1 | 3.1 |",
+        "| all | 12.3 | 12.3 |",
         "| seal | 100 | 100 |",
         "| Usage, 90 days | 100 / 101 | 100 / 101 |",
         "| CSV | 51,234 a second, 120 MB | 51,234 a second, 120 MB |",

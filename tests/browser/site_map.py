@@ -112,7 +112,7 @@ NO_PAGE = {
     "openid_connect_login": "leads to a provider",
     "openid_connect_callback": "leads from a provider",
     "api:api-root": "leads nowhere",
-    "api:openapi-json": "a file",
+    "api_description": "a file",
     "metrics": "read by Prometheus",
     "ledger_file": "a file",
     "receipt_file": "a file",

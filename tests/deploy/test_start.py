@@ -96,7 +96,7 @@ def test_another_secret_ends_the_preparation(
     (tmp_path / "10-a.yaml").touch()
     monkeypatch.setattr(secret_check, "check_secrets", refuse)
     with pytest.raises(SystemExit, match="WEIR_KEK is not the one"):
-        prepare(tmp_path)
+        module.main(tmp_path)
     assert steps == ["writer", "migrate"]
 
 

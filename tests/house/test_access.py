@@ -70,7 +70,7 @@ PUBLIC = {
     "status",
     # A token stands for who reads it, else a network of the operator's.
     "metrics",
-    "api:openapi-json",
+    "api_description",
     "api:api-root",
 }
 

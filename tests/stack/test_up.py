@@ -156,6 +156,11 @@ def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
     assert asked(running.data) == 0
     url = f"http://127.0.0.1:{running.port}"
     assert f"Weir is running at {url}\n" in running.told
+    # Whoever has the page can use the key; the model and the rest of the start come later.
+    first, _, rest = running.told.partition(running.key)
+    assert "web: the first page is served" in first
+    assert "catalogue: " not in first
+    assert "catalogue: " in rest
     assert re.search(r"first page after \d+\.\d s, first token after \d+\.\d s\n", running.told)
     assert f"curl -N {url}/v1/chat/completions" in running.told
     assert running.told.count(running.key) == 2

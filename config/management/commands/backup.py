@@ -1,14 +1,20 @@
 """Back the installation up into one file, while it runs."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.system.backups import BackupError, Written, back_up, back_up_to
 from config.system.scheduled_backups import file_name
 from lib import clock
+
+log = logging.getLogger(__name__)
+
+_STANDARD_OUTPUT = "standard output"
 
 
 class Command(BaseCommand):
@@ -26,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, target: str, **options: Any) -> None:
         try:
             if target == "-":
-                self._say(back_up_to(sys.stdout.buffer), "standard output")
+                self._say(back_up_to(sys.stdout.buffer), _STANDARD_OUTPUT)
             else:
                 file = _file_of(Path(target))
                 self._say(back_up(file), str(file))
@@ -34,9 +40,14 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _say(self, written: Written, place: str) -> None:
-        # Standard output may be the backup itself.
         of = clock.rfc3339(written.manifest.made_at)
-        self.stderr.write(f"{place}: {written.bytes} bytes, as of {of}", self.style.NOTICE)
+        text = f"{place}: {written.bytes} bytes, as of {of}"
+        # Standard output may be the backup itself, and what is written to standard error is an
+        # error in a log of JSON lines.
+        if place == _STANDARD_OUTPUT or settings.LOG_FORMAT == "json":
+            log.info(text)
+        else:
+            self.stdout.write(text)
 
 
 def _file_of(target: Path) -> Path:

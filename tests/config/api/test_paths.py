@@ -15,9 +15,10 @@ django.setup()
 from django.urls import resolve, reverse
 resolve(reverse("root"))
 resolve(reverse("health"))
+assert reverse("api_description") == "/api/v1/openapi.json"
+assert resolve("/api/v1/docs").view_name == "api_reference"
 loaded = {name for name in ("config.api.api", "ninja") if name in sys.modules}
 assert loaded == set(), loaded
-assert reverse("api:openapi-json") == "/api/v1/openapi.json"
 assert resolve("/api/v1/system").view_name == "api:read_system"
 assert "config.api.api" in sys.modules
 """

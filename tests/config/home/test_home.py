@@ -413,3 +413,24 @@ def test_a_panel_of_home_looks_at_few_rows(
     alice.get("/o/acme/")
     with django_assert_max_num_queries(25):
         alice.get("/o/acme/")
+
+
+@pytest.mark.parametrize(
+    ("days", "decided", "told"),
+    [(2, "", True), (0, "", False), (2, "page", False), (2, "environment", False)],
+)
+def test_home_tells_an_operator_that_no_backups_are_made(
+    people: Cast, settings: Any, days: int, decided: str, told: bool
+) -> None:
+    """Not who only tries it, and nobody who said that others make them."""
+    people.dora.created_at = clock.now() - dt.timedelta(days=days)
+    people.dora.save()
+    if decided == "page":
+        save_settings(SYSTEM, backup_every_hours=24)
+    settings.BACKUP_EVERY_HOURS = 0 if decided == "environment" else None
+    page = panel(signed_in(people.dora), "attention")
+    assert ("No backups are made" in page) is told
+    assert ('href="/admin/settings/backups"' in page) is told
+    people.alice.created_at = people.dora.created_at
+    people.alice.save()
+    assert "No backups are made" not in panel(signed_in(people.alice), "attention")

@@ -5,6 +5,7 @@ restored one is looked at and served from.
 """
 
 import hashlib
+import json
 import subprocess
 import sys
 import zipfile
@@ -19,6 +20,7 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from psycopg.conninfo import make_conninfo
 
 from accounts.models import AuditEvent
 from billing.seals import seals
@@ -26,6 +28,7 @@ from config.models import JobRun
 from config.system import backups
 from config.system import restore as restoring
 from config.system.backups import BackupError
+from config.system.secret_check import check_secrets
 from lib.database import postgres_tools
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import new_id, parse_id
@@ -375,3 +378,25 @@ def rss_max_of(dsn: str, *command: str) -> int:
         check=True,
     )
     return int(done.stdout.splitlines()[-1]) * 1024
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("target", ["-", "weir.zip"])
+def test_the_good_news_of_a_backup_is_no_error_in_the_log(tmp_path: Path, target: str) -> None:
+    """In a log of JSON lines, what is written to standard error is an error."""
+    check_secrets()
+    environment = {
+        **environ,
+        "DATABASE_URL": make_conninfo(
+            environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
+        ),
+        "LOG_FORMAT": "json",
+    }
+    file = target if target == "-" else str(tmp_path / target)
+    command = [sys.executable, "manage.py", "backup", file]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    lines = [json.loads(line) for line in done.stderr.decode().splitlines()]
+    assert [line["level"] for line in lines] == ["INFO"]
+    assert " bytes, as of " in lines[0]["message"]
+    assert done.stdout[:2] == (b"PK" if target == "-" else b"")
