@@ -5,15 +5,15 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("gateway", "0047_suspected_answers")]
+    dependencies = [("playground", "0016_where_a_stopped_answer_ends")]
 
     operations = [
         AddIndexConcurrently(
-            model_name="channeltestrun",
+            model_name="conversation",
             index=models.Index(
-                condition=models.Q(("ended_at", None)),
-                fields=["id"],
-                name="unfinished_channel_tests",
+                condition=models.Q(("deleted_at", None), _negated=True),
+                fields=["deleted_at"],
+                name="deleted_chats",
             ),
         ),
     ]

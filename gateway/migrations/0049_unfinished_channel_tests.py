@@ -5,15 +5,15 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("playground", "0001_squashed_0015_titles_by_the_cheapest_model")]
+    dependencies = [("gateway", "0048_channel_rest")]
 
     operations = [
         AddIndexConcurrently(
-            model_name="conversation",
+            model_name="channeltestrun",
             index=models.Index(
-                condition=models.Q(("deleted_at", None), _negated=True),
-                fields=["deleted_at"],
-                name="deleted_chats",
+                condition=models.Q(("ended_at", None)),
+                fields=["id"],
+                name="unfinished_channel_tests",
             ),
         ),
     ]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("accounts", "0027_auth_token_use")]
+    dependencies = [("accounts", "0028_erasure_in_an_organisation")]
 
     operations = [
         AddIndexConcurrently(
