@@ -84,7 +84,8 @@ def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer
     """Return the error for a request that was never sent on, or whose next attempt was refused."""
     if isinstance(error, ChannelsOut):
         status, wait_ms = KINDS[error.kind].status, error.retry_after_ms
-        return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms)
+        waits = wait_ms is not None
+        return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms, waits=waits)
     if not isinstance(error, RequestFault):
         return OVERLOADED
     answer = ErrorAnswer(error.kind, KINDS[error.kind].status, error.message, error.param)

@@ -11,6 +11,7 @@ from dialects.errors.errors import ErrorKind, message_of, retry_after_s
 from gateway.health.channel_state import Block, BlockReason
 from gateway.routing.channel_order import Skipped
 from relay.front.errors import RelayError
+from relay.routing.off_channels import OffChannel, OffReason
 
 _JITTER: Final = 0.1
 # When to retry if the request never fits, or if only other callers are served.
@@ -24,6 +25,16 @@ _REFUSED: Final = "the provider rejects the channel's key; the operator has been
 _OWN_REFUSED: Final = (
     "the provider rejects your organisation's own key, or its account there is out of credit; "
     "replace it, or allow the fall-back (Provider keys)"
+)
+_TURNED_OFF: Final = "its channel is turned off"
+_OFF: Final[Mapping[OffReason, str]] = MappingProxyType(
+    {
+        "disabled": _TURNED_OFF,
+        "archived": _TURNED_OFF,
+        "no_key": _TURNED_OFF,
+        "resting": "its channel rests by a rule of the operator, who has been notified",
+        "unusable": "the settings of its channel cannot be used; the operator has been notified",
+    }
 )
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _CAPPED: Final = "the operator's cap on its cost is reached; the operator has been notified"
@@ -107,6 +118,17 @@ def none_suits(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> Ch
     if any(item.reason != "prepaid" for item in skipped):
         message += ": none of its channels is for such a request"
     return ChannelsOut("no_channel", message, _NEVER_MS, skipped)
+
+
+def none_on(model: str, off: Sequence[OffChannel], now: float) -> ChannelsOut:
+    """Return the error for a model none of whose channels is on. The client should retry only if
+    one of them comes back by itself; `now` is the time by the database's clock."""
+    message, causes = message_of("no_channel", model=model), {_OFF[one.reason] for one in off}
+    if len(causes) == 1:
+        message = f"{message}: {causes.pop()}"
+    waits = [wait_s for one in off if (wait_s := one.back_in_s(now)) is not None]
+    wait_ms = jittered(int(min(waits) * 1000)) if waits else None
+    return ChannelsOut("no_channel", message, wait_ms)
 
 
 def jittered(wait_ms: int) -> int:

@@ -23,7 +23,7 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
 from gateway.routing.tie_breaking import MEASURED, Ordering
 from relay.answers.unary import UnaryFacts
-from relay.health.channels_out import none_ready, none_suits
+from relay.health.channels_out import none_on, none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
 from relay.holds.rules import estimate_tokens
@@ -97,7 +97,11 @@ def route(
         health.alerts.report(Alert("", "", "unpriced", model.name))
     ready = candidates if whatever_rests else health.ready(candidates, organisation_id)
     retry_budget = health.budget(model.name)
-    if not ready:
+    if not planned and not whatever_rests:
+        raise none_on(
+            facts.model, context.snapshot.off_channels(model.name), context.snapshot.now()
+        )
+    if not ready and planned:
         skipped = [*skipped, *health.skipped(candidates, organisation_id)]
         channels = context.snapshot.channels
         own = all(channels[candidate.channel_id].own for candidate in candidates)
@@ -168,7 +172,7 @@ def plan_own_keys(context: RequestContext, planned: list[Candidate], model: str)
     """Return the plan of a request, including its organisation's own keys. Raises RequestFault if
     only own keys may serve it, and none can."""
     snapshot, principal = context.snapshot, context.principal
-    if principal.organisation_id not in snapshot.own_keys:
+    if principal.organisation_id not in snapshot.own_keys or not planned:
         return planned
     try:
         return plan_own(
@@ -286,8 +290,10 @@ def _estimate(
         return UnaryHoldEstimate(facts, price, max_cost_nano=max_cost_nano)
     assumed, codec = context.parts.config.output_tokens_assumed, context.invocation.codec
     unseen, channels = codec.unseen_input(facts), []
-    # The maximum output, if it is known for every model that may answer.
-    assumed_cap = unseen_tokens = thinking_tokens = added_bytes = 0
+    # The maximum output, if it is known for every model that may answer; a model whose channels are
+    # all off is estimated too, to tell a caller first that it could not pay.
+    unseen_tokens = thinking_tokens = added_bytes = 0
+    assumed_cap = 0 if candidates else assumed
     tokens_max = context.principal.tpm
     if context.snapshot.limited:
         tokens_max = _tokens_max(context, candidates)

@@ -34,6 +34,7 @@ from lib.id_types import ChannelId
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
+from relay.routing.off_channels import OffChannel
 from relay.routing.snapshot import Channel, OwnKeyTerms, Plan, Snapshot, StoredChannel
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def build(text: str, vault: Vault) -> Snapshot:
     channels: dict[str, Channel] = {}
     routes: list[Route] = []
     unusable: list[tuple[str, str]] = []
+    off = list(raw.off)
     plan_ids = {plan.name: plan.id for plan in raw.plans}
     for row in raw.channels:
         try:
@@ -58,6 +60,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         except _UNUSABLE as error:
             log.error("channel %s is out of use: %s", row.name, error)
             unusable.append((row.id, row.name))
+            off.append(OffChannel(tuple(route.model for route in row.routes), "unusable"))
             continue
         channels[channel.id] = channel
         routes += _routes(row)
@@ -89,6 +92,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         loaded_at_here=time.monotonic(),
         created=int(raw.changed),
         unusable=tuple(unusable),
+        off=tuple(off),
         selective=any(
             channel.uncapped or channel.conditions is not None for channel in channels.values()
         ),
@@ -291,6 +295,7 @@ class _Catalogue(msgspec.Struct):
     # The ids of the organisations and teams in the conditions of channels.
     condition_holders: dict[str, UUID]
     own_keys: list[_OwnKeyRow] = []
+    off: list[OffChannel] = []
     prefix_sessions: bool = False
 
 
@@ -309,6 +314,7 @@ def build_single_channel(
         channels={channel.id: channel},
         exact_routes=exact,
         pattern_routes=tuple(route for route in routes if "*" in route.model),
+        off=(),
         _known={},
     )
     return only, channel

@@ -40,13 +40,14 @@ def snapshot(
     prices: list[dict[str, Any]] | None = None,
     ahead: float = 0,
     plans: list[dict[str, Any]] | None = None,
+    off: list[dict[str, Any]] | None = None,
 ) -> Snapshot:
     now = time.time() + ahead
     raw = {"now": now, "changed": 5.5, "epoch": 7, "egress_allow": ["10.0.0.0/8"],
            "egress_allow_users": [],
            "unpriced_models": "reject", "channels": channels, "prices": prices or [],
            "plans": plans or [], "rules": [], "aliases": {}, "entries": [], "accepted": [],
-           "condition_holders": {}}  # fmt: skip
+           "condition_holders": {}, "off": off or []}  # fmt: skip
     return build(json.dumps(raw), VAULT)
 
 
