@@ -31,6 +31,7 @@ from dialects.chat.reasoning_seals import (
     decode_reasoning,
     restore_reasoning,
 )
+from dialects.chat.tool_names import fit_names
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.endpoints.codecs import CODECS
@@ -310,14 +311,15 @@ class RequestTranslator:
         request = msgspec.structs.replace(request, stream=stream)
         operation = codec.upstream_operation(stream=stream)
         url = _url(channel, operation, upstream.model, self._model.name)
-        encoded, undecoded = codec.encode(request, upstream), client.undecoded_fields(self._facts)
+        fitting, tool_names = fit_names(request, codec.tool_name_max)
+        encoded, undecoded = codec.encode(fitting, upstream), client.undecoded_fields(self._facts)
         return PreparedRequest(
             codec=codec,
             url=url,
             content_type=codec.content_type(Target(), stream=stream),
             stream=stream,
             client_headers=(),
-            body=TranslatedBody(request, upstream, encoded, undecoded),
+            body=TranslatedBody(fitting, upstream, encoded, undecoded),
             traits=AnswerTraits(
                 self._requested_model(upstream.model),
                 thinks=capabilities.may_think,
@@ -326,6 +328,7 @@ class RequestTranslator:
                 thoughts=wants_thoughts,
             ),
             request=request,
+            tool_names=tool_names,
             lowered=lowered,
         )
 

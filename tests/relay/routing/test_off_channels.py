@@ -1,6 +1,7 @@
 """A model whose channels are all off exists: it is unavailable, with the cause, and a time where it
 comes back by itself; what the caller can change is told first."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,22 +15,26 @@ from tests.relay.routing.test_snapshot import channel, price, snapshot
 
 OFF = "its channel is turned off"
 RESTS = "its channel rests by a rule of the operator"
+
+
+def _taken_out(cause: str) -> str:
+    taken = json.dumps({"cause": cause, "what": "", "at": ""})
+    return f"enabled = false, taken_out = '{taken}'"
+
+
 CAUSES = {
     "turned off": ("enabled = false", OFF, None),
     "archived": ("enabled = false, archived_at = now()", OFF, None),
     "low balance": (
-        "enabled = false, taken_out = '{\"cause\": \"balance\", \"what\": \"1 USD\", \"at\": \"\"}', "
-        "next_balance_at = now() + interval '300 s'", RESTS, range(290, 332),
+        _taken_out("balance") + ", next_balance_at = now() + interval '300 s'",
+        RESTS, range(290, 332),
     ),
     "a failed test": (
-        "enabled = false, taken_out = '{\"cause\": \"key\", \"what\": \"401\", \"at\": \"\"}', "
-        "testing = '{\"every_min\": 2}', next_test_at = now() + interval '100 s'",
+        _taken_out("key")
+        + """, testing = '{"every_min": 2}', next_test_at = now() + interval '100 s'""",
         RESTS, range(90, 112),
     ),
-    "a failed test that no other follows": (
-        "enabled = false, taken_out = '{\"cause\": \"success\", \"what\": \"3 %%\", \"at\": \"\"}'",
-        RESTS, None,
-    ),
+    "a failed test that no other follows": (_taken_out("success"), RESTS, None),
     "unreadable settings": (
         "provider = 'nobody'", "the settings of its channel cannot be used", None
     ),
