@@ -60,6 +60,7 @@ from relay.media.accepted_video import add_callback
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.file_fetching import fetch
+from relay.requests.fitting_overrides import fit_overrides
 from relay.requests.prepared import (
     AnswerTraits,
     ExchangeBody,
@@ -169,6 +170,7 @@ class RequestTranslator:
         if refused is not None:
             what = f"{refused} is not accepted by the channels of model {self._model.name}"
             raise RequestFault("unsupported_capability", refused, what)
+        overrides = fit_overrides(self._context, overrides, self._model.name)
         prepared = await self._prepared(channel, candidate)
         headers = overridden_headers(self._context, overrides, self._model.name)
         return msgspec.structs.replace(
@@ -478,12 +480,13 @@ def overridden_headers(
     """Return the channel's own headers, and the client's headers that it forwards in any
     dialect.
     """
+    overrides = fit_overrides(context, overrides, model)
     principal, headers = context.principal, dict[str, str]()
     for line, value in context.invocation.headers:
         if line in overrides.passed and is_header_value(text := value.decode("latin-1")):
             name = line.decode()
             headers[name] = f"{headers[name]},{text}" if name in headers else text
-    if overrides.headers:
+    if overrides.headers or overrides.when:
         headers |= overrides.written_headers(
             {
                 "request_id": id_text(context.request_id),

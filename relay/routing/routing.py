@@ -28,6 +28,7 @@ from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
 from relay.holds.rules import estimate_tokens
 from relay.requests.context import RequestContext
+from relay.requests.fitting_overrides import fit_overrides
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
 from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
@@ -249,7 +250,7 @@ def _keep_priced(
             raise unpriced_members_fault(model, unpriced, public_url)
     try:
         if price is not None:
-            return price, _estimate(context, facts, price, candidates)
+            return price, _estimate(context, facts, model.name, price, candidates)
         if context.snapshot.unpriced_models != "reject":
             return None, None
     except Unpriced:
@@ -280,7 +281,11 @@ def _price(
 
 
 def _estimate(
-    context: RequestContext, facts: Facts, price: Price, candidates: Sequence[Candidate]
+    context: RequestContext,
+    facts: Facts,
+    name: str,
+    price: Price,
+    candidates: Sequence[Candidate],
 ) -> HoldEstimate | UnaryHoldEstimate:
     max_cost_nano = facts.max_cost_nano
     limit = context.options.max_cost_nano
@@ -308,7 +313,8 @@ def _estimate(
         if unseen:
             unseen_tokens = max(unseen_tokens, _unseen_tokens(model))
         if channel.overrides is not None:
-            added_bytes = max(added_bytes, channel.overrides.added_bytes)
+            overrides = fit_overrides(context, channel.overrides, name)
+            added_bytes = max(added_bytes, overrides.added_bytes)
         channels.append(channel)
     return HoldEstimate(
         facts,

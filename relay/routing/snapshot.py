@@ -166,6 +166,8 @@ class Snapshot:
     shadowed: bool = False
     # Aliases, each with its final target.
     aliases: Mapping[str, str] = field(default_factory=dict)
+    # The ids of the organisations and teams in conditions of channels' overrides, by their slugs.
+    holder_ids: Mapping[str, UUID] = field(default_factory=dict)
     # Members of usage that operators count as free, by provider and table of members.
     accepted: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     # The operators' properties of models, by name.

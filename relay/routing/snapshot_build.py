@@ -104,6 +104,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         charge_ruled=any(rule.charge_rule is not None for rule in rules),
         shadowed=any(rule.shadow is not None for rule in rules),
         aliases=resolve_aliases(raw.aliases),
+        holder_ids=raw.condition_holders,
         accepted=_group_accepted(raw.accepted),
         entries={
             entry.name: entry
@@ -292,7 +293,7 @@ class _Catalogue(msgspec.Struct):
     aliases: dict[str, str]
     entries: list[_EntryRow]
     accepted: list[AcceptedRow]
-    # The ids of the organisations and teams in the conditions of channels.
+    # The ids of the organisations and teams in the conditions of channels and of their overrides.
     condition_holders: dict[str, UUID]
     own_keys: list[_OwnKeyRow] = []
     off: list[OffChannel] = []

@@ -173,8 +173,12 @@ _LOAD = """
         'condition_holders', coalesce((
             SELECT json_object_agg(named.holder, coalesce(team.id, owner.id))
             FROM (
-                SELECT DISTINCT jsonb_array_elements_text(c.conditions->'teams') AS holder
+                SELECT jsonb_array_elements_text(c.conditions->'teams') AS holder
                 FROM gateway_channel c WHERE c.enabled
+                UNION
+                SELECT jsonb_array_elements_text(rule->'teams')
+                FROM gateway_channel c, jsonb_array_elements(c.overrides->'when') AS rule
+                WHERE c.enabled
             ) named
             JOIN accounts_organisation owner ON owner.slug = split_part(named.holder, '/', 1)
             LEFT JOIN accounts_team team

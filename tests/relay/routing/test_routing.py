@@ -320,7 +320,7 @@ def estimated(
     monkeypatch.setattr(routing, "capabilities_of", lambda *_: next(of))
     monkeypatch.setattr(routing, "_steps", lambda *_: ())
     monkeypatch.setattr(routing, "_tokens_max", lambda *_: 55)
-    overrides = None if added is None else SimpleNamespace(added_bytes=added)
+    overrides = None if added is None else SimpleNamespace(added_bytes=added, when=())
     codec = SimpleNamespace(unseen_input=lambda _: unseen, searches_max=lambda _: 3)
     asked = context(
         options=SimpleNamespace(max_cost_nano=header_max),
@@ -334,7 +334,9 @@ def estimated(
     asked.principal.tpm = 44
     facts: Any = SimpleNamespace(max_cost_nano=own_max, model="m")
     candidates = [A, B][: len(models)]
-    assert routing._estimate(asked, facts, cast(Any, None), candidates) == cast(Any, "estimate")
+    assert routing._estimate(asked, facts, "m", cast(Any, None), candidates) == cast(
+        Any, "estimate"
+    )
     return held
 
 
@@ -374,7 +376,7 @@ def test_what_is_no_chat_is_held_for_by_its_units(monkeypatch: pytest.MonkeyPatc
     estimate = cast(Any, lambda facts, price, max_cost_nano: ("units", max_cost_nano))
     monkeypatch.setattr(routing, "UnaryHoldEstimate", estimate)
     asked = context(options=SimpleNamespace(max_cost_nano=3))
-    assert routing._estimate(asked, unary(), cast(Any, None), [A]) == cast(Any, ("units", 3))
+    assert routing._estimate(asked, unary(), "m", cast(Any, None), [A]) == cast(Any, ("units", 3))
 
 
 def steps_of(**wanted: Any) -> Any:
