@@ -63,8 +63,8 @@ def test_health_effect_of_every_row(fault: str) -> None:
     """The column of the table; a model that is out takes no other of its channel with it."""
     often, once = EFFECTS[FAULTS[fault].health]
     if fault == "F5":
-        # One 401 may be a hiccup; the next one confirms it.
-        once = "good"
+        # One 401 may be a hiccup; the next one confirms it, for the model that was refused.
+        often, once = "models_out", "good"
     health = Health()
     for n in range(20):
         health.begin(CANDIDATE, CHANNEL, WHO).failed(UpstreamFailed(fault, "upstream_error", "x"))
@@ -312,6 +312,23 @@ def two_models(hub: Hub, fake: FakeUpstream) -> tuple[str, str]:
     hub.price(other, RATES)
     hub.know(other)
     return model, other
+
+
+def test_a_401_for_one_model_leaves_the_key_to_others(hub: Hub, fake: FakeUpstream) -> None:
+    """P26, F5: a key may be good and refused for one model; two models say that it is bad."""
+    tenant = hub.tenant()
+    model, other = two_models(hub, fake)
+    posts(hub, tenant, ask(model, "#fault=F5:401"), 2)
+    answers = [one for one in posts(hub, tenant, ask(model, "#tokens=1"), 1) if one.status != 200]
+    assert {refused_without_attempt(hub, one) for one in answers} <= {True}
+    assert [one.status for one in posts(hub, tenant, ask(other, "#tokens=1"), 3)] == [200] * 3
+    model, other = two_models(hub, fake)
+    posts(hub, tenant, ask(model, "#fault=F5:401"), 2)
+    refused = hub.post(tenant, ask(other, "#fault=F5:401"))
+    assert refused.status == 502
+    attempted = attempts(hub, other)
+    posts(hub, tenant, ask(other, "#fault=F5:401"), 3)
+    assert attempts(hub, other) <= attempted + 1
 
 
 @pytest.mark.parametrize("fault", ["F5:401", "F9:402"])
