@@ -8,12 +8,16 @@ from typing import Final
 
 from accounts.organisations.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
+from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.channel_state import Block, BlockReason
 from gateway.routing.channel_order import Skipped
 from relay.front.errors import RelayError
 from relay.routing.off_channels import OffChannel, OffReason
 
 _JITTER: Final = 0.1
+# The window of the operator's limits, and the longest wait that a provider may ask for (F8).
+_WINDOW_MS: Final = 60_000
+_PROVIDER_WAIT_MS: Final = int(RETRY_AFTER_S_MAX * 1000)
 # When to retry if the request never fits, or if only other callers are served.
 _NEVER_MS: Final = 60_000
 # A cap may be raised long before its period ends.
@@ -91,8 +95,11 @@ def none_ready(
         message = f"Rate Limit Reached: {what}"
         return ChannelsOut("upstream_rate_limited", message, _NEVER_MS, skipped)
     if busy:
-        wait_ms = jittered(int(wait_s * 1000))
         whose = {block.reason in _OWN_LIMITS for block in busy}
+        soonest = min(busy, key=lambda block: block.wait_s)
+        # A limit of our own is free again within its window.
+        most_ms = _WINDOW_MS if soonest.reason in _OWN_LIMITS else _PROVIDER_WAIT_MS
+        wait_ms = min(jittered(int(wait_s * 1000)), most_ms)
         what = f"every channel of the model is at {_LIMITS_OF[frozenset(whose)]}"
         message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
         return ChannelsOut("upstream_rate_limited", message, wait_ms, skipped)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,12 @@ import pytest
 
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
+from gateway.health.channel_state import Block
 from gateway.health.faults import FAULTS
 from gateway.providers import provider_named
 from gateway.routing.channel_order import Candidate
 from lib.id_types import ChannelId, ChannelName, UpstreamModelName
+from relay.health import channels_out
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
 from relay.routing.snapshot import EMPTY, Channel
@@ -476,3 +479,19 @@ def test_every_request_goes_over_while_another_channel_answers(
         answers = list(pool.map(lambda _: hub.post(tenant, body), range(100)))
     assert {answer.status for answer in answers} == {200}
     assert attempts(hub, model) < 150
+
+
+def test_no_wait_is_longer_than_the_window_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The jitter lengthens a wait, but not beyond the minute of a limit, nor beyond F8's two."""
+    monkeypatch.setattr(channels_out.random, "uniform", lambda _, most: most)
+    waits: list[tuple[list[Block], int]] = [
+        ([Block("requests", 60.0)], 60),
+        ([Block("tokens", 30.0)], 33),
+        ([Block("cooling", 60.0)], 66),
+        ([Block("cooling", 120.0)], 120),
+        ([Block("cooling", 100.0), Block("parallel", inf)], 110),
+    ]
+    for blocks, seconds in waits:
+        out = none_ready("m", blocks)
+        assert out.retry_after_ms == seconds * 1000
+        assert f"retry in {seconds} s" in out.message
