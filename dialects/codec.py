@@ -196,6 +196,7 @@ class Codec(ABC, Generic[F]):
     `ping` keeps a silent stream open. `request_header` is the dialect's own header for a request's
     id, b"" if it has none.
     `model_in_answer` and `model_in_frame` lead to the member that names the model.
+    `tool_name_max` is how many characters the name of a tool may have.
     """
 
     name: ClassVar[Dialect]
@@ -203,6 +204,7 @@ class Codec(ABC, Generic[F]):
     ping: ClassVar[bytes] = _COMMENT
     model_in_answer: ClassVar[tuple[str, ...]] = ("model",)
     model_in_frame: ClassVar[tuple[str, ...]] = ("model",)
+    tool_name_max: ClassVar[int] = 64
 
     # ---- upstreams
 

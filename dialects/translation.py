@@ -21,6 +21,7 @@ the caller's `request_id` and `received_at`.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,7 @@ import msgspec
 from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
 from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
 from dialects.chat.fold import AnswerFault
+from dialects.chat.tool_names import fit_names, restore_names
 from dialects.codec import Codec, Counting, Decoder, Encoder, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
@@ -76,8 +78,10 @@ def translate(
     facts = reader.read(raw, target)
     request_id = request_id or sha256(raw).hexdigest()
     request = reader.decode(facts, target, request_id, received_at)
-    encoded = writer.encode(request, Upstream(model) if isinstance(model, str) else model)
-    return Translation(reader, writer, target, request, encoded, reader.undecoded_fields(facts))
+    fitting, names = fit_names(request, writer.tool_name_max)
+    encoded = writer.encode(fitting, Upstream(model) if isinstance(model, str) else model)
+    undecoded = reader.undecoded_fields(facts)
+    return Translation(reader, writer, target, request, encoded, undecoded, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class Translation:
     request: ChatRequest
     encoded: Encoded
     undecoded: tuple[str, ...] = field(default=())
+    # The client's names of tools, by those that the upstream was sent instead.
+    tool_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> bytes:
@@ -107,13 +113,18 @@ class Translation:
         whole = self.upstream.translate_answer(raw, self.request, answer_tool)
         if whole.broken == "F15" and (repaired := repair(raw)) is not None:
             whole = self.upstream.translate_answer(repaired.read, self.request, answer_tool)
+        if self.tool_names:
+            events = restore_names(whole.events, self.tool_names)
+            whole = msgspec.structs.replace(whole, events=events)
         return self.client.write_answer(whole.fold(), self.request)
 
     def stream(self) -> "TranslatedStream":
         """Open a streamed answer."""
         decoder = self.upstream.translating_decoder(self.request, self.encoded.answer_tool)
         encoder = self.client.encoder(self.request, self.target)
-        translator = StreamTranslator(decoder, encoder, self.request.choices or 1)
+        translator = StreamTranslator(
+            decoder, encoder, self.request.choices or 1, tool_names=self.tool_names
+        )
         return TranslatedStream(self.upstream, translator)
 
     def quantities(self, answer: bytes) -> Quantities:
@@ -177,10 +188,13 @@ class StreamTranslator:
     """Encodes the steps of a decoder in another dialect. The bytes of its steps go to the client. A
     `Broken` event has none: the caller decides whether another upstream answers or `fail` ends the
     stream. `model` replaces the upstream's name of the model, "" keeps it. `source` wraps the
-    decoder, None for the decoder itself.
+    decoder, None for the decoder itself. `tool_names` are the client's names of tools, by those in
+    the answer.
     """
 
-    __slots__ = ("_model", "_open_choices", "_pairs", "_source", "decoder", "encoder")
+    __slots__ = (
+        "_model", "_open_choices", "_pairs", "_source", "_tool_names", "decoder", "encoder"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -189,6 +203,7 @@ class StreamTranslator:
         choices: int,
         model: str = "",
         source: StepDecoder | None = None,
+        tool_names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         # Knows whether the answer is complete.
         self.decoder = decoder
@@ -197,6 +212,7 @@ class StreamTranslator:
         self._open_choices = set(range(choices))
         self._pairs = Pairs()
         self._model = model
+        self._tool_names = tool_names
 
     def feed(self, chunk: bytes) -> list[Step]:
         """Return the steps that a chunk completes."""
@@ -219,6 +235,8 @@ class StreamTranslator:
 
     def _write(self, step: Step) -> Step:
         events = self._pairs.join(step.events)
+        if self._tool_names:
+            events = restore_names(events, self._tool_names)
         pieces = [self._encode(event) for event in events]
         return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
 

@@ -23,6 +23,7 @@ from relay.front.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.http_sink import PREFLIGHT, HttpSink
 from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan
+from relay.health.channels_out import ChannelsOut
 from relay.ledger.writer import LedgerWriter
 from relay.media.gemini_live.sink import LiveSink
 from relay.media.realtime.sink import RealtimeSink
@@ -118,7 +119,7 @@ class Relay:
         open_requests.enter()
         try:
             await self._answer(request)
-        except RequestFault as fault:
+        except (RequestFault, ChannelsOut) as fault:
             await sink.fault(fault)
         except DatabaseFailed:
             await sink.overloaded()

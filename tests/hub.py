@@ -586,6 +586,9 @@ class Hub:
                 [self._channels[channels:]],
             )
             self.connection.execute(
+                "DELETE FROM gateway_route WHERE channel_id = ANY(%s)", [self._channels[channels:]]
+            )
+            self.connection.execute(
                 "UPDATE billing_priceversion SET valid_to = now() "
                 "WHERE id = ANY(%s) AND valid_to IS NULL",
                 [self._versions[versions:]],

@@ -14,7 +14,8 @@ from config.previews.route_preview import preview_route
 from config.previews.sent_preview import preview_sent
 from gateway.access import access_channel
 from gateway.channels.fields import provider_of
-from gateway.channels.overrides.overrides import check_overrides
+from gateway.channels.overrides.conditions import check_teams
+from gateway.channels.overrides.overrides import check_overrides, check_rule_teams
 from gateway.channels.schemas import OverridesIn
 from gateway.routing.model_rule_bounds import Cause
 from lib.api.openapi import RequestBody, Schema
@@ -128,6 +129,11 @@ class SentPreviewIn(RequestBody):
     overrides: OverridesIn | None = Field(
         None, description="In place of the stored ones, to try them."
     )
+    team: str = Field(
+        "",
+        max_length=200,
+        description="Whose request it is, by slug: `acme`, or `acme/core`. Empty: nobody's.",
+    )
 
 
 class SentRefusalOut(Schema):
@@ -156,9 +162,12 @@ def preview_sent_request(request: HttpRequest, id: str, data: SentPreviewIn) -> 
     if data.overrides is not None:
         changes = data.overrides.model_dump(mode="json")
         overrides = check_overrides(provider_of(channel), changes)
+        check_rule_teams(overrides)
     body = msgspec.json.encode(data.body)
     headers = list(data.headers.items())
-    return _serialize_sent(preview_sent(request, channel, overrides, data.path, headers, body))
+    check_teams("team", [data.team] if data.team else [])
+    sent = preview_sent(request, channel, overrides, data.path, headers, body, data.team)
+    return _serialize_sent(sent)
 
 
 def _serialize_sent(preview: SentPreview) -> dict[str, Any]:

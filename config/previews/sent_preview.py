@@ -29,9 +29,15 @@ class SendingRelay(Protocol):
     """The part of the relay that a preview needs (`relay.front.in_process.InProcessRelay`)."""
 
     async def preview_sent(
-        self, row: ChannelRow, path: str, headers: Sequence[tuple[str, str]], body: bytes
+        self,
+        row: ChannelRow,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        teams: Sequence[str] = (),
     ) -> SentPreview:
-        """Preview the request to a channel for this body and path."""
+        """Preview the request to a channel for this body and path, of the organisation and the team
+        with these slugs."""
 
 
 def preview_sent(
@@ -41,15 +47,17 @@ def preview_sent(
     path: str,
     headers: Sequence[tuple[str, str]],
     body: bytes,
+    team: str = "",
 ) -> SentPreview:
-    """Preview the request to a channel with these overrides. Nothing is sent or stored. Raises
-    SentPreviewRefused."""
+    """Preview the request to a channel with these overrides, of an organisation or a team by its
+    slug ("" for none). Nothing is sent or stored. Raises SentPreviewRefused."""
     relay: SendingRelay | None = relay_of(request)
     if relay is None:
         raise SentPreviewRefused("body", gettext("This process has no relay."))
+    teams = list(dict.fromkeys([team.partition("/")[0], team])) if team else []
     try:
         return async_to_sync(relay.preview_sent)(
-            _channel_row(channel, overrides), path, headers, body
+            _channel_row(channel, overrides), path, headers, body, teams
         )
     except RequestFault as fault:
         return SentPreview(refusal=answer_to(fault))

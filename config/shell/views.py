@@ -2,11 +2,11 @@
 
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
@@ -36,6 +36,9 @@ from config.system.rows import (
 from config.system.state import system_state
 from lib.htmx import is_htmx, see_other
 from usage.months.detached import RequestDetached
+
+# The model API of pages, whose callers read OpenAI's form of an error.
+_SESSION_API: Final = "/pg/"
 
 
 @public
@@ -140,6 +143,11 @@ def answer_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     message = gettext("This form is out of date. Go back, reload the page and submit it again.")
+    if request.path.startswith(_SESSION_API):
+        message = (
+            "This path takes the session of a page, with its CSRF token. With an API key, use "
+            "/v1/chat/completions."
+        )
     return _error(request, 403, message, "permission_error", "permission_denied")
 
 
@@ -181,6 +189,9 @@ def _error(
     response: HttpResponse
     if request.path.startswith("/api/"):
         response = error_response(request, status, message, type=type, code=code)
+    elif request.path.startswith(_SESSION_API):
+        error = {"message": message, "type": type, "param": None, "code": code}
+        response = JsonResponse({"error": error}, status=status)
     else:
         # A signed-in person keeps the navigation, so that a missing page is not a dead end. A
         # failed server does not query its database again.

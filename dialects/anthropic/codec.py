@@ -28,6 +28,7 @@ class MessagesCodec(Codec[ChatFacts]):
     name = "anthropic"
     request_header = b"request-id"
     model_in_frame = ("message", "model")
+    tool_name_max = 128
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
     encode = staticmethod(request_encode.encode)
     urls_to_fetch = staticmethod(request_encode.urls_to_fetch)

@@ -19,7 +19,8 @@ from dialects.json.raw_json import value_of
 from dialects.usage.max_cost import read_amount
 
 _T = TypeVar("_T")
-_TOOL_NAME_CHARACTERS_MAX: Final = 64
+# Claude's limit; other upstreams are sent shorter names (dialects/chat/tool_names.py).
+_TOOL_NAME_CHARACTERS_MAX: Final = 128
 MODEL_CHARACTERS_MAX: Final = 256
 USER_CHARACTERS_MAX: Final = 256
 FALLBACKS_MAX: Final = 8
@@ -109,7 +110,7 @@ class Members(msgspec.Struct, frozen=True):
         name = self.required("name", self.text("name"))
         letters = name.replace("_", "a").replace("-", "a")
         if not (letters.isascii() and letters.isalnum() and len(name) <= _TOOL_NAME_CHARACTERS_MAX):
-            self.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
+            self.refuse_value("name", "must be 1 to 128 letters, digits, _ or -")
         return name
 
     def object(self, name: str) -> "Members | None":

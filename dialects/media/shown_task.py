@@ -9,7 +9,8 @@ from dialects.media.videos import TaskError, VideoState
 class ShownTask(NamedTuple):
     """A task as its clients see it. `word` is the provider's name of the state; times are Unix
     milliseconds, None until reached. `detail` are the parameters besides the prompt, `result` the
-    output, {} if that is not stored; `link` is the address of the picture, "" without one."""
+    output, {} if that is not stored; `link` is the address of the picture, "" without one, or the
+    beginning of that of a song's files."""
 
     id: str
     model: str

@@ -14,7 +14,7 @@ Source, read in 2026-11: new-api's description of Suno-API at 60609d2e.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -36,6 +36,8 @@ SUCCESS: Final = "success"
 _TEXT_CHARACTERS_MAX: Final = 2_000
 _SECONDS_MAX: Final = 3_600
 _ID: Final = re.compile(r"[!-~]{1,200}")
+# audio_url, video_url, image_url, image_large_url, and what a provider adds.
+_FILE: Final = re.compile(r"[a-z0-9_]{1,40}_url")
 _PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9]+)?%?")
 _READ: Final[Mapping[Action, tuple[str, ...]]] = {
     "music": (
@@ -279,5 +281,39 @@ def write(task: ShownTask) -> dict[str, Any]:
         "start_time": (task.started_ms or 0) // 1000,
         "finish_time": (task.ended_ms or 0) // 1000,
         "progress": f"{task.progress}%",
-        "data": task.result.get("data"),
+        "data": _with_own_links(task.result.get("data"), task.link),
     }
+
+
+def file_address(result: Mapping[str, Any], clip: str, member: str) -> str:
+    """Return where the provider stores a file of a song; "" if it has none. `clip` and `member` are
+    those of the link that a client was given."""
+    clips = result.get("data")
+    number = int(clip) if clip.isascii() and clip.isdigit() and len(clip) < 4 else -1
+    if not isinstance(clips, list) or not 0 <= number < len(clips):
+        return ""
+    address = clips[number].get(member)
+    return address if _is_file(member, address) else ""
+
+
+def _with_own_links(data: Any, link: str) -> Any:
+    """Return the results with our links to their files: the provider's would tell who it is, and
+    need no key of ours."""
+    if not isinstance(data, list):
+        return data
+    return [
+        {
+            name: f"{link}&clip={number}&file={name}" if _is_file(name, value) else value
+            for name, value in clip.items()
+        }
+        for number, clip in enumerate(data)
+    ]
+
+
+def _is_file(name: str, value: Any) -> TypeGuard[str]:
+    """Return whether a member of a clip is the address of one of its files."""
+    return (
+        _FILE.fullmatch(name) is not None
+        and isinstance(value, str)
+        and value.startswith(("https://", "http://"))
+    )

@@ -18,7 +18,6 @@ additional_tools) and are offered like those of `tools`. Sources: the types of O
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import blake2s
 from typing import Any, Final
 
 import msgspec
@@ -28,8 +27,6 @@ from dialects.chat.custom_tools import make_function
 from dialects.json.members import Members
 from dialects.json.shared_members import read_place
 
-_NAME_CHARACTERS_MAX: Final = 64
-_DIGEST_BYTES: Final = 4
 _SEARCHES: Final = ("web_search", "web_search_preview")
 _TOOL_ITEMS: Final = ("tool_search_output", "additional_tools")
 _STRING: Final[JsonObject] = {"type": "string"}
@@ -105,14 +102,9 @@ _DESCRIPTIONS: Final[Mapping[str, tuple[str, JsonObject]]] = {
 
 
 def flat_name(namespace: str, name: str) -> str:
-    """Return the name under which a tool of a namespace is offered; at most 64 characters."""
-    if not namespace:
-        return name
-    joined = f"{namespace}__{name}"
-    if len(joined) <= _NAME_CHARACTERS_MAX:
-        return joined
-    digest = blake2s(joined.encode(), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"{joined[: _NAME_CHARACTERS_MAX - 1 - len(digest)]}_{digest}"
+    """Return the name under which a tool of a namespace is offered, however long
+    (`tool_names.fit_names`)."""
+    return f"{namespace}__{name}" if namespace else name
 
 
 def client_tools(tools: tuple[Tool, ...]) -> dict[str, ClientTool]:

@@ -37,7 +37,7 @@ from gateway.channels.fields import (
     provider_of,
 )
 from gateway.channels.overrides.conditions import check_conditions
-from gateway.channels.overrides.overrides import check_overrides
+from gateway.channels.overrides.overrides import check_overrides, check_rule_teams
 from gateway.channels.products import check_products
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.channels.timeouts import Timeouts
@@ -375,6 +375,7 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
     if "breaker" in fields:
         channel.breaker = {**channel.breaker, **fields["breaker"]}
     if "overrides" in fields:
+        check_rule_teams(fields["overrides"])
         channel.overrides = dict(fields["overrides"])
     if "pass_through" in fields:
         channel.pass_through = list(fields["pass_through"])

@@ -122,6 +122,7 @@ KEY_BADGES: Final[Mapping[str, Badge]] = {
     "paused": Badge(_("Paused"), "bad"),
     "limited": Badge(_("At its rate limit"), "warn"),
 }
+_REFUSED_FOR_MODELS: Final = Badge(_("Rejected for some models"), "warn")
 _NO_USES: Final[Mapping[UUID, dt.datetime]] = {}
 _KEY_REASONS: Final = {
     "key_refused": _("The provider rejected the key."),
@@ -139,6 +140,8 @@ def key_rows(
     for key in channel.keys.all():
         status = None if key.disabled_at else next(known, None)
         badge = KEY_BADGES[status.condition if status else "good"]
+        if status is not None and status.condition == "limited" and status.reason is not None:
+            badge = _REFUSED_FOR_MODELS
         rows.append(
             {
                 "key": key,

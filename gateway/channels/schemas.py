@@ -29,6 +29,7 @@ from gateway.channels.fields import (
 )
 from gateway.channels.overrides.condition_rules import PROMPT_MAX, VALUES_MAX, Feature
 from gateway.channels.overrides.rules import (
+    CONDITIONAL_MAX,
     HEADER_CHARACTERS_MAX,
     HEADERS_MAX,
     PARAMETERS_MAX,
@@ -193,6 +194,22 @@ class SystemPromptIn(Part):
     mode: PromptMode = Field("prepend", description="Where it stands to the client's own.")
 
 
+class OverrideRuleIn(Part):
+    """Changes to the requests that meet all stated conditions, each by one of its values."""
+
+    models: Values = Field(
+        default_factory=list, description="Names in the catalogue, or patterns such as `gpt-5*`."
+    )
+    endpoints: Values = Field(
+        default_factory=list, description="Endpoints by name, as in the limits of a key."
+    )
+    teams: Values = Field(
+        default_factory=list, description="Slugs: `acme`, or `acme/core` for one team."
+    )
+    parameters: dict[Dialect, ParametersIn] = {}
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=HEADERS_MAX)
+
+
 class OverridesIn(Part):
     """The channel's changes to requests. Replaces all stored overrides."""
 
@@ -211,6 +228,11 @@ class OverridesIn(Part):
     fields: dict[FieldName, FieldRule] = Field(
         default_factory=dict,
         description="Paid or data-relevant fields: drop removes them, refuse answers 400.",
+    )
+    when: list[OverrideRuleIn] = Field(
+        default_factory=list,
+        max_length=CONDITIONAL_MAX,
+        description="Further changes, after the others, to requests that meet conditions.",
     )
 
 

@@ -2,9 +2,9 @@
 successes.
 
     channel                              breaker (count), misconfigured (F3, F21)
-    key                                  refused twice in a row (F5), without credit (F9); its own
+    key                                  refused for two models (F5), without credit (F9); its own
                                          breaker, if a channel has several
-    key x upstream model                 at its provider's limit (F8)
+    key x upstream model                 at its provider's limit (F8), refused twice in a row (F5)
     key x upstream model x organisation  forbidden (403), unknown (F7)
 
 A client may cause the last one with its own request (a file that does not exist, or is not its
@@ -35,6 +35,8 @@ _CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
 _MODELS_MAX: Final = 1024
 # A page shows only a few of them.
 _MODELS_TOLD: Final = 100
+_LIMITED: Final[ModelCondition] = "limited"
+_REFUSED: Final[ModelCondition] = "key_refused"
 _NO_MODEL: Final = ModelStatus("limited", 0, 0)
 
 
@@ -90,6 +92,7 @@ class Key:
     __slots__ = (
         "_doubts",
         "_limits",
+        "_refusals",
         "_refused_at",
         "_retry_left",
         "breaker",
@@ -104,9 +107,12 @@ class Key:
         # The reason for the last refusal, and its start.
         self.reason: KeyReason | None = None
         self.since = 0.0
-        # When a healthy key was refused (401), and whether another request may try it once more.
-        self._refused_at: float | None = None
+        # When a healthy key was first refused (401), by model, as far as no success came after it;
+        # and whether another request may try it once more.
+        self._refused_at: dict[str, float] = {}
         self._retry_left = False
+        # The models that the key is refused for, and those that are at the provider's limit.
+        self._refusals: dict[str, Rest] = {}
         self._limits: dict[str, Rest] = {}
         self._doubts: dict[str, dict[UUID, _Doubt]] = {}
 
@@ -142,6 +148,9 @@ class Key:
         """Return why the key cannot be used, if only an operator can change that; else None."""
         if not self.rest.allows(now):
             return self.reason
+        refusal = self._refusals.get(sought.model)
+        if refusal is not None and not refusal.allows(now):
+            return "key_refused"
         doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
         return None if doubt is None or doubt.rest.allows(now) else doubt.reason
 
@@ -151,6 +160,9 @@ class Key:
         limit = self._limits.get(sought.model)
         if limit is not None:
             yield limit
+        refusal = self._refusals.get(sought.model)
+        if refusal is not None:
+            yield refusal
         doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
         if doubt is not None:
             yield doubt.rest
@@ -171,17 +183,39 @@ class Key:
         self.reason = reason
         self.rest.fail(now, began, OFF_S)
 
-    def confirm_refusal(self, now: float, began: float) -> bool:
-        """Record that the provider refused the key. Return whether the refusal is confirmed: one
-        401 may be a glitch, so the key rests only if a request that started after the first refusal
-        is refused too."""
-        known_at = self._refused_at
+    def refused_for(self, model: str, now: float, began: float) -> Literal["key", "model"] | None:
+        """Record that the provider refused the key for a model (401). Return what rests: the key,
+        if it rests already or was refused for another model too; the model, if a request that
+        started after its first refusal is refused as well; nothing after the first one, which may
+        be a glitch."""
         if not self.rest.calm(now):
-            return True
-        if known_at is None or now - known_at > DOUBT_S:
-            self._refused_at, self._retry_left = now, True
-            return False
-        return began >= known_at
+            return "key"
+        said = {
+            name: at
+            for name, at in self._refused_at.items()
+            if now - at <= DOUBT_S or not self._is_calm_for(name, now)
+        }
+        self._refused_at = said
+        if any(name != model and began >= at for name, at in said.items()):
+            return "key"
+        if model in said:
+            return "model" if began >= said[model] else None
+        said[model] = now
+        if not self._is_calm_for(model, now):
+            return "model"
+        self._retry_left = True
+        return None
+
+    def refuse_model(self, model: str, now: float, began: float) -> None:
+        """Record that the provider refuses the key for a model from now on."""
+        if len(self._refusals) >= _MODELS_MAX:
+            self._refusals.clear()
+        self._refusals.setdefault(model, Rest()).fail(now, began, OFF_S)
+
+    def _is_calm_for(self, model: str, now: float) -> bool:
+        """Return whether nothing refuses the key for a model."""
+        refusal = self._refusals.get(model)
+        return refusal is None or refusal.calm(now)
 
     def take_retry(self) -> bool:
         """Return whether the caller may retry once after the first refusal. Only one caller may."""
@@ -200,7 +234,9 @@ class Key:
         if self.breaker is not None and not self.breaker.closed:
             return KeyStatus("paused", int(self.left(now)) + 1)
         seconds = self.models_left(now)
-        return KeyStatus("limited", int(seconds) + 1) if seconds else KeyStatus("good")
+        refused = any(rest.left(now) for rest in self._refusals.values())
+        reason: KeyReason | None = "key_refused" if refused else None
+        return KeyStatus("limited", int(seconds) + 1, reason) if seconds else KeyStatus("good")
 
     def models_out(self, now: float) -> dict[str, tuple[float, ModelCondition]]:
         """Return the key's resting models: the seconds until any request may use them, and the
@@ -211,9 +247,10 @@ class Key:
             left, reason = max(rests, default=(0.0, None))
             if left and (reason == "model_unknown" or reason == "key_refused"):
                 conditions[model] = left, reason
-        for model, rest in self._limits.items():
-            if left := rest.left(now):
-                conditions[model] = left, "limited"
+        for rests_by_model, condition in ((self._limits, _LIMITED), (self._refusals, _REFUSED)):
+            for model, rest in rests_by_model.items():
+                if left := rest.left(now):
+                    conditions[model] = left, condition
         return conditions
 
     def limit(self, model: str) -> Rest:
@@ -239,14 +276,18 @@ class Key:
 
     def _models(self) -> Iterator[Rest]:
         yield from self._limits.values()
+        yield from self._refusals.values()
         for held in self._doubts.values():
             yield from (doubt.rest for doubt in held.values())
 
     def good(self, model: str, began: float) -> None:
         """Record a success with this key and model, which ends the rests of both for everybody."""
         self.rest.end(began)
-        if self._refused_at is not None and began >= self._refused_at:
-            self._refused_at, self._retry_left = None, False
+        if self._refused_at:
+            left = {name: at for name, at in self._refused_at.items() if began < at}
+            self._refused_at, self._retry_left = left, self._retry_left and bool(left)
+        if self._refusals and (refusal := self._refusals.get(model)) is not None:
+            refusal.end(began)
         if self._limits and (limit := self._limits.get(model)) is not None:
             limit.end(began)
         if self._doubts:
@@ -378,7 +419,17 @@ class ChannelCondition:
             case "key_off" if fault.row == "F5" and fault.status == 403 and not fault.expired:
                 held = key.doubt(sought, "key_refused", now, fault.began)
                 return "key_refused" if held else None
-            case "key_off" if fault.row == "F5" and not key.confirm_refusal(now, fault.began):
+            case "key_off" if fault.row == "F5" and not fault.expired:
+                out = key.refused_for(sought.model, now, fault.began)
+                if out == "key":
+                    key.refuse("key_refused", now, fault.began)
+                elif out == "model":
+                    key.refuse_model(sought.model, now, fault.began)
+                return None if out is None else "key_refused"
+            # Credentials that have expired are so for every model.
+            case "key_off" if fault.row == "F5" and (
+                key.refused_for(sought.model, now, fault.began) is None
+            ):
                 return None
             case "key_off":
                 reason: KeyReason = "no_credit" if fault.row == "F9" else "key_refused"

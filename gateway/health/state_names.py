@@ -22,7 +22,8 @@ KeyReason = Literal["key_refused", "no_credit"]
 
 class KeyStatus(NamedTuple):
     """The state of a key in this process. `seconds` is the time until it is tried again; `reason`
-    is the provider's message, if any; `for_s` is how long it has been out."""
+    is why the provider refuses it, if it does: for all models if it is paused, for some if it is
+    limited; `for_s` is how long it has been out."""
 
     condition: KeyCondition
     seconds: int = 0

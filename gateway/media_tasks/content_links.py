@@ -1,8 +1,10 @@
-"""Links to a finished video or picture that need no key, for browsers and players. Whoever has one
-gets that file until it expires.
+"""Links to a finished video, picture or song that need no key, for browsers and players. Whoever
+has one gets that file until it expires.
 
     /v1/videos/{id}/content?expires=1764000000&signature=…    HMAC-SHA-256 over id and instant
     /mj/image/{id}?expires=1764000000&signature=…             the same
+    /suno/file/{id}?expires=1764000000&signature=…            the same, of all files of the task:
+        &clip=0&file=audio_url                                which of them
 
 A link ends earlier if its file does: when it is deleted, or no longer kept.
 """
@@ -29,6 +31,12 @@ def picture_link(pepper: str, root: str, task_id: str, now: float) -> str:
     """Return the link to the picture of a Midjourney task. `root` is the base of the hub's
     paths."""
     return signed_link(pepper, f"{root}/mj/image/{task_id}", task_id, now)
+
+
+def song_link(pepper: str, root: str, task_id: str, now: float) -> str:
+    """Return the link to the files of a Suno task, as far as it does not say which. `root` is the
+    base of the hub's paths."""
+    return signed_link(pepper, f"{root}/suno/file/{task_id}", task_id, now)
 
 
 def is_signed(pepper: str, task_id: str, query: bytes, now: float) -> bool:

@@ -14,9 +14,10 @@ from django.conf import settings
 from accounts.secrets.sealing import open_sealed, pepper
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError
-from gateway.media_tasks.content_links import picture_link
+from gateway.media_tasks.content_links import picture_link, song_link
 from gateway.media_tasks.rules import MOVES
 from gateway.models import MediaTask
+from gateway.providers import suno_api
 from gateway.providers.task_forms import TASK_FORMS
 from lib import clock
 from lib.vault import VaultError
@@ -45,6 +46,7 @@ def call(task: MediaTask, fact_id: UUID) -> None:
 def _display_task(task: MediaTask) -> ShownTask:
     order, result = _decrypt_column(task, "request"), _decrypt_column(task, "result")
     error = result.get("error")
+    link = song_link if task.form == suno_api.FORM.operation else picture_link
     return ShownTask(
         id=task.public_id,
         model=task.model,
@@ -58,7 +60,7 @@ def _display_task(task: MediaTask) -> ShownTask:
         error=None if error is None else TaskError(*error),
         detail=order.get("detail") or {},
         result=result.get("result") or {},
-        link=picture_link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
+        link=link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
     )
 
 

@@ -249,9 +249,10 @@ _SUNO_TOLD: Final = """{
     "status": "SUCCESS", "fail_reason": "", "submit_time": 1767000900, "start_time": 1767000937,
     "finish_time": 1767001051, "progress": "100%",
     "data": [{"id": "e9893d04", "title": "Rivers", "status": "complete",
-      "audio_url": "https://songs.example/s.mp3", "video_url": "",
-      "image_url": "https://songs.example/s.png",
-      "image_large_url": "https://songs.example/sl.png", "model_name": "chirp-v4",
+      "audio_url": "https://hub.example/suno/file/736a6f88-bd29-4b1e-b110-37132a5325ac?expires=1767088800&signature=mVq3&clip=0&file=audio_url",
+      "video_url": "",
+      "image_url": "https://hub.example/suno/file/736a6f88-bd29-4b1e-b110-37132a5325ac?expires=1767088800&signature=mVq3&clip=0&file=image_url",
+      "model_name": "chirp-v4",
       "major_model_version": "v4", "metadata": {"tags": "slow", "duration": 121.4}}]
   }"""
 _SUNO_STATUS: Final = _(
@@ -261,8 +262,11 @@ _SUNO_STATUS: Final = _(
 SUNO_TASK: Final = ReferencePage(
     slug="suno-task",
     title=_("Retrieve a song"),
-    summary=_("The state of a task, as last reported by its provider."),
-    operations=("suno_task",),
+    summary=_(
+        "The state of a task, as last reported by its provider. Its files are links to "
+        "/suno/file/{id} that need no key and expire after a day."
+    ),
+    operations=("suno_task", "suno_file"),
     path="/suno/fetch/736a6f88-bd29-4b1e-b110-37132a5325ac",
     fields=(Field("id", "string", _("The task ID, in the path."), True),),
     example=None,

@@ -336,7 +336,7 @@ class StreamRelay:
         source = TierReader(prepared.untagging(decoder, facts.choices), on_tier)
         encoder = invocation.codec.encoder(prepared.request, invocation.target)
         model = prepared.traits.requested_model
-        return StreamTranslator(decoder, encoder, facts.choices, model, source)
+        return StreamTranslator(decoder, encoder, facts.choices, model, source, prepared.tool_names)
 
     # ---- between two chunks
 

@@ -10,6 +10,7 @@ import msgspec
 from dialects.chat.chat import ChatRequest
 from dialects.chat.events import Broken, End, Event, Finish, UpstreamError
 from dialects.chat.fold import AnswerFault, fold
+from dialects.chat.tool_names import restore_names
 from dialects.codec import JSON, Counting, WholeAnswer
 from dialects.endpoints.unary import PlainAnswer
 from dialects.json.json_repair import repair
@@ -200,6 +201,8 @@ class WholeRelay:
         """
         prepared = self._admitted.prepared
         if prepared.request is not None:
+            if prepared.tool_names:
+                events = restore_names(events, prepared.tool_names)
             answer, model = fold(events), prepared.traits.requested_model
             if model:
                 answer = msgspec.structs.replace(answer, model=model)

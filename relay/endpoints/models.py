@@ -15,6 +15,7 @@ from gateway.providers.parameters import supported_parameters
 from gateway.routing.channel_order import Candidate, plan
 from relay.credentials.keys import Principal
 from relay.endpoints.request import Request
+from relay.health.channels_out import none_on
 from relay.routing.retired_models import retired_fault
 from relay.routing.snapshot import Snapshot
 
@@ -62,11 +63,14 @@ def render(
 
 def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
     """Return one model, whether the catalogue lists it or a pattern matches it. Raises
-    RequestFault."""
-    if not snapshot.routes_of(name) or not _may_call(snapshot, principal, name):
+    RequestFault, and ChannelsOut if all its channels are off."""
+    off = snapshot.off_channels(name)
+    if not (snapshot.routes_of(name) or off) or not _may_call(snapshot, principal, name):
         raise RequestFault("model_not_found", "model", "", model=name)
     if _has_ended(snapshot, name):
         raise retired_fault(snapshot, name)
+    if off:
+        raise none_on(name, off, snapshot.now())
     return models_list.encode_model(_model_row(snapshot, principal, name), form)
 
 

@@ -61,7 +61,7 @@ _OPENS_ONLY: Final = (
 _SESSIONS: Final = frozenset({"realtime", "live_sessions"})
 
 Handler = Callable[["Request"], Awaitable[None]]
-"""Answers a request. Raises RequestFault, ClientGone, DatabaseFailed."""
+"""Answers a request. Raises RequestFault, ChannelsOut, ClientGone, DatabaseFailed."""
 
 
 @dataclass(frozen=True, slots=True)

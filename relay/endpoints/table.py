@@ -70,6 +70,7 @@ from relay.media.answers.task_answers import (
     show_veo_operation,
     show_video,
 )
+from relay.media.answers.task_clips import stream_file
 from relay.media.answers.task_content import stream_content
 from relay.media.answers.task_events import stream_events
 from relay.media.gemini_live.new_auth_token import create_auth_token
@@ -308,7 +309,15 @@ _OF_TASK: Final[dict[str, Endpoint]] = {
         operation="suno_tasks",
         shows="suno_task",
         path_names="task",
-    )
+    ),
+    "/suno/file/{id}": Endpoint(
+        stream_file,
+        ("GET",),
+        operation="suno_tasks",
+        shows="suno_file",
+        path_names="task",
+        opens_by_link=True,
+    ),
 }
 _TEXT_TO_VIDEO: Final = Endpoint(
     generate, ("POST",), "openai", "kling_text2video", _BODY, unary=TEXT_TO_VIDEO, family="kling"

@@ -84,7 +84,8 @@ def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer
     """Return the error for a request that was never sent on, or whose next attempt was refused."""
     if isinstance(error, ChannelsOut):
         status, wait_ms = KINDS[error.kind].status, error.retry_after_ms
-        return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms)
+        waits = wait_ms is not None
+        return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms, waits=waits)
     if not isinstance(error, RequestFault):
         return OVERLOADED
     answer = ErrorAnswer(error.kind, KINDS[error.kind].status, error.message, error.param)
@@ -108,7 +109,8 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
     kind = final_kind([failure.kind for failure in failures])
     last_failure = next(failure for failure in reversed(failures) if failure.kind == kind)
     waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
-    wait_ms = jittered(min([*waits, int(RETRY_AFTER_S_MAX * 1000)])) if waits else None
+    most_ms = int(RETRY_AFTER_S_MAX * 1000)
+    wait_ms = min(jittered(min(waits)), most_ms) if waits else None
     # The wait may be that of another failure, and includes the jitter.
     limited = kind == "upstream_rate_limited"
     message = provider_limit_message(wait_ms or 0) if limited else last_failure.message

@@ -21,6 +21,7 @@ from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
 from relay.front.downstream import ErrorAnswer, Head
 from relay.front.error_answers import OVERLOADED, answer_to, error_response
 from relay.front.limit_answers import limit_headers
+from relay.health.channels_out import ChannelsOut
 from relay.requests.context import Invocation
 
 # What pages of other origins may send and read (CORS): everything except cookies.
@@ -86,7 +87,7 @@ class HttpSink:
             await self._send({"type": "http.response.start", "status": status, "headers": section})
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def fault(self, fault: RequestFault) -> None:
+    async def fault(self, fault: RequestFault | ChannelsOut) -> None:
         """Refuse a request that was not run, or whose run failed by a bug of ours."""
         await self.refuse(answer_to(fault))
 

@@ -3,6 +3,7 @@ HTTP; the pages use a key whose text they never have."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -233,17 +234,24 @@ class InProcessRelay:
         return await preview_route(context, body, life.available_nano)
 
     async def preview_sent(
-        self, row: ChannelRow, path: str, headers: Sequence[tuple[str, str]], body: bytes
+        self,
+        row: ChannelRow,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        teams: Sequence[str] = (),
     ) -> SentPreview:
         """Return what a channel would be sent for a POST of this body to this path with these
-        headers, without a caller. Nothing is sent, and the channel's key is masked. Raises
-        RequestFault if nothing can be posted to the path, UnknownProvider and BadAddress if no
-        request can be made, DatabaseFailed.
+        headers, without a caller, as if of the organisation and the team with these slugs. Nothing
+        is sent, and the channel's key is masked. Raises RequestFault if nothing can be posted to
+        the path, UnknownProvider and BadAddress if no request can be made, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
         snapshot, channel = build_single_channel(life.snapshot, row, MASK if row.keys else "")
+        of_caller = dict.fromkeys(teams, _NOBODY.organisation_id)
+        snapshot = replace(snapshot, holder_ids=of_caller)
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers]
         invocation = read_invocation(endpoint, path, raw_headers, b"")
         context = context_of_task(

@@ -8,11 +8,16 @@ from typing import Final
 
 from accounts.organisations.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
+from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.channel_state import Block, BlockReason
 from gateway.routing.channel_order import Skipped
 from relay.front.errors import RelayError
+from relay.routing.off_channels import OffChannel, OffReason
 
 _JITTER: Final = 0.1
+# The window of the operator's limits, and the longest wait that a provider may ask for (F8).
+_WINDOW_MS: Final = 60_000
+_PROVIDER_WAIT_MS: Final = int(RETRY_AFTER_S_MAX * 1000)
 # When to retry if the request never fits, or if only other callers are served.
 _NEVER_MS: Final = 60_000
 # A cap may be raised long before its period ends.
@@ -24,6 +29,16 @@ _REFUSED: Final = "the provider rejects the channel's key; the operator has been
 _OWN_REFUSED: Final = (
     "the provider rejects your organisation's own key, or its account there is out of credit; "
     "replace it, or allow the fall-back (Provider keys)"
+)
+_TURNED_OFF: Final = "its channel is turned off"
+_OFF: Final[Mapping[OffReason, str]] = MappingProxyType(
+    {
+        "disabled": _TURNED_OFF,
+        "archived": _TURNED_OFF,
+        "no_key": _TURNED_OFF,
+        "resting": "its channel rests by a rule of the operator, who has been notified",
+        "unusable": "the settings of its channel cannot be used; the operator has been notified",
+    }
 )
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _CAPPED: Final = "the operator's cap on its cost is reached; the operator has been notified"
@@ -80,8 +95,11 @@ def none_ready(
         message = f"Rate Limit Reached: {what}"
         return ChannelsOut("upstream_rate_limited", message, _NEVER_MS, skipped)
     if busy:
-        wait_ms = jittered(int(wait_s * 1000))
         whose = {block.reason in _OWN_LIMITS for block in busy}
+        soonest = min(busy, key=lambda block: block.wait_s)
+        # A limit of our own is free again within its window.
+        most_ms = _WINDOW_MS if soonest.reason in _OWN_LIMITS else _PROVIDER_WAIT_MS
+        wait_ms = min(jittered(int(wait_s * 1000)), most_ms)
         what = f"every channel of the model is at {_LIMITS_OF[frozenset(whose)]}"
         message = message_of("upstream_rate_limited", what, seconds=retry_after_s(wait_ms))
         return ChannelsOut("upstream_rate_limited", message, wait_ms, skipped)
@@ -107,6 +125,17 @@ def none_suits(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> Ch
     if any(item.reason != "prepaid" for item in skipped):
         message += ": none of its channels is for such a request"
     return ChannelsOut("no_channel", message, _NEVER_MS, skipped)
+
+
+def none_on(model: str, off: Sequence[OffChannel], now: float) -> ChannelsOut:
+    """Return the error for a model none of whose channels is on. The client should retry only if
+    one of them comes back by itself; `now` is the time by the database's clock."""
+    message, causes = message_of("no_channel", model=model), {_OFF[one.reason] for one in off}
+    if len(causes) == 1:
+        message = f"{message}: {causes.pop()}"
+    waits = [wait_s for one in off if (wait_s := one.back_in_s(now)) is not None]
+    wait_ms = jittered(int(min(waits) * 1000)) if waits else None
+    return ChannelsOut("no_channel", message, wait_ms)
 
 
 def jittered(wait_ms: int) -> int:

@@ -105,7 +105,9 @@ class HoldEstimate:
         self._media_tokens = 0
         if facts.media:
             # The most expensive of the possible channels.
-            self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
+            self._media_tokens = max(
+                (_media_tokens(facts, channel) for channel in channels), default=0
+            )
         # Whether the tokens-per-minute limit allowed less than the assumed cap.
         self._shortened = False
         if tokens_max is not None and facts.output_cap is None:

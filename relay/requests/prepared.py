@@ -1,6 +1,6 @@
 """A request as one candidate will be sent it: unchanged, translated, or other than a chat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,8 +88,9 @@ class AnswerTraits(msgspec.Struct, frozen=True):
 class PreparedRequest(msgspec.Struct, frozen=True):
     """One request as one candidate will be sent it. `codec` is the upstream's; `stream` is whether
     a stream is requested; `client_headers` are the client's headers to forward. `request` is the
-    neutral form, if the request is translated; `lowered` is the output cap that replaces a client's
-    cap above the model's limit; `exchange` is set for requests other than chats; `overrides` are
+    neutral form, if the request is translated, and `tool_names` are the client's names of tools by
+    those that are sent instead; `lowered` is the output cap that replaces a client's cap above the
+    model's limit; `exchange` is set for requests other than chats; `overrides` are
     the channel's changes, `dropped_fields` the client's fields that are omitted."""
 
     codec: Codec[Any]
@@ -100,6 +101,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     body: ForwardedBody | TranslatedBody | ExchangeBody
     traits: AnswerTraits
     request: ChatRequest | None = None
+    tool_names: Mapping[str, str] = {}
     lowered: int | None = None
     exchange: Exchange | Passing | None = None
     overrides: RequestOverrides | None = None

@@ -112,7 +112,8 @@ class RequestReader:
         for name in rule.fallbacks:
             with suppress(RequestFault):
                 other = self._look_up(name)
-                models.setdefault(other.name, other)
+                if self._context.snapshot.routes_of(other.name):
+                    models.setdefault(other.name, other)
         return Fallbacks(list(models.values())[1:], rule.causes, "fallback_rule")
 
     def _look_up(self, name: str, param: str = "model") -> RequestedModel:
@@ -122,7 +123,7 @@ class RequestReader:
         snapshot = self._context.snapshot
         if not snapshot.routes_of(name):
             for other in self._context.invocation.codec.other_names(name):
-                if snapshot.routes_of(other):
+                if snapshot.routes_of(other) or snapshot.off_channels(other):
                     model = self._look_up_exact(other, param)
                     return msgspec.structs.replace(model, alias=name[:MODEL_LENGTH_MAX])
         return self._look_up_exact(name, param)
@@ -137,7 +138,10 @@ class RequestReader:
             )
         # Patterns match names that are longer than any in a catalogue, and than a column.
         known = len(model.name) <= MODEL_LENGTH_MAX and (
-            snapshot.routes_of(model.name) or snapshot.has_ended(model.name)
+            snapshot.routes_of(model.name)
+            or snapshot.has_ended(model.name)
+            # It is told as unavailable, after what the caller can change (`none_on`).
+            or snapshot.off_channels(model.name)
         )
         requested, plan_id = model.name, principal.plan_id
         if not known or (

@@ -31,6 +31,7 @@ from dialects.chat.reasoning_seals import (
     decode_reasoning,
     restore_reasoning,
 )
+from dialects.chat.tool_names import fit_names
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.endpoints.codecs import CODECS
@@ -59,6 +60,7 @@ from relay.media.accepted_video import add_callback
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.file_fetching import fetch
+from relay.requests.fitting_overrides import fit_overrides
 from relay.requests.prepared import (
     AnswerTraits,
     ExchangeBody,
@@ -168,6 +170,7 @@ class RequestTranslator:
         if refused is not None:
             what = f"{refused} is not accepted by the channels of model {self._model.name}"
             raise RequestFault("unsupported_capability", refused, what)
+        overrides = fit_overrides(self._context, overrides, self._model.name)
         prepared = await self._prepared(channel, candidate)
         headers = overridden_headers(self._context, overrides, self._model.name)
         return msgspec.structs.replace(
@@ -310,14 +313,15 @@ class RequestTranslator:
         request = msgspec.structs.replace(request, stream=stream)
         operation = codec.upstream_operation(stream=stream)
         url = _url(channel, operation, upstream.model, self._model.name)
-        encoded, undecoded = codec.encode(request, upstream), client.undecoded_fields(self._facts)
+        fitting, tool_names = fit_names(request, codec.tool_name_max)
+        encoded, undecoded = codec.encode(fitting, upstream), client.undecoded_fields(self._facts)
         return PreparedRequest(
             codec=codec,
             url=url,
             content_type=codec.content_type(Target(), stream=stream),
             stream=stream,
             client_headers=(),
-            body=TranslatedBody(request, upstream, encoded, undecoded),
+            body=TranslatedBody(fitting, upstream, encoded, undecoded),
             traits=AnswerTraits(
                 self._requested_model(upstream.model),
                 thinks=capabilities.may_think,
@@ -326,6 +330,7 @@ class RequestTranslator:
                 thoughts=wants_thoughts,
             ),
             request=request,
+            tool_names=tool_names,
             lowered=lowered,
         )
 
@@ -475,12 +480,13 @@ def overridden_headers(
     """Return the channel's own headers, and the client's headers that it forwards in any
     dialect.
     """
+    overrides = fit_overrides(context, overrides, model)
     principal, headers = context.principal, dict[str, str]()
     for line, value in context.invocation.headers:
         if line in overrides.passed and is_header_value(text := value.decode("latin-1")):
             name = line.decode()
             headers[name] = f"{headers[name]},{text}" if name in headers else text
-    if overrides.headers:
+    if overrides.headers or overrides.when:
         headers |= overrides.written_headers(
             {
                 "request_id": id_text(context.request_id),

@@ -7,7 +7,7 @@ from relay.routing.snapshot import Snapshot
 def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
     """Return the model that answers for a name. Raises RequestFault for a retired name."""
     served = snapshot.answering(name)
-    if served is not None and snapshot.routes_of(served):
+    if served is not None and (snapshot.routes_of(served) or snapshot.off_channels(served)):
         return served
     raise retired_fault(snapshot, name, param)
 

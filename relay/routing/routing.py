@@ -24,12 +24,13 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
 from gateway.routing.tie_breaking import MEASURED, Ordering
 from relay.answers.unary import UnaryFacts
-from relay.health.channels_out import none_ready, none_suits
+from relay.health.channels_out import none_on, none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
 from relay.holds.rules import estimate_tokens
 from relay.holds.tool_loop import ToolLoop, loop_of
 from relay.requests.context import RequestContext
+from relay.requests.fitting_overrides import fit_overrides
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
 from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
@@ -99,7 +100,11 @@ def route(
         health.alerts.report(Alert("", "", "unpriced", model.name))
     ready = candidates if whatever_rests else health.ready(candidates, organisation_id)
     retry_budget = health.budget(model.name)
-    if not ready:
+    if not planned and not whatever_rests:
+        raise none_on(
+            facts.model, context.snapshot.off_channels(model.name), context.snapshot.now()
+        )
+    if not ready and planned:
         skipped = [*skipped, *health.skipped(candidates, organisation_id)]
         channels = context.snapshot.channels
         own = all(channels[candidate.channel_id].own for candidate in candidates)
@@ -170,7 +175,7 @@ def plan_own_keys(context: RequestContext, planned: list[Candidate], model: str)
     """Return the plan of a request, including its organisation's own keys. Raises RequestFault if
     only own keys may serve it, and none can."""
     snapshot, principal = context.snapshot, context.principal
-    if principal.organisation_id not in snapshot.own_keys:
+    if principal.organisation_id not in snapshot.own_keys or not planned:
         return planned
     try:
         return plan_own(
@@ -247,7 +252,7 @@ def _keep_priced(
             raise unpriced_members_fault(model, unpriced, public_url)
     try:
         if price is not None:
-            return price, _estimate(context, facts, price, candidates)
+            return price, _estimate(context, facts, model.name, price, candidates)
         if context.snapshot.unpriced_models != "reject":
             return None, None
     except Unpriced:
@@ -278,7 +283,11 @@ def _price(
 
 
 def _estimate(
-    context: RequestContext, facts: Facts, price: Price, candidates: Sequence[Candidate]
+    context: RequestContext,
+    facts: Facts,
+    name: str,
+    price: Price,
+    candidates: Sequence[Candidate],
 ) -> HoldEstimate | UnaryHoldEstimate:
     max_cost_nano = facts.max_cost_nano
     limit = context.options.max_cost_nano
@@ -289,8 +298,10 @@ def _estimate(
     assumed, codec = context.parts.config.output_tokens_assumed, context.invocation.codec
     unseen, channels = codec.unseen_input(facts), []
     tools = codec.hosted_tools(facts)
-    # The maximum output, if it is known for every model that may answer.
-    assumed_cap = unseen_tokens = thinking_tokens = added_bytes = 0
+    # The maximum output, if it is known for every model that may answer; a model whose channels are
+    # all off is estimated too, to tell a caller first that it could not pay.
+    unseen_tokens = thinking_tokens = added_bytes = 0
+    assumed_cap = 0 if candidates else assumed
     tokens_max = context.principal.tpm
     if context.snapshot.limited:
         tokens_max = _tokens_max(context, candidates)
@@ -305,7 +316,8 @@ def _estimate(
         if unseen:
             unseen_tokens = max(unseen_tokens, _unseen_tokens(model))
         if channel.overrides is not None:
-            added_bytes = max(added_bytes, channel.overrides.added_bytes)
+            overrides = fit_overrides(context, channel.overrides, name)
+            added_bytes = max(added_bytes, overrides.added_bytes)
         channels.append(channel)
     return HoldEstimate(
         facts,

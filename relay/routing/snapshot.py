@@ -34,6 +34,7 @@ from lib.database.database_clock import DatabaseClock
 from lib.id_types import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
+from relay.routing.off_channels import OffChannel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,8 @@ class Snapshot:
     created: int
     # The ids and names of the channels that were omitted.
     unusable: tuple[tuple[str, str], ...] = ()
+    # The channels that no request can use now.
+    off: tuple[OffChannel, ...] = ()
     # The prices of pass-through rules, by the channel's name and the rule's label.
     path_prices: Mapping[str, PriceList] = field(default_factory=dict)
     # The costs of these paths, likewise.
@@ -162,6 +165,8 @@ class Snapshot:
     shadowed: bool = False
     # Aliases, each with its final target.
     aliases: Mapping[str, str] = field(default_factory=dict)
+    # The ids of the organisations and teams in conditions of channels' overrides, by their slugs.
+    holder_ids: Mapping[str, UUID] = field(default_factory=dict)
     # Members of usage that operators count as free, by provider and table of members.
     accepted: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     # The operators' properties of models, by name.
@@ -194,6 +199,11 @@ class Snapshot:
     def only_candidate(self, model: str) -> list[Candidate]:
         """Return the plan for a model with a single route, which needs no random order; else []."""
         return self._match(model).only
+
+    def off_channels(self, model: str) -> Sequence[OffChannel]:
+        """Return the channels that would serve a model if they were on; () for a model that another
+        channel serves now."""
+        return self._match(model).off
 
     def rule_of(self, model: str) -> ModelRule:
         """Return the operators' rule for a model."""
@@ -335,8 +345,19 @@ class Snapshot:
                 plan(model, routes, seed=0) if len(routes) == 1 else [],
                 self.charges.names_for(model),
                 rule_of(model, self.rules),
+                () if routes else self._find_off(model),
             )
         return known
+
+    def _find_off(self, model: str) -> tuple[OffChannel, ...]:
+        """Return the channels that are off and would list the model. A pattern stands only for
+        priced names, as in `listed_models`: it must not make every misspelt name a known model."""
+        priced = model in self.charges.names
+        return tuple(
+            one
+            for one in self.off
+            if model in one.models or (priced and any(matches(name, model) for name in one.models))
+        )
 
     def listed_models(self) -> list[str]:
         """Return the names that can be requested: those of routes, and priced ones that match a
@@ -355,6 +376,7 @@ class _Matched(NamedTuple):
     only: list[Candidate]
     price_names: tuple[str, ...]
     rule: ModelRule
+    off: tuple[OffChannel, ...]
 
 
 # Limited, because clients choose the names that match patterns.

@@ -34,6 +34,7 @@ from lib.id_types import ChannelId
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
+from relay.routing.off_channels import OffChannel
 from relay.routing.snapshot import Channel, OwnKeyTerms, Plan, Snapshot, StoredChannel
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
     channels: dict[str, Channel] = {}
     routes: list[Route] = []
     unusable: list[tuple[str, str]] = []
+    off = list(raw.off)
     plan_ids = {plan.name: plan.id for plan in raw.plans}
     for row in raw.channels:
         try:
@@ -58,6 +60,7 @@ def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
         except _UNUSABLE as error:
             log.error("channel %s is out of use: %s", row.name, error)
             unusable.append((row.id, row.name))
+            off.append(OffChannel(tuple(route.model for route in row.routes), "unusable"))
             continue
         channels[channel.id] = channel
         routes += _routes(row)
@@ -88,6 +91,7 @@ def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
         clock=clock,
         created=int(raw.changed),
         unusable=tuple(unusable),
+        off=tuple(off),
         selective=any(
             channel.uncapped or channel.conditions is not None for channel in channels.values()
         ),
@@ -99,6 +103,7 @@ def build(text: str, vault: Vault, clock: DatabaseClock) -> Snapshot:
         charge_ruled=any(rule.charge_rule is not None for rule in rules),
         shadowed=any(rule.shadow is not None for rule in rules),
         aliases=resolve_aliases(raw.aliases),
+        holder_ids=raw.condition_holders,
         accepted=_group_accepted(raw.accepted),
         entries={
             entry.name: entry
@@ -286,9 +291,10 @@ class _Catalogue(msgspec.Struct):
     aliases: dict[str, str]
     entries: list[_EntryRow]
     accepted: list[AcceptedRow]
-    # The ids of the organisations and teams in the conditions of channels.
+    # The ids of the organisations and teams in the conditions of channels and of their overrides.
     condition_holders: dict[str, UUID]
     own_keys: list[_OwnKeyRow] = []
+    off: list[OffChannel] = []
     prefix_sessions: bool = False
 
 
@@ -307,6 +313,7 @@ def build_single_channel(
         channels={channel.id: channel},
         exact_routes=exact,
         pattern_routes=tuple(route for route in routes if "*" in route.model),
+        off=(),
         _known={},
     )
     return only, channel

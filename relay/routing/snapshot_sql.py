@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 
+from gateway.provider_accounts.balances.rules import EVERY
 from relay.ledger.database import Statement
 from relay.routing.snapshot_build import ChannelRow
 
@@ -96,6 +97,28 @@ _LOAD = """
                 AND coalesce((
                     SELECT bool_or(k.disabled_at IS NULL)
                     FROM gateway_channelkey k WHERE k.channel_id = c.id), true)), '[]'::json),
+        'off', coalesce((
+            SELECT json_agg(json_build_object(
+                'models', (SELECT coalesce(json_agg(r.model), '[]'::json)
+                           FROM gateway_route r WHERE r.channel_id = c.id),
+                'reason', CASE
+                    WHEN c.enabled THEN 'no_key'
+                    WHEN c.archived_at IS NOT NULL THEN 'archived'
+                    WHEN c.taken_out IS NOT NULL THEN 'resting'
+                    ELSE 'disabled' END,
+                'next_check_at', extract(epoch FROM CASE
+                    WHEN c.taken_out->>'cause' = 'balance' THEN c.next_balance_at
+                    ELSE c.next_test_at END),
+                'every_s', CASE
+                    WHEN c.enabled OR c.archived_at IS NOT NULL OR c.taken_out IS NULL THEN NULL
+                    WHEN c.taken_out->>'cause' = 'balance' THEN BALANCE_EVERY_S
+                    ELSE 60 * nullif((c.testing->>'every_min')::int, 0) END))
+            FROM gateway_channel c
+            WHERE NOT c.enabled
+               OR EXISTS (SELECT FROM gateway_channelkey k WHERE k.channel_id = c.id)
+                  AND NOT EXISTS (
+                      SELECT FROM gateway_channelkey k
+                      WHERE k.channel_id = c.id AND k.disabled_at IS NULL)), '[]'::json),
         'prices', coalesce((
             SELECT json_agg(json_build_object(
                 'id', v.id, 'model', p.model, 'kind', p.kind, 'channel', p.channel,
@@ -149,8 +172,12 @@ _LOAD = """
         'condition_holders', coalesce((
             SELECT json_object_agg(named.holder, coalesce(team.id, owner.id))
             FROM (
-                SELECT DISTINCT jsonb_array_elements_text(c.conditions->'teams') AS holder
+                SELECT jsonb_array_elements_text(c.conditions->'teams') AS holder
                 FROM gateway_channel c WHERE c.enabled
+                UNION
+                SELECT jsonb_array_elements_text(rule->'teams')
+                FROM gateway_channel c, jsonb_array_elements(c.overrides->'when') AS rule
+                WHERE c.enabled
             ) named
             JOIN accounts_organisation owner ON owner.slug = split_part(named.holder, '/', 1)
             LEFT JOIN accounts_team team
@@ -162,4 +189,4 @@ _LOAD = """
     ", ".join(
         f"'{one.name}', c.{one.name}" for one in fields(ChannelRow) if one.name not in _NOT_PLAIN
     ),
-)
+).replace("BALANCE_EVERY_S", str(int(EVERY.total_seconds())))

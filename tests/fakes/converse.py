@@ -37,6 +37,9 @@ def judge(model: str, body: bytes, name: str = "Converse") -> None:
     for text, pattern in _patterns(fields, shape):
         if not re.fullmatch(pattern, text):
             raise ValueError(f"{text!r} does not match {pattern}")
+    for tool in fields.get("toolConfig", {}).get("tools", ()):
+        if len(tool.get("toolSpec", {}).get("name", "")) > 64:
+            raise ValueError("toolSpec.name: Member must have length less than or equal to 64")
     written = create_serializer("rest-json").serialize_to_request(parameters, operation(name))
     again = json.loads(written["body"])
     if again != fields:

@@ -114,7 +114,7 @@ class Messages(Talk):
             if not body.get(name) and body.get(name) != []:
                 raise Wrong(400, f"{name}: Field required")
         self.rules(body)
-        received = Conversation()
+        received = Conversation(name_max=128)
         received.turn()
         for text in _texts(body.get("system")):
             received.system(text)

@@ -92,6 +92,8 @@ class Conversation:
     media: list[Medium] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     seals: int = 0  # valid ones that came back
+    names: list[str] = field(default_factory=list)  # of tools that were called
+    name_max: int = 64  # characters of a tool's name
 
     def turn(self, user: bool = False, role: str = "") -> Turn:
         turn = Turn(user, role)
@@ -110,6 +112,7 @@ class Conversation:
 
     def called(self, name: str, arguments: str) -> None:
         """A call of an earlier turn, its arguments as JSON text."""
+        self.names.append(name)
         self.tokens += len(arguments.split())
         message = json.dumps(json.loads(arguments or "{}"), ensure_ascii=False, sort_keys=True)
         self.lines.append(f"call: {name} {message}")
@@ -161,6 +164,9 @@ class Question:
     @classmethod
     def of(cls, model: str, received: Conversation, **more: Any) -> "Question":
         text, results = received.last
+        for name in (*more.get("tools", ()), *received.names):
+            if len(name) > received.name_max:
+                raise Wrong(400, f"Invalid tool name: above {received.name_max} characters.")
         return cls(
             model,
             text,

@@ -230,6 +230,47 @@ def test_tools_in_two_phases(
     assert row["results"] == ["21 degrees", "rain"]
 
 
+LONG = [f"mcp__{'inventory_of_the_northern_warehouse_' * 3}_{n}" for n in (1, 2)]
+
+
+@drawn_cells(3)
+def test_long_tool_names_come_back_in_both_phases(
+    hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
+) -> None:
+    """Names of up to Claude's 128 characters, alike in all that other providers take of them. The
+    fake refuses what its dialect does not take."""
+    if spoken_at(client, upstream) == client != "anthropic":
+        pytest.skip("a request that is forwarded is the provider's to judge")
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    wish = Wish("#tokens=0 #tools=2 weather?", stream, tools=True)
+    first, second = LONG
+    body = json.loads(json.dumps(speaker.body(model, wish)).replace("get_weather", first))
+    _declare_another(body, first, second)
+    answer = send(hub, tenant, speaker, model, body, stream)
+    assert answer.status == 200, answer.body
+    text = speaker.read(answer)
+    assert [call.name for call in text.calls] == [first, second]
+    followed = speaker.follow(body, text, ["21 degrees", "rain"])
+    answer = send(hub, tenant, speaker, model, followed, stream)
+    assert answer.status == 200, answer.body
+    row = fake.wait_for_row(id_text(hub.record(answer.headers["x-request-id"])["id"]))
+    assert row is not None
+    assert row["results"] == ["21 degrees", "rain"]
+
+
+def _declare_another(value: Any, name: str, other: str) -> None:
+    """Repeat each declaration of a tool with another name."""
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, list):
+            declared = [item for item in inner if f'"name": "{name}"' in json.dumps(item)]
+            flat = [
+                item for item in declared if not any(isinstance(v, list) for v in item.values())
+            ]
+            inner += [json.loads(json.dumps(item).replace(name, other)) for item in flat]
+        if isinstance(inner, dict | list):
+            _declare_another(inner, name, other)
+
+
 @pytest.mark.extended
 @drawn_cells(4)
 def test_reasoning(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:

@@ -298,7 +298,7 @@ class _Check:
             address.url(codec.upstream_operation(stream=self._request.stream), upstream.model),
             self._target.headers(provider, dialect, model=self._result.model) | own,
             encoded,
-            self._target.overrides.chat_body(encoded.body, dialect),
+            self._target.overrides_of(self._result.model).chat_body(encoded.body, dialect),
         )
 
     def _check_offered(self, provider: Provider, model: str) -> None:

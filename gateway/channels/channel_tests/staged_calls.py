@@ -19,7 +19,13 @@ from dialects.chat.chat import Dialect
 from dialects.codec import Codec
 from dialects.errors.errors import clean_upstream
 from gateway.channels.channel_tests.fetched_credentials import fetch
-from gateway.channels.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
+from gateway.channels.overrides.rules import (
+    NO_OVERRIDES,
+    VARIABLES,
+    OverriddenRequest,
+    RequestOverrides,
+    Variable,
+)
 from gateway.channels.timeouts import Timeouts
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed, CredentialsRefused
@@ -100,8 +106,13 @@ class Target:
         """Return the headers of a request without a client. Raises BadAddress."""
         variables: dict[Variable, str] = dict.fromkeys(VARIABLES, "")
         variables |= {"request_id": id_text(new_id()), "model": model}
-        own = self.overrides.written_headers(variables)
+        own = self.overrides_of(model).written_headers(variables)
         return provider.headers(self.secret or None, dialect) | own
+
+    def overrides_of(self, model: str) -> RequestOverrides:
+        """Return the changes to a test of a model, which has neither a client's endpoint nor a
+        team."""
+        return self.overrides.fitting(OverriddenRequest(model, "", ()))
 
     def address(self, provider: Provider) -> Address:
         """Return the address of the provider's operations; without a base URL, the provider's

@@ -1,6 +1,6 @@
 """The conditions of a channel: validation, form fields and display."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
@@ -49,7 +49,7 @@ def check_conditions(fields: Mapping[str, Any]) -> dict[str, Any]:
             text = gettext("Enter at most %(n)s values.")
             raise ChannelRefused(_field_path(name), text % {"n": VALUES_MAX})
     _check_known("plans", conditions, gettext("There is no plan named %(name)s."), _plans)
-    _check_known("teams", conditions, gettext("There is no team %(name)s."), _holders)
+    check_teams(_field_path("teams"), conditions.get("teams", ()))
     for name in _LABELS:
         bad = [label for label in conditions.get(name, ()) if not is_label(label)]
         if bad:
@@ -58,6 +58,13 @@ def check_conditions(fields: Mapping[str, Any]) -> dict[str, Any]:
     _check_features(conditions)
     _check_lengths(conditions)
     return conditions
+
+
+def check_teams(field: str, names: Collection[str]) -> None:
+    """Raise ChannelRefused for a slug that no organisation has, nor any team of it."""
+    missing = set(names) - _holders(names) if names else ()
+    if missing:
+        raise ChannelRefused(field, gettext("There is no team %(name)s.") % {"name": min(missing)})
 
 
 def _field_path(name: str) -> str:

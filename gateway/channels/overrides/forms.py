@@ -11,12 +11,17 @@ from django.utils.translation import gettext_lazy as _
 from dialects.chat.chat import Dialect
 from gateway.channels.fields import provider_of
 from gateway.channels.overrides import rules
+from gateway.channels.overrides.conditions import check_teams
 from gateway.channels.overrides.overrides import (
     check_overrides,
+    check_rule_teams,
     headers_text,
     parameters_text,
+    plain_parameters,
     read_headers,
     read_parameters,
+    read_rules,
+    rules_text,
 )
 from gateway.channels.overrides.rules import NO_OVERRIDES, Parameters, read_overrides
 from gateway.channels.refusals import ChannelRefused
@@ -76,6 +81,13 @@ class OverridesForm(forms.Form):
     client_headers = _lines_field(
         _("Forwarded client headers"), _("Names of headers, one per line.")
     )
+    when = _lines_field(
+        _("Rules with conditions"),
+        _(
+            "Each begins with a line such as: when model gpt-5*,o3 endpoint responses team acme. "
+            "Below it stand lines such as: openai set NAME VALUE, or header Name: value."
+        ),
+    )
 
     def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:
         self._channel = channel
@@ -113,9 +125,9 @@ class OverridesForm(forms.Form):
                 at = f"parameters_{api}"
                 read = read_parameters(cleaned[at])
                 check_overrides(
-                    provider_of(self._channel), {"parameters": {api: _plain_parameters(read)}}
+                    provider_of(self._channel), {"parameters": {api: plain_parameters(read)}}
                 )
-                parameters[api] = _plain_parameters(read)
+                parameters[api] = plain_parameters(read)
             at = "headers"
             overrides: dict[str, Any] = {
                 "parameters": parameters,
@@ -126,7 +138,10 @@ class OverridesForm(forms.Form):
             if cleaned["system_prompt"].strip():
                 text = cleaned["system_prompt"].replace("\r\n", "\n")
                 overrides["system_prompt"] = {"text": text, "mode": cleaned["mode"]}
+            at = "when"
+            overrides["when"] = read_rules(cleaned["when"])
             self.whole = check_overrides(provider_of(self._channel), overrides)
+            check_rule_teams(self.whole)
         except ChannelRefused as refused:
             name = refused.field.removeprefix("overrides.")
             self.add_error(name if name in self.fields else at, refused.message)
@@ -171,6 +186,7 @@ class OverridesForm(forms.Form):
             "system_prompt": prompt.text if prompt else "",
             "headers": headers_text(stored.headers),
             "client_headers": "\n".join(stored.client_headers),
+            "when": rules_text(stored.when),
         }
         for api in self._apis:
             parameters = stored.parameters.get(api, Parameters())
@@ -178,14 +194,6 @@ class OverridesForm(forms.Form):
         for name in rules.FIELD_NAMES:
             texts[f"field_{name}"] = stored.fields.get(name, "pass")
         return texts
-
-
-def _plain_parameters(parameters: Parameters) -> dict[str, Any]:
-    return {
-        "set": parameters.set,
-        "default": parameters.default,
-        "remove": list(parameters.remove),
-    }
 
 
 class PreviewForm(forms.Form):
@@ -199,12 +207,27 @@ class PreviewForm(forms.Form):
         ),
     )
     sent_headers = _lines_field(_("Client headers"), _("One per line, as Name: value."))
+    team = forms.CharField(
+        label=_("Team"),
+        help_text=_("Slugs such as acme, or acme/core for one team. Leave empty for any other."),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono", "autocomplete": "off"}),
+    )
     body = forms.CharField(
         label=_("Request body"),
         max_length=1_000_000,
         strip=False,
         widget=forms.Textarea(attrs={**_CODE, "rows": 10}),
     )
+
+    def clean_team(self) -> str:
+        team: str = self.cleaned_data["team"]
+        try:
+            check_teams("team", [team] if team else [])
+        except ChannelRefused as refused:
+            raise forms.ValidationError(refused.message) from refused
+        return team
 
     def clean_sent_headers(self) -> list[tuple[str, str]]:
         try:

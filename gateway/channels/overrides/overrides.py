@@ -4,24 +4,38 @@ set NAME VALUE        a parameter with its value as JSON
 default NAME VALUE    the same, for requests that do not set it
 remove NAME
 Name: value           a header
+
+A rule with conditions is several lines, of which the first states them:
+
+when model gpt-5*,o3 endpoint responses team acme/core
+openai set NAME VALUE
+header Name: value
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from django.utils.translation import gettext
 
+from accounts.limits.rules import ENDPOINTS
 from dialects.chat.chat import Dialect
+from gateway.channels import bounds
 from gateway.channels.overrides import rules
-from gateway.channels.overrides.rules import Parameters, RequestOverrides
+from gateway.channels.overrides.condition_rules import VALUES_MAX
+from gateway.channels.overrides.conditions import check_teams
+from gateway.channels.overrides.rules import OverrideRule, Parameters, RequestOverrides
 from gateway.channels.refusals import ChannelRefused
 from gateway.providers.provider import Provider
 
 _DEPTH_MAX: Final = 20
 _VERBS: Final = ("set", "default", "remove")
+_WHEN: Final = "when"
+_CONDITIONS: Final = ("model", "endpoint", "team")
+_APIS: Final = get_args(Dialect)
 
 
 def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,7 +45,7 @@ def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, 
     except msgspec.ValidationError as error:
         raise ChannelRefused("overrides", str(error)) from error
     for dialect, parameters in overrides.parameters.items():
-        _check_parameters(dialect, parameters)
+        _check_parameters(f"overrides.parameters.{dialect}", dialect, parameters)
     prompt = overrides.system_prompt
     if prompt is not None:
         if not _is_storable(prompt.text):
@@ -49,12 +63,50 @@ def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, 
     ):
         _check_header_names(field, names, lambda name, allows=may_have: allows(name, reserved))
     for name, template in overrides.headers.items():
-        _check_header_value(name, template)
+        _check_header_value("overrides.headers", name, template)
+    _check_rules(overrides.when, reserved)
     return rules.stored_overrides(overrides)
 
 
-def _check_parameters(dialect: Dialect, parameters: Parameters) -> None:
-    field = f"overrides.parameters.{dialect}"
+def check_rule_teams(overrides: Mapping[str, Any]) -> None:
+    """Raise ChannelRefused if a rule of overrides, in the stored form, names a team that does not
+    exist. One that is removed later fits nobody, and prevents no other change."""
+    for rule in overrides.get("when", ()):
+        check_teams("overrides.when", rule.get("teams", ()))
+
+
+def _check_rules(when: Sequence[OverrideRule], reserved: Iterable[str]) -> None:
+    field = "overrides.when"
+    if len(when) > rules.CONDITIONAL_MAX:
+        text = gettext("At most %(n)s rules with conditions are possible.")
+        raise ChannelRefused(field, text % {"n": rules.CONDITIONAL_MAX})
+    for rule in when:
+        values = (rule.models, rule.endpoints, rule.teams)
+        if not any(values):
+            text = gettext("Name a model, an endpoint or a team for each rule with conditions.")
+            raise ChannelRefused(field, text)
+        if not (rule.parameters or rule.headers):
+            text = gettext("A rule with conditions sets no parameter and no header.")
+            raise ChannelRefused(field, text)
+        if max(map(len, values)) > VALUES_MAX:
+            raise ChannelRefused(field, gettext("Enter at most %(n)s values.") % {"n": VALUES_MAX})
+        for model in rule.models:
+            if len(model) > bounds.MODEL_MAX or not re.fullmatch(bounds.MODEL_PATTERN, model):
+                text = gettext("%(name)s is not the name of a model.") % {"name": model[:60]}
+                raise ChannelRefused(field, text)
+        for endpoint in rule.endpoints:
+            if endpoint not in ENDPOINTS:
+                text = gettext("There is no endpoint named %(name)s. Known are %(known)s.")
+                named = {"name": endpoint[:60], "known": ", ".join(ENDPOINTS)}
+                raise ChannelRefused(field, text % named)
+        for dialect, parameters in rule.parameters.items():
+            _check_parameters(field, dialect, parameters)
+        _check_header_names(field, rule.headers, reserved)
+        for name, template in rule.headers.items():
+            _check_header_value(field, name, template)
+
+
+def _check_parameters(field: str, dialect: Dialect, parameters: Parameters) -> None:
     names = parameters.names
     if len(names) > rules.PARAMETERS_MAX:
         text = gettext("At most %(n)s parameters can be changed.") % {"n": rules.PARAMETERS_MAX}
@@ -102,15 +154,15 @@ def _check_header_names(field: str, names: Iterable[str], may_have: Callable[[st
             raise ChannelRefused(field, text)
 
 
-def _check_header_value(name: str, template: str) -> None:
+def _check_header_value(field: str, name: str, template: str) -> None:
     if not rules.is_header_value(template):
         text = gettext("The value of %(name)s can only contain visible ASCII characters.")
-        raise ChannelRefused("overrides.headers", text % {"name": name[:60]})
+        raise ChannelRefused(field, text % {"name": name[:60]})
     unknown = rules.unknown_variable(template)
     if unknown is not None:
         text = gettext("There is no variable %(name)s. Known are %(known)s.")
         known = ", ".join(f"{{{variable}}}" for variable in rules.VARIABLES)
-        raise ChannelRefused("overrides.headers", text % {"name": unknown[:60], "known": known})
+        raise ChannelRefused(field, text % {"name": unknown[:60], "known": known})
 
 
 def _depth(value: Any) -> int:
@@ -190,6 +242,76 @@ def read_headers(text: str) -> dict[str, str]:
             raise ChannelRefused("overrides.headers", message)
         headers[name.strip()] = value.strip()
     return headers
+
+
+def rules_text(when: Sequence[OverrideRule]) -> str:
+    """Return the rules with conditions, as `read_rules` parses them."""
+    blocks = []
+    for rule in when:
+        stated = {"model": rule.models, "endpoint": rule.endpoints, "team": rule.teams}
+        named = [f"{word} {','.join(values)}" for word, values in stated.items() if values]
+        lines = [f"{_WHEN} {' '.join(named)}"]
+        for api, parameters in rule.parameters.items():
+            lines += [f"{api} {line}" for line in parameters_text(parameters).splitlines()]
+        lines += [f"header {line}" for line in headers_text(rule.headers).splitlines()]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def read_rules(text: str) -> list[dict[str, Any]]:
+    """Parse rules with conditions into the form of a write. Raises ChannelRefused for an invalid
+    line."""
+    blocks: list[tuple[str, list[str]]] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.split(" ", 1)[0] == _WHEN:
+            blocks.append((line, []))
+        elif not blocks:
+            raise _bad_rule(line)
+        else:
+            blocks[-1][1].append(line)
+    return [{**_read_conditions(line), **_read_changes(lines)} for line, lines in blocks]
+
+
+def _read_conditions(line: str) -> dict[str, list[str]]:
+    _, *words = line.split()
+    conditions: dict[str, list[str]] = {}
+    if len(words) % 2:
+        raise _bad_rule(line)
+    for word, values in zip(words[::2], words[1::2], strict=True):
+        if word not in _CONDITIONS or f"{word}s" in conditions:
+            raise _bad_rule(line)
+        conditions[f"{word}s"] = values.split(",")
+    return conditions
+
+
+def _read_changes(lines: Sequence[str]) -> dict[str, Any]:
+    by_api: dict[str, list[str]] = {}
+    for line in lines:
+        first, _, rest = line.partition(" ")
+        if first != "header" and first not in _APIS:
+            raise _bad_rule(line)
+        by_api.setdefault(first, []).append(rest.strip())
+    headers = read_headers("\n".join(by_api.pop("header", ())))
+    parameters = {api: read_parameters("\n".join(changes)) for api, changes in by_api.items()}
+    return {
+        "parameters": {api: plain_parameters(read) for api, read in parameters.items()},
+        "headers": headers,
+    }
+
+
+def plain_parameters(parameters: Parameters) -> dict[str, Any]:
+    """Return parameters in the form of a write."""
+    return {
+        "set": parameters.set,
+        "default": parameters.default,
+        "remove": list(parameters.remove),
+    }
+
+
+def _bad_rule(line: str) -> ChannelRefused:
+    text = gettext("%(line)s is not part of a rule. Write: when model NAME, then lines such as "
+                   "openai set NAME VALUE, or header Name: value.")  # fmt: skip
+    return ChannelRefused("overrides.when", text % {"line": line[:60]})
 
 
 def _value(name: str, text: str) -> Any:

@@ -4,6 +4,7 @@
     parameters      members of the body, by dialect: set, default, remove
     system_prompt   text for the system prompt of every chat
     headers         additional headers, and which of the client's headers are passed on
+    when            further parameters and headers, for requests that meet conditions
 
 Overrides cannot change what determines the price of a request, or the form of its answer. Otherwise
 an answer could cost more than was held, or could not be read. `added_bytes` says how much they add
@@ -11,13 +12,14 @@ to the input, for the hold.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from billing.prices.name_patterns import matches
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode, set_prompt
 from dialects.gemini.names import camel_name
@@ -39,6 +41,8 @@ FIELD_NAMES: Final[tuple[FieldName, ...]] = get_args(FieldName)
 VARIABLES: Final[tuple[Variable, ...]] = get_args(Variable)
 PARAMETERS_MAX: Final = 50
 HEADERS_MAX: Final = 20
+CONDITIONAL_MAX: Final = 20
+"""The most rules with conditions of a channel."""
 VALUE_BYTES_MAX: Final = 8 * 1024
 PROMPT_CHARACTERS_MAX: Final = 20_000
 HEADER_CHARACTERS_MAX: Final = 1024
@@ -134,14 +138,52 @@ class SystemPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: PromptMode = "prepend"
 
 
+class OverriddenRequest(NamedTuple):
+    """What the conditions of changes are applied to: the name of the model in the catalogue, the
+    endpoint by its name in records ("" for none), and the slugs of the organisation and the
+    team."""
+
+    model: str
+    endpoint: str
+    teams: Collection[str]
+
+
+class OverrideRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Changes to the requests that meet all stated conditions, each by one of its values. `models`
+    are names or patterns, `teams` slugs as in a channel's conditions."""
+
+    models: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    parameters: dict[Dialect, Parameters] = {}
+    headers: dict[str, str] = {}
+
+    def fits(self, request: OverriddenRequest) -> bool:
+        """Return whether the rule is for a request."""
+        return (
+            (not self.models or any(matches(name, request.model) for name in self.models))
+            and (not self.endpoints or request.endpoint in self.endpoints)
+            and (not self.teams or not set(self.teams).isdisjoint(request.teams))
+        )
+
+
 class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """All overrides of one channel, in their stored form. Header names are in lower case."""
+    """All overrides of one channel, in their stored form. Header names are in lower case. `when`
+    applies after the other changes, in its order; `fitting` leaves the rules that are for a request
+    (`chat_body` and `written_headers` apply all).
+    """
 
     parameters: dict[Dialect, Parameters] = {}
     system_prompt: SystemPrompt | None = None
     headers: dict[str, str] = {}
     client_headers: tuple[str, ...] = ()
     fields: dict[FieldName, FieldRule] = {}
+    when: tuple[OverrideRule, ...] = ()
+
+    def fitting(self, request: OverriddenRequest) -> "RequestOverrides":
+        """Return the changes to one request."""
+        when = tuple(rule for rule in self.when if rule.fits(request))
+        return self if when == self.when else msgspec.structs.replace(self, when=when)
 
     @cached_property
     def added_bytes(self) -> int:
@@ -150,7 +192,8 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         added = 0
         if self.system_prompt is not None:
             added = len(self.system_prompt.text.encode()) + _AROUND_BYTES
-        return added + max((_size(params) for params in self.parameters.values()), default=0)
+        layers = (self.parameters, *(rule.parameters for rule in self.when))
+        return added + sum(max(map(_size, layer.values()), default=0) for layer in layers)
 
     @cached_property
     def passed(self) -> frozenset[bytes]:
@@ -179,17 +222,19 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     def written_headers(self, values: Mapping[Variable, str]) -> dict[str, str]:
         """Return the channel's headers, with variables replaced by the request's values."""
-        written = {
-            name: _fill_template(template, values) for name, template in self.headers.items()
-        }
+        templates = dict(self.headers)
+        for rule in self.when:
+            templates |= rule.headers
+        written = {name: _fill_template(template, values) for name, template in templates.items()}
         return {name: value for name, value in written.items() if value}
 
     def chat_body(self, raw: bytes, dialect: Dialect) -> bytes:
         """Return the body of a chat with the overrides applied."""
         members = _top.decode(raw)
         self._drop(members)
-        if dialect in self.parameters:
-            _set_parameters(members, self.parameters[dialect], gemini=dialect == "gemini")
+        for parameters in (self.parameters, *(rule.parameters for rule in self.when)):
+            if dialect in parameters:
+                _set_parameters(members, parameters[dialect], gemini=dialect == "gemini")
         if self.system_prompt is not None:
             set_prompt(dialect, members, self.system_prompt.text, self.system_prompt.mode)
         return msgspec.json.encode(members)
@@ -219,17 +264,31 @@ def stored_overrides(overrides: RequestOverrides) -> dict[str, Any]:
     """Return the stored form: JSON without empty values."""
     small = msgspec.structs.replace(
         overrides,
-        headers={name.lower(): value for name, value in overrides.headers.items()},
+        headers=_in_lower_case(overrides.headers),
         client_headers=tuple(name.lower() for name in overrides.client_headers),
+        when=tuple(
+            msgspec.structs.replace(rule, headers=_in_lower_case(rule.headers))
+            for rule in overrides.when
+        ),
     )
     whole: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(small))
-    parameters = {
-        dialect: {part: value for part, value in params.items() if value}
-        for dialect, params in whole["parameters"].items()
-    }
-    whole["parameters"] = {dialect: params for dialect, params in parameters.items() if params}
+    for part in (whole, *whole["when"]):
+        part["parameters"] = {
+            dialect: stored
+            for dialect, params in part["parameters"].items()
+            if (stored := _without_empty(params))
+        }
     whole["fields"] = {name: rule for name, rule in whole["fields"].items() if rule != "pass"}
-    return {name: value for name, value in whole.items() if value}
+    whole["when"] = [_without_empty(rule) for rule in whole["when"]]
+    return _without_empty(whole)
+
+
+def _in_lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _without_empty(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value}
 
 
 NO_OVERRIDES: Final = RequestOverrides()

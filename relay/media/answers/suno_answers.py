@@ -2,6 +2,7 @@
 
 from dialects.errors.errors import RequestFault
 from dialects.media import suno
+from gateway.media_tasks.content_links import song_link
 from relay.endpoints.request import Request
 from relay.media import media_tasks
 from relay.media.media_tasks import Task
@@ -13,7 +14,7 @@ async def show_task(request: Request) -> None:
     tasks = await media_tasks.find(states, principal, [task_id], "suno")
     if task_id not in tasks:
         raise RequestFault("task_not_found", "id", task_id)
-    await request.respond(suno.write_envelope(_write(tasks[task_id])))
+    await request.respond(suno.write_envelope(_write(request, tasks[task_id])))
 
 
 async def list_tasks(request: Request) -> None:
@@ -22,10 +23,12 @@ async def list_tasks(request: Request) -> None:
     """
     ids, action = suno.read_ids(await request.read_body(request.read_headers()))
     tasks = await media_tasks.find(request.life.parts.states, request.principal, ids, "suno")
-    written = [_write(tasks[id_]) for id_ in dict.fromkeys(ids) if id_ in tasks]
+    written = [_write(request, tasks[id_]) for id_ in dict.fromkeys(ids) if id_ in tasks]
     kept = [task for task in written if action in ("", task["action"])]
     await request.respond(suno.write_envelope(kept))
 
 
-def _write(task: Task) -> dict[str, object]:
-    return suno.write(media_tasks.display_task(task, ""))
+def _write(request: Request, task: Task) -> dict[str, object]:
+    config, now = request.life.config, request.snapshot.now()
+    link = song_link(config.pepper, config.public_url, task.video.id, now)
+    return suno.write(media_tasks.display_task(task, link))

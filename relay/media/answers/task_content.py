@@ -31,7 +31,11 @@ _VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
 # The media types that browsers do not execute.
 _TYPES: Final = frozenset(
-    {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
+    {
+        *("video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png"),
+        *("audio/mpeg", "audio/mp4", "audio/ogg", "audio/wav", "audio/flac"),
+        "application/octet-stream",
+    }
 )
 _BYTES: Final = (200, 206, 416)
 _LINK_BYTES_MAX: Final = 64 * 1024

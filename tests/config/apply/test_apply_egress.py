@@ -32,6 +32,11 @@ channels:
       headers: {X-Tenant: "{organisation}"}
       client_headers: [X-Session]
       fields: {store: refuse, user: pass}
+      when:
+        - models: ["gpt-4o*"]
+          endpoints: [responses]
+          parameters: {openai: {set: {seed: 7}}}
+          headers: {X-Tier: gold}
     proxy_url: http://proxy.example:8080/
     proxy_login: "env:PROXY_LOGIN"
     client_cert: "file:cert.pem"
@@ -59,6 +64,10 @@ def test_what_comes_out_goes_in_again(filled: Installation) -> None:
     assert open_egress(channel, "proxy_login") == LOGIN
     assert channel.overrides["headers"] == {"x-tenant": "{organisation}"}
     assert channel.overrides["fields"] == {"store": "refuse"}
+    assert channel.overrides["when"] == [
+        {"models": ["gpt-4o*"], "endpoints": ["responses"], "headers": {"x-tier": "gold"},
+         "parameters": {"openai": {"set": {"seed": 7}}}}
+    ]  # fmt: skip
     assert channel.routes.get(model="gpt-4o-mini").timeouts == {"first_content": 120, "total": 3600}
     assert filled.apply(FILE) == "nothing to change\n"
     exported = filled.export()
@@ -98,6 +107,9 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
         ("http://proxy.example:8080/", "ftp://proxy.example", "proxy"),
         ("file:cert.pem", "no certificate", "PEM"),
         ("store: refuse", "store: maybe", "refuse"),
+        ("endpoints: [responses]", "endpoints: [/v1/responses]", "no endpoint named"),
+        ("endpoints: [responses]", "teams: [nobody]", "no team nobody"),
+        ("endpoints: [responses]", "paths: [responses]", "paths"),
     ],
 )
 def test_what_cannot_be_is_refused(filled: Installation, right: str, wrong: str, text: str) -> None:

@@ -33,6 +33,9 @@ TASK = {
 TOLD = {"code": "success", "message": "", "data": TASK}
 
 
+LINK = "https://hub.example/suno/file/x?expires=1&signature=s"
+
+
 def raw(value: Any) -> bytes:
     return json.dumps(value).encode()
 
@@ -42,7 +45,7 @@ def shown(state: VideoState, word: str) -> dict[str, Any]:
     task = ShownTask(
         ID, "suno_music", state, word, status.progress, "", 1716191749000, 1716191786000,
         1716191900000, None,
-        {"notify_hook": ""}, status.result or {},
+        {"notify_hook": ""}, status.result or {}, LINK,
     )  # fmt: skip
     return suno.write(task)
 
@@ -60,7 +63,23 @@ def test_suno_fetch() -> None:
     status = suno.read_status(raw(TOLD), ID)
     assert (status.state, status.progress) == ("succeeded", 100)
     assert status.result == {"data": [CLIP]}
-    assert suno.write_envelope(shown("succeeded", "SUCCESS")) == TOLD
+    links = {name: f"{LINK}&clip=0&file={name}" for name in ("audio_url", "image_url")}
+    links["image_large_url"] = f"{LINK}&clip=0&file=image_large_url"
+    own = TASK | {"data": [CLIP | links]}
+    assert suno.write_envelope(shown("succeeded", "SUCCESS")) == TOLD | {"data": own}
+
+
+@pytest.mark.parametrize(
+    ("clip", "member", "address"),
+    [
+        ("0", "audio_url", "https://example.com/s.mp3"), ("0", "video_url", ""), ("0", "id", ""),
+        ("0", "title", ""), ("1", "audio_url", ""), ("-1", "audio_url", ""), ("", "audio_url", ""),
+        ("\u0660", "audio_url", ""), ("0", "no_url", ""), ("0", "metadata", ""),
+    ],
+)  # fmt: skip
+def test_a_link_opens_the_file_that_it_names(clip: str, member: str, address: str) -> None:
+    assert suno.file_address({"data": [CLIP]}, clip, member) == address
+    assert not suno.file_address({}, clip, member)
 
 
 def test_suno_batch() -> None:

@@ -4,13 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dialects.chat.chat import FunctionTool, OwnPart, OwnTool, Text, ToolCall, ToolResult
 from dialects.chat.events import Finish, ToolArgumentsDelta, ToolCallEnd, ToolCallStart
 from dialects.errors.errors import RequestFault
-from dialects.responses.client_tools import flat_name
 from dialects.responses.request.decode import decode
 from dialects.responses.stream.encode import Encoder
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
@@ -30,7 +27,6 @@ FOUND = {
     "description": "Customers.",
     "tools": [{"type": "function", "name": "find", "defer_loading": True}],
 }
-names = st.text("abcdefghijklmnopqrstuvwxyz_-0123456789", min_size=1, max_size=64)
 
 
 def read(tools: list[Any], items: list[Any] | str = "hi", **members: Any) -> Any:
@@ -59,14 +55,6 @@ def test_a_namespace_is_offered_as_its_tools() -> None:
         ("files__edit", None),
     ]
     assert Encoder(got).response["tools"] == [NAMESPACE]
-
-
-@given(names, names)
-def test_a_flat_name_is_one_that_every_provider_takes(namespace: str, name: str) -> None:
-    flat = flat_name(namespace, name)
-    assert len(flat) <= 64
-    assert flat == flat_name(namespace, name)
-    assert flat != flat_name(namespace, name + "x")
 
 
 def test_calls_of_a_namespace_go_back_as_declared() -> None:

@@ -10,11 +10,12 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, Organisation
 from gateway.catalogue.model_lists import list_models
 from gateway.channels.channel_tests.channel_test import check_channel, target_of
 from gateway.channels.channels import change_channel, copy_channel, create_channel, version_of
 from gateway.channels.egress import open_egress, outbound_of
+from gateway.channels.overrides.rules import FIELD_NAMES
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
@@ -220,3 +221,31 @@ def test_the_overrides_page_reviews_and_saves(people: Cast, channel: Channel) ->
     assert dora.post(path, form | {"save": "1"}).status_code == 409
     # No relay runs in this process.
     assert dora.post(path, form | {"preview": "1"}).status_code == 422
+
+
+def test_rules_with_conditions_are_reviewed_saved_and_audited(
+    people: Cast, channel: Channel
+) -> None:
+    dora: Client = cast.signed_in(people.dora)
+    path, slug = path_of(channel, "/overrides"), people.acme.slug
+    rule = f"when model gpt-5* endpoint responses team {slug}\nheader x-tier: gold"
+    form = {
+        "mode": "append", "when": rule, "version": version_of(channel),
+        **{f"field_{name}": "pass" for name in FIELD_NAMES},
+    }  # fmt: skip
+    assert "when model gpt-5*" in dora.post(path, form).content.decode()
+    for wrong in ("header x-a: 1", "when team nobody\nheader x-a: 1", "when model m"):
+        answer = dora.post(path, form | {"when": wrong, "save": "1"})
+        assert (answer.status_code, "data-tone" in answer.content.decode()) == (422, True)
+    assert dora.post(path, form | {"save": "1"}).status_code == 303
+    channel.refresh_from_db()
+    stored = {"models": ["gpt-5*"], "endpoints": ["responses"], "teams": [slug],
+              "headers": {"x-tier": "gold"}}  # fmt: skip
+    assert channel.overrides == {"when": [stored]}
+    event = AuditEvent.objects.filter(action="channel.changed").latest("at")
+    assert "x-tier" in str(event.detail)
+    assert "<code>gpt-5*</code>" in dora.get(path_of(channel)).content.decode()
+    assert rule in dora.get(path).content.decode()
+    # A team that is removed later prevents no other change.
+    Organisation.objects.filter(slug=slug).update(slug="renamed")
+    change_channel(SYSTEM, channel, {"weight": 3})

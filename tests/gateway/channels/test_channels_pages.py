@@ -338,6 +338,14 @@ def test_only_what_is_there_can_be_switched(dora: Client, people: Cast, channel:
     assert not any(route.can for route in channel.routes.all())
 
 
+def test_a_key_says_that_it_is_refused_for_some_models(channel: Channel, dora: Client) -> None:
+    reported(channel, ChannelStatus("good"), KeyStatus("limited", 70, "key_refused"))
+    html = page(dora, f"/admin/channels/{id_text(channel.id)}").partition('id="keys"')[2]
+    (row,) = (row for row in rows_of(html) if "••••" in row)
+    for words in ("Rejected for some models", "The provider rejected the key."):
+        assert words in row
+
+
 def test_each_key_says_how_it_is_and_why(channel: Channel, dora: Client) -> None:
     """A disabled one has no place among those that the relay knows."""
     change_channel(SYSTEM, channel, {"keys": ["sk-first-0123456789", SECRET, "sk-third-012345678"]})

@@ -6,7 +6,14 @@ import msgspec
 import pytest
 
 from gateway.health.breaker import BreakerRule
-from gateway.health.channel_state import DOUBTED_MAX, OFF_S, ChannelCondition, Fault, Sought
+from gateway.health.channel_state import (
+    DOUBT_S,
+    DOUBTED_MAX,
+    OFF_S,
+    ChannelCondition,
+    Fault,
+    Sought,
+)
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 MODEL = Sought("m", ONE)
@@ -64,6 +71,63 @@ def test_one_401_rests_nothing() -> None:
     assert not usage.allows(MODEL, 2.5)
 
 
+def refused(usage: ChannelCondition, model: str, *times: float) -> None:
+    """A 401 for a model at each of these times."""
+    for at_s in times:
+        usage.blame(0, Sought(model, ONE), Fault("F5", at_s, 401), at_s)
+
+
+def allowed(usage: ChannelCondition, now: float) -> str:
+    return "".join(model for model in "mno" if usage.allows(Sought(model, OTHER), now))
+
+
+def test_a_key_that_is_refused_for_one_model_serves_the_others() -> None:
+    usage = ChannelCondition(BreakerRule(), 1)
+    refused(usage, "m", 1.0, 2.0)
+    assert allowed(usage, 3.0) == "no"
+    assert usage.why(Sought("m", ONE), 3.0) == "key_refused"
+    assert usage.models_out(3.0) == {"m": ("key_refused", int(OFF_S), 1)}
+    assert usage.keys[0].status(3.0) == ("limited", int(OFF_S), "key_refused", 0)
+    # A good answer for another model ends nothing of it; one for the model does.
+    usage.keys[0].good("n", 3.0)
+    assert allowed(usage, 4.0) == "no"
+    usage.keys[0].good("m", 4.0)
+    assert allowed(usage, 5.0) == "mno"
+
+
+@pytest.mark.parametrize("before", [(1.0,), (1.0, 2.0)])
+def test_a_key_that_is_refused_for_two_models_rests_for_all(before: tuple[float, ...]) -> None:
+    usage = ChannelCondition(BreakerRule(), 1)
+    refused(usage, "m", *before)
+    refused(usage, "n", 30.0)
+    assert allowed(usage, 31.0) == ""
+    assert usage.keys[0].status(31.0).condition == "paused"
+    usage.keys[0].good("o", 32.0)
+    assert allowed(usage, 33.0) == ("no" if len(before) == 2 else "mno")
+
+
+def test_a_model_that_answers_between_two_refusals_clears_the_key() -> None:
+    """Each of the two models is refused, and the key is good."""
+    usage = ChannelCondition(BreakerRule(), 1)
+    refused(usage, "m", 1.0, 2.0)
+    usage.keys[0].good("o", 3.0)
+    refused(usage, "n", 4.0, 5.0)
+    assert allowed(usage, 6.0) == "o"
+
+
+def test_a_refusal_of_long_ago_says_nothing_about_the_key() -> None:
+    usage = ChannelCondition(BreakerRule(), 1)
+    refused(usage, "m", 1.0)
+    refused(usage, "n", 1.0 + DOUBT_S + 1)
+    assert allowed(usage, DOUBT_S + 3) == "mno"
+
+
+def test_credentials_that_have_expired_are_so_for_every_model() -> None:
+    usage = ChannelCondition(BreakerRule(), 1)
+    blamed(usage, Fault("F5", 1.0, 403, expired=True), 2)
+    assert allowed(usage, 2.0) == ""
+
+
 def test_a_model_at_its_limit_leaves_the_key_to_others() -> None:
     usage = ChannelCondition(BreakerRule(), 1)
     blamed(usage, Fault("F8", 1.0, 429, 7_000))
@@ -92,7 +156,8 @@ def test_keys_take_turns_and_one_that_is_out_is_passed_over() -> None:
 
 def test_each_key_tells_how_it_is_since_when_and_why() -> None:
     usage = ChannelCondition(BreakerRule(), 3)
-    for at_s in (1.0, 1.0, 5.0):
+    usage.blame(0, msgspec.structs.replace(MODEL, model="n"), Fault("F5", 1.0, 401), 1.0)
+    for at_s in (1.0, 5.0):
         usage.blame(0, MODEL, Fault("F5", at_s, 401), at_s)
     usage.blame(1, MODEL, Fault("F8", 6.0, 429, 7_000), 6.0)
     refused, limited, good = (key.status(11.0) for key in usage.keys)

@@ -35,8 +35,9 @@ class Process:
         self.time, self.channel, self.health = 1000.0, channel, Health()
         self.health.now = self.health.alerts.now = lambda: self.time
 
-    def begin(self, **over: Any) -> HealthProbe:
-        return self.health.begin(CANDIDATE, self.channel, WHO, **over)
+    def begin(self, model: str = "m", **over: Any) -> HealthProbe:
+        candidate = replace(CANDIDATE, upstream_model=UpstreamModelName(model))
+        return self.health.begin(candidate, self.channel, WHO, **over)
 
     def fail(self, fault: str, times: int = 1, **over: Any) -> None:
         for _ in range(times):
@@ -50,8 +51,9 @@ class Process:
         return self
 
     def refused(self, **over: Any) -> None:
-        """A key is refused, and its refusal confirmed."""
+        """A key is refused, and another model confirms it."""
         self.fail("F5", 2, **over)
+        self.fail("F5", model="n", **over)
 
     @property
     def state(self) -> Any:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,12 @@ import pytest
 
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
+from gateway.health.channel_state import Block
 from gateway.health.faults import FAULTS
 from gateway.providers import provider_named
 from gateway.routing.channel_order import Candidate
 from lib.id_types import ChannelId, ChannelName, UpstreamModelName
+from relay.health import channels_out
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
 from relay.routing.snapshot import EMPTY, Channel
@@ -63,8 +66,8 @@ def test_health_effect_of_every_row(fault: str) -> None:
     """The column of the table; a model that is out takes no other of its channel with it."""
     often, once = EFFECTS[FAULTS[fault].health]
     if fault == "F5":
-        # One 401 may be a hiccup; the next one confirms it.
-        once = "good"
+        # One 401 may be a hiccup; the next one confirms it, for the model that was refused.
+        often, once = "models_out", "good"
     health = Health()
     for n in range(20):
         health.begin(CANDIDATE, CHANNEL, WHO).failed(UpstreamFailed(fault, "upstream_error", "x"))
@@ -314,6 +317,23 @@ def two_models(hub: Hub, fake: FakeUpstream) -> tuple[str, str]:
     return model, other
 
 
+def test_a_401_for_one_model_leaves_the_key_to_others(hub: Hub, fake: FakeUpstream) -> None:
+    """P26, F5: a key may be good and refused for one model; two models say that it is bad."""
+    tenant = hub.tenant()
+    model, other = two_models(hub, fake)
+    posts(hub, tenant, ask(model, "#fault=F5:401"), 2)
+    answers = [one for one in posts(hub, tenant, ask(model, "#tokens=1"), 1) if one.status != 200]
+    assert {refused_without_attempt(hub, one) for one in answers} <= {True}
+    assert [one.status for one in posts(hub, tenant, ask(other, "#tokens=1"), 3)] == [200] * 3
+    model, other = two_models(hub, fake)
+    posts(hub, tenant, ask(model, "#fault=F5:401"), 2)
+    refused = hub.post(tenant, ask(other, "#fault=F5:401"))
+    assert refused.status == 502
+    attempted = attempts(hub, other)
+    posts(hub, tenant, ask(other, "#fault=F5:401"), 3)
+    assert attempts(hub, other) <= attempted + 1
+
+
 @pytest.mark.parametrize("fault", ["F5:401", "F9:402"])
 def test_a_refused_key_without_another_is_asked_again(
     hub: Hub, fake: FakeUpstream, fault: str
@@ -459,3 +479,19 @@ def test_every_request_goes_over_while_another_channel_answers(
         answers = list(pool.map(lambda _: hub.post(tenant, body), range(100)))
     assert {answer.status for answer in answers} == {200}
     assert attempts(hub, model) < 150
+
+
+def test_no_wait_is_longer_than_the_window_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The jitter lengthens a wait, but not beyond the minute of a limit, nor beyond F8's two."""
+    monkeypatch.setattr(channels_out.random, "uniform", lambda _, most: most)
+    waits: list[tuple[list[Block], int]] = [
+        ([Block("requests", 60.0)], 60),
+        ([Block("tokens", 30.0)], 33),
+        ([Block("cooling", 60.0)], 66),
+        ([Block("cooling", 120.0)], 120),
+        ([Block("cooling", 100.0), Block("parallel", inf)], 110),
+    ]
+    for blocks, seconds in waits:
+        out = none_ready("m", blocks)
+        assert out.retry_after_ms == seconds * 1000
+        assert f"retry in {seconds} s" in out.message

@@ -12,6 +12,7 @@ import pytest
 from gateway.health.breaker import BreakerRule
 from gateway.health.channel_state import DOUBTED_MAX
 from gateway.health.state_names import ModelStatus
+from lib.id_types import UpstreamModelName
 from relay.health.channel_health import Health
 from relay.health.health_sharing import ChannelReport, HealthSharing, read
 from relay.routing.snapshot import EMPTY
@@ -132,8 +133,11 @@ def test_two_that_fail_at_once_make_each_others_rest_no_longer(
 
 def test_a_key_that_is_refused_is_refused_for_all(clock: Clock) -> None:
     one, other = Process(clock, 0, TWO_KEYS), Process(clock, -700, TWO_KEYS)
-    # The keys take turns: one of them is refused twice.
-    one.fail("F5", 3, "upstream_auth")
+    # The keys take turns: one of them is refused for two models.
+    one.fail("F5", 2, "upstream_auth")
+    n_model = replace(CANDIDATE, upstream_model=UpstreamModelName("n"))
+    probe = one.health.begin(n_model, TWO_KEYS, WHO)
+    probe.failed(UpstreamFailed("F5", "upstream_auth", "x"))
     other.hear(one, age_s=30)
     messages = [key.status(other.health.now()) for key in other.health.state_of(TWO_KEYS).keys]
     (refused,) = [status for status in messages if status.condition == "paused"]

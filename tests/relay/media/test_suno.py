@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from notify.webhooks.signing import key_secret
-from tests.fakes.suno import FakeSuno
+from tests.fakes.suno import SOUND, FakeSuno
 from tests.hostile import EVERYTHING, LONG, NUL
 from tests.hub import Answer, Hub, Tenant
 from tests.notify.receiver import receiver, signed
@@ -81,7 +81,11 @@ def test_a_song_is_held_when_it_is_ordered_and_charged_once_at_its_end(
         "task_id": id_, "notify_hook": hook, "action": "MUSIC", "status": "SUCCESS",
         "fail_reason": "", "progress": "100%",
     }  # fmt: skip
-    assert (clip["audio_url"], clip["title"]) == ("https://example.com/s.mp3", "Lights")
+    assert (clip["video_url"], clip["title"]) == ("", "Lights")
+    for file in ("audio_url", "image_url", "image_large_url"):
+        path, _, query = clip[file].partition("?")
+        assert path.endswith(f"/suno/file/{id_}")
+        assert query.endswith(f"&clip=0&file={file}")
     record = hub.record(answer.headers["x-request-id"])
     assert (record["operation"], record["model"]) == ("suno_music", "suno_music")
     assert (record["meters"], record["basis"]) == ({"requests": 1}, "measured")
@@ -251,3 +255,26 @@ def test_what_is_wrong_is_refused_in_sunos_form(hub: Hub, provider: FakeSuno) ->
     for text in (EVERYTHING, LONG, NUL):
         submitted(hub, tenant, "lyrics", prompt=text)
     assert submit(hub, hub.tenant("0.09"), "lyrics", prompt="dear").status == 402
+
+
+def test_a_file_of_a_song_needs_a_key_of_its_team_or_its_link(hub: Hub, provider: FakeSuno) -> None:
+    tenant, stranger = hub.tenant(), hub.tenant()
+    task, other = finished(hub, tenant, "mine #clips=2"), finished(hub, tenant, "too #clips=1")
+    link = task["data"][1]["audio_url"]
+    assert provider.url not in json.dumps(task)
+    link = link[link.index("/suno/file/") :]
+    path = f"/suno/file/{task['task_id']}"
+    answer = hub.get(link)
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (
+        200,
+        SOUND,
+        "audio/mpeg",
+    )
+    assert hub.get(f"{path}?clip=1", hub.key(tenant)).body == SOUND
+    assert hub.get(path, stranger).status == 404
+    for wrong in (path, f"{path}?clip=1", link.replace(task["task_id"], other["task_id"])):
+        assert hub.get(wrong).status == 401
+    for clip, file in (("2", "audio_url"), ("-1", "audio_url"), ("0", "title"), ("0", "no_url"),
+                       ("0", "video_url"), ("x", "audio_url")):  # fmt: skip
+        gone = hub.get(f"{path}?clip={clip}&file={file}", hub.key(tenant))
+        assert (gone.status, gone.json()["code"]) == (404, "task_not_found")

@@ -35,7 +35,7 @@ ABOUT = (
     "models", "model", "response", "response_items", "response_cancel", "video",
     "video_content", "video_generation", "video_events", "kling_video", "jimeng_result",
     "veo_operation", "realtime", "live_sessions", "midjourney_task", "midjourney_tasks",
-    "midjourney_seed", "suno_task", "suno_tasks", "interaction", "interaction_cancel",
+    "midjourney_seed", "suno_task", "suno_tasks", "suno_file", "interaction", "interaction_cancel",
     "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
 )  # fmt: skip
 PASSING = "carried-passing"

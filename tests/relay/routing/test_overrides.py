@@ -211,3 +211,75 @@ def test_a_text_completion_gets_the_prompt_too(hub: Hub, fake: FakeUpstream) -> 
     assert hub.post(hub.tenant(), body, path="/v1/completions").status == 200
     sent = json.loads(sent_to(fake, model)["body"])
     assert sent["messages"][0] == {"role": "system", "content": PROMPT}
+
+
+# ---- rules with conditions
+
+
+def seed_and_tier(fake: FakeUpstream, model: str) -> tuple[int | None, str | None]:
+    """What a rule set of the last request: a parameter and a header."""
+    row = sent_to(fake, model)
+    return json.loads(row["body"]).get("seed"), dict(row["headers"]).get("x-tier")
+
+
+def test_a_rule_changes_the_requests_that_meet_its_conditions(hub: Hub, fake: FakeUpstream) -> None:
+    """By organisation, team and endpoint; others are sent as they are."""
+    tenant, other = hub.tenant(), hub.tenant()
+    (row,) = hub.rows(
+        "SELECT slug FROM accounts_organisation WHERE id = %s", tenant.organisation_id
+    )
+    changes = {"parameters": {"openai": {"set": {"seed": 5}}}, "headers": {"x-tier": "{model}"}}
+    when = [
+        {"teams": [f"{row['slug']}/core"], "endpoints": ["chat_completions"], **changes},
+        {"models": ["no-such-*"], "headers": {"x-tier": "no"}},
+    ]
+    model = hub.model(fake, overrides={"when": when})
+    messages = {
+        "model": model,
+        "max_tokens": 5,
+        "messages": ask(model, f"{model} #tokens=2")["messages"],
+    }
+    assert hub.post(tenant, messages).status == 200
+    assert seed_and_tier(fake, model) == (5, model)
+    assert hub.post(other, messages).status == 200
+    assert seed_and_tier(fake, model) == (None, None)
+    assert hub.post(tenant, messages, path="/v1/messages").status == 200
+    assert seed_and_tier(fake, model) == (None, None)
+    hub.settled(tenant)
+
+
+def test_a_rule_is_for_the_model_that_is_asked_for(hub: Hub, fake: FakeUpstream) -> None:
+    """By its name in the catalogue, also where an alias was asked; its parameters are held for."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    long = "x" * 2000
+    when = [{"models": [f"{model}*"], "parameters": {"openai": {"set": {"seed": 5, "note": long}}}}]
+    hub.connection.execute(
+        "UPDATE gateway_channel c SET overrides = %s FROM gateway_route r "
+        "WHERE r.channel_id = c.id AND r.model = %s",
+        [json.dumps({"when": when}), model],
+    )
+    hub.connection.execute(
+        "INSERT INTO gateway_modelalias (name, target) VALUES (%s, %s)", [f"alias-{model}", model]
+    )
+    hub.bump()
+    hub.wait(
+        lambda: hub.post(tenant, ask(f"alias-{model}", f"{model} #tokens=1")).status == 200,
+        "the hub does not hear of the alias",
+    )
+    assert seed_and_tier(fake, model)[0] == 5
+    assert held(hub, tenant, ask(model, "#tokens=1", max_tokens=9)) >= text_tokens_max(len(long))
+    hub.settled(tenant)
+
+
+async def test_the_preview_shows_the_request_of_a_team(
+    relay: Any, hub: Hub, fake: FakeUpstream
+) -> None:
+    when = [{"teams": ["acme/core"], "headers": {"x-tier": "gold"}}]
+    model = hub.model(fake, rates=RATES, overrides={"when": when})
+    await knows(relay, hub, model)
+    body = json.dumps(ask(model)).encode()
+    for teams, tier in (([], None), (["acme"], None), (["acme", "acme/core"], "gold")):
+        sent = await relay.in_process.preview_sent(
+            row_of(hub, model), "/v1/chat/completions", [], body, teams
+        )
+        assert dict(sent.headers).get("x-tier") == tier

@@ -322,7 +322,7 @@ def estimated(
     monkeypatch.setattr(routing, "_steps", lambda *_: ())
     monkeypatch.setattr(routing, "_tool_loop", lambda *_: "loop")
     monkeypatch.setattr(routing, "_tokens_max", lambda *_: 55)
-    overrides = None if added is None else SimpleNamespace(added_bytes=added)
+    overrides = None if added is None else SimpleNamespace(added_bytes=added, when=())
     tools = (HostedTool("web_search", 3, 3),)
     codec = SimpleNamespace(unseen_input=lambda _: unseen, hosted_tools=lambda _: tools)
     asked = context(
@@ -337,7 +337,9 @@ def estimated(
     asked.principal.tpm = 44
     facts: Any = SimpleNamespace(max_cost_nano=own_max, model="m")
     candidates = [A, B][: len(models)]
-    assert routing._estimate(asked, facts, cast(Any, None), candidates) == cast(Any, "estimate")
+    assert routing._estimate(asked, facts, "m", cast(Any, None), candidates) == cast(
+        Any, "estimate"
+    )
     return held
 
 
@@ -378,7 +380,7 @@ def test_what_is_no_chat_is_held_for_by_its_units(monkeypatch: pytest.MonkeyPatc
     estimate = cast(Any, lambda facts, price, max_cost_nano: ("units", max_cost_nano))
     monkeypatch.setattr(routing, "UnaryHoldEstimate", estimate)
     asked = context(options=SimpleNamespace(max_cost_nano=3))
-    assert routing._estimate(asked, unary(), cast(Any, None), [A]) == cast(Any, ("units", 3))
+    assert routing._estimate(asked, unary(), "m", cast(Any, None), [A]) == cast(Any, ("units", 3))
 
 
 def steps_of(**wanted: Any) -> Any:

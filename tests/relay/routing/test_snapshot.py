@@ -41,13 +41,14 @@ def snapshot(
     prices: list[dict[str, Any]] | None = None,
     ahead: float = 0,
     plans: list[dict[str, Any]] | None = None,
+    off: list[dict[str, Any]] | None = None,
 ) -> Snapshot:
     clock = DatabaseClock(time.time() + ahead - time.monotonic())
     raw = {"changed": 5.5, "epoch": 7, "egress_allow": ["10.0.0.0/8"],
            "egress_allow_users": [],
            "unpriced_models": "reject", "channels": channels, "prices": prices or [],
            "plans": plans or [], "rules": [], "aliases": {}, "entries": [], "accepted": [],
-           "condition_holders": {}}  # fmt: skip
+           "condition_holders": {}, "off": off or []}  # fmt: skip
     return build(json.dumps(raw), VAULT, clock)
 
 

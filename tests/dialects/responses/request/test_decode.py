@@ -223,7 +223,7 @@ def choosing(choice: object) -> bytes:
         (body(tools=[{"name": "f"}]), "missing_parameter", "tools[0].type"),
         (body(tools=[{"type": "function"}]), "missing_parameter", "tools[0].name"),
         (body(tools=[{"type": "function", "name": "a b"}]), "invalid_value", "tools[0].name"),
-        (body(tools=[{"type": "function", "name": "a" * 65}]), "invalid_value", "tools[0].name"),
+        (body(tools=[{"type": "function", "name": "a" * 129}]), "invalid_value", "tools[0].name"),
         (body(tools=[{"type": "function", "name": "a"}] * 2), "invalid_value", "tools"),
         (body(tools=[{"type": "mcp"}] * 129), "invalid_value", "tools"),
         (choosing("any"), "invalid_value", "tool_choice"),
