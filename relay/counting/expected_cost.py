@@ -49,8 +49,8 @@ def _meters_of_chat(
     meters = {"in_text": asked, "out_text": answer}
     tools = context.invocation.codec.hosted_tools(facts)
     if tools:
-        found = usual_result_tokens(tools, channel.provider.hosted_tools)
-        meters["in_text"] += asked + found
+        result_tokens = usual_result_tokens(tools, channel.provider.hosted_tools)
+        meters["in_text"] += asked + result_tokens
         searches = [name for name in routed.price.version.rates if name.startswith("searches")]
         if searches and any(tool.searches for tool in tools):
             meters[searches[0]] = 1

@@ -42,12 +42,12 @@ class ToolLoop(NamedTuple):
         reading = 0
         for number in range(1, counted + 1):
             # Each reading follows at least one result, and as many as may be come before the first.
-            found = self._first_results(spare + number)
-            reading = self._within_context(input_tokens + found + output_tokens)
+            result_tokens = self._first_results(spare + number)
+            reading = self._within_context(input_tokens + result_tokens + output_tokens)
             total += reading
         if counted < self.readings:
-            found = self._first_results(spare + self.readings)
-            reading = self._within_context(input_tokens + found + output_tokens)
+            result_tokens = self._first_results(spare + self.readings)
+            reading = self._within_context(input_tokens + result_tokens + output_tokens)
             total += (self.readings - counted) * reading
         new = min(total, self._first_results(spare + self.readings) + output_tokens)
         return Reading(new, total - new)
