@@ -132,7 +132,7 @@ class SentPreviewIn(RequestBody):
     team: str = Field(
         "",
         max_length=200,
-        description="Whose request it is, by slug: `acme`, or `acme/core`. Empty: nobody's.",
+        description="Slug of the caller: `acme`, or `acme/core` for one team. Empty for none.",
     )
 
 
@@ -166,7 +166,7 @@ def preview_sent_request(request: HttpRequest, id: str, data: SentPreviewIn) -> 
     body = msgspec.json.encode(data.body)
     headers = list(data.headers.items())
     check_teams("team", [data.team] if data.team else [])
-    sent = preview_sent(request, channel, overrides, data.path, headers, body, data.team)
+    sent = preview_sent(request, channel, overrides, data.path, headers, body, team=data.team)
     return _serialize_sent(sent)
 
 

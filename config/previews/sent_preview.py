@@ -47,6 +47,7 @@ def preview_sent(
     path: str,
     headers: Sequence[tuple[str, str]],
     body: bytes,
+    *,
     team: str = "",
 ) -> SentPreview:
     """Preview the request to a channel with these overrides, of an organisation or a team by its

@@ -235,7 +235,7 @@ def _preview(request: HttpRequest, channel: Channel, form: OverridesForm) -> Htt
                 cleaned["path"],
                 cleaned["sent_headers"],
                 cleaned["body"].encode(errors="surrogatepass"),
-                cleaned["team"],
+                team=cleaned["team"],
             )
         except SentPreviewRefused as refused:
             refused.add_to(preview)

@@ -190,17 +190,17 @@ class Key:
         be a glitch."""
         if not self.rest.calm(now):
             return "key"
-        said = {
+        refused_at = {
             name: at
             for name, at in self._refused_at.items()
             if now - at <= DOUBT_S or not self._is_calm_for(name, now)
         }
-        self._refused_at = said
-        if any(name != model and began >= at for name, at in said.items()):
+        self._refused_at = refused_at
+        if any(name != model and began >= at for name, at in refused_at.items()):
             return "key"
-        if model in said:
-            return "model" if began >= said[model] else None
-        said[model] = now
+        if model in refused_at:
+            return "model" if began >= refused_at[model] else None
+        refused_at[model] = now
         if not self._is_calm_for(model, now):
             return "model"
         self._retry_left = True

@@ -240,7 +240,7 @@ def test_long_tool_names_come_back_in_both_phases(
     """Names of up to Claude's 128 characters, alike in all that other providers take of them. The
     fake refuses what its dialect does not take."""
     if spoken_at(client, upstream) == client != "anthropic":
-        pytest.skip("a request that is forwarded is the provider's to judge")
+        pytest.skip(reason="a request that is forwarded is the provider's to judge")
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     wish = Wish("#tokens=0 #tools=2 weather?", stream, tools=True)
     first, second = LONG

@@ -248,8 +248,8 @@ def rules_text(when: Sequence[OverrideRule]) -> str:
     """Return the rules with conditions, as `read_rules` parses them."""
     blocks = []
     for rule in when:
-        stated = {"model": rule.models, "endpoint": rule.endpoints, "team": rule.teams}
-        named = [f"{word} {','.join(values)}" for word, values in stated.items() if values]
+        conditions = {"model": rule.models, "endpoint": rule.endpoints, "team": rule.teams}
+        named = [f"{word} {','.join(values)}" for word, values in conditions.items() if values]
         lines = [f"{_WHEN} {' '.join(named)}"]
         for api, parameters in rule.parameters.items():
             lines += [f"{api} {line}" for line in parameters_text(parameters).splitlines()]

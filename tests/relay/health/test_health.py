@@ -1,6 +1,7 @@
 """What a process learns of its channels: breakers, cooling keys, refused keys, and how little is
 tried again when nothing answers (docs/promises.md, "Numbers"; P21, F5, F7, F8, F9)."""
 
+import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,6 @@ from gateway.health.faults import FAULTS
 from gateway.providers import provider_named
 from gateway.routing.channel_order import Candidate
 from lib.id_types import ChannelId, ChannelName, UpstreamModelName
-from relay.health import channels_out
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
 from relay.routing.snapshot import EMPTY, Channel
@@ -483,7 +483,7 @@ def test_every_request_goes_over_while_another_channel_answers(
 
 def test_no_wait_is_longer_than_the_window_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The jitter lengthens a wait, but not beyond the minute of a limit, nor beyond F8's two."""
-    monkeypatch.setattr(channels_out.random, "uniform", lambda _, most: most)
+    monkeypatch.setattr(random, "uniform", lambda _, most: most)
     waits: list[tuple[list[Block], int]] = [
         ([Block("requests", 60.0)], 60),
         ([Block("tokens", 30.0)], 33),
