@@ -8,6 +8,7 @@ Name: value           a header
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import isfinite
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, 
         ("overrides.headers", overrides.headers, rules.is_header),
         ("overrides.client_headers", overrides.client_headers, rules.is_client_header),
     ):
-        _check_header_names(field, names, lambda name, allows=may_have: allows(name, reserved))
+        _check_header_names(field, names, partial(may_have, reserved=reserved))
     for name, template in overrides.headers.items():
         _check_header_value(name, template)
     return rules.stored_overrides(overrides)
