@@ -18,7 +18,9 @@ _MUST_RUN: Final = bool(os.environ.get("ALL")) or os.environ.get("CI") == "true"
 def lack(program: str) -> NoReturn:
     """Skip the test, or fail it where everything must run."""
     message = f"{program} is missing; {_HOW}"
-    pytest.fail(message) if _MUST_RUN else pytest.skip(reason=message)
+    if _MUST_RUN:
+        pytest.fail(message)
+    pytest.skip(reason=message)
 
 
 def need(program: str) -> str:

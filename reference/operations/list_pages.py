@@ -178,8 +178,9 @@ PASS_THROUGH: Final = ReferencePage(
     notes=(
         _("The path after the channel's name follows the channel's base URL at the provider."),
         _(
-            "Any body and query is passed on, up to 1 GiB; request and answer are streamed. Keys, "
-            "cookies and x-weir-* headers are not passed on."
+            "Any body and query is passed on, up to 1 GiB; request and answer are streamed. Of the "
+            "headers only those about the content, ranges, conditions and the API's version are "
+            "passed on, and those that operators add."
         ),
         _(
             "A path that could be read in two ways is rejected with 400: with two slashes in a "
@@ -187,7 +188,7 @@ PASS_THROUGH: Final = ReferencePage(
         ),
         _(
             "Only answered requests are charged. Errors of the provider about the request are "
-            "passed on; a redirect is passed on if it leads to an allowed path."
+            "passed on; a redirect is passed on if it leads to an allowed path, without its query."
         ),
     ),
     answer="""{"object": "list", "data": []}""",

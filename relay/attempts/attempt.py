@@ -175,6 +175,9 @@ class Attempt:
         answer: Answer | None = None
         whole = False
         try:
+            if self._context.parts.turns.counting:
+                # One transaction admits many at once, which are not all sent at once (P35).
+                await self._context.parts.turns.begin(self._context.principal)
             self._allow_times()
             if self._admitted.prepared.exchange is not None:
                 await self._intend(self._admitted.prepared.exchange)

@@ -150,10 +150,11 @@ def count_refused(refused: int) -> Statement:
 
 class Turns:
     """Holds back the requests of one process that may not begin yet. `under_way` is the number of
-    all its requests; `is_shared` tells whether they are of several keys."""
+    all its requests; `is_shared` tells whether they are of several keys. While not `counting`,
+    `begin` would not wait."""
 
     __slots__ = (
-        "_allowance", "_counting", "_cpu_s", "_is_shared", "_left", "_loop", "_queue", "_under_way",
+        "_allowance", "_cpu_s", "_is_shared", "_left", "_loop", "_queue", "_under_way", "counting",
     )  # fmt: skip
 
     def __init__(self, under_way: Callable[[], int], is_shared: Callable[[], bool]) -> None:
@@ -164,7 +165,7 @@ class Turns:
         # How many requests may begin in a turn of the event loop, and in the rest of this turn.
         self._allowance = self._left = BEGUN_MAX
         # Whether the end of this turn will be noticed, and the CPU time at its beginning.
-        self._counting = False
+        self.counting = False
         self._cpu_s = 0.0
 
     async def begin(self, principal: Principal | None) -> None:
@@ -174,8 +175,8 @@ class Turns:
         if not self._queue.size and (self._under_way() <= BEGUN_MAX or not self._is_shared()):
             # All of them may begin in one turn, or would only wait for their own key.
             return
-        if not self._counting:
-            self._counting = True
+        if not self.counting:
+            self.counting = True
             self._cpu_s = time.thread_time()
             self._loop.call_soon(self._next_turn)
         if self._left and not self._queue.size:
@@ -203,6 +204,6 @@ class Turns:
             if not waiting.done():
                 waiting.set_result(None)
                 self._left -= 1
-        self._counting = self._left < self._allowance
-        if self._counting:
+        self.counting = self._left < self._allowance
+        if self.counting:
             self._loop.call_soon(self._next_turn)

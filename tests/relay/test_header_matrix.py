@@ -189,7 +189,8 @@ def telling(answer: str, extra: Mapping[str, str]) -> Any:
     kind = "audio/mpeg" if sound else "application/json"
 
     def tell(handler: Handler) -> None:
-        handler.reply((rest if sound else answer).encode(), kind=kind, **extra)
+        reply: Any = handler.reply
+        reply((rest if sound else answer).encode(), kind=kind, **extra)
 
     return tell
 

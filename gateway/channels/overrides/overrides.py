@@ -15,6 +15,7 @@ header Name: value
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from typing import Any, Final, get_args
 
@@ -61,7 +62,7 @@ def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, 
         ("overrides.headers", overrides.headers, rules.is_header),
         ("overrides.client_headers", overrides.client_headers, rules.is_client_header),
     ):
-        _check_header_names(field, names, lambda name, allows=may_have: allows(name, reserved))
+        _check_header_names(field, names, partial(may_have, reserved=reserved))
     for name, template in overrides.headers.items():
         _check_header_value("overrides.headers", name, template)
     _check_rules(overrides.when, reserved)
@@ -101,7 +102,7 @@ def _check_rules(when: Sequence[OverrideRule], reserved: Iterable[str]) -> None:
                 raise ChannelRefused(field, text % named)
         for dialect, parameters in rule.parameters.items():
             _check_parameters(field, dialect, parameters)
-        _check_header_names(field, rule.headers, reserved)
+        _check_header_names(field, rule.headers, partial(rules.is_header, reserved=reserved))
         for name, template in rule.headers.items():
             _check_header_value(field, name, template)
 

@@ -31,7 +31,7 @@ class One:
     def __init__(
         self, *, sent: bool = True, rule: Any = CUT, complete: bool = False, exchange: Any = None,
         gone: bool = False, outcome: Any = None, reason: Any = None, committed: bool | None = None,
-        stream: bool = True, shared: bool = False,
+        stream: bool = True, shared: bool = False, crowded: bool = False,
     ) -> None:  # fmt: skip
         self.calls = calls = Calls()
         self.rule = rule
@@ -51,7 +51,7 @@ class One:
                 ledger=SimpleNamespace(
                     marks=SimpleNamespace(watch=calls.of("watch"), unwatch=calls.of("unwatch"))
                 ),
-                turns=SimpleNamespace(begin=calls.waited("turn")),
+                turns=SimpleNamespace(begin=calls.waited("turn"), counting=crowded),
             ),
             invocation=SimpleNamespace(
                 target=SimpleNamespace(array=False), codec=SimpleNamespace(ping=b"ping")
@@ -299,6 +299,13 @@ async def test_an_answer_is_relayed_and_its_connection_given_back(
     one = Whole(stream=True)
     await one.execute(monkeypatch)
     assert one.calls[2] == ("keep alive", one.attempt._ping, 15)
+
+
+async def test_a_crowded_process_sends_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P35: a batch admits many at once. Its time runs from its own turn on."""
+    one = Whole(stream=False, crowded=True)
+    assert await one.execute(monkeypatch) == "answered"
+    assert one.calls == [("turn", "who"), *BEGUN, *HEARD, *CLOSED, ("given back",)]
 
 
 async def test_an_order_that_was_not_accepted_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.costly_hub import COST_S
-from tests.relay.crowd import crowd_beside, put_on
+from tests.relay.crowd import Taken, crowd_beside, put_on
 from tests.relay.front.test_overload import request_of
 
 # Clients of the organisation that asks most: in a queue of all, each request waits for them all.
@@ -56,7 +56,7 @@ async def test_few_who_are_under_way_are_not_counted() -> None:
         begun = turns.begin(who)
         with pytest.raises(StopIteration):
             begun.send(None)
-    assert not turns._counting
+    assert not turns.counting
 
 
 async def test_a_key_alone_waits_for_nobody_but_behind_those_who_wait() -> None:
@@ -66,7 +66,7 @@ async def test_a_key_alone_waits_for_nobody_but_behind_those_who_wait() -> None:
         begun = turns.begin(who)
         with pytest.raises(StopIteration):
             begun.send(None)
-    assert not turns._counting
+    assert not turns.counting
     shared = True
     waiting = [asyncio.create_task(turns.begin(principal())) for _ in range(4 * BEGUN_MAX)]
     await asyncio.sleep(0)
@@ -188,6 +188,51 @@ def test_few_beside_five_hundred_take_three_times_as_long_at_most(
     assert set(beside.statuses) == {200}
     assert beside.p99_cpu_s <= 3 * alone.p99_cpu_s
     crowded_hub.assert_books_balance()
+
+
+def hub_p99_ms(hub: Hub, taken: Taken, provider: FakeUpstream) -> float:
+    """How long the hub kept requests, by its own clock from their arrival to their last byte, less
+    what the provider took of it by its clock."""
+    answered_ns = {
+        row["client_request_id"]: row["ended_at"] - row["accepted_at"] for row in provider.books()
+    }
+    ids, kept_ms = set(taken.ids), list[float]()
+    for row in hub.rows("SELECT request_id, id, total_ms FROM usage_usagerecord"):
+        if id_text(row["request_id"]) in ids:
+            kept_ms.append(row["total_ms"] - answered_ns[id_text(row["id"])] / 1e6)
+    assert len(kept_ms) == len(ids)
+    return sorted(kept_ms)[len(kept_ms) * 99 // 100]
+
+
+@pytest.mark.timed
+@pytest.mark.slow
+def test_few_beside_five_hundred_by_the_clock_of_the_hub(
+    own_hub: Hub, provider: FakeUpstream, other_provider: FakeUpstream
+) -> None:
+    """A plain process, whose requests cost what they cost; providers are processes of their own,
+    and what they take is counted out. The figures are told, as the database and the clients share
+    the machine."""
+    own_hub.environment["UVICORN_TIMEOUT_KEEP_ALIVE"] = "75"
+    own_hub.start()
+    assert own_hub.process is not None
+    port, pid = own_hub.port, own_hub.process.pid
+    many, few = own_hub.tenant("1000"), own_hub.tenant("1000")
+    requests = [request_of(few, own_hub.model(other_provider), "#tokens=4")]
+    crowded = [request_of(many, own_hub.model(provider), "#tokens=4")]
+    alone = put_on(port, requests, FEW, seconds=5.0, pid=pid)
+    with crowd_beside(port, crowded, 500, pid=pid) as crowd:
+        beside = put_on(port, requests, FEW, seconds=10.0, pid=pid, settling_s=3.0)
+    own_hub.settled(few)
+    figures = [hub_p99_ms(own_hub, taken, other_provider) for taken in (alone, beside)]
+    print(  # noqa: T201
+        f"\np99 in the hub alone {figures[0]:.1f} ms, beside {figures[1]:.1f} ms: "
+        f"{figures[1] / figures[0]:.1f} times, {len(alone.ids)} and {len(beside.ids)} requests; "
+        f"by the clients' clock {1000 * alone.p99_s:.1f} and {1000 * beside.p99_s:.1f} ms; by the "
+        f"hub's CPU {1000 * alone.p99_cpu_s:.1f} and {1000 * beside.p99_cpu_s:.1f} ms; the crowd: "
+        f"{dict(crowd.statuses)}"
+    )
+    assert set(beside.statuses) == {200}
+    assert min(figures) > 0
 
 
 @pytest.mark.timed
