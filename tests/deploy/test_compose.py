@@ -172,7 +172,7 @@ def test_postgres_takes_its_settings(stage: Stage) -> None:
             "SELECT context, unit FROM pg_settings WHERE name = %s", name
         )
         assert context in ("postmaster", "sighup", "superuser", "user")
-        assert re.fullmatch(r"\d+(MB|GB|s|ms)?", value), unit
+        assert re.fullmatch(r"\d+(MB|GB|s|ms)?|on|off", value), unit
 
 
 @pytest.mark.slow
