@@ -67,7 +67,8 @@ def home_panel(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
 @require_safe
 def installation(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Show an operator how the installation does."""
-    context = {"panels": _slots(request, actor, OVERVIEW)}
+    may_write = access.scope_of(actor, "channels.write") is not None
+    context = {"panels": _slots(request, actor, OVERVIEW), "may_write": may_write}
     return render(request, "config/home/installation.html", context)
 
 

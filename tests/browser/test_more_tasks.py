@@ -166,8 +166,7 @@ def accept(page: Page, link: str) -> None:
 
 def test_a_team_gets_a_budget_and_a_lead(page: Page, recent: Grown) -> None:
     someone = Task(page, recent.home, "make a team with a budget and a lead")
-    someone.open("Members")
-    someone.press("Teams")
+    someone.open("Teams")
     someone.press("Create team")
     someone.type(page.get_by_role("dialog").get_by_label("Name"), "Growth")
     someone.enter()
@@ -187,7 +186,7 @@ def test_a_team_gets_a_budget_and_a_lead(page: Page, recent: Grown) -> None:
     assert region.evaluate("(node) => node.scrollWidth <= node.clientWidth")
     someone.click(lead)
     expect(row).to_contain_text("Lead")
-    someone.took(9)
+    someone.took(8)
 
 
 def test_a_model_falls_back_to_another(page: Page, recent: Grown) -> None:
@@ -246,7 +245,7 @@ def test_a_price_from_monday_is_previewed(page: Page, recent: Grown) -> None:
     someone.open_installation("Price book")
     someone.type(page.get_by_role("searchbox", name="Model, tier or channel"), MODEL)
     someone.click(page.get_by_role("row").filter(has_text=MODEL).get_by_role("link").first)
-    output = page.get_by_label("USD", exact=True).nth(1)
+    output = page.get_by_label("Output, per 1M tokens", exact=True)
     someone.click(output)
     page.keyboard.press("Control+A")
     someone.type(output, "12")
@@ -254,7 +253,7 @@ def test_a_price_from_monday_is_previewed(page: Page, recent: Grown) -> None:
     page.keyboard.type(f"{next_monday():%m%d%Y}")
     page.keyboard.press("ArrowRight")
     page.keyboard.type("1200AM")
-    someone.press("Save draft")
+    someone.press("Save and review")
     someone.press("Preview")
     expect(page.get_by_text("Margin with the draft")).to_be_visible()
     # From where one publishes it.

@@ -135,8 +135,7 @@ def test_a_team_is_run_in_thirty_clicks(
 
     walker.begin("give the team $50 a month")
     page.goto(f"{site.organisation}/")
-    walker.open("Members")
-    walker.click(page.get_by_role("link", name="Teams", exact=True))
+    walker.open("Teams")
     walker.click(page.get_by_role("link", name="Walkers", exact=True))
     walker.click(page.get_by_role("link", name="Set budget"))
     walker.type(dialog.get_by_label("Amount (USD)"), "50")
