@@ -35,6 +35,7 @@ from accounts.access.actors import Actor, slug_of
 from accounts.forms import OrganisationForm
 from accounts.mail_server.views import MailServerForm
 from accounts.members.access import named_members
+from accounts.models import Key
 from accounts.roles.rules import Action
 from accounts.sign_up.views import SignUpSettingForm
 from billing.access import visible_invoices
@@ -156,20 +157,20 @@ def known_targets(actor: Actor) -> list[Target]:
     """Return all pages, actions and settings that the actor may open. Each is found in every
     language, whichever the page has."""
     links = all_links(actor)
-    found: list[tuple[str, Hit, tuple[Any, ...]]] = [
+    lazy_targets: list[tuple[str, Hit, tuple[Any, ...]]] = [
         (pgettext("search", "Pages"), _page(link),
          (link.name, link.group, WORDS.get(link.address, "")))
         for link in links
     ]  # fmt: skip
     by_address = {link.address: link for link in links}
-    found += [
+    lazy_targets += [
         (gettext("Actions"),
          Hit(link.icon, str(action.name), f"{link.url}{action.query}", str(link.name)),
          (action.name, action.words))
         for action in ACTIONS
         if (link := by_address.get(action.address))
     ]  # fmt: skip
-    found += [
+    lazy_targets += [
         (gettext("Settings"),
          Hit(link.icon, str(field.label), f"{link.url}#id_{name}", str(link.name)),
          (field.label, link.name))
@@ -178,14 +179,19 @@ def known_targets(actor: Actor) -> list[Target]:
         if field.label
     ]  # fmt: skip
     if actor.user is not None:
-        found += [(gettext("Settings"), hit, (hit.name, others)) for hit, others in _switches()]
-    texts: list[list[list[str]]] = [[] for _ in found]
+        lazy_targets += [
+            (gettext("Settings"), hit, (hit.name, others)) for hit, others in _switches()
+        ]
+    texts: list[list[list[str]]] = [[] for _ in lazy_targets]
     own = translation.get_language() or "en"
     for code in (own, *(code for code, _name in settings.LANGUAGES if code != own)):
         with translation.override(code):
-            for row, (_group, _hit, lazy) in zip(texts, found, strict=True):
+            for row, (_group, _hit, lazy) in zip(texts, lazy_targets, strict=True):
                 row.append([str(text) for text in lazy])
-    return [Target(group, hit, row) for (group, hit, _lazy), row in zip(found, texts, strict=True)]
+    return [
+        Target(group, hit, row)
+        for (group, hit, _lazy), row in zip(lazy_targets, texts, strict=True)
+    ]
 
 
 def _static(actor: Actor, words: str) -> Iterable[_Ranked]:
@@ -223,9 +229,10 @@ def _switches() -> Iterable[tuple[Hit, Any]]:
 def _things(actor: Actor, words: str) -> Iterable[_Ranked]:
     """Yield the objects whose name or id matches the words, also without words such as "edit" or
     "key"."""
-    beside = str(_BESIDE_NAMES).split()
-    with translation.override("en"):
-        beside += str(_BESIDE_NAMES).split()
+    beside: list[str] = []
+    for code, _name in settings.LANGUAGES:
+        with translation.override(code):
+            beside += str(_BESIDE_NAMES).split()
     left = [
         part
         for part in split_words(words)
@@ -233,6 +240,11 @@ def _things(actor: Actor, words: str) -> Iterable[_Ranked]:
     ]
     sought = {words, " ".join(left)} - {""}
     seen: set[str] = set()
+    if not left and _asks_for_a_key(words) and _may(actor, "keys.read"):
+        # Something is to be done to a key, and these are the keys.
+        for hit in _key_hits(actor, living_keys(actor).order_by("name")[:_SHOWN]):
+            seen.add(hit.url)
+            yield _Ranked(4, gettext("API keys"), hit)
     for name in sorted(sought, key=len, reverse=True):
         for group, find in _KINDS:
             for hit in find(actor, name):
@@ -240,6 +252,14 @@ def _things(actor: Actor, words: str) -> Iterable[_Ranked]:
                     seen.add(hit.url)
                     fits = rank(name, hit.name)
                     yield _Ranked(4 if fits is None else fits, str(group), hit)
+
+
+def _asks_for_a_key(words: str) -> bool:
+    """Return whether the words name keys and something else, such as "disable key"."""
+    parts = split_words(words)
+    return (len(parts) > 1 and bool({"key", "keys"} & set(parts))) or (
+        "密钥" in words and words != "密钥"
+    )
 
 
 def _may(actor: Actor, action: Action) -> bool:
@@ -284,6 +304,10 @@ def _models(actor: Actor, words: str) -> list[Hit]:
 def _keys(actor: Actor, words: str) -> list[Hit]:
     if not _may(actor, "keys.read"):
         return []
+    return _key_hits(actor, _matching_rows(living_keys(actor), words, "name"))
+
+
+def _key_hits(actor: Actor, keys: Iterable[Key]) -> list[Hit]:
     return [
         Hit(
             "key-round",
@@ -291,7 +315,7 @@ def _keys(actor: Actor, words: str) -> list[Hit]:
             reverse("key", args=[slug_of(actor), id_text(key.id)]),
             key.team.name,
         )
-        for key in _matching_rows(living_keys(actor), words, "name")
+        for key in keys
     ]
 
 

@@ -415,15 +415,15 @@ def _turns_of_token(actor: Actor, token: UUID) -> list[Turn]:
     ]
 
 
-def request_stop(run: Run, *, left: bool = False, shown: int | None = None) -> None:
+def request_stop(run: Run, *, left: bool = False, stop_seq: int | None = None) -> None:
     """Mark a run to be stopped, and notify the process that carries it, which then ends it. `left`:
-    nobody is watching the run any more. `shown`: the number of the last event that the page of the
-    person who stops it has shown."""
+    nobody is watching the run any more. `stop_seq`: the number of the last event that the page has
+    shown to the person who stops it."""
     with transaction.atomic():
         with connection.cursor() as cursor:  # a stop waits for no disk; like a run's events
             cursor.execute("SET LOCAL synchronous_commit = off")
         Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(
-            stop_at=clock.now(), left=left, stop_seq=shown
+            stop_at=clock.now(), left=left, stop_seq=stop_seq
         )
         notify_all(run.id)
 

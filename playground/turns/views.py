@@ -190,9 +190,9 @@ async def _stop(
 
 
 def _request_stops(find: Callable[[], list[Run]], position: str) -> list[Run]:
-    batch, shown = find(), _numbers(position)
+    batch, numbers = find(), _numbers(position)
     for run in batch:
-        request_stop(run, shown=shown[run.column] if run.column < len(shown) else None)
+        request_stop(run, stop_seq=numbers[run.column] if run.column < len(numbers) else None)
     return batch
 
 

@@ -21,10 +21,10 @@ QUERIES = {
     "disable key": "/keys",
     "who spent the most": "/usage/explore?group_by=user",
     "delete organisation": "/settings#archive",
-    "team lead": "/team/teams",
+    "team lead": "/teams",
     "dark": "#appearance [value=dark]",
     "密钥": "/keys",
-    "充值": "/billing/top-ups/new",
+    "充值": "/billing/top-up",
 }
 
 

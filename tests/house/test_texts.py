@@ -590,7 +590,7 @@ def test_forms_refuse_in_chinese(people: Cast, settings: Any) -> None:
     page = _read(alice, "/o/acme/keys/new", 422, name="", kind="gpt", lifetime="3")
     assert "此项必填。" in page
     created = _read(alice, "/o/acme/keys/new", name="web-prod", kind="relay", lifetime="7")
-    assert "请立即复制。密钥不会被保存，也无法再次显示。" in created
+    assert "请立即复制此密钥，之后无法再次查看。" in created
     _read(alice, "/password/change", oldpassword="no", password1="a", password2="b")
 
 

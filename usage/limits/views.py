@@ -355,8 +355,8 @@ def limit_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if form.is_valid():
         subject = subjects[form.cleaned_data.pop("subject")]
         # Fields that are left empty stay as they are.
-        given = {name: count for name, count in form.cleaned_data.items() if count is not None}
-        keys.change_limits(actor, subject.limited, **(_rate_limits(subject) | given))
+        changes = {name: count for name, count in form.cleaned_data.items() if count is not None}
+        keys.change_limits(actor, subject.limited, **(_rate_limits(subject) | changes))
         messages.success(request, gettext("Limits saved."))
         return redirect_to(request, "limits", slug_of(actor))
     context = {"form": form}

@@ -22,7 +22,7 @@ from usage.reports.visibility import run
 from usage.requests import words
 from usage.requests.log import RequestSource, near_attempts
 from usage.requests.outcomes import CLIENT_STOPPED
-from usage.requests.refusals import SHOWN_KIND
+from usage.requests.refusals import DISPLAY_KIND
 
 Cells = Sequence[Any]
 
@@ -158,7 +158,7 @@ def hidden_columns(actor: Actor) -> list[str]:
 LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     # Without its time zone the column is read several times faster.
     "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", convert=_instants),
-    "status": LogColumn(f"concat_ws(' ', r.status, {SHOWN_KIND})", convert=_statuses),
+    "status": LogColumn(f"concat_ws(' ', r.status, {DISPLAY_KIND})", convert=_statuses),
     "model": LogColumn("r.model", convert=_texts),
     "key": LogColumn("k.name", _KEY, _key_names),
     "person": LogColumn("u.email", _USER, _texts),

@@ -16,7 +16,7 @@ from usage.reports.visibility import Period, run, where_of
 from usage.requests.log_position import Place, place_of
 from usage.requests.narrowing import narrow_rows
 from usage.requests.outcomes import CLIENT_STOPPED, has_failed
-from usage.requests.refusals import IS_BY_BUDGET, shown_kind
+from usage.requests.refusals import IS_BY_BUDGET, display_kind
 from usage.rollups.buckets import Span
 
 
@@ -78,9 +78,9 @@ class RequestRow:
     own_fee: Any = None
 
     @property
-    def shown_kind(self) -> str:
+    def display_kind(self) -> str:
         """The kind that pages show: one for the balance, one for budgets."""
-        return shown_kind(self.kind, by_budget=self.by_budget)
+        return display_kind(self.kind, by_budget=self.by_budget)
 
     @property
     def running(self) -> bool:

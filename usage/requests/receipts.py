@@ -31,7 +31,7 @@ from usage.reports.visibility import run, visible
 from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
 from usage.requests.outcomes import UNCHARGED
-from usage.requests.refusals import is_by_budget, shown_kind
+from usage.requests.refusals import display_kind, is_by_budget
 
 # Quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.
 _EXACT_DIGITS: Final = 27
@@ -99,9 +99,9 @@ class AttemptDisplay:
     asked_model: str = ""
 
     @property
-    def shown_kind(self) -> str:
+    def display_kind(self) -> str:
         """The kind that pages show."""
-        return shown_kind(self.kind, by_budget=is_by_budget(self.kind, self.message))
+        return display_kind(self.kind, by_budget=is_by_budget(self.kind, self.message))
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ _KIND: Final = "insufficient_balance"
 _BY_BUDGET: Final = "^Insufficient Balance: (a|client.s own|[a-z]+) budget "
 IS_BY_BUDGET: Final = f"coalesce(r.kind = '{_KIND}' AND r.message ~ '{_BY_BUDGET}', false)"
 """Whether a budget refused the request of the record `r`: an expression in SQL."""
-SHOWN_KIND: Final = (
+DISPLAY_KIND: Final = (
     f"CASE WHEN {IS_BY_BUDGET} THEN '{BUDGET_REACHED}' "
     f"WHEN r.kind = '{_KIND}' THEN '{BALANCE_TOO_LOW}' ELSE r.kind END"
 )
-"""The kind that pages show for the record `r`, as `shown_kind`."""
+"""The kind that pages show for the record `r`, as `display_kind`."""
 
 # The last sentence of a budget's refusal, in any language, with the budget's address.
 BUDGET_LINK: Final = re.compile(r"[.。][^.。]*https?://\S+/b/([0-9]{1,18})(?=$|\. )")
@@ -47,7 +47,7 @@ def is_by_budget(kind: str | None, message: str) -> bool:
     return kind == _KIND and re.match(_BY_BUDGET, message) is not None
 
 
-def shown_kind(kind: str | None, *, by_budget: bool) -> str:
+def display_kind(kind: str | None, *, by_budget: bool) -> str:
     """Return the kind that pages show: that of the books, or for one about money what lacked."""
     if kind != _KIND:
         return kind or ""

@@ -114,7 +114,7 @@ def _outcome(row: RequestRow) -> Badge | None:
     if row.stopped:
         return Badge(gettext("Stopped"))
     if row.failed:
-        return Badge(words.kind_text(row.shown_kind) or str(row.status), "bad", "x")
+        return Badge(words.kind_text(row.display_kind) or str(row.status), "bad", "x")
     return Badge(gettext("Completed"), "ok", "check")
 
 
@@ -148,7 +148,7 @@ def _detail(
         "app": words.app_name(row.app),
         "source": words.source_name(row.source, row.app),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),
-        "kind": words.kind_text(row.shown_kind),
+        "kind": words.kind_text(row.display_kind),
         "message": detail_of(row.kind or "", detail.message),
         "budget": budget_refusal(row.organisation, detail.message) if row.by_budget else None,
         "flags": [
@@ -210,7 +210,7 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -
     first_ms = min(max(attempt.ttft_ms or attempt.start_ms, attempt.start_ms), end_ms)
     return {
         "one": attempt,
-        "kind": words.kind_text(attempt.shown_kind),
+        "kind": words.kind_text(attempt.display_kind),
         "basis": words.BASES.get(attempt.basis, attempt.basis),
         "why": words.CHOSEN.get(attempt.why, attempt.why),
         "skipped": [(name, words.SKIPPED.get(why, why)) for name, why in attempt.skipped],

@@ -175,7 +175,7 @@ _LACKS: Final[Mapping[str, Promise]] = {
 
 
 def kind_text(kind: str) -> str:
-    """Return what happened to a request, by its `RequestRow.shown_kind`."""
+    """Return what happened to a request, by its `RequestRow.display_kind`."""
     return str(_LACKS.get(kind) or KINDS.get(kind) or kind)
 
 

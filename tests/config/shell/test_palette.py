@@ -89,6 +89,15 @@ def test_keys_are_found_as_far_as_the_role_shows_them(people: Cast) -> None:
     assert "deploy bob" in page.content.decode()
 
 
+@pytest.mark.parametrize("query", ["disable key", "rotate a key", "停用密钥"])
+def test_what_to_do_to_a_key_asks_which(people: Cast, query: str) -> None:
+    make_key(people.core, "deploy bob", user=people.bob)
+    make_key(people.core, "build alice", user=people.alice)
+    assert {"deploy bob", "build alice"} <= set(find(people.alice, query))
+    assert "build alice" not in find(people.bob, query)
+    assert "deploy bob" not in find(people.alice, "keys")
+
+
 def test_a_request_is_found_by_its_id(people: Cast) -> None:
     key, _ = make_key(people.core, "k", user=people.alice)
     credit(key)

@@ -14,6 +14,8 @@ from accounts.models import Key, Role, SecretUse, Team
 from accounts.organisations import teams
 from billing.limits import budgets
 from billing.models import Budget, BudgetAlert
+from billing.prices import prices
+from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, make_key, member, person, signed_in
@@ -278,6 +280,36 @@ def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> No
     wrong = alice.post("/o/acme/keys/new", form | {"name": "w2", "networks": "x"})
     assert wrong.status_code == 422
     assert not Key.objects.filter(name="w2").exists()
+    assert '<details class="more" open>' in squeezed(wrong.content.decode())
+
+
+def test_a_wrong_model_does_not_open_the_limits(people: Cast, alice: Client) -> None:
+    form = {"name": "w", "kind": "relay", "models": "gtp-5", "lifetime": ""}
+    wrong = alice.post("/o/acme/keys/new", form)
+    page = squeezed(wrong.content.decode())
+    assert (wrong.status_code, "There is no model named gtp-5." in page) == (422, True)
+    assert '<details class="more"' in page
+    assert '<details class="more" open' not in page
+
+
+@pytest.mark.parametrize(("models", "chats"), [("", True), ("kite*", True), ("other-*", False)])
+def test_a_new_key_comes_with_a_chat_of_a_model_it_may_call(
+    people: Cast, alice: Client, models: str, chats: bool
+) -> None:
+    channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
+    for model in ("kittiwake-1", "other-1"):
+        Route.objects.create(channel=channel, model=model)
+    rates = {"meters": {"in_text": 1, "out_text": 1}}
+    prices.set_price(SYSTEM, "kite-1", valid_from=clock.now(), source="test", rates=rates)
+    Route.objects.filter(model="kittiwake-1").update(model="kite-1")
+    form = {"name": "w", "kind": "relay", "models": models, "lifetime": ""}
+    made = html.unescape(alice.post("/o/acme/keys/new", form).content.decode())
+    secret = re.search(r'id="secret">([^<]+)<', made)
+    assert secret is not None
+    assert f"Authorization: Bearer {secret[1]}" in made
+    assert ("/v1/chat/completions" in made) == chats
+    assert ('"model": "kite-1"' in made) == chats
+    assert ("/v1/models" in made) != chats
 
 
 @pytest.mark.extended

@@ -1,5 +1,6 @@
 """The page of members, a person's page, and the change of a role (W51)."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from allauth.mfa.models import Authenticator
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
-from accounts.models import Membership, Role, Team
+from accounts.models import Key, Membership, Role, Team
 from accounts.organisations import teams
 from accounts.roles import custom_roles
 from lib import clock
@@ -51,6 +52,31 @@ def test_an_owner_sees_everybody_and_what_they_spend(people: Cast) -> None:
     page = text_of(browser.get(of(people, people.bob)))
     assert "$1.25" in page
     assert "range=mtd&amp;user=bob%40example.org" in page
+
+
+@pytest.mark.django_db
+def test_a_members_page_disables_all_of_its_keys(people: Cast) -> None:
+    """Where one looks first when somebody leaves."""
+    mine = [make_key(people.core, name, user=people.bob)[0] for name in ("ci", "web")]
+    off, _ = make_key(people.core, "off", user=people.bob)
+    Key.objects.filter(id=off.id).update(disabled=True)
+    make_key(people.core, "alice", user=people.alice)
+    alice, url = signed_in(people.alice), of(people, people.bob)
+    page = text_of(alice.get(url))
+    form = page.partition('action="/o/acme/keys/bulk"')[2].partition("</form>")[0]
+    ids = re.findall(r'name="id" value="(\w+)"', form)
+    assert set(ids) == {id_text(key.id) for key in mine}
+    sent = {"act": "disable", "id": ids, "next": url}
+    preview = text_of(alice.post("/o/acme/keys/bulk", sent))
+    assert "Disable keys" in preview
+    plan = re.findall(r'name="plan" value="([^"]+)"', preview)
+    done = alice.post("/o/acme/keys/bulk", sent | {"step": "apply", "plan": plan})
+    assert (done.status_code, done["Location"]) == (303, url)
+    assert not Key.objects.filter(user=people.bob, disabled=False).exists()
+    assert Key.objects.filter(name="alice", disabled=False).exists()
+    # Nothing is left to disable, and who may not sees no button.
+    assert "Disable all keys" not in text_of(alice.get(url))
+    assert "Disable all keys" not in text_of(signed_in(people.bob).get(of(people, people.alice)))
 
 
 @pytest.mark.extended

@@ -197,7 +197,7 @@ def test_an_export_is_what_is_filtered(people: cast.Cast, key: Key) -> None:
     link = re.search(r'href="(\?[^"]*export=csv[^"]*)"', text_of(alice, "?sort=cost&tz=Asia/Tokyo"))
     assert link is not None
     rows = file_of(alice, link[1])
-    heads = "time,status,model,key,ttft_ms,total_ms,tokens_in,tokens_out,cost_usd"
+    heads = "time,status,model,key,person,ttft_ms,total_ms,tokens_in,tokens_out,cost_usd"
     assert ",".join(rows[0]) == heads
     assert [row[-1] for row in rows[1:]] == ["0.0045898", "2.00"]
     assert rows[1][2] == "'=cmd()"

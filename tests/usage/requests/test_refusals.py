@@ -12,7 +12,7 @@ from tests.markup import squeezed
 from tests.relay.front.test_limit_answers import BUDGET
 from tests.usage.rows import refuse
 from usage.limits import budget_simulation
-from usage.requests.refusals import budget_id_of, budget_refusal, is_by_budget, shown_kind
+from usage.requests.refusals import budget_id_of, budget_refusal, display_kind, is_by_budget
 from usage.requests.words import kind_text, status_text
 
 KIND = "insufficient_balance"
@@ -23,7 +23,7 @@ def test_the_balance_and_a_budget_have_words_of_their_own() -> None:
     by_wallet = UsedUp({"gate": "wallet", "owed": 0}, 10**9, 0, URL).message
     by_budget = UsedUp(BUDGET, 10**9, 25 * 10**9, URL).message
     shown = [
-        shown_kind(KIND, by_budget=is_by_budget(KIND, message))
+        display_kind(KIND, by_budget=is_by_budget(KIND, message))
         for message in (by_wallet, by_budget)
     ]
     assert [status_text(402, kind) for kind in shown] == [
@@ -31,7 +31,7 @@ def test_the_balance_and_a_budget_have_words_of_their_own() -> None:
         "402 Budget reached",
     ]
     assert [kind_text(kind) for kind in shown] == ["Balance too low", "Budget reached"]
-    assert shown_kind("timeout", by_budget=False) == "timeout"
+    assert display_kind("timeout", by_budget=False) == "timeout"
     # Where a page has no message, it does not claim either.
     assert status_text(402, KIND) == "402 Balance or budget too low"
 

@@ -130,6 +130,9 @@ def test_the_list_is_sorted_filtered_paged_and_exported(people: cast.Cast, key: 
     alice = cast.signed_in(people.alice)
     first = page_of(alice, "?rows=25")
     assert listed_ids(first) == [id_text(id) for id in ids[:-26:-1]]
+    # The total is that of all pages: 0 to 59 thousandths of a dollar, of the filter's half 900.
+    assert "· $1.77" in squeezed(first)
+    assert "· $0.90" in squeezed(page_of(alice, "?model=m-1"))
     after = re.search(r'href="\?([^"]*after=[^"]*)"', first)
     assert after is not None
     assert listed_ids(page_of(alice, f"?{after[1]}")) == [id_text(id) for id in ids[-26:-51:-1]]
