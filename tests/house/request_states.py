@@ -71,7 +71,7 @@ def nullable_columns(model: type[models.Model]) -> set[str]:
 
 def happen_in_every_state(key: Key, version: PriceVersion) -> None:
     """Requests of the key within the last hours: running, answered, failed, stopped by their
-    client, refused, under review, settled after a review, and expired; the first of them with each
+    client, refused, under review, and expired; the first of them with each
     nullable column NULL, empty and set."""
     at = clock.now() - dt.timedelta(hours=2)
     people: dict[object, Any] = {VERSION: version.id, PERSON: key.user_id}
