@@ -84,17 +84,18 @@ bench-interactions: python
 	@$(BIN)/python -m stack.test_programs.browser
 	@exec $(BIN)/python -m tests.bench.interactions
 
-# The screenshots under docs/images, from an installation of their own; takes minutes. Some of them:
+# A picture of every page in build/screenshots, from an installation of its own; takes minutes. Those
+# that documents show are renewed in docs/images too. Some of them:
 # make screenshots ARGS="status admin-channel"; every page in one look: ARGS="-dark"
 screenshots: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs.browser
-	@$(BIN)/python -m docs.screenshots $(ARGS)
+	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 # The diagrams of the rooms and of a request, docs/images/*.svg, from the code
 diagrams: python
 	@$(INSTALL) --dev
-	@$(BIN)/python -m docs.diagrams
+	@$(BIN)/python -m tools.diagrams
 
 # The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python

@@ -35,7 +35,7 @@ from stack.origin import PACKAGED, ROOT
 _MARK = "prepared"
 _VARIABLE = re.compile(r"\benv:(\w+)")
 # Folders of a clone that no start reads.
-_UNREAD = {"__pycache__", "tests", "docs", "deploy", "build", "staticfiles"}
+_UNREAD = {"__pycache__", "tests", "docs", "tools", "deploy", "build", "staticfiles"}
 
 
 def await_database(dsn: str, seconds: float) -> None:

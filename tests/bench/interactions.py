@@ -15,11 +15,11 @@ from typing import Final
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from docs import answers, screenshots
 from stack.test_programs import browser as chromium
 from tests.bench import machine
 from tests.bench.page import PAGE, with_section
 from tests.bench.spread import spread
+from tools import answers, screenshots
 
 SLOWER: Final = 4
 ROUNDS: Final = 5

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page
 
-from docs import answers, screenshots
 from tests.browser.looks import PAIRS, Look
 from tests.browser.sights import Sight, walk
+from tools import answers, screenshots
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

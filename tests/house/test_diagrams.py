@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.diagrams import IMAGES, ROOT, drawings, read_imports, read_rooms, read_steps
+from tools.diagrams import IMAGES, ROOT, drawings, read_imports, read_rooms, read_steps
 
 DRAWINGS = drawings()
 

@@ -73,6 +73,13 @@ def test_the_readme_quotes_the_benchmark() -> None:
     assert Fraction(claim[3]) == Fraction(portkey * 10 // weir, 10)
 
 
+def test_every_picture_is_shown_by_a_document() -> None:
+    """`make screenshots` makes one of every page in a folder that git ignores."""
+    shown = {name for page in PAGES for name in re.findall(r"images/([\w.-]+)", page.read_text())}
+    pictures = {path.name for path in (ROOT / "docs/images").iterdir()}
+    assert pictures - shown == set()
+
+
 def services_of(arguments: str) -> Iterator[str]:
     """The words of a compose command up to what runs in the container."""
     words = iter(arguments.split())

@@ -37,7 +37,16 @@ BORROWED_PLURALS: Final = (
     ),
 )
 _NOISE: Final = re.compile(r'^"POT-Creation-Date:.*\n', re.MULTILINE)
-_NO_SOURCE: Final = (".*", "tests", "stack", "deploy", "docs", "staticfiles", "templates/design")
+_NO_SOURCE: Final = (
+    ".*",
+    "tests",
+    "stack",
+    "deploy",
+    "docs",
+    "tools",
+    "staticfiles",
+    "templates/design",
+)
 
 
 def unseen_texts() -> list[str]:

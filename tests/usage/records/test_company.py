@@ -12,9 +12,9 @@ from accounts.members import members
 from accounts.secrets.key_ring import seal_key
 from billing.models import BooksWalk
 from billing.seals.seals import broken_seals, seal_all
-from docs import company
-from docs.screenshots import HUB
 from lib import clock
+from tools import company
+from tools.screenshots import HUB
 from usage.books import full_walk
 from usage.books.charge_check import wrong_charges
 from usage.books.check import check_books

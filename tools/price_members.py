@@ -1,0 +1,83 @@
+"""Writes docs/price-members.md from the tables that the product reads usage by:
+
+python -m tools.price_members
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dialects.json import request_members
+from dialects.usage.usage_members import TABLES, Member
+
+PATH = Path(__file__).parents[1] / "docs/price-members.md"
+_TITLES = {
+    "chat": "Chat completions",
+    "responses": "Responses",
+    "anthropic": "Messages",
+    "gemini": "Gemini",
+    "gemini_live": "Gemini Live",
+    "converse": "Converse",
+    "interactions": "Interactions",
+    "realtime": "Realtime",
+    "live": "Live sessions",
+    "unary": "Embeddings, images, speech, transcriptions",
+}
+_HEAD = """# What changes a price
+
+Generated from `dialects/usage/usage_members.py` and `dialects/json/request_members.py`; a test
+compares both with the types of the vendors' clients. How prices are set: [prices.md](prices.md).
+
+- **meter**: counted, on the named meters
+- **condition**: decides by which terms the rest is priced
+- **part**: counts of another model or step, priced apart
+- **free**: changes no price, for the reason given
+- **review**: has no price that can be computed; a request in which it counts anything is reviewed
+
+A member of usage that is in no table puts its request under review: nothing is charged, and the
+hold is kept until an operator settles it, who may count the member as free from then on.
+
+A member or tool of a request under *review* is refused at a listed price before it is sent. So is a
+tool that is in no table; a later version of a known tool is as the known one.
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    usage = "".join(_usage(_TITLES[wire], table) for wire, table in TABLES.items())
+    requests = "".join(
+        _request(title, table)
+        for title, table in (
+            ("Chat completions", request_members.CHAT),
+            ("Responses", request_members.RESPONSES),
+            ("Tools of Responses", request_members.RESPONSES_TOOLS),
+            ("Messages", request_members.MESSAGES),
+            ("Tools of Messages", request_members.MESSAGES_TOOLS),
+            ("Gemini", request_members.GENERATE),
+            ("Tools of Gemini", request_members.GENERATE_TOOLS),
+            ("Interactions", request_members.INTERACTIONS),
+            ("Tools of Interactions", request_members.INTERACTIONS_TOOLS),
+        )
+    )
+    return f"{_HEAD}## Usage\n\n{usage}## Requests\n\n{requests}".rstrip() + "\n"
+
+
+def _usage(title: str, table: Mapping[str, Member]) -> str:
+    rows = "".join(
+        f"| `{path}` | {member.role} | {member.word} | {member.of} |\n"
+        for path, member in table.items()
+    )
+    head = "| Member | Role | Meters or reason | Sent by |\n|---|---|---|---|\n"
+    return f"### Usage of {title}\n\n{head}{rows}\n"
+
+
+def _request(title: str, table: Mapping[str, str]) -> str:
+    roles: dict[str, list[str]] = {}
+    for name, role in table.items():
+        roles.setdefault(role, []).append(f"`{name}`")
+    rows = "".join(f"| {role} | {', '.join(names)} |\n" for role, names in roles.items())
+    return f"### Requests: {title}\n\n| Role | Members |\n|---|---|\n{rows}\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(page(), encoding="utf-8")
