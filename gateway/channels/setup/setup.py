@@ -103,7 +103,8 @@ class ProposedModel:
             return parse_rate(meter, text)
         except MoneyInvalid as error:
             message = gettext(
-                "The price of %(name)s must be 0 or more, such as 0.15, with up to 9 decimal places."
+                "The price of %(name)s must be 0 or more, such as 0.15, with up to 9 decimal "
+                "places."
             )
             raise ChannelRefused("models", message % {"name": self.name}) from error
 
