@@ -3,8 +3,9 @@ ledger and its rows, charges of usage records, seals, and the copies of usage in
 ClickHouse.
 
 A turn is a short piece of a walk. The next turn starts after nineteen times its duration, so the
-walks take 5 % of one core, including the database's work. While nothing is posted they take a tenth
-of that: what an idle installation costs must not grow with its books.
+walks take 5 % of one core, including the database's work. They take a tenth of that once every row
+was walked and none was written since, by a request, a job or by hand (P33): what an idle
+installation costs must not grow with its books.
 """
 
 import datetime as dt
@@ -33,9 +34,7 @@ from usage.rollups import clickhouse_sink
 SHARE: Final = 0.05
 """The share of one core, over time."""
 QUIET_SHARE: Final = 0.005
-"""The share while nothing is posted."""
-QUIET_MAX: Final = dt.timedelta(days=1)
-"""A walk that began longer ago goes on at the whole share, so that each one ends."""
+"""The share while every row was walked since the last one was written."""
 AGAIN: Final = dt.timedelta(minutes=10)
 """The minimum time between two starts of a walk, because small books are walked quickly."""
 CHARGES, COPIES = "charges", "copies"
@@ -43,8 +42,18 @@ CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-# The name of the row whose `rest_until` is the time of the next turn.
+# The name of the row whose `rest_until` is the time of the next turn. `after` is the number of rows
+# that were ever written, `began_at` when it last changed, and `ended_at` when all that was written
+# until then had been walked, or null.
 TURN: Final = "turn"
+# The tables that are walked, and their months, count each row that anybody writes. After a crash
+# Postgres counts anew, which is a change too.
+_WRITTEN: Final = """
+    SELECT sum(pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid)
+               + pg_stat_get_tuples_deleted(oid))
+    FROM pg_class
+    WHERE relkind = 'r' AND relname ~ '^(billing_(account|hold|ledgerentry|ledgerline|posting|seal)'
+        '|usage_(attempt|dayrollup|hourrollup|rollup|usagerecord))(_[0-9]{4}_[0-9]{2})?$'"""
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
 # The maximum duration of one turn over rows that are quick to read.
@@ -75,18 +84,30 @@ def check_whole() -> None:
         return
     _continue_walk(stored)
     took = dt.timedelta(seconds=time.monotonic() - began)
-    newest = _newest_posting()
-    quiet = turn.filter(after=newest).exists() and now - (stored.began_at or now) < QUIET_MAX
-    share = QUIET_SHARE if quiet else SHARE
-    turn.update(rest_until=clock.now() + took * (1 / share - 1), after=newest)
+    share = QUIET_SHARE if _is_all_walked() else SHARE
+    turn.update(rest_until=clock.now() + took * (1 / share - 1))
 
 
-def _newest_posting() -> str:
-    """Return the id of the last posting. The row of the turns keeps it."""
+def _is_all_walked() -> bool:
+    """Return whether each walk has begun and ended since a row was last written."""
+    turn = BooksWalk.objects.get(name=TURN)
+    if (written := count_written_rows()) != turn.after:
+        turn.after, turn.began_at, turn.ended_at = written, clock.now(), None
+    elif turn.ended_at is None:
+        walks = BooksWalk.objects.filter(name__in=WALKS)
+        begun = [walk.began_at for walk in walks if walk.has_ended and walk.began_at is not None]
+        if len(begun) == len(WALKS) and turn.began_at is not None and min(begun) > turn.began_at:
+            turn.ended_at = clock.now()
+    turn.save(update_fields=["after", "began_at", "ended_at"])
+    return turn.ended_at is not None
+
+
+def count_written_rows() -> str:
+    """Return how many rows were ever inserted, changed or deleted in the tables that are walked."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM billing_posting ORDER BY id DESC LIMIT 1")
-        row = cursor.fetchone()
-    return str(row[0]) if row else ""
+        cursor.execute(_WRITTEN)
+        (count,) = cursor.fetchone()
+    return str(count)
 
 
 def complete_at() -> dt.datetime | None:

@@ -1,35 +1,28 @@
 """The walks through the whole books take a limited share of a core."""
 
-import datetime as dt
-
 import pytest
+from django.db import connection
 
-from accounts.models import Key
 from billing.models import BooksWalk
 from lib import clock
 from tests import cast
-from tests.usage.rows import admit, credit, end
+from tests.usage.rows import credit
 from usage.books import full_walk
-from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, check_whole
-from usage.books.walk import WHOLE
+from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, WALKS, check_whole, count_written_rows
 
-pytestmark = pytest.mark.django_db
 TOOK_S = 2.0
 
 
 @pytest.fixture
-def key(people: cast.Cast) -> Key:
-    created, _ = cast.make_key(people.core, user=people.bob)
-    credit(created)
-    return created
-
-
-@pytest.fixture(autouse=True)
-def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each turn takes as long."""
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How many rows were written. Each turn takes as long, and is a whole walk."""
+    rows = ["7"]
     times = iter(range(10_000))
-    monkeypatch.setattr("usage.books.full_walk.time.monotonic", lambda: next(times) * TOOK_S)
-    monkeypatch.setattr(full_walk, "_continue_walk", lambda stored: None)
+    monkeypatch.setattr(full_walk.time, "monotonic", lambda: next(times) * TOOK_S)
+    monkeypatch.setattr(full_walk, "WALKS", dict.fromkeys(WALKS, lambda walk, unfinished: True))
+    monkeypatch.setattr(full_walk, "AGAIN", full_walk.dt.timedelta())
+    monkeypatch.setattr(full_walk, "count_written_rows", lambda: rows[0])
+    return rows
 
 
 def rest_s() -> float:
@@ -40,19 +33,33 @@ def rest_s() -> float:
     return rest.total_seconds()
 
 
-def test_a_quiet_installation_is_walked_at_a_tenth_of_the_share(key: Key) -> None:
+@pytest.mark.django_db
+def test_books_that_were_walked_and_not_written_rest_longer(written: list[str]) -> None:
+    """P33: a row that was written, also by hand, is walked at the whole share."""
     busy, quiet = (
         pytest.approx(TOOK_S * (1 / share - 1), rel=0.05) for share in (SHARE, QUIET_SHARE)
     )
-    assert rest_s() == busy
-    assert [rest_s(), rest_s()] == [quiet, quiet]
-    end(admit(key, clock.now()))
-    assert rest_s() == busy
-    assert rest_s() == quiet
+    for count in ("7", "8"):
+        written[0] = count
+        # The turn that notices the change, and those before each walk has ended once more.
+        assert [rest_s() for _ in WALKS] == [busy] * len(WALKS)
+        assert [rest_s(), rest_s()] == [quiet, quiet]
 
 
-def test_a_walk_that_began_days_ago_goes_on_at_the_whole_share(key: Key) -> None:
-    rest_s()
-    long_ago = clock.now() - dt.timedelta(days=2)
-    BooksWalk.objects.filter(name=WHOLE).update(began_at=long_ago)
-    assert rest_s() == pytest.approx(TOOK_S * (1 / SHARE - 1), rel=0.05)
+@pytest.mark.django_db(transaction=True)
+def test_a_change_by_hand_counts_as_written() -> None:
+    key, _ = cast.make_key(cast.assemble().core)
+    credit(key)
+
+    def count_after(statement: str) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            # Postgres reports what a session wrote once a second, or now.
+            cursor.execute("SELECT pg_stat_force_next_flush()")
+        return int(count_written_rows())
+
+    before = count_after("SELECT 1")
+    assert (
+        count_after("UPDATE billing_walletsetting SET organisation_id = organisation_id") == before
+    )
+    assert count_after("UPDATE billing_account SET id = id") > before
