@@ -242,7 +242,8 @@ class HoldEstimate:
             text_tokens=text_tokens + reading.new,
             media_tokens=self._media_tokens,
             output_tokens=output,
-            again_tokens=reading.again,
+            # Only who answers in the model's place runs the tools again.
+            again_tokens=reading.again if step.output_tokens is None else 0,
         )
         return PricedBound(worst, step.version, step.model)
 
