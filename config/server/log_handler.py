@@ -150,8 +150,8 @@ def _unreachable_by(record: logging.LogRecord) -> str:
     if record.name == _POOL:
         message = record.getMessage()
         return message.partition("\n")[0] if message.startswith("error connecting") else ""
-    told = record.args if isinstance(record.args, tuple) else ()
-    errors = [one for one in told if isinstance(one, BaseException)]
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    errors = [one for one in arguments if isinstance(one, BaseException)]
     if record.exc_info and record.exc_info[1] is not None:
         errors.append(record.exc_info[1])
     for error in errors:
