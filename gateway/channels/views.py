@@ -216,7 +216,7 @@ def _models(channel: Channel) -> list[str]:
 
 def _mapped(channel: Channel, prices: Mapping[str, ListedPrice]) -> list[dict[str, Any]]:
     """Return the channel's models as rows: the route, its overrides as text, and its price."""
-    found = {route: price_of(route.model, prices) for route in channel.routes.all()}
+    prices_of = {route: price_of(route.model, prices) for route in channel.routes.all()}
     return [
         {
             "route": route,
@@ -224,7 +224,7 @@ def _mapped(channel: Channel, prices: Mapping[str, ListedPrice]) -> list[dict[st
             "entry": price and BookEntry(route.model, price, PPM),
             "price_id": price and price.price_id,
         }
-        for route, price in found.items()
+        for route, price in prices_of.items()
     ]
 
 

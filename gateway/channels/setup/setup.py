@@ -102,9 +102,9 @@ class ProposedModel:
         try:
             return parse_rate(meter, text)
         except MoneyInvalid as error:
-            said = gettext("The price of %(name)s must be 0 or more, such as 0.15, with up to 9 "
+            message = gettext("The price of %(name)s must be 0 or more, such as 0.15, with up to 9 "
                            "decimal places.")  # fmt: skip
-            raise ChannelRefused("models", said % {"name": self.name}) from error
+            raise ChannelRefused("models", message % {"name": self.name}) from error
 
 
 def propose_models(
