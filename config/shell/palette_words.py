@@ -39,7 +39,7 @@ WORDS: Final[Mapping[str, Promise]] = {
     "wallet": pgettext_lazy("search words", "low balance warning email notify"),
     "settings": pgettext_lazy("search words", "organisation name retention privacy"),
     "single_sign_on": pgettext_lazy(
-        "search words", "sso oidc openid saml identity provider okta entra google"
+        "search words", "sso oidc openid saml identity okta entra google"
     ),
     "webhooks": pgettext_lazy("search words", "hooks callback events slack notify"),
     "audit": pgettext_lazy("search words", "history trail who changed log"),

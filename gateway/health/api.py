@@ -12,8 +12,9 @@ from gateway.access import access_channel, visible_channels
 from gateway.channels.rows import model_statuses
 from gateway.health.figures import ChannelFigures, Figures, last_uses
 from gateway.health.reports import ChannelTroubles, Trouble
+from gateway.health.rests import last_rest
 from gateway.health.state_names import KeyStatus, ModelStatus
-from gateway.models import Channel, ChannelRest
+from gateway.models import Channel
 from lib.api import pagination
 from lib.api.openapi import Schema
 from lib.ids import id_text
@@ -115,7 +116,7 @@ def show_channel_health(request: HttpRequest, id: str) -> ChannelHealthDetail:
 
 
 def _last_rest(channel: Channel) -> LastRestOut | None:
-    rest = ChannelRest.objects.filter(channel=channel).first()
+    rest = last_rest(channel)
     if rest is None:
         return None
     return LastRestOut(

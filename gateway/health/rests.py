@@ -31,6 +31,11 @@ class _Seen(NamedTuple):
     kind: str
 
 
+def last_rest(channel: Channel) -> ChannelRest | None:
+    """Return the last rest of a channel, or None."""
+    return ChannelRest.objects.filter(channel=channel).first()
+
+
 def note_rests() -> int:
     """Store which channels rest now, and which of them woke. Return how many rests began or ended.
     Several processes may run this concurrently."""

@@ -19,8 +19,9 @@ from gateway.channels.rows import (
 )
 from gateway.health.figures import ChannelFigures, Figures
 from gateway.health.reports import ChannelTroubles, Trouble
+from gateway.health.rests import last_rest
 from gateway.health.uptime import uptime_by_channel
-from gateway.models import Channel, ChannelRest
+from gateway.models import Channel
 from lib import clock
 from lib.ids import id_text
 from lib.tables.table import Badge
@@ -84,7 +85,7 @@ def _state_of_part(badge: Badge, figures: Figures) -> Badge:
 def rest_words(actor: Actor, channel: Channel) -> dict[str, Any] | None:
     """Return the channel's last rest for its page, or None: its times, its cause, and the address
     of the requests around its beginning in the operator's own organisation, "" without one."""
-    rest = ChannelRest.objects.filter(channel=channel).first()
+    rest = last_rest(channel)
     if rest is None:
         return None
     end_at = (rest.ended_at or clock.now()) + _BEFORE

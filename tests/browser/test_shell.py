@@ -38,7 +38,7 @@ _EDGE: Final = """async (data) => {
   const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
   const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
   const { width, height } = bitmap;
-  const canvas = new OffscreenCanvas(width, height).getContext("2d");
+  const canvas = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   canvas.drawImage(bitmap, 0, 0);
   return [3, 22].map((from) => [...canvas.getImageData(width - from, height - 40, 1, 1).data]);
 }"""
@@ -55,7 +55,7 @@ def test_a_dialog_dims_the_page_to_its_edge(
     expect(page.locator("#dialog")).to_be_visible()
     shot = base64.b64encode(page.screenshot(animations="disabled")).decode()
     edge, inside = page.evaluate(_EDGE, shot)
-    assert edge == inside
+    assert max(abs(a - b) for a, b in zip(edge, inside, strict=True)) <= 1
 
 
 @pytest.mark.extended

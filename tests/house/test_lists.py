@@ -40,7 +40,7 @@ NO_LIST = {
     "gateway/health/_channel_health.html": "the models of one channel",
     "gateway/status/announcements.html": "the latest few announcements",
     "gateway/routing/model_rules.html": "the few rules and aliases",
-    "gateway/prices/price.html": "one price",
+    "gateway/prices/_price_rates.html": "one price",
     "gateway/prices/_price_conditions.html": "one price",
     "gateway/prices/proposal.html": "one proposal",
     "gateway/prices/proposals.html": "the latest few previews",

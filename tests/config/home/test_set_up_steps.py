@@ -85,5 +85,5 @@ def test_who_presses_twice_has_one_organisation(browser: Client) -> None:
 def test_it_is_for_operators_alone(people: Cast) -> None:
     for path in ("", "/organisation", "/skip"):
         assert signed_in(people.alice).post(f"{URL}{path}").status_code == 404
-    assert signed_in(people.dora).get("/")["Location"] == "/admin/channels"
+    assert signed_in(people.dora).get("/")["Location"] == "/admin/"
     assert SYSTEM.operator

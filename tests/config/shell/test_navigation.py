@@ -12,7 +12,7 @@ from tests.cast import BUILT_IN, Cast, actor, member, signed_in
 from tests.markup import squeezed
 
 pytestmark = pytest.mark.django_db
-ENTRIES_MAX = 12
+ENTRIES_MAX = 13
 SIDES = {"organisation": "/o/acme/", "installation": "/admin/channels"}
 
 
