@@ -1,5 +1,8 @@
 """The walks through the whole books take a limited share of a core."""
 
+import datetime as dt
+import time
+
 import pytest
 from django.db import connection
 
@@ -18,9 +21,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How many rows were written. Each turn takes as long, and is a whole walk."""
     rows = ["7"]
     times = iter(range(10_000))
-    monkeypatch.setattr(full_walk.time, "monotonic", lambda: next(times) * TOOK_S)
+    monkeypatch.setattr(time, "monotonic", lambda: next(times) * TOOK_S)
     monkeypatch.setattr(full_walk, "WALKS", dict.fromkeys(WALKS, lambda walk, unfinished: True))
-    monkeypatch.setattr(full_walk, "AGAIN", full_walk.dt.timedelta())
+    monkeypatch.setattr(full_walk, "AGAIN", dt.timedelta())
     monkeypatch.setattr(full_walk, "count_written_rows", lambda: rows[0])
     return rows
 
