@@ -40,7 +40,7 @@ def test_asked_from_an_error_approved_on_a_telephone_and_over_by_itself(
     page.set_viewport_size(TELEPHONE)
     page.goto(f"{site.organisation}/budgets/new")
     page.get_by_label("Applies to", exact=True).select_option("customer")
-    page.get_by_label("Name").fill("phone-1")
+    page.get_by_label("End customer").fill("phone-1")
     page.get_by_label("Amount (USD)").fill("0.0001")
     page.get_by_role("button", name="Create budget").click()
     expect(page.get_by_role("link", name="phone-1")).to_be_visible()
