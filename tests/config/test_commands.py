@@ -146,7 +146,9 @@ def test_every_command_is_known_here() -> None:
     assert FILES.keys() <= COMMANDS.keys()
 
 
-@pytest.mark.parametrize("name", COMMANDS.keys() - {"restore", "import_from", "propose_prices"})
+@pytest.mark.parametrize(
+    "name", sorted(COMMANDS.keys() - {"restore", "import_from", "propose_prices"})
+)
 def test_a_database_that_is_away_is_a_sentence(
     away: None, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
