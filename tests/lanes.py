@@ -1,8 +1,8 @@
 """Which rows of a parametrized test `make test` runs (`--quick`); `make test ALL=1` runs all.
 
 A test that is pure, or asks only the database, runs whole. Each row of one that drives a running
-hub or a browser takes a tenth of a second or more. Of these a function runs one row for each promise
-that its rows name (F1, I7), or else its first and its last row.
+hub or a browser takes a tenth of a second or more. Of these a function runs one row for each
+promise that its rows name (F1, I7), or else its first and its last row.
 """
 
 import re
