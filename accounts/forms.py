@@ -32,8 +32,9 @@ from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX
 from accounts.organisations.labels import split_labels
 from accounts.organisations.names import NAME_MAX
 from accounts.organisations.organisations import REASON_MAX
-from accounts.sign_in import try_counts
-from accounts.sign_in.throttle import limits_of_letters
+from accounts.sign_in import captcha, try_counts
+from accounts.sign_in.security_changes import network_of_request
+from accounts.sign_in.throttle import Limit, limits_of_letters, limits_of_unchecked_resets
 from accounts.sign_up import sign_up
 from lib import clock
 from lib.forms.picker import PickSelectMultiple, split_words
@@ -328,12 +329,55 @@ class LoginForm(_Ours, allauth.LoginForm):  # type: ignore[misc]
     """Signs in by address and password."""
 
 
-class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
+class _Checked(_Ours):
+    """Asks the browser for a proof of work (static/js/captcha.js) where `checks_browser` says so.
+    The answer is spent by each attempt, and the page that follows brings another challenge."""
+
+    cleaned_data: dict[str, Any]
+    add_error: Callable[[None, str], None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["captcha"] = forms.CharField(
+            required=False, max_length=captcha.ANSWER_MAX, widget=forms.HiddenInput
+        )
+
+    def checks_browser(self) -> bool:
+        raise NotImplementedError
+
+    def challenge(self) -> str:
+        """Return a new challenge for the page, or "" if the browser is not checked."""
+        return captcha.new_challenge() if self.checks_browser() else ""
+
+    def check_browser(self) -> None:
+        """Spend the answer; a refusal is an error of the form. A request that validates its form
+        again has spent it already."""
+        request = context.request
+        if getattr(request, "browser_checked", False):
+            return
+        try:
+            captcha.accept(self.cleaned_data.get("captcha", ""))
+        except captcha.CaptchaRefused as refused:
+            self.add_error(None, str(refused))
+        else:
+            request.browser_checked = True
+
+
+class SignupForm(_Checked, allauth.SignupForm):  # type: ignore[misc]
     """Creates an account."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password1"].help_text = gettext("At least 10 characters.")
+
+    def checks_browser(self) -> bool:
+        return sign_up.checks_browser(context.request)
+
+    def clean(self) -> Any:
+        cleaned = super().clean()
+        if self.checks_browser():
+            self.check_browser()
+        return cleaned
 
     def clean_email(self) -> str:
         # Check this before any look-up, so that known and unknown addresses of a domain get the
@@ -355,8 +399,23 @@ class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
         return saved
 
 
-class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
-    """Requests a link that sets a new password."""
+class ResetPasswordForm(_Checked, allauth.ResetPasswordForm):  # type: ignore[misc]
+    """Requests a link that sets a new password. The first few of a network need no check."""
+
+    def checks_browser(self) -> bool:
+        return sign_up.checks_browsers() and try_counts.is_used_up(self._unchecked())
+
+    def clean(self) -> Any:
+        cleaned = super().clean()
+        if sign_up.checks_browsers():
+            try:
+                try_counts.count(self._unchecked())
+            except try_counts.TooManyTries:
+                self.check_browser()
+        return cleaned
+
+    def _unchecked(self) -> tuple[Limit, ...]:
+        return limits_of_unchecked_resets(network_of_request(context.request))
 
     def save(self, request: HttpRequest, **kwargs: Any) -> Any:
         try_counts.count(limits_of_letters(self.cleaned_data["email"]))

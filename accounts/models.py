@@ -518,10 +518,12 @@ class SignUpMode(models.TextChoices):
 
 
 class SignUpSetting(models.Model):
-    """A single row: who may create an account."""
+    """A single row: who may create an account, and whether browsers are checked."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     mode = models.CharField(max_length=8, choices=SignUpMode.choices, default=SignUpMode.INVITE)
+    # Whether browsers do a proof of work where anyone can sign up, and before further resets.
+    captcha = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_sign_up_setting")]

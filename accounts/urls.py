@@ -251,7 +251,6 @@ urlpatterns = [
         settings_views.project_restore,
         name="project_restore",
     ),
-    path("organisation/new", sign_up_views.own_organisation, name="own_organisation"),
     path(
         "admin/_f/choices/organisations", choices.organisation_choices, name="organisation_choices"
     ),

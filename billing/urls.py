@@ -7,9 +7,12 @@ from billing.limits import charge_rule_views
 from billing.safeguards import views as safeguard_views
 from billing.subscriptions import views as subscription_views
 from billing.topups import views as topup_views
+from billing.trials import views as trial_views
 from billing.wallets import views
 
 urlpatterns = [
+    path("organisation/new", trial_views.own_organisation, name="own_organisation"),
+    path("admin/people/sign-up/trial", trial_views.trial_credit, name="trial_credit"),
     path(
         "processors/<str:processor>/events",
         topup_views.processor_event,

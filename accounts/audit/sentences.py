@@ -264,6 +264,8 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "codes.brought": _of("created", _("%(who)s imported %(count)s codes")),
     "codes.downloaded": _of("ran", _("%(who)s downloaded %(count)s codes")),
     "codes.killed": _of("removed", _("%(who)s disabled the codes of batch %(name)s")),
+    "trial.given": _of("created", _("%(who)s got %(amount)s of trial credit")),
+    "trial_setting.changed": _of("changed", _("%(who)s changed trial credit")),
     "credit.asked": _of("decided", _("%(who)s proposed a correction of %(amount)s")),
     "credit.posted": _of("decided", _("%(who)s approved a correction of %(amount)s")),
     "credit.refused": _of("decided", _("%(who)s rejected a correction of %(amount)s")),

@@ -68,6 +68,8 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     "acceptedmember": _("Accepted usage member"),
     "sealcut": _("Audit log"),
     "safeguard": _("Safeguard"),
+    "trial": _("Trial credit"),
+    "trialsetting": _("Trial credit"),
     "savedview": _("Saved view"),
     "secretcheck": _("Encryption keys"),
     "sellerdetail": _("Seller"),
@@ -94,7 +96,7 @@ INSTALLATION_OBJECTS: Final = frozenset({
     "ownkeyoffer", "plan", "price", "pricepreview", "priceproposal", "priceversion",
     "providerbill", "sealcut",
     "secretcheck", "sellerdetail", "setuplink", "signinlink", "signupsetting", "subscriptionplan",
-    "taxrate", "acceptedmember", "authenticator",
+    "taxrate", "trialsetting", "acceptedmember", "authenticator",
 })  # fmt: skip
 
 

@@ -105,6 +105,12 @@ class SignUpChange(RequestBody):
         description="`off`: operators create accounts. `invite`: people with an invitation. "
         "`domain`: also people with a listed email domain. `open`: anyone.",
     )
+    captcha: bool | None = Field(
+        None,
+        strict=True,
+        description="Whether browsers do a proof of work where anyone can sign up, and from the "
+        "fourth password reset of a network within an hour.",
+    )
     domains: list[SignUpDomainIn] | None = Field(
         None, max_length=sign_up.DOMAINS_MAX, description="Replaces the whole list."
     )
@@ -118,6 +124,7 @@ class SignUpDomainOut(Schema):
 
 class SignUpOut(Schema):
     mode: str
+    captcha: bool
     domains: list[SignUpDomainOut]
 
 

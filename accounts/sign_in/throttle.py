@@ -97,6 +97,11 @@ def limits_of_letters(email: str) -> tuple[Limit, ...]:
     return (Limit(f"letter {email.lower()}", 5, 60),)
 
 
+def limits_of_unchecked_resets(network: str) -> tuple[Limit, ...]:
+    """Return the limits on links that a network requests before its browsers are checked."""
+    return (Limit(f"unchecked resets {network}", 3, 3600),)
+
+
 def limits_of_invitations(email: str, organisation: str) -> tuple[Limit, ...]:
     """Return the limits on invitations that an organisation sends by email."""
     return (*limits_of_letters(email), Limit(f"invitations of {organisation}", 100, 3600))

@@ -7,7 +7,7 @@ from typing import Final
 from django.db import connection
 from django.db.models.functions import Lower
 
-from accounts.models import SignInNetwork, User
+from accounts.models import SignInNetwork, TryWindow, User
 from accounts.sign_in.throttle import KNOWN_FOR, Limit
 from lib import clock
 
@@ -68,6 +68,13 @@ def count(limits: Sequence[Limit]) -> None:
     if waits:
         give_back([limit for subject, limit in by_digest.items() if subject not in waits])
         raise TooManyTries(max(waits.values()))
+
+
+def is_used_up(limits: Sequence[Limit]) -> bool:
+    """Return whether a further attempt would exceed one of the limits. It counts none."""
+    by_digest = {_digest(limit): limit.count for limit in limits}
+    rows = TryWindow.objects.filter(subject__in=list(by_digest), ends_at__gte=clock.now())
+    return any(row.tries >= by_digest[bytes(row.subject)] for row in rows)
 
 
 def give_back(limits: Sequence[Limit]) -> None:

@@ -44,8 +44,7 @@ _CONFIRMING: Final = (SignUpMode.DOMAIN, SignUpMode.OPEN)
 def mode() -> SignUpMode:
     """Return the current mode. If no emails can be sent, no address can be confirmed, so only
     invitations admit new people."""
-    row = SignUpSetting.objects.first() or SignUpSetting()
-    chosen = SignUpMode(row.mode)
+    chosen = SignUpMode(_setting().mode)
     return SignUpMode.INVITE if chosen in _CONFIRMING and not sends_letters() else chosen
 
 
@@ -55,10 +54,13 @@ def sends_letters() -> bool:
 
 
 def describe_settings() -> dict[str, Any]:
-    """Return the sign-up settings as `save_sign_up` takes them: `mode`, and `domains` by name."""
+    """Return the sign-up settings as `save_sign_up` takes them: `mode`, `captcha`, and `domains` by
+    name."""
+    setting = _setting()
     rows = SignUpDomain.objects.select_related("organisation").order_by("domain")
     return {
-        "mode": (SignUpSetting.objects.first() or SignUpSetting()).mode,
+        "mode": setting.mode,
+        "captcha": setting.captcha,
         "domains": [
             {"domain": row.domain, "organisation": row.organisation.slug, "role": row.role}
             for row in rows
@@ -67,23 +69,32 @@ def describe_settings() -> dict[str, Any]:
 
 
 def save_sign_up(
-    actor: Actor, *, mode: str | None = None, domains: Sequence[dict[str, str]] | None = None
+    actor: Actor,
+    *,
+    mode: str | None = None,
+    captcha: bool | None = None,
+    domains: Sequence[dict[str, str]] | None = None,
 ) -> None:
-    """Change the given settings. `domains` replaces the whole list; each has `domain`,
-    `organisation` (a slug) and `role`. Raises Refused for invalid values."""
+    """Change the given settings. `captcha` is whether browsers are checked. `domains` replaces the
+    whole list; each has `domain`, `organisation` (a slug) and `role`. Raises Refused for invalid
+    values."""
     with transaction.atomic():
         row, _ = SignUpSetting.objects.select_for_update().get_or_create(id=1)
         before = describe_settings()
         if domains is not None:
             SignUpDomain.objects.all().delete()
             SignUpDomain.objects.bulk_create(_validate_domains(domains))
-        if mode is not None:
-            row.mode = mode
-            row.save()
+        row.mode = row.mode if mode is None else mode
+        row.captcha = row.captcha if captcha is None else captcha
+        row.save()
         _check_mode(row.mode)
         after = describe_settings()
         if before != after:
             audit.record(actor, None, "sign_up.changed", row, before=before, after=after)
+
+
+def _setting() -> SignUpSetting:
+    return SignUpSetting.objects.first() or SignUpSetting()
 
 
 def _check_mode(mode: str) -> None:
@@ -162,6 +173,17 @@ def may_sign_up(request: HttpRequest) -> bool:
     if current in _CONFIRMING:
         return True
     return current == SignUpMode.INVITE and invitations.is_invited(request)
+
+
+def checks_browser(request: HttpRequest) -> bool:
+    """Return whether this visitor's browser is checked before it signs up: where anyone may, unless
+    an invitation was opened."""
+    return mode() == SignUpMode.OPEN and checks_browsers() and not invitations.is_invited(request)
+
+
+def checks_browsers() -> bool:
+    """Return whether forms that everybody can send may ask for a proof of work."""
+    return _setting().captcha
 
 
 def accepts(request: HttpRequest, email: str) -> bool:

@@ -1,5 +1,4 @@
-"""Sign-up: the page that creates the first operator (W01), the setting, for operators (W76), and
-the page where a new person creates an organisation (W02)."""
+"""Sign-up: the page that creates the first operator (W01), and the setting, for operators (W76)."""
 
 from typing import cast
 
@@ -15,16 +14,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.access import actors
 from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, public, signed_in_view
+from accounts.access.guards import operator_page, public
 from accounts.members.forms import NewPersonForm
-from accounts.models import User
 from accounts.organisations.choices import pick_organisation
-from accounts.organisations.names import NAME_MAX
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_in.views import throttle_view
 from accounts.sign_up import sign_up
@@ -53,6 +49,15 @@ class SignUpSettingForm(forms.Form):
         label=gettext_lazy("Who can sign up"),
         choices=list(SIGN_UP_NAMES.items()),
     )
+    captcha = forms.BooleanField(
+        label=gettext_lazy("Check browsers"),
+        help_text=gettext_lazy(
+            "Where anyone can sign up, and from the fourth password reset within an hour, the "
+            "browser does a calculation of about a second. It keeps programs out, there is "
+            "nothing to solve, and nothing is sent to others."
+        ),
+        required=False,
+    )
     domains = forms.CharField(
         label=gettext_lazy("Email domains"),
         help_text=gettext_lazy(
@@ -72,16 +77,6 @@ class SignUpSettingForm(forms.Form):
     )
 
 
-class OwnOrganisationForm(forms.Form):
-    """The name of a new person's organisation."""
-
-    name = forms.CharField(
-        label=gettext_lazy("Organisation name"),
-        max_length=NAME_MAX,
-        widget=forms.TextInput(attrs={"autocomplete": "organization", "autofocus": True}),
-    )
-
-
 @operator_page("organisations.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 @recent_sign_in_required(
@@ -94,7 +89,12 @@ def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         try:
             domains = sign_up.domains_from_lines(form.cleaned_data["domains"])
-            sign_up.save_sign_up(actor, mode=form.cleaned_data["mode"], domains=domains)
+            sign_up.save_sign_up(
+                actor,
+                mode=form.cleaned_data["mode"],
+                captcha=form.cleaned_data["captcha"],
+                domains=domains,
+            )
         except Refused as refused:
             refused.add_to(form)
         else:
@@ -103,30 +103,6 @@ def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {"form": form, "sends_emails": sign_up.sends_letters()}
     status = 422 if form.errors else 200
     return render(request, "accounts/sign_up/sign_up_settings.html", context, status=status)
-
-
-def no_organisation(request: HttpRequest, user: User) -> HttpResponse:
-    """Return the page for a person without an organisation: how to join one, or a form to create
-    one."""
-    form = OwnOrganisationForm() if sign_up.may_found(user) else None
-    return render(request, "accounts/sign_up/no_organisation.html", {"form": form})
-
-
-@signed_in_view
-@require_POST
-def own_organisation(request: HttpRequest) -> HttpResponseBase:
-    user = cast(User, request.user)
-    form = OwnOrganisationForm(request.POST)
-    if form.is_valid():
-        try:
-            organisation = sign_up.create_own_organisation(user, form.cleaned_data["name"])
-        except Refused as refused:
-            refused.add_to(form)
-        else:
-            return see_other("home", organisation.slug)
-    if actors.last_membership(request, user) is not None:
-        return redirect("root")
-    return render(request, "accounts/sign_up/no_organisation.html", {"form": form}, status=422)
 
 
 class SetUpForm(NewPersonForm):

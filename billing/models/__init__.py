@@ -99,3 +99,4 @@ from billing.models.topups import (
     TopUpState,
     WalletSetting,
 )
+from billing.models.trials import Trial, TrialOnce, TrialSetting

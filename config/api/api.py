@@ -41,6 +41,7 @@ from billing.safeguards.api import router as safeguard_router
 from billing.subscriptions.api import operator_router as subscription_plan_router
 from billing.subscriptions.api import router as subscription_router
 from billing.topups.processors.processor import ProcessorError
+from billing.trials.api import router as trial_router
 from billing.wallets.api import router as billing_router
 from config.api.creation import answer_once, describe_creation
 from config.api.errors import error_response
@@ -307,6 +308,7 @@ api.add_router("", health_router)
 api.add_router("", setting_router)
 api.add_router("", mail_server_router)
 api.add_router("", safeguard_router)
+api.add_router("", trial_router)
 api.add_router("", notify_router)
 api.add_router("", operator_alert_router)
 api.add_router("", job_router)

@@ -38,6 +38,7 @@ Kind = Literal[
     "key",
     "budget",
     "sign_up",
+    "trial_credit",
 ]
 Action = Literal["create", "change", "remove"]
 

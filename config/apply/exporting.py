@@ -93,6 +93,10 @@ def _put_of_installation(whole: Document, item: Item) -> bool:
             whole["people"].append(person)
         case "sign_up":
             whole["sign_up"] = _document_of(fields, tuple(file_format.SignUp.model_fields))
+        case "trial_credit":
+            whole["trial_credit"] = _document_of(
+                fields, tuple(file_format.TrialCredit.model_fields)
+            )
         case _:
             return False
     return True

@@ -34,6 +34,7 @@ from billing.limits.charge_rule import DRAIN_SECONDS_MAX, build_charge_rule, sto
 from billing.limits.charge_rule import Kind as ChargeKind
 from billing.prices.conditions import ConditionInvalid, read_hours, tier_name
 from billing.prices.meters import MeterUnknown, find_meter, parse_rate
+from billing.trials.rules import DAYS_MAX
 from gateway.channels.bounds import MODEL_MAX, MODEL_PATTERN, NAME_MAX
 from gateway.channels.fields import ChannelSettings
 from gateway.channels.schemas import (
@@ -454,7 +455,14 @@ class SignUpDomain(Part):
 
 class SignUp(Part):
     mode: Literal["off", "invite", "domain", "open"] = "invite"
+    captcha: bool = True
     domains: list[SignUpDomain] = []
+
+
+class TrialCredit(Part):
+    amount: Annotated[Decimal, AfterValidator(_amount)] = "0.00"
+    once: Literal["domain", "person"] = "domain"
+    days: Annotated[int, Field(ge=1, le=DAYS_MAX)] | None = 30
 
 
 class Organisation(WithRateLimits):
@@ -515,3 +523,4 @@ class Installation(Part):
     people: list[Person] = []
     organisations: list[Organisation] = []
     sign_up: SignUp = SignUp()
+    trial_credit: TrialCredit = TrialCredit()

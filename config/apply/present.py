@@ -39,6 +39,7 @@ from billing.models import (
 from billing.prices.conditions import PriceKey
 from billing.prices.plans import list_plans
 from billing.prices.prices import CATALOGUE, key_of
+from billing.trials import trials
 from config.apply.difference import Id, Item, Secret, Value
 from config.apply.item_fields import (
     BUDGET_TERMS,
@@ -91,6 +92,7 @@ def present_items() -> list[Item]:
         *present_people(),
         *_organisations(),
         present_sign_up(),
+        _trial_credit(),
     ]
 
 
@@ -310,6 +312,10 @@ def present_sign_up() -> Item:
     described = sign_up.describe_settings()
     fields = tuples({**described, "mode": str(described["mode"])})
     return Item(Id("sign_up"), fields, lasting=True)
+
+
+def _trial_credit() -> Item:
+    return Item(Id("trial_credit"), trials.describe_setting(), lasting=True)
 
 
 def present_mail_server() -> Iterator[Item]:

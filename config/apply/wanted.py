@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from django.utils.text import slugify
 
-from billing.currency.money import parse_multiplier, parse_usd
+from billing.currency.money import format_usd, parse_multiplier, parse_usd
 from billing.limits.budget_rules import default_anchor
 from billing.prices.conditions import PriceKey
 from billing.prices.pricing import PPM
@@ -117,6 +117,8 @@ class _Flattener:
             yield from self._organisation(organisation, slug, ("organisations", n))
         if "sign_up" in self._file.model_fields_set:
             yield wanted_sign_up(self._file.sign_up)
+        if "trial_credit" in self._file.model_fields_set:
+            yield _trial_credit(self._file.trial_credit)
 
     def _settings(self, settings: file_format.Settings) -> Item:
         names = tuple(file_format.Settings.model_fields)
@@ -347,6 +349,16 @@ def wanted_sign_up(sign_up: file_format.SignUp) -> Item:
             {**domain.model_dump(), "domain": domain.domain.strip().lower()} for domain in ordered
         )
     return Item(Id("sign_up"), fields, tuples(defaults_of(file_format.SignUp, names)), ("sign_up",))
+
+
+def _trial_credit(trial: file_format.TrialCredit) -> Item:
+    names = tuple(file_format.TrialCredit.model_fields)
+    fields = tuples(set_fields(trial, names))
+    if "amount" in fields:
+        # An amount has many forms, such as 5 and 5.00.
+        fields["amount"] = format_usd(parse_usd(trial.amount))
+    defaults = tuples(defaults_of(file_format.TrialCredit, names))
+    return Item(Id("trial_credit"), fields, defaults, ("trial_credit",))
 
 
 def wanted_access(

@@ -18,6 +18,7 @@ from billing.models import Budget, Plan, PriceVersion
 from billing.prices import plans, prices
 from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
+from billing.trials import trials
 from billing.wallets import low_balance, wallets
 from config.apply.difference import Change, Id, Kind, Secret, Value
 from config.apply.item_fields import KEY_FIELDS, LIMITS, OFFER_AMOUNTS, ORGANISATION_STATES
@@ -71,6 +72,7 @@ _ORDER: dict[Kind, int] = {
     "key": 16,
     "budget": 17,
     "sign_up": 18,
+    "trial_credit": 18,
 }
 # A plan or a role is removed once nobody has it.
 _REMOVED_LAST = 19
@@ -144,6 +146,9 @@ class _Writer:
 
     def _sign_up(self, change: Change) -> None:
         sign_up.save_sign_up(SYSTEM, **cast(dict[str, Any], change.after))
+
+    def _trial_credit(self, change: Change) -> None:
+        trials.save_trial_setting(SYSTEM, **cast(dict[str, Any], change.after))
 
     def _channel(self, change: Change) -> None:
         (name,) = change.id.name

@@ -199,6 +199,7 @@ _INSTALLATION: Final[_Sections] = (
         Entry("users", _("People"), (
             _Common("people", _("People"), "organisations.read"),
             _Common("sign_up_settings", _("Sign-up"), "organisations.write"),
+            _Common("trial_credit", _("Trial credit"), "credits.write"),
         )),
         Entry("credit-card", _("Payments"), (
             _Common("payments", _("Payments"), "credits.read"),

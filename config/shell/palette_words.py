@@ -57,6 +57,7 @@ WORDS: Final[Mapping[str, Promise]] = {
     "subscription_plans": pgettext_lazy("search words", "plans offers packages monthly"),
     "people": pgettext_lazy("search words", "users accounts erase operators"),
     "sign_up_settings": pgettext_lazy("search words", "registration register signup open"),
+    "trial_credit": pgettext_lazy("search words", "free welcome promo new organisation"),
     "payments": pgettext_lazy("search words", "top-ups stripe bank transfer"),
     "credits": pgettext_lazy("search words", "add credit adjust refund balance grant"),
     "codes": pgettext_lazy("search words", "vouchers coupons promo gift"),

@@ -19,7 +19,7 @@ from accounts.models import Organisation, User
 from accounts.preferences.appearance import set_appearance
 from accounts.sign_in.sign_in import is_own_path
 from accounts.sign_up.first_run import is_set_up
-from accounts.sign_up.views import no_organisation
+from billing.trials.views import no_organisation
 from config.api.errors import error_response
 from config.jobs.runs import job_states
 from config.server.database_watch import is_away

@@ -217,6 +217,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "backups": "/admin/settings/backups",
         "mail server": "/admin/settings/mail",
         "safeguards": "/admin/safeguards",
+        "trial credit": "/admin/people/sign-up/trial",
         "status": "/status",
         "start": f"{ours}/start",
         "connect": f"{ours}/connect",

@@ -11,8 +11,11 @@ from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.mfa.models import Authenticator
 from playwright.sync_api import Browser, Page, StorageState, expect
 
+from accounts.access.actors import SYSTEM
 from accounts.models import User
+from accounts.sign_up import sign_up
 from accounts.sign_up.first_run import make_set_up_link
+from billing.trials import trials
 from tests.beside import Beside
 from tests.browser.visitor import Visitor, act_on, findings, too_wide
 from tests.databases import own_database
@@ -135,6 +138,7 @@ def test_sign_up_is_opened_and_walked(beside: Beside, visitors: tuple[Visitor, V
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     looks_right(page)
+    # The browser is checked meanwhile (captcha.js); a form that is sent earlier waits for that.
     page.keyboard.press("Enter")
     page.wait_for_url("**/confirm")
     looks_right(page)
@@ -152,6 +156,48 @@ def test_sign_up_is_opened_and_walked(beside: Beside, visitors: tuple[Visitor, V
     page.keyboard.type("Eve Ltd")
     page.keyboard.press("Enter")
     page.wait_for_url("**/o/eve-ltd/")
+
+
+def open_sign_up() -> None:
+    """Beside the hub: anyone signs up, and a new organisation gets trial credit."""
+    sign_up.save_sign_up(SYSTEM, mode="open")
+    trials.save_trial_setting(SYSTEM, amount="5")
+
+
+@pytest.mark.extended
+def test_who_signs_up_by_keyboard_is_checked_on_the_way(
+    beside: Beside, visitors: tuple[Visitor, Visitor]
+) -> None:
+    _, telephone = visitors
+    page = telephone.page
+    beside.call(open_sign_up)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/signup")
+    expect(page.get_by_text("of trial credit, which expires after 30 days.")).to_be_visible()
+    checked = page.locator("[data-captcha] [role=status]")
+    expect(checked).to_have_text("Your browser was checked.")
+    looks_right(page)
+    telephone.speak("zh-hans")
+    page.reload()
+    expect(checked).to_have_text("已检查你的浏览器。")
+    looks_right(page)
+    telephone.speak("en")
+    # Enter before the check has ended: the form is sent once it has.
+    page.goto("/signup")
+    page.get_by_label("Email").press_sequentially("kit@example.org")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/confirm")
+    # What was spent is told, and the page that tells it checks again.
+    page.goto("/signup")
+    page.get_by_label("Email").fill("lea@example.org")
+    page.get_by_label("Password").fill("short")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("This password is too short")).to_be_visible()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/confirm")
 
 
 @pytest.mark.slow

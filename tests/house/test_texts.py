@@ -579,7 +579,7 @@ def test_pages_of_the_control_plane_are_chinese(people: Cast) -> None:
 @pytest.mark.usefixtures("_compiled")
 def test_forms_refuse_in_chinese(people: Cast, settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
-    save_sign_up(SYSTEM, mode="open")
+    save_sign_up(SYSTEM, mode="open", captcha=False)
     visitor = _in_chinese(Client())
     _read(visitor, "/login", login="alice", password="")
     page = _read(visitor, "/login", login="alice@example.org", password="wrong password")

@@ -97,7 +97,7 @@ def test_who_waited_too_long_leaves_the_seat_to_others() -> None:
 def open_sign_up(settings: Any) -> None:
     """Let anybody make an account."""
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
-    SignUpSetting.objects.create(mode=SignUpMode.OPEN)
+    SignUpSetting.objects.create(mode=SignUpMode.OPEN, captcha=False)
 
 
 @pytest.mark.django_db(transaction=True)

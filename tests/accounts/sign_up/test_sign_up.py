@@ -97,7 +97,7 @@ def test_switched_off_not_even_an_invitation_makes_an_account(people: Cast, emai
 
 
 def test_open_sign_up_needs_an_address_and_an_organisation(people: Cast) -> None:
-    sign_up.save_sign_up(SYSTEM, mode="open")
+    sign_up.save_sign_up(SYSTEM, mode="open", captcha=False)
     browser = Client()
     assert "Create an account" in browser.get("/login").content.decode()
     assert "You then name your organisation." in browser.get("/signup").content.decode()
@@ -126,7 +126,7 @@ def test_open_sign_up_needs_an_address_and_an_organisation(people: Cast) -> None
 def test_where_it_is_not_open_nobody_makes_an_organisation(people: Cast) -> None:
     ivy = signed_in(person("ivy"))
     assert ivy.post("/organisation/new", {"name": "Ivy"}).status_code == 422
-    sign_up.save_sign_up(SYSTEM, mode="open")
+    sign_up.save_sign_up(SYSTEM, mode="open", captcha=False)
     # Ivy's address was never confirmed.
     assert "Name your organisation" not in ivy.get("/").content.decode()
     assert ivy.post("/organisation/new", {"name": "Ivy"}).status_code == 422
@@ -135,7 +135,7 @@ def test_where_it_is_not_open_nobody_makes_an_organisation(people: Cast) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_ten_presses_make_one_organisation() -> None:
-    sign_up.save_sign_up(SYSTEM, mode="open")
+    sign_up.save_sign_up(SYSTEM, mode="open", captcha=False)
     browser = Client()
     come_in(browser)
     key = browser.cookies["session_8000"].value
@@ -158,7 +158,7 @@ def test_ten_presses_make_one_organisation() -> None:
 
 @pytest.mark.parametrize("field", ["operator", "is_active", "role", "organisation"])
 def test_a_form_grants_nothing(people: Cast, field: str) -> None:
-    sign_up.save_sign_up(SYSTEM, mode="open")
+    sign_up.save_sign_up(SYSTEM, mode="open", captcha=False)
     send(Client(), **{field: "acme"})
     eve = User.objects.get(email="eve@acme.example")
     assert not eve.operator
@@ -204,7 +204,7 @@ def test_only_a_confirmed_address_joins_at_its_first_sign_in(
     people: Cast, mode: str, confirmed: bool, was_in: bool, joins: bool
 ) -> None:
     """P12: however they came to their account, and only while domains let anybody in."""
-    sign_up.save_sign_up(SYSTEM, mode=mode, domains=[ACME])
+    sign_up.save_sign_up(SYSTEM, mode=mode, captcha=False, domains=[ACME])
     eve = members.add_person("eve@acme.example", actor=SYSTEM)
     EmailAddress.objects.create(user=eve, email=eve.email, primary=True, verified=confirmed)
     eve.last_login = clock.now() if was_in else None
@@ -242,9 +242,11 @@ def test_an_archived_organisation_takes_nobody(people: Cast) -> None:
 
 def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
     dora = signed_in(people.dora)
-    form = {"mode": "domain", "domains": "Acme.example = acme: developer\n\n"}
+    form = {
+        "mode": "domain", "captcha": "on", "domains": "Acme.example = acme: developer\n\n"
+    }  # fmt: skip
     assert dora.post("/admin/people/sign-up", form)["Location"] == "/admin/people/sign-up"
-    assert sign_up.describe_settings() == {"mode": "domain", "domains": [ACME]}
+    assert sign_up.describe_settings() == {"mode": "domain", "captcha": True, "domains": [ACME]}
     page = dora.get("/admin/people/sign-up").content.decode()
     assert re.search(r'name="domains_domain" value="acme.example"', page)
     assert re.search(r'name="domains_organisation" value="acme"', page)
@@ -289,7 +291,7 @@ def test_what_cannot_be_is_told_at_its_field(
     answer = signed_in(people.dora).post("/admin/people/sign-up", form)
     assert answer.status_code == 422
     assert words in answer.content.decode()
-    assert sign_up.describe_settings() == {"mode": "invite", "domains": []}
+    assert sign_up.describe_settings() == {"mode": "invite", "captcha": True, "domains": []}
 
 
 def test_a_domain_is_listed_once_whoever_lists_it(people: Cast) -> None:
@@ -316,10 +318,13 @@ def change(browser: Client, body: dict[str, Any]) -> Any:
 
 def test_the_api_reads_and_changes_it(people: Cast) -> None:
     dora = signed_in(people.dora)
-    assert dora.get(API).json() == {"mode": "invite", "domains": []}
+    assert dora.get(API).json() == {"mode": "invite", "captcha": True, "domains": []}
     assert change(dora, {"mode": "domain", "domains": [ACME]}).json()["domains"] == [ACME]
     # What is left out stays.
-    assert change(dora, {"mode": "open"}).json() == {"mode": "open", "domains": [ACME]}
+    opened = {"mode": "open", "captcha": True, "domains": [ACME]}
+    assert change(dora, {"mode": "open"}).json() == opened
+    assert change(dora, {"captcha": False}).json() == {**opened, "captcha": False}
+    assert change(dora, {"captcha": "no"}).status_code in (400, 422)
     assert change(dora, {"mode": "sometimes"}).status_code == 422
     assert change(dora, {"modes": "open"}).status_code == 400
     assert change(dora, {"domains": [ACME | {"role": "owner"}]}).status_code == 422

@@ -133,7 +133,7 @@ def furnished() -> Cast:
         replace(SYSTEM, organisation=acme), {"developer": "own", id_text(chatter.id): "people"}
     )
     domains = [{"domain": "acme.example", "organisation": "acme", "role": "viewer"}]
-    sign_up.save_sign_up(SYSTEM, mode="off", domains=domains)
+    sign_up.save_sign_up(SYSTEM, mode="off", captcha=False, domains=domains)
     budget_simulation.create_budget(
         SYSTEM, acme, scope="user", subject=str(people.bob.id), amount_nano=5 * 10**9,
         period="month",

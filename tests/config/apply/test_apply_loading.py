@@ -75,7 +75,7 @@ WRONG = [
         "setings:\n",
         "f.yaml:2: setings: unknown field: expected one of version, settings, mail_server, "
         "channels, prices, plans, models, model_rules, aliases, own_key_offers, people, "
-        "organisations, sign_up",
+        "organisations, sign_up, trial_credit",
     ),
     (
         '"127.0.0.1/32"',

@@ -23,6 +23,7 @@ from billing.prices.conditions import PriceKey
 from billing.safeguards import safeguards
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
+from billing.trials import trials
 from billing.wallets import low_balance, wallets
 from lib import clock
 from tests import cast
@@ -54,6 +55,9 @@ BEFORE: Final[Writes] = {
     ),
 }
 WRITES: Final[Writes] = {
+    "billing.trials.trials.save_trial_setting": lambda w: trials.save_trial_setting(
+        w.dora, amount="5"
+    ),
     "billing.safeguards.safeguards.set_safeguard": lambda w: safeguards.set_safeguard(
         w.dora, "credit_limit", 50 * NANO
     ),

@@ -69,7 +69,6 @@ PAGES: Final[dict[str, Route]] = {
     "single_sign_on_connect": at("signed in", rest={"id": "no-such-one"}, nothing=True),
     "table_preference": at("signed in", rest={"table": "keys"}),
     "view_end": at("signed in", while_viewing=True),
-    "own_organisation": at("signed in"),
     # The organisation
     "settings": at("organisation.write"),
     "organisation_archive": at("organisation.write"),

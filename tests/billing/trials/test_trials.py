@@ -1,0 +1,216 @@
+"""Trial credit: once for a domain or a person, by unique indexes; it is promotional credit, which
+expires and keeps the books (I20)."""
+
+import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.db import connection
+from django.test import Client
+
+from accounts.access.actors import SYSTEM
+from accounts.models import AuditEvent, Organisation, User
+from accounts.sign_up import sign_up
+from billing.credits import promo
+from billing.models import PromoGrant, Trial
+from billing.trials import trials
+from billing.wallets.wallets import balance
+from lib import clock
+from lib.refusal import Refused
+from tests.books import assert_books_balance
+from tests.cast import PASSWORD, Cast, signed_in
+
+USD = 10**9
+PAGE = "/admin/people/sign-up/trial"
+API = "/api/v1/trial-credit"
+
+
+@pytest.fixture(autouse=True)
+def _open(request: pytest.FixtureRequest, settings: Any) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+
+
+def offered(**over: Any) -> None:
+    sign_up.save_sign_up(SYSTEM, mode="open", captcha=False)
+    trials.save_trial_setting(SYSTEM, **{"amount": "5", **over})
+
+
+def newcomer(email: str) -> User:
+    user = User.objects.create(email=email, name="New")
+    EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+    return user
+
+
+def given_to(email: str) -> int:
+    """What the organisation of a new person has, in USD."""
+    return balance(trials.found_organisation(newcomer(email), "Own")).available_nano // USD
+
+
+@pytest.mark.django_db
+def test_a_new_organisation_gets_it_with_an_expiry() -> None:
+    offered(days=30)
+    organisation = trials.found_organisation(newcomer("eve@acme.example"), "Eve Ltd")
+    assert balance(organisation).available_nano == 5 * USD
+    grant = PromoGrant.objects.get(organisation=organisation)
+    assert grant.expires_at is not None
+    assert dt.timedelta(days=29) < grant.expires_at - clock.now() < dt.timedelta(days=31)
+    event = AuditEvent.objects.get(action="trial.given")
+    assert (event.organisation_id, event.detail["amount"]) == (organisation.id, "5.00")
+    assert_books_balance()
+    PromoGrant.objects.update(expires_at=clock.now() - dt.timedelta(seconds=1))
+    promo.count_all_spending(expired_only=True)
+    assert balance(organisation).available_nano == 0
+    assert_books_balance()
+
+
+@pytest.mark.django_db
+def test_without_an_amount_there_is_none() -> None:
+    offered(amount="0")
+    assert given_to("eve@acme.example") == 0
+    assert not Trial.objects.exists()
+    assert trials.offer() is None
+
+
+@pytest.mark.django_db
+def test_credit_without_days_never_expires() -> None:
+    offered(days=None)
+    assert given_to("eve@acme.example") == 5
+    assert PromoGrant.objects.get().expires_at is None
+
+
+@pytest.mark.django_db
+def test_a_domain_gets_it_once() -> None:
+    offered()
+    assert [given_to(f"{name}@acme.example") for name in ("eve", "ivy")] == [5, 0]
+    assert given_to("eve@other.example") == 5
+    assert Organisation.objects.count() == 3
+    assert_books_balance()
+
+
+@pytest.mark.django_db
+def test_people_of_a_shared_provider_are_counted_alone() -> None:
+    offered()
+    names = ("eve@gmail.com", "ivy@gmail.com", "e.ve+2@googlemail.com", "eve@qq.com")
+    assert [given_to(name) for name in names] == [5, 5, 0, 5]
+
+
+@pytest.mark.django_db
+def test_once_for_a_person_is_not_for_their_domain() -> None:
+    offered(once="person")
+    addresses = ("eve@acme.example", "ivy@acme.example", "eve+2@acme.example")
+    assert [given_to(address) for address in addresses] == [5, 5, 0]
+
+
+@pytest.mark.django_db
+def test_who_had_it_gets_none_after_the_setting_changes() -> None:
+    offered()
+    eve = newcomer("eve@acme.example")
+    first = trials.found_organisation(eve, "Eve Ltd")
+    assert balance(first).available_nano == 5 * USD
+    eve.memberships.all().delete()
+    offered(once="person")
+    assert trials.offer_to(eve) is None
+    assert balance(trials.found_organisation(eve, "Again")).available_nano == 0
+
+
+@pytest.mark.django_db
+def test_who_had_it_is_stored_as_digests() -> None:
+    offered()
+    given_to("eve@acme.example")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(t::text, ' ') FROM billing_trial t")
+        assert "acme" not in cursor.fetchone()[0]
+    row = Trial.objects.get()
+    assert row.domain is not None
+    assert (len(bytes(row.person)), len(bytes(row.domain))) == (32, 32)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sign_ups_of_one_domain_at_once_get_one_credit() -> None:
+    offered()
+    people = [newcomer(f"{n}@acme.example") for n in range(4)]
+    together = threading.Barrier(len(people))
+
+    def found(user: User) -> Organisation:
+        try:
+            together.wait()
+            return trials.found_organisation(user, f"Of {user.email}")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        made = list(pool.map(found, people))
+    # Each has its organisation; one has the credit.
+    assert sorted(balance(one).available_nano for one in made) == [0, 0, 0, 5 * USD]
+    assert Trial.objects.count() == PromoGrant.objects.count() == 1
+    assert AuditEvent.objects.filter(action="trial.given").count() == 1
+    assert_books_balance()
+
+
+# Pages, the letter, the API -----------------------------------------------------------------------
+
+
+def test_sign_up_says_what_a_new_organisation_gets(people: Cast) -> None:
+    offered(days=14)
+    words = "A new organisation gets $5.00 of trial credit, which expires after 14 days."
+    browser = Client()
+    assert words in browser.get("/signup").content.decode()
+    browser.post("/signup", {"email": "eve@acme.example", "password1": PASSWORD})
+    assert words in mail.outbox[-1].body
+    eve = User.objects.get(email="eve@acme.example")
+    EmailAddress.objects.filter(user=eve).update(verified=True)
+    inside = signed_in(eve)
+    assert words in inside.get("/").content.decode()
+    assert inside.post("/organisation/new", {"name": "Eve Ltd"})["Location"] == "/o/eve-ltd/"
+    assert "$5.00" in inside.get("/o/eve-ltd/billing").content.decode()
+    # Who would get none is promised none.
+    late = signed_in(newcomer("ivy@acme.example")).get("/").content.decode()
+    assert "Name your organisation" in late
+    assert "trial credit" not in late
+
+
+def test_nothing_is_promised_where_nobody_creates_one(people: Cast) -> None:
+    offered()
+    domains = [{"domain": "acme.example", "organisation": "acme", "role": "viewer"}]
+    sign_up.save_sign_up(SYSTEM, mode="domain", domains=domains)
+    assert "trial credit" not in Client().get("/signup").content.decode()
+
+
+def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
+    dora = signed_in(people.dora)
+    assert "Trial credit" in dora.get(PAGE).content.decode()
+    form = {"amount": "7.50", "once": "person", "days": ""}
+    assert dora.post(PAGE, form)["Location"] == PAGE
+    assert trials.describe_setting() == {"amount": "7.50", "once": "person", "days": None}
+    assert AuditEvent.objects.get(action="trial_setting.changed").actor_user_id == people.dora.pk
+    assert dora.post(PAGE, {**form, "amount": "-1"}).status_code == 422
+    assert dora.post(PAGE, {**form, "days": "3651"}).status_code == 422
+    # What is so already leaves no second event.
+    dora.post(PAGE, form)
+    assert AuditEvent.objects.filter(action="trial_setting.changed").count() == 1
+
+
+def test_the_api_reads_and_changes_it(people: Cast) -> None:
+    dora = signed_in(people.dora)
+    assert dora.get(API).json() == {"amount": "0.00", "once": "domain", "days": 30}
+
+    def change(body: dict[str, Any]) -> Any:
+        return dora.patch(API, body, "application/json")
+
+    assert change({"amount": "5.00"}).json() == {"amount": "5.00", "once": "domain", "days": 30}
+    assert change({"days": None}).json()["days"] is None
+    for wrong in ({"amount": "-1"}, {"amount": "1e3"}, {"days": 0}, {"once": "week"}, {"day": 1}):
+        assert change(wrong).status_code in (400, 422), wrong
+    assert trials.describe_setting() == {"amount": "5.00", "once": "domain", "days": None}
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_is_refused() -> None:
+    for wrong in ({"amount": "five"}, {"once": "week"}, {"days": 0}, {"days": 3_651}):
+        with pytest.raises(Refused):
+            trials.save_trial_setting(SYSTEM, **wrong)
+    assert trials.describe_setting() == {"amount": "0.00", "once": "domain", "days": 30}
