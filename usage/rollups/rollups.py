@@ -262,7 +262,12 @@ def _advance(
     cursor.execute(_ADVANCE, {**moved, "forget": forget})
 
 
-_TABLES: Final[dict[AnyLevel, str]] = {"minute": "usage_minuterollup", **TABLES}
+_TABLES: Final[dict[AnyLevel, str]] = {
+    "minute": "usage_minuterollup",
+    "quarter": TABLES["quarter"],
+    "hour": TABLES["hour"],
+    "day": TABLES["day"],
+}
 
 _LOCK: Final = "LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE"
 

@@ -100,8 +100,9 @@ def stored() -> list[tuple[Any, ...]]:
     )
 
 
-def write_elsewhere(another: psycopg.Connection[Any], record: UsageRecord) -> None:
+def write_elsewhere(another: psycopg.Connection[Any], record_id: Any, key: Key) -> None:
     """The same record as one that is there, under another id, not yet committed."""
+    at = UsageRecord.objects.get(id=record_id).admitted_at
     another.execute(
         """
         INSERT INTO usage_usagerecord (organisation_id, id, request_id, final, team_id, key_id,
@@ -112,7 +113,7 @@ def write_elsewhere(another: psycopg.Connection[Any], record: UsageRecord) -> No
             channel_name, upstream_model, dialect, operation, stream, source, admitted_at, ended_at,
             status, message, finish_reason, meters, charge_nano, hold_nano, basis, total_ms, flags
         FROM usage_usagerecord WHERE id = %s""",
-        [new := id_at(record.admitted_at), new, record.id],
+        [new := id_at(at), new, record_id],
     )
 
 
@@ -197,7 +198,7 @@ def test_rebuilt_while_others_write_is_the_same(key: Key, another: psycopg.Conne
 
     def write() -> None:
         while not stop.is_set():
-            write_elsewhere(another, record)
+            write_elsewhere(another, record.id, key)
             another.commit()
             written.append(record.id)
 
@@ -222,7 +223,7 @@ def test_rebuilt_while_others_write_is_the_same(key: Key, another: psycopg.Conne
 def test_a_late_commit_is_not_missed(key: Key, another: psycopg.Connection[Any]) -> None:
     first = happen(key, charge_nano=1)
     # An earlier transaction, still open while later ones are committed and summed.
-    write_elsewhere(another, first)
+    write_elsewhere(another, first.id, key)
     happen(key, charge_nano=2)
     roll_up()
     assert sum(row[10] for row in stored()) == 3
@@ -353,7 +354,7 @@ def test_a_late_commit_into_a_closed_minute_is_not_missed(
 ) -> None:
     """Its minute was summed, and others after it."""
     at = clock.now() - 10 * MINUTE
-    write_elsewhere(another, happen(key, at, charge_nano=1))
+    write_elsewhere(another, happen(key, at, charge_nano=1).id, key)
     for n in range(1, 4):
         happen(key, at + n * MINUTE, charge_nano=2)
         roll_up()
@@ -395,13 +396,13 @@ def copy(record: UsageRecord, spread: dt.timedelta, count: int) -> None:
                 charge_nano, hold_nano, basis, total_ms, flags)
             SELECT organisation_id, fresh, fresh, final, team_id, key_id, user_id, model,
                 channel_id, channel_name, upstream_model, dialect, operation, stream, source,
-                admitted_at + n * %(apart)s, ended_at, status, message, finish_reason, meters,
-                charge_nano, hold_nano, basis, total_ms, flags
+                admitted_at + n * %(apart)s * interval '1 second', ended_at, status, message,
+                finish_reason, meters, charge_nano, hold_nano, basis, total_ms, flags
             FROM usage_usagerecord, generate_series(0, %(count)s - 1) AS n, LATERAL (
                 SELECT (left(id::text, 18) || right(gen_random_uuid()::text, 18) || left('', n))
                     ::uuid AS fresh) made
             WHERE id = %(id)s""",
-            {"apart": spread / count, "count": count, "id": record.id},
+            {"apart": (spread / count).total_seconds(), "count": count, "id": record.id},
         )
 
 
@@ -457,7 +458,7 @@ def test_any_records_in_any_order(
         )
         if charge_nano % 3 == 0:
             another.commit()
-            write_elsewhere(another, record)
+            write_elsewhere(another, record.id, key)
         if kept is not None:
             monkeypatch.setattr(rollups, "MINUTES_KEPT", kept)
             roll_up()
