@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions screenshots diagrams lock sbom wheel release messages python git gettext
+.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots diagrams lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -83,6 +83,16 @@ bench-interactions: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs.browser
 	@exec $(BIN)/python -m tests.bench.interactions
+
+# What processes that serve one organisation wait for each other; some minutes
+bench-organisation: python
+	@$(INSTALL) --dev
+	@exec $(BIN)/python -m tests.bench.one_organisation $(ARGS)
+
+# How old rollups become at the end of a busy quarter of an hour; some minutes and 3 GB of the disk
+bench-rollups: python
+	@$(INSTALL) --dev
+	@exec $(BIN)/python -m tests.bench.rollups $(ARGS)
 
 # A picture of every page in build/screenshots, from an installation of its own; takes minutes. Those
 # that documents show are renewed in docs/images too. Some of them:

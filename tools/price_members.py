@@ -25,7 +25,8 @@ _TITLES = {
 _HEAD = """# What changes a price
 
 Generated from `dialects/usage/usage_members.py` and `dialects/json/request_members.py`; a test
-compares both with the types of the vendors' clients. How prices are set: [prices](../docs/prices.md).
+compares both with the types of the vendors' clients. How prices are set:
+[prices](../docs/prices.md).
 
 - **meter**: counted, on the named meters
 - **condition**: decides by which terms the rest is priced

@@ -165,6 +165,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "usage.ReportReceiver": Through("schedule_id", "usage.ReportSchedule"),
     "usage.Rollup": Own(),
     "usage.HourRollup": Own(),
+    "usage.MinuteRollup": Own(),
     "usage.DayRollup": Own(),
     "gateway.KeptState": Own(),
     "gateway.IdempotentAnswer": Own(),

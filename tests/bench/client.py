@@ -8,7 +8,7 @@ import asyncio
 import gc
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -80,8 +80,11 @@ class Taken:
         return (self.ended - self.began) / 1e9
 
 
-def run(target: Target, load: Load, look: Callable[[], list[int]] = list) -> Taken:
+def run(
+    target: Target | Sequence[Target], load: Load, look: Callable[[], list[int]] = list
+) -> Taken:
     """Put the load on, and return when every answer that was asked for is there. BenchError.
+    Connections take turns at several targets.
 
     `look` is called when everything is warm and still, and again at the end: between the two
     stands no more than the work of the load itself.
@@ -90,13 +93,14 @@ def run(target: Target, load: Load, look: Callable[[], list[int]] = list) -> Tak
         gc.collect()
         gc.disable()
         try:
-            return runner.run(_run(target, load, look))
+            targets = [target] if isinstance(target, Target) else target
+            return runner.run(_run(targets, load, look))
         finally:
             gc.enable()
 
 
-async def _run(target: Target, load: Load, look: Callable[[], list[int]]) -> Taken:
-    driver = _Driver(target, load)
+async def _run(targets: Sequence[Target], load: Load, look: Callable[[], list[int]]) -> Taken:
+    driver = _Driver(targets, load)
     try:
         async with asyncio.timeout(_LIMIT_S):
             await driver.open()
@@ -110,7 +114,7 @@ async def _run(target: Target, load: Load, look: Callable[[], list[int]]) -> Tak
             driver.taken.seen.append(look())
     except TimeoutError:
         raise BenchError(
-            f"port {target.port}: only {driver.taken.count} answers within {_LIMIT_S:.0f} s"
+            f"port {targets[0].port}: only {driver.taken.count} answers within {_LIMIT_S:.0f} s"
         ) from None
     finally:
         driver.close()
@@ -120,10 +124,9 @@ async def _run(target: Target, load: Load, look: Callable[[], list[int]]) -> Tak
 class _Driver:
     """All connections of one load, and when it is over."""
 
-    def __init__(self, target: Target, load: Load) -> None:
+    def __init__(self, targets: Sequence[Target], load: Load) -> None:
         self.load = load
-        self.port = target.port
-        self.raw = target.request(load.body)
+        self._asked = [(target.port, target.request(load.body)) for target in targets]
         self.taken = Taken()
         self.loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self.loop.create_future()
@@ -136,11 +139,12 @@ class _Driver:
     async def open(self) -> None:
         for first in range(0, self.load.connections, _OPENED_AT_ONCE):
             number = min(_OPENED_AT_ONCE, self.load.connections - first)
-            await asyncio.gather(*(self._connect() for _ in range(number)))
+            await asyncio.gather(*(self._connect(first + n) for n in range(number)))
 
-    async def _connect(self) -> None:
+    async def _connect(self, number: int) -> None:
+        port, raw = self._asked[number % len(self._asked)]
         _, created = await self.loop.create_connection(
-            lambda: _Connection(self), "127.0.0.1", self.port
+            lambda: _Connection(self, port, raw), "127.0.0.1", port
         )
         self._connections.append(created)
 
@@ -152,9 +156,9 @@ class _Driver:
 
     async def _reconnect(self, connection: "_Connection") -> None:
         try:
-            await self.loop.create_connection(lambda: connection, "127.0.0.1", self.port)
+            await self.loop.create_connection(lambda: connection, "127.0.0.1", connection.port)
         except OSError as error:
-            self.fail(f"cannot connect: {error}")
+            self.fail(connection.port, f"cannot connect: {error}")
         else:
             connection.ask()
 
@@ -180,9 +184,9 @@ class _Driver:
             self.taken.ended = now
             self._done.set_result(None)
 
-    def fail(self, what: str) -> None:
+    def fail(self, port: int, what: str) -> None:
         if not self._done.done():
-            self._done.set_exception(BenchError(f"port {self.port}: {what}"))
+            self._done.set_exception(BenchError(f"port {port}: {what}"))
 
     def close(self) -> None:
         for connection in self._connections:
@@ -192,8 +196,8 @@ class _Driver:
 class _Connection(asyncio.Protocol):
     """One connection and the answer that it reads."""
 
-    def __init__(self, driver: _Driver) -> None:
-        self._driver = driver
+    def __init__(self, driver: _Driver, port: int, raw: bytes) -> None:
+        self._driver, self.port, self._raw = driver, port, raw
         self._transport: asyncio.Transport
         self._parser: httptools.HttpResponseParser
         self._closing = self._lost = self._busy = False
@@ -222,7 +226,7 @@ class _Connection(asyncio.Protocol):
         self._times = []
         self._row = 0
         self._sent_at = time.monotonic_ns()
-        self._transport.write(self._driver.raw)
+        self._transport.write(self._raw)
 
     def close(self) -> None:
         self._closing = True
@@ -234,19 +238,21 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._driver.fail(f"an answer cannot be read: {error!r}")
+            self._driver.fail(self.port, f"an answer cannot be read: {error!r}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         if self._busy and not self._closing:
-            self._driver.fail(f"a connection was closed after {self.asked} requests ({exc})")
+            self._driver.fail(
+                self.port, f"a connection was closed after {self.asked} requests ({exc})"
+            )
 
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
         if self._status != 200:
-            self._driver.fail(f"status {self._status}: {body[:300]!r}")
+            self._driver.fail(self.port, f"status {self._status}: {body[:300]!r}")
         load = self._driver.load
         if load.timed:
             self._note(body)
@@ -268,10 +274,13 @@ class _Connection(asyncio.Protocol):
         now = time.monotonic_ns()
         driver = self._driver
         if self._status != 200:
-            driver.fail(f"status {self._status}")
+            driver.fail(self.port, f"status {self._status}")
             return
         if self._ends < driver.load.events:
-            driver.fail(f"a stream of {self._ends} frames, at least {driver.load.events} expected")
+            driver.fail(
+                self.port,
+                f"a stream of {self._ends} frames, at least {driver.load.events} expected",
+            )
             return
         self._busy = False
         driver.taken.latencies.append(now - self._sent_at)

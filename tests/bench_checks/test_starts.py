@@ -12,6 +12,8 @@ STARTED = (
     "tests.bench.reading",
     "tests.bench.tool_calls",
     "tests.bench.interactions",
+    "tests.bench.one_organisation",
+    "tests.bench.rollups",
 )
 
 

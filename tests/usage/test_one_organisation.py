@@ -10,12 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TABLES = (
     "usage_attempt", "usage_usagerecord", "usage_rollup", "usage_hourrollup", "usage_dayrollup",
-    "usage_clientaddress", "usage_latetruth", "usage_review",
+    "usage_minuterollup", "usage_clientaddress", "usage_latetruth", "usage_review",
     "billing_hold", "billing_posting", "billing_account",
 )  # fmt: skip
 MODELS = (
-    "Attempt", "UsageRecord", "Rollup", "HourRollup", "DayRollup", "ClientAddress", "LateTruth",
-    "Review", "Hold", "Posting", "Account",
+    "Attempt", "UsageRecord", "Rollup", "HourRollup", "DayRollup", "MinuteRollup", "ClientAddress",
+    "LateTruth", "Review", "Hold", "Posting", "Account",
 )  # fmt: skip
 NAMED = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|USING)\s+({'|'.join(TABLES)})\b")
 MENTIONED = re.compile("|".join([*TABLES, *(rf"{model}\.objects" for model in MODELS)]))

@@ -45,6 +45,7 @@ from usage.models.rollups import (
     DayRollup,
     HistogramField,
     HourRollup,
+    MinuteRollup,
     Rollup,
     RollupWatermark,
 )

@@ -60,6 +60,14 @@ class Rollup(_Sums):
         return f"{self.model} at {self.bucket_at}"
 
 
+class MinuteRollup(_Sums):
+    """Sums of the records admitted in one minute of the last quarters, from which these are summed.
+    Only `usage/rollups/rollups.py` reads them."""
+
+    def __str__(self) -> str:
+        return f"{self.model} in the minute {self.bucket_at}"
+
+
 class _CoarseRollup(_Sums):
     """Like a `Rollup`, over a longer time. The most common meters are columns, null if none was
     counted, and `meters` has the others."""
@@ -88,14 +96,15 @@ class RollupWatermark(models.Model):
     """How far the rollups are complete: they include transactions before `xid`, and all requests
     admitted before `complete_to`.
 
-    Sums of hours, and of past days, exist before `levels_to`, the end of an hour. null means that
-    there are none yet.
+    Sums of hours, and of past days, exist before `levels_to`, the end of an hour. Sums of minutes
+    exist from `minutes_from` on, the start of a quarter. null means that there are none yet.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     xid = models.BigIntegerField(default=0)
     complete_to = models.DateTimeField(null=True)
     levels_to = models.DateTimeField(null=True)
+    minutes_from = models.DateTimeField(null=True)
     rest_until = models.DateTimeField(null=True)
 
     class Meta:

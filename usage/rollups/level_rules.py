@@ -1,8 +1,9 @@
 """Which stored sums cover a time: whole UTC days and hours if they exist, else quarters.
 
-Sums are stored in three levels, each computed from the one below it. A report in any zone is a
-whole number of quarters (`buckets.py`). Most of it can be read from hours or days, which have far
-fewer rows, and only the edges need the quarters.
+Sums are stored in levels, each computed from the one below it. A report in any zone is a whole
+number of quarters (`buckets.py`). Most of it can be read from hours or days, which have far fewer
+rows, and only the edges need the quarters. No report reads minutes: they exist only for the last
+quarters, which change with every request.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +14,11 @@ from uuid import UUID
 from usage.rollups.buckets import BUCKET, Span
 
 Level = Literal["quarter", "hour", "day"]
+"""A level that reports read."""
+AnyLevel = Literal["minute"] | Level
 
-WIDTHS: Final[dict[Level, timedelta]] = {
+WIDTHS: Final[dict[AnyLevel, timedelta]] = {
+    "minute": timedelta(minutes=1),
     "quarter": BUCKET,
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
@@ -22,7 +26,7 @@ WIDTHS: Final[dict[Level, timedelta]] = {
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def start_of(at: datetime, level: Level) -> datetime:
+def start_of(at: datetime, level: AnyLevel) -> datetime:
     """Return the UTC start of the bucket of that level that contains an aware instant."""
     return at.astimezone(UTC) - (at - _EPOCH) % WIDTHS[level]
 
@@ -114,7 +118,7 @@ Bucket = tuple[UUID, datetime]
 """A bucket of one organisation, by its start."""
 
 
-def runs(buckets: Iterable[Bucket], level: Level) -> list[tuple[Span, Sequence[Bucket]]]:
+def runs(buckets: Iterable[Bucket], level: AnyLevel) -> list[tuple[Span, Sequence[Bucket]]]:
     """Group consecutive buckets of a level into runs that do not cross the edge of a day. Each run
     can be read by one range of time and fits into memory."""
     parts: list[tuple[Span, list[Bucket]]] = []

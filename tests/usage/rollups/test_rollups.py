@@ -14,16 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Key
+from lib import clock
 from lib.ids import first_id_at
 from tests import cast, databases
 from tests.usage.rows import NOON, admit, credit, end, happen, id_at, refuse
 from usage.models import DetachedMonth, Rollup, RollupWatermark, UsageRecord
+from usage.rollups import rollups
 from usage.rollups.buckets import bucket_of
 from usage.rollups.levels import TABLES
 from usage.rollups.rollups import rebuild, roll_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
-DAY, QUARTER = dt.timedelta(days=1), dt.timedelta(minutes=15)
+DAY, QUARTER, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=15), dt.timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -100,6 +102,7 @@ def stored() -> list[tuple[Any, ...]]:
 
 def write_elsewhere(another: psycopg.Connection[Any], record_id: Any, key: Key) -> None:
     """The same record as one that is there, under another id, not yet committed."""
+    at = UsageRecord.objects.get(id=record_id).admitted_at
     another.execute(
         """
         INSERT INTO usage_usagerecord (organisation_id, id, request_id, final, team_id, key_id,
@@ -110,7 +113,7 @@ def write_elsewhere(another: psycopg.Connection[Any], record_id: Any, key: Key) 
             channel_name, upstream_model, dialect, operation, stream, source, admitted_at, ended_at,
             status, message, finish_reason, meters, charge_nano, hold_nano, basis, total_ms, flags
         FROM usage_usagerecord WHERE id = %s""",
-        [new := id_at(NOON), new, record_id],
+        [new := id_at(at), new, record_id],
     )
 
 
@@ -346,9 +349,77 @@ def test_it_rests_in_proportion_to_its_work(key: Key) -> None:
     assert stored() == from_records()
 
 
+def test_a_late_commit_into_a_closed_minute_is_not_missed(
+    key: Key, another: psycopg.Connection[Any]
+) -> None:
+    """Its minute was summed, and others after it."""
+    at = clock.now() - 10 * MINUTE
+    write_elsewhere(another, happen(key, at, charge_nano=1).id, key)
+    for n in range(1, 4):
+        happen(key, at + n * MINUTE, charge_nano=2)
+        roll_up()
+    assert sum(row[10] for row in stored()) == 7
+    another.commit()
+    roll_up()
+    assert sum(row[10] for row in stored()) == 8
+    assert stored() == from_records()
+
+
+def test_a_run_reads_the_minutes_with_new_records(key: Key) -> None:
+    """Not all that a quarter has: it is summed from its minutes."""
+    roll_up()
+    at = bucket_of(clock.now()) - QUARTER
+    first = happen(key, at)
+    copy(first, 14 * MINUTE, 5_000)
+    roll_up()
+    last = happen(key, at + 14 * MINUTE)
+    copy(last, MINUTE / 2, 20)
+    # The first reading of a connection looks up more.
+    roll_up()
+    copy(last, MINUTE / 2, 10)
+    before = records_read()
+    roll_up()
+    # To find the new ones, and to sum the records of their minute.
+    assert records_read() - before <= 2 * (1 + 20 + 10)
+    assert stored() == from_records()
+    assert sum(row[7] for row in stored()) == 1 + 5_000 + 1 + 20 + 10
+
+
+def copy(record: UsageRecord, spread: dt.timedelta, count: int) -> None:
+    """Records like that one, spread evenly over a time that begins with it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO usage_usagerecord (organisation_id, id, request_id, final, team_id, key_id,
+                user_id, model, channel_id, channel_name, upstream_model, dialect, operation,
+                stream, source, admitted_at, ended_at, status, message, finish_reason, meters,
+                charge_nano, hold_nano, basis, total_ms, flags)
+            SELECT organisation_id, fresh, fresh, final, team_id, key_id, user_id, model,
+                channel_id, channel_name, upstream_model, dialect, operation, stream, source,
+                admitted_at + n * %(apart)s * interval '1 second', ended_at, status, message,
+                finish_reason, meters, charge_nano, hold_nano, basis, total_ms, flags
+            FROM usage_usagerecord, generate_series(0, %(count)s - 1) AS n, LATERAL (
+                SELECT (left(id::text, 18) || right(gen_random_uuid()::text, 18) || left('', n))
+                    ::uuid AS fresh) made
+            WHERE id = %(id)s""",
+            {"apart": (spread / count).total_seconds(), "count": count, "id": record.id},
+        )
+
+
+def records_read() -> int:
+    """How many rows of usage records the statements of this database have read."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(
+            "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint"
+            " FROM pg_stat_user_tables WHERE relname LIKE 'usage_usagerecord%'"
+        )
+        return int(cursor.fetchone()[0])
+
+
 EVENTS = st.lists(
     st.tuples(
-        st.integers(0, 4 * 3600),  # seconds after noon
+        st.integers(0, 4 * 3600),  # seconds ago
         st.sampled_from(["gpt-5", "claude"]),
         st.integers(0, 10**12),  # nano
         st.dictionaries(
@@ -357,7 +428,8 @@ EVENTS = st.lists(
             max_size=3,
         ),
         st.sampled_from([200, 402, 502]),
-        st.booleans(),  # summed after this one
+        # Summed after this one, when there are minutes for so long.
+        st.none() | st.sampled_from([dt.timedelta(minutes=n) for n in (0, 20, 60, 300)]),
     ),
     min_size=1,
     max_size=12,
@@ -371,12 +443,13 @@ EVENTS = st.lists(
 )
 @given(events=EVENTS)
 def test_any_records_in_any_order(
-    key: Key, another: psycopg.Connection[Any], events: list[Any]
+    key: Key, another: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, events: list[Any]
 ) -> None:
-    for seconds, model, charge_nano, meters, status, summed in events:
+    now = clock.now()
+    for seconds, model, charge_nano, meters, status, kept in events:
         record = happen(
             key,
-            NOON + dt.timedelta(seconds=seconds),
+            now - dt.timedelta(seconds=seconds),
             charge_nano,
             hold_nano=charge_nano,
             model=model,
@@ -386,7 +459,8 @@ def test_any_records_in_any_order(
         if charge_nano % 3 == 0:
             another.commit()
             write_elsewhere(another, record.id, key)
-        if summed:
+        if kept is not None:
+            monkeypatch.setattr(rollups, "MINUTES_KEPT", kept)
             roll_up()
     another.commit()
     roll_up()
