@@ -8,8 +8,8 @@ from lib.ids import new_id
 
 
 class TrialOnce(models.TextChoices):
-    """Who gets trial credit once: an email domain, or a person. Addresses at a provider of
-    mailboxes for everybody are always counted by person."""
+    """Who gets trial credit once: an email domain, or a person. Addresses at a public
+    email provider are always counted by person."""
 
     DOMAIN = "domain"
     PERSON = "person"

@@ -23,8 +23,8 @@ class TrialCreditChange(RequestBody):
     )
     once: Literal["domain", "person"] | None = Field(
         None,
-        description="`domain`: once for an email domain, but for each person of a provider of "
-        "mailboxes for everybody. `person`: once for each person.",
+        description="`domain`: once for an email domain, but for each person of a public email "
+        "provider. `person`: once for each person.",
     )
     days: int | None = Field(
         None,

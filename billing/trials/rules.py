@@ -17,8 +17,8 @@ class Claim(NamedTuple):
 
 def claim_of(email: str, *, by_domain: bool, shared: Container[str]) -> Claim:
     """Return who an address stands for. Addresses that reach one mailbox are one person: with other
-    letters, with a +tag, or with dots where those are ignored. The domains in `shared` give a
-    mailbox to everybody, so their people have nothing in common."""
+    letters, with a +tag, or with dots where those are ignored. The domains in `shared` are
+    public email providers, whose people have nothing in common."""
     name, _, domain = email.strip().lower().rpartition("@")
     name = name.partition("+")[0] or name
     if domain in _WITHOUT_DOTS:

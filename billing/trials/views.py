@@ -37,9 +37,7 @@ class TrialCreditForm(forms.Form):
             (TrialOnce.DOMAIN.value, gettext_lazy("Email domain")),
             (TrialOnce.PERSON.value, gettext_lazy("Person")),
         ],
-        help_text=gettext_lazy(
-            "At providers of mailboxes for everybody, it is once for each person."
-        ),
+        help_text=gettext_lazy("At public email providers, it is once for each person."),
     )
     days = WholeNumberField(
         label=gettext_lazy("Expires after (days)"),
@@ -99,7 +97,7 @@ def own_organisation(request: HttpRequest) -> HttpResponseBase:
     form = OwnOrganisationForm(request.POST)
     if form.is_valid():
         try:
-            organisation = trials.found_organisation(user, form.cleaned_data["name"])
+            organisation = trials.create_organisation(user, form.cleaned_data["name"])
         except Refused as refused:
             refused.add_to(form)
         else:

@@ -132,7 +132,7 @@ ELSEWHERE: Final = {
     "accounts.sign_in.security_changes.record_change": "authenticator_app.added",
     "accounts.sign_up.first_run.make_set_up_link": "set_up_link.made",
     "accounts.sign_up.first_run.set_up": "installation.set_up",
-    "billing.trials.trials.found_organisation": "trial.given",
+    "billing.trials.trials.create_organisation": "trial.given",
     "accounts.sign_in.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.sessions.end": "sessions.ended",
     "accounts.sessions.sessions.end_one": "sessions.ended",

@@ -30,6 +30,8 @@ PLAIN: Final = {
     "billing_seal.rewritten",
     "billing_sealcut.code",
     "billing_sealcut.signature",
+    "billing_trial.domain",
+    "billing_trial.person",
     "gateway_channelkey.digest",
     "gateway_idempotentanswer.body_digest",
     "gateway_ownkey.digest",

@@ -47,13 +47,13 @@ def newcomer(email: str) -> User:
 
 def given_to(email: str) -> int:
     """What the organisation of a new person has, in USD."""
-    return balance(trials.found_organisation(newcomer(email), "Own")).available_nano // USD
+    return balance(trials.create_organisation(newcomer(email), "Own")).available_nano // USD
 
 
 @pytest.mark.django_db
 def test_a_new_organisation_gets_it_with_an_expiry() -> None:
     offered(days=30)
-    organisation = trials.found_organisation(newcomer("eve@acme.example"), "Eve Ltd")
+    organisation = trials.create_organisation(newcomer("eve@acme.example"), "Eve Ltd")
     assert balance(organisation).available_nano == 5 * USD
     grant = PromoGrant.objects.get(organisation=organisation)
     assert grant.expires_at is not None
@@ -109,12 +109,12 @@ def test_once_for_a_person_is_not_for_their_domain() -> None:
 def test_who_had_it_gets_none_after_the_setting_changes() -> None:
     offered()
     eve = newcomer("eve@acme.example")
-    first = trials.found_organisation(eve, "Eve Ltd")
+    first = trials.create_organisation(eve, "Eve Ltd")
     assert balance(first).available_nano == 5 * USD
     eve.memberships.all().delete()
     offered(once="person")
     assert trials.offer_to(eve) is None
-    assert balance(trials.found_organisation(eve, "Again")).available_nano == 0
+    assert balance(trials.create_organisation(eve, "Again")).available_nano == 0
 
 
 @pytest.mark.django_db
@@ -138,7 +138,7 @@ def test_two_sign_ups_of_one_domain_at_once_get_one_credit() -> None:
     def found(user: User) -> Organisation:
         try:
             together.wait()
-            return trials.found_organisation(user, f"Of {user.email}")
+            return trials.create_organisation(user, f"Of {user.email}")
         finally:
             connection.close()
 
