@@ -20,6 +20,7 @@ PAGES: Final[dict[str, Route]] = {
     "root": at("public"),
     "appearance": at("public"),
     "metrics": at("public"),
+    "api_description": at("public"),
     "claude_code_settings": at("public"),
     "claude_code_spending": at("public"),
     "api_reference": at("public"),
