@@ -136,7 +136,8 @@ class Relay:
         process refuses instead. Raises the same exceptions as a handler.
         """
         life, endpoint = request.life, request.endpoint
-        if not (endpoint.opens_by_link and self._has_signed_link(request)):
+        signed = endpoint.opens_by_link and self._has_signed_link(request)
+        if not (signed or endpoint.is_sealed_link):
             await request.authenticate()
         caller = request.caller
         if not life.load.enter(caller):

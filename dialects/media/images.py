@@ -8,7 +8,7 @@ tokens, depending on the rates of the price.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -353,6 +353,17 @@ def read_qwen_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImag
 def encode_answer(created: int, pictures: Sequence[Mapping[str, str]]) -> bytes:
     """Return an answer in OpenAI's form; each picture has a `url` or `b64_json`."""
     return msgspec.json.encode({"created": created, "data": list(pictures)})
+
+
+def with_links(raw: bytes, link: Callable[[str], str]) -> bytes:
+    """Return an answer that `encode_answer` wrote with `link` of each address in it; a data URL is
+    no address."""
+    answer = msgspec.json.decode(raw)
+    for picture in answer["data"]:
+        url = picture.get("url", "")
+        if url[:8].lower().startswith(("https://", "http://")):
+            picture["url"] = link(url)
+    return msgspec.json.encode(answer)
 
 
 def _qwen_pictures(output: Mapping[str, Any]) -> list[Any]:

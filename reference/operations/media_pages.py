@@ -54,6 +54,10 @@ _HOLD_NOTE: Final = _(
     "is derived from the size of the file, at 8 kbit/s, because the length that a file states "
     "cannot be trusted."
 )
+_LINK_NOTE: Final = _(
+    "Qwen's models answer with links to /v1/images/{id}/content. They need no key, and expire "
+    "after a day or with the provider's own link, whichever is sooner."
+)
 _IMAGES_ANSWER: Final = """{
   "created": 1767100002, "background": "opaque", "output_format": "png",
   "quality": "medium", "size": "1024x1024",
@@ -66,7 +70,7 @@ IMAGES: Final = ReferencePage(
     slug="image-generations",
     title=_("Generate images"),
     summary=_("Makes images from a text, with every image model, in OpenAI's format or Qwen's."),
-    operations=("image_generations",),
+    operations=("image_generations", "image_content"),
     path="/v1/images/generations",
     fields=(
         MODEL_FIELD,
@@ -93,6 +97,7 @@ IMAGES: Final = ReferencePage(
     ),
     example={"model": IMAGE_MODEL, "prompt": "A paper boat on a river", "size": "1024x1024"},
     answer=_IMAGES_ANSWER,
+    notes=(_LINK_NOTE,),
 )
 IMAGE_EDITS: Final = ReferencePage(
     slug="image-edits",
@@ -127,7 +132,7 @@ IMAGE_EDITS: Final = ReferencePage(
     ),
     example={"model": IMAGE_MODEL, "prompt": "Add a heron on the bank"},
     answer=_IMAGES_ANSWER,
-    notes=(_FORM_NOTE,),
+    notes=(_FORM_NOTE, _LINK_NOTE),
     files={"image": "river.png"},
 )
 IMAGE_VARIATIONS: Final = ReferencePage(

@@ -133,7 +133,8 @@ class Exchange(NamedTuple):
     `slow`: the response may take as long as a chat's whole answer. `content_type` is the type of
     the written body. `write` receives the body and the meters, and raises AnswerFault if it cannot
     convert them. With `accepted` the answer begins a media task instead of finishing the
-    request."""
+    request. `with_links` puts a link of ours in place of each address of a provider's file in the
+    written body; None if it has none."""
 
     read: Callable[[bytes], PlainAnswer]
     write: Callable[[bytes, Mapping[str, int]], bytes]
@@ -141,6 +142,7 @@ class Exchange(NamedTuple):
     slow: bool = False
     content_type: str = JSON
     accepted: AcceptedTask | None = None
+    with_links: Callable[[bytes, Callable[[str], str]], bytes] | None = None
 
     def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
         """Return our own count in the first unit that has rates, or in the first unit if none

@@ -25,6 +25,7 @@ from relay.attempts.attempt_end import AttemptParts
 from relay.counting.usage_meter import Bill
 from relay.front.error_answers import failure_inside
 from relay.media.accepted_video import begin_task
+from relay.media.picture_links import LinkedPicture, expiry, picture_link
 from relay.media.video_order import AcceptedTask
 from relay.requests.context import Outcome
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
@@ -99,7 +100,19 @@ class WholeRelay:
         except AnswerFault as fault:
             broken = fault.event.fault if isinstance(fault.event, Broken) else "F15"
             raise upstream_failure(broken) from None
+        # The playground stores the files, and shows no address.
+        if exchange.with_links is not None and self._context.source == "api":
+            raw = exchange.with_links(raw, self._link)
         return await self._deliver(bill, raw, exchange.content_type)
+
+    def _link(self, url: str) -> str:
+        """Return our link to a picture that the provider stores."""
+        admitted, config = self._admitted, self._context.parts.config
+        expires = expiry(url, self._context.snapshot.now())
+        picture = LinkedPicture(
+            url=url, channel=admitted.channel.id, model=admitted.facts.model, expires=expires
+        )
+        return picture_link(config.pepper, config.public_url, picture)
 
     async def _begin_task(self, accepted: AcceptedTask, raw: bytes) -> Outcome:
         """Begin the task that the provider accepted: store it with its hold, then answer the

@@ -72,8 +72,9 @@ class Endpoint:
     `shows` is the stored object that it returns, "" for an action. `path_names` is the kind of
     object that a part of its path names. `stream` is set if the path, not the body, asks for a
     stream. `takes_form`: the body may be a form with files, which has another size limit.
-    `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
-    same path, for some of the methods; `asking` is one selected by an `Action` in the query.
+    `opens_by_link`: a signed link opens it without a key. `is_sealed_link`: the path is a link that
+    takes the place of a key. `reading` is another operation at the same path, for some of the
+    methods; `asking` is one selected by an `Action` in the query.
     `family` is the task service in whose form it returns errors. `codec` replaces that of the
     dialect: a cloud's form of it. `socket` answers a WebSocket at the same path; a client secret
     with `secret_prefix` opens that like its key.
@@ -85,12 +86,13 @@ class Endpoint:
     operation: str = ""
     body_bytes_max: int = 0
     shows: str = ""
-    path_names: Literal["", "model", "response", "task", "file"] = ""
+    path_names: Literal["", "model", "response", "task", "file", "link"] = ""
     key_in_query: bool = False
     stream: bool = False
     unary: UnaryOperation | None = None
     takes_form: bool = False
     opens_by_link: bool = False
+    is_sealed_link: bool = False
     reading: "Endpoint | None" = None
     asking: "Endpoint | None" = None
     family: Family | None = None
@@ -101,7 +103,7 @@ class Endpoint:
     @property
     def restricted(self) -> bool:
         """Whether keys can be excluded from the endpoint."""
-        if self.shows in _OPEN:
+        if self.is_sealed_link or self.shows in _OPEN:
             return False
         return self.body_bytes_max > 0 or self.operation in _SESSIONS or self.shows != ""
 

@@ -61,6 +61,7 @@ from relay.endpoints.stored_responses import (
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import ErrorResponse, error_response
 from relay.media.answers import midjourney_answers, suno_answers
+from relay.media.answers.linked_picture import stream_linked_picture
 from relay.media.answers.midjourney_picture import stream_picture
 from relay.media.answers.task_answers import (
     list_videos,
@@ -152,6 +153,10 @@ _MEDIA: Final[dict[str, Endpoint]] = {
         ("audio/translations", "translations", TRANSLATIONS),
     )
 }
+_LINKED_PICTURE: Final = Endpoint(
+    stream_linked_picture, ("GET",), operation="image_generations", shows="image_content",
+    path_names="link", is_sealed_link=True,
+)  # fmt: skip
 _RESPONSE: Final = Endpoint(
     show_response, ("GET", "DELETE"), "responses", "responses", shows="response",
     path_names="response",
@@ -549,6 +554,7 @@ _NAMING: Final = {
         (f"{_GEMINI_ROOT}files/https?://.+/{_VEO_FILE}", _OF_VEO[_VEO_FILE]),
         *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
         *((f"{_OPENAI_ROOT}{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
+        (f"{_OPENAI_ROOT}images/{{id}}/content", _LINKED_PICTURE),
         *_OF_TASK.items(),
         *cloud_rows.PATTERNS.items(),
         (f"{_OPENAI_ROOT}engines/(.+)/embeddings", _ENGINE),
@@ -613,6 +619,7 @@ def listed_rows() -> dict[str, Endpoint]:
         rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
         rows[f"{root}responses/{{id}}/cancel"] = _RESPONSE_CANCEL
         rows |= {f"{root}{path}": row for path, row in _OF_VIDEO.items()}
+        rows[f"{root}images/{{id}}/content"] = _LINKED_PICTURE
         for words, row in _NOT_IMPLEMENTED.items():
             rows[root + "/".join(word or "{id}" for word in words)] = row
         for word, row in _NOT_MADE_BELOW.items():

@@ -107,7 +107,11 @@ class Images(MediaOperation):
         if "qwen_images" in urls:
             encoded = images.to_qwen(own, model, self._pictures(own))
             exchange = Exchange(
-                partial(_read_qwen, own), partial(_write_qwen, own), facts.units, slow=True
+                partial(_read_qwen, own),
+                partial(_write_qwen, own),
+                facts.units,
+                slow=True,
+                with_links=images.with_links,
             )
             return Sending("qwen_images", "openai", encoded, exchange)
         if imagen.makes(model):

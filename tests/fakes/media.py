@@ -232,6 +232,7 @@ class QwenImages(OpenAITalk):
         if "*" not in size:
             raise Wrong(400, "size must be like 1328*1328", param="size")
         self.width, self.height = map(int, size.split("*"))
+        self.root = f"http://{headers['host']}/pictures"
         self.row_units = {"images": _count(parameters, "n", 6)}
         return Question.of(
             model, received, choices=self.row_units["images"], unknown=unknown_in(body, self.fields)
@@ -243,7 +244,7 @@ class QwenImages(OpenAITalk):
 
     def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         content = [
-            {"image": f"https://pictures.example/{ask.name}-{ask.seed}-{i}.png"}
+            {"image": f"{self.root}/{ask.name}-{ask.seed}-{i}.png?Expires=4102444800&Signature=s"}
             for i in range(ask.question.choices)
         ]
         choice = {"finish_reason": "stop", "message": {"role": "assistant", "content": content}}

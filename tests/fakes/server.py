@@ -21,11 +21,11 @@ from tests.fakes.books import Books, Row
 from tests.fakes.chat import Chat
 from tests.fakes.directives import Directives, parse, wishes_in_model
 from tests.fakes.lists import list_of, list_talk
-from tests.fakes.media import form_of
+from tests.fakes.media import form_of, picture
 from tests.fakes.question import Problem, Question, Wrong
 from tests.fakes.routes import talk_of
 from tests.fakes.story import Ask, Talk, answer
-from tests.fakes.wire import Answer, Emit, Raw, Signal, Step, refusal, whole
+from tests.fakes.wire import Answer, Emit, Raw, Signal, Step, head, refusal, whole
 
 if TYPE_CHECKING:
     from tests.fakes.turns import Turns
@@ -149,6 +149,8 @@ class Upstream:
             created = created or lister.refusal(self._no_key(lister, request, query))
         elif request.method == "GET" and path.startswith("/v1/usage/"):
             created = self._usage(request, path.removeprefix("/v1/usage/"), query)
+        elif request.method == "GET" and path.startswith("/pictures/"):
+            created = _picture(path, query)
         elif path == "/_canary":
             self.books.note_canary()
             created = whole(200, b"{}")
@@ -404,6 +406,15 @@ class Upstream:
             carrier=carrier,
             free=talk.free,
         )
+
+
+def _picture(path: str, query: dict[str, str]) -> Answer:
+    """A picture that an answer named; with `chunked` its size is not told."""
+    created = picture(path, int(query.get("bytes", "0")))
+    if "chunked" not in query:
+        return whole(200, created, "image/png")
+    fields = {"content-type": "image/png", "transfer-encoding": "chunked"}
+    return Answer(iter((Raw(head(200, fields)), created)), chunked=True)
 
 
 def _search(row: Row, wish: Directives) -> None:

@@ -73,6 +73,8 @@ def test_no_row_answers_a_key_that_opens_nothing(
     turns = itertools.count()
     before = fake.totals()["requests"]
     for path, row in listed_rows().items():
+        if row.is_sealed_link:
+            continue
         carriers = carriers_of(row)
         carrier = carriers[next(turns) % len(carriers)]
         answers = [ask(hub, path, row, name, carrier, text) for name in (model, "no-such-model")]

@@ -263,8 +263,15 @@ def key_of(task: Task, channel: Channel) -> int:
     return keys.index(task.channel_key_id) if task.channel_key_id in keys else 0
 
 
-async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
-    """Forward the content of an answer until its end, or until the client leaves."""
+async def pass_on(
+    answer: Answer,
+    channel: Channel,
+    receive: Receive,
+    sink: HttpSink,
+    bytes_max: int | None = None,
+) -> None:
+    """Forward the content of an answer until its end, or until the client leaves. Content above
+    `bytes_max` is cut off."""
     task = asyncio.current_task()
     left = False
 
@@ -276,11 +283,14 @@ async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: Http
 
     watch = asyncio.create_task(_wait_for_disconnect(receive))
     watch.add_done_callback(leave)
-    whole = False
+    whole, size = False, 0
     try:
         async with timeout(channel.timeouts.idle) as limit:
             await sink.begin_bytes(answer.status, _fields(answer.headers))
             while piece := await answer.next_bytes():
+                size += len(piece)
+                if bytes_max is not None and size > bytes_max:
+                    return
                 await sink.write(piece, last=False)
                 limit.restart()
         await sink.write(b"", last=True)
