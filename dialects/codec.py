@@ -161,6 +161,8 @@ class Decoder(Counting, Protocol):
 
     @property
     def complete(self) -> bool: ...
+    @property
+    def waits_for_usage(self) -> bool: ...
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
         """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
         change the frame's texts."""

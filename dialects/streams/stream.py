@@ -73,7 +73,8 @@ class FrameDecoder(ABC):
     """Reads one streamed answer.
 
     After each call `complete` tells whether a break would not be a fault; `usage` is the last raw
-    usage object (F26) or None. `forwarded`: the frames are forwarded unchanged, and reading a frame
+    usage object (F26) or None. `waits_for_usage` tells whether the end marker came before any
+    usage, which may follow. `forwarded`: the frames are forwarded unchanged, and reading a frame
     with text only changes nothing but the count of text. `end_marker` is the frame that ends every
     stream of the dialect, for an upstream that omits it (F14a).
     """
@@ -90,6 +91,7 @@ class FrameDecoder(ABC):
         self._rewriter: Callable[[bytes], bytes] | None = None
         self.usage: bytes | None = None
         self.complete = False
+        self.waits_for_usage = False
 
     @property
     def text_bytes(self) -> int:
@@ -229,6 +231,7 @@ class FrameDecoder(ABC):
 
     def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
         self._closed = self.complete = True
+        self.waits_for_usage = False
         return Step(raw, [End(marked)])
 
     def _break(self, fault: BrokenFault) -> Step:

@@ -26,6 +26,7 @@ from relay.answers.cost_in_answer import last_with_cost
 from relay.answers.large_events import Gathering
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AnswerState, AttemptEnd, AttemptParts
+from relay.config import USAGE_AFTER_TEXT_S
 from relay.counting.usage_meter import Bill, UsageMeter
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_behind_content, failure_inside
@@ -209,6 +210,8 @@ class StreamChunks:
 
         def take(chunk: bytes) -> bool:
             steps = self.steps = feed(chunk) if chunk else end()
+            if decoder.waits_for_usage:
+                deadline.limit("idle", USAGE_AFTER_TEXT_S)
             if not steps:
                 return not gathering.more(len(chunk))
             gathering.whole()

@@ -311,9 +311,15 @@ class ChatStream(Stream):
             yield Signal.HOLD
         if ask.is_fault("F30"):
             yield self.delta(0, self.bare, "length")
-        silent = wish.usage in ("none", "start", "finish", "cumulative", "groq", "behind") or not (
-            ask.question.include_usage or wish.usage not in ("auto", "early")
-        )
+        silent = wish.usage in (
+            "none",
+            "start",
+            "finish",
+            "cumulative",
+            "groq",
+            "behind",
+            "open",
+        ) or not (ask.question.include_usage or wish.usage not in ("auto", "early"))
         if not silent:
             usage_now = ask.counted(self.count)
             yield from self.emit(self.usage_frame(usage_now))
@@ -323,6 +329,8 @@ class ChatStream(Stream):
             yield from self.emit(self.frame(b"[DONE]"))
         if wish.usage == "behind":
             yield from self.emit(self.usage_frame(ask.counted(self.count)))
+        if wish.usage == "open":
+            yield Signal.HOLD
         if ask.is_fault("F30"):
             yield self.delta(0, self.text("content", " after the end"))
             yield self.frame(b"[DONE]")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 
 _MODES = (
-    "auto always finish none twice early start cumulative zero null "
+    "auto always finish none open twice early start cumulative zero null "
     "groq behind negative float string nan huge context cached"
 )
 USAGE_MODES = frozenset(_MODES.split())

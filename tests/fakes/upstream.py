@@ -60,7 +60,8 @@ Bytes     chunk_bytes=N cuts every write (also inside a code point), gap_ms=N be
           cut=N / rst=N: connection closed / reset after exactly N bytes of the body
 Usage     usage=auto (final chunk if asked) | always | finish (in the finish chunk) | none | twice
           early (a low one first) | start (only that one) | cumulative (in every chunk)
-          groq (in `x_groq` alone) | behind (the end marker; both of chat)
+          groq (in `x_groq` alone) | behind (the end marker) | open (none, and the connection
+          stays open; all of chat)
           zero | null | negative | float | string | nan | huge | context
           cached (above the input)
 Books     keep (body and headers in the row)

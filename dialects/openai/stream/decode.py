@@ -46,8 +46,6 @@ class Decoder(FrameDecoder):
         self._reader = ChoiceReader()
         self._include_usage = include_usage
         self._choices = choices
-        # Whether the end marker came before any usage, which some servers send behind it.
-        self._marked = False
         self._translation = Translation(audio_type, whole=False) if translate else None
 
     def _read(self, frame: Frame) -> Step:
@@ -60,7 +58,7 @@ class Decoder(FrameDecoder):
             answer = read_answer(data)
         except ReadFault:
             return self._read_word(frame, data.strip())
-        if self._marked:
+        if self.waits_for_usage:
             return self._read_late(frame, answer)
         error = error_of(answer, data)
         return self._read_chunk(frame, answer) if error is None else self._refuse(frame, error)
@@ -77,8 +75,9 @@ class Decoder(FrameDecoder):
             return self._repair(frame, marks=self._translation is not None)
         if not self._reader.seen:
             return self._break("F24")
-        if self.usage is None and not self._marked:
-            self._marked = self.complete = True
+        if self.usage is None and not self.waits_for_usage:
+            # Some servers send it behind the marker.
+            self.waits_for_usage = self.complete = True
             return Step(b"", [])
         return self._end(marked=True, raw=frame.raw)
 
@@ -92,7 +91,9 @@ class Decoder(FrameDecoder):
         return Step(step.raw + DONE_FRAME, [Usage(usage), *step.events])
 
     def _stop(self) -> Step:
-        return self._end(marked=True, raw=DONE_FRAME) if self._marked else super()._stop()
+        if not self.waits_for_usage:
+            return super()._stop()
+        return self._end(marked=True, raw=DONE_FRAME)
 
     def _read_chunk(self, frame: Frame, answer: Answer) -> Step:
         raw, usage = frame.raw, None if answer.usage is ABSENT else value_bytes(answer.usage)

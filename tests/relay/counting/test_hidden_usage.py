@@ -51,6 +51,18 @@ def test_stream_without_any_usage_ends_with_its_marker(hub: Hub, fake: FakeUpstr
     assert hub.record(answer.headers["x-request-id"])["basis"] == "estimated"
 
 
+def test_server_that_stays_open_behind_the_marker_is_not_waited_for(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """The client reads the end after seconds, not after the idle timeout of a minute."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    answer = hub.post(tenant, ask(model, "#tokens=3 #usage=open", stream=True))
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["status"], record["basis"]) == (200, "estimated")
+    assert record["total_ms"] < 30_000
+
+
 def failing(hub: Hub, fake: FakeUpstream, finish: str, client: str, *, stream: bool) -> Answer:
     tenant, speaker = hub.tenant(), SPEAKERS[client]
     model = hub.model(fake, provider="openai", upstream_model="o3")

@@ -76,6 +76,10 @@ async def read_events(
                 for event in step.events:
                     yield event
         elif isinstance(item, Outcome):
+            for step in decoder.end():
+                for event in step.events:
+                    if isinstance(event, End):
+                        yield event
             yield item
 
 
