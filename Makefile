@@ -15,7 +15,7 @@ run: python
 # Tests whose program is missing are skipped and counted; with ALL=1 they fail
 test: python git
 	@$(INSTALL) --dev
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents",$(if $(ARGS),,--quick)) $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents") $(ARGS)
 
 # The programs that tests drive, where they are missing: Chromium, nginx, Redis, curl, OpenSSL,
 # Prometheus, systemd, Helm, and Node.js with the JavaScript clients; it asks before it uses sudo

@@ -7,7 +7,6 @@ from typing import Final
 import pytest
 
 from tests.house.test_style import ROOT
-from tests.lanes import Row, quick_rows
 from tests.workers import is_in_part
 
 FOLDERS: Final = ("accounts", "billing", "isolation", "lib/network", "playground/payers",
@@ -47,15 +46,6 @@ def test_what_of_money_and_authority_waits_for_another_lane_is_known() -> None:
         if _MARKED.search(path.read_text())
     }
     assert marked == ELSEWHERE.keys()
-
-
-def test_the_quick_lane_runs_each_function_and_each_promise() -> None:
-    pure = [Row(f"tests/a.py::test_pure[{n}]", False) for n in range(9)]
-    driven = [Row(f"tests/b.py::test_driven[{n}-x]", True) for n in range(9)]
-    faults = [Row(f"tests/c.py::test_fault[{f}:{n}]", True) for f in ("F1", "F14a") for n in "12"]
-    alone = [Row("tests/d.py::test_alone", True)]
-    kept = quick_rows([*pure, *driven, *faults, *alone])
-    assert kept == {row.nodeid for row in (*pure, driven[0], driven[-1], *faults[::2], *alone)}
 
 
 def test_each_test_is_in_one_part() -> None:
