@@ -102,7 +102,7 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (display, (5_000_000, 2), "<$0.01"),
     (display, (5_000_001, 2), "$0.01"),
     (display, (-(10**7), 2), "−$0.01"),
-    (display, (1_234_567_890, 9), "$1.234567890"),
+    (display, (1_234_567_890, 9), "$1.23456789"),
     (charge_places, ([],), 2),
     (charge_places, ([0],), 2),
     (charge_places, ([1],), 9),

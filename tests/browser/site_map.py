@@ -326,6 +326,8 @@ def furnish() -> dict[str, str]:
         "approve a correction": f"/admin/credits/{id_text(credit.id)}/approve",
         "disable a batch": f"/admin/codes/{id_text(batch.id)}/kill",
         "budget": f"{ours}/budgets/{budget.id}",
+        "edit a budget": f"{ours}/budgets/{budget.id}/edit",
+        "new limit": f"{ours}/limits/new",
         "request for more": f"{ours}/budgets/requests/{id_text(more.id)}",
         "price": f"/admin/prices/{version.price_id}",
         "withdraw a price": f"/admin/prices/versions/{version.id}/withdraw",

@@ -216,14 +216,18 @@ def test_a_control_takes_no_click_before_its_script_has_run(
 def test_a_budget_is_for_what_its_scope_has(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/budgets/new")
-    expect(page.get_by_role("combobox", name="Name")).to_be_hidden()
-    page.get_by_label("Applies to", exact=True).select_option("team")
-    picker(page, "Name").click()
+    scope, subject = page.get_by_label("Applies to", exact=True), page.locator("[data-subject]")
+    expect(subject).to_be_hidden()
+    for value, label in (("key", "API key"), ("customer", "End customer"), ("team", "Team")):
+        scope.select_option(value)
+        expect(subject.get_by_role("combobox")).to_have_accessible_name(label)
+    picker(page, "Team").click()
     page.locator(OPTION).first.click()
-    assert chips(page, "Name") == ["core"]
-    page.get_by_label("Applies to", exact=True).select_option("model")
-    assert chips(page, "Name") == []
-    picker(page, "Name").fill(f"{MODEL[:4]}*")
+    assert chips(page, "Team") == ["core"]
+    scope.select_option("model")
+    expect(picker(page, "Team")).to_have_count(0)
+    assert chips(page, "Model") == []
+    picker(page, "Model").fill(f"{MODEL[:4]}*")
     expect(page.locator(OPTION).first).to_contain_text("1 model")
     page.keyboard.press("Enter")
     page.get_by_label("Period", exact=True).select_option("week")

@@ -32,6 +32,7 @@ from accounts.organisations.data_policy import is_region
 from accounts.organisations.labels import is_label
 from accounts.sign_up import sign_up
 from accounts.sign_up.email_domains import is_domain
+from accounts.single_sign_on.rules import is_subject
 from billing import idempotency
 from billing.credits import code_format, codes
 from billing.currency.conversion import read_rate
@@ -309,6 +310,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     "accounts/keys/keys.py:rotate_key:GRACE_HOURS_MAX": Bound(rotate, 0, 168),
     "accounts/organisations/data_policy.py:is_region:REGION_MAX": Bound(
         lambda _, n: is_region("e" * n), 1, 40
+    ),
+    "accounts/single_sign_on/rules.py:is_subject:SUBJECT_MAX": Bound(
+        lambda _, n: is_subject("s" * n), 1, 191
     ),
     "accounts/sign_up/email_domains.py:is_domain:_LENGTH_MAX": Bound(
         lambda _, n: is_domain(("d" * 50 + ".") * 4 + "e" * (n - 204)), None, 253

@@ -190,8 +190,8 @@ def test_charges_line_up_and_prices_have_their_own_decimals() -> None:
     assert "$0.0125000005<" in second
     assert third.count("–") == 2
     live = template.render(Context({"state": state, "rows": rows, "places": {"cost": 6}}))
-    assert "$0.820800<" in live
-    assert "$0.004590<" in live
+    assert "$0.8208\N{FIGURE SPACE}\N{FIGURE SPACE}<" in live
+    assert "$0.00459\N{FIGURE SPACE}<" in live
 
 
 def test_initials_come_from_a_name_or_an_address() -> None:

@@ -100,6 +100,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_BYTES_MAX": "1048576",
         "_LEEWAY_S": "30",
     },
+    "accounts.single_sign_on.rules": {
+        "SUBJECT_MAX": "191",
+    },
     "accounts.single_sign_on.single_sign_on": {
         "RULES_MAX": "50",
         "DOMAINS_MAX": "20",
@@ -221,6 +224,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "billing.prices.meters": {
         "_SCALE_DIGITS": "{'per_million': 9, 'per_one': 15, 'per_billion': 6}",
+        "_WRITTEN_DIGITS": "15",
     },
     "billing.prices.multipliers": {
         "MULTIPLIERS_MAX": "50",
@@ -504,6 +508,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "COUNT_MAX": "99",
         "KINDS_MAX": "50",
         "KIND_BATCH": "1000",
+    },
+    "usage.rollups.rollups": {
+        "MINUTES_KEPT": "1:00:00",
     },
 }
 

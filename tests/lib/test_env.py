@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from lib import env
 
@@ -85,4 +86,9 @@ def test_the_settings_are_read_by_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name.lower()))
     settings = runpy.run_path(str(SETTINGS))
     found = {**settings, "EMAIL_PASSWORD": settings["EMAIL_HOST_PASSWORD"]}
-    assert [found[name] for name in names] == [f"postgresql://x/{name}" for name in names]
+    # It has the settings of a session beside the address.
+    database = conninfo_to_dict(found.pop("DATABASE_URL"))
+    assert (database["host"], database["dbname"]) == ("x", "DATABASE_URL")
+    assert [found[name] for name in names if name in found] == [
+        f"postgresql://x/{name}" for name in names if name != "DATABASE_URL"
+    ]

@@ -51,4 +51,5 @@ def test_endpoints_are_those_of_the_relay() -> None:
     rows += [endpoints._PASS_THROUGH, *cloud_rows.LISTED.values()]
     sessions = {"realtime", "live_sessions"}
     takes = [row for row in rows if row.body_bytes_max or row.operation in sessions]
-    assert {row.operation for row in takes} == set(ENDPOINTS)
+    # An estimate is allowed where the endpoint is that it estimates.
+    assert {row.operation for row in takes} - {"estimate"} == set(ENDPOINTS)
