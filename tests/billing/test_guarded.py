@@ -42,9 +42,12 @@ def another(team: Team, name: str, **fields: Any) -> Key:
 
 
 def budget(key: Key, scope: str, amount_nano: int, subject: str = "") -> BudgetWindow:
+    """A budget of the key, its team or its organisation; of this model; of a person without a name
+    here."""
+    subjects = {"key": str(key.id), "team": str(key.team_id), "user": "1", "organisation": ""}
     budget_row = Budget.objects.create(
-        organisation=key.organisation, scope=scope, subject=subject, amount_nano=amount_nano,
-        period="total", anchor=0,
+        organisation=key.organisation, scope=scope, subject=subjects.get(scope, subject),
+        amount_nano=amount_nano, period="total", anchor=0,
     )  # fmt: skip
     return BudgetWindow.objects.create(
         budget=budget_row, starts_at=FOREVER.start_at, ends_at=FOREVER.end_at, cap_nano=amount_nano

@@ -78,7 +78,7 @@ def test_the_loser_of_a_fail_over_is_ours(
 ) -> None:
     """I15: booked at its estimate to the platform, cleared when the provider has told."""
     tenant, model = hub.tenant(), hub.model(fake, other_fake, provider=METERED)
-    answer = hub.post(tenant, ask(model, "#a.fault=F33 #tokens=5 #prompt=700"))
+    answer = hub.post(tenant, ask(model, "#a.fault=F14:close #tokens=5 #prompt=700"))
     assert answer.status == 200
     records = hub.records(answer.headers["x-request-id"])
     assert [record["basis"] for record in records] == ["absorbed", "measured"]
@@ -88,7 +88,7 @@ def test_the_loser_of_a_fail_over_is_ours(
         f"loss:{records[0]['id']}",
     )
     assert lost["amount_nano"] > 0
-    learnt(hub, tenant, (700 + 3 * 5, 700))
+    learnt(hub, tenant, (700 + 3 * 5, 700 + 3 * 5))
 
 
 def test_a_refused_attempt_costs_nobody(

@@ -2,6 +2,7 @@
 tried again when nothing answers (docs/promises.md, "Numbers"; P21, F5, F7, F8, F9)."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ pytestmark = pytest.mark.usefixtures("balanced_books")
 
 SOON = {"failures": 3, "open_for": 0.2}
 NEVER = {"failures": 3, "open_for": 3600}
+# Before any channel is chosen, or by the hold of the few requests that go out nevertheless.
+BUDGET_LOW = re.compile(rb"(a budget|key budget \S+) has too little left: [0-9.]+ USD")
 
 
 CHANNEL = Channel(
@@ -159,7 +162,7 @@ def test_what_only_the_caller_can_end_is_told_before_what_passes(
             "poor": 402, "bound": 402, "kept away": 403
         }, path  # fmt: skip
         assert b"team balance is used up" in values["poor"].body
-        assert b"a budget has too little left" in values["bound"].body
+        assert BUDGET_LOW.search(values["bound"].body)
         assert {answer.headers["x-should-retry"] for answer in values.values()} == {"false"}
     dear = hub.post(hub.tenant(), ask(model, max_tokens=1_000_000, max_cost=0.0001))
     assert (dear.status, dear.error["code"]) == (402, "max_cost_exceeded")

@@ -138,7 +138,7 @@ def test_a_transcript_goes_to_the_next_channel(
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, other_fake, rates=LENGTH)
     raw = openai_client(tenant.key).audio.transcriptions.with_raw_response.create(
-        model=model, file=("a.wav", wav(20_000)), prompt="#a.fault=F33"
+        model=model, file=("a.wav", wav(20_000)), prompt="#a.fault=F10:500"
     )
     _, row = booked(hub, other_fake, raw.headers["x-request-id"])
     assert row["media"][0]["bytes"] == len(wav(20_000))
