@@ -20,7 +20,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from config.api import description
 from lib.database import tenancy
-from tests import cast, databases
+from tests import cast, databases, left_open
 from tests.chromium import running_chromium
 from tests.stage import scene, stage
 
@@ -100,13 +100,19 @@ def _templates_as_they_are(django_test_environment: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, pytestconfig: pytest.Config
+) -> Iterator[None]:
     # What a migration put in would be there until the first test that commits.
     with django_db_blocker.unblock():
         databases.empty()
     stage.open(django_db_blocker)
     yield
     stage.clear()
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+    left_open.end_all(pytestconfig, connection.settings_dict["NAME"])
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
