@@ -54,6 +54,7 @@ check: python git
 	$(BIN)/lint-imports
 	$(BIN)/djangofmt --quiet --check templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python -m tests.relay.request_costs.costs
 
 fix: python git
 	@$(INSTALL) --dev

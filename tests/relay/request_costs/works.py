@@ -1,0 +1,210 @@
+"""What the hub does for one request of each kind, as counts that hold on every machine.
+
+A kind is asked again and again, and counted each time (see `typical`). A count does not depend on
+how busy the machine is, except a little for a burst: how many of its requests share a transaction
+is decided by the instant at which each of them comes.
+"""
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from typing import Any, Final
+
+from websockets.sync.client import connect
+
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Hub
+from tests.relay.asking import ask
+from tests.relay.request_costs.costs import Counts
+from tests.relay.request_costs.in_step import InStep
+from tests.relay.speakers import UPSTREAMS
+
+ROUNDS: Final = 16
+BURST: Final = 32
+CHUNKS: Final = (16, 64)
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+WORKS: Final = ("plain", "burst", "translated", "tool_call", "stream", "chunk", "turn")
+
+
+class Connection:
+    """A connection to the hub on which each request is one write: the hub reads it at once."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", hub.port), timeout=60)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._read = b""
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, path: str, body: bytes = b"", key: str = "") -> None:
+        lines = [
+            f"{'POST' if body else 'GET'} {path} HTTP/1.1",
+            "host: hub",
+            *([f"authorization: Bearer {key}", "content-type: application/json"] if key else []),
+            f"content-length: {len(body)}",
+        ]
+        self._socket.sendall("\r\n".join(lines).encode() + _END_OF_HEAD + body)
+
+    def receive(self) -> bytes:
+        """The body of a whole response of status 200."""
+        (length,) = [
+            int(line.split(b":")[1])
+            for line in self._head().split(b"\r\n")
+            if line.startswith(b"content-length:")
+        ]
+        return self._take(length)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Those of a streamed response of status 200 that carry text, as they come."""
+        assert b"transfer-encoding: chunked" in self._head()
+        while size := int(self._until(b"\r\n"), 16):
+            piece = self._take(size)
+            self._take(2)
+            if b'"content":"' in piece.replace(b" ", b""):
+                yield piece
+        self._take(2)
+
+    def _head(self) -> bytes:
+        head = self._until(_END_OF_HEAD)
+        assert head.startswith(b"HTTP/1.1 200"), head + self._read
+        return head.lower()
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._read:
+            self._read += self._more()
+        before, _, self._read = self._read.partition(mark)
+        return before
+
+    def _take(self, size: int) -> bytes:
+        while len(self._read) < size:
+            self._read += self._more()
+        taken, self._read = self._read[:size], self._read[size:]
+        return taken
+
+    def _more(self) -> bytes:
+        read = self._socket.recv(65536)
+        assert read, "the hub closed the connection"
+        return read
+
+
+def typical(rounds: Sequence[Counts]) -> Counts:
+    """The counts of rounds in which nothing was written that only time asks for, such as a mark of
+    a stream on a busy machine, and the least of them, beside which no timer ran."""
+    often = Counter(one.get("transactions", 0) for one in rounds)
+    least = min(number for number, times in often.items() if times > 1 or len(often) == len(rounds))
+    rounds = [one for one in rounds if one.get("transactions", 0) == least]
+    statements, _ = Counter(one.get("statements", 0) for one in rounds).most_common(1)[0]
+    rounds = [one for one in rounds if one.get("statements", 0) == statements]
+    names = {name for one in rounds for name in one}
+    return {name: min(one.get(name, 0) for one in rounds) for name in names}
+
+
+class CountedHub:
+    """The counts of a running hub (counting.py), and how each kind of work is asked of it."""
+
+    def __init__(self, hub: Hub, fake: FakeUpstream, until: ExitStack) -> None:
+        self.hub, self._until = hub, until
+        self._tenant = hub.tenant("1000.00")
+        self._chat = hub.model(fake)
+        self._claude = hub.model(fake, **UPSTREAMS["anthropic"])
+        self._responses = hub.model(fake, **UPSTREAMS["responses"])
+        self._in_step = until.enter_context(InStep())
+        self._streamed = hub.model(self._in_step)
+
+    def measure(self, work: str, *, opcodes: bool = False) -> Counts:
+        """What one request, chunk or turn of this kind takes."""
+        self._ask = "/_counts/opcodes" if opcodes else "/_counts"
+        return getattr(self, f"_{work}")()  # type: ignore[no-any-return]
+
+    def _plain(self) -> Counts:
+        return self._one_by_one(ask(self._chat))
+
+    def _translated(self) -> Counts:
+        return self._one_by_one(ask(self._claude))
+
+    def _tool_call(self) -> Counts:
+        parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
+        tool = {"type": "function", "function": {"name": "weather", "parameters": parameters}}
+        return self._one_by_one(ask(self._chat, "#tools=1", tools=[tool]))
+
+    def _stream(self) -> Counts:
+        return self._stream_of(CHUNKS[1])
+
+    def _chunk(self) -> Counts:
+        few, many = (self._stream_of(count) for count in CHUNKS)
+        return {name: (many[name] - few[name]) / (CHUNKS[1] - CHUNKS[0]) for name in many}
+
+    def _stream_of(self, chunks: int) -> Counts:
+        connection = self._connection()
+        body = json.dumps(ask(self._streamed, stream=True)).encode()
+        self._in_step.pieces = chunks
+
+        def stream() -> None:
+            connection.send("/v1/chat/completions", body, self._tenant.key)
+            self._in_step.step()
+            for _ in connection.pieces():
+                self._in_step.step()
+
+        return self._rounds(stream)
+
+    def _burst(self) -> Counts:
+        connections = [self._connection() for _ in range(BURST)]
+        body = json.dumps(ask(self._chat)).encode()
+
+        def round() -> None:
+            for one in connections:
+                one.send("/v1/chat/completions", body, self._tenant.key)
+            for one in connections:
+                one.receive()
+
+        return {name: count / BURST for name, count in self._rounds(round).items()}
+
+    def _turn(self) -> Counts:
+        headers = {"authorization": f"Bearer {self._tenant.key}"}
+        url = f"{self.hub.url.replace('http', 'ws')}/v1/responses"
+        event = {"type": "response.create", "model": self._responses, "input": "#batch=16"}
+        sent = json.dumps(event | {"store": False})
+        with connect(url, additional_headers=headers) as client:
+
+            def turn() -> None:
+                client.send(sent)
+                while json.loads(client.recv(timeout=60))["type"] != "response.completed":
+                    pass
+
+            return self._rounds(turn)
+
+    def _one_by_one(self, body: Any) -> Counts:
+        connection, sent = self._connection(), json.dumps(body).encode()
+
+        def request() -> None:
+            connection.send("/v1/chat/completions", sent, self._tenant.key)
+            connection.receive()
+
+        return self._rounds(request)
+
+    def _rounds(self, once: Callable[[], None]) -> Counts:
+        """What it takes, less what asking for the counts takes."""
+        for _ in range(3):
+            once()
+        self._counts()
+        asked = typical([self._counts() for _ in range(ROUNDS)])
+        counted = []
+        for _ in range(ROUNDS):
+            once()
+            counted.append(self._counts())
+        return {name: count - asked.get(name, 0) for name, count in typical(counted).items()}
+
+    def _counts(self) -> Counts:
+        # The hub would have closed one that waited for a slow round.
+        with closing(Connection(self.hub)) as control:
+            control.send(self._ask)
+            counts: Counts = json.loads(control.receive())
+        return counts
+
+    def _connection(self) -> Connection:
+        return self._until.enter_context(closing(Connection(self.hub)))
