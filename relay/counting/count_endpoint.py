@@ -18,6 +18,7 @@ from dialects.json.body import Body
 from dialects.responses import input_tokens as responses_count
 from dialects.responses.request import read as responses_request
 from gateway.health.faults import FAULTS
+from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress
 from gateway.routing.channel_order import Candidate
@@ -142,7 +143,7 @@ async def _request_count(
         owner = capabilities_of(model, channel.provider, facts.model).owner
         if tries == _TRIES_MAX or not channel.provider.speaks(client.name, owner):
             continue
-        codec = channel.provider.codec(client.name)
+        codec = codec_for(channel.provider, client.name)
         counted = codec.count_model(model)
         if counted is None:
             continue

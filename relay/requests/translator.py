@@ -39,6 +39,7 @@ from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
 from gateway.channels.overrides.rules import RequestOverrides, is_header_value
+from gateway.providers.codecs import codec_for
 from gateway.providers.models import (
     Capabilities,
     Modality,
@@ -155,7 +156,7 @@ class RequestTranslator:
             if thinking is None:
                 operation = None
         if operation is None:
-            codec = channel.provider.codec(dialect)
+            codec = codec_for(channel.provider, dialect)
             return await self._prepare_translated(destination, codec, stream=stream)
         codec, quirks = self._forwarding_codec(channel), NO_QUIRKS
         if codec.needs_fit(self._facts, destination.capabilities.flags):
