@@ -55,10 +55,10 @@ from gateway.providers.targets import dialect_for, must_stream, needs_of, upstre
 from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
-from relay.answers.unary import Exchange, Passing, UnaryFacts, UnaryOperation
+from relay.answers.unary import Exchange, Passing, UnaryFacts
 from relay.front.errors import DatabaseFailed
 from relay.media.accepted_video import add_callback
-from relay.requests.context import RequestContext
+from relay.requests.context import OtherOperation, RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.file_fetching import fetch
 from relay.requests.fitting_overrides import fit_overrides
@@ -268,7 +268,7 @@ class RequestTranslator:
         return client.quirks_for(self._facts, destination.upstream(client.name), thoughts)
 
     def _prepare_unary(
-        self, unary: UnaryOperation, facts: UnaryFacts, channel: Channel, candidate: Candidate
+        self, unary: OtherOperation, facts: UnaryFacts, channel: Channel, candidate: Candidate
     ) -> PreparedRequest:
         context, client = self._context, self._context.invocation.codec
         model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
