@@ -57,7 +57,7 @@ from gateway.prices import previews
 from gateway.status import announcements
 from lib import clock
 from lib.ids import id_text, new_id
-from notify.webhooks import endpoints
+from notify.endpoints import endpoints
 from playground.panel.settings import Settings
 from playground.preferences.preferences import choose_title_model
 from playground.prompts import prompts

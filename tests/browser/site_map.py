@@ -36,7 +36,7 @@ from gateway.routing.model_rules import save_rule
 from gateway.status.announcements import publish_announcement
 from lib import clock
 from lib.ids import id_text, new_id
-from notify.webhooks import endpoints
+from notify.endpoints import endpoints
 from playground.chats import sharing
 from playground.models import Conversation
 from playground.panel.settings import Settings

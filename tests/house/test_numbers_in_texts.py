@@ -23,7 +23,7 @@ from gateway.health import figures as channel_figures
 from gateway.health import uptime
 from gateway.provider_accounts.reconciliation import bill_api
 from lib.tables.exports import SHEET_ROWS
-from notify.webhooks import signing
+from notify.endpoints import signing
 from playground.attachments import rules as files
 from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools

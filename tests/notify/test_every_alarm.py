@@ -54,9 +54,9 @@ from gateway.settings import installation
 from lib import clock
 from lib.ids import new_id
 from notify.deliveries import sending
-from notify.deliveries.kinds import KINDS
+from notify.endpoints import endpoints
+from notify.events.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
-from notify.webhooks import endpoints
 from outbox.models import Fact
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection
@@ -578,7 +578,7 @@ def _wait(at: Installation, kinds: Iterable[str]) -> None:
 
 
 def test_every_kind_has_a_cause() -> None:
-    """House rule: whoever adds a kind to notify/deliveries/kinds.py brings it about here."""
+    """House rule: whoever adds a kind to notify/events/kinds.py brings it about here."""
     assert set(KINDS) == set(CAUSES) | OF_REQUESTS
     assert not set(CAUSES) & OF_REQUESTS
 

@@ -45,8 +45,8 @@ from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
 from gateway.models import Channel
 from lib import clock
+from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
 from playground.chats import sharing
 from playground.models import Conversation, PromptVersion, ShareLink
 from playground.panel.settings import Settings

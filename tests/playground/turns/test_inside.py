@@ -18,9 +18,9 @@ from gateway.settings.installation import save_settings
 from lib.network import egress
 from notify.deliveries import sending
 from notify.deliveries.deliveries import HookCall, call_hook
+from notify.endpoints import endpoints
+from notify.endpoints.signing import key_secret
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
-from notify.webhooks.signing import key_secret
 from outbox.facts import put
 from tests import cast
 from tests.cast import Cast

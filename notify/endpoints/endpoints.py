@@ -18,10 +18,10 @@ from accounts.secrets.sealing import open_sealed, seal
 from lib import clock
 from lib.network.egress import EgressError, EgressPolicy, check_host, host_and_port, literal_address
 from lib.refusal import Refused, check_text
-from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS
+from notify.endpoints import signing
+from notify.endpoints.chat_services import SIGNED
+from notify.events.kinds import FOR_OPERATORS, FOR_ORGANISATIONS
 from notify.models import Delivery, Service, WebhookEndpoint
-from notify.webhooks import signing
-from notify.webhooks.chat_services import SIGNED
 from outbox.facts import put
 from outbox.models import Fact
 

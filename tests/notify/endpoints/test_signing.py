@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 
-from notify.webhooks.signing import secret_text, signature_headers
+from notify.endpoints.signing import secret_text, signature_headers
 
 # The example of the specification itself.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
