@@ -18,8 +18,8 @@ from config.jobs.queues import Queue, read_queues
 from config.jobs.runs import job_states, last_backup
 from config.jobs.schedule import BACKUP_TASK
 from config.models import ProcessReport
-from config.system.processes import is_busy, read_processes
-from config.system.version import VERSION, commit
+from config.processes.processes import is_busy, read_processes
+from config.version import VERSION, commit
 from gateway.settings.installation import backup_every_hours
 from lib import clock
 from lib.database.code_migrations import pending_migrations

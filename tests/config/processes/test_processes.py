@@ -18,9 +18,9 @@ from django.db.models.functions import Now
 
 from config.jobs.sweeping import LoopLag
 from config.models import ProcessReport
-from config.system import processes
-from config.system.processes import ALIVE_FOR, Reporter, WebLoad, read_measures
-from config.system.version import VERSION
+from config.processes import processes
+from config.processes.processes import ALIVE_FOR, Reporter, WebLoad, read_measures
+from config.version import VERSION
 from stack.database.prepare import load_queues
 from stack.processes.commands import SCHEDULER, worker_command
 from tests.cast import Cast, signed_in

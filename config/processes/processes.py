@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from config.models import ProcessReport
-from config.system.version import VERSION
+from config.version import VERSION
 
 Role = Literal["web", "worker", "scheduler"]
 EVERY_S: Final = 5.0

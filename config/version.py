@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 VERSION: Final = "1.0.0"
-_ROOT: Final = Path(__file__).resolve().parents[2]
+_ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 @cache
