@@ -30,7 +30,8 @@ def test_the_order_of_nouns_is_told_as_it_is_held() -> None:
     held = [f"      {c['containers'][0]}: {' > '.join(c['layers'])}" for c in orders]
     lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
     told = [line for line in lines if line.startswith("      ") and " > " in line]
-    assert held and told == held
+    assert held
+    assert told == held
 
 
 def test_every_file_of_rules_is_held_to_be_pure() -> None:
