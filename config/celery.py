@@ -109,8 +109,8 @@ app.autodiscover_tasks()
 
 
 class ReportingStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Starts and stops the reports of a worker (config/processes/processes.py), which it sends whether
-    or not its threads are free."""
+    """Starts and stops the reports of a worker (config/processes/processes.py), which it sends
+    whether or not its threads are free."""
 
     requires = ("celery.worker.components:Pool",)
 

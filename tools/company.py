@@ -33,6 +33,7 @@ from accounts.models import (
 from accounts.organisations import organisations, projects, teams
 from accounts.roles import custom_roles
 from accounts.single_sign_on import single_sign_on
+from billing.balances import balances
 from billing.credits import codes, credits, promo
 from billing.invoices import invoices
 from billing.invoices import pdf as invoice_pdf
@@ -40,7 +41,8 @@ from billing.invoices.billing_details import set_buyer, set_seller, zone_of
 from billing.invoices.rules import month_span
 from billing.limits import budget_increases
 from billing.models import BooksWalk, BudgetScope, Invoice, PriceVersion
-from billing.prices import plans, proposals
+from billing.price_plans import price_plans
+from billing.prices import proposals
 from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.seals import seals
@@ -49,7 +51,6 @@ from billing.subscriptions import subscriptions
 from billing.subscriptions.included_units import UnitTerm
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
-from billing.wallets import wallets
 from gateway.models import Channel, ModelRule
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
@@ -157,7 +158,7 @@ def make() -> str:
     facts = {"o": f"/o/{ours.slug}", "month": f"{last_month:%Y-%m}"}
     facts |= _add_people(actor, ours, groups)
     keys = _add_keys(actor, ours, groups)
-    wallets.add_opening_credit(ours, 150 * USD)
+    balances.add_opening_credit(ours, 150 * USD)
     # The demo's small model would name her chats.
     choose_title_model(actor, "")
     # What happened lies in months that an installation of today has no partitions for.
@@ -498,7 +499,7 @@ def _add_prices(actor: Actor, ours: Organisation) -> dict[str, str]:
         valid_from=None,
     )
     preview = previews.start_preview(actor, [draft.id], 7)
-    plan = plans.save_plan(actor, "partners", multiplier_ppm=1_100_000)
+    plan = price_plans.save_plan(actor, "partners", multiplier_ppm=1_100_000)
     voice, refund = (Settings(system=text) for text in _PROMPTS)
     prompts.save_prompt(actor, "Tone of voice", "support-chat", voice, note="", shared=True)
     prompt = prompts.save_prompt(

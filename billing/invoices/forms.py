@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from billing.forms import MoneyField
+from billing.currency.forms import MoneyField
 from billing.models import InvoiceKind
 from lib.forms.native import DateInput
 from lib.forms.places import CountryField, ZoneField

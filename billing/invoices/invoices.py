@@ -33,7 +33,6 @@ from billing.invoices.rules import (
 )
 from billing.ledger.funding import close_invoice
 from billing.ledger.ledger import lock_wallet, post
-from billing.limits.period_starts import Span
 from billing.models import (
     Invoice,
     InvoiceCounter,
@@ -42,6 +41,7 @@ from billing.models import (
     InvoiceState,
     TaxRate,
 )
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from lib.refusal import Refused, check_text

@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from billing.currency.money import NANO_PER_USD, format_scaled, round_half_even
-from billing.limits.period_starts import Span, first_instant_at
+from billing.periods.period_starts import Span, first_instant_at
 
 LineKind = Literal[
     "usage",

@@ -22,7 +22,7 @@ from billing.access import (
     offered_plans,
     visible_subscription_plans,
 )
-from billing.forms import MoneyField
+from billing.currency.forms import MoneyField
 from billing.invoices.rules import month_after
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
 from billing.prices.multipliers import Multiplier

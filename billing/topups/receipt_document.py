@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
+from billing.currency.words import METHODS
 from billing.invoices.billing_details import buyer_of, seller
 from billing.invoices.document import DocumentDisplay, RowDisplay, amount, party
 from billing.models import TopUp
-from billing.wallets.words import METHODS
 
 
 def describe_receipt(top_up: TopUp, language: str) -> DocumentDisplay:

@@ -14,10 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.roles.rules import Action
+from billing.balances import balances
 from billing.limits import budgets
 from billing.limits.budgets import BudgetUsage
 from billing.models import BudgetScope
-from billing.wallets import wallets
 from config.home.attention import attention
 from gateway.access import visible_channels
 from gateway.channels.rows import state_of
@@ -82,7 +82,7 @@ def _summary(request: HttpRequest, actor: Actor) -> Context:
         "failed_url": rows_url(actor, month, status="error"),
         "day_url": rows_url(actor, _month(actor, "24h")),
         "first_token": times[0] if times else None,
-        "balance": wallets.balance(organisation) if may_balance else None,
+        "balance": balances.balance(organisation) if may_balance else None,
         "own_only": own_only(actor),
     }
 

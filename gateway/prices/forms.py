@@ -15,8 +15,9 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.actors import Actor
 from accounts.models import Organisation
 from accounts.organisations.choices import pick_holder, pick_organisation
+from billing.currency.forms import MarkupField
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
-from billing.forms import MarkupField
+from billing.price_plans.price_plans import Holder
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import (
     MeterUnknown,
@@ -24,7 +25,6 @@ from billing.prices.meters import (
     format_written_rate,
     parse_written_rate,
 )
-from billing.prices.plans import Holder
 from billing.prices.pricing import PPM, PriceVersion
 from billing.prices.words import (
     METER_GROUPS,

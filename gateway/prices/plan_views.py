@@ -18,9 +18,9 @@ from accounts.access.guards import operator_page
 from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_organisations
+from billing.currency.forms import markup_error
 from billing.currency.money import MoneyInvalid, format_markup, parse_markup
-from billing.forms import markup_error
-from billing.prices.plans import (
+from billing.price_plans.price_plans import (
     Holder,
     PlanRefused,
     SecondPersonNeeded,

@@ -12,7 +12,7 @@ from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from accounts.models import Team
-from billing.wallets.words import charge_text
+from billing.currency.words import charge_text
 from lib import clock
 from lib.ids import new_ids
 from playground.attachments.attachments import add_file, mark_sent

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from billing.wallets.words import charge_text
+from billing.currency.words import charge_text
 from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, toast

@@ -19,7 +19,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
-from billing.wallets.words import charge_text
+from billing.currency.words import charge_text
 from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from billing.holds.rules import state_for
+from billing.ledger.hold_rules import state_for
 from billing.limits.charge_rule import ChargeRule, RuleInForce
 from billing.prices.pricing import PriceVersion, saved_by_cache
 from billing.subscriptions.included_units import paid_by_units

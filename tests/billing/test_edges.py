@@ -39,8 +39,8 @@ from billing.ledger.posting import (
     opening_debt,
 )
 from billing.limits.budgets import BudgetUsage
-from billing.limits.period_starts import Span
 from billing.models import Budget
+from billing.periods.period_starts import Span
 from billing.prices.conditions import Hours, PriceKey, read_hours
 from billing.prices.pricing import PriceVersion, dearest
 from billing.subscriptions.included_units import (

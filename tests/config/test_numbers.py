@@ -206,7 +206,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_CLOCKS_APART": "1 day, 0:00:00",
         "_LEASE_LIFE": "3 days, 0:00:00",
     },
-    "billing.limits.period_starts": {
+    "billing.periods.period_starts": {
         "_SECOND": "0:00:01",
     },
     "billing.prices.catalogue.catalogue": {

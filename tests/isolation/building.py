@@ -23,7 +23,7 @@ from accounts.organisations import organisations, teams
 from accounts.roles import custom_roles
 from accounts.sessions.store import session_digest
 from accounts.sessions.view_as import begin_viewing
-from billing.wallets import wallets
+from billing.balances import balances
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
@@ -50,7 +50,7 @@ def build() -> World:
     side = teams.create_team(acme, "Zsidez", actor=SYSTEM)
     world = World(acme, core, side, stranger, dora)
     for organisation in (acme, stranger):
-        wallets.add_opening_credit(organisation, 1000 * NANO)
+        balances.add_opening_credit(organisation, 1000 * NANO)
     cora, sid = cast.person("zcolleaguez"), cast.person("zsidez")
     for user, team in ((cora, core), (sid, side)):
         members.set_member(acme, user.email, Role.DEVELOPER, teams=[team], actor=SYSTEM)

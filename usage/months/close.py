@@ -22,8 +22,8 @@ from billing.invoices.billing_details import seller, zone_of
 from billing.invoices.invoices import InvoiceRefused, moved_nano
 from billing.invoices.payments import note_closed
 from billing.invoices.rules import last_month, month_after, month_span
-from billing.limits.period_starts import Span
 from billing.models import Hold, HoldState, Invoice, InvoiceKind, InvoiceState, Seal, SealKind
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from usage.models import BooksCheck

@@ -23,10 +23,10 @@ from accounts.single_sign_on.single_sign_on import (
     organisations_with_confirmed_domains,
     organisations_with_unconfirmed_domains,
 )
+from billing.balances.balances import balance
 from billing.limits import budgets
 from billing.models import Budget, BudgetScope
-from billing.prices.plans import plan_names
-from billing.wallets.wallets import balance
+from billing.price_plans.price_plans import plan_names
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource

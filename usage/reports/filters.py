@@ -15,7 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.currency.money import format_usd, parse_typed_usd
-from billing.limits.period_starts import first_instant_at
+from billing.periods.period_starts import first_instant_at
 from dialects.errors.errors import ErrorKind
 from lib.ids import id_text, parse_id
 from usage.reports.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy

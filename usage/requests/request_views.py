@@ -22,11 +22,11 @@ from accounts.preferences.table_preferences import read_table
 from billing.access import access_wallet
 from billing.currency.display import TOTAL_PLACES, exact_places, pad
 from billing.currency.money import format_multiplier, format_usd
+from billing.currency.words import money_symbol
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.prices.meters import find_meter, format_rate
 from billing.prices.pricing import PPM
 from billing.prices.words import PER_MILLION, condition_words, unit_word
-from billing.wallets.words import money_symbol
 from dialects.errors.errors import detail_of
 from lib import clock
 from lib.htmx import render_part, see_other

@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from billing.limits.period_starts import Span as Span
-from billing.limits.period_starts import first_instant_at
+from billing.periods.period_starts import Span as Span
+from billing.periods.period_starts import first_instant_at
 
 Grain = Literal["15min", "hour", "day", "week", "month"]
 

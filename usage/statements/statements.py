@@ -22,8 +22,8 @@ from billing.invoices.invoices import Movement, movement_of
 from billing.invoices.rules import month_span
 from billing.ledger.statement import month_before
 from billing.ledger.statement_months import MonthStatement, month_statement, wallet_nano
-from billing.limits.period_starts import Span
 from billing.models import Invoice, InvoiceKind, InvoiceState
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from usage.models import LateTruth

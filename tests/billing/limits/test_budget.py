@@ -20,7 +20,7 @@ from billing.limits.budget_rules import (
     default_anchor,
     window,
 )
-from billing.limits.period_starts import first_instant_at
+from billing.periods.period_starts import first_instant_at
 from tests.usage.rollups.test_buckets import ZONES, Spell, spells_of
 
 BOUNDED: tuple[Period, ...] = ("hour", "day", "week", "month")

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent, User
-from billing.wallets.wallets import add_opening_credit
+from billing.balances.balances import add_opening_credit
 from dialects.chat.events import TextDelta
 from lib import clock
 from lib.database.async_database import run_in_database

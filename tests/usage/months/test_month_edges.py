@@ -15,9 +15,9 @@ from billing.invoices.invoices import movement_of
 from billing.ledger.funding import consume_promo
 from billing.ledger.ledger import post
 from billing.ledger.posting import Entry, Posting
-from billing.limits.period_starts import Span
 from billing.models import Invoice, Seal
 from billing.models import Posting as StoredPosting
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import new_id
 from tests import cast

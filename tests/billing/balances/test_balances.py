@@ -4,10 +4,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Key
+from billing.balances.balances import add_opening_credit, balance, credit_line, set_credit_line
 from billing.credits.credits import request_credit
 from billing.ledger.ledger import post
 from billing.models import Account
-from billing.wallets.wallets import add_opening_credit, balance, credit_line, set_credit_line
 from lib.ids import new_id
 from tests import cast
 from tests.billing.test_sql import asked, place, resolve

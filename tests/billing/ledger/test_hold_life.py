@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from billing.holds import rules as hold_life
-from billing.holds.rules import MOVES, RESOLVED_BY, UNRESOLVED, state_for
+from billing.ledger import hold_rules as hold_life
+from billing.ledger.hold_rules import MOVES, RESOLVED_BY, UNRESOLVED, state_for
 from billing.ledger.posting import PostingKind
 from billing.models import HoldState as Stored
 

@@ -17,8 +17,8 @@ from billing.currency.money import (
     parse_typed_usd,
     parse_usd,
 )
+from billing.currency.words import CHARGE_RULES, CREDIT_KINDS
 from billing.limits.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX, ChargeRule, stored_rule
-from billing.wallets.words import CHARGE_RULES, CREDIT_KINDS
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.numbers.whole_numbers import WholeNumberField
