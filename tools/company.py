@@ -38,9 +38,9 @@ from billing.credits import codes, credits, promo
 from billing.invoices import invoices
 from billing.invoices import pdf as invoice_pdf
 from billing.invoices.billing_details import set_buyer, set_seller, zone_of
-from billing.invoices.rules import month_span
 from billing.limits import budget_increases
 from billing.models import BooksWalk, BudgetScope, Invoice, PriceVersion
+from billing.periods.months import month_span
 from billing.price_plans import price_plans
 from billing.prices import proposals
 from billing.prices.conditions import PriceKey

@@ -20,6 +20,7 @@ from billing.ledger.funding import adjust, reverse
 from billing.ledger.ledger import lock_wallet, post
 from billing.ledger.posting import AccountKind
 from billing.models import Credit, CreditKind, CreditState, LedgerEntry, Posting
+from billing.safeguards.rules import TOGETHER
 from billing.safeguards.safeguards import credit_limit_nano
 from lib import clock
 from lib.ids import id_text
@@ -29,7 +30,6 @@ from outbox.facts import put
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
 # An invoice is corrected by a note, a subscription by changing it.
 _NOT_HERE: Final = ("invoice:", "subscription:", "included:")
-TOGETHER: Final = dt.timedelta(hours=24)
 
 
 class CreditRefused(Refused):

@@ -5,10 +5,16 @@ from zoneinfo import ZoneInfo
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
-from billing.currency.words import METHODS
 from billing.invoices.billing_details import buyer_of, seller
 from billing.invoices.document import DocumentDisplay, RowDisplay, amount, party
+from billing.invoices.pdf import document_pdf
 from billing.models import TopUp
+from billing.topups.words import METHODS
+
+
+def receipt_pdf(top_up: TopUp, language: str) -> bytes:
+    """Return the PDF of a payment's receipt. Raises FontMissing and ExtraMissing."""
+    return document_pdf(lambda: describe_receipt(top_up, language), language)
 
 
 def describe_receipt(top_up: TopUp, language: str) -> DocumentDisplay:

@@ -20,7 +20,6 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.models import AuditEvent, Organisation, User
 from billing.balances.balances import balance
-from billing.credits.credits import TOGETHER
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger import funding
 from billing.ledger.ledger import lock_wallet, post
@@ -32,6 +31,7 @@ from billing.models import (
     TopUpState,
     WalletSetting,
 )
+from billing.safeguards.rules import TOGETHER
 from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups.processors import UnknownProcessor, processor_named
 from billing.topups.processors.processor import CheckoutOrder

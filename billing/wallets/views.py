@@ -23,20 +23,23 @@ from billing.access import access_top_up, access_wallet, visible_top_ups
 from billing.balances import balances
 from billing.credits import codes, promo
 from billing.credits.codes import CodeRefused, TooManyTries
-from billing.currency.forms import RedeemForm, TopUpForm, WalletForm
+from billing.credits.forms import RedeemForm
 from billing.currency.money import format_usd
-from billing.currency.words import LINE_WORDS, METHODS, TOP_UP_STATES, line_word, top_up_badge
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.ledger import statement
 from billing.ledger.statement import USAGE, Statement
+from billing.ledger.words import LINE_WORDS, line_word
 from billing.models import TopUp
 from billing.subscriptions import subscriptions
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
+from billing.topups.forms import TopUpForm
 from billing.topups.processors import processors
 from billing.topups.processors.processor import ProcessorError
 from billing.topups.topups import TopUpRefused
+from billing.topups.words import METHODS, TOP_UP_STATES, top_up_badge
 from billing.wallets import low_balance
+from billing.wallets.forms import WalletForm
 from billing.wallets.pace import Pace, pace_days, pace_of
 from lib import clock
 from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other

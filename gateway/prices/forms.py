@@ -15,10 +15,10 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.actors import Actor
 from accounts.models import Organisation
 from accounts.organisations.choices import pick_holder, pick_organisation
-from billing.currency.forms import MarkupField
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from billing.price_plans.price_plans import Holder
 from billing.prices.conditions import PriceKey
+from billing.prices.forms import MarkupField
 from billing.prices.meters import (
     MeterUnknown,
     RateInexact,

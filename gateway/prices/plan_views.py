@@ -18,7 +18,6 @@ from accounts.access.guards import operator_page
 from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_organisations
-from billing.currency.forms import markup_error
 from billing.currency.money import MoneyInvalid, format_markup, parse_markup
 from billing.price_plans.price_plans import (
     Holder,
@@ -30,6 +29,7 @@ from billing.price_plans.price_plans import (
     save_plan,
     waiting_cuts,
 )
+from billing.prices.forms import markup_error
 from billing.prices.pricing import PPM
 from billing.prices.words import marked_up, markup_words
 from gateway.access import access_plan, visible_plans

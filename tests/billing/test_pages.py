@@ -12,9 +12,9 @@ from django.test import Client
 from accounts.models import Organisation, Role
 from billing.balances.balances import add_opening_credit, balance
 from billing.credits import codes, credits, promo
-from billing.currency.forms import TopUpForm
 from billing.ledger import statement
 from billing.models import Credit, Hold, TopUp, WalletSetting
+from billing.topups.forms import TopUpForm
 from billing.wallets.views import LEDGER
 from lib import clock
 from lib.ids import id_text

@@ -11,7 +11,8 @@ from accounts.organisations import labels
 from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
 from accounts.sign_in import rules as sign_in_rules
 from billing import idempotency
-from billing.credits import codes, credits
+from billing.credits import codes
+from billing.safeguards.rules import TOGETHER
 from billing.topups import rules as payment
 from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
@@ -128,7 +129,7 @@ _SAYS: Final = [
     ("templates/accounts/sign_up/set_up.html", _hours(sign_in_rules.SET_UP_LINK)),
     ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
     ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
-    ("templates/billing/credits/credits.html", _hours(credits.TOGETHER)),
+    ("templates/billing/credits/credits.html", _hours(TOGETHER)),
     ("templates/billing/wallets/overview.html", f"last {pace.DAYS} days"),
     (
         "templates/billing/wallets/wallet.html",

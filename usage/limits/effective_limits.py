@@ -12,8 +12,8 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.models import Key, Membership, Organisation, Team
-from billing.currency.words import charge_rule_words
 from billing.limits.charge_rule_settings import charge_rule_of
+from billing.limits.words import charge_rule_words
 from billing.models import Budget, BudgetScope
 from billing.price_plans.price_plans import plan_in_force
 from billing.prices.words import multiplier_words

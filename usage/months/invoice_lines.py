@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from accounts.models import Organisation, Project, Team
-from billing.invoices.invoices import Movement, moved_nano, movement_of
 from billing.invoices.rules import Line, LineKind, usage_lines
+from billing.ledger.movements import Movement, moved_nano, movement_of
 from billing.models import PriceVersion as StoredVersion
 from billing.periods.period_starts import Span
 from billing.prices.pricing import CostLines, PriceVersion, price

@@ -17,7 +17,8 @@ from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.invoices import invoices
 from billing.invoices.billing_details import add_tax_rate, set_buyer, set_seller
-from billing.invoices.invoices import InvoiceRefused, checksum_of, lines_of, moved_nano
+from billing.invoices.invoices import InvoiceRefused, checksum_of, lines_of
+from billing.ledger.movements import moved_nano
 from billing.models import Account, BuyerDetail, Invoice, InvoiceKind, Posting
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions.rules import Terms

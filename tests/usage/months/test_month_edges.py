@@ -11,9 +11,9 @@ from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
 from accounts.models import Key, Organisation
-from billing.invoices.invoices import movement_of
 from billing.ledger.funding import consume_promo
 from billing.ledger.ledger import post
+from billing.ledger.movements import movement_of
 from billing.ledger.posting import Entry, Posting
 from billing.models import Invoice, Seal
 from billing.models import Posting as StoredPosting
