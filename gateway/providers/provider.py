@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
+from dialects.chat.media import MediaKind
+from dialects.chat.operation import Operation
 from dialects.codec import Codec
-from dialects.endpoints.operation import Operation
-from dialects.media.media import MediaKind
 from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource
 from gateway.providers.cloud_places import CloudPlace
 from gateway.providers.hosted_tools import UNPUBLISHED, HostedToolData

@@ -11,8 +11,8 @@ from dialects.anthropic import count_tokens as anthropic_count
 from dialects.anthropic.request import foreign_thoughts
 from dialects.anthropic.request import read as anthropic_request
 from dialects.chat.chat import Dialect
+from dialects.chat.operation import Operation
 from dialects.codec import JSON, Codec, Target
-from dialects.endpoints.operation import Operation
 from dialects.gemini import count_tokens as gemini_count
 from dialects.json.body import Body
 from dialects.responses import input_tokens as responses_count

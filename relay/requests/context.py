@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from dialects.chat.operation import Operation
 from dialects.codec import Codec, Facts, Target
-from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind, message_of
 from dialects.errors.task_errors import Family
 from lib.id_types import ModelName, RequestId

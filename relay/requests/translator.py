@@ -26,6 +26,7 @@ from dialects.chat.chat import (
     ReasoningSettings,
     Upstream,
 )
+from dialects.chat.operation import Needs, Operation
 from dialects.chat.reasoning_seals import (
     calls_without_reasoning,
     decode_reasoning,
@@ -35,7 +36,6 @@ from dialects.chat.tool_names import fit_names
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.endpoints.codecs import CODECS
-from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
 from gateway.channels.overrides.rules import RequestOverrides, is_header_value

@@ -252,7 +252,7 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
         "dialects/json/raw_json.py",  # a number of an answer
         "dialects/chat/bounds.py",  # the bounds of sampling
         "dialects/chat/chat.py",  # sampling: temperature, top_p, penalties, bias
-        "dialects/json/shared_members.py",  # bias
+        "dialects/chat/shared_members.py",  # bias
         "dialects/responses/answer/response_object.py",  # the defaults of sampling, told back
         "dialects/responses/background.py",  # the same
         "dialects/responses/answer/wire.py",  # 1.0 where a whole number is due

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.chat.chat import Dialect
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
 from gateway.providers.codecs import codec_for
 from gateway.providers.models import OWNER_FLAGS, capabilities_of

@@ -8,9 +8,9 @@ import msgspec
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import ErrorKind, clean_upstream
-from dialects.errors.upstream_errors import UpstreamFault, describe, retry_after_ms
 from dialects.json.raw_json import as_text
 from dialects.openai.codec import ChatCompletionsCodec
+from dialects.upstream_errors.upstream_errors import UpstreamFault, describe, retry_after_ms
 
 Meaning = tuple[ErrorKind, str]
 # Kind, and row of the fault table.

@@ -23,12 +23,13 @@ from dialects.codec import WholeAnswer
 from dialects.endpoints.completions import stream_decode as completions
 from dialects.gemini.answer import decode as gemini_response
 from dialects.gemini.stream import decode as gemini
-from dialects.json.json_repair import read_answer_body, repair
-from dialects.json.lone_surrogates import Pairs, make_readable, mark, object_line, replace
+from dialects.json.lone_surrogates import make_readable, mark, object_line, replace
 from dialects.openai.answer import decode as openai_response
 from dialects.openai.stream import decode as openai
 from dialects.responses.answer import decode as responses_response
 from dialects.responses.stream import decode as responses
+from dialects.streams.json_repair import read_answer_body, repair
+from dialects.streams.surrogate_pairs import Pairs
 
 HIGH, LOW = chr(0xD83D), chr(0xDE00)
 

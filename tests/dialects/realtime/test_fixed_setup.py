@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dialects.errors.errors import RequestFault
-from dialects.streams.fixed_setup import FixedSetup
-from dialects.streams.gemini_live import Setup, read_setup
+from dialects.realtime.fixed_setup import FixedSetup
+from dialects.realtime.gemini_live import Setup, read_setup
 
 
 def setup(**members: Any) -> Setup:

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialects.errors.errors import KINDS, ErrorKind, clean_upstream
-from dialects.errors.upstream_errors import (
+from dialects.json.raw_json import as_text, dicts
+from dialects.upstream_errors.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     milliseconds,
     retry_after_ms,
 )
-from dialects.json.raw_json import as_text, dicts
 
 # HTTP statuses of google.rpc.Code, for errors without a number.
 _HTTP_OF: Mapping[str, int] = {

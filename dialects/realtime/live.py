@@ -22,8 +22,8 @@ import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault, quote_value
 from dialects.json.body import check_nested_names, read_body
+from dialects.realtime.realtime import sound_ms
 from dialects.streams.model_alias import name_answer
-from dialects.streams.realtime import sound_ms
 from dialects.usage.usage import COUNT_MAX, Quantities, UsageMembers, read_members
 
 START: Final = "session.start"

@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import answer_fault, member_bytes, open_answer
 from dialects.media.sound_length import ENDS_BYTES
 from dialects.openai.errors import read_object
+from dialects.openai.unary import answer_fault, member_bytes, open_answer
 from dialects.streams.sse import FrameSplitter
 
 _WHOLE_BYTES_MAX: Final = 64 * 1024

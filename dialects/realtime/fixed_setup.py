@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.json.raw_json import as_text, object_of
-from dialects.streams.gemini_live import Setup, camel_members, setup_of
+from dialects.realtime.gemini_live import Setup, camel_members, setup_of
 
 NO_SETUP: Final[dict[str, Any]] = {}
 _RESUMPTION: Final = "sessionResumption"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dialects.errors import aws_errors
+from dialects.upstream_errors import aws_errors
 
 SKEW = "Signature expired: 20261125T100000Z is now earlier than 20261125T101500Z"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.usage.service_tier import tier_of_answer, tier_of_frames
+from dialects.streams.service_tier import tier_of_answer, tier_of_frames
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import open_answer
 from dialects.media import images, sound
 from dialects.media.images import bound_meter, meter_of, token_quantities
+from dialects.media.passed_answer import PassedEvents, PassedFile, PassedJson, SkeletonReader
 from dialects.media.sound_length import bound_ms, length_ms
-from dialects.streams.passed_answer import PassedEvents, PassedFile, PassedJson, SkeletonReader
+from dialects.openai.unary import open_answer
 from tests.fakes.media import wav
 
 FIXTURES = Path(__file__).parents[2] / "golden/media"

@@ -10,14 +10,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dialects.errors.errors import ErrorKind, clean_upstream
-from dialects.errors.upstream_errors import (
+from dialects.json.raw_json import as_text
+from dialects.upstream_errors.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     is_unsupported,
     retry_after_ms,
 )
-from dialects.json.raw_json import as_text
 
 _KEY: Final[tuple[ErrorKind, str]] = ("upstream_auth", "F5")
 _BROKE: Final[tuple[ErrorKind, str]] = ("upstream_error", "F10")

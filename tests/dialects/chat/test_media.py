@@ -1,9 +1,8 @@
 import pytest
 
+from dialects.chat import media
 from dialects.chat.chat import Base64, File, Image, Message, PlainText, Text, ToolResult, Url
-from dialects.errors.errors import RequestFault
-from dialects.media import media
-from dialects.media.media import (
+from dialects.chat.media import (
     audio_format,
     audio_type,
     check_sizes,
@@ -12,6 +11,7 @@ from dialects.media.media import (
     read_url,
     type_of_name,
 )
+from dialects.errors.errors import RequestFault
 
 
 @pytest.mark.parametrize(

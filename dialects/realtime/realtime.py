@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind
-from dialects.streams.passed_answer import PassedAnswer
+from dialects.media.passed_answer import PassedAnswer
 from dialects.usage.usage import Quantities, UsageMembers, present, read_members
 
 # PCM of 24 kHz, and the companded 8 kHz of telephones.

@@ -1,7 +1,7 @@
 """F27, F15a: what no parser takes and yet takes nothing from the answer."""
 
-from dialects.json.json_repair import repair, repair_frame
 from dialects.json.nonfinite_numbers import Repaired
+from dialects.streams.json_repair import repair, repair_frame
 from dialects.streams.sse import Frame
 
 

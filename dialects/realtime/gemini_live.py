@@ -23,12 +23,12 @@ from typing import Any, Final
 import msgspec
 
 from dialects.errors.errors import RequestFault
-from dialects.errors.google_errors import account_fault
 from dialects.gemini.answer.grounding import count_searches, read_queries
 from dialects.gemini.usage import with_searches
 from dialects.json.body import check_nested_names, read_body
 from dialects.json.raw_json import as_text, dicts, members_of, object_of
-from dialects.streams.realtime import SpokenResponse
+from dialects.realtime.realtime import SpokenResponse
+from dialects.upstream_errors.google_errors import account_fault
 from dialects.usage.usage import present
 
 OUTPUT_LIMIT: Final = "maxOutputTokens"

@@ -12,15 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind, clean_upstream
-from dialects.errors.google_errors import account_fault
-from dialects.errors.upstream_errors import (
+from dialects.json.raw_json import as_text, dicts
+from dialects.upstream_errors.google_errors import account_fault
+from dialects.upstream_errors.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     is_unsupported,
     retry_after_ms,
 )
-from dialects.json.raw_json import as_text, dicts
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTERED = frozenset(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dialects.errors.errors import RequestFault
-from dialects.streams.fixed_settings import OPENING_ID, FixedSettings
+from dialects.realtime.fixed_settings import OPENING_ID, FixedSettings
 
 SESSION: dict[str, Any] = {
     "type": "realtime",

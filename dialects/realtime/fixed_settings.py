@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.errors.errors import RequestFault
-from dialects.streams.realtime import GA_LIMIT, read_limit
+from dialects.realtime.realtime import GA_LIMIT, read_limit
 
 OPENING_ID: Final = "event_client_secret"
 """The id of the event that sets the settings in the beginning."""

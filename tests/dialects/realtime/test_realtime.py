@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from dialects.streams import realtime
-from dialects.streams.realtime import SpokenResponse
+from dialects.realtime import realtime
+from dialects.realtime.realtime import SpokenResponse
 
 CACHED = {"text_tokens": 3, "audio_tokens": 4, "image_tokens": 1}
 USAGE = {
