@@ -67,7 +67,7 @@ from usage.books.full_walk import TURN
 from usage.limits import budget_simulation
 from usage.models import BooksCheck
 from usage.months.invoice_lines import gather
-from usage.months.partitions import ensure_partitions
+from usage.records.partitions import ensure_partitions
 
 DAYS: Final = 30
 USD: Final = 10**9
@@ -163,7 +163,7 @@ def make() -> str:
     choose_title_model(actor, "")
     # What happened lies in months that an installation of today has no partitions for.
     with patch(
-        "usage.months.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
+        "usage.records.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
     ):
         ensure_partitions()
     _use(keys)

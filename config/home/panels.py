@@ -29,12 +29,12 @@ from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from usage.breakdowns.failures import failures_by_cause
 from usage.breakdowns.latency import first_token_times
+from usage.filters.filters import UsageFilter, from_query
+from usage.filters.groupings import GroupBy
 from usage.limits.views import meter_of
+from usage.overview.views import rows_url
 from usage.reports import reports
-from usage.reports.filters import UsageFilter, from_query
-from usage.reports.groupings import GroupBy
 from usage.reports.reports import Totals
-from usage.reports.views import rows_url
 from usage.requests import log as request_log
 from usage.requests.words import KINDS
 

@@ -26,10 +26,10 @@ from lib.database.code_migrations import pending_migrations
 from lib.network import trust
 from notify.deliveries import deliveries
 from usage.books import findings, full_walk
+from usage.filters.visibility import Period
 from usage.models import BooksCheck
-from usage.months import partitions
 from usage.months.detached import detached_within, names_of
-from usage.reports.visibility import Period
+from usage.records import partitions
 from usage.rollups import clickhouse_sink
 from usage.rollups.clickhouse_sink import Backlog
 

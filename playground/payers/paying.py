@@ -25,7 +25,7 @@ from playground.payers.payer_rules import check_playground_key, paying_keys, rul
 from playground.runs.relaying import ChatRelay
 from relay.credentials.keys import Principal
 from relay.requests.labels import NO_LABELS, Labels
-from usage.reports.visibility import run
+from usage.filters.visibility import run
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from relay.front.error_answers import CLIENT_CLOSED
 from relay.health.channel_health import HealthProbe
 from relay.requests.context import Outcome, RequestContext, kept_message
 from relay.upstream.upstream import UpstreamFailed
+from usage.records.outcomes import UNCHARGED
 from usage.records.sql import DROPPED_LENGTH, Ending
-from usage.requests.outcomes import UNCHARGED
 
 log = logging.getLogger(__name__)
 

@@ -497,11 +497,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_ADMITTED_BEFORE": "31 days, 0:00:00",
         "_ROWS": "2000",
     },
-    "usage.records.late_usage": {
+    "usage.late_usage.late_usage": {
         "_PATIENT_TRIES": "40",
         "_TRIES_MAX": "54",
     },
-    "usage.reports.visibility": {
+    "usage.filters.visibility": {
         "NIL": "00000000-0000-0000-0000-000000000000",
     },
     "usage.reviews.reviews": {

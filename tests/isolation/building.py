@@ -35,7 +35,7 @@ from tests.isolation.kinds import KINDS
 from tests.isolation.who import ROLES, Who, everybody
 from tests.isolation.world import NANO, Place, World
 from tests.usage.rows import happen
-from usage.reports import chart_notes
+from usage.overview import chart_notes
 
 
 def build() -> World:

@@ -26,8 +26,8 @@ from billing.periods.months import month_span
 from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
+from usage.filters.visibility import Where, run
 from usage.models import LateTruth
-from usage.reports.visibility import Where, run
 from usage.rollups.levels import read_freshness, summed
 
 # A request ends at most this long after its admission, because its hold expires earlier.

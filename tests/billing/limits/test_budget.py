@@ -21,7 +21,7 @@ from billing.limits.budget_rules import (
     window,
 )
 from billing.periods.period_starts import first_instant_at
-from tests.usage.rollups.test_buckets import ZONES, Spell, spells_of
+from tests.usage.buckets.test_buckets import ZONES, Spell, spells_of
 
 BOUNDED: tuple[Period, ...] = ("hour", "day", "week", "month")
 ANCHORS: dict[Period, tuple[int, ...]] = {

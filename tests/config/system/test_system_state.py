@@ -21,7 +21,7 @@ from tests.cast import Cast, signed_in
 from tests.house.test_style import ROOT
 from tests.markup import squeezed
 from usage.models import BooksCheck
-from usage.months import partitions
+from usage.records import partitions
 
 pytestmark = pytest.mark.django_db
 

@@ -25,7 +25,7 @@ from tests.usage import rows
 from usage.models import BooksCheck, DetachedMonth, Review
 from usage.months import close, detaching
 from usage.months.invoice_lines import gather
-from usage.months.partitions import ensure_partitions
+from usage.records.partitions import ensure_partitions
 from usage.rollups.rollups import replace_all
 
 pytestmark = pytest.mark.django_db

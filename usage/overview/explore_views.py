@@ -28,19 +28,20 @@ from lib.tables.table import OWN_PARAMETERS, Column, Table
 from usage.breakdowns.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
 from usage.exports import exports
 from usage.exports.focus import focus_csv
+from usage.filter_bar.filter_bar import STATUS_WORDS, group_label, usage_bar
+from usage.filters import filters
+from usage.filters.filters import UsageFilter
+from usage.filters.groupings import GroupBy
 from usage.months.detached import detached_from, notice_text
-from usage.reports import filters, reports
-from usage.reports.filter_bar import STATUS_WORDS, group_label, usage_bar
-from usage.reports.filters import UsageFilter
-from usage.reports.groupings import GroupBy
-from usage.reports.reports import Totals
-from usage.reports.views import (
+from usage.overview.views import (
     all_groups,
     dropped_of,
     over_of_group,
     rows_url,
     too_many_text,
 )
+from usage.reports import reports
+from usage.reports.reports import Totals
 from usage.requests.words import duration_text, moved_text, speed_text
 from usage.rollups.histograms import SHARE_NAMES
 from usage.rollups.levels import Freshness, read_freshness

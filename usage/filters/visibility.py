@@ -15,11 +15,11 @@ from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.roles.rules import Action
 from lib.ids import first_id_at
-from usage.months.partitions import ID_SLACK
-from usage.reports.filters import Scope
-from usage.reports.groupings import GroupBy
-from usage.requests import outcomes
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.filters import Scope
+from usage.filters.groupings import GroupBy
+from usage.records import outcomes
+from usage.records.partitions import ID_SLACK
 
 Parameters = dict[str, Any]
 NIL: Final = UUID(int=0)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from tests.pairwise import slow_unless
-from usage.rollups.buckets import BUCKET, Grain, Span, bucket_of, edges, first_instant
+from usage.buckets.buckets import BUCKET, Grain, Span, bucket_of, edges, first_instant
 
 GRAINS: tuple[Grain, ...] = ("15min", "hour", "day", "week", "month")
 # Forty zones: both hemispheres, half and three-quarter hours, changes at midnight, half-hour

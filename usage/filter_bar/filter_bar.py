@@ -14,12 +14,12 @@ from billing.currency.money import format_usd
 from lib.ids import id_text
 from lib.tables.filter_bar import Chip, Field, FilterBar
 from lib.tables.table import Choices
+from usage.buckets.buckets import Span
+from usage.filters.filters import Scope, UsageFilter
+from usage.filters.groupings import GroupBy
 from usage.reports import reports
-from usage.reports.filters import Scope, UsageFilter
-from usage.reports.groupings import GroupBy
 from usage.requests import words
 from usage.requests.words import KINDS
-from usage.rollups.buckets import Span
 from usage.rollups.levels import Freshness
 
 ZONES: Final = (

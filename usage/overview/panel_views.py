@@ -21,11 +21,11 @@ from lib.htmx import render_part
 from usage.breakdowns.changes import Part, parts_of
 from usage.breakdowns.explorer import Cell, Times, explore
 from usage.breakdowns.times import UNTIMED, Timed, times_over, whole_of
-from usage.reports import filters
-from usage.reports.filter_bar import GROUPS_SHOWN, dates_of, group_label
-from usage.reports.filters import UsageFilter
-from usage.reports.groupings import GroupBy
-from usage.reports.views import all_groups, over_of_group, rows_url, too_many_text
+from usage.filter_bar.filter_bar import GROUPS_SHOWN, dates_of, group_label
+from usage.filters import filters
+from usage.filters.filters import UsageFilter
+from usage.filters.groupings import GroupBy
+from usage.overview.views import all_groups, over_of_group, rows_url, too_many_text
 from usage.rollups.histograms import SHARE_NAMES
 from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.used_rows import TooManyRecords

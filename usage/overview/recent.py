@@ -6,9 +6,10 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from lib import clock
-from usage.reports import filters, reports
-from usage.reports.filters import Scope, UsageFilter
-from usage.reports.views import chart_of, rows_url
+from usage.filters import filters
+from usage.filters.filters import Scope, UsageFilter
+from usage.overview.views import chart_of, rows_url
+from usage.reports import reports
 
 
 def last_days(actor: Actor, scope: Scope) -> UsageFilter:

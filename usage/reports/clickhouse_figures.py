@@ -19,13 +19,13 @@ from uuid import UUID
 
 from accounts.access.actors import Actor
 from lib.network.clickhouse import ClickHouse, ClickHouseError, Value
+from usage.buckets.buckets import Span
+from usage.filters.filters import Metric, Scope
+from usage.filters.groupings import GroupBy
+from usage.filters.visibility import NIL, Pick, labels, picks_of_scope, seen_by
 from usage.models import ClickHouseCursor
-from usage.reports.filters import Metric, Scope
-from usage.reports.groupings import GroupBy
+from usage.records import outcomes
 from usage.reports.reports import TOKEN_METERS, Totals, summed_meters
-from usage.reports.visibility import NIL, Pick, labels, picks_of_scope, seen_by
-from usage.requests import outcomes
-from usage.rollups.buckets import Span
 from usage.rollups.clickhouse_server import RECORDS, SCHEMA, server
 from usage.rollups.clickhouse_sink import batches_there
 from usage.rollups.histograms import SHARES

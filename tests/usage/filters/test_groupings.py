@@ -20,11 +20,11 @@ from accounts.organisations import teams
 from lib.ids import id_text
 from lib.tables.keyset import Order
 from tests import cast
-from tests.usage.reports.test_api import get, management
+from tests.usage.overview.test_api import get, management
 from tests.usage.rows import CHANNEL, NOON, happen, refuse
 from usage.breakdowns.explorer import explore
-from usage.reports.filters import Scope, from_query
-from usage.reports.groupings import GROUPINGS, UnknownGrouping, read_groupings
+from usage.filters.filters import Scope, from_query
+from usage.filters.groupings import GROUPINGS, UnknownGrouping, read_groupings
 from usage.requests.log import RequestSource
 from usage.rollups import used_rows
 from usage.rollups.histograms import ERROR_PER_CENT

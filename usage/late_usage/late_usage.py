@@ -13,10 +13,10 @@ from billing.models import Hold
 from billing.prices.pricing import total_of
 from lib import clock
 from lib.ids import first_id_at
+from usage.filters.visibility import run
 from usage.models import DetachedMonth, LateTruth, TruthSource, UsageRecord
-from usage.months.partitions import ID_SLACK
+from usage.records.partitions import ID_SLACK
 from usage.records.records import add_request_meter, cost_of, versions_of
-from usage.reports.visibility import run
 
 # A provider that cannot answer yet is asked every few seconds for some minutes, then less and less
 # often for a day. A process may have died after asking.

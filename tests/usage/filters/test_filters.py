@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.ids import id_text, new_id
-from usage.reports.filters import (
+from usage.buckets.buckets import BUCKET, bucket_of
+from usage.filters.filters import (
     Dropped,
     UsageFilter,
     between,
@@ -17,7 +18,6 @@ from usage.reports.filters import (
     read_bucket_edge,
     read_edge,
 )
-from usage.rollups.buckets import BUCKET, bucket_of
 
 NOW = dt.datetime(2026, 11, 20, 14, 5, 30, tzinfo=dt.UTC)
 UTC = ZoneInfo("UTC")

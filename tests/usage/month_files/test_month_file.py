@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostile import EVERYTHING, LONG, STORABLE
-from usage.months import file as month_file
-from usage.months.file import (
+from usage.month_files import file as month_file
+from usage.month_files.file import (
     MonthFileBroken,
     Rows,
     check_month_file,

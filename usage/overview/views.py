@@ -29,17 +29,19 @@ from lib.ids import id_text
 from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 from usage.breakdowns.failures import failure_series
+from usage.buckets.buckets import Span
+from usage.filter_bar.filter_bar import GROUPS_SHOWN, dates_of, group_label, usage_bar
+from usage.filters import filters
+from usage.filters.filters import Dropped, UsageFilter
+from usage.filters.groupings import GROUPINGS, GroupBy
+from usage.filters.visibility import sees_requests
 from usage.months.detached import detached_from, detached_within, notice_text
-from usage.reports import chart_notes, filters, reports
-from usage.reports.filter_bar import GROUPS_SHOWN, dates_of, group_label, usage_bar
-from usage.reports.filters import Dropped, UsageFilter
-from usage.reports.groupings import GROUPINGS, GroupBy
-from usage.reports.overview import Overview, overview
+from usage.overview import chart_notes
+from usage.overview.overview import Overview, overview
+from usage.reports import reports
 from usage.reports.reports import Series, SeriesPart, Totals
-from usage.reports.visibility import sees_requests
 from usage.requests import log as request_log
 from usage.requests import words
-from usage.rollups.buckets import Span
 from usage.rollups.levels import read_freshness
 from usage.rollups.used_rows import RECORDS_MAX, TooManyRecords
 from usage.saved_views.views import menu_of

@@ -15,10 +15,10 @@ from accounts.organisations import teams
 from accounts.roles import custom_roles
 from tests import cast
 from tests.usage.rows import NOON, happen
-from usage.reports.filters import Scope, from_query
-from usage.reports.groupings import GroupBy
-from usage.reports.visibility import Period, run, sees_requests, where_of
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.filters import Scope, from_query
+from usage.filters.groupings import GroupBy
+from usage.filters.visibility import Period, run, sees_requests, where_of
 
 MOMENT = dt.timedelta(microseconds=1)
 

@@ -8,7 +8,9 @@ from django.db import transaction
 
 from accounts.access.actors import Actor
 from usage.breakdowns.explorer import DAY, explore, groups_of
-from usage.reports.filters import UsageFilter
+from usage.filters.filters import UsageFilter
+from usage.filters.visibility import run
+from usage.reports.clickhouse_figures import Reader, from_clickhouse
 from usage.reports.reports import (
     COMMON_SUMS,
     GROUPS,
@@ -24,8 +26,6 @@ from usage.reports.reports import (
     series_parts,
     summed_meters,
 )
-from usage.reports.visibility import run
-from usage.rollups.clickhouse_figures import Reader, from_clickhouse
 from usage.rollups.levels import Freshness
 from usage.rollups.sums import MERGED_SAVED, SHOWN_OWN
 from usage.rollups.used_rows import used_rows

@@ -38,8 +38,9 @@ from lib.tables.table import Badge, Column, Filter, State, Table, status_filter
 from notify.deliveries.deliveries import hook_of
 from notify.models import DeliveryState
 from notify.webhooks.views import STATES
+from usage.filters import filters
 from usage.models import SettleAs
-from usage.reports import filters, reports
+from usage.reports import reports
 from usage.requests import receipts, words
 from usage.requests.log import RequestRow
 from usage.requests.refusals import budget_refusal

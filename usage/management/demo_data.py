@@ -35,7 +35,7 @@ from lib.ids import new_id
 from usage.books import walk as books_walk
 from usage.books.walk import NEW
 from usage.models import UsageRecord
-from usage.months.partitions import ensure_partitions
+from usage.records.partitions import ensure_partitions
 from usage.rollups.rollups import rebuild
 
 DAYS: Final = 90

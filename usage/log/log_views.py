@@ -49,23 +49,24 @@ from lib.process.server_sent import PING_S, event_stream, server_sent
 from lib.tables.pages import answer_table
 from lib.tables.sources import START
 from lib.tables.table import OWN_PARAMETERS, Badge, State
+from usage.buckets.buckets import Span
 from usage.exports.exports import DIRECT_ROWS
+from usage.filter_bar.filter_bar import usage_bar
+from usage.filters import filters
+from usage.filters.filters import UsageFilter
+from usage.filters.visibility import Period, seen_by
 from usage.months.detached import detached_within, notice_text
-from usage.months.partitions import ID_SLACK
-from usage.reports import filters, reports
-from usage.reports.filter_bar import usage_bar
-from usage.reports.filters import UsageFilter
+from usage.overview.views import dropped_of
+from usage.records.outcomes import CLIENT_STOPPED, has_failed
+from usage.records.partitions import ID_SLACK
+from usage.reports import reports
 from usage.reports.reports import Totals
-from usage.reports.views import dropped_of
-from usage.reports.visibility import Period, seen_by
 from usage.requests import log as request_log
 from usage.requests import words
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
 from usage.requests.histogram import Bar, histogram, sums_of_bars
 from usage.requests.log import RequestRow
 from usage.requests.log_position import Place, read_place
-from usage.requests.outcomes import CLIENT_STOPPED, has_failed
-from usage.rollups.buckets import Span
 from usage.rollups.levels import read_freshness
 from usage.saved_views.views import menu_of
 

@@ -1,7 +1,7 @@
 """Parse a report's query string into one frozen value. Pages ignore what they do not understand
 with a notice; the API refuses it.
 
-Ranges are cut into buckets in the requested time zone (`usage.rollups.buckets`). Every edge is on a
+Ranges are cut into buckets in the requested time zone (`usage.buckets.buckets`). Every edge is on a
 quarter of an hour, so a report always consists of whole stored buckets (I17).
 """
 
@@ -18,8 +18,8 @@ from billing.currency.money import format_usd, parse_typed_usd
 from billing.periods.period_starts import first_instant_at
 from dialects.errors.errors import ErrorKind
 from lib.ids import id_text, parse_id
-from usage.reports.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
-from usage.rollups.buckets import BUCKET, Grain, Span, bucket_of, chart_grain, edges, first_instant
+from usage.buckets.buckets import BUCKET, Grain, Span, bucket_of, chart_grain, edges, first_instant
+from usage.filters.groupings import GROUPINGS, OVERLAPPING, SUMMED, GroupBy
 
 Range = Literal["24h", "today", "yesterday", "7d", "30d", "mtd", "last-month", "custom"]
 Status = Literal["ok", "error", "stopped", "review"]

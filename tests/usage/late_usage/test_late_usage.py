@@ -5,9 +5,9 @@ import pytest
 from accounts.models import Key
 from tests import cast
 from tests.usage.rows import admit, credit, happen, price_version
+from usage.late_usage import late_usage
 from usage.models import LateTruth
 from usage.models.late_truth import TruthSource
-from usage.records import late_usage
 
 
 @pytest.fixture

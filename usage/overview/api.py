@@ -3,34 +3,32 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Query, Router
 from ninja.errors import HttpError
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from accounts.access import actors
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from billing.currency.money import format_usd
-from lib import clock
 from lib.api import pagination
-from lib.api.openapi import Input, Schema, also_answers
+from lib.api.openapi import Schema, also_answers
 from lib.files.csv_file import CSV_TYPE, stream
 from lib.ids import id_text
 from lib.tables.pages import iterate_in_locale
 from usage.breakdowns.explorer import DAY, Cell, Quantiles, Times, explore
 from usage.exports.focus import focus_csv
+from usage.filters import filters
+from usage.filters.filters import UsageFilter
+from usage.filters.groupings import GROUPINGS, read_groupings
+from usage.filters.queries import FocusQuery, Id, PeriodQuery, period_of, scope_of, usage_filter_of
 from usage.months.detached import detached_from, detached_within, names_of
-from usage.reports import filters
-from usage.reports.filters import RangeRefused, Scope, UsageFilter
-from usage.reports.groupings import GROUPINGS, read_groupings
 from usage.reports.reports import Totals
-from usage.reports.visibility import Period
 from usage.requests import log as request_log
 from usage.requests import receipts
 from usage.requests.choices import SkipReason, Why
@@ -41,23 +39,7 @@ from usage.rollups.histograms import SHARE_NAMES
 from usage.rollups.levels import read_freshness
 
 router = Router(tags=["Usage"])
-
-
-def _zone(text: str) -> str:
-    filters.read_zone(text)
-    return text
-
-
-def _id(text: str) -> str:
-    filters.read_id(text)
-    return text
-
-
-Zone = Annotated[str, AfterValidator(_zone)]
-Id = Annotated[str, AfterValidator(_id)]
-Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
 Meters = dict[str, int]
-_LABELS: Final = "Labels."
 PAID: Final = (
     "USD, exact, that your organisation paid its providers itself, at the models' prices and "
     "beside the charge; null: nothing."
@@ -68,34 +50,6 @@ _SAVED: Final = (
 )
 _AXES: Final = (*(name for name in GROUPINGS if name != "channel"), DAY, "channel")
 _ITEMS_MAX: Final = 10_000
-
-
-class Wanted(Input):
-    """The requests to select. Several values of a field match any of them."""
-
-    model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
-    key: list[Id] = Field(default_factory=list, max_length=20, description="IDs of keys.")
-    user: list[Model] = Field(default_factory=list, max_length=20, description="Email addresses.")
-    team: list[Model] = Field(default_factory=list, max_length=20, description="Slugs of teams.")
-    project: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
-    customer: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
-    tag: list[Model] = Field(default_factory=list, max_length=20, description=_LABELS)
-    app: list[Model] = Field(default_factory=list, max_length=20, description="Applications.")
-
-
-class FocusQuery(Wanted):
-    from_: str | None = Field(
-        None,
-        alias="from",
-        description="A date, or a time with its offset, on a quarter hour; included. Default: 30 "
-        "days before the end.",
-    )
-    to: str | None = Field(
-        None,
-        description="A date (the whole day is included), or a time with its offset (not "
-        "included). Default: the end of today.",
-    )
-    tz: Zone = Field("UTC", description="The time zone of dates and days.")
 
 
 class UsageQuery(FocusQuery):
@@ -392,21 +346,6 @@ class RequestList(Schema):
     )
 
 
-class PeriodQuery(pagination.PageQuery, Wanted):
-    """A page of the list of items with requests in a period."""
-
-    from_: str | None = Field(
-        None, alias="from", description="A date, or a time with its offset; included."
-    )
-    to: str | None = Field(
-        None,
-        description=(
-            "A date (the whole day is included), or a time with its offset (not included)."
-        ),
-    )
-    tz: Zone = Field("UTC", description="The time zone of dates.")
-
-
 class RequestQuery(PeriodQuery):
     status: Literal["ok", "error", "stopped", "review"] | None = Field(
         None,
@@ -535,52 +474,6 @@ def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
             409, "The request is still running or has just ended. Request its receipt again."
         )
     return receipt
-
-
-def usage_filter_of(query: FocusQuery) -> UsageFilter:
-    zone = filters.read_zone(query.tz)
-    now = clock.now()
-    today = now.astimezone(zone).date()
-    end_at = _edge("to", query.to or today.isoformat(), zone, end=True, summed=True)
-    last = (end_at - dt.timedelta(seconds=1)).astimezone(zone).date()
-    first = query.from_ or (last - dt.timedelta(days=filters.API_DAYS - 1)).isoformat()
-    start_at = _edge("from", first, zone, end=False, summed=True)
-    try:
-        usage_filter = filters.between(start_at, end_at, zone, now, grain="day")
-    except ValueError as error:
-        raise RangeRefused("from", str(error)) from None
-    return replace(usage_filter, scope=scope_of(query))
-
-
-def period_of(query: PeriodQuery) -> Period:
-    """Return the period of a list. Raises RangeRefused."""
-    zone = filters.read_zone(query.tz)
-    return Period(
-        _edge("from", query.from_, zone, end=False) if query.from_ else None,
-        _edge("to", query.to, zone, end=True) if query.to else None,
-    )
-
-
-def scope_of(query: Wanted) -> Scope:
-    """Return which requests to select."""
-    return Scope(
-        models=tuple(query.model),
-        keys=tuple(filters.read_id(key) for key in query.key),
-        users=tuple(email.lower() for email in query.user),
-        teams=tuple(query.team),
-        projects=tuple(query.project),
-        customers=tuple(query.customer),
-        tags=tuple(query.tag),
-        apps=tuple(query.app),
-    )
-
-
-def _edge(field: str, text: str, zone: ZoneInfo, *, end: bool, summed: bool = False) -> dt.datetime:
-    read = filters.read_bucket_edge if summed else filters.read_edge
-    try:
-        return read(text, zone, end=end)
-    except ValueError as error:
-        raise RangeRefused(field, str(error)) from None
 
 
 def _group_id(by: str, value: str) -> str:
