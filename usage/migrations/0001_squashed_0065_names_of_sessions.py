@@ -1083,7 +1083,7 @@ TRANSACTION = """
 
 def partition(table: str) -> str:
     """Return the SQL that replaces a plain table, which has no rows, by one partitioned by month.
-    Later months bring the triggers with them (usage/months/partitions.py).
+    Later months bring the triggers with them (usage/records/partitions.py).
     """
     return f"""
     ALTER TABLE {table} RENAME TO {table}_plain;
