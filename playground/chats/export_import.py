@@ -17,7 +17,6 @@ from lib import clock
 from lib.ids import new_ids
 from playground.attachments.attachments import add_file, mark_sent
 from playground.attachments.rules import UnsupportedFile
-from playground.chats.conversations import current_path, messages_of
 from playground.chats.export_format import (
     ExportedConversation,
     ExportedMessage,
@@ -25,6 +24,7 @@ from playground.chats.export_format import (
     read_files,
     write_markdown,
 )
+from playground.conversations.conversations import current_path, messages_of
 from playground.models import Attachment, Conversation, Message, NamedBy
 from playground.panel.settings import Settings
 from playground.panel.words import file_text

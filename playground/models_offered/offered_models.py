@@ -21,7 +21,7 @@ from gateway.public_models.entries import absent_names, overrides_of
 from gateway.public_models.entry_rules import merge_entries
 from gateway.public_models.served import price_of, prices_in_force, served_models
 from lib import clock
-from playground.media.rules import MediaModel
+from playground.models_offered.media_model import MediaModel
 
 _SESSIONS: Final = frozenset({"realtime", "live"})
 

@@ -92,7 +92,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "playground.attachments.attachments": {
         "playground.use": "add_bytes",
     },
-    "playground.chats.conversations": {
+    "playground.conversations.conversations": {
         "playground.read": "_all_conversations access_attachment",
     },
     "playground.chats.export_import": {

@@ -25,10 +25,10 @@ from gateway.health import uptime
 from gateway.provider_accounts.reconciliation import bill_api
 from lib.tables.exports import SHEET_ROWS
 from notify.endpoints import signing
+from playground.answers import events
 from playground.attachments import rules as files
 from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
-from playground.runs import events
 from relay import config as relay_config
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
 from relay.media.live.session_time import SLACK_MS

@@ -78,9 +78,10 @@ ASKED: Final = {
     """,
     "playground.read": """
         playground.compare.compare.organisation_standings
-        playground.chats.conversations._all_conversations
-        playground.chats.conversations.access_attachment playground.media.media.visible_media
-        playground.panel.presets.visible_presets playground.chats.sharing.links_of
+        playground.conversations.conversations._all_conversations
+        playground.conversations.conversations.access_attachment
+        playground.media.media.visible_media playground.panel.presets.visible_presets
+        playground.chats.sharing.links_of
     """,
     "playground.use": """
         accounts.access.access.payable_keys playground.attachments.attachments.add_bytes

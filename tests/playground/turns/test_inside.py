@@ -25,8 +25,8 @@ from outbox.facts import put
 from tests import cast
 from tests.cast import Cast
 from tests.lib.inside import canary, inside_forms, known_names, leading_on
-from tests.playground.chats.test_tree import HTMX
-from tests.playground.turns.test_views import people
+from tests.playground.conversations.test_tree import HTMX
+from tests.playground.sending.test_views import people
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]
