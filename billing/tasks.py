@@ -5,8 +5,9 @@ from celery import shared_task
 from accounts.secrets.key_ring import seal_key
 from billing import idempotency
 from billing.credits import codes, promo
+from billing.debts import debts
 from billing.invoices import payments as invoice_payments
-from billing.ledger import debts, statement
+from billing.ledger import statement
 from billing.limits import budget_alerts, budget_increases
 from billing.seals import cuts as seal_cuts
 from billing.seals import seals

@@ -20,7 +20,7 @@ from config.server.log_handler import close_log, log_uncaught
 from config.server.protocol import leave_open_while_stopping, open_files
 from config.server.request_limits import RequestLimits
 from config.system.health import Health
-from config.system.version import VERSION
+from config.version import VERSION
 from lib import env, extras
 from lib.database.code_migrations import code_migrations
 from lib.database.writer import ReadReplica, check_writer

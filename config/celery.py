@@ -109,14 +109,14 @@ app.autodiscover_tasks()
 
 
 class ReportingStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Starts and stops the reports of a worker (config/system/processes.py), which it sends whether
-    or not its threads are free."""
+    """Starts and stops the reports of a worker (config/processes/processes.py), which it sends
+    whether or not its threads are free."""
 
     requires = ("celery.worker.components:Pool",)
 
     def create(self, parent: Any) -> Any:
         # Models can be imported only after Django's setup.
-        from config.system.processes import Reporting
+        from config.processes.processes import Reporting
 
         return Reporting("worker")
 

@@ -25,7 +25,7 @@ class JobRun(models.Model):
 
 
 class ProcessReport(models.Model):
-    """What a process of the installation last reported (config/system/processes.py).
+    """What a process of the installation last reported (config/processes/processes.py).
 
     Null means that its system does not provide the figure. `connections`, `in_flight` and
     `loop_lag_us` are figures of web processes. `cpu_percent` is the share of one core since the

@@ -27,14 +27,14 @@ from dialects.chat.chat import (
 from dialects.chat.events import Broken, BrokenFault, Event, Step, UpstreamError
 from dialects.chat.fold import AnswerFault, fold
 from dialects.chat.hosted_tools import HostedTools
+from dialects.chat.media import MediaKind
+from dialects.chat.operation import NO_NEEDS, Needs, Operation
 from dialects.chat.steps import OtherSteps
-from dialects.endpoints.operation import NO_NEEDS, Needs, Operation
-from dialects.errors import api_errors
 from dialects.errors.errors import ErrorKind, retry_after_s
-from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.json.raw_json import ReadFault
-from dialects.media.media import MediaKind
+from dialects.upstream_errors import api_errors
+from dialects.upstream_errors.upstream_errors import UpstreamFault
 from dialects.usage.usage import Quantities
 
 EVENT_STREAM: Final = "text/event-stream"

@@ -33,10 +33,10 @@ from dialects.chat.tool_names import fit_names, restore_names
 from dialects.codec import Codec, Counting, Decoder, Encoder, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
-from dialects.errors.upstream_errors import UpstreamFault
-from dialects.json.json_repair import repair
-from dialects.json.lone_surrogates import Pairs
+from dialects.streams.json_repair import repair
 from dialects.streams.stream import StepDecoder
+from dialects.streams.surrogate_pairs import Pairs
+from dialects.upstream_errors.upstream_errors import UpstreamFault
 from dialects.usage.usage import Quantities
 
 __all__ = [

@@ -28,7 +28,7 @@ class WebhookEndpoint(models.Model):
     created gets events as long as that key works.
 
     For a chat, `sealed` holds the whole address with the signing secret
-    (`notify/webhooks/endpoints.py`), because anyone with the address can post; `url` then only has
+    (`notify/endpoints/endpoints.py`), because anyone with the address can post; `url` then only has
     the address's beginning.
     """
 

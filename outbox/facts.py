@@ -16,7 +16,7 @@ def put(
     """Write a fact in the caller's transaction. Return its id, which all deliveries of it carry.
 
     `people` are ids of members whom it concerns, whatever their role. `kind` is a noun and a past
-    participle (`topup.paid`); notify/deliveries/kinds.py lists the kinds that are delivered.
+    participle (`topup.paid`); notify/events/kinds.py lists the kinds that are delivered.
     """
     if not connection.in_atomic_block:
         raise RuntimeError(f"{kind} is told outside of the transaction that makes it true")

@@ -4,11 +4,12 @@ people."""
 from celery import shared_task
 
 from lib import clock
+from playground.answers import events
 from playground.attachments import attachments
-from playground.chats import conversations, temporary_chats
+from playground.conversations import conversations, temporary_chats
 from playground.erasure import steps as erasure_steps
 from playground.media import media
-from playground.runs import events, runs
+from playground.runs import runs
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -1,18 +1,15 @@
 from django.urls import path, re_path
 
-from playground.attachments import views as file_views
-from playground.chats import chat_views, history_views, tree_views
+from playground.chats import attachment_views as file_views
+from playground.chats import chat_views, history_views, model_picker, preference_views, tree_views
 from playground.compare import views as compare_views
 from playground.embeddings import views as embedding_views
 from playground.erasure import departure_views
 from playground.media import realtime_views
 from playground.media import views as media_views
-from playground.models_offered import model_picker
 from playground.panel import tool_import_views
-from playground.panel import views as panel_views
-from playground.preferences import views as preference_views
 from playground.prompts import views as prompt_views
-from playground.turns import session_api_views, views
+from playground.sending import panel_views, session_api_views, views
 
 _ROOT = "o/<slug:o>/playground"
 

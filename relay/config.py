@@ -11,7 +11,7 @@ MIB = 1024 * 1024
 # The maximum size of a request body, where a body is accepted.
 BODY_BYTES_MAX: Final = 72 * MIB
 # The limit for all files that a request refers to by URL together. Each file is limited by
-# `dialects.media.media.FILE_BYTES_MAX`; images have their own limit.
+# `dialects.chat.media.FILE_BYTES_MAX`; images have their own limit.
 FETCH_S: Final = 30.0
 PICTURE_BYTES_MAX: Final = 20 * MIB
 # How long an upstream has, after the end of an answer's text, to report the usage of an abandoned

@@ -61,7 +61,7 @@ class Verbs(click.Group):
 
 def show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
-        from config.system.version import VERSION, commit
+        from config.version import VERSION, commit
 
         click.echo(f"weir {VERSION} ({commit()[:12]})" if commit() else f"weir {VERSION}")
         ctx.exit()

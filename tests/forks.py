@@ -21,7 +21,7 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
     ["uvicorn.main", "uvloop", "httptools", "uvicorn.protocols.websockets.auto", "relay.asgi",
      "django.core.asgi", "django.test", "django.db.backends.postgresql.base", "psycopg_pool",
-     "playground.runs.answer_parts", "playground.panel.json_schema", "tests.imported", __name__]
+     "playground.answers.answer_parts", "playground.panel.json_schema", "tests.imported", __name__]
 )  # fmt: skip
 
 

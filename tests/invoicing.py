@@ -11,8 +11,8 @@ from accounts.access.actors import Actor
 from accounts.models import Key, Organisation, User
 from accounts.secrets.key_ring import seal_key
 from billing.invoices.billing_details import set_seller
-from billing.invoices.rules import month_after
 from billing.models import Invoice, Posting
+from billing.periods.months import month_after
 from billing.seals import seals
 from lib import clock
 from tests.usage.rows import happen, id_at

@@ -33,14 +33,16 @@ from accounts.models import (
 from accounts.organisations import organisations, projects, teams
 from accounts.roles import custom_roles
 from accounts.single_sign_on import single_sign_on
+from billing.balances import balances
 from billing.credits import codes, credits, promo
 from billing.invoices import invoices
 from billing.invoices import pdf as invoice_pdf
 from billing.invoices.billing_details import set_buyer, set_seller, zone_of
-from billing.invoices.rules import month_span
 from billing.limits import budget_increases
 from billing.models import BooksWalk, BudgetScope, Invoice, PriceVersion
-from billing.prices import plans, proposals
+from billing.periods.months import month_span
+from billing.price_plans import price_plans
+from billing.prices import proposals
 from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.seals import seals
@@ -49,7 +51,6 @@ from billing.subscriptions import subscriptions
 from billing.subscriptions.included_units import UnitTerm
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
-from billing.wallets import wallets
 from gateway.models import Channel, ModelRule
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
@@ -57,7 +58,7 @@ from gateway.prices import previews
 from gateway.status import announcements
 from lib import clock
 from lib.ids import id_text, new_id
-from notify.webhooks import endpoints
+from notify.endpoints import endpoints
 from playground.panel.settings import Settings
 from playground.preferences.preferences import choose_title_model
 from playground.prompts import prompts
@@ -66,7 +67,7 @@ from usage.books.full_walk import TURN
 from usage.limits import budget_simulation
 from usage.models import BooksCheck
 from usage.months.invoice_lines import gather
-from usage.months.partitions import ensure_partitions
+from usage.records.partitions import ensure_partitions
 
 DAYS: Final = 30
 USD: Final = 10**9
@@ -157,12 +158,12 @@ def make() -> str:
     facts = {"o": f"/o/{ours.slug}", "month": f"{last_month:%Y-%m}"}
     facts |= _add_people(actor, ours, groups)
     keys = _add_keys(actor, ours, groups)
-    wallets.add_opening_credit(ours, 150 * USD)
+    balances.add_opening_credit(ours, 150 * USD)
     # The demo's small model would name her chats.
     choose_title_model(actor, "")
     # What happened lies in months that an installation of today has no partitions for.
     with patch(
-        "usage.months.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
+        "usage.records.partitions.clock.now", return_value=clock.now() - dt.timedelta(days=DAYS + 1)
     ):
         ensure_partitions()
     _use(keys)
@@ -498,7 +499,7 @@ def _add_prices(actor: Actor, ours: Organisation) -> dict[str, str]:
         valid_from=None,
     )
     preview = previews.start_preview(actor, [draft.id], 7)
-    plan = plans.save_plan(actor, "partners", multiplier_ppm=1_100_000)
+    plan = price_plans.save_plan(actor, "partners", multiplier_ppm=1_100_000)
     voice, refund = (Settings(system=text) for text in _PROMPTS)
     prompts.save_prompt(actor, "Tone of voice", "support-chat", voice, note="", shared=True)
     prompt = prompts.save_prompt(

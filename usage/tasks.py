@@ -6,7 +6,7 @@ from usage.books import check as books_check
 from usage.books import full_walk
 from usage.exports import exports
 from usage.months import close as month_close
-from usage.months import partitions
+from usage.records import partitions
 from usage.requests import client_addresses
 from usage.rollups import clickhouse_sink, rollups
 from usage.saved_views import scheduled_reports

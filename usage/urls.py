@@ -1,18 +1,17 @@
 from django.urls import path
 
 from usage.books import finding_views
-from usage.breakdowns import explore_views, panel_views
 from usage.exports import views as export_views
 from usage.keys import bulk_views
 from usage.keys import views as key_views
 from usage.limits import budget_increase_views
 from usage.limits import views as limit_views
+from usage.log import log_views, request_views
 from usage.margin import views as margin_views
 from usage.months import close_views
 from usage.organisations import member_views
 from usage.organisations import views as organisation_views
-from usage.reports import views
-from usage.requests import log_views, request_views
+from usage.overview import explore_views, panel_views, views
 from usage.reviews import views as review_views
 from usage.saved_views import views as saved_view_views
 from usage.sessions import views as session_views

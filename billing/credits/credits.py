@@ -13,14 +13,15 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
+from billing.balances import balances
 from billing.credits import promo
 from billing.currency.money import format_usd
 from billing.ledger.funding import adjust, reverse
 from billing.ledger.ledger import lock_wallet, post
 from billing.ledger.posting import AccountKind
 from billing.models import Credit, CreditKind, CreditState, LedgerEntry, Posting
+from billing.safeguards.rules import TOGETHER
 from billing.safeguards.safeguards import credit_limit_nano
-from billing.wallets import wallets
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -29,7 +30,6 @@ from outbox.facts import put
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
 # An invoice is corrected by a note, a subscription by changing it.
 _NOT_HERE: Final = ("invoice:", "subscription:", "included:")
-TOGETHER: Final = dt.timedelta(hours=24)
 
 
 class CreditRefused(Refused):
@@ -47,9 +47,9 @@ class Effect(NamedTuple):
 
 def effect_of(organisation: Organisation, amount_nano: int) -> Effect:
     """Return what a correction would do now."""
-    before_nano = wallets.balance(organisation).free_nano
+    before_nano = balances.balance(organisation).free_nano
     after_nano = before_nano + amount_nano
-    owed_nano = -after_nano - wallets.credit_line(organisation) if amount_nano < 0 else 0
+    owed_nano = -after_nano - balances.credit_line(organisation) if amount_nano < 0 else 0
     return Effect(before_nano, after_nano, max(owed_nano, 0))
 
 

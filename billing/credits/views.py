@@ -30,13 +30,14 @@ from billing.credits import codes, credits
 from billing.credits.codes import CodeRefused
 from billing.credits.codes_file import codes_file
 from billing.credits.credits import CreditRefused, Effect
-from billing.forms import BatchForm, CreditForm
+from billing.credits.forms import BatchForm, CreditForm
+from billing.credits.words import CREDIT_KINDS
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.models import CodeBatch, CreditKind, CreditState
 from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups import topups
 from billing.topups.topups import TopUpRefused
-from billing.wallets.words import CREDIT_KINDS, METHODS, TOP_UP_STATES, top_up_badge
+from billing.topups.words import METHODS, TOP_UP_STATES, top_up_badge
 from lib.htmx import back_to, redirect_to, render_dialog, see_other
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused

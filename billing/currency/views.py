@@ -14,7 +14,7 @@ from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.access import exchange_rates
 from billing.currency.exchange_rates import RateFields, add_rates, rate_text
-from billing.invoices.forms import ExchangeRateForm
+from billing.currency.forms import ExchangeRateForm
 from billing.models import ExchangeRate
 from lib import clock
 from lib.htmx import redirect_to, render_dialog

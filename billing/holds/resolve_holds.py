@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from billing.holds.rules import RESOLVED_BY
+from billing.ledger.hold_rules import RESOLVED_BY
 from billing.ledger.sql import MOVE_BALANCES
 from billing.ledger.sql_statement import Statement
 from lib.database.row_arrays import RowArrays, array

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from billing.holds import sweep_holds
 from billing.holds.resolve_holds import HoldResolved, Loss, post_losses, resolve_holds
-from billing.holds.rules import HoldState
 from billing.ledger.accounts import LOSS_KINDS, lock_accounts, open_accounts
+from billing.ledger.hold_rules import HoldState
 from billing.ledger.ledger import execute
 from billing.limits.enforcement import lock_channels
 from billing.models import Process

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from billing.forms import MoneyField
+from billing.currency.forms import MoneyField
 from billing.models import InvoiceKind
 from lib.forms.native import DateInput
 from lib.forms.places import CountryField, ZoneField
@@ -58,29 +58,6 @@ class TaxForm(forms.Form):
 
     def __init__(self, data: Any = None) -> None:
         super().__init__(data, auto_id="tax_%s")
-
-
-class ExchangeRateForm(forms.Form):
-    """What one USD is worth in another currency on a day."""
-
-    currency = forms.CharField(
-        label=_("Currency"),
-        max_length=3,
-        help_text=_("Currency code, such as EUR."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "mono"}),
-    )
-    day = forms.DateField(label=_("Day"), widget=DateInput())
-    rate = forms.CharField(
-        label=_("One USD is worth"),
-        max_length=24,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "decimal"}),
-    )
-    source = forms.CharField(
-        label=_("Source"),
-        max_length=120,
-        required=False,
-        help_text=_("Where the rate is published, such as ECB."),
-    )
 
 
 class PaymentForm(forms.Form):

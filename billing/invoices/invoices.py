@@ -10,10 +10,10 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts.access import access
@@ -22,18 +22,10 @@ from accounts.audit import audit
 from accounts.models import Organisation, User
 from billing.currency.money import format_usd
 from billing.invoices.billing_details import buyer_of, seller
-from billing.invoices.rules import (
-    Line,
-    Tax,
-    TaxRow,
-    add_totals,
-    format_document_number,
-    month_after,
-    taxes_of,
-)
+from billing.invoices.rules import Line, Tax, TaxRow, add_totals, format_document_number, taxes_of
 from billing.ledger.funding import close_invoice
 from billing.ledger.ledger import lock_wallet, post
-from billing.limits.period_starts import Span
+from billing.ledger.movements import Movement, movement_of
 from billing.models import (
     Invoice,
     InvoiceCounter,
@@ -42,8 +34,9 @@ from billing.models import (
     InvoiceState,
     TaxRate,
 )
+from billing.periods.months import month_after
+from billing.periods.period_starts import Span
 from lib import clock
-from lib.ids import first_id_at
 from lib.refusal import Refused, check_text
 from outbox.facts import put
 
@@ -55,37 +48,10 @@ _SERIES: Final[Mapping[str, str]] = {
 }
 # The kinds of lines that are computed again with the totals.
 _MADE: Final = ("tax", "rounding")
-# Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
-_SLACK: Final = dt.timedelta(hours=1)
-
-Movement = list[list[Any]]
 
 
 class InvoiceRefused(Refused):
     """The document does not allow this operation now."""
-
-
-def movement_of(organisation_id: Any, span: Span) -> Movement:
-    """Return the ledger's movements in the span, sorted: [kind of posting, kind of account, number
-    of postings, nano]."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _MOVEMENT,
-            {
-                "organisation": organisation_id,
-                "from": span.start_at,
-                "until": span.end_at,
-                "first_id": first_id_at(span.start_at - _SLACK),
-                "until_id": first_id_at(span.end_at + _SLACK),
-            },
-        )
-        rows = cursor.fetchall()
-    return sorted([kind, account, int(n), int(nano)] for kind, account, n, nano in rows)
-
-
-def moved_nano(movement: Movement, kinds: Sequence[str], account: str) -> int:
-    """Return the amount that postings of these kinds moved to an account, in nano."""
-    return sum(nano for kind, to, _, nano in movement if kind in kinds and to == account)
 
 
 def draft_invoice(
@@ -363,14 +329,3 @@ def _person(actor: Actor) -> User:
     if actor.user is None:
         raise InvoiceRefused("invoice", gettext("Only a person can do this."))
     return actor.user
-
-
-_MOVEMENT: Final = """
-    SELECT posting.kind, account.kind, count(DISTINCT posting.id), sum(entry.amount_nano)::bigint
-    FROM billing_posting posting
-    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
-    JOIN billing_account account ON account.id = entry.account_id
-    WHERE posting.organisation_id = %(organisation)s
-    AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
-    AND posting.id >= %(first_id)s AND posting.id < %(until_id)s
-    GROUP BY 1, 2"""

@@ -16,8 +16,7 @@ from typing import Any, Final
 from django.utils.translation import gettext, override
 
 from billing.invoices.document import DocumentDisplay, describe_document
-from billing.models import Invoice, TopUp
-from billing.topups.receipt_document import describe_receipt
+from billing.models import Invoice
 from lib import extras
 from lib.refusal import Refused
 
@@ -49,7 +48,7 @@ class FontMissing(Refused):
 
 def invoice_pdf(invoice: Invoice, language: str) -> bytes:
     """Return the PDF of a document in one of LANGUAGES. Raises FontMissing and ExtraMissing."""
-    return _pdf(lambda: describe_document(invoice, language), language)
+    return document_pdf(lambda: describe_document(invoice, language), language)
 
 
 def invoice_picture(invoice: Invoice, language: str) -> bytes:
@@ -62,12 +61,9 @@ def invoice_picture(invoice: Invoice, language: str) -> bytes:
     return first
 
 
-def receipt_pdf(top_up: TopUp, language: str) -> bytes:
-    """Return the PDF of a payment's receipt. Raises FontMissing and ExtraMissing."""
-    return _pdf(lambda: describe_receipt(top_up, language), language)
-
-
-def _pdf(make: Callable[[], DocumentDisplay], language: str) -> bytes:
+def document_pdf(make: Callable[[], DocumentDisplay], language: str) -> bytes:
+    """Return the PDF of what `make` returns while the language is active, one of LANGUAGES. Raises
+    FontMissing and ExtraMissing."""
     with override(language):
         typst = _typst()
         document = _document(make(), language)

@@ -14,10 +14,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 from billing.currency.money import NANO_PER_USD, format_scaled, round_half_even
-from billing.limits.period_starts import Span, first_instant_at
 
 LineKind = Literal[
     "usage",
@@ -90,23 +88,6 @@ class Totals(NamedTuple):
     tax_nano: int
     rounding_nano: int
     total_nano: int
-
-
-def month_span(month: dt.date, zone: ZoneInfo) -> Span:
-    """Return the calendar month that begins on that day in the zone, as instants in UTC."""
-    return Span(_begin(month, zone), _begin(month_after(month), zone))
-
-
-def month_after(month: dt.date) -> dt.date:
-    return (month + dt.timedelta(days=32)).replace(day=1)
-
-
-def last_month(now: dt.datetime, zone: ZoneInfo) -> dt.date:
-    """Return the first day of the latest month that has ended in the zone."""
-    this = now.astimezone(zone).date().replace(day=1)
-    if now < _begin(this, zone):
-        this = (this - dt.timedelta(days=1)).replace(day=1)
-    return (this - dt.timedelta(days=1)).replace(day=1)
 
 
 def usage_amount(quantity: int, rate_nano_per_million: int, multiplier_ppm: int) -> int:
@@ -182,10 +163,6 @@ def percent_text(rate_ppm: int) -> str:
 def format_document_number(series: str, year: int, count: int) -> str:
     """Return a document number such as ``INV-2026-0117``."""
     return f"{series}-{year}-{count:04d}"
-
-
-def _begin(day: dt.date, zone: ZoneInfo) -> dt.datetime:
-    return first_instant_at(dt.datetime.combine(day, dt.time()), zone)
 
 
 def _strip_quantity(line: Line) -> Line:

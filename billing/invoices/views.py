@@ -30,8 +30,8 @@ from billing.invoices.forms import BuyerForm
 from billing.invoices.payments import payment_state
 from billing.invoices.pdf import LANGUAGES
 from billing.invoices.pdf import invoice_pdf as make_pdf
-from billing.invoices.rules import last_month, month_after, month_span
 from billing.models import Invoice
+from billing.periods.months import last_month, month_after, month_span
 from lib import clock
 from lib.htmx import see_other
 from lib.ids import id_text

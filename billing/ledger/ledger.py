@@ -18,7 +18,6 @@ from billing.ledger.funding import Wallet
 from billing.ledger.posting import Posting
 from billing.ledger.sql import NewEntry, insert_posting, read_posting
 from billing.ledger.sql_statement import Statement
-from billing.limits.budget_windows import count_guards
 from lib.ids import new_id
 
 Row = tuple[Any, ...]
@@ -82,13 +81,6 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
         balances.get("promo:available", 0),
         line_nano,
     )
-
-
-def invalidate_units(organisation_id: UUID) -> None:
-    """Make the next admissions read an organisation's included units again. Call it under the lock
-    of the wallet, in the transaction that changes the units."""
-    execute(open_accounts([organisation_id], ["included:units"]))
-    execute(count_guards([organisation_id]))
 
 
 def execute(statement: Statement) -> list[Row]:

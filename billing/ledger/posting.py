@@ -11,8 +11,8 @@ The amount that we owe providers goes to `provider:payable` for every attempt th
 provider may count and no customer pays (I13). A loss is valued at the price of the charge. An
 attempt's cost is computed by its cost price, or without one by the price of the charge.
 
-The batch writes the postings of a hold (`billing/holds/rules.py`). Late usage, which arrives after
-the hold was resolved, has adjustments of its own (I7).
+The batch writes the postings of a hold (`billing/ledger/hold_rules.py`). Late usage, which arrives
+after the hold was resolved, has adjustments of its own (I7).
 """
 
 from dataclasses import dataclass

@@ -11,10 +11,10 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from accounts.models import Organisation
-from billing.invoices.invoices import Movement, movement_of
-from billing.invoices.rules import month_span
+from billing.ledger.movements import Movement, movement_of
 from billing.ledger.statement import LISTED, USAGE, Line, statement
-from billing.limits.period_starts import Span
+from billing.periods.months import month_span
+from billing.periods.period_starts import Span
 
 Group = Literal["topups", "returned", "credits", "usage", "subscriptions", "adjustments"]
 

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from billing.limits.period_starts import Span, first_instant_at
+from billing.periods.period_starts import Span, first_instant_at
 
 Scope = Literal["organisation", "team", "user", "key", "model", "project", "tag", "customer"]
 Period = Literal["hour", "day", "week", "month", "total", "session"]

@@ -24,12 +24,11 @@ from accounts.audit import audit
 from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
 from accounts.organisations.labels import is_label
 from billing.currency.money import NANO_PER_USD, format_usd
-from billing.holds.rules import UNRESOLVED
-from billing.ledger.accounts import WALLET_KINDS
+from billing.ledger.accounts import WALLET_KINDS, open_accounts
+from billing.ledger.hold_rules import UNRESOLVED
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
 from billing.limits.budget_windows import add_holds_to_window, count_guards
-from billing.limits.period_starts import Span
 from billing.models import (
     Budget,
     BudgetAction,
@@ -38,6 +37,7 @@ from billing.models import (
     BudgetWindow,
     Hold,
 )
+from billing.periods.period_starts import Span
 from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
 
@@ -578,6 +578,13 @@ def _translate_duplicate(budget: Budget) -> Iterator[None]:
             raise
         text = gettext("This scope and period already have budget %(id)s. Edit that one instead.")
         raise BudgetRefused("period", text % {"id": same.id}, already_exists=True) from error
+
+
+def invalidate_units(organisation_id: UUID) -> None:
+    """Make the next admissions read an organisation's included units again. Call it under the lock
+    of the wallet, in the transaction that changes the units."""
+    execute(open_accounts([organisation_id], ["included:units"]))
+    execute(count_guards([organisation_id]))
 
 
 def _lock(organisation_id: UUID) -> None:

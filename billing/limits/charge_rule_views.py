@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from billing.access import organisation_named
-from billing.forms import ChargeRuleForm
+from billing.limits.charge_rule_forms import ChargeRuleForm
 from billing.limits.charge_rule_settings import charge_rule_of, read_rule_fields, set_charge_rule
 from lib.htmx import redirect_to, render_dialog
 from lib.refusal import Refused

@@ -11,6 +11,7 @@ billionths, so that a price per minute is exact for any duration that providers 
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from billing.currency.money import MoneyInvalid, format_scaled, parse_scaled
@@ -178,3 +179,14 @@ def format_rate(meter_name: str, rate_nano_per_million: int) -> str:
 def scale_digits(meter_name: str) -> int:
     """Return the decimals that a written rate may have. Raises MeterUnknown."""
     return _SCALE_DIGITS[find_meter(meter_name).scale]
+
+
+class Bound(NamedTuple):
+    """At most `most` units of a request. Each unit may count on any of these meters."""
+
+    meters: tuple[str, ...]
+    most: int
+
+
+Way = Sequence[Bound]
+"""One of the possible bills of a request."""

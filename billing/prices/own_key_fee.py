@@ -9,8 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from billing.currency.money import round_half_even
-from billing.prices.meters import TOKEN_METERS
-from billing.subscriptions.included_units import Way
+from billing.prices.meters import TOKEN_METERS, Way
 
 FEE_MAX_NANO: Final = 10**15
 """A million USD: more for a request, or a million tokens, is a mistake."""

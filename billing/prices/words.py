@@ -14,12 +14,12 @@ from billing.currency.money import (
     format_price,
     format_scaled,
 )
+from billing.currency.words import money_symbol
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter, written_ms
 from billing.prices.multipliers import Multiplier
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM
-from billing.wallets.words import money_symbol
 
 METER_NAMES: Final[Mapping[str, Promise]] = {
     "in_text": _("Input"),

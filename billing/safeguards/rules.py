@@ -1,10 +1,13 @@
 """The valid values of safeguards, and which of two values is stricter."""
 
+import datetime as dt
 from typing import Final
 
 DEFAULTS: Final = {"credit_limit": 100 * 10**9, "audit_retention": 0}
 DAYS_MAX: Final = 36_500
 LIMIT_NANO_MAX: Final = 10**9 * 10**9
+TOGETHER: Final = dt.timedelta(hours=24)
+"""The time in which the credits of one operator count together for the limit."""
 
 
 def is_relaxed(name: str, before: int, after: int) -> bool:

@@ -15,7 +15,7 @@ from accounts.access.guards import operator_page
 from accounts.models import Organisation
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from billing.access import all_organisations
-from billing.forms import MoneyField
+from billing.currency.forms import MoneyField
 from billing.models import Safeguard, SafeguardName
 from billing.safeguards import safeguards
 from billing.safeguards.rules import DAYS_MAX

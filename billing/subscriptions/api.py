@@ -24,8 +24,8 @@ from billing.access import (
 from billing.credits.api import amount_of
 from billing.currency.money import format_multiplier, format_usd
 from billing.idempotency import Answer, answer_idempotently
-from billing.invoices.rules import month_after
 from billing.models import Subscription, SubscriptionPlan
+from billing.periods.months import month_after
 from billing.prices.multipliers import MULTIPLIERS_MAX
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from billing.currency.money import round_half_even
-from billing.prices.meters import FALLBACKS, TOKEN_METERS, find_meter
+from billing.prices.meters import FALLBACKS, TOKEN_METERS, Way, find_meter
 from billing.prices.name_patterns import matches
 from billing.prices.pricing import PPM, UNITS_PER_RATE, CostLines, PriceVersion, price_parts
 
@@ -47,17 +47,6 @@ class Allowance(NamedTuple):
     id: int
     meter: str
     models: tuple[str, ...]
-
-
-class Bound(NamedTuple):
-    """At most `most` units of a request. Each unit may count on any of these meters."""
-
-    meters: tuple[str, ...]
-    most: int
-
-
-Way = Sequence[Bound]
-"""One of the possible bills of a request."""
 
 
 class Paid(NamedTuple):

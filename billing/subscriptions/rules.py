@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from billing.invoices.rules import month_after
+from billing.periods.months import month_after
 from billing.subscriptions.included_units import UnitKind, UnitTerm, kept_back
 
 GRACE: Final = dt.timedelta(days=7)

@@ -23,9 +23,8 @@ from accounts.models import Organisation
 from billing.credits import promo
 from billing.currency.money import format_usd
 from billing.invoices.billing_details import zone_of
-from billing.invoices.rules import month_after, month_span
 from billing.ledger.funding import subscription_fee
-from billing.ledger.ledger import invalidate_units, lock_wallet, post
+from billing.ledger.ledger import lock_wallet, post
 from billing.limits import budgets
 from billing.models import (
     Budget,
@@ -41,6 +40,7 @@ from billing.models import (
     SubscriptionPlanState,
     SubscriptionState,
 )
+from billing.periods.months import month_after, month_span
 from billing.subscriptions.included_units import UnitKind
 from billing.subscriptions.plans import SubscriptionRefused, terms_of
 from billing.subscriptions.rules import (
@@ -403,7 +403,7 @@ def _include_units(subscription: Subscription, change: Change) -> None:
             row.included += more
             row.position = position
             row.save(update_fields=["included", "position"])
-    invalidate_units(organisation_id)
+    budgets.invalidate_units(organisation_id)
 
 
 def _unit_rows(subscription: Subscription) -> list[IncludedUnits]:

@@ -22,9 +22,9 @@ from billing.access import (
     offered_plans,
     visible_subscription_plans,
 )
-from billing.forms import MoneyField
-from billing.invoices.rules import month_after
+from billing.currency.forms import MoneyField
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
+from billing.periods.months import month_after
 from billing.prices.multipliers import Multiplier
 from billing.prices.words import meter_name, meter_names, multiplier_words
 from billing.subscriptions import plans as subscription_plans

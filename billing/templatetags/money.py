@@ -24,7 +24,7 @@ from billing.currency.display import (
 )
 from billing.currency.exchange_rates import display_rate, rate_text
 from billing.currency.money import format_price
-from billing.wallets.words import money_symbol, total_text
+from billing.currency.words import money_symbol, total_text
 from lib import clock
 from lib.numbers.formatting import MISSING, group_digits
 from lib.tables.keyset import value_at

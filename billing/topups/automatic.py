@@ -15,13 +15,13 @@ from django.utils.translation import gettext
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.models import Organisation
+from billing.balances.balances import locked_setting, watched_settings
 from billing.currency.money import format_usd
 from billing.models import TopUp, TopUpState, WalletSetting
 from billing.topups.processors import UnknownProcessor, processor_named
 from billing.topups.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
 from billing.topups.rules import AUTOMATIC_A_DAY, NANO_PER_MINOR
 from billing.topups.topups import TopUpRefused, check_amount, keep_checkout
-from billing.wallets.wallets import locked_setting, watched_settings
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text

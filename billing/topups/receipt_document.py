@@ -7,8 +7,14 @@ from django.utils.translation import gettext
 
 from billing.invoices.billing_details import buyer_of, seller
 from billing.invoices.document import DocumentDisplay, RowDisplay, amount, party
+from billing.invoices.pdf import document_pdf
 from billing.models import TopUp
-from billing.wallets.words import METHODS
+from billing.topups.words import METHODS
+
+
+def receipt_pdf(top_up: TopUp, language: str) -> bytes:
+    """Return the PDF of a payment's receipt. Raises FontMissing and ExtraMissing."""
+    return document_pdf(lambda: describe_receipt(top_up, language), language)
 
 
 def describe_receipt(top_up: TopUp, language: str) -> DocumentDisplay:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.models import AuditEvent, Organisation, User
-from billing.credits.credits import TOGETHER
+from billing.balances.balances import balance
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger import funding
 from billing.ledger.ledger import lock_wallet, post
@@ -31,6 +31,7 @@ from billing.models import (
     TopUpState,
     WalletSetting,
 )
+from billing.safeguards.rules import TOGETHER
 from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups.processors import UnknownProcessor, processor_named
 from billing.topups.processors.processor import CheckoutOrder
@@ -42,7 +43,6 @@ from billing.topups.rules import (
     PaymentEvent,
     mismatch,
 )
-from billing.wallets.wallets import balance
 from lib import clock
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused

@@ -18,13 +18,13 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page, public
 from billing.access import access_top_up, visible_invoices
-from billing.invoices.pdf import LANGUAGES, invoice_pdf, receipt_pdf
+from billing.invoices.pdf import LANGUAGES, invoice_pdf
 from billing.models import Invoice, TopUp, TopUpState
 from billing.topups.processors import UnknownProcessor
 from billing.topups.processors.processor import EventInvalid
-from billing.topups.receipt_document import describe_receipt
+from billing.topups.receipt_document import describe_receipt, receipt_pdf
 from billing.topups.topups import take_event
-from billing.wallets.words import top_up_badge
+from billing.topups.words import top_up_badge
 from lib.files.csv_file import stream
 from lib.files.zip_stream import stream_zip
 from lib.htmx import see_other

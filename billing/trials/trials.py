@@ -18,9 +18,9 @@ from accounts.sign_in.security_changes import oneself
 from accounts.sign_up import sign_up
 from billing.credits import promo
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
+from billing.currency.words import limit_text
 from billing.models import Trial, TrialOnce, TrialSetting
 from billing.trials.rules import DAYS_MAX, claim_of
-from billing.wallets.words import limit_text
 from lib import clock
 from lib.refusal import Refused
 

@@ -17,8 +17,8 @@ from accounts.models import User
 from accounts.organisations.names import NAME_MAX
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_up import sign_up
+from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
-from billing.forms import MoneyField
 from billing.models import TrialOnce
 from billing.trials import trials
 from billing.trials.rules import DAYS_MAX

@@ -12,6 +12,7 @@ from pydantic import Field
 from accounts.access import access, actors, api_auth
 from accounts.access.actors import organisation_of
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
+from billing.balances import balances
 from billing.credits import codes
 from billing.credits.api import amount_of
 from billing.currency.answers import answer_of
@@ -24,7 +25,7 @@ from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.topups.processors import processors
 from billing.topups.views import receipt_answer
-from billing.wallets import low_balance, wallets
+from billing.wallets import low_balance
 from lib import clock
 from lib.api import pagination
 from lib.api.openapi import Input, RequestBody, Schema, also_answers
@@ -49,7 +50,7 @@ def show_balance(request: HttpRequest) -> BalanceOut:
     actor = actors.actor_of(request)
     access.require(actor, "balance.read")
     organisation = organisation_of(actor)
-    balance = wallets.balance(organisation)
+    balance = balances.balance(organisation)
     return BalanceOut(
         currency=organisation.currency,
         available=format_usd(balance.available_nano),
@@ -306,7 +307,7 @@ def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
 def show_wallet(request: HttpRequest) -> WalletSettingOut:
     """Low-balance alerts and automatic top-ups."""
     organisation = access_wallet(actors.actor_of(request), "balance.read")
-    setting = wallets.wallet_setting(organisation)
+    setting = balances.wallet_setting(organisation)
     return WalletSettingOut(
         low_balance=None if setting.low_nano is None else format_usd(setting.low_nano),
         automatic=setting.auto_enabled,

@@ -7,9 +7,9 @@ from django.db.models import F, Q
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
+from billing.balances.balances import locked_setting, watched_settings
 from billing.currency.money import format_usd
 from billing.models import WalletSetting
-from billing.wallets.wallets import locked_setting, watched_settings
 from lib import clock
 from outbox.facts import put
 

@@ -20,23 +20,27 @@ from accounts.access.guards import organisation_page
 from accounts.models import Organisation
 from accounts.preferences.table_preferences import read_table
 from billing.access import access_top_up, access_wallet, visible_top_ups
+from billing.balances import balances
 from billing.credits import codes, promo
 from billing.credits.codes import CodeRefused, TooManyTries
+from billing.credits.forms import RedeemForm
 from billing.currency.money import format_usd
-from billing.forms import RedeemForm, TopUpForm, WalletForm
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.ledger import statement
 from billing.ledger.statement import USAGE, Statement
+from billing.ledger.words import LINE_WORDS, line_word
 from billing.models import TopUp
 from billing.subscriptions import subscriptions
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
+from billing.topups.forms import TopUpForm
 from billing.topups.processors import processors
 from billing.topups.processors.processor import ProcessorError
 from billing.topups.topups import TopUpRefused
-from billing.wallets import low_balance, wallets
+from billing.topups.words import METHODS, TOP_UP_STATES, top_up_badge
+from billing.wallets import low_balance
+from billing.wallets.forms import WalletForm
 from billing.wallets.pace import Pace, pace_days, pace_of
-from billing.wallets.words import LINE_WORDS, METHODS, TOP_UP_STATES, line_word, top_up_badge
 from lib import clock
 from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
@@ -126,20 +130,20 @@ def _overview(
     now = clock.now()
     today = now.astimezone(dt.UTC).date()
     statements = statement.latest_statements(organisation, _MONTHS, present)
-    balance = wallets.balance(organisation)
+    balance = balances.balance(organisation)
     total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
-    line_nano = wallets.credit_line(organisation)
+    line_nano = balances.credit_line(organisation)
     subscription = subscriptions.subscription_of(organisation)
     return {
         "balance": balance,
         "total_nano": total_nano,
         "line_nano": line_nano,
         "usable_nano": max(balance.free_nano + line_nano, 0),
-        "running": wallets.open_holds(organisation),
+        "running": balances.open_holds(organisation),
         "days": balance_days(organisation, statements),
         "spent_nano": statement.spent_nano(statements, today.replace(day=1)),
         "pace": _pace(organisation, statements, total_nano + line_nano, today),
-        "setting": wallets.wallet_setting(organisation),
+        "setting": balances.wallet_setting(organisation),
         "grants": list(promo.grants_left(organisation.id).filter(charge=None)),
         "subscription": subscription,
         "included": subscriptions.included_in(subscription) if subscription else None,
@@ -331,7 +335,7 @@ def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "may_cancel": top_up.confirmed_by is None
         and access.scope_of(actor, "topups.write") is not None,
         "cancelled": request.GET.get("return") == "cancelled",
-        "available_nano": max(wallets.balance(top_up.organisation).free_nano, 0),
+        "available_nano": max(balances.balance(top_up.organisation).free_nano, 0),
     }
     return render_part(
         request, "billing/wallets/top_up_state.html", "billing/wallets/_top_up_state.html", context
@@ -388,7 +392,7 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "may_change": may_change,
     }
     if redeemed is not None and access.scope_of(actor, "balance.read") is not None:
-        balance = wallets.balance(redeemed.redemption.organisation)
+        balance = balances.balance(redeemed.redemption.organisation)
         context["available_nano"] = max(balance.free_nano, 0)
     response = render_part(
         request,
@@ -409,7 +413,7 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = access_wallet(actor, "wallet.write")
-    setting = wallets.wallet_setting(organisation)
+    setting = balances.wallet_setting(organisation)
     initial = {
         "low": "" if setting.low_nano is None else format_usd(setting.low_nano),
         "enabled": setting.auto_enabled,

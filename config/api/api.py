@@ -86,14 +86,14 @@ from playground.prompts.api import router as playground_router
 from relay.endpoints.table import is_claimed
 from usage.books.finding_api import router as finding_router
 from usage.exports.api import router as export_router
+from usage.filters.filters import RangeRefused
+from usage.filters.groupings import UnknownGrouping
 from usage.limits.api import effective_router
 from usage.limits.api import router as budget_router
 from usage.margin.api import router as margin_router
 from usage.months.detached import RequestDetached
 from usage.months.document_api import router as document_router
-from usage.reports.api import router as usage_router
-from usage.reports.filters import RangeRefused
-from usage.reports.groupings import UnknownGrouping
+from usage.overview.api import router as usage_router
 from usage.reviews.api import router as review_router
 from usage.rollups.used_rows import RECORDS_MAX, TooManyRecords
 from usage.saved_views.api import router as saved_view_router

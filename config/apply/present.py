@@ -36,8 +36,8 @@ from billing.models import (
     TeamPlan,
     WalletSetting,
 )
+from billing.price_plans.price_plans import list_plans
 from billing.prices.conditions import PriceKey
-from billing.prices.plans import list_plans
 from billing.prices.prices import CATALOGUE, key_of
 from billing.trials import trials
 from config.apply.difference import Id, Item, Secret, Value

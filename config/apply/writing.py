@@ -13,13 +13,15 @@ from accounts.members import members
 from accounts.models import Key, KeyKind, Organisation, Role, Team
 from accounts.organisations import organisations
 from accounts.sign_up import sign_up
+from billing.balances import balances
 from billing.limits import budgets, charge_rule_settings
 from billing.models import Budget, Plan, PriceVersion
-from billing.prices import plans, prices
+from billing.price_plans import price_plans
+from billing.prices import prices
 from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.trials import trials
-from billing.wallets import low_balance, wallets
+from billing.wallets import low_balance
 from config.apply.difference import Change, Id, Kind, Secret, Value
 from config.apply.item_fields import KEY_FIELDS, LIMITS, OFFER_AMOUNTS, ORGANISATION_STATES
 from config.apply.writing_access import (
@@ -81,7 +83,13 @@ _REMOVED_LAST = 19
 _SETTINGS = ("retention_hours", "include_cost", "credit_line", "low_balance", "charge_rule")
 
 
-_REFUSALS = (ChangeRefused, Refused, prices.PriceRefused, plans.PlanRefused, members.LastOwner)
+_REFUSALS = (
+    ChangeRefused,
+    Refused,
+    prices.PriceRefused,
+    price_plans.PlanRefused,
+    members.LastOwner,
+)
 
 
 def write(changes: tuple[Change, ...], source: Source) -> None:
@@ -192,10 +200,10 @@ class _Writer:
     def _plan(self, change: Change) -> None:
         (name,) = change.id.name
         if change.action == "remove":
-            plans.remove_plan(SYSTEM, Plan.objects.get(name=name))
+            price_plans.remove_plan(SYSTEM, Plan.objects.get(name=name))
             return
         after = cast(dict[str, Any], change.after)
-        plans.save_plan(
+        price_plans.save_plan(
             SYSTEM, name, multiplier_ppm=after.get("multiplier"), models=after.get("models")
         )
 
@@ -274,11 +282,11 @@ class _Writer:
             organisations.set_include_cost(self._find(slug), after["include_cost"], actor=SYSTEM)
         keys.change_limits(SYSTEM, self._find(slug), **counts_of(change))
         if after.get("plan") or (change.action == "change" and "plan" in after):
-            plans.assign_plan(SYSTEM, self._find(slug), after["plan"])
+            price_plans.assign_plan(SYSTEM, self._find(slug), after["plan"])
         if credit := after.get("credit"):
-            wallets.add_opening_credit(self._find(slug), credit, actor="apply")
+            balances.add_opening_credit(self._find(slug), credit, actor="apply")
         if "credit_line" in after:
-            wallets.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
+            balances.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
         if "charge_rule" in after:
             rule = charge_rule_settings.read_rule_fields(after["charge_rule"])
             charge_rule_settings.set_charge_rule(SYSTEM, self._find(slug), rule)

@@ -27,7 +27,7 @@ from accounts.models import (
 from accounts.organisations import organisations, projects, teams
 from accounts.roles import custom_roles
 from accounts.single_sign_on import single_sign_on
-from billing.prices import plans
+from billing.price_plans import price_plans
 from config.apply.difference import Change, Kind, Secret, Value
 from config.apply.item_fields import LIMITS
 from lib.ids import id_text
@@ -104,7 +104,7 @@ def _team(organisation: Organisation, change: Change) -> None:
     if "required_labels" in after:
         organisations.require_labels(team, after["required_labels"], actor=SYSTEM)
     if after.get("plan") or (change.action == "change" and "plan" in after):
-        plans.assign_plan(SYSTEM, team, after["plan"])
+        price_plans.assign_plan(SYSTEM, team, after["plan"])
     if "archived" in after:
         write = teams.archive_team if after["archived"] else teams.restore_team
         write(team, actor=SYSTEM)
@@ -172,7 +172,7 @@ def _member(organisation: Organisation, change: Change) -> None:
         _set_leads(membership, _find_teams(organisation, after["leads"]) or [])
     keys.change_limits(SYSTEM, membership, **counts_of(change))
     if after.get("plan") or (change.action == "change" and "plan" in after):
-        plans.assign_plan(SYSTEM, membership, after["plan"])
+        price_plans.assign_plan(SYSTEM, membership, after["plan"])
     if after.get("operator"):
         members.add_person(email, actor=SYSTEM, operator=True)
 

@@ -12,10 +12,10 @@ from django.utils.translation import gettext, ngettext
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
+from billing.balances import balances
+from billing.currency.words import beside_text, limit_text, total_text
 from billing.limits import budget_increases, budgets
 from billing.models import Credit, CreditState, RaiseState
-from billing.wallets import wallets
-from billing.wallets.words import beside_text, limit_text, total_text
 from config.jobs.runs import job_states
 from config.system.rows import system_rows
 from config.system.state import system_state
@@ -95,9 +95,9 @@ def _balance(actor: Actor) -> Iterator[Matter]:
     if not _may(actor, "balance.read"):
         return
     organisation = actors.organisation_of(actor)
-    balance = wallets.balance(organisation)
-    left_nano = balance.free_nano + wallets.credit_line(organisation)
-    low_nano = wallets.wallet_setting(organisation).low_nano
+    balance = balances.balance(organisation)
+    left_nano = balance.free_nano + balances.credit_line(organisation)
+    low_nano = balances.wallet_setting(organisation).low_nano
     href = reverse("billing", args=[slug_of(actor)])
     if left_nano <= 0:
         text = gettext("The balance is used up")

@@ -14,10 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.roles.rules import Action
+from billing.balances import balances
 from billing.limits import budgets
 from billing.limits.budgets import BudgetUsage
 from billing.models import BudgetScope
-from billing.wallets import wallets
 from config.home.attention import attention
 from gateway.access import visible_channels
 from gateway.channels.rows import state_of
@@ -29,12 +29,12 @@ from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from usage.breakdowns.failures import failures_by_cause
 from usage.breakdowns.latency import first_token_times
+from usage.filters.filters import UsageFilter, from_query
+from usage.filters.groupings import GroupBy
 from usage.limits.views import meter_of
+from usage.overview.views import rows_url
 from usage.reports import reports
-from usage.reports.filters import UsageFilter, from_query
-from usage.reports.groupings import GroupBy
 from usage.reports.reports import Totals
-from usage.reports.views import rows_url
 from usage.requests import log as request_log
 from usage.requests.words import KINDS
 
@@ -82,7 +82,7 @@ def _summary(request: HttpRequest, actor: Actor) -> Context:
         "failed_url": rows_url(actor, month, status="error"),
         "day_url": rows_url(actor, _month(actor, "24h")),
         "first_token": times[0] if times else None,
-        "balance": wallets.balance(organisation) if may_balance else None,
+        "balance": balances.balance(organisation) if may_balance else None,
         "own_only": own_only(actor),
     }
 

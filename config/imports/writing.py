@@ -20,13 +20,14 @@ from accounts.keys import keys
 from accounts.members import members
 from accounts.models import Key, Organisation, Role, Team, User
 from accounts.organisations import organisations, teams
+from billing.balances import balances
 from billing.credits import codes
 from billing.currency.money import MoneyInvalid
 from billing.models import LedgerEntry, Plan, PriceVersion
-from billing.prices import plans, prices
+from billing.price_plans import price_plans
+from billing.prices import prices
 from billing.prices.meters import parse_rate
 from billing.prices.prices import ListedPrice
-from billing.wallets import wallets
 from config.imports import converted
 from config.imports.reading import is_model_name
 from config.imports.report import Report
@@ -44,7 +45,7 @@ from usage.limits import budget_simulation
 
 _REFUSALS: Final = (
     Refused,
-    plans.PlanRefused,
+    price_plans.PlanRefused,
     prices.PriceRefused,
     MoneyInvalid,
     ValidationError,
@@ -166,7 +167,7 @@ class _Writer:
         _check_models(plan.models)
         taken = set(Plan.objects.values_list("name", flat=True))
         name = self._free_name(plan.name, taken)
-        saved = plans.save_plan(
+        saved = price_plans.save_plan(
             SYSTEM, name, multiplier_ppm=plan.multiplier_ppm, models=list(plan.models)
         )
         return saved.pk
@@ -332,9 +333,9 @@ class _Writer:
         self._add_budgets(organisation, "organisation", "", wanted.budgets)
         if wanted.balance_nano:
             actor = f"import: {self._source}"
-            wallets.open_balance(organisation, wanted.balance_nano, actor=actor)
+            balances.open_balance(organisation, wanted.balance_nano, actor=actor)
         if wanted.credit_line_nano:
-            wallets.set_credit_line(organisation, wanted.credit_line_nano, actor=SYSTEM)
+            balances.set_credit_line(organisation, wanted.credit_line_nano, actor=SYSTEM)
         return organisation.id
 
     def _leave_behind(self, wanted: converted.Organisation) -> None:
@@ -364,7 +365,7 @@ class _Writer:
     def _make_team(self, organisation: Organisation, wanted: converted.Team) -> object:
         team = teams.create_team(organisation, wanted.name, actor=SYSTEM)
         if wanted.closed:
-            plans.assign_plan(SYSTEM, team, self._locked_plan())
+            price_plans.assign_plan(SYSTEM, team, self._locked_plan())
             plan = wanted.plan or self._plans_of.get(organisation.id)
             name = Plan.objects.get(id=self._made[plan]).name if plan else _NO_PLAN
             if wanted.origin is not None:
@@ -447,7 +448,7 @@ class _Writer:
             name, none = f"{self._source}: closed", [converted.NO_MODEL]
             if not Plan.objects.filter(name=name, model_patterns=none).exists():
                 taken = set(Plan.objects.values_list("name", flat=True))
-                name = plans.save_plan(SYSTEM, self._free_name(name, taken), models=none).name
+                name = price_plans.save_plan(SYSTEM, self._free_name(name, taken), models=none).name
             self._plan_of_none = name
         return self._plan_of_none
 
@@ -471,15 +472,15 @@ class _Writer:
             f"imported as {self._source!r}, give it a name of its own with --name."
         )
 
-    def _put_on_plan(self, holder: plans.Holder, origin: converted.Origin | None) -> None:
+    def _put_on_plan(self, holder: price_plans.Holder, origin: converted.Origin | None) -> None:
         if origin is None:
             return
         if origin not in self._made:
-            raise plans.PlanRefused("the plan of its group is not imported")
+            raise price_plans.PlanRefused("the plan of its group is not imported")
         name = Plan.objects.filter(id=self._made[origin]).values_list("name", flat=True).first()
         if name is None:
-            raise plans.PlanRefused("the plan of its group was removed here")
-        plans.assign_plan(SYSTEM, holder, name)
+            raise price_plans.PlanRefused("the plan of its group was removed here")
+        price_plans.assign_plan(SYSTEM, holder, name)
 
     def _add_budgets(
         self,

@@ -53,8 +53,8 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         return min(next_at - time.monotonic(), float(self.max_interval))
 
     def report_process(self) -> None:
-        """Report this process, every few seconds (config/system/processes.py)."""
-        from config.system.processes import EVERY_S, Reporter, report_or_wait
+        """Report this process, every few seconds (config/processes/processes.py)."""
+        from config.processes.processes import EVERY_S, Reporter, report_or_wait
 
         now = time.monotonic()
         if now - self._reported_at >= EVERY_S:

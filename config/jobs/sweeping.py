@@ -98,8 +98,8 @@ def _watch() -> None:
 
 
 def _reports(lag: LoopLag) -> Callable[[], None]:
+    from config.processes.processes import Reporter, WebLoad
     from config.server.protocol import count_connections
-    from config.system.processes import Reporter, WebLoad
 
     reporter = Reporter("web")
 

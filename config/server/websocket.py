@@ -17,7 +17,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from dialects.streams.realtime import error_event
+from dialects.realtime.realtime import error_event
 from lib.ids import id_text, new_id
 from relay.config import EVENT_BYTES_MAX
 from relay.endpoints.table import find_endpoint

@@ -47,7 +47,7 @@ from gateway.access import visible_channels
 from gateway.public_models.shown_models import models_for
 from gateway.settings.views import InstallationSettingsForm
 from lib.ids import id_text, parse_id
-from playground.chats.conversations import visible_conversations
+from playground.conversations.conversations import visible_conversations
 from playground.prompts.prompts import search_prompts
 from usage.requests.receipts import request_detail
 

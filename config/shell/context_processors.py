@@ -12,7 +12,7 @@ from accounts.access.actors import Actor
 from accounts.models import Organisation
 from accounts.preferences.appearance import THEME_COOKIE, THEMES
 from accounts.sessions.view_as import Viewing, viewing_of
-from billing.wallets.wallets import balance
+from billing.balances.balances import balance
 from config.shell.navigation import menu
 from gateway.models import Announcement
 from gateway.status.announcements import announcements_for

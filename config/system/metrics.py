@@ -17,7 +17,7 @@ from billing.currency.money import NANO_PER_USD
 from config.jobs.queues import read_queues
 from config.jobs.runs import job_states
 from config.models import ProcessReport
-from config.system.processes import read_processes
+from config.processes.processes import read_processes
 from gateway.health.figures import ChannelFigures
 from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
 from gateway.health.reports import CONDITIONS, ChannelTroubles

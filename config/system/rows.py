@@ -9,7 +9,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from config.models import ProcessReport
-from config.system.processes import is_busy
+from config.processes.processes import is_busy
 from config.system.state import Backup, Checked, Emails, SystemState
 from gateway.settings.installation import is_backup_decided
 from lib import clock

@@ -18,18 +18,18 @@ from config.jobs.queues import Queue, read_queues
 from config.jobs.runs import job_states, last_backup
 from config.jobs.schedule import BACKUP_TASK
 from config.models import ProcessReport
-from config.system.processes import is_busy, read_processes
-from config.system.version import VERSION, commit
+from config.processes.processes import is_busy, read_processes
+from config.version import VERSION, commit
 from gateway.settings.installation import backup_every_hours
 from lib import clock
 from lib.database.code_migrations import pending_migrations
 from lib.network import trust
 from notify.deliveries import deliveries
 from usage.books import findings, full_walk
+from usage.filters.visibility import Period
 from usage.models import BooksCheck
-from usage.months import partitions
 from usage.months.detached import detached_within, names_of
-from usage.reports.visibility import Period
+from usage.records import partitions
 from usage.rollups import clickhouse_sink
 from usage.rollups.clickhouse_sink import Backlog
 

@@ -22,9 +22,8 @@ from dialects.anthropic.stream import decode as stream_decode
 from dialects.chat.chat import ChatRequest, Encoded, Upstream, WebSearch
 from dialects.chat.client_names import omit_tool
 from dialects.chat.events import Step
+from dialects.chat.operation import Operation
 from dialects.codec import JSON, Decoder, Target
-from dialects.endpoints.operation import Operation
-from dialects.errors import aws_errors
 from dialects.json.body import Quirks, read_body
 from dialects.streams.event_stream import (
     CONTENT_TYPE,
@@ -35,6 +34,7 @@ from dialects.streams.event_stream import (
     read_exception,
 )
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.upstream_errors import aws_errors
 
 # Bedrock refuses a request with a beta that it does not know.
 BETAS: Final = frozenset(

@@ -20,10 +20,10 @@ from dialects.anthropic.codec import MessagesCodec
 from dialects.anthropic.hosted import BETA_HEADER
 from dialects.chat.cloud_names import bedrock_names, vertex_names
 from dialects.codec import Framing, HeaderLines, Target
-from dialects.errors import aws_answers
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.raw_json import value_of
+from dialects.streams import aws_error_answers
 from dialects.streams.event_stream import EventWriter, write_event
 from dialects.streams.sse import Frame
 
@@ -61,7 +61,7 @@ class VertexCountCodec(VertexClientCodec):
 class BedrockClientCodec(MessagesCodec):
     """Messages by InvokeModel and InvokeModelWithResponseStream."""
 
-    request_header = aws_answers.REQUEST_ID.encode()
+    request_header = aws_error_answers.REQUEST_ID.encode()
     other_names = staticmethod(bedrock_names)
 
     def framing(self, elapsed_ms: Callable[[], int]) -> Framing:
@@ -77,12 +77,12 @@ class BedrockClientCodec(MessagesCodec):
         return _standard(edited, target), lines
 
     def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
-        return aws_answers.render(kind, message, request_id=request_id)
+        return aws_error_answers.render(kind, message, request_id=request_id)
 
     def headers(
         self, kind: ErrorKind, status: int, request_id: str, wait_ms: int | None
     ) -> dict[str, str]:
-        return aws_answers.headers(kind, request_id, wait_ms)
+        return aws_error_answers.headers(kind, request_id, wait_ms)
 
 
 def _read(raw: bytes) -> Body | None:
@@ -126,5 +126,5 @@ def _write_message(frame: Frame) -> bytes:
     data = frame.data or b""
     if frame.event == "error":
         error = msgspec.json.decode(data, type=_Error).error
-        return aws_answers.exception(_EXCEPTIONS.get(error.type, ""), error.message)
+        return aws_error_answers.exception(_EXCEPTIONS.get(error.type, ""), error.message)
     return write_event("chunk", b'{"bytes":"%b"}' % b64encode(data))

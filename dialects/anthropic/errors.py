@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from dialects.errors.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, clean_upstream, retry_after_s
-from dialects.errors.upstream_errors import (
+from dialects.json.raw_json import as_text
+from dialects.upstream_errors.upstream_errors import (
     WAIT_MS_MAX,
     UpstreamFault,
     describe,
@@ -18,7 +19,6 @@ from dialects.errors.upstream_errors import (
     is_unsupported,
     retry_after_ms,
 )
-from dialects.json.raw_json import as_text
 
 _STATUS_OF_TYPE: Mapping[str, int] = {
     "invalid_request_error": 400,

@@ -12,7 +12,7 @@ from dialects.anthropic.hosted import BETA_HEADER, HostedMessagesCodec, betas, f
 from dialects.anthropic.request import encode as request_encode
 from dialects.anthropic.request.read import ChatFacts
 from dialects.chat.chat import ChatRequest, Encoded, Upstream
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from dialects.json.body import Quirks, read_body
 
 # Claude searches the web here only with the first. A request with a beta that Vertex does not know

@@ -18,7 +18,7 @@ Every translating decoder guarantees, and every encoder may rely on:
     End | UpstreamError | Broken      last and once
 
 If the upstream cut a text inside a character, the text contains marks, which
-`lone_surrogates.Pairs` joins.
+`surrogate_pairs.Pairs` joins.
 
 A decoder that does not translate (for a forwarded stream) omits Start, ToolCallEnd, ReasoningSeal,
 Citation, LogprobsDelta and the counts of Usage, which nobody would read, and returns OpaqueDelta

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dialects.chat.chat import Dialect
-from dialects.gemini.names import camel_name
+from dialects.json.camel_case import camel_name
 from dialects.json.raw_json import starts
 
 PromptMode = Literal["prepend", "append", "replace"]

@@ -11,8 +11,8 @@ import msgspec
 
 from dialects.errors.errors import RequestFault
 from dialects.json.body import check_nested_names, read_body
-from dialects.streams.fixed_setup import NO_SETUP, FixedSetup
-from dialects.streams.gemini_live import camel_members, camel_name, model_of, read_members
+from dialects.realtime.fixed_setup import NO_SETUP, FixedSetup
+from dialects.realtime.gemini_live import camel_members, camel_name, model_of, read_members
 
 OPENS_S: Final = 60
 ENDS_S: Final = 1_800

@@ -9,7 +9,7 @@ import msgspec
 
 from dialects.errors.errors import RequestFault
 from dialects.json.body import check_nested_names, read_body
-from dialects.streams.realtime import GA_LIMIT, SESSION_TYPE, read_limit
+from dialects.realtime.realtime import GA_LIMIT, SESSION_TYPE, read_limit
 
 SECONDS_MIN: Final = 10
 SECONDS_MAX: Final = 7_200

@@ -15,9 +15,9 @@ import msgspec
 
 from dialects.chat.bounds import CHOICES_MAX
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject, Message, Text
+from dialects.chat.operation import Operation
 from dialects.codec import Decoder, Target
 from dialects.endpoints.completions.answer_encode import answer_text
-from dialects.endpoints.operation import Operation
 from dialects.json.body import Body, Quirks, read_body
 from dialects.json.members import read_max_cost, read_members, read_model, read_user
 from dialects.openai.codec import OpenAICodec

@@ -22,15 +22,6 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import (
-    PlainAnswer,
-    RawMembers,
-    answer_fault,
-    failure,
-    input_quantities,
-    member_bytes,
-    open_answer,
-)
 from dialects.errors.errors import RequestFault
 from dialects.gemini import embed as gemini_embed
 from dialects.gemini.usage import quantities as gemini_quantities
@@ -45,6 +36,15 @@ from dialects.json.members import (
     read_user,
     required_value,
     small_members,
+)
+from dialects.openai.unary import (
+    PlainAnswer,
+    RawMembers,
+    answer_fault,
+    failure,
+    input_quantities,
+    member_bytes,
+    open_answer,
 )
 from dialects.usage.usage import Quantities
 

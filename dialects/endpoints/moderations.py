@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import PlainAnswer, answer_fault, failure, member_bytes, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
@@ -23,6 +22,7 @@ from dialects.json.members import (
     required_value,
     small_members,
 )
+from dialects.openai.unary import PlainAnswer, answer_fault, failure, member_bytes, open_answer
 from dialects.usage.usage import Quantities
 
 MODEL: Final = "omni-moderation-latest"

@@ -22,15 +22,6 @@ import msgspec
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
 from dialects.chat.turns import derive_id
-from dialects.endpoints.unary import (
-    PlainAnswer,
-    RawMembers,
-    answer_fault,
-    failure,
-    input_quantities,
-    member_bytes,
-    open_answer,
-)
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
@@ -44,6 +35,15 @@ from dialects.json.members import (
     small_members,
 )
 from dialects.json.raw_json import object_of, value_of
+from dialects.openai.unary import (
+    PlainAnswer,
+    RawMembers,
+    answer_fault,
+    failure,
+    input_quantities,
+    member_bytes,
+    open_answer,
+)
 from dialects.usage.usage import Quantities, UsageMembers
 
 RerankForm = Literal["jina", "cohere"]

@@ -19,10 +19,12 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
+from dialects.chat.operation import Operation
 from dialects.endpoints import embeddings
 from dialects.endpoints.embeddings import EmbeddingFacts, Vectors
-from dialects.endpoints.operation import Operation
-from dialects.endpoints.unary import (
+from dialects.errors.errors import RequestFault
+from dialects.gemini.embed import EmbedFacts
+from dialects.openai.unary import (
     NOTHING,
     PlainAnswer,
     answer_fault,
@@ -30,8 +32,6 @@ from dialects.endpoints.unary import (
     input_quantities,
     open_answer,
 )
-from dialects.errors.errors import RequestFault
-from dialects.gemini.embed import EmbedFacts
 from dialects.usage.usage import Quantities
 
 OPERATIONS: Final[tuple[Operation, Operation]] = ("predict", "vertex_embed_content")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.gemini.names import spelling
 from dialects.gemini.request.read import read
 from dialects.json.body import Body, read_body
 from dialects.json.members import check_model
-from dialects.media.media import MediaKind
 from dialects.usage.usage import COUNT_MAX
 
 INNER = "generateContentRequest"

@@ -8,9 +8,9 @@ from typing import Any
 
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
+from dialects.json.camel_case import camel_name
 from dialects.json.members import Members
 
-_SNAKE = re.compile(r"(?<=.)_([a-z0-9])")
 _CAPITAL = re.compile(r"[A-Z]")
 
 
@@ -28,11 +28,6 @@ def camel(members: Members) -> Members:
             raise RequestFault("malformed_json", None, what)
         value[camel_spelling] = item
     return Members(value, members.path)
-
-
-def camel_name(name: str) -> str:
-    """Return a name in camelCase."""
-    return _SNAKE.sub(lambda letter: letter[1].upper(), name)
 
 
 def spelling(body: Body, name: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat.background import frame_of, member_of, members_of_event, raw, with_members
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import ErrorKind
 from dialects.interactions import usage
@@ -23,6 +22,7 @@ from dialects.interactions.request.read import PREVIOUS
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import as_text, members_of, object_of, top_members, value_of
+from dialects.streams.background import frame_of, member_of, members_of_event, raw, with_members
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.usage.usage import Counts
 

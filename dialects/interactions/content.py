@@ -19,9 +19,9 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Source
+from dialects.chat.media import read_base64, read_url
 from dialects.json.members import Members
 from dialects.json.raw_json import as_text, dicts
-from dialects.media.media import read_base64, read_url
 
 CONTENT_TYPES: Final = ("text", "image", "audio", "document", "video")
 # Data may be written in the URL-safe alphabet.

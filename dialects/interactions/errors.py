@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 
 from dialects.chat.chat import JsonObject
-from dialects.errors.api_errors import name_request
 from dialects.errors.errors import GEMINI_STATUSES, KINDS, ErrorKind
-from dialects.errors.google_errors import read as read
-from dialects.errors.google_errors import read_object as read_object
-from dialects.errors.google_errors import status_of as status_of
+from dialects.upstream_errors.api_errors import name_request
+from dialects.upstream_errors.google_errors import read as read
+from dialects.upstream_errors.google_errors import read_object as read_object
+from dialects.upstream_errors.google_errors import status_of as status_of
 
 DONE: Final = b"event: done\ndata: [DONE]\n\n"
 

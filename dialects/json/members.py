@@ -15,8 +15,8 @@ import msgspec
 
 from dialects.errors.errors import ErrorKind, RequestFault, quote_value
 from dialects.json.body import Body
+from dialects.json.max_cost import read_amount
 from dialects.json.raw_json import value_of
-from dialects.usage.max_cost import read_amount
 
 _T = TypeVar("_T")
 # Claude's limit; other upstreams are sent shorter names (dialects/chat/tool_names.py).

@@ -15,11 +15,11 @@ import msgspec
 from dialects.chat.chat import Encoded
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import answer_fault, open_answer
 from dialects.errors.errors import RequestFault, clean_upstream, message_of
 from dialects.json.members import read_members
 from dialects.media.images import ImageFacts, MadeImages
 from dialects.media.video_fit import aspect_ratio
+from dialects.openai.unary import answer_fault, open_answer
 from dialects.usage.usage import Quantities
 
 _RATIOS: Final = ("1:1", "3:4", "4:3", "9:16", "16:9")

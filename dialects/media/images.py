@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
@@ -29,7 +28,8 @@ from dialects.json.members import (
     small_members,
 )
 from dialects.json.raw_json import value_of
-from dialects.streams.passed_answer import PassedJson
+from dialects.media.passed_answer import PassedJson
+from dialects.openai.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.usage.usage import Quantities, present
 from dialects.usage.usage import read_members as read_usage
 from dialects.usage.usage_members import counts_anything

@@ -12,13 +12,13 @@ import msgspec
 from dialects.chat.chat import Encoded
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.errors.errors import RequestFault, message_of
 from dialects.gemini.usage import quantities
 from dialects.json.members import read_members
 from dialects.json.raw_json import value_of
 from dialects.media.images import ImageFacts, MadeImages
 from dialects.media.sound import PCM_RATE, SpeechFacts
+from dialects.openai.unary import RawMembers, answer_fault, member_bytes, open_answer
 from dialects.usage.usage import Quantities
 
 # Gemini API, "Image generation" and "Speech generation" (ai.google.dev, 2026-11).

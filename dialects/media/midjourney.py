@@ -21,13 +21,13 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import answer_fault
+from dialects.chat.media import read_url
 from dialects.errors.errors import RequestFault, clean_upstream
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
-from dialects.media.media import read_url
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, VideoState, VideoStatus
+from dialects.openai.unary import answer_fault
 
 Submitted = Literal[
     "imagine", "change", "simple-change", "describe", "blend", "action", "modal", "shorten"

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.endpoints.unary import answer_fault, member_bytes
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
@@ -21,8 +20,9 @@ from dialects.json.members import (
     small_members,
 )
 from dialects.json.raw_json import value_of
+from dialects.media.passed_answer import PassedAnswer, PassedEvents, PassedFile, PassedJson
 from dialects.media.sound_length import length_ms, samples_ms
-from dialects.streams.passed_answer import PassedAnswer, PassedEvents, PassedFile, PassedJson
+from dialects.openai.unary import answer_fault, member_bytes
 from dialects.usage.usage import Quantities, present
 from dialects.usage.usage import read_members as read_usage
 

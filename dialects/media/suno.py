@@ -19,12 +19,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeGuard
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import answer_fault
 from dialects.errors.errors import clean_upstream
 from dialects.json.body import Body, read_body
 from dialects.json.members import Members, read_max_cost, read_members
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, VideoState, VideoStatus
+from dialects.openai.unary import answer_fault
 
 Action = Literal["music", "lyrics"]
 MODEL_OF: Final[Mapping[Action, str]] = {"music": "suno_music", "lyrics": "suno_lyrics"}

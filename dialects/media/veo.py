@@ -12,11 +12,11 @@ import re
 from typing import Any, Final
 
 from dialects.chat.chat import Base64
+from dialects.chat.media import data_url, read_url
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.json.members import Members, check_model, read_max_cost, small_members
 from dialects.media import videos
-from dialects.media.media import data_url, read_url
 from dialects.media.video_fit import size_of
 from dialects.media.videos import Video, VideoOption, VideoRequest
 

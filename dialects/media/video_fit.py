@@ -4,8 +4,8 @@ from fractions import Fraction
 from typing import Any, Final
 
 from dialects.chat.chat import Base64
+from dialects.chat.media import data_url, read_url
 from dialects.errors.errors import RequestFault
-from dialects.media.media import data_url, read_url
 
 _SHAPES: Final = ("16:9", "9:16", "1:1")
 # The beginnings of pictures in base64.

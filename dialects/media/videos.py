@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import answer_fault, member_bytes, open_answer
+from dialects.chat.media import read_url
 from dialects.errors.errors import RequestFault, clean_upstream
 from dialects.json.body import Body, read_body
 from dialects.json.members import (
@@ -29,7 +29,7 @@ from dialects.json.members import (
     small_members,
 )
 from dialects.json.raw_json import value_of
-from dialects.media.media import read_url
+from dialects.openai.unary import answer_fault, member_bytes, open_answer
 
 MODEL: Final = "sora-2"
 SECONDS: Final = 4

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.chat.media import audio_type
+from dialects.chat.operation import Needs
 from dialects.codec import Codec, Decoder, Encoder, F, Target, WholeAnswer
-from dialects.endpoints.operation import Needs
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import value_of
-from dialects.media.media import audio_type
 from dialects.openai import errors, usage
 from dialects.openai.answer import decode as answer_decode
 from dialects.openai.answer import encode as answer_encode

@@ -5,9 +5,9 @@ provider's pages, keys and account ids: see `clean_upstream`.
 from functools import partial
 from typing import Final
 
-from dialects.errors import api_errors
-from dialects.errors.api_errors import render as render
 from dialects.errors.errors import ErrorKind
+from dialects.upstream_errors import api_errors
+from dialects.upstream_errors.api_errors import render as render
 
 _WORDS: Final = api_errors.Words(request=frozenset({"invalid_request_error"}))
 read = partial(api_errors.read, _WORDS)

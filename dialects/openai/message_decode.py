@@ -28,10 +28,10 @@ from dialects.chat.chat import (
 )
 from dialects.chat.custom_tools import write_arguments
 from dialects.chat.events import Seal, SealOwner, Source
+from dialects.chat.media import audio_type, read_base64, read_url, type_of_name
 from dialects.chat.turns import derive_id
 from dialects.json.members import Members
 from dialects.json.raw_json import as_text
-from dialects.media.media import audio_type, read_base64, read_url, type_of_name
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _SEALERS: tuple[SealOwner, ...] = ("anthropic", "openai")

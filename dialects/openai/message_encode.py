@@ -26,9 +26,9 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Seal, Source
+from dialects.chat.media import audio_format, data_url, file_name
 from dialects.chat.turns import move_results_to_calls, split_system
 from dialects.errors.errors import RequestFault
-from dialects.media.media import audio_format, data_url, file_name
 
 
 def write_messages(

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.chat.background import frame_of, member_of, members_of_event, raw, with_members
 from dialects.chat.chat import JsonObject
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Body
@@ -21,6 +20,7 @@ from dialects.json.raw_json import as_text, top_members, value_of
 from dialects.responses import usage
 from dialects.responses.errors import failed_code
 from dialects.responses.state import PREVIOUS
+from dialects.streams.background import frame_of, member_of, members_of_event, raw, with_members
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.usage.usage import Counts
 

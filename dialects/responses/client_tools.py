@@ -24,8 +24,8 @@ import msgspec
 
 from dialects.chat.chat import ClientTool, FunctionTool, JsonObject, OwnTool, Tool, WebSearch
 from dialects.chat.custom_tools import make_function
+from dialects.chat.shared_members import read_place
 from dialects.json.members import Members
-from dialects.json.shared_members import read_place
 
 _SEARCHES: Final = ("web_search", "web_search_preview")
 _TOOL_ITEMS: Final = ("tool_search_output", "additional_tools")

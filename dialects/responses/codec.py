@@ -15,8 +15,8 @@ from dialects.chat.chat import (
     Upstream,
 )
 from dialects.chat.hosted_tools import HostedTools, tools_of_responses
+from dialects.chat.operation import Operation
 from dialects.codec import Codec, Decoder, Encoder, Target, WholeAnswer
-from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import members_of

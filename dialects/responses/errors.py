@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from dialects.errors import api_errors
-from dialects.errors.api_errors import name_request
-from dialects.errors.api_errors import render as render
 from dialects.errors.errors import KINDS, ErrorKind
+from dialects.upstream_errors import api_errors
+from dialects.upstream_errors.api_errors import name_request
+from dialects.upstream_errors.api_errors import render as render
 
 _WORDS: Final = api_errors.Words(
     filtered=frozenset({"bio_policy", "image_content_policy_violation"}),

@@ -29,10 +29,10 @@ from dialects.chat.chat import (
 )
 from dialects.chat.custom_tools import write_arguments
 from dialects.chat.events import Seal, Source
+from dialects.chat.media import audio_type, read_base64, read_url
 from dialects.chat.turns import mark_seal, read_seal
 from dialects.json.members import Members
 from dialects.json.raw_json import dicts
-from dialects.media.media import audio_type, read_base64, read_url
 from dialects.responses.client_tools import (
     CLIENT_CALLS,
     flat_name,

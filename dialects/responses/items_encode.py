@@ -25,9 +25,9 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Source, TokenLogprob
+from dialects.chat.media import audio_format, data_url, file_name
 from dialects.chat.turns import derive_id, split_system
 from dialects.errors.errors import RequestFault
-from dialects.media.media import audio_format, data_url, file_name
 
 _PLAIN_TEXT: Final = "text/plain"
 

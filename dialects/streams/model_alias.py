@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from dialects.json.body import Body
-from dialects.json.json_repair import read_answer_body
+from dialects.streams.json_repair import read_answer_body
 
 # A longer beginning contains more than constant members.
 _BEGINNING_BYTES_MAX: Final = 1_024

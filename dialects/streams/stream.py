@@ -12,10 +12,10 @@ import msgspec
 
 from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelta, Usage
 from dialects.errors.errors import mask_members
-from dialects.errors.upstream_errors import UpstreamFault
-from dialects.json.json_repair import repair_frame
 from dialects.json.raw_json import size
+from dialects.streams.json_repair import repair_frame
 from dialects.streams.sse import Frame, FrameSplitter
+from dialects.upstream_errors.upstream_errors import UpstreamFault
 
 # Matches the characters of a JSON text; UTF-8 and surrogate pairs are checked elsewhere.
 _TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))++')

@@ -20,6 +20,7 @@ from gateway.channels.channel_tests.staged_calls import (
     fault_of_answer,
     first_text,
 )
+from gateway.providers.codecs import codec_for
 from gateway.providers.model_list import ListedPage, first_query, read_page
 from gateway.providers.provider import BadAddress, NotOffered, Provider
 from gateway.settings.installation import egress_policy
@@ -94,7 +95,7 @@ class _Listing:
             status = answer.status_code
             if status != 200:
                 body = first_text(answer.iter_raw())
-                codec = self._call.provider().codec(dialect)
+                codec = codec_for(self._call.provider(), dialect)
                 fault = fault_of_answer(answer, body, codec)
                 raise CallFailed(
                     "no_list" if status in (404, 405) else fault, status=status, body=body

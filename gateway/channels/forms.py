@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.organisations.labels import LABEL_LENGTH, join_labels, split_labels
+from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
-from billing.forms import MoneyField
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
 from gateway.channels.channel_tests.words import VARIANT_NAMES

@@ -19,7 +19,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from dialects.errors.upstream_errors import WAIT_MS_MAX
+from dialects.upstream_errors.upstream_errors import WAIT_MS_MAX
 
 SAMPLE_MIN: Final = 20
 CONNECTS_MAX: Final = 5

@@ -25,8 +25,8 @@ from gateway.models import Channel
 from lib import clock
 from lib.ids import id_text
 from lib.tables.table import Badge
-from usage.reports.filters import UTC_ZONE, between
-from usage.reports.views import rows_url
+from usage.filters.filters import UTC_ZONE, between
+from usage.overview.views import rows_url
 from usage.requests.words import KINDS
 
 # What made a channel rest ended shortly before.

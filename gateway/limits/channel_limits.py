@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from billing.wallets.words import beside_text, limit_text
+from billing.currency.words import beside_text, limit_text
 from gateway.channels.fields import LIMITS
 from gateway.health.sql import Spend, read_spend
 from gateway.models import Channel

@@ -13,8 +13,8 @@ from accounts.forms import KeyForm, KeyPlaceForm
 from accounts.keys.keys import LIMITS
 from accounts.models import Key
 from accounts.organisations.labels import join_labels
+from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
-from billing.forms import MoneyField
 from billing.limits.budget_rules import Period, anchors_of, default_anchor
 from billing.models import Budget, BudgetScope
 from gateway.limits.budget_subjects import describe_subject

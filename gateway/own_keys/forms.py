@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organisation
 from accounts.organisations.choices import pick_organisation
+from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
-from billing.forms import MoneyField
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.channels import bounds
 from gateway.models import OwnKey, OwnKeyOffer

@@ -16,15 +16,15 @@ from accounts.access.actors import Actor
 from accounts.models import Organisation
 from accounts.organisations.choices import pick_holder, pick_organisation
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
-from billing.forms import MarkupField
+from billing.price_plans.price_plans import Holder
 from billing.prices.conditions import PriceKey
+from billing.prices.forms import MarkupField
 from billing.prices.meters import (
     MeterUnknown,
     RateInexact,
     format_written_rate,
     parse_written_rate,
 )
-from billing.prices.plans import Holder
 from billing.prices.pricing import PPM, PriceVersion
 from billing.prices.words import (
     METER_GROUPS,

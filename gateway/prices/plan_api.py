@@ -16,7 +16,7 @@ from accounts.models import Membership, Organisation, Team
 from billing.access import all_organisations
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from billing.models import Plan
-from billing.prices.plans import (
+from billing.price_plans.price_plans import (
     Holder,
     PlanRefused,
     SecondPersonNeeded,

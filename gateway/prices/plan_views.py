@@ -19,8 +19,7 @@ from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_organisations
 from billing.currency.money import MoneyInvalid, format_markup, parse_markup
-from billing.forms import markup_error
-from billing.prices.plans import (
+from billing.price_plans.price_plans import (
     Holder,
     PlanRefused,
     SecondPersonNeeded,
@@ -30,6 +29,7 @@ from billing.prices.plans import (
     save_plan,
     waiting_cuts,
 )
+from billing.prices.forms import markup_error
 from billing.prices.pricing import PPM
 from billing.prices.words import marked_up, markup_words
 from gateway.access import access_plan, visible_plans

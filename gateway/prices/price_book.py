@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from accounts.access.actors import Actor
 from billing.currency.money import format_multiplier, format_usd
+from billing.price_plans.price_plans import STANDARD, ListedPlan, plan_of_actor
 from billing.prices.meters import FALLBACKS
 from billing.prices.name_patterns import matches
-from billing.prices.plans import STANDARD, ListedPlan, plan_of_actor
 from billing.prices.prices import ListedPrice, list_prices
 from billing.prices.pricing import CostLines, PriceVersion, price
 from billing.prices.words import (

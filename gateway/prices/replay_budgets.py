@@ -11,8 +11,8 @@ from uuid import UUID
 
 from billing.limits.budget_rules import WITHOUT_END, Period, window
 from billing.limits.budgets import subject_names
-from billing.limits.period_starts import Span
 from billing.models import Budget, BudgetScope
+from billing.periods.period_starts import Span
 from billing.prices.name_patterns import matches
 
 _SEEN: Final = (

@@ -9,7 +9,7 @@ https://NAME.openai.azure.com[/openai]?api-version=2024-10-21
 
 from collections.abc import Mapping
 
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from gateway.providers.openai import CHAT_TEMPLATE, HOSTED_TOOLS
 from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 

@@ -5,7 +5,7 @@ docs.cohere.com, "Compatibility API" and "Rerank v2" (2026-10).
 
 from collections.abc import Mapping
 
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from gateway.providers.provider import Provider, Spoken, paths_below
 
 

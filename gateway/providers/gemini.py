@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from gateway.providers.hosted_tools import PAGE, PROGRAM, HostedToolData, ToolResult
 from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from gateway.providers.models import Endpoint, find_row
 from gateway.providers.video_forms import VIDEO_FORMS
 

@@ -17,10 +17,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
+from dialects.chat.media import MediaKind
+from dialects.chat.operation import Operation
 from dialects.codec import Codec
-from dialects.endpoints.codecs import CODECS
-from dialects.endpoints.operation import Operation
-from dialects.media.media import MediaKind
 from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource
 from gateway.providers.cloud_places import CloudPlace
 from gateway.providers.hosted_tools import UNPUBLISHED, HostedToolData
@@ -222,10 +221,6 @@ class Provider:
         if spoken is None:
             raise NotOffered(f"provider {self.name} does not speak {dialect}")
         return spoken
-
-    def codec(self, dialect: Dialect) -> Codec[Any]:
-        """Return the codec for requests to it in a dialect."""
-        return self.spoken(dialect).codec or CODECS[dialect]
 
     def speaks(self, dialect: Dialect, owner: str) -> bool:
         """Return whether an owner's models support a dialect here."""

@@ -5,7 +5,7 @@ Outside mainland China: https://dashscope-intl.aliyuncs.com/compatible-mode/v1
 
 from collections.abc import Mapping
 
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from gateway.providers.provider import Provider, Spoken, paths_below
 
 _COMPATIBLE = "/compatible-mode/v1"

@@ -3,8 +3,8 @@
 from typing import Final
 
 from dialects.chat.chat import ChatRequest, Dialect, File, SearchForm, Upstream, WebSearch
+from dialects.chat.operation import NO_NEEDS, Needs
 from dialects.chat.reasoning import effort_of, thinks
-from dialects.endpoints.operation import NO_NEEDS, Needs
 from gateway.providers.models import Capabilities
 from gateway.providers.provider import Provider
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dialects.chat.chat import Dialect
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import VideoStatus
 from gateway.media_tasks.rules import PollRule

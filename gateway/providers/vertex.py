@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from dialects.anthropic.hosted import BETA_HEADER
 from dialects.anthropic.vertex import SEARCH_BETA, VertexMessagesCodec
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from dialects.gemini.vertex import VertexGenerateContentCodec
 from gateway.providers.anthropic import HOSTED_TOOLS as ANTHROPIC
 from gateway.providers.cloud_credentials.google import read_google_key

@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access.actors import Actor
+from billing.price_plans.price_plans import ListedPlan
 from billing.prices.name_patterns import matches
-from billing.prices.plans import ListedPlan
 from gateway.models import Channel, ModelEntry, Route
 from gateway.prices.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS

@@ -18,10 +18,11 @@ from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
+from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
-from billing.forms import ChargeRuleForm, MoneyField
 from billing.limits.charge_rule import read_rule
-from billing.wallets.words import charge_rule_words
+from billing.limits.charge_rule_forms import ChargeRuleForm
+from billing.limits.words import charge_rule_words
 from gateway.access import (
     access_alias,
     access_rule,

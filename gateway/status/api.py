@@ -18,9 +18,9 @@ from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
+from usage.filters.queries import FocusQuery, usage_filter_of
 from usage.models import ChartNote
-from usage.reports import chart_notes
-from usage.reports.api import FocusQuery, usage_filter_of
+from usage.overview import chart_notes
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 

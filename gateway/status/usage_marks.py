@@ -3,7 +3,7 @@
 price         a price of a visible model has changed
 announcement  operators announced something
 channel       a channel was disabled or enabled: only for operators
-note          a team's admin noted something (`usage/reports/chart_notes.py`)
+note          a team's admin noted something (`usage/overview/chart_notes.py`)
 """
 
 import datetime as dt
@@ -21,9 +21,9 @@ from gateway.prices.price_book import price_book
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import first_id_at, id_text
-from usage.reports.chart_notes import visible_notes
-from usage.reports.filters import Scope
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.filters import Scope
+from usage.overview.chart_notes import visible_notes
 
 MARKS_MAX: Final = 200
 """The maximum number of marks of each kind; the newest are kept."""

@@ -47,8 +47,8 @@ from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.table import Badge
-from usage.reports import filters
-from usage.reports.chart_notes import writable_notes
+from usage.filters import filters
+from usage.overview.chart_notes import writable_notes
 
 _STATES = {
     "operational": Badge(_("Operational"), "ok"),

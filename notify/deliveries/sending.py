@@ -23,10 +23,10 @@ from lib.network.mail import NoMailServer, render_letter
 from lib.vault import VaultError
 from notify.deliveries import results
 from notify.deliveries.deliveries import end_try, open_hook
+from notify.endpoints.chat_services import chat_request, refusal
+from notify.endpoints.endpoints import chat_address, egress_policy, has_ended, secrets_in_force
+from notify.endpoints.signing import signature_headers
 from notify.models import Delivery, DeliveryState, Service, WebhookEndpoint
-from notify.webhooks.chat_services import chat_request, refusal
-from notify.webhooks.endpoints import chat_address, egress_policy, has_ended, secrets_in_force
-from notify.webhooks.signing import signature_headers
 from outbox.models import Fact
 
 log = logging.getLogger(__name__)

@@ -21,9 +21,9 @@ from notify.access import (
     visible_endpoints,
 )
 from notify.deliveries import deliveries
+from notify.endpoints import endpoints
+from notify.endpoints.endpoints import CHAT_SECRET_MAX, NAME_MAX
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
-from notify.webhooks.endpoints import CHAT_SECRET_MAX, NAME_MAX
 
 router = Router(tags=["Webhooks"])
 operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, GROUPS, Kind
+from notify.endpoints.endpoints import CHAT_SECRET_MAX, NAME_MAX
+from notify.events.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, GROUPS, Kind
 from notify.models import Service, WebhookEndpoint
-from notify.webhooks.endpoints import CHAT_SECRET_MAX, NAME_MAX
 
 
 def _choices(kinds: Sequence[Kind]) -> list[tuple[str, Promise]]:

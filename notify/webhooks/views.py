@@ -31,10 +31,10 @@ from notify.access import (
     visible_endpoints,
 )
 from notify.deliveries import deliveries
-from notify.deliveries.kinds import FOR_ORGANISATIONS, KINDS
+from notify.endpoints import endpoints
+from notify.endpoints.endpoints import WebhookRefused
+from notify.events.kinds import FOR_ORGANISATIONS, KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
-from notify.webhooks import endpoints
-from notify.webhooks.endpoints import WebhookRefused
 from notify.webhooks.forms import WebhookEditForm, WebhookForm
 from notify.webhooks.words import response_text, webhook_events, webhook_title
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext
 
 from lib.sentences import join_words
-from notify.deliveries.kinds import KINDS
 from notify.deliveries.results import result_text
+from notify.events.kinds import KINDS
 from notify.models import WebhookEndpoint
 
 

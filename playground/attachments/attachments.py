@@ -14,9 +14,8 @@ from gateway.settings.installation import egress_policy_users
 from lib import clock
 from lib.database.async_database import run_in_database
 from lib.network import egress
-from playground.attachments.rules import BYTES_MAX, UnsupportedFile, inspect_file
+from playground.attachments.rules import BYTES_MAX, Medium, UnsupportedFile, inspect_file
 from playground.models import Attachment, Message, Run
-from playground.runs.answer_parts import Medium
 
 FETCH_S = 30
 _NAME_MAX = 200

@@ -123,3 +123,11 @@ def _sound(data: bytes) -> FileInfo | None:
     if data[4:12] in (b"ftypM4A ", b"ftypmp42"):
         return FileInfo("audio", "audio/mp4", {})
     return None
+
+
+class Medium(NamedTuple):
+    """A picture or sound of an answer."""
+
+    kind: str
+    media_type: str
+    data: bytes

@@ -20,19 +20,19 @@ from lib.htmx import is_htmx, page_address, redirect_to, render_dialog, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from playground.chats import export_import, sharing
-from playground.chats.conversations import (
+from playground.chats.desk import list_context
+from playground.chats.export_format import IMPORT_BYTES_MAX, Unusable, write_file
+from playground.conversations.conversations import (
     access_conversation,
     change_conversation,
     delete_conversation,
     folders_of,
     restore_conversation,
 )
-from playground.chats.desk import list_context
-from playground.chats.export_format import IMPORT_BYTES_MAX, Unusable, write_file
-from playground.chats.temporary_chats import record_visit
+from playground.conversations.temporary_chats import record_visit
+from playground.messages import page
 from playground.models import Conversation
 from playground.panel.json_text import InvalidJson, parse_json
-from playground.rendering import page
 from playground.rendering.markdown import render_whole
 from playground.turns.form import form_values
 

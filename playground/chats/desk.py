@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, organisation_of, person_of, slug_of
 from lib.ids import id_text, parse_id
-from playground.attachments.chips import chips
-from playground.chats.conversations import (
+from playground.chats.chips import chips
+from playground.conversations.conversations import (
     being_named,
     current_path,
     listed_chats,
@@ -20,6 +20,7 @@ from playground.chats.conversations import (
     running_conversations,
     tree_of,
 )
+from playground.messages import page
 from playground.models import Conversation, Message, RunState
 from playground.models_offered.offered_models import chat_models
 from playground.panel.panel import PANES, form_of, panel_context
@@ -28,7 +29,6 @@ from playground.panel.words import SHORTCUTS
 from playground.payers.paying import payers_context
 from playground.preferences.preferences import organisation_model, preference_of
 from playground.preferences.shortcuts import apply_rebindings, code_of
-from playground.rendering import page
 from playground.turns.turns import answer_so_far
 
 SHOWN_AT_ONCE: Final = 40

@@ -12,12 +12,11 @@ from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from accounts.models import Team
-from billing.wallets.words import charge_text
+from billing.currency.words import charge_text
 from lib import clock
 from lib.ids import new_ids
 from playground.attachments.attachments import add_file, mark_sent
 from playground.attachments.rules import UnsupportedFile
-from playground.chats.conversations import current_path, messages_of
 from playground.chats.export_format import (
     ExportedConversation,
     ExportedMessage,
@@ -25,6 +24,7 @@ from playground.chats.export_format import (
     read_files,
     write_markdown,
 )
+from playground.conversations.conversations import current_path, messages_of
 from playground.models import Attachment, Conversation, Message, NamedBy
 from playground.panel.settings import Settings
 from playground.panel.words import file_text

@@ -14,7 +14,7 @@ from django.db.models.expressions import RawSQL
 from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib import clock
-from playground.chats.conversations import search_conversations, visible_conversations
+from playground.conversations.conversations import search_conversations, visible_conversations
 from playground.models import Conversation, Message, MessageRole, Run
 from usage.models import UsageRecord
 

@@ -33,9 +33,9 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Choices, Column, Filter, Table
 from playground.chats import export_import, history
-from playground.chats.conversations import FOLDER_MAX, folders_of
 from playground.chats.export_format import VERSION, write_file
 from playground.chats.history import HistoryFilter
+from playground.conversations.conversations import FOLDER_MAX, folders_of
 from playground.models import Conversation
 
 _WORDS_MAX = 200

@@ -15,8 +15,8 @@ from accounts.audit import audit
 from accounts.models import Membership, User
 from lib import clock
 from lib.ids import id_text
-from playground.chats.conversations import access_conversation, current_path, messages_of
 from playground.chats.export_import import turn_of
+from playground.conversations.conversations import access_conversation, current_path, messages_of
 from playground.models import Conversation, ShareLink
 from playground.rendering.structured import is_structured
 

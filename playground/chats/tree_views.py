@@ -8,12 +8,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from billing.wallets.words import charge_text
+from billing.currency.words import charge_text
 from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, toast
 from lib.ids import id_text
-from playground.chats.conversations import (
+from playground.chats.desk import list_context, log_context
+from playground.conversations.conversations import (
     access_conversation,
     access_message,
     branch_to_new,
@@ -23,13 +24,12 @@ from playground.chats.conversations import (
     running_conversations,
     show_version,
 )
-from playground.chats.desk import list_context, log_context
+from playground.messages import page
 from playground.models import Conversation, MessageRole
-from playground.rendering import page
+from playground.relaying.relaying import relay_of
 from playground.rendering.logprobs import likelihoods
-from playground.runs.relaying import relay_of
+from playground.side_requests.side_requests import AsideRefused
 from playground.turns.form import read_form
-from playground.turns.side_requests import AsideRefused
 from playground.turns.summaries import Summarised, drop_summary, summarise
 from playground.turns.turns import TEXT_MAX, TurnForm, TurnRefused
 from relay.front.errors import DatabaseAway

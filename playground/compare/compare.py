@@ -12,10 +12,10 @@ from django.urls import reverse
 from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib.ids import id_text
-from playground.chats.conversations import messages_of, tree_of
 from playground.compare.rules import MEASURES, Ranking, lowest, rank_models
+from playground.conversations.conversations import messages_of, tree_of
+from playground.messages import page
 from playground.models import Conversation, Message, MessageRole, Run, RunState, Vote
-from playground.rendering import page
 
 
 @dataclass(frozen=True)

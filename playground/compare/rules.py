@@ -6,9 +6,6 @@ from difflib import SequenceMatcher
 from math import sqrt
 from typing import Final, Literal, NamedTuple
 
-COLUMNS_MAX: Final = 4
-"""The maximum number of models in a comparison."""
-
 _WORDS: Final = re.compile(r"\s+|[^\s]+")
 _WORDS_MAX: Final = 20_000
 _Z: Final = 1.96

@@ -23,19 +23,19 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column as TableColumn
 from lib.tables.table import Filter, Table
-from playground.chats.conversations import access_batch, access_conversation, access_message
+from playground.answers.events import PartialAnswer
 from playground.chats.desk import desk_context
 from playground.compare import compare
-from playground.compare.rules import COLUMNS_MAX, Ranking, word_difference
+from playground.compare.rules import Ranking, word_difference
+from playground.conversations.conversations import access_batch, access_conversation, access_message
+from playground.messages import page
 from playground.models import Conversation, Message, Run, RunState
 from playground.models_offered.offered_models import chat_models
 from playground.panel.settings import Settings
-from playground.rendering import page
+from playground.relaying.relaying import relay_of
 from playground.runs import runs
-from playground.runs.events import PartialAnswer
-from playground.runs.relaying import relay_of
 from playground.turns.form import fitting, read_form_payer
-from playground.turns.turns import Column, Turn, TurnRefused, add_column, answer_so_far
+from playground.turns.turns import COLUMNS_MAX, Column, Turn, TurnRefused, add_column, answer_so_far
 
 
 @organisation_page("playground.read")

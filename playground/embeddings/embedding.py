@@ -19,7 +19,7 @@ from playground.models import PayerRule
 from playground.models_offered.offered_models import OfferedModel, offered_models
 from playground.payers.payer_rules import rule_of
 from playground.payers.paying import Payer, checked_default
-from playground.runs.relaying import ChatRelay
+from playground.relaying.relaying import ChatRelay
 from relay.credentials.keys import Principal
 from relay.requests.context import Bound, Outcome
 

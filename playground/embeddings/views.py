@@ -27,7 +27,7 @@ from playground.embeddings.embedding import (
     embedding_models,
 )
 from playground.embeddings.vectors import cosines, length_of
-from playground.runs.relaying import relay_of
+from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
 from relay.front.errors import DatabaseAway
 

@@ -21,11 +21,11 @@ from gateway.models import MediaTask
 from gateway.settings.installation import task_result_days
 from lib import clock
 from lib.ids import new_id
+from playground.answers.events import STALE_S, notify_all
 from playground.media.answer import MadeFile, Transcript
 from playground.media.rules import MediaAsk
 from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
 from playground.payers.paying import Payer
-from playground.runs.events import STALE_S, notify_all
 
 RESULT: Final = "result"
 _INTERRUPTED: Final = {"kind": "interrupted", "message": ""}

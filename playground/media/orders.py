@@ -16,12 +16,11 @@ from lib.ids import new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments.attachments import add_bytes
 from playground.attachments.rules import BYTES_MAX
-from playground.chats.conversations import access_attachment
+from playground.conversations.conversations import access_attachment
 from playground.media.media import MediaColumn, MediaOrder, visible_media
 from playground.media.rules import (
     PICTURES,
     InvalidMedia,
-    MediaModel,
     build_request,
     is_in_body,
     pictures_in,
@@ -30,9 +29,10 @@ from playground.media.rules import (
 from playground.media.service_results import button_model
 from playground.media.words import label_of
 from playground.models import Attachment, MediaKind
+from playground.models_offered.media_model import MediaModel
 from playground.models_offered.offered_models import media_models
 from playground.payers.paying import Payer, checked_default, read_payer
-from playground.runs.relaying import ChatRelay
+from playground.relaying.relaying import ChatRelay
 from relay.requests.context import Bound
 from relay.requests.uploads import Form
 

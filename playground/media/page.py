@@ -19,11 +19,11 @@ from gateway.providers.media_options import image_options
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.numbers.formatting import data_size
-from playground.chats.conversations import access_attachment
+from playground.conversations.conversations import access_attachment
 from playground.media.answer import clock as clock_text
 from playground.media.media import RESULT, visible_media
 from playground.media.orders import ROLES
-from playground.media.rules import MediaField, MediaModel, fields_of
+from playground.media.rules import MediaField, fields_of
 from playground.media.service_results import Drawing, SongDisplay, describe_drawing, describe_song
 from playground.media.words import (
     HINTS,
@@ -34,10 +34,11 @@ from playground.media.words import (
     next_step,
     value_word,
 )
+from playground.messages.page import ask_href, error_text
 from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
+from playground.models_offered.media_model import MediaModel
 from playground.models_offered.offered_models import call_prices, media_models
 from playground.payers.paying import payers_context
-from playground.rendering.page import ask_href, error_text
 from playground.runs.runs import final_record
 
 SHOWN_MAX: Final = 12

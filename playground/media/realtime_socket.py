@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from accounts.access.actors import person_of
-from billing.wallets.words import charge_text
+from billing.currency.words import charge_text
 from lib.database.async_database import run_in_database
 from lib.ids import id_text
 from lib.process.asgi import Message, Receive, Scope, Send

@@ -33,7 +33,7 @@ from playground.media.realtime_socket import TICKET_PROTOCOL
 from playground.media.tabs import tabs_context
 from playground.models_offered.offered_models import media_models, realtime_models, session_models
 from playground.payers.paying import Payer, payers_context
-from playground.runs.relaying import relay_of
+from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.front.errors import DatabaseAway

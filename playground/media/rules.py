@@ -24,6 +24,7 @@ from gateway.providers.media_options import (
     transcription_options,
     video_options,
 )
+from playground.models_offered.media_model import MediaModel
 
 MediaOperationName = Literal[
     "image_generations", "image_edits", "speech", "transcriptions", "translations", "videos",
@@ -52,20 +53,6 @@ class InvalidMedia(ValueError):
         self.field = field
         self.code = code
         self.detail = detail
-
-
-@dataclass(frozen=True)
-class MediaModel:
-    """A model for the pages. `upstream` is its name at the provider, `meters` are the meters of its
-    price."""
-
-    name: str
-    upstream: str = ""
-    meters: frozenset[str] = frozenset()
-
-    @property
-    def known_as(self) -> str:
-        return self.upstream or self.name
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.database.tenancy import own_context
 from lib.network.egress import EgressError
+from playground.answers.notifications import notifications
 from playground.attachments.attachments import FETCH_S, fetch_made
 from playground.media.answer import (
     MadeFile,
@@ -34,8 +35,7 @@ from playground.media.answer import (
 from playground.media.media import RESULT, end_media, record_heartbeat, stored_media_payer
 from playground.media.orders import body_of, form_of
 from playground.models import Attachment, MediaKind, MediaRun, RunState
-from playground.runs.notifications import notifications
-from playground.runs.relaying import ChatRelay
+from playground.relaying.relaying import ChatRelay
 from playground.runs.runs import HEARTBEAT_S, facts_of, read_settlement, run_in_background
 from relay.requests.context import Outcome
 

@@ -51,7 +51,7 @@ from playground.media.runs import start_media
 from playground.media.tabs import tabs_context
 from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
-from playground.runs.relaying import relay_of
+from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
 from relay.front.errors import DatabaseAway, DatabaseRefused
 from relay.front.in_process import PAGE_PATHS

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 from accounts.access.actors import Actor, organisation_of
 from accounts.keys.keys import playground_key
 from accounts.models import Key
+from billing.price_plans.price_plans import plan_of_actor
 from billing.prices.name_patterns import matches
-from billing.prices.plans import plan_of_actor
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM, PriceVersion
 from gateway.models import Channel, InstallationSetting, ModelEntry, Route
@@ -21,7 +21,7 @@ from gateway.public_models.entries import absent_names, overrides_of
 from gateway.public_models.entry_rules import merge_entries
 from gateway.public_models.served import price_of, prices_in_force, served_models
 from lib import clock
-from playground.media.rules import MediaModel
+from playground.models_offered.media_model import MediaModel
 
 _SESSIONS: Final = frozenset({"realtime", "live"})
 

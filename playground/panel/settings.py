@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dialects.errors.errors import RequestFault
-from dialects.usage.max_cost import read_amount
+from dialects.json.max_cost import read_amount
 from playground.panel.json_schema import check_schema
 from playground.panel.json_text import InvalidJson, parse_json
 from playground.panel.parameters import InvalidSetting, Parameter, read_values

@@ -3,9 +3,9 @@
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
+from billing.currency.words import beside_text, limit_text
 from billing.limits.budgets import current_usage, subject_names
 from billing.models import Budget
-from billing.wallets.words import beside_text, limit_text
 
 
 def lacking_text(budget_id: int) -> str:

@@ -22,10 +22,10 @@ from lib.ids import id_text
 from lib.refusal import Refused
 from playground.models import Conversation, PayerRule, PaymentPreference
 from playground.payers.payer_rules import check_playground_key, paying_keys, rule_of
-from playground.runs.relaying import ChatRelay
+from playground.relaying.relaying import ChatRelay
 from relay.credentials.keys import Principal
 from relay.requests.labels import NO_LABELS, Labels
-from usage.reports.visibility import run
+from usage.filters.visibility import run
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Column, Filter, Table
-from playground.chats.conversations import access_conversation
 from playground.compare.rules import word_difference
+from playground.conversations.conversations import access_conversation
+from playground.messages import page
 from playground.models import Prompt
 from playground.panel.settings import Settings, write_json
 from playground.panel.variables import names_in
 from playground.prompts import prompts
-from playground.rendering import page
 from playground.turns.form import form_values, panel_settings
 from playground.turns.turns import TurnRefused
 

@@ -8,14 +8,14 @@ from typing import Any, Final
 from django.utils import translation
 
 from dialects.chat.events import Event
+from playground.answers.cost import Meter
+from playground.answers.events import AppendResult, PartialAnswer, append_frames
+from playground.answers.incoming_answer import IncomingAnswer
 from playground.attachments.attachments import save_media
+from playground.messages import page
 from playground.models import Run, RunState
-from playground.rendering import page
 from playground.rendering.render import AnswerPainter, Frame
 from playground.rendering.structured import is_structured
-from playground.runs.cost import Meter
-from playground.runs.events import AppendResult, PartialAnswer, append_frames
-from playground.runs.incoming_answer import IncomingAnswer
 from playground.turns.turns import end_run
 
 STATS_S: Final = 0.5

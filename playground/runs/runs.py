@@ -26,20 +26,20 @@ from accounts.access.actors import Actor
 from lib import clock
 from lib.database.async_database import run_in_database
 from lib.database.tenancy import own_context, use_tenant
-from playground.chats import titles
+from playground.answers.cost import Meter
+from playground.answers.events import STALE_S, AppendResult, partial_answer, record_heartbeat
+from playground.answers.incoming_answer import IncomingAnswer
+from playground.answers.notifications import notifications
+from playground.conversations import titles
+from playground.messages import page
 from playground.models import NamedBy, Run, RunState
 from playground.models_offered.offered_models import capabilities_of_model, price_version_of
 from playground.panel.settings import Settings
 from playground.payers.paying import stored_payer
-from playground.rendering import page
+from playground.relaying.relaying import ChatRelay
 from playground.rendering.render import Frame
 from playground.runs import watching
-from playground.runs.cost import Meter
-from playground.runs.events import STALE_S, AppendResult, partial_answer, record_heartbeat
 from playground.runs.frames import FrameWriter
-from playground.runs.incoming_answer import IncomingAnswer
-from playground.runs.notifications import notifications
-from playground.runs.relaying import ChatRelay
 from playground.turns.request import build_request
 from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_path
 from relay.requests.context import Outcome

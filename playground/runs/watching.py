@@ -20,8 +20,8 @@ from django.db import Error, connection
 
 from lib import clock
 from lib.database.async_database import run_in_database
+from playground.answers.notifications import notifications
 from playground.models import Conversation, Run
-from playground.runs.notifications import notifications
 from playground.turns.turns import ARRIVAL, request_stop
 
 LEASE_S: Final = 3.0

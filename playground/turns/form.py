@@ -12,8 +12,11 @@ from accounts.access.actors import Actor
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments.rules import FILES_MAX
-from playground.chats.conversations import access_attachment, access_conversation, access_message
-from playground.compare.rules import COLUMNS_MAX
+from playground.conversations.conversations import (
+    access_attachment,
+    access_conversation,
+    access_message,
+)
 from playground.models import Attachment, Conversation, Message
 from playground.models_offered.offered_models import capabilities_of_model, chat_models
 from playground.panel.panel import form_of
@@ -23,7 +26,7 @@ from playground.panel.settings import Settings, read_settings
 from playground.panel.variables import missing
 from playground.panel.words import invalid_text, unread_text
 from playground.payers.paying import Payer, payer_of_form
-from playground.turns.turns import Column, TurnForm, TurnRefused
+from playground.turns.turns import COLUMNS_MAX, Column, TurnForm, TurnRefused
 
 
 def read_form(actor: Actor, form: QueryDict) -> TurnForm:

@@ -13,11 +13,11 @@ from playground.models import Message
 from playground.models_offered.offered_models import capabilities_of_model
 from playground.panel.settings import Settings
 from playground.payers.paying import Payer
-from playground.runs.relaying import ChatRelay
-from playground.turns import side_requests
+from playground.relaying.relaying import ChatRelay
+from playground.side_requests import side_requests
+from playground.side_requests.side_requests import ask_aside
 from playground.turns.context_window import apply_summary, messages_left_out
 from playground.turns.request import ChatMessage, fixed_tokens
-from playground.turns.side_requests import ask_aside
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
 from playground.turns.turns import TurnForm, draft_of, messages_before
 from usage.requests.words import CHAT_SUMMARY

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gateway.providers.models import Capabilities
+from playground.side_requests.side_request_rules import aside_request
 from playground.turns.context_window import PathMessage, text_tokens
-from playground.turns.side_request_rules import aside_request
 
 SUMMARY_TOKENS_MAX: Final = 800
 _CHARACTERS_PER_TOKEN: Final = 3

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -21,11 +21,17 @@ from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib import clock
 from lib.ids import new_id, new_ids
+from playground.answers.events import (
+    PartialAnswer,
+    answer_up_to,
+    append_frames,
+    notify_all,
+    partial_answer,
+)
 from playground.attachments.attachments import mark_sent
-from playground.chats.conversations import current_path, path_to
-from playground.chats.temporary_chats import STANDS_IDLE, STANDS_LEFT
-from playground.chats.title_rules import first_words
-from playground.compare.rules import COLUMNS_MAX
+from playground.conversations.conversations import current_path, path_to
+from playground.conversations.temporary_chats import STANDS_IDLE, STANDS_LEFT
+from playground.conversations.title_rules import first_words
 from playground.models import (
     Attachment,
     Conversation,
@@ -38,16 +44,11 @@ from playground.models import (
 from playground.payers.paying import Payer
 from playground.preferences.preferences import preference_of, unwatched_ms_of
 from playground.rendering.render import Frame
-from playground.runs.events import (
-    PartialAnswer,
-    answer_up_to,
-    append_frames,
-    notify_all,
-    partial_answer,
-)
 from playground.turns.request import ChatMessage, Stored
 
 TEXT_MAX = 1_000_000
+COLUMNS_MAX: Final = 4
+"""The maximum number of models in a comparison."""
 ARRIVAL = dt.timedelta(seconds=10)
 """By then, the page that sent a turn, or was rendered, has opened its stream."""
 

@@ -1,4 +1,4 @@
-"""Responses and interactions that run in the background (`dialects/chat/background.py`).
+"""Responses and interactions that run in the background (`dialects/streams/background.py`).
 
 Their request runs like any other, in a task of the process that admitted it, and its answer goes
 here instead of to a client. What came of it is stored like the answer to an Idempotency-Key, so
@@ -25,8 +25,8 @@ from uuid import UUID
 
 import msgspec
 
-from dialects.chat.background import BackgroundEvents, BackgroundForm, has_failed, lacks_usage
 from dialects.errors.errors import message_of
+from dialects.streams.background import BackgroundEvents, BackgroundForm, has_failed, lacks_usage
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.usage.usage import Counts
 from lib.id_types import RequestId

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from dialects.chat.background import BackgroundForm
 from dialects.interactions import background as interactions
 from dialects.interactions.stream.encode import ID_PREFIX as INTERACTION_PREFIX
 from dialects.responses import background as responses
 from dialects.responses.answer.response_object import ID_PREFIX as RESPONSE_PREFIX
+from dialects.streams.background import BackgroundForm
 from relay.answers.state_store import StateKind
 
 

@@ -19,10 +19,10 @@ from dialects.converse import usage as converse
 from dialects.gemini import usage as gemini
 from dialects.interactions import usage as interactions
 from dialects.json.body import Body
-from dialects.json.json_repair import read_answer_body
 from dialects.openai import usage as openai
 from dialects.openai.stream.decode import DONE_FRAME
 from dialects.responses import usage as responses
+from dialects.streams.json_repair import read_answer_body
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.streams.stream import write_data
 from dialects.usage.usage import Counts

@@ -16,8 +16,8 @@ import msgspec
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.codec import EVENT_STREAM, JSON
+from dialects.media.passed_answer import PassedAnswer
 from dialects.streams.model_alias import name_answer
-from dialects.streams.passed_answer import PassedAnswer
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.cost_in_answer import with_cost

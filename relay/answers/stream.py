@@ -18,8 +18,8 @@ from dialects.codec import Codec, Decoder, Facts, Target
 from dialects.errors.errors import ErrorKind
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.streams.model_alias import FrameNaming, name_answer
+from dialects.streams.service_tier import Source, TierReader
 from dialects.translation import StreamTranslator
-from dialects.usage.service_tier import Source, TierReader
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.cost_in_answer import last_with_cost

@@ -14,17 +14,17 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from dialects.chat.chat import Dialect, Encoded
+from dialects.chat.operation import Operation
 from dialects.codec import JSON, Codec, Target
 from dialects.endpoints import embeddings, moderations, rerank, vertex_embeddings
 from dialects.endpoints.embeddings import EmbeddingFacts
-from dialects.endpoints.operation import Operation
 from dialects.endpoints.rerank import RerankFacts, RerankForm
-from dialects.endpoints.unary import PlainAnswer
 from dialects.errors.errors import RequestFault
 from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts
 from dialects.json.body import Body
-from dialects.streams.passed_answer import PassedAnswer
+from dialects.media.passed_answer import PassedAnswer
+from dialects.openai.unary import PlainAnswer
 from dialects.usage.usage import Quantities
 from relay.counting.tokenizer import count_texts
 from relay.counting.vocabularies import Family

@@ -12,13 +12,13 @@ from dialects.chat.events import Broken, End, Event, Finish, UpstreamError
 from dialects.chat.fold import AnswerFault, fold
 from dialects.chat.tool_names import restore_names
 from dialects.codec import JSON, Counting, WholeAnswer
-from dialects.endpoints.unary import PlainAnswer
-from dialects.json.json_repair import repair
-from dialects.json.lone_surrogates import Pairs
 from dialects.openai.outside_reasoning import rewrite_usage
 from dialects.openai.think_tags import untag_answer
+from dialects.openai.unary import PlainAnswer
+from dialects.streams.json_repair import repair
 from dialects.streams.model_alias import name_answer
-from dialects.usage.service_tier import TierReader, tier_of_answer
+from dialects.streams.service_tier import TierReader, tier_of_answer
+from dialects.streams.surrogate_pairs import Pairs
 from relay.answers.cost_in_answer import with_cost
 from relay.answers.unary import Exchange
 from relay.attempts.attempt_end import AttemptParts

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from billing.holds.rules import state_for
+from billing.ledger.hold_rules import state_for
 from billing.limits.charge_rule import ChargeRule, RuleInForce
 from billing.prices.pricing import PriceVersion, saved_by_cache
 from billing.subscriptions.included_units import paid_by_units
@@ -28,8 +28,8 @@ from relay.front.error_answers import CLIENT_CLOSED
 from relay.health.channel_health import HealthProbe
 from relay.requests.context import Outcome, RequestContext, kept_message
 from relay.upstream.upstream import UpstreamFailed
+from usage.records.outcomes import UNCHARGED
 from usage.records.sql import DROPPED_LENGTH, Ending
-from usage.requests.outcomes import UNCHARGED
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from uuid import UUID
 import msgspec
 
 from billing.holds.resolve_holds import HoldResolved, Loss, keep_holds, post_losses, resolve_holds
-from billing.holds.rules import HoldState
 from billing.holds.sweep_holds import Mark, assign_to_sweep, mark_holds, renew_lease
 from billing.ledger.accounts import LOSS_KINDS, lock_accounts, open_accounts
+from billing.ledger.hold_rules import HoldState
 from billing.limits.budget_windows import note_refused
 from billing.limits.enforcement import lock_channels
 from lib.id_types import AttemptId, ChannelId, OrganisationId

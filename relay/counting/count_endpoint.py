@@ -11,13 +11,14 @@ from dialects.anthropic import count_tokens as anthropic_count
 from dialects.anthropic.request import foreign_thoughts
 from dialects.anthropic.request import read as anthropic_request
 from dialects.chat.chat import Dialect
+from dialects.chat.operation import Operation
 from dialects.codec import JSON, Codec, Target
-from dialects.endpoints.operation import Operation
 from dialects.gemini import count_tokens as gemini_count
 from dialects.json.body import Body
 from dialects.responses import input_tokens as responses_count
 from dialects.responses.request import read as responses_request
 from gateway.health.faults import FAULTS
+from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress
 from gateway.routing.channel_order import Candidate
@@ -142,7 +143,7 @@ async def _request_count(
         owner = capabilities_of(model, channel.provider, facts.model).owner
         if tries == _TRIES_MAX or not channel.provider.speaks(client.name, owner):
             continue
-        codec = channel.provider.codec(client.name)
+        codec = codec_for(channel.provider, client.name)
         counted = codec.count_model(model)
         if counted is None:
             continue

@@ -22,7 +22,7 @@ from dialects.chat.events import (
     Usage,
 )
 from dialects.codec import Counting, Decoder, WholeAnswer
-from dialects.streams.passed_answer import PassedAnswer
+from dialects.media.passed_answer import PassedAnswer
 from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.price_conditions import KINDS, TIER, condition_word
 from dialects.usage.usage import Quantities, UsagePart, storable

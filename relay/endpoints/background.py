@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from dialects.chat import background
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, read_body
 from dialects.json.raw_json import as_text, value_of
+from dialects.streams import background
 from lib.ids import id_text
 from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout

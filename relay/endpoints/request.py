@@ -19,8 +19,8 @@ from dialects.chat.chat import Dialect
 from dialects.codec import Codec
 from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.task_errors import Family
+from dialects.json.max_cost import read_amount
 from dialects.media import jimeng
-from dialects.usage.max_cost import read_amount
 from lib.process.asgi import HEED, Receive, Scope
 from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key

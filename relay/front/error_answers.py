@@ -30,7 +30,7 @@ from dialects.chat.events import UpstreamError
 from dialects.codec import Target
 from dialects.errors import task_errors
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
-from dialects.errors.upstream_errors import provider_limit_message
+from dialects.upstream_errors.upstream_errors import provider_limit_message
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind

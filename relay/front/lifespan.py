@@ -78,12 +78,13 @@ class Lifespan:
         self.authenticator = Authenticator(config.pepper, self._run_one)
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()
+        self.ledger = ledger_writer(
+            self._connections.ledger, *_kept_files(config, self._connections.ledger)
+        )
         self.parts = Parts(
             loop=asyncio.get_running_loop(),
             config=config,
-            ledger=ledger_writer(
-                self._connections.ledger, *_kept_files(config, self._connections.ledger)
-            ),
+            ledger=self.ledger,
             upstreams=upstreams,
             health=Health(),
             large=LargeEvents(config.large_events_bytes_max),
@@ -96,7 +97,7 @@ class Lifespan:
         self._refresher = Refresher(
             config, self._run_one, vault, self.authenticator, self.running, self.parts
         )
-        self.readiness = Readiness(self._refresher, self._connections.ledger, self.parts.ledger)
+        self.readiness = Readiness(self._refresher, self._connections.ledger, self.ledger)
         self._health_sharing = HealthSharing(self.parts.health)
         self._tasks: list[asyncio.Task[None]] = []
         # Damaged records that were not yet reported to the operators.
@@ -114,7 +115,7 @@ class Lifespan:
         WrongSecret if it was created with other secrets.
         """
         await self._connections.open()
-        await self.parts.ledger.open_spool()
+        await self.ledger.open_spool()
         await self._refresher.start()
         await self._exchange_reports()
         await self._apply_spend_caps()
@@ -141,11 +142,11 @@ class Lifespan:
                 await self.open_requests.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
-                await self.parts.ledger.join()
+                await self.ledger.join()
                 await self.parts.states.join()
                 await self._write_uses()
                 await self._count_refused()
-        self.parts.ledger.close_spool()
+        self.ledger.close_spool()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -219,8 +220,8 @@ class Lifespan:
         operators about what they must fix.
         """
         while True:
-            await self.parts.ledger.open_spool()
-            self.parts.ledger.renew()
+            await self.ledger.open_spool()
+            self.ledger.renew()
             await self._publish_alerts()
             await asyncio.sleep(_LEASE_RENEW_S)
 
@@ -292,7 +293,7 @@ class Lifespan:
 
     async def _report_damage(self) -> None:
         """Alert the operators about unreadable records."""
-        records = self.parts.ledger.take_damaged()
+        records = self.ledger.take_damaged()
         if records:
             self._damaged.append(DamagedRecords(new_id(), records))
         try:

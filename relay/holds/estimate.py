@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, cast
 import msgspec
 
 from billing.currency.money import format_usd
+from billing.prices.meters import Bound, Way
 from billing.prices.pricing import PriceVersion, total_bound
-from billing.subscriptions.included_units import Bound, Way
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price

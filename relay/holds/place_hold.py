@@ -106,7 +106,7 @@ class HoldPlacer:
             guarded = self._make_guard(size, channel.limits, taken, own)
             opened = self._make_row(chosen, number, size, price, cost, own)
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
-            verdict = await context.parts.ledger.admit(request)
+            verdict: Verdict = await context.parts.ledger.admit(request)
             replaces = None
             if verdict.word == "admitted":
                 return self._make_hold(

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from billing.prices.meters import Bound
 from billing.prices.pricing import PriceVersion
-from billing.subscriptions.included_units import Bound
 
 OUTPUT_CAP_MIN = 16
 BYTES_PER_ESTIMATED_TOKEN = 4

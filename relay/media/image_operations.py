@@ -10,13 +10,13 @@ from typing import Final, NamedTuple, Self
 
 from dialects.chat.chat import Base64, Encoded, Url
 from dialects.chat.fold import AnswerFault
+from dialects.chat.media import read_url
 from dialects.codec import Target
-from dialects.endpoints.unary import PlainAnswer, failure
 from dialects.errors.errors import RequestFault
 from dialects.media import imagen, images, media_by_gemini
 from dialects.media.images import ImageFacts, ImageOperation, MadeImages
-from dialects.media.media import read_url
-from dialects.streams.passed_answer import PassedAnswer, PassedEvents, PassedJson
+from dialects.media.passed_answer import PassedAnswer, PassedEvents, PassedJson
+from dialects.openai.unary import PlainAnswer, failure
 from dialects.usage.usage import Quantities
 from relay.answers.unary import Exchange, Passing, Rates, Sending, UnaryFacts, Urls, not_offered
 from relay.counting.vocabularies import Family

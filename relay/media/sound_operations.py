@@ -9,11 +9,11 @@ from typing import Final, NamedTuple, Self
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
 from dialects.codec import JSON, Target
-from dialects.endpoints.unary import PlainAnswer, failure
 from dialects.media import media_by_gemini, sound
+from dialects.media.passed_answer import PassedAnswer, PassedEvents, PassedFile
 from dialects.media.sound import SpeechFacts, TranscriptionFacts, TranscriptionOperation
 from dialects.media.sound_length import ENDS_BYTES, bound_ms, length_ms
-from dialects.streams.passed_answer import PassedAnswer, PassedEvents, PassedFile
+from dialects.openai.unary import PlainAnswer, failure
 from dialects.usage.usage import Quantities
 from relay.answers.unary import (
     Exchange,

@@ -7,7 +7,7 @@ from typing import Self
 
 from dialects.errors.errors import RequestFault
 from lib.network.egress import EgressPolicy
-from notify.webhooks.signing import key_secret
+from notify.endpoints.signing import key_secret
 from relay.answers.state_store import StateStore
 from relay.answers.unary import UnaryOperation
 from relay.credentials.keys import Principal

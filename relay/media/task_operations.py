@@ -9,14 +9,14 @@ from uuid import uuid4
 
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
+from dialects.chat.operation import Operation
 from dialects.codec import Target
-from dialects.endpoints.operation import Operation
-from dialects.endpoints.unary import PlainAnswer, failure
 from dialects.errors.errors import ErrorKind, RequestFault
 from dialects.json.body import Body
 from dialects.media import midjourney, suno
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import Action
+from dialects.openai.unary import PlainAnswer, failure
 from dialects.usage.usage import Quantities
 from gateway.providers import midjourney_proxy, suno_api
 from gateway.providers.task_form import TaskForm

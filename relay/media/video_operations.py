@@ -14,12 +14,12 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.chat.fold import AnswerFault
+from dialects.chat.operation import Operation
 from dialects.codec import Target
-from dialects.endpoints.operation import Operation
-from dialects.endpoints.unary import PlainAnswer, failure
 from dialects.errors.errors import RequestFault
 from dialects.media import video_generations, videos
 from dialects.media.videos import Video, VideoRequest
+from dialects.openai.unary import PlainAnswer, failure
 from dialects.usage.usage import Quantities
 from gateway.media_tasks.rules import video_meters
 from gateway.providers.provider import BadModelName

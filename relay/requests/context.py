@@ -4,25 +4,25 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol, cast
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, cast
+from uuid import UUID
 
 import msgspec
 
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from dialects.chat.operation import Operation
 from dialects.codec import Codec, Facts, Target
 from dialects.errors.errors import ErrorKind, message_of
 from dialects.errors.task_errors import Family
 from lib.id_types import ModelName, RequestId
 from relay.answers.large_events import LargeEvents
 from relay.answers.state_store import StateStore
-from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.front.deadline import Deadline
 from relay.front.downstream import Downstream, ErrorAnswer, Sink
 from relay.front.load import Turns
 from relay.health.channel_health import Health
-from relay.ledger.writer import LedgerWriter
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.sessions import Session
 from relay.routing.snapshot import Snapshot
@@ -106,6 +106,49 @@ class Shadows(Protocol):
         received. Return without waiting."""
 
 
+class MeteredStream(Protocol):
+    """A stream that reports how much has certainly been used (`UsageMeter`)."""
+
+    @property
+    def id(self) -> UUID: ...
+    def mark(self) -> str | None:
+        """Return the meters up to now as JSON text, or None if nothing has changed."""
+
+
+class Marks(Protocol):
+    """The high-water marks of streams (`LedgerMarks`)."""
+
+    def watch(self, stream: MeteredStream) -> None: ...
+    def unwatch(self, stream: MeteredStream) -> None: ...
+    def mark(self, stream: MeteredStream) -> None: ...
+
+
+class Ledger(Protocol):
+    """What requests need of the ledger (`LedgerWriter`). The step that admits, and those that
+    settle, know what they write: an AdmissionRequest, whose answer is a Verdict, and
+    AnySettlement."""
+
+    @property
+    def marks(self) -> Marks: ...
+    async def admit(self, request: Any) -> Any: ...
+    def settle(self, item: Any, *, at_once: bool = False) -> None: ...
+
+
+class OtherOperation(Protocol):
+    """An operation other than a chat, as a client asks for it (`UnaryOperation`): `read` returns
+    its UnaryFacts, and `send` its Sending for an upstream with these operations."""
+
+    default_model: str
+    model_fields: ClassVar[tuple[str, ...]]
+    lasts_s: ClassVar[float]
+    has_tools: ClassVar[bool]
+
+    def read(self, raw: bytes, target: Target) -> Any: ...
+    def send(
+        self, facts: Any, urls: Mapping[Operation, str], model: str, request_id: str
+    ) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What every request works with. `renew` reads a principal again whose budgets have changed; it
@@ -116,7 +159,7 @@ class Parts:
 
     loop: asyncio.AbstractEventLoop
     config: RelayConfig
-    ledger: LedgerWriter
+    ledger: Ledger
     upstreams: Upstreams
     health: Health
     large: LargeEvents
@@ -136,7 +179,7 @@ class Invocation(msgspec.Struct, frozen=True):
     operation: str
     target: Target = Target()
     headers: Sequence[tuple[bytes, bytes]] = ()
-    unary: UnaryOperation | None = None
+    unary: OtherOperation | None = None
     family: Family | None = None
 
 

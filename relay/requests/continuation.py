@@ -20,7 +20,6 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace as replace_members
 
-from dialects.chat.background import id_of
 from dialects.chat.chat import Dialect
 from dialects.chat.kept import KeptItem, KeptResponse, Referred, decode_kept, read_item
 from dialects.codec import Codec, Target
@@ -30,6 +29,7 @@ from dialects.interactions.request.read import ChatFacts as InteractionFacts
 from dialects.json.body import Body
 from dialects.responses import state as responses
 from dialects.responses.request.read import ChatFacts as ResponseFacts
+from dialects.streams.background import id_of
 from relay.answers.background_forms import BACKGROUND_KINDS
 from relay.answers.state_store import State, StateKind
 from relay.requests.context import RequestContext

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from dialects.chat.chat import Base64
+from dialects.chat.media import FILE_BYTES_MAX, type_of_name
 from dialects.errors.errors import RequestFault
-from dialects.media.media import FILE_BYTES_MAX, type_of_name
 from lib.network.egress import EgressError, EgressPolicy, TooLarge, fetch_url
 from lib.process.waiting import timeout
 from relay.config import FETCH_S, PICTURE_BYTES_MAX

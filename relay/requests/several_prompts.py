@@ -18,6 +18,7 @@ import msgspec
 
 from dialects.chat.chat import ChatAnswer, ChatRequest
 from dialects.chat.events import Event
+from dialects.chat.operation import Operation
 from dialects.codec import Target
 from dialects.endpoints.completions import (
     answer_encode,
@@ -28,7 +29,6 @@ from dialects.endpoints.completions import (
 from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.endpoints.completions.request_read import CompletionFacts
-from dialects.endpoints.operation import Operation
 from dialects.errors.errors import ErrorKind, RequestFault
 from gateway.providers.models import capabilities_of
 from lib.id_types import RequestId

@@ -26,6 +26,7 @@ from dialects.chat.chat import (
     ReasoningSettings,
     Upstream,
 )
+from dialects.chat.operation import Needs, Operation
 from dialects.chat.reasoning_seals import (
     calls_without_reasoning,
     decode_reasoning,
@@ -35,10 +36,10 @@ from dialects.chat.tool_names import fit_names
 from dialects.chat.turns import replace_urls
 from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.endpoints.codecs import CODECS
-from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
 from gateway.channels.overrides.rules import RequestOverrides, is_header_value
+from gateway.providers.codecs import codec_for
 from gateway.providers.models import (
     Capabilities,
     Modality,
@@ -54,10 +55,10 @@ from gateway.providers.targets import dialect_for, must_stream, needs_of, upstre
 from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
-from relay.answers.unary import Exchange, Passing, UnaryFacts, UnaryOperation
+from relay.answers.unary import Exchange, Passing, UnaryFacts
 from relay.front.errors import DatabaseFailed
 from relay.media.accepted_video import add_callback
-from relay.requests.context import RequestContext
+from relay.requests.context import OtherOperation, RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.file_fetching import fetch
 from relay.requests.fitting_overrides import fit_overrides
@@ -155,7 +156,7 @@ class RequestTranslator:
             if thinking is None:
                 operation = None
         if operation is None:
-            codec = channel.provider.codec(dialect)
+            codec = codec_for(channel.provider, dialect)
             return await self._prepare_translated(destination, codec, stream=stream)
         codec, quirks = self._forwarding_codec(channel), NO_QUIRKS
         if codec.needs_fit(self._facts, destination.capabilities.flags):
@@ -267,7 +268,7 @@ class RequestTranslator:
         return client.quirks_for(self._facts, destination.upstream(client.name), thoughts)
 
     def _prepare_unary(
-        self, unary: UnaryOperation, facts: UnaryFacts, channel: Channel, candidate: Candidate
+        self, unary: OtherOperation, facts: UnaryFacts, channel: Channel, candidate: Candidate
     ) -> PreparedRequest:
         context, client = self._context, self._context.invocation.codec
         model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)

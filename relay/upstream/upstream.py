@@ -20,7 +20,6 @@ from websockets.http11 import Response
 
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
-from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import Quirk
@@ -300,15 +299,15 @@ class Upstreams:
         url: str,
         request_id: str,
         *,
+        codec: Codec[Any],
         key: int,
         range_: bytes = b"",
-        dialect: Dialect = "openai",
         statuses: Collection[int] = _CONTENT_STATUSES,
     ) -> Answer:
         """Get an address of the channel, or a part of it; return the answer, whose status is one of
-        `statuses`. Raises UpstreamFailed.
+        `statuses`. `codec` is that of the channel's dialect there. Raises UpstreamFailed.
         """
-        upstream, codec = self._upstream(channel, policy), CODECS[dialect]
+        upstream = self._upstream(channel, policy)
         request = OutgoingRequest(codec, url, b"", "", _CONTENT)
         signer = await self._signer(channel, policy, key)
         try:
@@ -331,9 +330,9 @@ class Upstreams:
         url: str,
         request_id: str,
         *,
+        codec: Codec[Any],
         key: int | None = None,
         range_: bytes = b"",
-        dialect: Dialect = "openai",
     ) -> Answer:
         """Get an address that the channel's provider returned, following redirects; return the
         answer, whose status is 200, 206 or 416. Raises UpstreamFailed.
@@ -349,11 +348,13 @@ class Upstreams:
                 raise _unreachable("F1", f"{channel.name}: {error}") from error
             if is_own and key is not None:
                 answer = await self.get(
-                    channel, policy, url, request_id, key=key, range_=range_, dialect=dialect,
+                    channel, policy, url, request_id, codec=codec, key=key, range_=range_,
                     statuses=(*_CONTENT_STATUSES, *_REDIRECT_STATUSES),
                 )  # fmt: skip
             else:
-                answer = await _get_without_key(channel, policy, url, request_id, range_, is_own)
+                answer = await _get_without_key(
+                    channel, policy, url, request_id, codec=codec, range_=range_, is_own=is_own
+                )
             if answer.status in _CONTENT_STATUSES:
                 return answer
             location = answer.headers.get("location", "")
@@ -464,7 +465,14 @@ def _range_header(range_: bytes) -> bytes:
 
 
 async def _get_without_key(
-    channel: Channel, policy: EgressPolicy, url: str, request_id: str, range_: bytes, is_own: bool
+    channel: Channel,
+    policy: EgressPolicy,
+    url: str,
+    request_id: str,
+    *,
+    codec: Codec[Any],
+    range_: bytes,
+    is_own: bool,
 ) -> Answer:
     """Get an address that the channel's provider returned, on a connection of its own. Raises
     UpstreamFailed.
@@ -481,7 +489,7 @@ async def _get_without_key(
         head = _GET % (target_of(url), fields, request_id.encode(), _range_header(range_))
     except ValueError as error:
         raise _unreachable("F1", f"{channel.name}: {error}") from error
-    return await _got(pool, head, CODECS["openai"], (*_CONTENT_STATUSES, *_REDIRECT_STATUSES))
+    return await _got(pool, head, codec, (*_CONTENT_STATUSES, *_REDIRECT_STATUSES))
 
 
 async def _got(

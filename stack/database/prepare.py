@@ -65,7 +65,7 @@ def load_template(dsn: str) -> None:
     """Fill an empty database from the wheel's file, with the partitions of these months."""
     # Models can be imported only after Django's setup.
     from config.system.row_security import make_role
-    from usage.months.partitions import ensure_partitions
+    from usage.records.partitions import ensure_partitions
 
     if template.FILE.exists():
         make_role(connection)  # the file grants it rights

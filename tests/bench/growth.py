@@ -331,7 +331,7 @@ def _drop_month() -> float:
     """Milliseconds until a whole month of holds, attempts and records is gone."""
     from django.db import connection, transaction
 
-    from usage.months.partitions import PARTITIONED
+    from usage.records.partitions import PARTITIONED
 
     with connection.cursor() as cursor:
         cursor.execute(_MONTH)

@@ -98,8 +98,8 @@ def measure(rate: int, seconds: int) -> None:
 
     from accounts.models import Organisation
     from lib import clock
+    from usage.buckets.buckets import BUCKET, bucket_of
     from usage.rollups import rollups
-    from usage.rollups.buckets import BUCKET, bucket_of
 
     organisation = Organisation.objects.create(name="Busy", slug="busy")
     writer = _Writer(os.environ["DATABASE_URL"], organisation.id)

@@ -24,7 +24,6 @@ from billing.invoices.rules import (
     add_totals,
     covered_nano,
     format_document_number,
-    last_month,
     percent_text,
     taxes_of,
     usage_lines,
@@ -39,13 +38,14 @@ from billing.ledger.posting import (
     opening_debt,
 )
 from billing.limits.budgets import BudgetUsage
-from billing.limits.period_starts import Span
 from billing.models import Budget
+from billing.periods.months import last_month
+from billing.periods.period_starts import Span
 from billing.prices.conditions import Hours, PriceKey, read_hours
+from billing.prices.meters import Bound
 from billing.prices.pricing import PriceVersion, dearest
 from billing.subscriptions.included_units import (
     Allowance,
-    Bound,
     Paid,
     UnitTerm,
     applicable,

@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 
 from accounts.models import Key, Membership, Organisation, Role, Team, User
+from billing.balances.balances import add_opening_credit, balance
 from billing.holds.resolve_holds import HoldResolved, resolve_holds
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.ledger import execute
@@ -17,7 +18,6 @@ from billing.limits.budget_rules import FOREVER, UNBOUNDED_NANO
 from billing.limits.budget_windows import WindowOpened, open_windows
 from billing.limits.enforcement import HoldRequest, count_request, place_holds
 from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
-from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import new_id

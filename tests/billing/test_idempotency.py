@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import RequestFactory
 
 from accounts.access.actors import Actor
+from billing.balances.balances import balance
 from billing.idempotency import (
     KEPT,
     Answer,
@@ -24,7 +25,6 @@ from billing.idempotency import (
 from billing.ledger.ledger import post
 from billing.ledger.posting import opening_credit
 from billing.models import IdempotentAnswer
-from billing.wallets.wallets import balance
 from lib import clock
 from tests import cast
 

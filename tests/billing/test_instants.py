@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from billing.limits.period_starts import first_instant_at
+from billing.periods.period_starts import first_instant_at
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,16 @@ from django.db import transaction
 from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent, Role
 from billing import idempotency
+from billing.balances import balances
 from billing.credits import code_format, codes, promo
 from billing.credits.credits import CreditRefused, effect_of, request_credit
 from billing.credits.promo_rules import Payers
 from billing.currency.exchange_rates import RateFields, add_rates, rate_of, rate_text
+from billing.debts.debts import repay_debts
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.idempotency import Answer, KeyInvalid, KeyReused, drop_old_answers, run_once
 from billing.invoices import invoices, payments
-from billing.ledger.debts import repay_debts
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import lock_wallet, post
 from billing.limits import budget_increases, budgets
@@ -41,7 +42,6 @@ from billing.subscriptions import subscriptions
 from billing.subscriptions.plans import SubscriptionRefused, offer_plan, write_plan
 from billing.subscriptions.rules import GRACE, Terms
 from billing.topups import automatic
-from billing.wallets import wallets
 from lib import clock
 from lib.refusal import Refused
 from tests import cast
@@ -60,8 +60,8 @@ TICK: Final = dt.timedelta(microseconds=1)
 
 
 def test_who_has_no_accounts_has_nothing(people: cast.Cast) -> None:
-    assert wallets.balance(people.acme) == (0, 0, 0)
-    assert wallets.credit_line(people.acme) == 0
+    assert balances.balance(people.acme) == (0, 0, 0)
+    assert balances.credit_line(people.acme) == 0
     assert lock_wallet(people.acme.id) == (people.acme.id, 0, 0, 0, 0)
     assert effect_of(people.acme, 5) == (0, 5, 0)
     assert usage_corrections.read_borne_cost(UUID(int=1)) == Borne(0, 0, 0)
@@ -78,15 +78,15 @@ def test_who_has_no_accounts_has_nothing(people: cast.Cast) -> None:
 def test_what_a_correction_would_leave_owed(
     people: cast.Cast, dora: Actor, line: int, amount: int, owed: int
 ) -> None:
-    wallets.add_opening_credit(people.acme, 10)
-    wallets.set_credit_line(people.acme, line, actor=dora)
+    balances.add_opening_credit(people.acme, 10)
+    balances.set_credit_line(people.acme, line, actor=dora)
     assert effect_of(people.acme, amount) == (10, 10 + amount, owed)
 
 
 @pytest.mark.parametrize("nano", [1, -1])
 def test_one_nano_is_corrected(people: cast.Cast, dora: Actor, nano: int) -> None:
     request_credit(dora, people.acme, nano, reason="r")
-    found = wallets.balance(people.acme)
+    found = balances.balance(people.acme)
     assert found.free_nano == nano
     with pytest.raises(CreditRefused):
         request_credit(dora, people.acme, 0, reason="r")
@@ -101,16 +101,16 @@ def test_one_nano_of_promo_is_given(people: cast.Cast, dora: Actor) -> None:
 def test_who_comes_from_elsewhere_brings_one_nano_or_owes_it(
     people: cast.Cast, amount_nano: int, balance: tuple[int, int, int]
 ) -> None:
-    assert wallets.open_balance(people.acme, amount_nano)
-    assert wallets.balance(people.acme) == balance
+    assert balances.open_balance(people.acme, amount_nano)
+    assert balances.balance(people.acme) == balance
 
 
 def test_a_debt_is_paid_once_there_is_money(people: cast.Cast) -> None:
     post(dispute("stripe", "du_1", 5, lock_wallet(people.acme.id)))
     assert repay_debts(10) == 0
-    wallets.add_opening_credit(people.acme, 7)
+    balances.add_opening_credit(people.acme, 7)
     assert [repay_debts(10) for _ in range(2)] == [1, 0]
-    assert wallets.balance(people.acme) == (2, 0, 0)
+    assert balances.balance(people.acme) == (2, 0, 0)
 
 
 def test_who_was_given_nothing_pays_for_all(people: cast.Cast) -> None:
@@ -122,14 +122,14 @@ def test_who_was_given_nothing_pays_for_all(people: cast.Cast) -> None:
 
 
 def test_the_settings_of_a_wallet_are_the_defaults_before_it_has_any(people: cast.Cast) -> None:
-    assert wallets.wallet_setting(people.acme).auto_enabled is False
+    assert balances.wallet_setting(people.acme).auto_enabled is False
     WalletSetting.objects.create(organisation=people.acme, auto_enabled=True)
-    assert wallets.wallet_setting(people.acme).auto_enabled is True
+    assert balances.wallet_setting(people.acme).auto_enabled is True
 
 
 def test_the_same_credit_line_is_no_change(people: cast.Cast, dora: Actor) -> None:
     for line_nano in (5, 5, 0):
-        wallets.set_credit_line(people.acme, line_nano, actor=dora)
+        balances.set_credit_line(people.acme, line_nano, actor=dora)
     changed = AuditEvent.objects.filter(action="organisation.credit_line_changed")
     assert changed.count() == 2
 
@@ -174,7 +174,7 @@ def test_what_a_close_leaves_due(
     people: cast.Cast, document: Invoice, owed_nano: int, left_nano: int, paid: list[int]
 ) -> None:
     if owed_nano:
-        wallets.open_balance(people.acme, -owed_nano)
+        balances.open_balance(people.acme, -owed_nano)
     with transaction.atomic():
         lock_wallet(people.acme.id)
         payments.note_closed(document)
@@ -200,7 +200,7 @@ def test_one_nano_that_is_due_is_recorded_and_no_more(dora: Actor, document: Inv
 
 def test_one_nano_that_comes_in_pays_what_is_due(people: cast.Cast, document: Invoice) -> None:
     InvoiceDue.objects.create(invoice=document, left_nano=1)
-    wallets.open_balance(people.acme, -1)
+    balances.open_balance(people.acme, -1)
     assert payments.settle_invoices() == 1
     assert payments.left_nano(document) == 1
     post(dispute("stripe", "du_1", 1, lock_wallet(people.acme.id)))
@@ -480,7 +480,7 @@ def test_a_card_is_charged_so_often_in_24_hours(
 
 def test_a_plan_is_not_changed_while_it_is_being_renewed(people: cast.Cast, dora: Actor) -> None:
     alice = cast.actor(people.alice, people.acme)
-    wallets.add_opening_credit(people.acme, 100 * USD)
+    balances.add_opening_credit(people.acme, 100 * USD)
     small, large = (
         offer_plan(dora, write_plan(dora, name, Terms(price * USD, price * USD)))
         for name, price in (("Small", 31), ("Large", 62))
@@ -506,7 +506,7 @@ def test_what_a_plan_lacks_is_what_it_costs_beyond_the_balance(
     first = clock.now().replace(day=1, hour=12)
     monkeypatch.setattr(clock, "now", lambda: first)
     if cash:
-        wallets.open_balance(people.acme, cash)
+        balances.open_balance(people.acme, cash)
     plan = offer_plan(dora, write_plan(dora, "Pro", Terms(price, 0)))
     assert subscriptions.preview_plan(people.acme, plan).missing_nano == missing
 
@@ -518,10 +518,10 @@ def test_a_balance_that_just_covers_a_renewal_pays_it(
 ) -> None:  # fmt: skip
     at = dt.datetime(2099, 7, 1, 12, tzinfo=dt.UTC)
     monkeypatch.setattr(clock, "now", lambda: at)
-    wallets.add_opening_credit(people.acme, 31 + cash)
+    balances.add_opening_credit(people.acme, 31 + cash)
     plan = offer_plan(dora, write_plan(dora, "Pro", Terms(31, 0)))
     subscription = subscriptions.choose_plan(alice, people.acme, plan)
-    assert wallets.balance(people.acme).free_nano == cash
+    assert balances.balance(people.acme).free_nano == cash
     monkeypatch.setattr(clock, "now", lambda: at + 31 * DAY)
     subscriptions.renew_subscriptions()
     subscription.refresh_from_db()

@@ -10,12 +10,12 @@ from django.conf import LazySettings
 from django.test import Client
 
 from accounts.models import Organisation, Role
+from billing.balances.balances import add_opening_credit, balance
 from billing.credits import codes, credits, promo
-from billing.forms import TopUpForm
 from billing.ledger import statement
 from billing.models import Credit, Hold, TopUp, WalletSetting
+from billing.topups.forms import TopUpForm
 from billing.wallets.views import LEDGER
-from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import id_text
 from tests import cast

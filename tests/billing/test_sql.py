@@ -10,19 +10,19 @@ import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from accounts.models import Key, Organisation, Team
+from billing.balances.balances import add_opening_credit, balance
 from billing.holds.resolve_holds import HoldResolved, keep_holds, reopen_hold, resolve_holds
-from billing.holds.rules import MOVES, HoldState
 from billing.holds.sweep_holds import Mark, mark_holds, renew_lease
 from billing.holds.unsettled_holds import DueHold, Expired, due_holds, expire
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.funding import dispute
+from billing.ledger.hold_rules import MOVES, HoldState
 from billing.ledger.ledger import execute, lock_wallet, post
 from billing.ledger.posting import adjust_attempt
 from billing.ledger.spending import charged_between, held_since_before
 from billing.limits.enforcement import HoldRequest, place_holds
 from billing.models import Hold, LedgerEntry, Posting, Process
 from billing.subscriptions.included_units import Paid
-from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import first_id_at, new_id

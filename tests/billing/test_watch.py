@@ -7,6 +7,7 @@ from django.db import transaction
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent
+from billing.balances.balances import add_opening_credit, balance
 from billing.credits import promo
 from billing.ledger.funding import dispute
 from billing.ledger.ledger import lock_wallet, post
@@ -17,7 +18,6 @@ from billing.topups import topups
 from billing.topups.rules import AUTOMATIC_A_DAY
 from billing.topups.topups import TopUpRefused
 from billing.wallets import low_balance
-from billing.wallets.wallets import add_opening_credit, balance
 from lib.ids import new_id
 from outbox.models import Fact
 from tests import cast

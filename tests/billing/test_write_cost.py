@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from billing.holds.rules import HoldState
+from billing.ledger.hold_rules import HoldState
 from lib.id_types import (
     AttemptId,
     ChannelId,

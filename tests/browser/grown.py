@@ -13,9 +13,9 @@ from accounts.members import members
 from accounts.models import Key, Organisation
 from accounts.organisations import organisations
 from accounts.sign_in.sign_in import make_sign_in_link
+from billing.balances import balances
 from billing.credits import codes
 from billing.models import PriceVersion
-from billing.wallets import wallets
 from lib import clock
 from lib.ids import id_text
 from tests import cast
@@ -54,7 +54,7 @@ def grow(slug: str) -> Grown:
     organisation = organisations.create_organisation(slug.title(), owner=owner, actor=SYSTEM)
     now = clock.now()
     Organisation.objects.filter(id=organisation.id).update(created_at=now - dt.timedelta(days=DAYS))
-    wallets.add_opening_credit(organisation, 100 * 10**9)
+    balances.add_opening_credit(organisation, 100 * 10**9)
     team = organisation.teams.get()
     spender, _ = cast.make_key(team, "spender", user=owner)
     thrifty, _ = cast.make_key(team, "thrifty", user=owner)

@@ -18,7 +18,8 @@ from accounts.sign_in.sign_in import make_sign_in_link
 from billing.credits import codes, credits
 from billing.limits import budget_increases
 from billing.models import BudgetScope, BudgetWindow, PriceVersion
-from billing.prices import plans, proposals
+from billing.price_plans import price_plans
+from billing.prices import proposals
 from billing.prices.conditions import PriceKey
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.subscriptions import plans as subscription_plans
@@ -36,7 +37,7 @@ from gateway.routing.model_rules import save_rule
 from gateway.status.announcements import publish_announcement
 from lib import clock
 from lib.ids import id_text, new_id
-from notify.webhooks import endpoints
+from notify.endpoints import endpoints
 from playground.chats import sharing
 from playground.models import Conversation
 from playground.panel.settings import Settings
@@ -206,7 +207,7 @@ def furnish() -> dict[str, str]:
         valid_from=None,
     )
     preview = previews.start_preview(actor, [draft.id], 7)
-    plan = plans.save_plan(actor, "looked-at", multiplier_ppm=1_100_000)
+    plan = price_plans.save_plan(actor, "looked-at", multiplier_ppm=1_100_000)
     rule = save_rule(actor, "looked-at-*", fallbacks=[MODEL])
     alias = save_alias(actor, "looked-at", "looked-at-1")
     save_alias(actor, "looked-at-0", "looked-at")

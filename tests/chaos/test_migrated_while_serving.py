@@ -29,7 +29,7 @@ _SETTLED_S = 120.0
 # What the older tree is asked, and the newer one: each by its own code.
 _CREDIT = """
 from accounts.models import Organisation
-from billing.wallets.wallets import add_opening_credit
+from billing.balances.balances import add_opening_credit
 for organisation in Organisation.objects.all():
     add_opening_credit(organisation, int(argument))"""
 _SWEEP = """

@@ -21,7 +21,7 @@ from accounts.audit import audit
 from accounts.second_factor import views as second_factor_views
 from accounts.sign_in import sign_in
 from accounts.single_sign_on import single_sign_on
-from playground.preferences import views as preference_views
+from playground.chats import preference_views
 from tests.house.test_access import addresses, operations
 from tests.house.test_style import ROOMS
 

@@ -26,7 +26,7 @@ from accounts.models import Key, KeyKind
 from accounts.organisations import organisations, projects, teams
 from accounts.roles import custom_roles
 from billing.credits import codes, credits, promo
-from billing.prices import plans
+from billing.price_plans import price_plans
 from config.celery import app
 from config.jobs.runs import watch
 from config.jobs.schedule import SCHEDULE
@@ -316,7 +316,7 @@ NAMED: Final[dict[str, Callable[[cast.Cast, str], object]]] = {
     "key": lambda to, name: keys.mint_key(SYSTEM, to.core, name, user=None),
     "key of elsewhere": lambda to, name: keys.import_key(SYSTEM, to.core, name, "k" * 30),
     "batch of codes": lambda to, name: codes.create_batch(SYSTEM, name, USD, 1),
-    "plan": lambda to, name: plans.save_plan(SYSTEM, name, models=[]),
+    "plan": lambda to, name: price_plans.save_plan(SYSTEM, name, models=[]),
     "channel": lambda to, name: channels.create_channel(
         SYSTEM, name, {"provider": "openai", "base_url": "", "keys": [], "models": {}}
     ),

@@ -117,9 +117,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "TRIES_MAX": "5",
         "TRIES_WITHIN": "0:10:00",
     },
-    "billing.credits.credits": {
-        "TOGETHER": "1 day, 0:00:00",
-    },
     "billing.currency.conversion": {
         "NANO_DIGITS": "9",
         "RATE_DIGITS": "10",
@@ -157,7 +154,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "billing.invoices.invoices": {
         "REASON_MAX": "500",
-        "_SLACK": "1:00:00",
     },
     "billing.invoices.payments": {
         "REFERENCE_MAX": "120",
@@ -167,6 +163,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "MINOR_NANO": "10000000",
         "_LINE_DENOMINATOR": "1000000000000",
         "PAYMENT_DAYS": "14",
+    },
+    "billing.ledger.movements": {
+        "_SLACK": "1:00:00",
     },
     "billing.ledger.spending": {
         "_SLACK": "1:00:00",
@@ -206,7 +205,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_CLOCKS_APART": "1 day, 0:00:00",
         "_LEASE_LIFE": "3 days, 0:00:00",
     },
-    "billing.limits.period_starts": {
+    "billing.periods.period_starts": {
         "_SECOND": "0:00:01",
     },
     "billing.prices.catalogue.catalogue": {
@@ -251,6 +250,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "DEFAULTS": "{'credit_limit': 100000000000, 'audit_retention': 0}",
         "DAYS_MAX": "36500",
         "LIMIT_NANO_MAX": "1000000000000000000",
+        "TOGETHER": "1 day, 0:00:00",
     },
     "billing.seals.seals": {
         "_SEALED_ROWS": "100000",
@@ -497,11 +497,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_ADMITTED_BEFORE": "31 days, 0:00:00",
         "_ROWS": "2000",
     },
-    "usage.records.late_usage": {
+    "usage.late_usage.late_usage": {
         "_PATIENT_TRIES": "40",
         "_TRIES_MAX": "54",
     },
-    "usage.reports.visibility": {
+    "usage.filters.visibility": {
         "NIL": "00000000-0000-0000-0000-000000000000",
     },
     "usage.reviews.reviews": {

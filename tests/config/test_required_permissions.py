@@ -18,7 +18,7 @@ from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.roles.rules import PERMISSIONS
 from billing.access import access_wallet
-from usage.reports.visibility import seen_by, visible
+from usage.filters.visibility import seen_by, visible
 
 ROOT: Final = Path(__file__).parents[2]
 # module -> permission -> the functions that require it.
@@ -92,7 +92,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "playground.attachments.attachments": {
         "playground.use": "add_bytes",
     },
-    "playground.chats.conversations": {
+    "playground.conversations.conversations": {
         "playground.read": "_all_conversations access_attachment",
     },
     "playground.chats.export_import": {
@@ -154,7 +154,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "keys.write": "visible_own_keys access_holder visible_offers",
         "channels.read": "access_channel_offer",
     },
-    "usage.reports.chart_notes": {
+    "usage.overview.chart_notes": {
         "usage.read": "visible_notes",
         "teams.write": "writable_notes add_note",
     },

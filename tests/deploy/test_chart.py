@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from config.system.version import VERSION
+from config.version import VERSION
 from relay.endpoints.table import ENDPOINTS, is_claimed
 from tests.deploy import chart, files
 from tests.deploy.chart import EVERYTHING, REQUIRED, pod_of, workloads

@@ -9,7 +9,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
-from config.system.version import VERSION
+from config.version import VERSION
 from stack import sbom
 from tests.deploy.test_locks import PROD, installed_by
 

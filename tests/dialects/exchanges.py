@@ -24,7 +24,7 @@ from dialects.chat.events import (
 from dialects.chat.fold import AnswerFault
 from dialects.codec import Decoder
 from dialects.errors.errors import RequestFault
-from dialects.errors.upstream_errors import UpstreamFault
+from dialects.upstream_errors.upstream_errors import UpstreamFault
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "media" / "expected.json").read_text())

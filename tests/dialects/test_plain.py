@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dialects.chat.events import Broken, UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.endpoints.unary import failure, input_quantities, member_bytes, open_answer
+from dialects.openai.unary import failure, input_quantities, member_bytes, open_answer
 from tests.dialects.exchanges import fault_of
 
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
+from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.catalogue.catalogue import CatalogueRow
-from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import CATALOGUE, load_catalogue, set_price
 from billing.prices.proposals import propose_catalogue
 from gateway.models import Channel, Route

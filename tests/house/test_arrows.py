@@ -2,6 +2,7 @@
 
 import tomllib
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import grimp
 import pytest
@@ -19,9 +20,22 @@ def test_no_import_leads_back_to_its_file(room: str) -> None:
         pytest.fail(" > ".join(error.args[1]))
 
 
+def contracts() -> list[dict[str, Any]]:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    return list(linter["contracts"])
+
+
+def test_the_order_of_nouns_is_told_as_it_is_held() -> None:
+    orders = [c for c in contracts() if c["name"].startswith("Nouns of ")]
+    held = [f"      {c['containers'][0]}: {' > '.join(c['layers'])}" for c in orders]
+    lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+    told = [line for line in lines if line.startswith("      ") and " > " in line]
+    assert held
+    assert told == held
+
+
 def test_every_file_of_rules_is_held_to_be_pure() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (pure,) = (c for c in contracts["contracts"] if c["name"].startswith("Pure code"))
+    (pure,) = (c for c in contracts() if c["name"].startswith("Pure code"))
     named = tuple(pure["source_modules"])
     texts = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -11,7 +11,8 @@ from accounts.organisations import labels
 from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
 from accounts.sign_in import rules as sign_in_rules
 from billing import idempotency
-from billing.credits import codes, credits
+from billing.credits import codes
+from billing.safeguards.rules import TOGETHER
 from billing.topups import rules as payment
 from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
@@ -23,11 +24,11 @@ from gateway.health import figures as channel_figures
 from gateway.health import uptime
 from gateway.provider_accounts.reconciliation import bill_api
 from lib.tables.exports import SHEET_ROWS
-from notify.webhooks import signing
+from notify.endpoints import signing
+from playground.answers import events
 from playground.attachments import rules as files
 from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
-from playground.runs import events
 from relay import config as relay_config
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
 from relay.media.live.session_time import SLACK_MS
@@ -90,9 +91,9 @@ _SAYS: Final = [
     ("docs/promises.md", f"next one {LEAD_MS // 1000} s before"),
     ("docs/promises.md", f"is {SLACK_MS // 1000} s ahead"),
     ("docs/usage.md", f"{RECORDS_MAX:,} requests"),
-    ("usage/reports/api.py", f"more than {RECORDS_MAX:,}"),
+    ("usage/overview/api.py", f"more than {RECORDS_MAX:,}"),
     ("docs/usage.md", f"within {ERROR_PER_CENT} %"),
-    ("usage/reports/api.py", f"within {ERROR_PER_CENT} %"),
+    ("usage/overview/api.py", f"within {ERROR_PER_CENT} %"),
     ("docs/usage.md", f"first {END_USER_LENGTH} characters"),
     ("reference/operations/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
@@ -128,7 +129,7 @@ _SAYS: Final = [
     ("templates/accounts/sign_up/set_up.html", _hours(sign_in_rules.SET_UP_LINK)),
     ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
     ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
-    ("templates/billing/credits/credits.html", _hours(credits.TOGETHER)),
+    ("templates/billing/credits/credits.html", _hours(TOGETHER)),
     ("templates/billing/wallets/overview.html", f"last {pace.DAYS} days"),
     (
         "templates/billing/wallets/wallet.html",

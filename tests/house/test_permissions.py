@@ -78,9 +78,10 @@ ASKED: Final = {
     """,
     "playground.read": """
         playground.compare.compare.organisation_standings
-        playground.chats.conversations._all_conversations
-        playground.chats.conversations.access_attachment playground.media.media.visible_media
-        playground.panel.presets.visible_presets playground.chats.sharing.links_of
+        playground.conversations.conversations._all_conversations
+        playground.conversations.conversations.access_attachment
+        playground.media.media.visible_media playground.panel.presets.visible_presets
+        playground.chats.sharing.links_of
     """,
     "playground.use": """
         accounts.access.access.payable_keys playground.attachments.attachments.add_bytes
@@ -122,10 +123,10 @@ ASKED: Final = {
     """,
     "teams.write": """
         accounts.access.access.writable_project accounts.access.access.writable_team
-        usage.reports.chart_notes.add_note usage.reports.chart_notes.writable_notes
+        usage.overview.chart_notes.add_note usage.overview.chart_notes.writable_notes
     """,
     "usage.read": """
-        usage.reports.chart_notes.visible_notes usage.saved_views.saved_views.require_person
+        usage.overview.chart_notes.visible_notes usage.saved_views.saved_views.require_person
         usage.saved_views.saved_views.visible_views
     """,
     "webhooks.read": "notify.access.visible_deliveries notify.access.visible_endpoints",
@@ -134,7 +135,7 @@ ASKED: Final = {
 GIVEN: Final = {
     "billing.access.access_wallet", "gateway.settings.changes.undo_setting_change",
     "usage.exports.views._describe_focus", "usage.exports.exports.start_export",
-    "usage.reports.visibility.seen_by",
+    "usage.filters.visibility.seen_by",
 }  # fmt: skip
 # They look up what is named before they ask for more than to see it.
 LOOKING: Final = {

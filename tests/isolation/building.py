@@ -23,7 +23,7 @@ from accounts.organisations import organisations, teams
 from accounts.roles import custom_roles
 from accounts.sessions.store import session_digest
 from accounts.sessions.view_as import begin_viewing
-from billing.wallets import wallets
+from billing.balances import balances
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
@@ -35,7 +35,7 @@ from tests.isolation.kinds import KINDS
 from tests.isolation.who import ROLES, Who, everybody
 from tests.isolation.world import NANO, Place, World
 from tests.usage.rows import happen
-from usage.reports import chart_notes
+from usage.overview import chart_notes
 
 
 def build() -> World:
@@ -50,7 +50,7 @@ def build() -> World:
     side = teams.create_team(acme, "Zsidez", actor=SYSTEM)
     world = World(acme, core, side, stranger, dora)
     for organisation in (acme, stranger):
-        wallets.add_opening_credit(organisation, 1000 * NANO)
+        balances.add_opening_credit(organisation, 1000 * NANO)
     cora, sid = cast.person("zcolleaguez"), cast.person("zsidez")
     for user, team in ((cora, core), (sid, side)):
         members.set_member(acme, user.email, Role.DEVELOPER, teams=[team], actor=SYSTEM)

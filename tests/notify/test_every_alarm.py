@@ -35,6 +35,7 @@ from accounts.second_factor import second_factor
 from accounts.secrets.key_ring import seal_key
 from accounts.sessions import view_as
 from accounts.sessions.store import SessionStore
+from billing.balances import balances
 from billing.credits import codes, credits
 from billing.invoices.billing_details import set_seller
 from billing.limits import budget_alerts, budget_increases
@@ -45,7 +46,7 @@ from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscriptions import cancel_subscription, choose_plan
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
-from billing.wallets import low_balance, wallets
+from billing.wallets import low_balance
 from config.jobs.runs import record_run, watch
 from config.models import JobRun
 from gateway.channels import channels
@@ -54,9 +55,9 @@ from gateway.settings import installation
 from lib import clock
 from lib.ids import new_id
 from notify.deliveries import sending
-from notify.deliveries.kinds import KINDS
+from notify.endpoints import endpoints
+from notify.events.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
-from notify.webhooks import endpoints
 from outbox.models import Fact
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection
@@ -112,7 +113,7 @@ class Installation:
         self.bob = cast.actor(self.people.bob, self.people.acme)
         self.dora = cast.actor(self.people.dora)
         self.key: Key = cast.make_key(self.people.core, "ci", user=self.people.alice)[0]
-        wallets.add_opening_credit(self.people.acme, 1_000 * USD)
+        balances.add_opening_credit(self.people.acme, 1_000 * USD)
         self.tasks: list[str] = []
         self.hears(self.people.acme)
         self.hears(None)
@@ -153,7 +154,7 @@ class Installation:
         """An organisation of its own that has so much and subscribed last month, for 1 USD."""
         organisation = Organisation.objects.create(name=name, slug=name)
         actor = cast.actor(cast.member(organisation, f"owner-{name}", Role.OWNER), organisation)
-        wallets.add_opening_credit(organisation, usd * USD)
+        balances.add_opening_credit(organisation, usd * USD)
         plan = write_plan(self.dora, f"Pro {name}", Terms(USD, USD))
         choose_plan(actor, organisation, offer_plan(self.dora, plan))
         self.hears(organisation)
@@ -578,7 +579,7 @@ def _wait(at: Installation, kinds: Iterable[str]) -> None:
 
 
 def test_every_kind_has_a_cause() -> None:
-    """House rule: whoever adds a kind to notify/deliveries/kinds.py brings it about here."""
+    """House rule: whoever adds a kind to notify/events/kinds.py brings it about here."""
     assert set(KINDS) == set(CAUSES) | OF_REQUESTS
     assert not set(CAUSES) & OF_REQUESTS
 

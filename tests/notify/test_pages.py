@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lib.ids import id_text
-from notify.deliveries.kinds import FOR_ORGANISATIONS
+from notify.events.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
 from tests import cast
 from tests.lists import file_of, rows_of

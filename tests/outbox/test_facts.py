@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.db import transaction
 
-from notify.deliveries.kinds import KINDS
+from notify.events.kinds import KINDS
 from outbox.facts import put
 from outbox.models import Fact
 

@@ -139,7 +139,7 @@ from config.asgi import relay  # noqa: E402
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         if scope["path"] == "/_joined":
-            ledger = relay._require_lifespan().parts.ledger
+            ledger = relay._require_lifespan().ledger
             ledger.renew()
             await ledger.join()
             await send({"type": "http.response.start", "status": 204, "headers": []})

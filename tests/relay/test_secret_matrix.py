@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 
+from dialects.endpoints.codecs import CODECS
 from gateway.channels.channel_tests import fetched_credentials
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
@@ -24,6 +25,7 @@ from gateway.providers.cloud_credentials.credentials import (
     Steps,
     TokenSigner,
 )
+from gateway.providers.codecs import codec_for
 from lib.id_types import ChannelId, ChannelName
 from lib.network import egress, outbound
 from lib.network.egress import EgressPolicy
@@ -138,7 +140,7 @@ async def staged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 async def post(stage: Stage) -> None:
     """What the channel's own host gets."""
-    codec = stage.channel.provider.codec("openai")
+    codec = codec_for(stage.channel.provider, "openai")
     request = OutgoingRequest(
         codec, f"{stage.own.url}/chat/completions", b"{}", "application/json",
         (("x-operator", HEADER),),
@@ -150,7 +152,9 @@ async def post(stage: Stage) -> None:
 
 
 async def get(stage: Stage, url: str) -> None:
-    answer = await stage.upstreams.get_elsewhere(stage.channel, LISTED, url, "request", key=0)
+    answer = await stage.upstreams.get_elsewhere(
+        stage.channel, LISTED, url, "request", codec=CODECS["openai"], key=0
+    )
     answer.cut()
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from config.system.version import VERSION
+from config.version import VERSION
 from stack.checks import Exit
 from stack.origin import ROOT
 from stack.wheels import build

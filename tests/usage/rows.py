@@ -9,10 +9,10 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.models import Key
+from billing.balances import balances
 from billing.holds.resolve_holds import HoldResolved, keep_holds, resolve_holds
 from billing.ledger import ledger
 from billing.models import Account, Hold, Price, PriceVersion
-from billing.wallets import wallets
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import first_id_at, new_id
 from usage.models import Attempt, UsageRecord
@@ -30,7 +30,7 @@ def id_at(at: dt.datetime) -> UUID:
 
 
 def credit(key: Key, amount_nano: int = 10**15) -> None:
-    wallets.add_opening_credit(key.organisation, amount_nano)
+    balances.add_opening_credit(key.organisation, amount_nano)
 
 
 def price_version(model: str = "gpt-5", rates: dict[str, Any] = RATES) -> PriceVersion:

@@ -22,7 +22,7 @@ MENTIONED = re.compile("|".join([*TABLES, *(rf"{model}\.objects" for model in MO
 OF_MODEL = re.compile(rf"\b({'|'.join(MODELS)})\.objects\b")
 
 
-# Conditions that are made by usage/reports/visibility.py, where the organisation's is the first.
+# Conditions that are made by usage/filters/visibility.py, where the organisation's is the first.
 CONDITION = re.compile(r"{(self\._)?where(\.text)?}|{' AND '\.join\(texts\)}")
 
 BY_ID = {
@@ -33,13 +33,13 @@ BY_ID = {
     "billing/holds/resolve_holds.py:_READ_MOVEMENTS",
     "billing/holds/resolve_holds.py:_REOPEN_HOLD",
     "billing/limits/budgets.py:_fill",
-    "usage/records/late_usage.py:_NOTE",
-    "usage/records/late_usage.py:can_be_posted",
-    "usage/records/late_usage.py:mark_posted",
+    "usage/late_usage/late_usage.py:_NOTE",
+    "usage/late_usage/late_usage.py:can_be_posted",
+    "usage/late_usage/late_usage.py:mark_posted",
     # Of an id that the guard compares with the organisation of who asks.
     "billing/access.py:access_posting",
     "usage/reviews/reviews.py:review_of",
-    "usage/reports/visibility.py:_BY_STATUS",
+    "usage/filters/visibility.py:_BY_STATUS",
     # Of the idempotency id that a processor's object has.
     "billing/topups/topups.py:_dispute",
     "billing/topups/topups.py:_is_posted",
@@ -52,8 +52,8 @@ EVERYWHERE = {
     "usage/rollups/rollups.py": "a job: rollups of all, by what is new",
     "usage/rollups/clickhouse_sink.py": "a job: the records of all, by what is new",
     "usage/books/invariants.py": "a job: the books of all",
-    "usage/records/late_usage.py:list_unposted": "a job: what waits of all",
-    "usage/records/demo_data.py": "a command, into an empty installation",
+    "usage/late_usage/late_usage.py:list_unposted": "a job: what waits of all",
+    "usage/management/demo_data.py": "a command, into an empty installation",
     "billing/seals/rewrites.py": "a job: the texts of an erased person, wherever they are",
     "billing/seals/seals.py": "a job: one chain over the postings of all",
     "billing/seals/spans.py": "a job: how far the books of all go",

@@ -20,7 +20,7 @@ from billing.prices.pricing import (
     total_of,
     total_of_parts,
 )
-from usage.requests.outcomes import UNCHARGED
+from usage.records.outcomes import UNCHARGED
 
 _ROWS: Final = 5_000
 _FIRST: Final = UUID(int=0)

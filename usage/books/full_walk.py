@@ -28,7 +28,7 @@ from usage.books.charge_check import Place, wrong_charges_after
 from usage.books.check import CHECK_S, QUERY_S, is_check_paused
 from usage.books.seals import SEALS
 from usage.books.walk import NEW, WHOLE, Findings
-from usage.months.detaching import find_altered
+from usage.month_files.signatures import find_altered
 from usage.rollups import clickhouse_sink
 
 SHARE: Final = 0.05

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from lib.ids import first_id_at
-from usage.requests.outcomes import FAILED_SQL
+from usage.records.outcomes import FAILED_SQL
 from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, OWN_SUM, TIME_SUMS, TIMES
 
 Sums = Mapping[tuple[str, int], int]

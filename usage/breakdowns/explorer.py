@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from accounts.access.actors import Actor
-from usage.reports.filters import UsageFilter
-from usage.reports.groupings import OVERLAPPING
+from usage.buckets.buckets import Span
+from usage.filters.filters import UsageFilter
+from usage.filters.groupings import OVERLAPPING
+from usage.filters.visibility import NIL, Where, run
+from usage.reports.clickhouse_figures import Reader, from_clickhouse
 from usage.reports.reports import COMMON_SUMS, Totals, other_meters, sum_of, summed_meters
-from usage.reports.visibility import NIL, Where, run
-from usage.rollups.buckets import Span
-from usage.rollups.clickhouse_figures import Reader, from_clickhouse
 from usage.rollups.histograms import SHARES, digits_sql, quantiles_of, stored_value
 from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, SHOWN_OWN, TIMES

@@ -3,11 +3,11 @@
 from typing import Final, NamedTuple
 
 from accounts.access.actors import Actor
-from usage.reports.filters import EVERYTHING, UsageFilter
+from usage.buckets.buckets import Span
+from usage.filters.filters import EVERYTHING, UsageFilter
+from usage.filters.visibility import run, where_of
+from usage.records.outcomes import FAILED_SQL
 from usage.reports.reports import SERIES_MAX, Series, series_of
-from usage.reports.visibility import run, where_of
-from usage.requests.outcomes import FAILED_SQL
-from usage.rollups.buckets import Span
 
 
 class Cause(NamedTuple):

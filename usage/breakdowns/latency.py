@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from accounts.access.actors import Actor
 from lib import clock
 from usage.breakdowns.explorer import explore
-from usage.reports.filters import from_query
+from usage.filters.filters import from_query
 from usage.rollups.levels import read_freshness
 
 _LATELY: Final = {"range": ["24h"]}

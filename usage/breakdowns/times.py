@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from accounts.access.actors import Actor
 from usage.breakdowns.explorer import DAY, Cell, Times, explore
-from usage.reports.filters import UsageFilter
+from usage.filters.filters import UsageFilter
 from usage.reports.reports import Totals
 from usage.rollups.levels import Freshness
 

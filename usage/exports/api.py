@@ -15,8 +15,8 @@ from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
 from usage.exports import exports
 from usage.exports.views import file_answer
+from usage.filters.queries import FocusQuery, usage_filter_of
 from usage.models import Export
-from usage.reports.api import FocusQuery, usage_filter_of
 from usage.requests.columns import REQUESTS
 
 router = Router(tags=["Exports"])

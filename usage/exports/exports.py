@@ -42,10 +42,10 @@ from lib.tables.pages import batches_of
 from lib.tables.table import OWN_PARAMETERS, Column, Label, State
 from outbox.facts import put
 from usage.exports.focus import COLUMNS, focus_batches
+from usage.filters import filters
+from usage.filters.filters import UsageFilter
 from usage.models import DetachedMonth, Export, ExportPiece, ExportState
 from usage.months.detached import detached_from, detached_within, names_of
-from usage.reports import filters
-from usage.reports.filters import UsageFilter
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
 from usage.rollups.levels import read_freshness
 

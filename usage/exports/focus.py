@@ -23,10 +23,10 @@ from lib.ids import id_text
 from lib.tables.exports import FORMATS, Batches, usd
 from lib.tables.table import Column
 from usage.breakdowns.explorer import Cell, explore
-from usage.reports.filters import UTC_ZONE, Scope, UsageFilter, between, narrow_filter
+from usage.buckets.buckets import Span
+from usage.filters.filters import UTC_ZONE, Scope, UsageFilter, between, narrow_filter
+from usage.filters.visibility import NIL, run
 from usage.reports.reports import TOKEN_METERS
-from usage.reports.visibility import NIL, run
-from usage.rollups.buckets import Span
 from usage.rollups.level_rules import WIDTHS, start_of
 from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.used_rows import used_rows

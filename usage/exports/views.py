@@ -37,9 +37,9 @@ from usage.exports.exports import (
     visible_exports,
 )
 from usage.exports.focus import days_of
+from usage.filter_bar.filter_bar import dates_of
 from usage.models import Export, ExportState
 from usage.months.detached import notice_text
-from usage.reports.filter_bar import dates_of
 
 _BADGES = {
     ExportState.QUEUED: Badge(_("Waiting"), "info", "clock"),

@@ -14,7 +14,7 @@ from accounts.keys.last_uses import PLAYGROUND
 from accounts.keys.lookup import last_use
 from accounts.models import Key
 from lib import clock
-from usage.reports.visibility import Where, run, visible
+from usage.filters.visibility import Where, run, visible
 from usage.rollups.levels import since, summed
 
 

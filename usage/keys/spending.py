@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from accounts.access.actors import Actor
 from lib import clock
-from usage.reports.visibility import run, visible
+from usage.filters.visibility import run, visible
 from usage.rollups.levels import since, summed
 
 

@@ -30,15 +30,15 @@ from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, Source
 from lib.tables.table import Badge, Column, Filter, Table
+from usage.filters import filters
+from usage.filters.visibility import sees_requests
 from usage.keys.last_use import use_of_keys
 from usage.limits.effective_limits import effective_settings
 from usage.limits.views import meter_of
-from usage.reports import filters
-from usage.reports.recent import describe_last_days, last_days
-from usage.reports.visibility import sees_requests
+from usage.log.log_views import cells_of
+from usage.overview.recent import describe_last_days, last_days
 from usage.requests.columns import REQUESTS
 from usage.requests.log import RequestRow, RequestSource
-from usage.requests.log_views import cells_of
 
 # Shorter than the shortest lifetime that the form offers.
 _SOON = dt.timedelta(days=3)

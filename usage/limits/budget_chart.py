@@ -6,9 +6,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from billing.limits.budgets import BudgetUsage
+from usage.buckets.buckets import Grain, Span
+from usage.filters.filters import between
 from usage.limits.budget_simulation import spent_by_bucket
-from usage.reports.filters import between
-from usage.rollups.buckets import Grain, Span
 
 _GRAINS: Final[dict[str, Grain]] = {"day": "hour", "week": "day", "month": "day"}
 # The sums do not have labels of requests.

@@ -9,8 +9,8 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.forms import CountsForm
 from accounts.limits.limits import Subject
+from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
-from billing.forms import MoneyField
 from billing.limits.budget_rules import (
     ALERT_PERCENTS,
     INCREASE_REASON_MAX,

@@ -16,9 +16,9 @@ from billing.limits.budgets import Past
 from billing.models import Budget
 from lib import clock
 from lib.ids import first_id_at
-from usage.months.partitions import ID_SLACK
-from usage.reports.visibility import Where
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.visibility import Where
+from usage.records.partitions import ID_SLACK
 from usage.rollups.levels import summed
 
 PREVIEW = dt.timedelta(days=30)

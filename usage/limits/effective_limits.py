@@ -13,10 +13,10 @@ from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.models import Key, Membership, Organisation, Team
 from billing.limits.charge_rule_settings import charge_rule_of
+from billing.limits.words import charge_rule_words
 from billing.models import Budget, BudgetScope
-from billing.prices.plans import plan_in_force
+from billing.price_plans.price_plans import plan_in_force
 from billing.prices.words import multiplier_words
-from billing.wallets.words import charge_rule_words
 from lib.sentences import join_words
 from usage.limits.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 

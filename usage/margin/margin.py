@@ -15,7 +15,7 @@ from accounts.access.access import require
 from accounts.access.actors import Actor
 from lib.ids import first_id_at, id_text
 from lib.refusal import Refused
-from usage.reports.visibility import run
+from usage.filters.visibility import run
 
 MarginBy = Literal["model", "channel", "customer"]
 _DEFAULT_DAYS: Final = 30

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from lib.database.schema import CreateModels
 from lib.ids import new_id
 from usage.models import HistogramField
-from usage.months.partitions import ensure_at_migration
+from usage.records.partitions import ensure_at_migration
 
 REPLACED = [
     "0001_squashed_0009_records_under_review",
@@ -1083,7 +1083,7 @@ TRANSACTION = """
 
 def partition(table: str) -> str:
     """Return the SQL that replaces a plain table, which has no rows, by one partitioned by month.
-    Later months bring the triggers with them (usage/months/partitions.py).
+    Later months bring the triggers with them (usage/records/partitions.py).
     """
     return f"""
     ALTER TABLE {table} RENAME TO {table}_plain;

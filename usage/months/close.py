@@ -19,11 +19,12 @@ from accounts.access.actors import Actor
 from accounts.models import Organisation
 from billing.invoices import invoices
 from billing.invoices.billing_details import seller, zone_of
-from billing.invoices.invoices import InvoiceRefused, moved_nano
+from billing.invoices.invoices import InvoiceRefused
 from billing.invoices.payments import note_closed
-from billing.invoices.rules import last_month, month_after, month_span
-from billing.limits.period_starts import Span
+from billing.ledger.movements import moved_nano
 from billing.models import Hold, HoldState, Invoice, InvoiceKind, InvoiceState, Seal, SealKind
+from billing.periods.months import last_month, month_after, month_span
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from usage.models import BooksCheck

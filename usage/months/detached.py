@@ -10,10 +10,10 @@ from django.http import Http404
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
+from usage.buckets.buckets import Span
+from usage.filters.filters import UsageFilter
+from usage.filters.visibility import Period
 from usage.models import DetachedMonth
-from usage.reports.filters import UsageFilter
-from usage.reports.visibility import Period
-from usage.rollups.buckets import Span
 from usage.rollups.levels import Freshness
 from usage.rollups.used_rows import are_summed
 

@@ -9,8 +9,6 @@ that is about to be detached accepts no rows, so its file is complete.
 """
 
 import datetime as dt
-import hmac
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,8 +35,7 @@ from usage.models import (
     MonthFile,
     RollupWatermark,
 )
-from usage.months.close import find_unclosed
-from usage.months.file import (
+from usage.month_files.file import (
     Manifest,
     MonthFileBroken,
     Rows,
@@ -48,7 +45,9 @@ from usage.months.file import (
     read_part,
     write_month_file,
 )
-from usage.months.partitions import (
+from usage.month_files.signatures import sign
+from usage.months.close import find_unclosed
+from usage.records.partitions import (
     PARTITIONED,
     guard_partition,
     has_own,
@@ -72,7 +71,6 @@ _ERASED: Final = """
     UPDATE {} SET {} WHERE user_id IN (
         SELECT id FROM accounts_user WHERE erased_at IS NOT NULL)"""
 _CLOSED: Final = "month_is_detached"
-_SIGNED: Final = b"month|"
 _LATE_WAITS: Final = "Late usage of its requests is not posted yet."
 
 
@@ -237,13 +235,6 @@ def check_file(path: Path, key: bytes) -> tuple[Manifest, bool]:
     return manifest, stored is not None
 
 
-def find_altered(key: bytes) -> Iterator[str]:
-    """Yield the detached months whose row does not match its signature (P22)."""
-    for detached in DetachedMonth.objects.select_related("file").order_by("month"):
-        if not hmac.compare_digest(_sign(key, detached, detached.file), detached.file.signature):
-            yield f"{detached}: what stands in place of its rows is not what was signed"
-
-
 def _read_contents(month: dt.date) -> _MonthContents:
     with connection.cursor() as cursor:
         cursor.execute(_LOOK.format(**_partition_names(month)), {"start": _start(month)})
@@ -326,7 +317,7 @@ def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Lea
         month=detached, name=path.name, bytes=path.stat().st_size, digest=digest_of(path),
         rows=manifest.rows, sums=sums, rolled=rolled,
     )  # fmt: skip
-    file.signature = _sign(key, detached, file)
+    file.signature = sign(key, detached, file)
     return _Leaving(detached, file, checked_to)
 
 
@@ -470,16 +461,6 @@ def _patiently(change: Callable[[CursorWrapper], None]) -> None:
         else:
             return
     raise MonthRefused("The tables were read all the time, by a backup perhaps. Try it again.")
-
-
-def _sign(key: bytes, detached: DetachedMonth, file: MonthFile) -> bytes:
-    conditions = [
-        str(detached.month), str(detached.first_id), str(detached.end_id),
-        clock.rfc3339(detached.from_at), clock.rfc3339(detached.to_at),
-        detached.price_version_ids, clock.rfc3339(detached.detached_at), file.name, file.bytes,
-        bytes(file.digest).hex(), file.rows, file.sums, file.rolled,
-    ]  # fmt: skip
-    return hmac.digest(key, _SIGNED + json.dumps(conditions, sort_keys=True).encode(), "sha256")
 
 
 def _partition_names(month: dt.date) -> dict[str, str]:

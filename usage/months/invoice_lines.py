@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from accounts.models import Organisation, Project, Team
-from billing.invoices.invoices import Movement, moved_nano, movement_of
 from billing.invoices.rules import Line, LineKind, usage_lines
-from billing.limits.period_starts import Span
+from billing.ledger.movements import Movement, moved_nano, movement_of
 from billing.models import PriceVersion as StoredVersion
+from billing.periods.period_starts import Span
 from billing.prices.pricing import CostLines, PriceVersion, price
 from lib.ids import first_id_at
 

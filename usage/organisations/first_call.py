@@ -10,9 +10,9 @@ from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.models import Key, KeyKind
 from lib import clock
-from usage.reports.visibility import Period, Where, run, sees_requests, visible
+from usage.buckets.buckets import bucket_of
+from usage.filters.visibility import Period, Where, run, sees_requests, visible
 from usage.requests.log import RequestRow, request_page
-from usage.rollups.buckets import bucket_of
 from usage.rollups.levels import since, summed
 
 # The sums lag by less than this, and a search of the records of this time is fast.

@@ -27,12 +27,12 @@ from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Choices, Column, Filter, Table
+from usage.filters import filters
 from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of
 from usage.limits.views import active_budgets
 from usage.organisations.recent_use import NO_USE, MemberUse, use_of_members
-from usage.reports import filters
-from usage.reports.recent import describe_last_days, last_days
+from usage.overview.recent import describe_last_days, last_days
 
 _BADGES = {
     "active": Badge(_("Active"), "ok"),

@@ -8,8 +8,8 @@ from uuid import UUID
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor
 from lib import clock
-from usage.reports.visibility import Where, run, visible
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.visibility import Where, run, visible
 from usage.rollups.levels import since, summed
 
 _BACK = dt.timedelta(days=90)

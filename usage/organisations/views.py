@@ -23,21 +23,21 @@ from accounts.single_sign_on.single_sign_on import (
     organisations_with_confirmed_domains,
     organisations_with_unconfirmed_domains,
 )
+from billing.balances.balances import balance
 from billing.limits import budgets
 from billing.models import Budget, BudgetScope
-from billing.prices.plans import plan_names
-from billing.wallets.wallets import balance
+from billing.price_plans.price_plans import plan_names
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
 from lib.tables.table import Badge, Column, Filter, Table
+from usage.filters import filters
 from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of, owner_of
 from usage.limits.effective_limits import effective_settings
 from usage.limits.views import active_budgets
 from usage.organisations.recent_use import month_spending, month_spending_of
-from usage.reports import filters
-from usage.reports.recent import describe_last_days, last_days
+from usage.overview.recent import describe_last_days, last_days
 
 _KEYS_SHOWN = 20
 

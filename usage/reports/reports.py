@@ -17,10 +17,10 @@ import msgspec
 
 from accounts.access.actors import Actor
 from billing.prices.meters import METERS, Meter
-from usage.reports.filters import EVERYTHING, Metric, Scope, UsageFilter
-from usage.reports.groupings import GroupBy
-from usage.reports.visibility import NIL, Period, Where, run, where_of
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.filters import EVERYTHING, Metric, Scope, UsageFilter
+from usage.filters.groupings import GroupBy
+from usage.filters.visibility import NIL, Period, Where, run, where_of
 from usage.rollups.levels import COMMON, Freshness, summed, summed_by_span
 from usage.rollups.sums import MERGED_SAVED, SHOWN_OWN
 from usage.rollups.used_rows import used_rows

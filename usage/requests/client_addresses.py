@@ -4,7 +4,7 @@ as they set."""
 from typing import Final
 from uuid import UUID
 
-from usage.reports.visibility import run
+from usage.filters.visibility import run
 
 
 def address_of(organisation_id: UUID, record_id: UUID) -> str:

@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 from accounts.access.actors import Actor
 from lib.tables.sources import COUNTED_MAX
+from usage.buckets.buckets import BUCKET, Grain, Span
+from usage.filters.filters import UsageFilter, between
+from usage.filters.visibility import run, where_of
+from usage.records.outcomes import FAILED_SQL
 from usage.reports import reports
-from usage.reports.filters import UsageFilter, between
 from usage.reports.reports import Totals
-from usage.reports.visibility import run, where_of
-from usage.requests.outcomes import FAILED_SQL
-from usage.rollups.buckets import BUCKET, Grain, Span
 from usage.rollups.levels import Freshness
 
 _BARS_MAX: Final = 62

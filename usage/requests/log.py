@@ -10,14 +10,14 @@ from uuid import UUID
 from accounts.access.actors import Actor
 from lib.tables.keyset import Order, Values
 from lib.tables.sources import COUNTED_MAX, Count
-from usage.reports.filters import EVERYTHING, Scope
+from usage.buckets.buckets import Span
+from usage.filters.filters import EVERYTHING, Scope
+from usage.filters.visibility import Period, run, where_of
+from usage.records.outcomes import CLIENT_STOPPED, has_failed
 from usage.reports.reports import Totals, ordered_meters, read_json, usage_totals
-from usage.reports.visibility import Period, run, where_of
 from usage.requests.log_position import Place, place_of
 from usage.requests.narrowing import narrow_rows
-from usage.requests.outcomes import CLIENT_STOPPED, has_failed
 from usage.requests.refusals import IS_BY_BUDGET, display_kind
-from usage.rollups.buckets import Span
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from accounts.access.actors import Actor
 from lib.ids import first_id_at
-from usage.months.partitions import ID_SLACK
-from usage.reports.filters import Scope
-from usage.reports.visibility import Period, Where, run, where_of
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.filters import Scope
+from usage.filters.visibility import Period, Where, run, where_of
+from usage.records.partitions import ID_SLACK
 from usage.rollups.level_rules import WIDTHS
 from usage.rollups.levels import ALWAYS, read_freshness, summed
 

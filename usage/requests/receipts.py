@@ -24,13 +24,13 @@ from billing.prices.meters import MeterUnknown, Scale, find_meter, format_rate
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price, stored_parts
 from lib.ids import id_text, parse_id
+from usage.filters.visibility import run, visible
 from usage.months.detached import refuse_detached
-from usage.months.partitions import ids_near
+from usage.records.outcomes import UNCHARGED
+from usage.records.partitions import ids_near
 from usage.reports.reports import ordered_meters, read_json
-from usage.reports.visibility import run, visible
 from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
-from usage.requests.outcomes import UNCHARGED
 from usage.requests.refusals import display_kind, is_by_budget
 
 # Quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.

@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor
+from billing.currency.forms import MoneyField, OnceForm
 from billing.currency.money import format_usd
-from billing.forms import MoneyField, OnceForm
 from usage.models import SettleAs
 from usage.reviews import reviews
 

@@ -29,9 +29,9 @@ from dialects.usage.usage_members import may_be_accepted
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.sources import StatementSource
+from usage.filters.visibility import run
 from usage.models import Review, SettleAs
 from usage.reports.reports import read_json
-from usage.reports.visibility import run
 from usage.reviews.accepted_members import accept_members
 
 COUNT_MAX: Final = 99

@@ -21,10 +21,10 @@ from django.db import connection
 from lib.database.open_transactions import OPEN_HERE
 from lib.ids import new_id
 from lib.network.clickhouse import ClickHouse, ClickHouseError
+from usage.buckets.buckets import bucket_of
+from usage.filters.visibility import NIL, run
 from usage.models import ClickHouseCursor
-from usage.months.partitions import ID_SLACK
-from usage.reports.visibility import NIL, run
-from usage.rollups.buckets import bucket_of
+from usage.records.partitions import ID_SLACK
 from usage.rollups.clickhouse_server import FORMER_TABLES, MARKS, RECORDS, SCHEMA, server
 from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT

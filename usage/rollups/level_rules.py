@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
-from usage.rollups.buckets import BUCKET, Span
+from usage.buckets.buckets import BUCKET, Span
 
 Level = Literal["quarter", "hour", "day"]
 """A level that reports read."""

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 
-from usage.reports.visibility import Where, run
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.visibility import Where, run
 from usage.rollups.level_rules import Level, pieces_of, split_spans
 from usage.rollups.sums import TIMES
 

@@ -3,7 +3,7 @@ cached input."""
 
 from typing import Final
 
-from usage.requests.outcomes import STREAMED_SQL, TIMED_SQL
+from usage.records.outcomes import STREAMED_SQL, TIMED_SQL
 from usage.rollups.histograms import histogram_sql
 
 TIMES: Final = ("total_histogram", "ttft_histogram", "timed_tokens", "timed_ms")

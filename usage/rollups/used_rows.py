@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from accounts.access.actors import Actor
 from lib.ids import first_id_at
-from usage.months.partitions import ID_SLACK
-from usage.reports.filters import Scope
-from usage.reports.groupings import SUMMED
-from usage.reports.visibility import NIL, Period, Where, run, where_of
-from usage.requests.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.filters import Scope
+from usage.filters.groupings import SUMMED
+from usage.filters.visibility import NIL, Period, Where, run, where_of
+from usage.records.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
+from usage.records.partitions import ID_SLACK
 from usage.rollups.histograms import histogram_sql
 from usage.rollups.levels import COMMON, Freshness, columns_of, summed, summed_by_span
 from usage.rollups.sums import written_sql

@@ -4,7 +4,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from billing.limits.period_starts import first_instant_at
+from billing.periods.period_starts import first_instant_at
 
 Every = Literal["week", "month"]
 

@@ -35,9 +35,9 @@ from lib.refusal import Refused
 from lib.sentences import join_words
 from outbox.facts import put
 from usage.breakdowns.explorer import Explored, explore
+from usage.filter_bar.filter_bar import GROUPS_SHOWN, group_label
+from usage.filters import filters
 from usage.models import ReportReceiver, ReportSchedule, SavedView, ViewPage
-from usage.reports import filters
-from usage.reports.filter_bar import GROUPS_SHOWN, group_label
 from usage.rollups.used_rows import TooManyRecords
 from usage.saved_views.report_times import Due, Every, next_due
 

@@ -17,8 +17,9 @@ from lib.api.openapi import Schema
 from lib.ids import id_text, parse_id
 from lib.tables import keyset
 from lib.tables.keyset import Order, Values, boundary_of, decode_cursor, encode_cursor
+from usage.filters.queries import PeriodQuery, period_of, scope_of
 from usage.months.detached import detached_within, names_of
-from usage.reports.api import PAID, Meters, PeriodQuery, period_of, scope_of
+from usage.overview.api import PAID, Meters
 from usage.sessions import endings
 from usage.sessions.cache_use import CacheUse, read_cache_use
 from usage.sessions.limits import SessionLimit, read_limits

@@ -7,8 +7,8 @@ from django.http import Http404
 
 from accounts.access.actors import Actor
 from accounts.models import Organisation, User
-from usage.reports.filters import Scope
-from usage.reports.visibility import Period, run, where_of
+from usage.filters.filters import Scope
+from usage.filters.visibility import Period, run, where_of
 
 
 class Endable(NamedTuple):

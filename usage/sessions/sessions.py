@@ -11,12 +11,12 @@ from django.http import Http404
 from accounts.access.actors import Actor
 from lib.tables.keyset import Order, Values, condition_text, ordering_text
 from lib.tables.sources import COUNTED_MAX, Count, StatementSource, count_text
-from usage.reports.filters import EVERYTHING, Scope
+from usage.buckets.buckets import Span
+from usage.filters.filters import EVERYTHING, Scope
+from usage.filters.visibility import Period, Where, run, where_of
+from usage.records import outcomes
+from usage.records.outcomes import has_failed
 from usage.reports.reports import Tokens, cache_writes_of, read_json, tokens_of
-from usage.reports.visibility import Period, Where, run, where_of
-from usage.requests import outcomes
-from usage.requests.outcomes import has_failed
-from usage.rollups.buckets import Span
 from usage.rollups.sums import SHOWN_OWN
 from usage.sessions.sources import FIRST_RESPONSE
 

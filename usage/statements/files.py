@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger.statement_months import MonthStatement
-from billing.wallets.words import line_word
+from billing.ledger.words import line_word
 from lib import clock
 from lib.ids import id_text
 from usage.reports.reports import Group

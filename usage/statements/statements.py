@@ -18,16 +18,16 @@ from django.db.models import Sum
 
 from accounts.models import Organisation
 from billing.invoices.billing_details import zone_of
-from billing.invoices.invoices import Movement, movement_of
-from billing.invoices.rules import month_span
+from billing.ledger.movements import Movement, movement_of
 from billing.ledger.statement import month_before
 from billing.ledger.statement_months import MonthStatement, month_statement, wallet_nano
-from billing.limits.period_starts import Span
 from billing.models import Invoice, InvoiceKind, InvoiceState
+from billing.periods.months import month_span
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
+from usage.filters.visibility import Where, run
 from usage.models import LateTruth
-from usage.reports.visibility import Where, run
 from usage.rollups.levels import read_freshness, summed
 
 # A request ends at most this long after its admission, because its hold expires earlier.

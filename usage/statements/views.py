@@ -19,7 +19,7 @@ from billing.invoices.billing_details import zone_of
 from billing.invoices.document import month_word
 from billing.ledger.statement import month_of
 from billing.ledger.statement_months import MonthStatement, month_statement
-from billing.wallets.words import line_word
+from billing.ledger.words import line_word
 from lib.files.csv_file import csv_file
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource

@@ -21,7 +21,7 @@ TABS: Final[dict[str, Promise]] = {
     "key": _("Key"),
     "user": _("Person"),
 }
-"""The groupings of usage, as named in `usage.reports.filters`."""
+"""The groupings of usage, as named in `usage.filters.filters`."""
 STATES: Final[dict[str, Badge]] = {
     "open": Badge(_("Still open"), "info", "clock"),
     "over": Badge(_("Waiting to be closed"), icon="clock"),

@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.access.actors import SYSTEM
 from accounts.secrets.key_ring import seal_key
 from config.system.secret_check import compare_secrets
+from usage.month_files.file import MonthFileBroken
 from usage.months import detaching
 from usage.months.detaching import MonthRefused
-from usage.months.file import MonthFileBroken
 
 
 class Command(BaseCommand):

@@ -15,7 +15,7 @@ from usage.books.charge_check import wrong_charges
 from usage.books.findings import words_of
 from usage.books.invariants import INVARIANTS
 from usage.books.walk import broken_in_all
-from usage.months.detaching import find_altered
+from usage.month_files.signatures import find_altered
 from usage.rollups.clickhouse_sink import differences
 
 _SHOWN_MAX = 5

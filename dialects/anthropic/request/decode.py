@@ -18,10 +18,10 @@ from dialects.chat.chat import (
     ToolChoice,
     WebSearch,
 )
+from dialects.chat.media import check_sizes
+from dialects.chat.shared_members import INTEGER_MAX, check_names, read_place
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
-from dialects.json.shared_members import INTEGER_MAX, check_names, read_place
-from dialects.media.media import check_sizes
 
 BUDGET_MIN = 1_024
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)

@@ -27,9 +27,9 @@ from dialects.chat.chat import (
     Url,
 )
 from dialects.chat.events import Seal, Source
+from dialects.chat.media import read_base64
 from dialects.chat.turns import read_seal
 from dialects.json.members import Members
-from dialects.media.media import read_base64
 
 _ROLES: tuple[Role, ...] = ("user", "assistant", "system")
 _OWN = frozenset({"container_upload", "compaction", "tool_reference"})

@@ -13,6 +13,7 @@ import msgspec
 
 from dialects.anthropic.request.foreign_thoughts import is_foreign
 from dialects.chat.bounds import OUTPUT_CAP_MAX, SHARE, check_bounds
+from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import (
@@ -25,7 +26,6 @@ from dialects.json.members import (
     storable_user,
 )
 from dialects.json.raw_json import is_present, starts
-from dialects.media.media import MediaKind
 
 
 @dataclass(frozen=True, slots=True)

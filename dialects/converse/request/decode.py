@@ -21,12 +21,12 @@ from dialects.chat.chat import (
     Tool,
     ToolChoice,
 )
+from dialects.chat.media import check_sizes
+from dialects.chat.shared_members import INTEGER_MAX, check_names, read_stops
 from dialects.converse.request.message_decode import add_cache, read_messages, read_system
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
-from dialects.json.shared_members import INTEGER_MAX, check_names, read_stops
-from dialects.media.media import check_sizes
 
 ADDITIONAL: Final = "additionalModelRequestFields"
 GUARDRAIL: Final = "guardrailConfig"

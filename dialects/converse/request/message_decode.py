@@ -25,12 +25,12 @@ from dialects.chat.chat import (
     ToolResult,
     Video,
 )
+from dialects.chat.media import read_base64
 from dialects.chat.turns import read_seal
 from dialects.converse.forms import media_type_of
 from dialects.converse.seals import read_redacted
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
-from dialects.media.media import read_base64
 
 _ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system")
 _MEDIA: Final = ("image", "video", "audio", "document")

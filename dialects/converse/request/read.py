@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from dialects.chat.bounds import OUTPUT_CAP_MAX, SHARE, Bound, check_members
+from dialects.chat.media import MediaKind
 from dialects.converse.request.decode import GUARDRAIL, STOPS_MAX, refuse_guardrail
 from dialects.converse.seals import is_foreign
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import OWN_FIELDS, Members, check_model, read_array, read_max_cost
 from dialects.json.raw_json import starts
-from dialects.media.media import MediaKind
 
 _CONFIG: Final = "inferenceConfig"
 _CAP: Final = "maxTokens"

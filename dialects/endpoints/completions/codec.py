@@ -7,6 +7,7 @@ from typing import Any, Final
 from dialects.chat.chat import ChatAnswer, ChatRequest, JsonObject
 from dialects.chat.events import Event
 from dialects.chat.fold import AnswerFault
+from dialects.chat.operation import Operation
 from dialects.codec import Decoder, Encoder, Target, WholeAnswer, failed_answer
 from dialects.endpoints.completions import (
     answer_encode,
@@ -18,11 +19,10 @@ from dialects.endpoints.completions import (
 from dialects.endpoints.completions.request_decode import CompletionPlan
 from dialects.endpoints.completions.request_read import CompletionFacts
 from dialects.endpoints.completions.wire import ChoiceReader, read_choices, usage_of
-from dialects.endpoints.operation import Operation
-from dialects.endpoints.unary import answer_fault, open_answer
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Quirks
 from dialects.openai.codec import OpenAICodec
+from dialects.openai.unary import answer_fault, open_answer
 
 _LENGTH: Final = (
     b'data: {"id":"","object":"text_completion","created":0,"model":"",'

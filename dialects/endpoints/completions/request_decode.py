@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from dialects.chat.bounds import CHOICES_MAX
 from dialects.chat.chat import ChatRequest, Message, Text
+from dialects.chat.shared_members import read_sampling
 from dialects.endpoints.completions.request_read import BEST_OF_MAX, STOPS_MAX, read
 from dialects.json.members import Members, read_members
-from dialects.json.shared_members import read_sampling
 
 LOGPROBS_MAX: Final = 5
 _KNOWN: Final = frozenset(

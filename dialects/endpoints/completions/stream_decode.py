@@ -11,7 +11,7 @@ chunk that it did not ask for, and keys and account ids inside an error.
 from dialects.chat.events import Broken, Event, Step, Usage
 from dialects.chat.fold import AnswerFault
 from dialects.endpoints.completions.wire import ChoiceReader, read_choices, usage_of
-from dialects.endpoints.unary import RawMembers, open_answer
+from dialects.openai.unary import RawMembers, open_answer
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 

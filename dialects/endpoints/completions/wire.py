@@ -8,8 +8,8 @@ import msgspec
 
 from dialects.chat.events import Event, Finish, TextDelta
 from dialects.endpoints.completions.finish_reasons import FINISH_REASONS
-from dialects.endpoints.unary import RawMembers, member_bytes
 from dialects.json.raw_json import dicts
+from dialects.openai.unary import RawMembers, member_bytes
 from dialects.streams.stream import ChoiceProgress
 
 _INDEX_MAX = 1_000_000

@@ -28,11 +28,11 @@ from dialects.chat.chat import (
 )
 from dialects.chat.events import Seal
 from dialects.chat.google_seals import UNSEALED, read_signature
+from dialects.chat.media import read_base64, read_url
 from dialects.chat.turns import derive_id
 from dialects.gemini.names import camel, read_objects
 from dialects.json.lone_surrogates import object_line
 from dialects.json.members import Members
-from dialects.media.media import read_base64, read_url
 
 _ROLES: Final = ("user", "model", "function")
 # The members that determine a part's kind; the others only accompany them.

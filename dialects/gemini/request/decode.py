@@ -19,14 +19,14 @@ from dialects.chat.chat import (
     ToolChoice,
     WebSearch,
 )
+from dialects.chat.media import check_sizes
+from dialects.chat.shared_members import INTEGER_MAX, read_stops
 from dialects.gemini.names import camel, read_objects
 from dialects.gemini.request.contents_decode import ContentsReader
 from dialects.gemini.request.schema import read_schema
 from dialects.gemini.request.thinking import read_thinking
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
-from dialects.json.shared_members import INTEGER_MAX, read_stops
-from dialects.media.media import check_sizes
 
 STOPS_MAX: Final = 5
 TOP_K_MAX: Final = 1_000_000

@@ -24,13 +24,13 @@ from dialects.chat.bounds import (
 )
 from dialects.chat.chat import JsonObject
 from dialects.chat.google_seals import read_signature
+from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, spelling
 from dialects.gemini.request.decode import STOPS_MAX
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import OWN_FIELDS, Members, check_model, read_array, read_max_cost
 from dialects.json.raw_json import starts, value_of
-from dialects.media.media import MediaKind
 
 _CONFIG: Final = "generationConfig"
 _CAP: Final = "maxOutputTokens"

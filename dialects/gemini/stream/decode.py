@@ -30,8 +30,8 @@ from dialects.gemini.errors import (
 from dialects.gemini.stream.encode import write_cut
 from dialects.gemini.stream.framing import CLOSED, Framing
 from dialects.gemini.usage import quantities, with_searches
-from dialects.json.json_repair import repair_frame
 from dialects.json.raw_json import ReadFault, value_bytes
+from dialects.streams.json_repair import repair_frame
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame, read_frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame
 from dialects.usage.usage import Counts

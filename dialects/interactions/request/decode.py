@@ -23,13 +23,13 @@ from dialects.chat.chat import (
     ToolChoice,
     WebSearch,
 )
+from dialects.chat.media import check_sizes
+from dialects.chat.shared_members import INTEGER_MAX, check_names, read_stops
 from dialects.interactions.request.read import PREVIOUS, STOPS_MAX
 from dialects.interactions.steps_decode import read_steps
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
 from dialects.json.raw_json import dicts
-from dialects.json.shared_members import INTEGER_MAX, check_names, read_stops
-from dialects.media.media import check_sizes
 
 _LEVELS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")
 _MODES: Final[dict[str, Literal["auto", "none", "required"]]] = {

@@ -16,11 +16,11 @@ import msgspec
 from dialects.chat.bounds import OUTPUT_CAP_MAX, SHARE, TEMPERATURE, Bound, check_members
 from dialects.chat.chat import JsonObject
 from dialects.chat.google_seals import UNSEALED, read_signature
+from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import Members, edit_body, read_max_cost, read_model, small_members
 from dialects.json.raw_json import starts, value_of
-from dialects.media.media import MediaKind
 
 PREVIOUS: Final = "previous_interaction_id"
 STOPS_MAX: Final = 5

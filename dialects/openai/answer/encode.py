@@ -19,8 +19,8 @@ from dialects.chat.chat import (
 )
 from dialects.chat.custom_tools import freeform_names, read_input
 from dialects.chat.events import TokenLogprob
+from dialects.chat.media import data_url
 from dialects.chat.turns import derive_id
-from dialects.media.media import data_url
 from dialects.openai.answer.finish_reasons import write_reason
 from dialects.openai.message_encode import reasoning_text, write_calls, write_citation
 from dialects.openai.usage import encode as write_usage

@@ -18,11 +18,11 @@ import msgspec
 
 from dialects.chat import events as neutral
 from dialects.chat.chat import Base64
+from dialects.chat.media import read_url
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import RequestFault
 from dialects.json.members import Members
 from dialects.json.raw_json import as_text, byte_values, dicts, number, object_of
-from dialects.media.media import read_url
 from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from dialects.openai.usage import quantities
 from dialects.usage.usage import Counts

@@ -22,10 +22,8 @@ from dialects.chat.chat import (
     WebSearch,
 )
 from dialects.chat.custom_tools import make_function
-from dialects.errors.errors import RequestFault
-from dialects.json.body import read_body
-from dialects.json.members import Members, read_members
-from dialects.json.shared_members import (
+from dialects.chat.media import check_sizes
+from dialects.chat.shared_members import (
     INTEGER_MAX,
     check_names,
     read_json_schema,
@@ -33,7 +31,9 @@ from dialects.json.shared_members import (
     read_sampling,
     read_settings,
 )
-from dialects.media.media import check_sizes
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
+from dialects.json.members import Members, read_members
 from dialects.openai.message_decode import read_messages
 
 STOPS_MAX = 4

@@ -24,6 +24,7 @@ from dialects.chat.bounds import (
 )
 from dialects.chat.chat import Effort
 from dialects.chat.hosted_tools import USES_ASSUMED, HostedTool, HostedTools, most_uses
+from dialects.chat.media import MediaKind
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import (
@@ -37,7 +38,6 @@ from dialects.json.members import (
     small_members,
 )
 from dialects.json.raw_json import dicts, is_present, members_of, starts, value_of
-from dialects.media.media import MediaKind
 from dialects.openai.request.decode import STOPS_MAX
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")

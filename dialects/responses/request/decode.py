@@ -17,11 +17,11 @@ from dialects.chat.chat import (
     Tool,
     ToolChoice,
 )
+from dialects.chat.media import check_sizes
+from dialects.chat.shared_members import check_names, read_json_schema, read_settings
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.json.members import Members, read_members
-from dialects.json.shared_members import check_names, read_json_schema, read_settings
-from dialects.media.media import check_sizes
 from dialects.responses.client_tools import called_function, read_tools
 from dialects.responses.items_decode import read_items
 from dialects.responses.request.read import OUTPUT_CAP_MIN

@@ -14,6 +14,7 @@ import msgspec
 
 from dialects.chat.bounds import LOGPROBS, OUTPUT_CAP_MAX, SHARE, TEMPERATURE, check_bounds
 from dialects.chat.chat import Base64, JsonObject, Url
+from dialects.chat.media import MediaKind, check_size, read_url
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import (
@@ -25,7 +26,6 @@ from dialects.json.members import (
     small_members,
 )
 from dialects.json.raw_json import is_present, starts
-from dialects.media.media import MediaKind, check_size, read_url
 from dialects.responses.summary import MARK, read_summary, summary_message
 
 OUTPUT_CAP_MIN: Final = 16

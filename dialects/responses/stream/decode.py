@@ -17,7 +17,6 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.events import End, Step
-from dialects.errors.api_errors import name_request
 from dialects.errors.errors import ErrorKind
 from dialects.json.raw_json import ABSENT, ReadFault, members_of, value_bytes
 from dialects.responses import errors
@@ -25,6 +24,7 @@ from dialects.responses.answer.events import AnswerReader
 from dialects.responses.answer.wire import FAILED, Response, StreamEvent, read_event, read_response
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
+from dialects.upstream_errors.api_errors import name_request
 
 _BEGINNINGS: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
 _FAILURES: Final = frozenset({"response.failed", "response.cancelled"})

@@ -19,10 +19,9 @@ from dialects.chat import events as neutral
 from dialects.chat.chat import ChatRequest, ClientTool, JsonObject
 from dialects.chat.custom_tools import InputReader, freeform_names
 from dialects.chat.fold import join_base64
+from dialects.chat.media import audio_format
 from dialects.chat.turns import derive_id
-from dialects.errors.api_errors import name_request
 from dialects.errors.errors import ErrorKind
-from dialects.media.media import audio_format
 from dialects.responses.answer.finish_reasons import status_of
 from dialects.responses.answer.response_object import ID_PREFIX, open_response
 from dialects.responses.client_tools import CLIENT_CALLS, client_tools, write_item
@@ -35,6 +34,7 @@ from dialects.responses.items_encode import (
 )
 from dialects.responses.usage import encode as write_usage
 from dialects.streams.call_order import CallOrder
+from dialects.upstream_errors.api_errors import name_request
 from dialects.usage.usage import Counts
 
 _encode = msgspec.json.encode

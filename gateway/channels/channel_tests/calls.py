@@ -69,6 +69,7 @@ from gateway.channels.channel_tests.staged_calls import (
     first_text,
 )
 from gateway.channels.products import PRODUCT_NAMES
+from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of
 from gateway.providers.overrides import Overrides, apply_overrides
 from gateway.providers.products import unreachable_product
@@ -289,7 +290,7 @@ class _Check:
         self._check_offered(provider, model)
         dialect = dialect_for(provider, capabilities, self._request.dialect)
         upstream = upstream_of(provider, dialect, model, capabilities)
-        codec = provider.codec(dialect)
+        codec = codec_for(provider, dialect)
         address = self._target.address(provider)
         own = {"content-type": "application/json", "x-client-request-id": self._request.request_id}
         encoded = codec.encode(self._request, upstream)

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from dialects.chat.chat import Dialect
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from dialects.gemini import live_usage
-from dialects.streams import gemini_live, live, realtime
+from dialects.realtime import gemini_live, live, realtime
 from dialects.usage.session_time import session_minutes
 from dialects.usage.usage import Quantities
 from gateway.channels.channel_tests.staged_calls import CallFailed, fault_of_status

@@ -19,6 +19,7 @@ from gateway.channels.channel_tests.staged_calls import (
     first_text,
 )
 from gateway.channels.timeouts import Timeouts
+from gateway.providers.codecs import codec_for
 from gateway.providers.provider import Address, BadAddress
 from lib.network.egress import Answer, EgressFailed
 from lib.network.web_socket import SocketClosed, WebSocket, handshake_headers, is_accepted
@@ -41,7 +42,7 @@ def hold_session(staged: StagedCall, variant: str, model: str, upstream_model: s
         raise CallFailed("configuration", str(error)) from error
     headers |= handshake_headers()
     with staged.send("GET", url, headers) as answer:
-        _check_open(answer, headers, provider.codec(turn.dialect))
+        _check_open(answer, headers, codec_for(provider, turn.dialect))
         return _Held(staged, answer, turn).run()
 
 

@@ -22,8 +22,8 @@ import msgspec
 from billing.prices.name_patterns import matches
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode, set_prompt
-from dialects.gemini.names import camel_name
 from dialects.json.body import Body
+from dialects.json.camel_case import camel_name
 from gateway.providers.header_names import is_guarded
 
 FieldName = Literal[

@@ -46,6 +46,7 @@ from gateway.channels.channel_tests.staged_calls import (
 from gateway.channels.egress import address_of
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, UpstreamPriceList
+from gateway.providers.codecs import codec_for
 from gateway.providers.provider import BadAddress, NotOffered, Provider
 from gateway.settings.installation import egress_policy
 from lib import clock
@@ -326,7 +327,7 @@ class _Reading:
             status = answer.status_code
             if status != 200:
                 text = first_text(answer.iter_raw())
-                fault = fault_of_answer(answer, text, provider.codec("openai"))
+                fault = fault_of_answer(answer, text, codec_for(provider, "openai"))
                 raise CallFailed(
                     "no_prices" if status in (404, 405) else fault, status=status, body=text
                 )

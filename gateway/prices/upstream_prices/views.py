@@ -15,7 +15,7 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from billing.currency.money import format_markup
-from billing.forms import MarkupField
+from billing.prices.forms import MarkupField
 from gateway.access import access_channel
 from gateway.channels.channel_tests.words import words_of
 from gateway.models import Channel

@@ -25,6 +25,7 @@ from gateway.provider_accounts.balances.rules import (
     BalanceUnknown,
     read_balance,
 )
+from gateway.providers.codecs import codec_for
 from gateway.providers.provider import BadAddress, NotOffered
 from lib.network.egress import EgressPolicy
 
@@ -68,7 +69,7 @@ def _body(call: StagedCall, root: SplitResult, path: str, headers: Mapping[str, 
         status, pieces = answer.status_code, answer.iter_raw()
         if status != 200:
             text = first_text(pieces)
-            fault = fault_of_answer(answer, text, call.provider().codec("openai"))
+            fault = fault_of_answer(answer, text, codec_for(call.provider(), "openai"))
             raise CallFailed("no_balance" if status in _ABSENT else fault, status=status, body=text)
         call.reach("accept")
         body = bytearray()

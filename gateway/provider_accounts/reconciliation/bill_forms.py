@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from billing.forms import MoneyField
+from billing.currency.forms import MoneyField
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from lib.forms.native import DateInput, FileInput

@@ -34,8 +34,8 @@ from lib.ids import id_text
 from lib.network.egress import EgressError, EgressPolicy, guarded_client
 from lib.network.outbound import BadPem
 from lib.vault import VaultError
-from usage.records import late_usage
-from usage.records.late_usage import LateUsage, Unsure
+from usage.late_usage import late_usage
+from usage.late_usage.late_usage import LateUsage, Unsure
 
 log = logging.getLogger(__name__)
 

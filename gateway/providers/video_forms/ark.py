@@ -6,7 +6,6 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import answer_fault
 from dialects.media.video_fit import aspect_ratio, resolution
 from dialects.media.videos import (
     VideoRequest,
@@ -16,6 +15,7 @@ from dialects.media.videos import (
     read_accepted,
     task_error,
 )
+from dialects.openai.unary import answer_fault
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 

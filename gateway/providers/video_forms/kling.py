@@ -9,9 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import answer_fault
-from dialects.errors.task_upstream_errors import KLING, KlingErrors, failure_of_code
 from dialects.media.kling import MODES, RATIOS
+from dialects.media.task_upstream_errors import KLING, KlingErrors, failure_of_code
 from dialects.media.video_fit import aspect_ratio, resolution, strip_data_url, without_none
 from dialects.media.videos import (
     TaskError,
@@ -22,6 +21,7 @@ from dialects.media.videos import (
     check_url,
     task_error,
 )
+from dialects.openai.unary import answer_fault
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 

@@ -7,9 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import answer_fault
-from dialects.errors.task_upstream_errors import MINIMAX, MiniMaxErrors, failure_of_code, read_code
 from dialects.json.raw_json import value_of
+from dialects.media.task_upstream_errors import MINIMAX, MiniMaxErrors, failure_of_code, read_code
 from dialects.media.video_fit import resolution, sides, without_none
 from dialects.media.videos import (
     VideoRequest,
@@ -19,6 +18,7 @@ from dialects.media.videos import (
     check_url,
     task_error,
 )
+from dialects.openai.unary import answer_fault
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
-from dialects.endpoints.unary import answer_fault
 from dialects.media.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
 from dialects.media.video_fit import aspect_ratio, require_base64, resolution, to_url, without_none
 from dialects.media.videos import VideoRequest, VideoStatus, check_id, check_url, task_error
+from dialects.openai.unary import answer_fault
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 

@@ -22,6 +22,7 @@ from gateway.passthrough.rules import (
     path_of,
 )
 from gateway.prices.lookup import Price
+from gateway.providers.codecs import codec_for
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Route, plan
 from lib.id_types import ModelName, UpstreamModelName
@@ -129,7 +130,7 @@ class _Unchanged:
 def codec_of(channel: Channel) -> Codec[Any]:
     """Return the codec that reads the errors of a channel."""
     provider = channel.provider
-    return provider.codec(next(iter(provider.dialects)))
+    return codec_for(provider, next(iter(provider.dialects)))
 
 
 def read_target(snapshot: Snapshot, scope: Scope, key: str | None) -> PassThrough:

@@ -4,6 +4,7 @@ send no key."""
 
 from typing import Final
 
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
 from lib.process.waiting import timeout
@@ -52,6 +53,7 @@ async def _open(request: Request, picture: LinkedPicture, channel: Channel) -> A
                 request.snapshot.egress,
                 picture.url,
                 id_text(request.sink.request_id),
+                codec=CODECS["openai"],
                 range_=asked_range(request.scope),
             )
     except TimeoutError:

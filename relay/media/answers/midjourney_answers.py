@@ -5,6 +5,7 @@ picture is asked from its provider.
 from typing import Final
 
 from dialects.chat.fold import AnswerFault
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from dialects.media import midjourney
 from gateway.media_tasks.content_links import picture_link
@@ -68,7 +69,12 @@ async def _request_seed(request: Request, task: Task) -> str:
     try:
         async with timeout(channel.timeouts.first_content):
             answer = await parts.upstreams.get(
-                channel, snapshot.egress, address, request_id, key=key_of(task, channel)
+                channel,
+                snapshot.egress,
+                address,
+                request_id,
+                codec=CODECS["openai"],
+                key=key_of(task, channel),
             )
             raw = await _read_body(answer)
     except TimeoutError:

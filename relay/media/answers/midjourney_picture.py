@@ -4,6 +4,7 @@ Browsers send no key: a signed link opens the picture too (gateway/media_tasks/c
 
 from typing import Final
 
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
 from lib.process.waiting import timeout
@@ -38,6 +39,7 @@ async def stream_picture(request: Request) -> None:
                 snapshot.egress,
                 url,
                 id_text(sink.request_id),
+                codec=CODECS["openai"],
                 range_=asked_range(request.scope),
             )
     except TimeoutError:

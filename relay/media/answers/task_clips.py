@@ -5,6 +5,7 @@ forwarded. Browsers send no key: a signed link opens them too
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from dialects.media import suno
 from lib.ids import id_text, new_id
@@ -90,7 +91,12 @@ async def _open(
     try:
         async with timeout(first_content_s):
             answer = await parts.upstreams.get_elsewhere(
-                channel, snapshot.egress, url, id_text(request_id), range_=wanted.range
+                channel,
+                snapshot.egress,
+                url,
+                id_text(request_id),
+                codec=CODECS["openai"],
+                range_=wanted.range,
             )
     except TimeoutError:
         raise upstream_failure("F11", seconds=int(first_content_s)) from None

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from dialects.chat.fold import AnswerFault
+from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from gateway.providers.provider import BadModelName
 from gateway.providers.video_forms import VIDEO_FORMS
@@ -216,9 +217,9 @@ class _Source:
             self._snapshot.egress,
             named,
             self._request_id,
+            codec=CODECS[form.dialect],
             key=key_of(task, self._channel),
             range_=range_,
-            dialect=form.dialect,
         )
 
     def _below(self, form: VideoForm, url: str, id_: str) -> str:
@@ -236,9 +237,9 @@ class _Source:
             self._snapshot.egress,
             url,
             self._request_id,
+            codec=CODECS[form.dialect],
             key=key_of(self._task, self._channel),
             range_=range_,
-            dialect=form.dialect,
             statuses=statuses,
         )
 

@@ -5,7 +5,7 @@ has completed the setup; then the session begins.
 import asyncio
 from collections.abc import Callable
 
-from dialects.streams import gemini_live as live
+from dialects.realtime import gemini_live as live
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.health.channel_health import HealthProbe
 from relay.media.gemini_live.operation import LiveOrder

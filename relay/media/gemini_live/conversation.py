@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from dialects.streams import gemini_live as live
-from dialects.streams.gemini_live import ClientMessage
+from dialects.realtime import gemini_live as live
+from dialects.realtime.gemini_live import ClientMessage
 from relay.media.realtime.conversation import Conversation
 
 # A picture in the highest resolution (ai.google.dev, "Media resolution", 2026-11).

@@ -8,8 +8,8 @@ import msgspec
 
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
-from dialects.streams.fixed_setup import FixedSetup
-from dialects.streams.gemini_live import read_setup
+from dialects.realtime.fixed_setup import FixedSetup
+from dialects.realtime.gemini_live import read_setup
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.endpoints.request import Request, read_headers

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 from dialects.chat.chat import Encoded
 from dialects.codec import Target
 from dialects.gemini import live_usage
-from dialects.streams.gemini_live import LiveResponse, Setup
-from dialects.streams.passed_answer import PassedAnswer
+from dialects.media.passed_answer import PassedAnswer
+from dialects.realtime.gemini_live import LiveResponse, Setup
 from dialects.usage.usage import Quantities
 from relay.answers.unary import Billable, Passing, Rates, Sending, UnaryFacts, Urls, not_offered
 from relay.counting.own_count import NO_USAGE

@@ -19,9 +19,9 @@ import msgspec
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.json.request_members import unpriced_members
-from dialects.streams import gemini_live as live
-from dialects.streams.gemini_live import ClientMessage, LiveResponse
-from dialects.streams.realtime import Response
+from dialects.realtime import gemini_live as live
+from dialects.realtime.gemini_live import ClientMessage, LiveResponse
+from dialects.realtime.realtime import Response
 from gateway.providers.suffixes import RequestedModel
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from dialects.errors.errors import RequestFault
-from dialects.streams import live
-from dialects.streams.live import Settings
+from dialects.realtime import live
+from dialects.realtime.live import Settings
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import INTERNAL, answer_to

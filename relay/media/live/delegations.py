@@ -18,11 +18,11 @@ from dialects.chat.events import ReasoningDelta, RefusalDelta, TextDelta, ToolAr
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault, clean_upstream
+from dialects.media.passed_answer import PassedAnswer
+from dialects.realtime import live, realtime
+from dialects.realtime.live import ServerEvent, Settings
 from dialects.responses.usage import quantities
 from dialects.responses.websocket import ENDS
-from dialects.streams import live, realtime
-from dialects.streams.live import ServerEvent, Settings
-from dialects.streams.passed_answer import PassedAnswer
 from dialects.usage.usage import Quantities
 from relay.answers.unary import Billable, Passing, Rates
 from relay.attempts.admitted_attempt import AdmittedAttempt

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from dialects.errors.errors import RequestFault
-from dialects.streams import live
+from dialects.realtime import live
 from relay.attempts.run import Run
 from relay.endpoints.request import Request, read_headers
 from relay.front.error_answers import STOPPING

@@ -11,7 +11,7 @@ from dialects.chat.chat import Encoded
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
 from dialects.json.body import read_body
-from dialects.streams.passed_answer import PassedAnswer
+from dialects.media.passed_answer import PassedAnswer
 from dialects.usage.session_time import session_minutes
 from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row

@@ -13,8 +13,8 @@ import contextlib
 from typing import Any, Final
 
 from dialects.errors.errors import RequestFault, quote_value
-from dialects.streams import live
-from dialects.streams.live import ClientEvent, ServerEvent, Settings
+from dialects.realtime import live
+from dialects.realtime.live import ClientEvent, ServerEvent, Settings
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.front.downstream import ErrorAnswer

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from dialects.streams.live import TimeReading
+from dialects.realtime.live import TimeReading
 from dialects.usage.session_time import session_minutes
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd

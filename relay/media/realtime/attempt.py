@@ -5,7 +5,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from dialects.streams.fixed_settings import FixedSettings
+from dialects.realtime.fixed_settings import FixedSettings
 from lib.ids import id_text
 from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt

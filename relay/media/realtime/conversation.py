@@ -4,8 +4,8 @@ reads."""
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from dialects.streams import realtime
-from dialects.streams.realtime import ClientEvent, ServerEvent
+from dialects.realtime import realtime
+from dialects.realtime.realtime import ClientEvent, ServerEvent
 
 # A token of text is rarely shorter, in any script, and every event has member names besides its
 # text.

@@ -5,9 +5,9 @@ as a request of the key's minute, and leaves a record.
 
 from typing import Any, Final
 
+from dialects.chat.operation import Operation
 from dialects.codec import Target
 from dialects.endpoints.client_secrets import read_request, write_answer
-from dialects.endpoints.operation import Operation
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
 from relay.answers.unary import not_offered

@@ -7,7 +7,7 @@ import msgspec
 
 from accounts.organisations.data_policy import combine_policies
 from dialects.errors.errors import RequestFault
-from dialects.streams.fixed_settings import FixedSettings
+from dialects.realtime.fixed_settings import FixedSettings
 from lib.process.asgi import Scope
 from lib.process.waiting import timeout
 from relay.attempts.run import Run

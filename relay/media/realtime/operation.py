@@ -12,9 +12,9 @@ from dialects.chat.chat import Encoded
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import read_body
-from dialects.streams import realtime
-from dialects.streams.passed_answer import PassedAnswer
-from dialects.streams.realtime import SpokenResponse
+from dialects.media.passed_answer import PassedAnswer
+from dialects.realtime import realtime
+from dialects.realtime.realtime import SpokenResponse
 from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row
 from lib.process.asgi import Scope

@@ -3,8 +3,8 @@ maximum. The limit is sent to the provider."""
 
 from typing import Literal
 
-from dialects.streams import realtime
-from dialects.streams.realtime import SessionSettings
+from dialects.realtime import realtime
+from dialects.realtime.realtime import SessionSettings
 from relay.requests.context import Invocation
 from relay.upstream.websocket import UpstreamSocket
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final, Generic, TypeVar
 
 from dialects.errors.errors import clean_upstream
-from dialects.streams.realtime import Response, ServerEvent, SpokenResponse
+from dialects.realtime.realtime import Response, ServerEvent, SpokenResponse
 from lib.id_types import ModelName, RequestId
 from relay.answers.unary import Passing
 from relay.attempts.admitted_attempt import AdmittedAttempt

@@ -16,10 +16,10 @@ from typing import Final
 
 from dialects.errors.errors import RequestFault, clean_upstream, message_of
 from dialects.media.sound import duration_quantities, token_quantities
-from dialects.streams import realtime
-from dialects.streams.fixed_settings import OPENING_ID, FixedSettings
+from dialects.realtime import realtime
+from dialects.realtime.fixed_settings import OPENING_ID, FixedSettings
+from dialects.realtime.realtime import ClientEvent, ServerEvent
 from dialects.streams.model_alias import name_answer
-from dialects.streams.realtime import ClientEvent, ServerEvent
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.config import USAGE_AFTER_TEXT_S

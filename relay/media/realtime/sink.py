@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
-from dialects.streams.realtime import error_event
+from dialects.realtime.realtime import error_event
 from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send

@@ -37,8 +37,8 @@ from lib.database.sealed_field import SealedField
 from lib.ids import new_id
 from lib.vault import PREFIX_BYTES, Vault, WrongSecret
 from notify.deliveries.deliveries import HookCall, call_hook, open_hook
+from notify.endpoints.endpoints import create_endpoint, rotate_secret, secrets_in_force
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks.endpoints import create_endpoint, rotate_secret, secrets_in_force
 from outbox.facts import put
 from relay.answers import idempotency as relay_idempotency
 from relay.answers import state_store

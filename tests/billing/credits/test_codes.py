@@ -11,10 +11,10 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Organisation, User
+from billing.balances.balances import balance
 from billing.credits import codes
 from billing.credits.codes import CodeRefused, TooManyTries
 from billing.models import Code, CodeBatch, PromoGrant, RedeemTry, Redemption
-from billing.wallets.wallets import balance
 from lib import clock
 from outbox.models import Fact
 from tests import cast

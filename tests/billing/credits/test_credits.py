@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent
+from billing.balances.balances import add_opening_credit, balance
 from billing.credits.credits import (
     CreditRefused,
     approve_credit,
@@ -16,7 +17,6 @@ from billing.credits.credits import (
     request_reversal,
 )
 from billing.models import Credit, CreditKind, Posting, PromoGrant
-from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import id_text
 from outbox.models import Fact

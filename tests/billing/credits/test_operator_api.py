@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import KeyKind, Role
+from billing.balances.balances import balance
 from billing.models import Credit, PromoGrant
-from billing.wallets.wallets import balance
 from tests import cast
 from tests.books import assert_books_balance
 

@@ -7,13 +7,13 @@ import pytest
 from django.db import transaction
 
 from accounts.models import Key
+from billing.balances.balances import add_opening_credit, balance
 from billing.credits import promo
 from billing.credits.promo_rules import Payers
-from billing.ledger.debts import repay_debts
+from billing.debts.debts import repay_debts
 from billing.ledger.funding import dispute, top_up
 from billing.ledger.ledger import lock_wallet, post
 from billing.models import Account, Posting, PromoGrant, SpendingCount
-from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from outbox.models import Fact
 from tests import cast

@@ -12,12 +12,12 @@ from django.utils.formats import date_format
 
 from accounts.models import AuditEvent, Organisation
 from accounts.organisations.organisations import set_display_currency
+from billing.balances.balances import balance
 from billing.currency.exchange_rates import RateFields, add_rates, display_rate
 from billing.limits.budgets import Past, create_budget
 from billing.models import ExchangeRate, SubscriptionPlan
 from billing.subscriptions.plans import write_plan
 from billing.subscriptions.rules import Terms
-from billing.wallets.wallets import balance
 from lib import clock
 from lib.refusal import Refused
 from tests import cast

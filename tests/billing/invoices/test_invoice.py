@@ -16,12 +16,11 @@ from billing.invoices.rules import (
     TaxRow,
     add_totals,
     format_document_number,
-    last_month,
-    month_span,
     percent_text,
     taxes_of,
     usage_lines,
 )
+from billing.periods.months import last_month, month_span
 
 UTC = dt.UTC
 

@@ -4,10 +4,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Organisation
+from billing.balances.balances import add_opening_credit, balance
 from billing.ledger.ledger import PostingConflict, post
 from billing.ledger.posting import Entry, Posting, opening_credit
 from billing.models import Account, LedgerEntry
-from billing.wallets.wallets import add_opening_credit, balance
 from lib.ids import new_id
 from tests.books import assert_books_balance, held
 

@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 
 from accounts.models import Key
+from billing.balances.balances import add_opening_credit, balance
 from billing.ledger import statement
 from billing.ledger.statement import Statement, month_after, month_before, month_of
 from billing.models import Posting, StatementDay
-from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from tests import cast
 from tests.usage.rows import admit, happen, id_at

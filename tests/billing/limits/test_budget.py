@@ -20,8 +20,8 @@ from billing.limits.budget_rules import (
     default_anchor,
     window,
 )
-from billing.limits.period_starts import first_instant_at
-from tests.usage.rollups.test_buckets import ZONES, Spell, spells_of
+from billing.periods.period_starts import first_instant_at
+from tests.usage.buckets.test_buckets import ZONES, Spell, spells_of
 
 BOUNDED: tuple[Period, ...] = ("hour", "day", "week", "month")
 ANCHORS: dict[Period, tuple[int, ...]] = {

@@ -13,11 +13,11 @@ from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import AuditEvent, Key, KeyKind, Role
 from accounts.organisations import teams
+from billing.balances.balances import balance
 from billing.limits import budget_rules as rules
 from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused, Past
 from billing.models import Account, Budget, BudgetWindow, Hold
-from billing.wallets.wallets import balance
 from lib.ids import id_text
 from tests.billing.test_guarded import asked, place, window_state
 from tests.billing.test_guarded import key as key

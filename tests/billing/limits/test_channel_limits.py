@@ -11,6 +11,7 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import Key, Organisation, Team
+from billing.balances.balances import add_opening_credit
 from billing.holds.resolve_holds import HoldResolved, resolve_holds
 from billing.holds.unsettled_holds import Expired, due_holds, expire
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
@@ -19,7 +20,6 @@ from billing.limits.channel_limits import ChannelLimits
 from billing.limits.enforcement import HoldRequest, lock_channels, place_holds
 from billing.models import Hold, RateSecond
 from billing.subscriptions.included_units import Paid
-from billing.wallets.wallets import add_opening_credit
 from gateway.limits.channel_limits import limits_of
 from gateway.models import Channel
 from lib import clock

@@ -7,6 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Key, Organisation, Team
+from billing.balances.balances import add_opening_credit
 from billing.holds import unsettled_holds
 from billing.holds.resolve_holds import HoldResolved, keep_holds, resolve_holds
 from billing.holds.usage_corrections import lock_wallet, release_kept
@@ -15,7 +16,6 @@ from billing.ledger.ledger import execute
 from billing.limits.budget_windows import correct_windows
 from billing.limits.enforcement import HoldRequest, place_holds
 from billing.models import Budget, BudgetWindow, Hold, RateSecond
-from billing.wallets.wallets import add_opening_credit
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import new_id
 

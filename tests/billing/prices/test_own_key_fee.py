@@ -2,8 +2,8 @@
 
 import pytest
 
+from billing.prices.meters import Bound
 from billing.prices.own_key_fee import OwnKeyFee
-from billing.subscriptions.included_units import Bound
 
 
 @pytest.mark.parametrize(

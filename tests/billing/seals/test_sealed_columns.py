@@ -11,10 +11,10 @@ from django.db import connection, models, transaction
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.models import AuditEvent, Organisation
+from billing.balances.balances import add_opening_credit
 from billing.models import LedgerLine, Posting, Seal
 from billing.seals import seals
 from billing.seals.seals import Broken, broken_seals, seal_all
-from billing.wallets.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
 from tests.books import post_as_before

@@ -18,12 +18,12 @@ from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.models import AuditEvent, Organisation
 from accounts.secrets.key_ring import seal_key_of
+from billing.balances.balances import add_opening_credit
 from billing.ledger import posting
 from billing.ledger.ledger import post
 from billing.models import LedgerEntry, Posting, Seal
 from billing.seals import seals
 from billing.seals.seals import SealsBehind, broken_seals, read_sealed, seal_all
-from billing.wallets.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
 from outbox.models import Fact

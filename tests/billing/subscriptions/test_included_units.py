@@ -6,10 +6,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.prices.meters import Bound
 from billing.prices.pricing import CostLines, PriceVersion, price
 from billing.subscriptions.included_units import (
     Allowance,
-    Bound,
     Paid,
     applicable,
     beyond_nano,

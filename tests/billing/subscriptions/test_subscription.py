@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.invoices.rules import month_after, month_span
+from billing.periods.months import month_after, month_span
 from billing.subscriptions.rules import (
     Change,
     Terms,

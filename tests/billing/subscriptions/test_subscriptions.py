@@ -14,6 +14,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Organisation, User
+from billing.balances.balances import add_opening_credit, balance
 from billing.credits import promo
 from billing.credits.credits import CreditRefused, request_credit, request_reversal
 from billing.credits.promo_rules import Payers
@@ -32,8 +33,8 @@ from billing.models import (
     SubscriptionCharge,
     SubscriptionPlan,
 )
+from billing.price_plans.price_plans import assign_plan, plan_in_force, plan_of, save_plan
 from billing.prices.multipliers import MULTIPLIERS_MAX
-from billing.prices.plans import assign_plan, plan_in_force, plan_of, save_plan
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions.included_units import TERMS_MAX, UNITS_MAX
 from billing.subscriptions.plans import (
@@ -55,7 +56,6 @@ from billing.subscriptions.subscriptions import (
     subscription_of,
     units_of,
 )
-from billing.wallets.wallets import add_opening_credit, balance
 from lib import clock
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import id_text, new_id

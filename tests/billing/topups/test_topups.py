@@ -14,12 +14,12 @@ from django.test import Client
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Organisation, Role, User
+from billing.balances.balances import balance
 from billing.models import Account, Posting, ProcessorEvent, TopUp, WalletSetting
 from billing.topups import topups
 from billing.topups.processors.processor import ProcessorUnavailable
 from billing.topups.rules import PaymentEvent
 from billing.topups.topups import TopUpRefused
-from billing.wallets.wallets import balance
 from outbox.models import Fact
 from tests import cast
 from tests.billing.failing import fail_each_statement

@@ -15,10 +15,10 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Organisation, User
 from accounts.sign_up import sign_up
+from billing.balances.balances import balance
 from billing.credits import promo
 from billing.models import PromoGrant, Trial
 from billing.trials import trials
-from billing.wallets.wallets import balance
 from lib import clock
 from lib.refusal import Refused
 from tests.books import assert_books_balance

@@ -3,8 +3,8 @@
 import pytest
 
 from accounts.models import KeyKind, Role
+from billing.balances import balances
 from billing.ledger.ledger import post
-from billing.wallets import wallets
 from lib.ids import new_id
 from tests import cast
 from tests.books import held
@@ -18,7 +18,7 @@ def asked_by(people: cast.Cast, role: Role) -> tuple[int, dict[str, str]]:
 
 
 def test_the_balance_is_exact(people: cast.Cast) -> None:
-    wallets.add_opening_credit(people.acme, 100_000_000_001)
+    balances.add_opening_credit(people.acme, 100_000_000_001)
     post(held(new_id(), people.acme.id, 250_000_000))
     assert asked_by(people, Role.OWNER) == (
         200,

@@ -36,7 +36,7 @@ from accounts.roles import custom_roles
 from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
 from billing.models import Budget
-from billing.prices import plans
+from billing.price_plans import price_plans
 from billing.wallets import low_balance
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -95,9 +95,9 @@ def furnished() -> Cast:
     lin = Membership.objects.get(user__email="lin@example.org")
     team_members.set_lead(SYSTEM, lab, lin, True)
     members.set_active(members.add_person("gone@example.org", actor=SYSTEM), False, actor=SYSTEM)
-    plans.save_plan(SYSTEM, "internal", multiplier_ppm=900_000)
-    plans.assign_plan(SYSTEM, lab, "internal")
-    plans.assign_plan(SYSTEM, Membership.objects.get(user=people.bob), "internal")
+    price_plans.save_plan(SYSTEM, "internal", multiplier_ppm=900_000)
+    price_plans.assign_plan(SYSTEM, lab, "internal")
+    price_plans.assign_plan(SYSTEM, Membership.objects.get(user=people.bob), "internal")
     project = projects.create_project(core, "Search", actor=SYSTEM)
     projects.change_project(project, name="Search and find", team=lab, actor=SYSTEM)
     projects.archive_project(projects.create_project(core, "Done", actor=SYSTEM), actor=SYSTEM)

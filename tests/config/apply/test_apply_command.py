@@ -9,11 +9,11 @@ from django.urls import reverse
 from accounts.access.actors import SYSTEM
 from accounts.keys.lookup import digest_of
 from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
+from billing.balances.balances import balance, credit_line
 from billing.models import PriceVersion
 from billing.prices.prices import set_price
 from billing.prices.pricing import PriceVersion as Rates
 from billing.prices.pricing import price
-from billing.wallets.wallets import balance, credit_line
 from gateway.channels.channels import open_secret
 from gateway.models import Channel, InstallationSetting, Route
 from lib import clock

@@ -19,7 +19,7 @@ from playground.models import Attachment, Conversation, Message
 from playground.panel.settings import Settings
 from playground.prompts import prompts
 from tests.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
-from usage.reports import chart_notes
+from usage.overview import chart_notes
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Key, Role
+from billing.balances.balances import add_opening_credit
 from billing.models import BudgetScope
-from billing.wallets.wallets import add_opening_credit
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.models import ChannelReport

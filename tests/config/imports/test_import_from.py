@@ -16,12 +16,12 @@ from accounts.access.actors import SYSTEM
 from accounts.keys.keys import change_key
 from accounts.models import AuditEvent, Key, Membership, Organisation
 from accounts.organisations.organisations import create_organisation, rename_organisation
+from billing.balances.balances import balance, credit_line
 from billing.credits.codes import CodeRefused, redeem
 from billing.limits.budgets import current_usage
 from billing.models import Budget, Code, CodeBatch, OrganisationPlan, Plan, PriceVersion, TeamPlan
 from billing.prices.name_patterns import matches
 from billing.prices.prices import set_price
-from billing.wallets.wallets import balance, credit_line
 from config.models import ImportedRow
 from gateway.channels.channels import create_channel, open_secret
 from gateway.models import Channel

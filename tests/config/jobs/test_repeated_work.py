@@ -25,8 +25,8 @@ from playground.models import Run
 from tests import cast
 from tests.config.jobs.test_waiting_work import MAKERS, key, people
 from tests.usage.rows import CHANNEL, admit, end
+from usage.management import demo_data
 from usage.models import BooksCheck
-from usage.records import demo_data
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["key", "people"]

@@ -22,7 +22,7 @@ from outbox.models import Fact
 from playground.models import Conversation, Run
 from tests import cast
 from tests.databases import run_until
-from tests.playground.turns.test_views import HELLO, people, send
+from tests.playground.sending.test_views import HELLO, people, send
 from tests.usage.rows import admit, credit, end
 from usage.rollups.rollups import roll_up
 

@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.prices.meters import TOKEN_METERS
+from config.processes.processes import Reporter, WebLoad
 from config.system.metrics import metrics_text
-from config.system.processes import Reporter, WebLoad
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.health.metric_labels import LABELS_MAX, OTHER, Total, limit_names

@@ -60,8 +60,8 @@ from relay.ledger.database import SESSION, Prepared
 from tests import cast
 from tests.stage import scene
 from tests.usage.rows import credit, happen
-from usage.reports import visibility
-from usage.reports.visibility import Where
+from usage.filters import visibility
+from usage.filters.visibility import Where
 
 MARK = "theirs"
 """Stands in everything of the other organisation, and in nothing of one's own."""

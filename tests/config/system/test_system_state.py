@@ -14,14 +14,14 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from accounts.models import AuditCheck
 from config.system import state as system_state
-from config.system.version import VERSION
+from config.version import VERSION
 from lib import clock
 from lib.database.code_migrations import code_migrations
 from tests.cast import Cast, signed_in
 from tests.house.test_style import ROOT
 from tests.markup import squeezed
 from usage.models import BooksCheck
-from usage.months import partitions
+from usage.records import partitions
 
 pytestmark = pytest.mark.django_db
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
+from billing.balances import balances
 from billing.credits import codes, credits
 from billing.currency import exchange_rates
 from billing.invoices import billing_details
@@ -17,14 +18,15 @@ from billing.limits import (
 )
 from billing.limits.charge_rule import MEASURED
 from billing.models import Safeguard
-from billing.prices import plans, prices, proposals
+from billing.price_plans import price_plans
+from billing.prices import prices, proposals
 from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.safeguards import safeguards
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.trials import trials
-from billing.wallets import low_balance, wallets
+from billing.wallets import low_balance
 from lib import clock
 from tests import cast
 from tests.config.writes.world import NANO, RATES, Writes
@@ -118,11 +120,15 @@ WRITES: Final[Writes] = {
         w.dora, w.people.acme, NANO, reason="r"
     ),
     "billing.credits.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),
-    "billing.prices.plans.assign_plan": lambda w: plans.assign_plan(
+    "billing.price_plans.price_plans.assign_plan": lambda w: price_plans.assign_plan(
         w.dora, w.people.acme, "retail"
     ),
-    "billing.prices.plans.remove_plan": lambda w: plans.remove_plan(w.dora, w.plan),
-    "billing.prices.plans.save_plan": lambda w: plans.save_plan(w.dora, "retail", models=["gpt-*"]),
+    "billing.price_plans.price_plans.remove_plan": lambda w: price_plans.remove_plan(
+        w.dora, w.plan
+    ),
+    "billing.price_plans.price_plans.save_plan": lambda w: price_plans.save_plan(
+        w.dora, "retail", models=["gpt-*"]
+    ),
     "billing.prices.prices.end_price": lambda w: prices.end_price(
         w.dora, w.version, clock.now() + dt.timedelta(days=1)
     ),
@@ -182,7 +188,7 @@ WRITES: Final[Writes] = {
     "billing.limits.charge_rule_settings.set_charge_rule": lambda w: (
         charge_rule_settings.set_charge_rule(w.dora, w.people.acme, MEASURED)
     ),
-    "billing.wallets.wallets.set_credit_line": lambda w: wallets.set_credit_line(
+    "billing.balances.balances.set_credit_line": lambda w: balances.set_credit_line(
         w.people.acme, NANO, actor=w.dora
     ),
     "billing.topups.automatic.set_automatic": lambda w: automatic_topups.set_automatic(

@@ -6,7 +6,7 @@ from lib import clock
 from tests.config.writes.world import World, Writes
 from usage.books import findings
 from usage.models import AcceptedMember, Finding
-from usage.reports import chart_notes
+from usage.overview import chart_notes
 from usage.reviews import accepted_members
 
 
@@ -29,13 +29,13 @@ WRITES: Final[Writes] = {
     "usage.books.findings.acknowledge": lambda w: findings.acknowledge(
         w.dora, make_finding(w), "Put right"
     ),
-    "usage.reports.chart_notes.add_note": lambda w: chart_notes.add_note(
+    "usage.overview.chart_notes.add_note": lambda w: chart_notes.add_note(
         w.alice, clock.now(), "Raised the limits"
     ),
-    "usage.reports.chart_notes.change_note": lambda w: chart_notes.change_note(
+    "usage.overview.chart_notes.change_note": lambda w: chart_notes.change_note(
         w.alice, chart_notes.add_note(w.alice, clock.now(), "Raised the limits"), text="Raised it"
     ),
-    "usage.reports.chart_notes.delete_note": lambda w: chart_notes.delete_note(
+    "usage.overview.chart_notes.delete_note": lambda w: chart_notes.delete_note(
         w.alice, chart_notes.add_note(w.alice, clock.now(), "Raised the limits")
     ),
 }

@@ -25,6 +25,7 @@ from accounts.organisations import projects, teams
 from accounts.roles import custom_roles
 from accounts.sessions import view_as
 from accounts.sessions.store import SessionStore
+from billing.balances import balances
 from billing.credits import codes, credits
 from billing.limits import budget_increases
 from billing.models import (
@@ -37,16 +38,16 @@ from billing.models import (
     PriceVersion,
     TopUp,
 )
-from billing.prices import plans, prices, proposals
+from billing.price_plans import price_plans
+from billing.prices import prices, proposals
 from billing.prices.conditions import PriceKey
 from billing.topups import topups
-from billing.wallets import wallets
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
 from gateway.models import Channel
 from lib import clock
+from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
 from playground.chats import sharing
 from playground.models import Conversation, PromptVersion, ShareLink
 from playground.panel.settings import Settings
@@ -114,7 +115,7 @@ def world() -> World:
     key, _ = cast.make_key(people.core, "ci", user=people.alice)
     bobs, _ = cast.make_key(people.core, "bobs", user=people.bob)
     keys.rotate_key(SYSTEM, key, 24)
-    wallets.add_opening_credit(people.acme, 100 * NANO)
+    balances.add_opening_credit(people.acme, 100 * NANO)
     budget = budget_simulation.create_budget(
         SYSTEM, people.acme, scope="key", subject=str(bobs.id), amount_nano=NANO, period="month"
     )
@@ -133,7 +134,7 @@ def world() -> World:
     return World(
         people=people, alice=alice, bob=bob, dora=dora, otto=otto, key=key, bobs=bobs,
         membership=people.bob.memberships.get(), budget=budget, batch=batch,
-        plan=plans.save_plan(SYSTEM, "retail", multiplier_ppm=2_000_000),
+        plan=price_plans.save_plan(SYSTEM, "retail", multiplier_ppm=2_000_000),
         version=version,
         draft=proposals.draft_price(
             SYSTEM, PriceKey("m-2"), RATES, valid_from=None

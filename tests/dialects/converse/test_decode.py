@@ -28,7 +28,7 @@ from dialects.converse.answer.decode import decode
 from dialects.converse.stream.decode import Decoder
 from dialects.converse.usage import quantities
 from dialects.endpoints.codecs import CODECS
-from dialects.json.lone_surrogates import Pairs
+from dialects.streams.surrogate_pairs import Pairs
 from tests.fakes.aws_stream import event_message, exception
 from tests.fakes.converse import operation
 

@@ -16,7 +16,7 @@ from dialects.endpoints.auth_tokens import (
     write_answer,
 )
 from dialects.errors.errors import RequestFault
-from dialects.streams.fixed_setup import NO_SETUP, FixedSetup
+from dialects.realtime.fixed_setup import NO_SETUP, FixedSetup
 
 # 2026-11-27T10:00:00Z
 NOW = 1_795_773_600

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dialects.chat.background import has_failed, id_of, lacks_usage, request_body
 from dialects.interactions import background
 from dialects.interactions.background import BackgroundEvents
 from dialects.json.body import read_body
+from dialects.streams.background import has_failed, id_of, lacks_usage, request_body
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.usage.usage import Counts
 

@@ -28,10 +28,10 @@ from dialects.chat.events import (
 )
 from dialects.chat.fold import fold
 from dialects.chat.turns import derive_id
-from dialects.json.lone_surrogates import Pairs
 from dialects.openai.answer.decode import decode
 from dialects.openai.answer.events import Translation
 from dialects.openai.stream.decode import Decoder
+from dialects.streams.surrogate_pairs import Pairs
 from dialects.usage.usage import Counts
 from tests.dialects.exchanges import by_bytes, load_exchange, summary_of
 from tests.dialects.openai.golden import (

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dialects.chat.background import asks_for_background, has_failed, id_of, request_body
 from dialects.json.body import read_body
 from dialects.responses import background
 from dialects.responses.background import BackgroundEvents
+from dialects.streams.background import asks_for_background, has_failed, id_of, request_body
 from dialects.streams.sse import FrameSplitter
 
 BODY = (

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dialects.chat.events import Step
-from dialects.usage import service_tier
-from dialects.usage.service_tier import TierReader, tier_of_frames
+from dialects.streams import service_tier
+from dialects.streams.service_tier import TierReader, tier_of_frames
 
 
 class Frames:

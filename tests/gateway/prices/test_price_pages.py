@@ -14,14 +14,20 @@ from django.urls import reverse
 from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role
+from billing.balances.balances import add_opening_credit
 from billing.models import MemberPlan, Plan, PriceProposal
+from billing.price_plans.price_plans import (
+    PlanInForce,
+    assign_plan,
+    plan_in_force,
+    plan_of,
+    save_plan,
+)
 from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import METERS
-from billing.prices.plans import PlanInForce, assign_plan, plan_in_force, plan_of, save_plan
 from billing.prices.prices import CATALOGUE, list_prices, load_catalogue, set_price
 from billing.prices.proposals import draft_price, propose_catalogue
-from billing.wallets.wallets import add_opening_credit
 from gateway.models import Channel, PricePreview, Route
 from gateway.prices.previews import work_off
 from lib import clock

@@ -15,6 +15,7 @@ from dialects.chat.chat import (
     ToolChoice,
     ToolResult,
 )
+from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import Provider
 from gateway.providers.targets import dialect_for, needs_of, upstream_of
@@ -75,7 +76,7 @@ def outgoing(
     known = capabilities_of(model, provider, asked)
     dialect = dialect_for(provider, known, "openai", needs_of(request))
     upstream = upstream_of(provider, dialect, model, known)
-    codec = provider.codec(dialect)
+    codec = codec_for(provider, dialect)
     encoded = codec.encode(request, upstream)
     operation = codec.upstream_operation(stream=request.stream)
     return {

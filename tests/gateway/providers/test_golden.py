@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from dialects.chat.chat import ChatRequest
+from dialects.chat.operation import Operation
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS
-from dialects.endpoints.operation import Operation
 from dialects.gemini.model_name import read_target
 from gateway.providers import PROVIDERS, provider_named
 from gateway.providers.models import capabilities_of

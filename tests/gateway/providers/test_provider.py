@@ -6,8 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.chat.chat import Dialect
-from dialects.endpoints.operation import Operation
+from dialects.chat.operation import Operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
+from gateway.providers.codecs import codec_for
 from gateway.providers.models import OWNER_FLAGS, capabilities_of
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
 from tests.gateway.providers.asking import NOT_CHATTING
@@ -370,7 +371,7 @@ def test_every_dialect_has_its_chat(name: str) -> None:
     assert provider.dialects
     for dialect, spoken in provider.dialects.items():
         for stream in (False, True):
-            assert provider.codec(dialect).upstream_operation(stream=stream) in spoken.paths
+            assert codec_for(provider, dialect).upstream_operation(stream=stream) in spoken.paths
         assert all(header == header.lower() for header in (*spoken.headers, *spoken.passed_headers))
 
 

@@ -16,7 +16,7 @@ from dialects.chat.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.endpoints.operation import Needs
+from dialects.chat.operation import Needs
 from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of

@@ -9,13 +9,13 @@ import pytest
 
 from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault
-from dialects.errors.task_upstream_errors import (
+from dialects.media import jimeng, kling, video_generations, videos
+from dialects.media.task_upstream_errors import (
     JimengErrors,
     KlingErrors,
     MiniMaxErrors,
     NumberedErrors,
 )
-from dialects.media import jimeng, kling, video_generations, videos
 from dialects.media.video_fit import aspect_ratio, resolution, size_of, to_url
 from dialects.media.videos import SECONDS_UNSAID, VideoRequest
 from gateway.providers import PROVIDERS

@@ -11,7 +11,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Role
-from billing.prices.plans import assign_plan, save_plan
+from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from gateway.models import Channel, Route
 from gateway.public_models.model_choices import ModelNames

@@ -12,8 +12,8 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
+from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.conditions import PriceKey
-from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from billing.prices.proposals import draft_price
 from gateway.channels.channels import create_channel, switch_capability

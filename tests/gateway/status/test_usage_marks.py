@@ -19,9 +19,9 @@ from lib import clock
 from lib.refusal import Refused
 from tests import cast, hostile
 from tests.isolation.kinds.gateway import CHANNEL
-from usage.reports.chart_notes import add_note, visible_notes, writable_notes
-from usage.reports.filters import EVERYTHING, Scope
-from usage.rollups.buckets import Span
+from usage.buckets.buckets import Span
+from usage.filters.filters import EVERYTHING, Scope
+from usage.overview.chart_notes import add_note, visible_notes, writable_notes
 
 DAY = dt.timedelta(days=1)
 RATES = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}

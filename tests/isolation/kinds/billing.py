@@ -8,7 +8,8 @@ from accounts.access.actors import SYSTEM
 from billing.credits import codes, credits
 from billing.limits import budgets
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
-from billing.prices import plans, prices, proposals
+from billing.price_plans import price_plans
+from billing.prices import prices, proposals
 from billing.prices.conditions import PriceKey
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions.rules import Terms
@@ -104,7 +105,7 @@ def _proposal(world: World, at: Place) -> str:
 
 
 def _plan(world: World, at: Place) -> str:
-    return str(plans.save_plan(SYSTEM, f"plan {new_id()}", multiplier_ppm=2_000_000).id)
+    return str(price_plans.save_plan(SYSTEM, f"plan {new_id()}", multiplier_ppm=2_000_000).id)
 
 
 def _subscription_plan(world: World, at: Place) -> str:

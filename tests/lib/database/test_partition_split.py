@@ -12,7 +12,7 @@ from lib import clock
 from lib.database.partition_split import end_of_first, split_by_month
 from lib.database.tenancy import ROLE
 from lib.ids import first_id_at, new_ids
-from usage.months import partitions
+from usage.records import partitions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

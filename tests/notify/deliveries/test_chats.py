@@ -16,11 +16,11 @@ from billing.limits import budget_alerts, budgets
 from billing.models import Budget, BudgetWindow
 from lib.ids import id_text
 from notify.deliveries import deliveries, sending
-from notify.deliveries.kinds import FOR_ORGANISATIONS
+from notify.endpoints import endpoints
+from notify.endpoints.chat_services import TEXT_BYTES_MAX, chat_request, cut_text, refusal
+from notify.endpoints.endpoints import WebhookRefused
+from notify.events.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
-from notify.webhooks.chat_services import TEXT_BYTES_MAX, chat_request, cut_text, refusal
-from notify.webhooks.endpoints import WebhookRefused
 from tests import cast
 from tests.billing.limits.test_budgets import nothing
 from tests.billing.racing import racers

@@ -16,8 +16,8 @@ from lib.ids import id_text
 from notify.deliveries import deliveries, sending
 from notify.deliveries.backoff import HOOK_TRIES_MAX
 from notify.deliveries.deliveries import HookCall, call_hook
+from notify.endpoints.signing import key_secret
 from notify.models import Delivery
-from notify.webhooks.signing import key_secret
 from outbox.facts import put
 from tests import cast
 from tests.notify.deliveries.test_telling import let_time_pass

@@ -19,8 +19,8 @@ from lib import clock
 from lib.ids import id_text, new_id
 from notify.deliveries import deliveries, sending
 from notify.deliveries.backoff import TRIES_MAX
+from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
 from outbox.facts import put
 from outbox.models import Fact
 from tests import cast

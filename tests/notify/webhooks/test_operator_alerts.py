@@ -9,10 +9,10 @@ from django.db import transaction
 
 from accounts.models import KeyKind
 from lib.ids import id_text, new_id
-from notify.deliveries.kinds import FOR_OPERATORS
+from notify.endpoints import endpoints
+from notify.endpoints.endpoints import WebhookRefused
+from notify.events.kinds import FOR_OPERATORS
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
-from notify.webhooks.endpoints import WebhookRefused
 from outbox.facts import put
 from tests import cast
 from tests.notify.chats import ADDRESSES, SECRETS, SERVICES, Chats

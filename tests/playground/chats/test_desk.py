@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text, parse_id
 from tests.browser.visitor import findings, findings_in_both_themes, too_wide
-from tests.playground.chats.test_tree import shape
 from tests.playground.conftest import Desks, Stage, Watched, watch
+from tests.playground.conversations.test_tree import shape
 from tests.playground.runs.test_live import ask
 
 pytestmark = pytest.mark.browser

@@ -16,14 +16,14 @@ from accounts.keys.keys import playground_key
 from accounts.models import User
 from lib import clock
 from lib.ids import id_text, new_id, new_ids
-from playground.chats.conversations import current_path
 from playground.chats.history import spent_by_chat
+from playground.conversations.conversations import current_path
 from playground.models import Conversation, Message, Run, RunState
 from tests.cast import Cast, signed_in
 from tests.lists import file_of
 from tests.markup import squeezed
-from tests.playground.chats.test_tree import HTMX
-from tests.playground.turns.test_views import RelayClient, ScriptedRelay, outcome, page, people
+from tests.playground.conversations.test_tree import HTMX
+from tests.playground.sending.test_views import RelayClient, ScriptedRelay, outcome, page, people
 from usage.models import UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,9 +13,9 @@ from playground.models import Conversation, Message
 from tests.cast import Cast
 from tests.markup import squeezed
 from tests.playground.chats.test_history import export_file, import_file
-from tests.playground.chats.test_tree import answers, conversation_id
+from tests.playground.conversations.test_tree import answers, conversation_id
 from tests.playground.panel.test_panel import ask_bound
-from tests.playground.turns.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -13,8 +13,8 @@ from playground.chats import sharing
 from playground.chats.sharing import Gone, open_link, share_branch
 from playground.models import Conversation, ShareLink
 from tests.cast import Cast, actor
-from tests.playground.chats.test_tree import answers
-from tests.playground.turns.test_views import people, send
+from tests.playground.conversations.test_tree import answers
+from tests.playground.sending.test_views import people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

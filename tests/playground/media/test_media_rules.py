@@ -24,12 +24,12 @@ from playground.media.answer import (
 from playground.media.rules import (
     PROMPT_MAX,
     InvalidMedia,
-    MediaModel,
     build_request,
     fields_of,
     pictures_in,
     supported_values,
 )
+from playground.models_offered.media_model import MediaModel
 from tests.hostile import EVERYTHING, NUL
 
 PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n\0").decode()

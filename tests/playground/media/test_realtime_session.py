@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from dialects.streams.realtime import read_settings
+from dialects.realtime.realtime import read_settings
 from playground.media.realtime_rules import INSTRUCTIONS_MAX, RATE, kept_settings, session_of
 from tests.hostile import EVERYTHING
 

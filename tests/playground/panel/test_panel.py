@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent, User
-from billing.wallets.wallets import add_opening_credit
+from billing.balances.balances import add_opening_credit
 from dialects.chat.events import TextDelta
 from lib import clock
 from lib.database.async_database import run_in_database
@@ -33,8 +33,8 @@ from tests.cast import Cast, make_key, signed_in
 from tests.lists import file_of, rows_of
 from tests.markup import squeezed
 from tests.playground.attachments.test_files import PNG
-from tests.playground.chats.test_tree import HTMX, answers, conversation_id, post
-from tests.playground.turns.test_views import (
+from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
+from tests.playground.sending.test_views import (
     RelayClient,
     ScriptedRelay,
     chat_of,

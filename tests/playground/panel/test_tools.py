@@ -12,9 +12,9 @@ from django.urls import reverse
 from accounts.models import User
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed
-from tests.playground.chats.test_tree import HTMX
+from tests.playground.conversations.test_tree import HTMX
 from tests.playground.panel.test_openapi import PETS
-from tests.playground.turns.test_views import RelayClient, ScriptedRelay, outcome, people
+from tests.playground.sending.test_views import RelayClient, ScriptedRelay, outcome, people
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

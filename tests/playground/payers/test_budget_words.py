@@ -5,7 +5,7 @@ from django.utils import translation
 
 from accounts.access.actors import SYSTEM
 from billing.models import BudgetScope, BudgetWindow
-from playground.rendering.page import error_text, refusal_text
+from playground.messages.page import error_text, refusal_text
 from relay.requests.context import Outcome
 from tests.cast import Cast
 from usage.limits import budget_simulation

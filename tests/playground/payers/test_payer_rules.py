@@ -19,7 +19,7 @@ from playground.payers.paying import Payer, default_payer, payers_context
 from playground.preferences.preferences import preference_of
 from tests.cast import Cast, actor, make_key, signed_in
 from tests.markup import squeezed
-from tests.playground.turns.test_views import ScriptedRelay, outcome, page, people, send
+from tests.playground.sending.test_views import ScriptedRelay, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -18,9 +18,9 @@ from playground.payers.paying import Payer, choose_default_payer, default_payer
 from relay.requests.labels import Labels
 from tests.cast import Cast, actor, make_key, member, signed_in
 from tests.markup import squeezed
-from tests.playground.chats.test_tree import HTMX, answers, conversation_id
+from tests.playground.conversations.test_tree import HTMX, answers, conversation_id
 from tests.playground.panel.test_panel import ask_bound
-from tests.playground.turns.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

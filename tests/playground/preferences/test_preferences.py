@@ -14,10 +14,10 @@ from dialects.chat.events import TextDelta
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text
-from playground.chats import title_rules
 from playground.chats.desk import first_model
-from playground.chats.title_rules import CHEAP_MAX_NANO
-from playground.chats.titles import title_model
+from playground.conversations import title_rules
+from playground.conversations.title_rules import CHEAP_MAX_NANO
+from playground.conversations.titles import title_model
 from playground.models import Conversation, LeavingRule, Preference, Run
 from playground.preferences.preferences import (
     choose_default_model,
@@ -30,7 +30,7 @@ from relay.requests.context import Bound
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed
-from tests.playground.turns.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

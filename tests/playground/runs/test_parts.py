@@ -10,9 +10,9 @@ from playground.models import Conversation, Message, Preset, Run
 from tests.cast import Cast, signed_in
 from tests.lists import file_of, rows_of
 from tests.markup import squeezed
-from tests.playground.chats.test_tree import HTMX, answers, conversation_id, post
+from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.panel.test_panel import compare
-from tests.playground.turns.test_views import page, people, send
+from tests.playground.sending.test_views import page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

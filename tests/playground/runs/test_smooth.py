@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.playground.answers import KINDS, TOKENS, characters_per_token, long_answer
 from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.long_answers import KINDS, TOKENS, characters_per_token, long_answer
 from tests.playground.trace import Task, begin_trace, tasks_of
 
 pytestmark = pytest.mark.browser

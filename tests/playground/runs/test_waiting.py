@@ -13,7 +13,7 @@ from playground.models import RunEvent
 from relay.front.downstream import Head
 from relay.requests.context import Outcome
 from tests.cast import Cast
-from tests.playground.turns.test_views import ScriptedRelay, outcome, people, send
+from tests.playground.sending.test_views import ScriptedRelay, outcome, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

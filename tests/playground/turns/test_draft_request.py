@@ -7,9 +7,9 @@ from lib.ids import id_text
 from playground.models import Conversation
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed
-from tests.playground.chats.test_tree import HTMX
+from tests.playground.conversations.test_tree import HTMX
 from tests.playground.payers.test_paying import named
-from tests.playground.turns.test_views import people
+from tests.playground.sending.test_views import people
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -18,15 +18,15 @@ from gateway.settings.installation import save_settings
 from lib.network import egress
 from notify.deliveries import sending
 from notify.deliveries.deliveries import HookCall, call_hook
+from notify.endpoints import endpoints
+from notify.endpoints.signing import key_secret
 from notify.models import Delivery, WebhookEndpoint
-from notify.webhooks import endpoints
-from notify.webhooks.signing import key_secret
 from outbox.facts import put
 from tests import cast
 from tests.cast import Cast
 from tests.lib.inside import canary, inside_forms, known_names, leading_on
-from tests.playground.chats.test_tree import HTMX
-from tests.playground.turns.test_views import people
+from tests.playground.conversations.test_tree import HTMX
+from tests.playground.sending.test_views import people
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

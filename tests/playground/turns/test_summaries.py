@@ -11,10 +11,10 @@ from accounts.models import User
 from gateway.models import Route
 from playground.models import Message
 from tests.cast import Cast
-from tests.playground.chats.test_tree import HTMX, answers, conversation_id, post
+from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.panel.test_panel import ask_bound
 from tests.playground.preferences.test_preferences import NamingRelay
-from tests.playground.turns.test_views import (
+from tests.playground.sending.test_views import (
     RelayClient,
     ScriptedRelay,
     chat_of,

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from billing.prices.plans import assign_plan, save_plan
+from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from dialects.chat.chat import Dialect
 from dialects.codec import Target

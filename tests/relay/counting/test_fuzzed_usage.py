@@ -11,13 +11,13 @@ import pytest
 from billing.prices.pricing import PriceVersion
 from dialects.anthropic import usage as anthropic
 from dialects.converse import usage as converse
-from dialects.endpoints import unary
 from dialects.gemini import live_usage
 from dialects.gemini import usage as gemini
 from dialects.interactions import usage as interactions
+from dialects.openai import unary
 from dialects.openai import usage as openai
+from dialects.realtime import live, realtime
 from dialects.responses import usage as responses
-from dialects.streams import live, realtime
 from dialects.usage.session_time import session_minutes
 from dialects.usage.usage import Quantities
 from dialects.usage.usage_members import TABLES

@@ -13,8 +13,8 @@ from dialects.anthropic import usage as anthropic
 from dialects.converse import usage as converse
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
+from dialects.realtime import realtime
 from dialects.responses import usage as responses
-from dialects.streams import realtime
 from gateway.prices.lookup import Price, PriceList, PriceRow
 from lib.clock import now
 from relay.counting.own_count import UsageEvidence

@@ -9,7 +9,7 @@ import pytest
 from dialects.chat.chat import Dialect
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind
-from dialects.errors.upstream_errors import UpstreamFault, describe
+from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from relay.front.downstream import ErrorAnswer

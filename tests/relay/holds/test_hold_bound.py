@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.prices.meters import Bound
 from billing.prices.pricing import CostLines, PriceVersion, price_bound
-from billing.subscriptions.included_units import Bound
 from relay.holds.rules import (
     bounds,
     estimate_tokens,

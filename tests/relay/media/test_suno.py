@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from notify.webhooks.signing import key_secret
+from notify.endpoints.signing import key_secret
 from tests.fakes.suno import SOUND, FakeSuno
 from tests.hostile import EVERYTHING, LONG, NUL
 from tests.hub import Answer, Hub, Tenant

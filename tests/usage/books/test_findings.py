@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Key, KeyKind
 from accounts.secrets.key_ring import seal_key
+from billing.balances import balances
 from billing.models import Account, BooksWalk, BudgetWindow
 from billing.seals import seals
-from billing.wallets import wallets
 from config.system.state import system_state
 from lib import clock
 from lib.database.code_migrations import code_migrations
@@ -91,7 +91,7 @@ def test_an_acknowledged_finding_that_stays_is_not_new(key: Key, people: Cast) -
     dora = cast.actor(people.dora)
     findings.acknowledge(dora, Finding.objects.get(), "Known")
     # Something else happens.
-    wallets.add_opening_credit(people.stranger, 5)
+    balances.add_opening_credit(people.stranger, 5)
     assert BALANCE in check()
     assert Finding.objects.count() == 1
     # It became another one.

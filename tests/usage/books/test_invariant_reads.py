@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from usage.books.invariants import INVARIANTS, SUMS, Span
 from usage.books.walk import Findings, _sums, prepare_tables
-from usage.records import demo_data
+from usage.management import demo_data
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.extended]
 

@@ -14,7 +14,7 @@ from tests import cast
 from tests.usage.rows import NOON, happen, refuse
 from usage.breakdowns.explorer import Times
 from usage.breakdowns.times import UNTIMED, times_over
-from usage.reports.filters import between
+from usage.filters.filters import between
 from usage.requests.words import duration_text, moved_text, speed_text
 from usage.rollups.histograms import stored_value
 from usage.rollups.levels import read_freshness

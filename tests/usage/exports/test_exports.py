@@ -21,11 +21,11 @@ from tests import cast, hostile
 from tests.usage.rows import NOON, happen, refuse
 from usage.exports import exports
 from usage.exports import views as export_views
+from usage.filters import filters
+from usage.log import log_views
+from usage.log.log_views import cells_of
 from usage.models import Export, ExportPiece
-from usage.reports import filters
-from usage.requests import log_views
 from usage.requests.columns import REQUESTS, LogSource
-from usage.requests.log_views import cells_of
 
 LOG, PAGE = "/o/acme/requests", "/o/acme/exports"
 

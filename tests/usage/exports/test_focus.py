@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.models import Key
 from lib.ids import id_text
 from tests import cast
-from tests.usage.reports.test_api import management
+from tests.usage.overview.test_api import management
 from tests.usage.rows import NOON, happen
 from usage.exports import exports, focus
 from usage.models import Export

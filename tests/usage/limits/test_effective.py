@@ -7,7 +7,7 @@ from accounts.keys import keys
 from accounts.members import members
 from accounts.models import KeyKind, Membership, Role
 from accounts.organisations import teams
-from billing.prices import plans
+from billing.price_plans import price_plans
 from tests.cast import Cast, actor, make_key, with_key
 from usage.limits import budget_simulation
 from usage.limits.effective_limits import Setting, effective_settings
@@ -59,8 +59,8 @@ def test_the_price_plan_is_listed_with_its_level(people: Cast) -> None:
         return next((level, value) for title, level, value, _ in rows if title == "Price plan")
 
     for holder, name in ((people.acme, "retail"), (people.core, "own"), (bob, "vip")):
-        plans.save_plan(SYSTEM, name)
-        plans.assign_plan(SYSTEM, holder, name)
+        price_plans.save_plan(SYSTEM, name)
+        price_plans.assign_plan(SYSTEM, holder, name)
     assert plan() == ("Organisation", "retail")
     assert plan(team=people.core) == ("Team", "own")
     assert plan(member=bob) == plan(key=key) == ("Person", "vip")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from usage.buckets.buckets import Span
 from usage.models import DetachedMonth
 from usage.months import detached
 from usage.months.detached import (
@@ -18,7 +19,6 @@ from usage.months.detached import (
     notice_text,
     refuse_detached,
 )
-from usage.rollups.buckets import Span
 
 pytestmark = pytest.mark.django_db
 

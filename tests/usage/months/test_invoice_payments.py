@@ -9,6 +9,7 @@ import pytest
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Key, User
+from billing.balances.balances import balance, set_credit_line
 from billing.credits.credits import request_credit
 from billing.invoices.billing_details import add_tax_rate
 from billing.invoices.invoices import InvoiceRefused, propose_note
@@ -23,7 +24,6 @@ from billing.invoices.rules import covered_nano
 from billing.ledger.funding import adjust
 from billing.ledger.ledger import lock_wallet, post
 from billing.models import Invoice, InvoiceKind, InvoicePayment, TopUp
-from billing.wallets.wallets import balance, set_credit_line
 from lib import clock
 from lib.files.zip_stream import stream_zip
 from lib.ids import id_text, new_id

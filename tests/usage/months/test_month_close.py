@@ -11,17 +11,18 @@ from django.db.utils import DatabaseError, IntegrityError
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Key, Project
+from billing.balances import balances
 from billing.credits import credits, promo
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.invoices import invoices
 from billing.invoices.billing_details import add_tax_rate, set_buyer, set_seller
-from billing.invoices.invoices import InvoiceRefused, checksum_of, lines_of, moved_nano
+from billing.invoices.invoices import InvoiceRefused, checksum_of, lines_of
+from billing.ledger.movements import moved_nano
 from billing.models import Account, BuyerDetail, Invoice, InvoiceKind, Posting
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscriptions import choose_plan, preview_plan
-from billing.wallets import wallets
 from lib import clock
 from tests import cast
 from tests.books import assert_books_balance
@@ -314,7 +315,7 @@ def test_notes(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> None:
     add_tax_rate(dora, "VAT", "", "20", dt.date(2020, 1, 1))
     invoice = closed(drafted(people.acme, dora), dora, erik)
     whole = stored(invoice)
-    before = wallets.balance(people.acme).available_nano
+    before = balances.balance(people.acme).available_nano
     kind = InvoiceKind.CREDIT_NOTE
     for nano, reason, expected in [
         (11 * USD, "r", "At most 10.00 USD"), (0, "r", "greater than zero"), (USD, " ", "reason"),
@@ -331,7 +332,7 @@ def test_notes(people: cast.Cast, key: Key, dora: Actor, erik: Actor) -> None:
     note = closed(note, dora, erik)
     assert (note.number, note.total_nano) == (f"CN-{clock.now().year}-0001", -4_800_000_000)
     assert list(invoice.notes.all()) == [note]
-    assert wallets.balance(people.acme).available_nano - before == 4_800_000_000
+    assert balances.balance(people.acme).available_nano - before == 4_800_000_000
     debit = closed(
         invoices.propose_note(dora, invoice, InvoiceKind.DEBIT_NOTE, USD, "Setup"), dora, erik
     )

@@ -11,13 +11,13 @@ from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
 from accounts.models import Key, Organisation
-from billing.invoices.invoices import movement_of
 from billing.ledger.funding import consume_promo
 from billing.ledger.ledger import post
+from billing.ledger.movements import movement_of
 from billing.ledger.posting import Entry, Posting
-from billing.limits.period_starts import Span
 from billing.models import Invoice, Seal
 from billing.models import Posting as StoredPosting
+from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import new_id
 from tests import cast
@@ -25,7 +25,7 @@ from tests.usage import rows
 from usage.models import BooksCheck, DetachedMonth, Review
 from usage.months import close, detaching
 from usage.months.invoice_lines import gather
-from usage.months.partitions import ensure_partitions
+from usage.records.partitions import ensure_partitions
 from usage.rollups.rollups import replace_all
 
 pytestmark = pytest.mark.django_db

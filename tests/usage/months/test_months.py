@@ -71,7 +71,7 @@ def make_month() -> None:
     from usage.books import check as books_check
     from usage.books import walk as books_walk
     from usage.models import BooksCheck, LateTruth
-    from usage.months.partitions import ensure_partitions
+    from usage.records.partitions import ensure_partitions
 
     check_secrets()
     at = mid_month(3)
@@ -128,7 +128,7 @@ def make_month() -> None:
 
 
 def month_after_at() -> dt.datetime:
-    from usage.months.partitions import next_month
+    from usage.records.partitions import next_month
 
     day = next_month(month())
     return dt.datetime(day.year, day.month, 1, 0, 5, tzinfo=dt.UTC)
@@ -158,7 +158,7 @@ def problems() -> list[str]:
     from usage.books.charge_check import wrong_charges
     from usage.books.invariants import broken_invariants
     from usage.books.walk import broken_in_all
-    from usage.months.detaching import find_altered
+    from usage.month_files.signatures import find_altered
 
     findings = broken_in_all()
     results = [f"{name}: {rows}" for name, rows in findings.broken.items()]
@@ -197,7 +197,7 @@ def rows_of_month() -> dict[str, Any]:
     """The month's rows, each by what is in it."""
     from django.db import connection
 
-    from usage.months.partitions import PARTITIONED, ids_of
+    from usage.records.partitions import PARTITIONED, ids_of
 
     results = {}
     with connection.cursor() as cursor:
@@ -338,8 +338,8 @@ def figures_of_month() -> Any:
 
     from accounts.models import Organisation, User
     from tests import cast
-    from usage.reports.filters import between
-    from usage.reports.overview import overview
+    from usage.filters.filters import between
+    from usage.overview.overview import overview
     from usage.rollups.levels import read_freshness
 
     acme = Organisation.objects.get(slug="acme")
@@ -359,7 +359,7 @@ def figures_of_month() -> Any:
 def requests_of_month() -> list[str]:
     from lib.ids import id_text
     from usage.models import UsageRecord
-    from usage.months.partitions import ids_of
+    from usage.records.partitions import ids_of
 
     first, end = ids_of(month())
     acme = UsageRecord.objects.filter(id__gte=first, id__lt=end, final=True)
@@ -367,8 +367,8 @@ def requests_of_month() -> list[str]:
 
 
 def missing_months() -> list[str]:
+    from usage.filters.visibility import Period
     from usage.months.detached import detached_within, names_of
-    from usage.reports.visibility import Period
 
     return names_of(detached_within(Period()))
 
@@ -786,7 +786,7 @@ def end_late() -> None:
 
 
 def ids() -> tuple[Any, Any]:
-    from usage.months.partitions import ids_of
+    from usage.records.partitions import ids_of
 
     return ids_of(month())
 

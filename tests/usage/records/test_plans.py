@@ -18,9 +18,8 @@ from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text
 from tests import cast
 from tests.usage.rows import CHANNEL, credit, happen
-from usage.months import partitions
-from usage.records import sql
-from usage.records.late_usage import take_unsure
+from usage.late_usage.late_usage import take_unsure
+from usage.records import partitions, sql
 from usage.records.records import versions_of
 from usage.rollups.rollups import roll_up
 

@@ -14,9 +14,9 @@ from relay.attempts.attempt_end import saved_of
 from tests import cast
 from tests.usage.rows import NOON, RATES, happen, price_version, refuse
 from usage.breakdowns.explorer import explore
-from usage.reports.filters import Scope, between
-from usage.reports.overview import overview
-from usage.rollups.buckets import BUCKET
+from usage.buckets.buckets import BUCKET
+from usage.filters.filters import Scope, between
+from usage.overview.overview import overview
 from usage.rollups.levels import read_freshness
 
 DAY = "range=custom&from=2026-11-18&to=2026-11-18"

@@ -14,9 +14,9 @@ from lib import clock
 from tests import cast
 from tests.usage.rows import happen
 from usage.breakdowns.failures import failure_series, failures_by_cause
+from usage.filters.filters import UsageFilter, from_query
 from usage.limits import budget_simulation
 from usage.limits.budget_chart import budget_chart
-from usage.reports.filters import UsageFilter, from_query
 from usage.requests.histogram import histogram
 
 

@@ -13,11 +13,11 @@ from accounts.access.actors import Actor, key_actor
 from accounts.models import Key
 from tests import cast
 from tests.usage.rows import NOON, admit, happen, refuse
+from usage.buckets.buckets import Span
+from usage.filters.filters import UsageFilter, from_query
 from usage.reports import reports
-from usage.reports.filters import UsageFilter, from_query
 from usage.reports.reports import Series
 from usage.requests import log as request_log
-from usage.rollups.buckets import Span
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)

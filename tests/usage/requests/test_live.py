@@ -25,9 +25,10 @@ from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
 from tests import cast
 from tests.usage.rows import happen
+from usage.log import log_views
 from usage.models import UsageRecord
 from usage.requests import log as request_log
-from usage.requests import log_position, log_views
+from usage.requests import log_position
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,10 +15,10 @@ from billing.prices import meters
 from billing.prices.pricing import CostLines, PriceVersion, price
 from lib.ids import id_text, new_id
 from tests import cast
-from tests.usage.reports.test_api import get, management
+from tests.usage.overview.test_api import get, management
 from tests.usage.rows import RATES, admit, happen, price_version
 from usage.models import SettleAs, UsageRecord
-from usage.requests.outcomes import UNCHARGED
+from usage.records.outcomes import UNCHARGED
 from usage.requests.receipts import RECEIPT_FORMAT
 from usage.reviews import reviews
 

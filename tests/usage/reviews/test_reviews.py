@@ -11,9 +11,9 @@ from django.test import Client
 
 from accounts.access.access import AccessDenied
 from accounts.models import AuditEvent, Key
+from billing.balances.balances import balance
 from billing.limits import budgets
 from billing.models import BudgetWindow, Hold, Posting, PriceVersion
-from billing.wallets.wallets import balance
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused

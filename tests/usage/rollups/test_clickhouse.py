@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
-import usage.reports.overview
+import usage.overview.overview
 from accounts.access.actors import SYSTEM, Actor
 from accounts.models import Key
 from accounts.organisations import teams
@@ -31,13 +31,14 @@ from tests.usage.rows import CHANNEL, NOON, admit, credit, end, happen, refuse
 from usage.breakdowns import explorer
 from usage.breakdowns.explorer import DAY, explore
 from usage.breakdowns.times import times_over
+from usage.buckets.buckets import Span, bucket_of
+from usage.filters.filters import CHARTED, Scope, UsageFilter, between
+from usage.filters.groupings import GROUPINGS
 from usage.models import ClickHouseCursor
-from usage.reports.filters import CHARTED, Scope, UsageFilter, between
-from usage.reports.groupings import GROUPINGS
-from usage.reports.overview import overview
-from usage.rollups import clickhouse_figures, clickhouse_sink, used_rows
+from usage.overview.overview import overview
+from usage.reports import clickhouse_figures
 from usage.rollups import clickhouse_server as rollups_clickhouse_server
-from usage.rollups.buckets import Span, bucket_of
+from usage.rollups import clickhouse_sink, used_rows
 from usage.rollups.clickhouse_server import MARKS, RECORDS
 from usage.rollups.clickhouse_sink import backlog, differences, rebuild, send
 from usage.rollups.levels import LAG_MAX, read_freshness
@@ -216,7 +217,7 @@ def nobody_else_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("Postgres was asked")
 
-    for module in (explorer, usage.reports.overview):
+    for module in (explorer, usage.overview.overview):
         monkeypatch.setattr(module, "used_rows", refuse)
 
 

@@ -13,16 +13,16 @@ from lib import clock
 from tests import cast
 from tests.usage.rows import NOON, credit, happen, id_at, refuse
 from usage.breakdowns.explorer import Times, explore
+from usage.buckets.buckets import Span
+from usage.filters.filters import EVERYTHING, Metric, Scope, UsageFilter, between
+from usage.filters.groupings import GroupBy
+from usage.filters.visibility import run
 from usage.models import DayRollup, HourRollup, Rollup, RollupWatermark
+from usage.overview.overview import overview
 from usage.reports import reports
-from usage.reports.filters import EVERYTHING, Metric, Scope, UsageFilter, between
-from usage.reports.groupings import GroupBy
-from usage.reports.overview import overview
-from usage.reports.visibility import run
 from usage.requests import log as request_log
 from usage.requests.narrowing import narrow_rows
 from usage.rollups import rollups
-from usage.rollups.buckets import Span
 from usage.rollups.level_rules import start_of
 from usage.rollups.levels import read_freshness
 from usage.rollups.rollups import rebuild, roll_up

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage.rollups.buckets import BUCKET, Span, edges
+from usage.buckets.buckets import BUCKET, Span, edges
 from usage.rollups.level_rules import WIDTHS, pieces_of, runs, split_spans, start_of
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)

@@ -18,9 +18,9 @@ from lib import clock
 from lib.ids import first_id_at
 from tests import cast, databases
 from tests.usage.rows import NOON, admit, credit, end, happen, id_at, refuse
+from usage.buckets.buckets import bucket_of
 from usage.models import DetachedMonth, Rollup, RollupWatermark, UsageRecord
 from usage.rollups import rollups
-from usage.rollups.buckets import bucket_of
 from usage.rollups.levels import TABLES
 from usage.rollups.rollups import rebuild, roll_up
 

@@ -21,7 +21,7 @@ from lib.tables.keyset import Order
 from tests import cast
 from tests.markup import squeezed
 from tests.usage.rows import NOON, admit, happen, refuse
-from usage.reports.visibility import Period
+from usage.filters.visibility import Period
 from usage.sessions.sessions import AGENTS_MAX, SessionSource, _in_tree_order
 
 SESSIONS = "/o/acme/sessions"

@@ -16,12 +16,12 @@ import pytest
 from accounts.access.actors import Actor
 from accounts.models import Key, KeyKind, Organisation
 from billing.currency.money import format_usd
-from billing.invoices.rules import month_span
 from billing.ledger import ledger
 from billing.ledger.funding import adjust
 from billing.ledger.statement import close_days, statement
 from billing.ledger.statement_months import month_statement
 from billing.models import StatementDay
+from billing.periods.months import month_span
 from lib import clock
 from lib.ids import new_id
 from tests import cast

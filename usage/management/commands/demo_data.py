@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from usage.records.demo_data import DAYS, NotEmpty, fill
+from usage.management.demo_data import DAYS, NotEmpty, fill
 
 
 class Command(BaseCommand):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.chat import media
 from dialects.chat.chat import (
     AnyJson,
     ChatRequest,
@@ -18,7 +19,6 @@ from dialects.chat.chat import (
 )
 from dialects.chat.custom_tools import make_function
 from dialects.errors.errors import RequestFault
-from dialects.media import media
 from dialects.responses.request.decode import decode
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.chat import media
 from dialects.errors.errors import RequestFault
-from dialects.media import media
 from dialects.responses.request.read import edit, read
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.responses.golden import request_of

@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from billing.models import Plan
-from billing.prices.plans import remove_plan, save_plan
+from billing.price_plans.price_plans import remove_plan, save_plan
 from gateway.channels.channels import create_channel
 from gateway.channels.forms import SettingsForm
 from gateway.models import Channel

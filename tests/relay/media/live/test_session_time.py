@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.prices.pricing import PriceVersion, total_of
-from dialects.streams.live import TimeReading, read_time
+from dialects.realtime.live import TimeReading, read_time
 from dialects.usage.session_time import session_minutes
 from relay.media.live.operation import METER, STRETCH_MS
 from relay.media.live.session_time import SLACK_MS, SessionTime, part_of

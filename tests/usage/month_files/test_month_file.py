@@ -1,0 +1,93 @@
+"""The file of a detached month: what is altered in it is found (P22)."""
+
+import datetime as dt
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hostile import EVERYTHING, LONG, STORABLE
+from usage.month_files import file as month_file
+from usage.month_files.file import (
+    MonthFileBroken,
+    Rows,
+    check_month_file,
+    digest_of,
+    read_part,
+    write_month_file,
+)
+
+KEY = b"key of the tests"
+MARCH = dt.date(2026, 3, 1)
+LINES = [f"{n}\t{text!a}\n".encode() for n, text in enumerate([*STORABLE, EVERYTHING, LONG])]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(month_file, "_PART_ROWS", 5)
+    path = tmp_path / "2026-03.zip"
+    tables = (Rows("usage_attempt", ["id", "model"], LINES), Rows("billing_hold", ["id"], []))
+    write_month_file(path, KEY, MARCH, tables)
+    return path
+
+
+def test_what_was_written_is_read(file: Path) -> None:
+    manifest = check_month_file(file, KEY)
+    assert manifest.month == MARCH
+    assert manifest.columns == {"usage_attempt": ["id", "model"], "billing_hold": ["id"]}
+    assert manifest.rows == {"usage_attempt": len(LINES), "billing_hold": 0}
+    assert [part.rows for part in manifest.parts] == [5, 5, len(LINES) - 10]
+    read = b"".join(b"".join(read_part(file, part)) for part in manifest.parts)
+    assert read == b"".join(LINES)
+    assert file.stat().st_mode & 0o077 == 0
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.extended)])
+def test_every_altered_byte_is_found(file: Path, step: int) -> None:
+    """Each byte changes the digest of the whole; nearly all are found by the file alone."""
+    whole, digest, unnoticed = file.read_bytes(), digest_of(file), 0
+    for at in range(0, len(whole), step):
+        altered = bytearray(whole)
+        altered[at] ^= 1
+        file.write_bytes(altered)
+        assert digest_of(file) != digest
+        try:
+            again = check_month_file(file, KEY)
+            assert again.rows["usage_attempt"] == len(LINES)
+        except MonthFileBroken:
+            continue
+        unnoticed += 1
+    # Dates and rights of the members, which nothing reads.
+    assert unnoticed < len(whole) / step / 4
+
+
+@pytest.mark.parametrize("length", [0, 10, 1000])
+def test_a_file_that_was_cut_is_found(file: Path, length: int) -> None:
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(MonthFileBroken):
+        check_month_file(file, KEY)
+
+
+def test_a_file_of_somebody_else_is_not_read(file: Path) -> None:
+    with pytest.raises(MonthFileBroken, match="signature is not ours"):
+        check_month_file(file, b"another key")
+    other = file.with_name("other.zip")
+    with zipfile.ZipFile(other, "w") as packed:
+        packed.writestr("manifest.json", b"{}")
+    with pytest.raises(MonthFileBroken, match="no file of a month"):
+        check_month_file(other, KEY)
+    with pytest.raises(FileNotFoundError):
+        check_month_file(file.with_name("none.zip"), KEY)
+
+
+def test_what_ends_on_the_way_leaves_no_file(tmp_path: Path) -> None:
+    def ends() -> Iterator[bytes]:
+        yield b"1\n"
+        raise RuntimeError("the database went away")
+
+    path = tmp_path / "2026-03.zip"
+    with pytest.raises(RuntimeError):
+        write_month_file(path, KEY, MARCH, [Rows("usage_attempt", ["id"], ends())])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,443 @@
+"""The page of one request (W33): its course, its cost, and the proof of its cost. The holds on an
+organisation's money, by request (W40)."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access.actors import Actor
+from accounts.access.guards import organisation_page
+from accounts.models import Organisation
+from accounts.preferences.table_preferences import read_table
+from billing.access import access_wallet
+from billing.currency.display import TOTAL_PLACES, exact_places, pad
+from billing.currency.money import format_multiplier, format_usd
+from billing.currency.words import money_symbol
+from billing.idempotency import Answer, FormSent, form_answered
+from billing.prices.meters import find_meter, format_rate
+from billing.prices.pricing import PPM
+from billing.prices.words import PER_MILLION, condition_words, unit_word
+from dialects.errors.errors import detail_of
+from lib import clock
+from lib.htmx import render_part, see_other
+from lib.ids import id_text, parse_id
+from lib.numbers.formatting import MINUS, SPEED_FROM_MS
+from lib.tables.pages import answer_table
+from lib.tables.sources import StatementSource
+from lib.tables.table import Badge, Column, Filter, State, Table, status_filter
+from notify.deliveries.deliveries import hook_of
+from notify.models import DeliveryState
+from notify.webhooks.views import STATES
+from usage.filters import filters
+from usage.models import SettleAs
+from usage.reports import reports
+from usage.requests import receipts, words
+from usage.requests.log import RequestRow
+from usage.requests.refusals import budget_refusal
+from usage.reviews import reviews
+from usage.reviews.forms import ReviewForm, review_context
+from usage.reviews.reviews import ReviewRefused
+
+_HOUR: Final = dt.timedelta(hours=1)
+
+
+@organisation_page("requests.read")
+@require_safe
+def request_page(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    return _detail(request, actor, rid, "usage/requests/_request.html")
+
+
+@organisation_page("requests.read")
+@require_POST
+def request_recompute(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    return _detail(request, actor, rid, "usage/requests/_receipt_check.html", recompute=True)
+
+
+@organisation_page("requests.read")
+@require_safe
+def receipt_file(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    """Return the receipt as JSON, as the management API does. 404 while the request runs."""
+    receipt = receipts.document(receipts.request_detail(actor, rid))
+    if receipt is None:
+        raise Http404
+    response = JsonResponse(receipt, json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'attachment; filename="receipt-{rid}.json"'
+    return response
+
+
+@organisation_page("credits.write")
+@require_POST
+def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseBase:
+    request_id = parse_id(rid)
+    under_review, _ = reviews.review_of(request_id) if request_id else (None, None)
+    if request_id is None or under_review is None or actor.organisation is None:
+        raise Http404
+    if under_review.organisation_id != actor.organisation.id:
+        raise Http404
+    form = ReviewForm(request.POST)
+    if form.is_valid():
+        cleaned = form.cleaned_data
+        settle_as = SettleAs(cleaned["settle_as"])
+
+        def act() -> Answer:
+            amount_nano = cleaned["amount"] if settle_as == SettleAs.AMOUNT else None
+            reviews.settle_review(
+                actor, request_id, settle_as, amount_nano=amount_nano, reason=cleaned["reason"]
+            )
+            return Answer(201, {})
+
+        try:
+            form_answered(request, actor, cleaned["once"], act)
+        except ReviewRefused as refused:
+            refused.add_to(form)
+        except FormSent as sent:
+            form.add_error(None, str(sent))
+        else:
+            messages.success(request, gettext("Request settled."))
+            return see_other("request", actor.organisation.slug, rid)
+    return _detail(request, actor, rid, "usage/requests/_request.html", form=form)
+
+
+def _outcome(row: RequestRow) -> Badge | None:
+    """Return the outcome of the request in two words, or None while it runs."""
+    if row.running:
+        return None
+    if row.stopped:
+        return Badge(gettext("Stopped"))
+    if row.failed:
+        return Badge(words.kind_text(row.display_kind) or str(row.status), "bad", "x")
+    return Badge(gettext("Completed"), "ok", "check")
+
+
+def _detail(
+    request: HttpRequest,
+    actor: Actor,
+    rid: str,
+    part: str,
+    *,
+    recompute: bool = False,
+    form: ReviewForm | None = None,
+) -> HttpResponse:
+    detail = receipts.request_detail(actor, rid)
+    visible_detail = detail if actor.operator else receipts.hide_channel_names(detail)
+    zone = filters.from_query({"tz": request.GET.getlist("tz")}, clock.now(), channels=False).zone
+    row = visible_detail.row
+    doubted = "quarantine" in row.flags
+    reviewed = review_context(actor, row.request_id, form) if doubted else {}
+    places = _receipt_places(visible_detail)
+    context = {
+        "detail": visible_detail,
+        "row": row,
+        "outcome": _outcome(row),
+        "rid": id_text(row.request_id),
+        "zone": zone.key,
+        "refresh_url": request.get_full_path(),
+        "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
+        "asked_model": visible_detail.requested_model_if_replaced,
+        "basis": words.BASES.get(row.basis, row.basis),
+        "api_format": words.api_format(row.dialect, row.operation),
+        "app": words.app_name(row.app),
+        "source": words.source_name(row.source, row.app),
+        "charged_by": words.CHARGED_BY.get(row.basis, ""),
+        "kind": words.kind_text(row.display_kind),
+        "message": detail_of(row.kind or "", detail.message),
+        "budget": budget_refusal(row.organisation, detail.message) if row.by_budget else None,
+        "flags": [
+            words.flag_word(flag)
+            for flag in row.flags
+            if flag != "quarantine" or not reviewed.get("decided")
+        ],
+        "attempts": (
+            attempts := [_attempt(visible_detail, attempt) for attempt in visible_detail.attempts]
+        ),
+        "posted": any(attempt["postings"] for attempt in attempts),
+        "paid_nano": visible_detail.paid_nano,
+        "corrections": [
+            _usd(format_usd(posting.paid_nano), places) for posting in visible_detail.corrections
+        ],
+        "paid": _usd(format_usd(visible_detail.paid_nano), places),
+        "own_correction": visible_detail.own_change_nano
+        and _usd(format_usd(visible_detail.own_change_nano), places),
+        **_payers(visible_detail, places),
+        "raw_usage": _pretty(visible_detail.raw_usage),
+        "speed": _speed(row),
+        "session": row.session_id and id_text(row.session_id),
+        "callback": _callback(actor, visible_detail),
+        "tokens": reports.tokens_of(row.meters),
+        **(
+            _receipt(visible_detail.receipt, visible_detail.price, places)
+            if visible_detail.receipt
+            else {}
+        ),
+        **(_recomputed_context(receipts.recompute(detail)) if recompute else {}),
+        **reviewed,
+    }
+    with timezone.override(zone):
+        status = 422 if form is not None else 200
+        return render_part(request, "usage/requests/request.html", part, context, status=status)
+
+
+def _callback(actor: Actor, detail: receipts.RequestDetail) -> dict[str, Any] | None:
+    """Return the call to a media task's callback address, or None."""
+    if actor.organisation is None or detail.ended_at is None:
+        return None
+    task = hook_of(actor.organisation.id, detail.row.request_id, detail.ended_at)
+    if task is None:
+        return None
+    return {
+        "badge": STATES[DeliveryState(task.state)],
+        "tries": [
+            {**one, "at": dt.datetime.fromisoformat(one["at"])} for one in task.tries if "ms" in one
+        ],
+    }
+
+
+def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -> dict[str, Any]:
+    """Return an attempt, and its bar on a time line of the whole request."""
+    ends = [attempt.end_ms or attempt.start_ms for attempt in detail.attempts]
+    passed = clock.now() - detail.row.admitted_at
+    whole = max(1, *ends, passed // dt.timedelta(milliseconds=1) if detail.row.running else 0)
+    end_ms = whole if attempt.end_ms is None else max(attempt.end_ms, attempt.start_ms)
+    first_ms = min(max(attempt.ttft_ms or attempt.start_ms, attempt.start_ms), end_ms)
+    return {
+        "one": attempt,
+        "kind": words.kind_text(attempt.display_kind),
+        "basis": words.BASES.get(attempt.basis, attempt.basis),
+        "why": words.CHOSEN.get(attempt.why, attempt.why),
+        "skipped": [(name, words.SKIPPED.get(why, why)) for name, why in attempt.skipped],
+        "whole": whole,
+        "wait_ms": (first_ms if attempt.ttft_ms else end_ms) - attempt.start_ms,
+        "first_ms": first_ms if attempt.ttft_ms else None,
+        "answer_ms": end_ms - first_ms if attempt.ttft_ms else 0,
+        "took_ms": end_ms - attempt.start_ms,
+        "postings": [
+            {
+                "id": id_text(posting.id),
+                "kind": words.POSTINGS.get(posting.kind, posting.kind),
+                "at": posting.at,
+                "paid": _usd(format_usd(posting.paid_nano)) if posting.paid_nano else "",
+            }
+            for posting in attempt.postings
+        ],
+    }
+
+
+def _receipt_places(detail: receipts.RequestDetail) -> int:
+    """Return the number of decimals that show every amount of the receipt in full."""
+    amounts = [format_usd(posting.paid_nano) for posting in detail.corrections]
+    amounts.append(format_usd(detail.own_change_nano))
+    if receipt := detail.receipt:
+        amounts += [line.amount for line in receipt.lines]
+        amounts += [receipt.rounding, receipt.above_hold, receipt.waived, receipt.own, receipt.fee]
+        amounts.append(format_usd(receipt.charge_nano))
+    amounts += [format_usd(nano) for _, nano in _paid_by(detail)]
+    return exact_places(amounts)
+
+
+def _receipt(
+    receipt: receipts.Receipt, price: receipts.PriceDisplay | None, places: int
+) -> dict[str, Any]:
+    """Return the receipt's figures as exact texts of USD."""
+    multiplier_ppm = PPM if price is None else price.multiplier_ppm
+    return {
+        "receipt_lines": [
+            {
+                "word": " · ".join(_line_texts(line)),
+                "quantity": line.quantity,
+                "rate": _line_rate(line, multiplier_ppm),
+                "amount": _usd(line.amount, places),
+            }
+            for line in receipt.lines
+        ],
+        "multiplier": "" if multiplier_ppm == PPM else format_multiplier(multiplier_ppm),
+        "rounding": receipt.rounding and _usd(receipt.rounding, places),
+        "above_hold": receipt.above_hold and _usd(f"-{receipt.above_hold}", places),
+        "waived": receipt.waived and _usd(f"-{receipt.waived}", places),
+        "own": receipt.own and _usd(f"-{receipt.own}", places),
+        "fee": receipt.fee and _usd(receipt.fee, places),
+        "charge": _usd(format_usd(receipt.charge_nano), places),
+    }
+
+
+def _line_texts(line: receipts.ReceiptLine) -> list[str]:
+    """Return the description of a line: its meter, its conditions, and the model that used it."""
+    held = [condition_words(kind, value) for kind, value in line.conditions.items()]
+    return [words.meter_word(line.meter), *held, *([line.model] if line.model else [])]
+
+
+def _line_rate(line: receipts.ReceiptLine, multiplier_ppm: int) -> str:
+    rate = _rate(line.meter, line.rate_nano_per_million)
+    factors = [ppm for ppm in (multiplier_ppm, line.condition_ppm) if ppm != PPM]
+    return " × ".join([rate, *map(format_multiplier, factors)])
+
+
+def _payers(detail: receipts.RequestDetail, places: int) -> dict[str, Any]:
+    """Return who paid the charge, if not the balance alone. `uncounted` means that this is not
+    known yet."""
+    paid = detail.payers
+    if paid is None:
+        return {"uncounted": detail.receipt is not None}
+    return {"payers": [(word, _usd(format_usd(nano), places)) for word, nano in _paid_by(detail)]}
+
+
+def _paid_by(detail: receipts.RequestDetail) -> list[tuple[str, int]]:
+    """Return the amounts that each payer paid, the balance last."""
+    paid = detail.payers
+    if paid is None or not (paid.included_nano or paid.promo_nano):
+        return []
+    words_nano = (
+        (gettext("Paid by included usage"), paid.included_nano),
+        (gettext("Paid by promotional credit"), paid.promo_nano),
+        (gettext("Paid from the balance"), paid.balance_nano),
+    )
+    return [(word, nano) for word, nano in words_nano if nano]
+
+
+def _recomputed_context(recomputed: receipts.Recomputed) -> dict[str, Any]:
+    computed = (
+        None if recomputed.computed_nano is None else _usd(format_usd(recomputed.computed_nano))
+    )
+    return {
+        "recomputed": recomputed,
+        "computed": computed,
+        "difference": _usd(format_usd(recomputed.difference_nano)),
+    }
+
+
+def _rate(meter: str, rate_nano_per_million: int) -> str:
+    price = money_symbol() + pad(format_rate(meter, rate_nano_per_million))
+    scale = find_meter(meter).scale
+    if scale == "per_million":
+        return f"{price} / {PER_MILLION}"
+    if scale == "per_billion":
+        return f"{price} / {unit_word(meter)}"
+    return gettext("%(rate)s each") % {"rate": price}
+
+
+def _usd(text: str, places: int = TOTAL_PLACES) -> str:
+    """Format an exact decimal with its sign (a true minus) and at least that many decimals."""
+    symbol = money_symbol()
+    text = pad(text, places)
+    return f"{MINUS}{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
+
+
+def _speed(row: RequestRow) -> str:
+    """Return the output tokens per second of answering, with one decimal below a hundred."""
+    tokens = reports.tokens_of(row.meters)
+    out = tokens.written
+    answering_ms = (row.total_ms or 0) - (row.ttft_ms or 0)
+    if not out or row.ttft_ms is None or answering_ms < SPEED_FROM_MS:
+        return ""
+    tenths = out * 10_000 // answering_ms
+    figure = f"{tenths // 10}.{tenths % 10}" if tenths < 1000 else str(tenths // 10)
+    return gettext("%(n)s tok/s after that") % {"n": figure}
+
+
+def _pretty(raw: object) -> str:
+    return "" if raw is None else json.dumps(raw, indent=2, ensure_ascii=False)
+
+
+_BADGES: Final = {
+    "running": Badge(_("Running"), "info", "circle-dashed"),
+    "late": Badge(_("Overdue"), "warn", "clock"),
+    "kept": Badge(_("Under review"), "info", "search"),
+}
+
+
+@dataclass(frozen=True)
+class _Held:
+    """One hold. `state` is `late` if it has expired unresolved, and `kept` if an operator must
+    review the request's usage. `id` is the attempt's id."""
+
+    id: UUID
+    request_id: UUID
+    model: str
+    key: str
+    amount_nano: int
+    opened_at: dt.datetime
+    state: str
+    slug: str
+
+    @property
+    def request(self) -> str:
+        return id_text(self.request_id)
+
+    @property
+    def href(self) -> str:
+        return reverse("request", args=[self.slug, self.request])
+
+    @property
+    def badge(self) -> Badge:
+        return _BADGES[self.state]
+
+
+HOLDS = Table(
+    "holds",
+    _("Reserved now"),
+    (
+        Column("since", _("Since"), "ago", value="opened_at", sort=True, card="last"),
+        Column("state", _("Status"), "badge", value="badge", sort="state", card="first"),
+        Column("model", _("Model"), sort=True, card="title"),
+        Column(
+            "key", _("Key"), value=lambda held: words.key_name(held.key), sort="key", card="second"
+        ),
+        Column("held", _("Reserved"), "money", value="amount_nano", sort=True, card="money"),
+        Column("request", _("Request"), "code", priority=3),
+    ),
+    default_sort="since",
+    href="href",
+    filters=(
+        Filter("q", _("Request, model or key"), "search"),
+        status_filter(_BADGES),
+    ),
+)
+
+
+@organisation_page("balance.read")
+@require_safe
+def hold_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    organisation = access_wallet(actor, "balance.read")
+    state = read_table(HOLDS, request, actor)
+    templates = ("usage/requests/holds.html", "usage/requests/_holds.html")
+    return answer_table(request, state, _hold_source(organisation, state), templates, {})
+
+
+def _hold_source(organisation: Organisation, state: State) -> StatementSource[_Held]:
+    """Return the current holds that match the filters."""
+    text = state.value("q")
+    parameters = {
+        "organisation": organisation.id,
+        "slug": organisation.slug,
+        "state": state.value("state"),
+        "text": text,
+        "request": parse_id(text),
+    }
+    return StatementSource(_OPEN, parameters, _Held)
+
+
+_OPEN: Final = """
+    SELECT * FROM (
+        SELECT hold.id, r.request_id, r.model, coalesce(key.name, '') AS key, hold.amount_nano,
+               hold.opened_at,
+               CASE WHEN hold.state = 'kept' THEN 'kept'
+                    WHEN hold.expires_at < now() THEN 'late' ELSE 'running' END AS state,
+               %(slug)s::text AS slug
+        FROM billing_hold hold
+        JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
+        LEFT JOIN accounts_key key ON key.id = r.key_id
+        WHERE hold.organisation_id = %(organisation)s
+        -- Each by its own index, in which only the few are that are not resolved.
+        AND (hold.state = 'open' OR hold.state = 'kept')
+    ) held
+    WHERE %(state)s IN ('', state)
+    AND (request_id = %(request)s OR strpos(lower(model || ' ' || key), lower(%(text)s)) > 0)"""
