@@ -1,6 +1,6 @@
 """An agent's run of tool calls, over SSE and over a WebSocket, at a provider that is far away.
 
-    make bench-tool-calls    two minutes; writes its section of docs/performance.md
+    make bench-tool-calls    two minutes; writes its section of docs/background/performance.md
 
 Each round runs every way once, and ratios are taken within a round: a shared machine disturbs all
 that is measured in the same minute.

@@ -179,7 +179,7 @@ def test_dates_are_written_by_the_named_formats() -> None:
     assert known <= used
 
 
-GLOSSARY = ROOT / "docs/glossary.md"
+GLOSSARY = ROOT / "docs/reference/glossary.md"
 # Letters of the alphabet, which are none that are sent; and what stands in a text as it is written.
 LITERAL = re.compile(r"%\(\w+\)[sd]|`[^`]*`|(?:same|a) letter|letters, digits")
 
