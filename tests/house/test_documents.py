@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
+from config.apply.file_format import Installation
 from stack.command import VERBS, management_commands, weir
 from tests.deploy.files import compose_file
 from tests.house.test_style import ROOT, _files
@@ -109,6 +111,18 @@ DOCS: Final = ROOT / "docs"
 INDEX: Final = DOCS / "README.md"
 DECISIONS: Final = sorted((DOCS / "adr").glob("0*.md"))
 _ENTRY: Final = re.compile(r"^  - \[([^\]]+)\]\(([\w/.-]+\.md)\)$", re.MULTILINE)
+
+
+def test_every_file_of_a_page_can_be_applied() -> None:
+    """Examples that begin with a version are whole files of `weir apply`."""
+    files = [
+        (page.name, text)
+        for page in PAGES
+        for text in re.findall(r"^```yaml\n(version: 1\n.*?)^```", page.read_text(), re.M | re.S)
+    ]
+    assert len(files) > 4
+    for _, text in files:
+        Installation.model_validate(yaml.safe_load(text))
 
 
 def test_the_index_lists_every_page_once() -> None:
