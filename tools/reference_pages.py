@@ -416,7 +416,7 @@ def _default(value: ast.expr | None, modules: Mapping[str, str]) -> str:
         return f"`{getattr(import_module(modules[value.id]), value.id):g}`"
     if not isinstance(value, ast.Constant) or value.value == "":
         return "–"
-    return f"`{int(value.value) if isinstance(value.value, bool) else value.value}`"
+    return f"`{int(value.value) if isinstance(value.value, bool) else value.value!s}`"
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

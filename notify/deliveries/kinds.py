@@ -22,8 +22,8 @@ class Kind:
     """One kind of fact. Members with one of `roles` in the organisation get an email; with
     `operators`, the operators do. A `personal` kind goes only to the people whom the fact names.
 
-    `title` is its name on the page of webhooks. `data` names the fields of its payload, separated by
-    spaces; docs/reference/events.md says what they are.
+    `title` is its name on the page of webhooks. `data` names the fields of its payload, separated
+    by spaces; docs/reference/events.md says what they are.
     """
 
     name: str

@@ -177,8 +177,7 @@ STEPS: Final[Mapping[str, tuple[str, Step]]] = {
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    commit, line = machine.commit(), machine.machine_line()
-    return f"{today}, Weir {commit}, on {line}; {others.line()}."
+    return f"{today}, on {machine.machine_line()}; {others.line()}."
 
 
 def render(taken: Mapping[str, Sequence[float]], about: str) -> str:

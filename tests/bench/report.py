@@ -1,4 +1,4 @@
-"""The report: the numbers to reach, then all figures beside each other. Pure."""
+"""The page of all figures beside each other, and the numbers to reach for a terminal. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -87,11 +87,10 @@ def render(results: Results, about: About) -> str:
         "\n\n".join(
             [
                 "# Performance",
-                "Written by `make bench`; do not edit it by hand. `make bench QUICK=1` prints a "
-                "shorter run and does not change this page.",
+                "*For everyone who compares gateways or sizes a machine.*",
+                "The sections up to *Method* are written by `make bench`, a quarter of an hour. "
+                "Each later section says which command measured it, or that it was measured by hand.",
                 _about(results, about),
-                "## Targets",
-                _targets(all_targets(results)),
                 "## CPU per request, µs",
                 "All processes of a system together.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),

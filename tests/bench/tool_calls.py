@@ -100,8 +100,7 @@ def measure(
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    commit, line = machine.commit(), machine.machine_line()
-    return f"{today}, Weir {commit}, on {line}; {others.line()}."
+    return f"{today}, on {machine.machine_line()}; {others.line()}."
 
 
 def run_over_sse(web: hub.Web, tenant: Tenant, model: str, result: str) -> float:
