@@ -20,7 +20,7 @@ from tests.house.test_style import ROOT
 def steps() -> list[str]:
     pages = ("docs/operate/back-up.md", "docs/operate/restore.md")
     sections = [
-        (ROOT / page).read_text().split("## Of `make run`")[1].split("\n## ")[0] for page in pages
+        (ROOT / page).read_text().split("## With `make run`")[1].split("\n## ")[0] for page in pages
     ]
     return re.findall(r"```sh\n(.*?)```", "".join(sections), re.DOTALL)
 
