@@ -156,7 +156,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Role.permissions": "Names of permissions, see *Permissions by role*.",
     "*.period": "The period after which it starts again. `session`: for each session of an agent.",
     "OwnKeyOffer.channel": "Name of the channel.",
-    "Person.name": "Given only to somebody who has no name yet.",
+    "Person.name": "Set only for people who have no name yet.",
     "Person.active": "Whether the person can sign in, and their keys work.",
     "Organisation.currency": "The currency of the ledger.",
     "Organisation.credit": "Opening credit, posted once.",

@@ -89,7 +89,8 @@ def render(results: Results, about: About) -> str:
                 "# Performance",
                 "*For everyone who compares gateways or sizes a machine.*",
                 "The sections up to *Method* are written by `make bench`, a quarter of an hour. "
-                "Each later section says which command measured it, or that it was measured by hand.",
+                "Each later section says which command measured it, or that it was measured by "
+                "hand.",
                 _about(results, about),
                 "## CPU per request, µs",
                 "All processes of a system together.",

@@ -88,7 +88,7 @@ _SAYS: Final = [
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
     ("docs/promises.md", f"A realtime or Live session | {relay_config.SESSION_S / 60:.0f} min"),
     ("reference/operations/live_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
-    ("docs/guides/realtime.md", f"held {LEAD_MS // 1000} seconds before"),
+    ("docs/guides/realtime.md", f"reserved {LEAD_MS // 1000} seconds before"),
     ("docs/guides/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),
     ("docs/promises.md", f"next one {LEAD_MS // 1000} s before"),
     ("docs/promises.md", f"is {SLACK_MS // 1000} s ahead"),

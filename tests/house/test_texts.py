@@ -210,6 +210,22 @@ def test_texts_say_the_words_of_the_glossary() -> None:
     assert wrong == []
 
 
+# Pages for contributors speak of the code; the contract and the glossary define its terms.
+_OF_THE_CODE: Final = ("docs/adr", "docs/background", "docs/promises", "docs/reference/glossary",
+                       "docs/reference/price-members", "docs/guides/adding-a-provider")  # fmt: skip
+_CODE_OF_DOCUMENT: Final = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
+
+
+def test_documents_say_the_words_of_the_glossary() -> None:
+    wrong = []
+    for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
+        name = str(path.relative_to(ROOT))
+        if not name.startswith(_OF_THE_CODE):
+            prose = LITERAL.sub("", _CODE_OF_DOCUMENT.sub("", path.read_text()))
+            wrong += [f"{name}: {found[0]}" for found in _avoided().finditer(prose)]
+    assert wrong == []
+
+
 # Templates --------------------------------------------------------------------------------------
 
 SPOKEN = ("aria-label", "title", "placeholder", "alt", "aria-valuetext")

@@ -284,9 +284,8 @@ def test_compliance(hub: Hub, provider: FakeUpstream, form: str, id: str) -> Non
 
 
 def test_the_docs_list_these_tests() -> None:
-    """A cell says `passes` because the test of this name and form has to pass."""
-    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
-    assert [name for name, _ in rows] == list(CASES)
-    for name, cells in rows:
-        over = "WebSocket" if name.startswith("websocket-") else "HTTP"
-        assert cells.split(" | ") == [over, *["passes"] * len(UPSTREAMS)]
+    """The page says that all of them pass."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (HTTP|WebSocket) \|$", PAGE.read_text(), re.MULTILINE)
+    assert rows == [
+        (name, "WebSocket" if name.startswith("websocket-") else "HTTP") for name in CASES
+    ]
