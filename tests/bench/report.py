@@ -44,8 +44,8 @@ _METHOD = """\
   usage record. Both processes are counted. The worker and the scheduler, which aggregate usage, do
   not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres, worker
-  with the scheduler, and the local model, which nobody asks. A request costs there what all of them
-  use until its usage is summed up, less what they use in the same time when nobody is there.
+  with the scheduler, and the local model, which gets no requests. A request costs there what all of
+  them use until its usage is summed up, less what they use in the same time when nobody is there.
 - What Postgres does *in the background* is checkpoints, its log and vacuums. It comes in bursts,
   not with each request.
 - *{bare}* is our web process with its accounting replaced by nothing; the difference is the cost of
