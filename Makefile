@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots diagrams lock sbom wheel release messages python git gettext
+.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots reference diagrams lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -102,6 +102,12 @@ screenshots: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs.browser
 	@$(BIN)/python -m tools.screenshots $(ARGS)
+
+# The reference pages docs/reference/*.md that are made from the code
+reference: python
+	@$(INSTALL) --dev
+	@$(BIN)/python -m tools.reference_pages
+	@$(BIN)/python -m tools.price_members
 
 # The diagrams of the rooms and of a request, docs/images/*.svg, from the code
 diagrams: python

@@ -275,7 +275,7 @@ WEBHOOK_EGRESS_ALLOW = [
 # of this machine could hold a secret.
 CLOUD_TOKEN_FILES = [path for path in env.text("CLOUD_TOKEN_FILES", "").split(",") if path]
 
-# ClickHouse stores usage records a second time and serves long reports (docs/production/scale.md).
+# ClickHouse stores usage records a second time and serves long reports (docs/operate/scale.md).
 CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "").rstrip("/")
 CLICKHOUSE_DATABASE = env.text("CLICKHOUSE_DATABASE", "default")
 CLICKHOUSE_USER = env.text("CLICKHOUSE_USER", "default")

@@ -1,7 +1,8 @@
 """Draw docs/images/rooms.svg and docs/images/request.svg: `make diagrams`.
 
 The rooms and their order come from the contract in pyproject.toml, their arrows from the imports in
-the code, their purposes from CONTRIBUTING.md. The request's steps come from docs/a-request.md.
+the code, their purposes from CONTRIBUTING.md. The request's steps come from
+docs/background/a-request.md.
 """
 
 import re
@@ -113,7 +114,7 @@ _LINE_HEIGHT: Final = 19
 
 
 class Step(NamedTuple):
-    """A row of the table in docs/a-request.md: its files as paths from the root."""
+    """A row of the table in docs/background/a-request.md: its files as paths from the root."""
 
     number: int
     files: list[str]
@@ -165,7 +166,7 @@ def draw_request() -> str:
 
 def read_steps() -> Iterator[Step]:
     """The steps of the table. A file without a folder is in the folder of the one before it."""
-    for number, cell in _ROW.findall((ROOT / "docs/a-request.md").read_text()):
+    for number, cell in _ROW.findall((ROOT / "docs/background/a-request.md").read_text()):
         files: list[str] = []
         for name in re.findall(r"`([^`]+)`", cell):
             folder = f"{Path(files[-1]).parent}/" if files and "/" not in name else ""

@@ -1,4 +1,4 @@
-"""Writes docs/price-members.md from the tables that the product reads usage by:
+"""Writes docs/reference/price-members.md from the tables that the product reads usage by:
 
 python -m tools.price_members
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from dialects.json import request_members
 from dialects.usage.usage_members import TABLES, Member
 
-PATH = Path(__file__).parents[1] / "docs/price-members.md"
+PATH = Path(__file__).parents[1] / "docs/reference/price-members.md"
 _TITLES = {
     "chat": "Chat completions",
     "responses": "Responses",
@@ -24,9 +24,11 @@ _TITLES = {
 }
 _HEAD = """# What changes a price
 
+*For operators, and for contributors who change how usage is read.*
+
 Generated from `dialects/usage/usage_members.py` and `dialects/json/request_members.py`; a test
 compares both with the types of the vendors' clients. How prices are set:
-[prices](../docs/prices.md).
+[prices](../guides/prices.md).
 
 - **meter**: counted, on the named meters
 - **condition**: decides by which terms the rest is priced

@@ -41,15 +41,23 @@ class _Counter(NamedTuple):
     per_unit: int = 1
 
 
-_COUNTERS: Final = {
-    "requests": _Counter("weir_requests", "Requests that ended.", ("model", "status")),
-    "attempts": _Counter("weir_attempts", "Attempts at channels.", ("channel", "outcome")),
-    "tokens": _Counter("weir_tokens", "Tokens that were counted.", ("model", "meter")),
+COUNTERS: Final = {
+    "requests": _Counter(
+        "weir_requests", "Requests that ended, by HTTP status.", ("model", "status")
+    ),
+    "attempts": _Counter(
+        "weir_attempts",
+        "Attempts at channels: ok, or the kind of the error.",
+        ("channel", "outcome"),
+    ),
+    "tokens": _Counter(
+        "weir_tokens", "Tokens by meter: in_text, in_cache_read, out_text, …", ("model", "meter")
+    ),
     "charge": _Counter(
         "weir_charge_usd", "What customers were charged.", ("model",), per_unit=NANO_PER_USD
     ),
 }
-_HISTOGRAMS: Final = {
+HISTOGRAMS: Final = {
     "first_token": (
         "weir_time_to_first_token_seconds",
         "Time until the first content of answers that have one.",
@@ -59,7 +67,7 @@ _HISTOGRAMS: Final = {
 }
 
 
-_PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float | None]]]] = (
+PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float | None]]]] = (
     ("process_cpu_seconds", "User and system CPU time.", lambda report: report.cpu_ms / 1000),
     ("process_resident_memory_bytes", "Resident memory.", lambda report: report.resident_bytes),
     ("process_open_fds", "Open file descriptors.", lambda report: report.open_fds),
@@ -71,17 +79,18 @@ _PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float
     ),
     (
         "weir_process_connections",
-        "Open connections of clients at a web process.",
+        "Open connections of clients to a web process.",
         lambda report: report.connections,
     ),
     (
         "weir_process_requests_in_flight",
-        "Requests that a web process answers, streams and sessions among them.",
+        "Requests that a web process is answering, streams and sessions included.",
         lambda report: report.in_flight,
     ),
     (
         "weir_event_loop_lag_seconds",
-        "How long a step of a request waits for its turn in a web process, on average.",
+        "How long a step of a request waits for its turn in a web process, on average. Above "
+        "0.035 for seconds, it rejects requests.",
         lambda report: _seconds(report.loop_lag_us),
     ),
 )
@@ -100,17 +109,17 @@ class _Collector:
         yield from _traffic(limit_names(read_totals()))
         yield CounterMetricFamily(
             "weir_requests_shed",
-            "Requests that were refused because a process was too busy.",
+            "Requests rejected because a web process was too busy. They are in no other figure.",
             value=requests_shed(),
         )
         yield CounterMetricFamily(
             "weir_log_lines_dropped",
-            "Log lines that were dropped because nobody read the log in time.",
+            "Log lines dropped because the log was not read in time.",
             value=log_lines_dropped(),
         )
         yield CounterMetricFamily(
             "weir_damaged_records",
-            "Records of spools and journals that could not be read.",
+            "Records of spools and journals that could not be read. The log names the file.",
             value=damaged_records(),
         )
         yield from _channels()
@@ -124,13 +133,13 @@ class _Collector:
 
 
 def _traffic(totals: Sequence[Total]) -> Iterator[Metric]:
-    for family, counter in _COUNTERS.items():
+    for family, counter in COUNTERS.items():
         metric = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
         for total in totals:
             if total.family == family:
                 metric.add_metric(total.labels, total.value / counter.per_unit)
         yield metric
-    for family, (name, text, bounds_ms) in _HISTOGRAMS.items():
+    for family, (name, text, bounds_ms) in HISTOGRAMS.items():
         histogram = HistogramMetricFamily(name, text, labels=("model",))
         bounds = [*(str(bound / 1000) for bound in bounds_ms), "+Inf"]
         for total in totals:
@@ -145,11 +154,14 @@ def _channels() -> Iterator[Metric]:
     at most LABELS_MAX of them."""
     state = GaugeMetricFamily(
         "weir_channel_state",
-        "1 for the state that a channel is in: what the worst of its processes knows.",
+        "1 for the state of a channel in the process where it is worst: good, half_open, "
+        "models_out, keys_out, limited (a limit or spend cap of its own), open (the breaker).",
         labels=("channel", "state"),
     )
     running = GaugeMetricFamily(
-        "weir_channel_requests_in_flight", "Requests that a channel answers.", labels=("channel",)
+        "weir_channel_requests_in_flight",
+        "Requests that a channel is answering, over all processes.",
+        labels=("channel",),
     )
     troubles, figures = ChannelTroubles(), ChannelFigures()
     enabled = Channel.objects.filter(enabled=True).order_by("priority", "name")
@@ -163,11 +175,16 @@ def _channels() -> Iterator[Metric]:
 
 
 def _queues() -> Iterator[Metric]:
-    length = GaugeMetricFamily("weir_queue_length", "What waits to be done.", labels=("queue",))
-    age = GaugeMetricFamily(
-        "weir_queue_oldest_age_seconds", "For how long the oldest has waited.", labels=("queue",)
+    length = GaugeMetricFamily(
+        "weir_queue_length",
+        "What waits: open holds, holds to decide on, events and deliveries that are due, "
+        "price previews, late usage.",
+        labels=("queue",),
     )
-    held = GaugeMetricFamily("weir_held_usd", "Money that open holds hold.")
+    age = GaugeMetricFamily(
+        "weir_queue_oldest_age_seconds", "How long the oldest has waited.", labels=("queue",)
+    )
+    held = GaugeMetricFamily("weir_held_usd", "Money reserved by open holds.")
     for queue in read_queues():
         length.add_metric((queue.name,), queue.length)
         age.add_metric((queue.name,), queue.oldest_s)
@@ -184,7 +201,7 @@ def _findings() -> Iterator[Metric]:
     )
     walked = GaugeMetricFamily(
         "weir_ledger_walked_timestamp_seconds",
-        "When everything that is stored had been checked once more.",
+        "When the last walk through the whole ledger ended.",
     )
     complete_at = full_walk.complete_at()
     if complete_at is not None:
@@ -194,10 +211,12 @@ def _findings() -> Iterator[Metric]:
 
 def _jobs() -> Iterator[Metric]:
     late = GaugeMetricFamily(
-        "weir_job_late", "1 where a background job has not run well in its time.", labels=("job",)
+        "weir_job_late", "1 where a background job has not succeeded in time.", labels=("job",)
     )
     good_at = GaugeMetricFamily(
-        "weir_job_last_success_timestamp_seconds", "When it last ran well.", labels=("job",)
+        "weir_job_last_success_timestamp_seconds",
+        "When a background job last succeeded.",
+        labels=("job",),
     )
     for state in job_states():
         late.add_metric((state.job.task,), state.late)
@@ -210,12 +229,14 @@ def _processes(reports: Sequence[ProcessReport]) -> Iterator[Metric]:
     """Yield what each process reported, under the names that client libraries of Prometheus use. A
     figure that a process does not report has no sample."""
     info = GaugeMetricFamily(
-        "weir_process_info", "1 for each process.", labels=("role", "process", "version")
+        "weir_process_info",
+        "1 for each process, with its version.",
+        labels=("role", "process", "version"),
     )
     for report in reports:
         info.add_metric((report.role, str(report), report.version), 1)
     yield info
-    for name, text, value_of in _PROCESS_FIGURES:
+    for name, text, value_of in PROCESS_FIGURES:
         metric = _family_of(name)(name, text, labels=("role", "process"))
         for report in reports:
             if (value := value_of(report)) is not None:

@@ -96,7 +96,7 @@ def backups(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _REFUSED = (
     "Only the networks of METRICS_ALLOW may read this, and whoever sends METRICS_TOKEN as "
-    "Authorization: Bearer. See docs/production/watch.md, Metrics.\n"
+    "Authorization: Bearer. See docs/operate/watch.md, Metrics.\n"
 )
 
 

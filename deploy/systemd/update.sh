@@ -1,5 +1,5 @@
 #!/bin/sh
-# Update Weir without losing a request, as root: update.sh 1.1.0
+# Update Weir without losing a request, as root, from a clone of the version: update.sh 1.1.0
 #
 # The version gets an environment of its own beside the one before. To go back: update.sh --back 1.0.0,
 # which leaves the database, the worker and the scheduler as they are.
@@ -9,10 +9,15 @@ back=
 if [ "${1:-}" = --back ]; then back=yes; shift; fi
 version=${1:?is not given. Name a version: update.sh 1.1.0}
 home=/opt/weir/$version
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 
 if [ ! -x "$home/bin/weir" ]; then
+    grep -qx "version = \"$version\"" "$tree/pyproject.toml" || {
+        echo "$tree is not version $version. Check that version out." >&2
+        exit 1
+    }
     python3 -m venv "$home"
-    "$home/bin/pip" install --quiet "weir-hub==$version" || { rm -rf "$home"; exit 1; }
+    "$home/bin/pip" install --quiet "$tree" || { rm -rf "$home"; exit 1; }
 fi
 ln -sfn "$home" /opt/weir/current
 

@@ -9,7 +9,7 @@
 
 A member outside the table is unknown, and puts its request under review as well (P28). A test
 compares the table with the types of the vendors' clients, so that a new member must be classified
-first. docs/prices.md shows the table.
+first. docs/guides/prices.md shows the table.
 """
 
 from collections.abc import Iterator, Mapping
@@ -328,7 +328,7 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
 LIVE: Final[Mapping[str, Member]] = MappingProxyType({"seconds": _meter("session_minutes")})
 
 # Embeddings, moderations, pictures, speech, transcriptions: the price of the model decides which of
-# them are meters (docs/prices.md).
+# them are meters (docs/guides/prices.md).
 UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "type": _free_member("names the unit of the count"),

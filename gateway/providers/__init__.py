@@ -2,7 +2,7 @@
 
 A channel refers to its provider by a name in PROVIDERS. `models` is the catalogue of what models
 can do, `targets` chooses the dialect of a request to a model, and `suffixes` parses the reasoning
-setting in a model's name. How to add a provider: docs/adding-a-provider.md.
+setting in a model's name. How to add a provider: docs/guides/adding-a-provider.md.
 """
 
 from collections.abc import Mapping

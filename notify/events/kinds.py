@@ -22,7 +22,8 @@ class Kind:
     """One kind of fact. Members with one of `roles` in the organisation get an email; with
     `operators`, the operators do. A `personal` kind goes only to the people whom the fact names.
 
-    `title` is its name on the page of webhooks.
+    `title` is its name on the page of webhooks. `data` names the fields of its payload, separated
+    by spaces; docs/reference/events.md says what they are.
     """
 
     name: str
@@ -30,74 +31,203 @@ class Kind:
     roles: tuple[Role, ...] = ()
     operators: bool = False
     personal: bool = False
+    data: str = ""
+
+
+_TOP_UP: Final = "top_up amount currency available"
+_SUBSCRIPTION: Final = "plan month price currency included"
+_BUDGET: Final = "budget scope subject period limit spent currency action resets_at"
+_ALERT: Final = f"{_BUDGET} spent_percent threshold period_began"
+_RAISE: Final = f"{_BUDGET} request amount until reason answer approved asked_by decided_by"
+_TASK: Final = "request team model"
+_CHANNEL: Final = "channel channel_id"
 
 
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind("balance.low", gettext_lazy("Balance below the alert threshold"), _MONEY),
-        Kind("topup.paid", gettext_lazy("Top-up paid"), _MONEY),
-        Kind("topup.failed", gettext_lazy("Top-up failed"), _MONEY),
-        Kind("topup.refunded", gettext_lazy("Top-up refunded"), _MONEY),
-        Kind("topup.disputed", gettext_lazy("Payment disputed"), _MONEY),
-        Kind("autotopup.stopped", gettext_lazy("Automatic top-up turned off"), _MONEY),
-        Kind("invoice.closed", gettext_lazy("Invoice closed"), _MONEY),
-        Kind("subscription.renewed", gettext_lazy("Subscription renewed")),
-        Kind("subscription.unpaid", gettext_lazy("Subscription could not be renewed"), _MONEY),
-        Kind("subscription.ended", gettext_lazy("Subscription ended"), _MONEY),
-        Kind("credit.posted", gettext_lazy("Balance corrected by an operator"), _MONEY),
-        Kind("budget.reached", gettext_lazy("Budget threshold reached"), _BUDGETS),
-        Kind("budget.forecast", gettext_lazy("Budget forecast to run out early"), _BUDGETS),
-        Kind("budget.tested", gettext_lazy("Test of a budget's alerts"), _BUDGETS),
-        Kind("raise.asked", gettext_lazy("Budget increase requested"), _DECIDING),
-        Kind("raise.decided", gettext_lazy("Budget increase request decided")),
-        Kind("raise.ended", gettext_lazy("Budget increase ended"), _DECIDING),
-        Kind("code.redeemed", gettext_lazy("Code redeemed")),
-        Kind("promo.expired", gettext_lazy("Promotional credit expired"), _MONEY),
-        Kind("export.ready", gettext_lazy("Export ready")),
-        Kind("own_key.refused", gettext_lazy("Own provider key rejected"), _DECIDING),
-        Kind("view_as.began", gettext_lazy("Viewed by an operator"), (Role.OWNER,)),
-        Kind("video.completed", gettext_lazy("Video completed")),
-        Kind("video.failed", gettext_lazy("Video failed")),
-        Kind("task.completed", gettext_lazy("Media task completed")),
-        Kind("task.failed", gettext_lazy("Media task failed")),
+        Kind(
+            "balance.low",
+            gettext_lazy("Balance below the alert threshold"),
+            _MONEY,
+            data="available threshold currency",
+        ),
+        Kind("topup.paid", gettext_lazy("Top-up paid"), _MONEY, data=_TOP_UP),
+        Kind("topup.failed", gettext_lazy("Top-up failed"), _MONEY, data=_TOP_UP),
+        Kind("topup.refunded", gettext_lazy("Top-up refunded"), _MONEY, data=_TOP_UP),
+        Kind("topup.disputed", gettext_lazy("Payment disputed"), _MONEY, data=_TOP_UP),
+        Kind(
+            "autotopup.stopped", gettext_lazy("Automatic top-up turned off"), _MONEY, data="reason"
+        ),
+        Kind(
+            "invoice.closed",
+            gettext_lazy("Invoice closed"),
+            _MONEY,
+            data="number document month total currency",
+        ),
+        Kind("subscription.renewed", gettext_lazy("Subscription renewed"), data=_SUBSCRIPTION),
+        Kind(
+            "subscription.unpaid",
+            gettext_lazy("Subscription could not be renewed"),
+            _MONEY,
+            data=f"{_SUBSCRIPTION} days",
+        ),
+        Kind(
+            "subscription.ended",
+            gettext_lazy("Subscription ended"),
+            _MONEY,
+            data=f"{_SUBSCRIPTION} unpaid",
+        ),
+        Kind(
+            "credit.posted",
+            gettext_lazy("Balance corrected by an operator"),
+            _MONEY,
+            data="credit amount currency reason",
+        ),
+        Kind("budget.reached", gettext_lazy("Budget threshold reached"), _BUDGETS, data=_ALERT),
+        Kind(
+            "budget.forecast",
+            gettext_lazy("Budget forecast to run out early"),
+            _BUDGETS,
+            data=f"{_ALERT} forecast_at",
+        ),
+        Kind("budget.tested", gettext_lazy("Test of a budget's alerts"), _BUDGETS, data=_ALERT),
+        Kind("raise.asked", gettext_lazy("Budget increase requested"), _DECIDING, data=_RAISE),
+        Kind("raise.decided", gettext_lazy("Budget increase request decided"), data=_RAISE),
+        Kind("raise.ended", gettext_lazy("Budget increase ended"), _DECIDING, data=_RAISE),
+        Kind(
+            "code.redeemed",
+            gettext_lazy("Code redeemed"),
+            data="redemption amount currency expires_at",
+        ),
+        Kind(
+            "promo.expired",
+            gettext_lazy("Promotional credit expired"),
+            _MONEY,
+            data="amount currency",
+        ),
+        Kind("export.ready", gettext_lazy("Export ready"), data="id file rows size expires_at"),
+        Kind(
+            "own_key.refused",
+            gettext_lazy("Own provider key rejected"),
+            _DECIDING,
+            data="key team cause",
+        ),
+        Kind(
+            "view_as.began",
+            gettext_lazy("Viewed by an operator"),
+            (Role.OWNER,),
+            data="operator role reason until",
+        ),
+        Kind(
+            "video.completed", gettext_lazy("Video completed"), data=f"video {_TASK} seconds size"
+        ),
+        Kind(
+            "video.failed", gettext_lazy("Video failed"), data=f"video {_TASK} seconds size error"
+        ),
+        Kind("task.completed", gettext_lazy("Media task completed"), data=f"task {_TASK}"),
+        Kind("task.failed", gettext_lazy("Media task failed"), data=f"task {_TASK} error"),
         Kind("webhook.tested", gettext_lazy("Webhook test")),
         Kind(
             "credit.asked",
             gettext_lazy("Balance correction waiting for a second operator"),
             operators=True,
+            data="credit name amount currency reason asked_by",
         ),
         Kind(
-            "payment.unmatched", gettext_lazy("Payment does not match any top-up"), operators=True
+            "payment.unmatched",
+            gettext_lazy("Payment does not match any top-up"),
+            operators=True,
+            data="processor payment event amount currency reason",
         ),
-        Kind("refund.failed", gettext_lazy("Refund returned by the bank"), operators=True),
+        Kind(
+            "refund.failed",
+            gettext_lazy("Refund returned by the bank"),
+            operators=True,
+            data="processor payment refund amount currency name",
+        ),
         Kind(
             "count.doubted",
             gettext_lazy("Implausible usage reported by a provider"),
             operators=True,
+            data="channel model slug flags",
         ),
         Kind(
             "usage.unknown",
             gettext_lazy("Unknown usage reported by a provider"),
             operators=True,
+            data="provider channel model unknown",
         ),
-        Kind("model.unpriced", gettext_lazy("Model used without a price"), operators=True),
-        Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
-        Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),
-        Kind("channel.balance_low", gettext_lazy("Provider's balance low"), operators=True),
-        Kind("channel.models_changed", gettext_lazy("Provider's models changed"), operators=True),
-        Kind("channel.prices_changed", gettext_lazy("Provider's prices changed"), operators=True),
-        Kind("bill.differs", gettext_lazy("Provider's bill differs"), operators=True),
-        Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
-        Kind("books.unchecked", gettext_lazy("Ledger check did not finish"), operators=True),
         Kind(
-            "records.damaged", gettext_lazy("Records of requests could not be read"), operators=True
+            "model.unpriced",
+            gettext_lazy("Model used without a price"),
+            operators=True,
+            data="model",
         ),
-        Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
+        Kind(
+            "channel.troubled",
+            gettext_lazy("Channel needs attention"),
+            operators=True,
+            data=f"{_CHANNEL} cause what last",
+        ),
+        Kind(
+            "channel.taken_out",
+            gettext_lazy("Channel turned off by its rule"),
+            operators=True,
+            data=f"{_CHANNEL} cause what",
+        ),
+        Kind(
+            "channel.balance_low",
+            gettext_lazy("Provider's balance low"),
+            operators=True,
+            data=f"{_CHANNEL} key balance limit",
+        ),
+        Kind(
+            "channel.models_changed",
+            gettext_lazy("Provider's models changed"),
+            operators=True,
+            data=f"{_CHANNEL} added added_count gone gone_count renamed renamed_count",
+        ),
+        Kind(
+            "channel.prices_changed",
+            gettext_lazy("Provider's prices changed"),
+            operators=True,
+            data=f"{_CHANNEL} new not_understood not_understood_count",
+        ),
+        Kind(
+            "bill.differs",
+            gettext_lazy("Provider's bill differs"),
+            operators=True,
+            data="bill provider first_on last_on differences billed ours currency",
+        ),
+        Kind(
+            "books.wrong",
+            gettext_lazy("Ledger check failed"),
+            operators=True,
+            data="findings count",
+        ),
+        Kind(
+            "books.unchecked",
+            gettext_lazy("Ledger check did not finish"),
+            operators=True,
+            data="parts count",
+        ),
+        Kind(
+            "records.damaged",
+            gettext_lazy("Records of requests could not be read"),
+            operators=True,
+            data="records",
+        ),
+        Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True, data="jobs"),
         Kind("security.changed", gettext_lazy("Sign-in settings changed"), personal=True),
         Kind("sign_in.noticed", gettext_lazy("Sign-in from a new network"), personal=True),
         Kind("report.due", gettext_lazy("Scheduled report"), personal=True),
-        Kind("jobs.resumed", gettext_lazy("Background job running again"), operators=True),
+        Kind(
+            "jobs.resumed",
+            gettext_lazy("Background job running again"),
+            operators=True,
+            data="jobs",
+        ),
     )
 }
 FOR_OPERATORS: Final = tuple(kind for kind in KINDS.values() if kind.operators)

@@ -161,7 +161,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         ),
         _("Nothing, if it was intended. Text written up to that point is charged."),
     ),
-    "internal": ErrorHelp(_("The gateway failed. You are not charged."), _OURS),
+    "internal": ErrorHelp(_("The hub failed. You are not charged."), _OURS),
     "not_implemented": ErrorHelp(
         _("This endpoint is known but not supported."), _("Use another endpoint.")
     ),
@@ -180,7 +180,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Try again later or use another model. If it keeps happening, contact the operator."),
     ),
     "overloaded": ErrorHelp(
-        _("The provider or the gateway is overloaded. The Anthropic format returns 529."), _WAIT
+        _("The provider or the hub is overloaded. The Anthropic format returns 529."), _WAIT
     ),
     "server_shutting_down": ErrorHelp(
         _("This server process is restarting."),

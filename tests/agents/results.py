@@ -1,4 +1,4 @@
-"""The table of the cells that passed, in docs/agents.md, where a whole run leaves it."""
+"""The table of the cells that passed, in docs/guides/agents.md, where a whole run leaves it."""
 
 import json
 from collections import defaultdict
@@ -10,7 +10,7 @@ from tests.agents.agents import AGENTS
 from tests.agents.terminal import PACKAGES
 from tests.relay.speakers import UPSTREAMS
 
-PAGE: Final = Path(__file__).parents[2] / "docs/agents.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/guides/agents.md"
 BEGIN, END = "<!-- cells -->\n", "<!-- /cells -->\n"
 PUBLISHED: Final = {
     "claude-code": "@anthropic-ai/claude-code",

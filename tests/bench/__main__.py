@@ -1,6 +1,6 @@
 """Our relay beside nginx, LiteLLM's proxy and Portkey's gateway, measured in one run.
 
-    make bench              about a quarter of an hour; writes docs/performance.md
+    make bench              about a quarter of an hour; writes docs/background/performance.md
     make bench QUICK=1      about three minutes; prints the numbers to reach
 
 Exit codes: 0 measured (met or not), 1 something of ours failed, 2 the machine lacks what is needed.

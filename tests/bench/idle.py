@@ -2,8 +2,8 @@
 
     python -m tests.bench.idle PID [SECONDS]        PID: of `python -m stack.up`; ten minutes
 
-Prints the table of docs/performance.md. CPU is of the time, memory of its end. `measure` does it
-for the books of a bench (reading.py).
+Prints the table of docs/background/performance.md. CPU is of the time, memory of its end.
+`measure` does it for the books of a bench (reading.py).
 """
 
 import sys

@@ -1,6 +1,6 @@
 """How soon pages answer whoever clicks and types, in a browser at a quarter of its pace.
 
-    make bench-interactions    a few minutes; writes its section of docs/performance.md
+    make bench-interactions    a few minutes; writes its section of docs/background/performance.md
 
 It is the time from the event to the next paint, as the browser's event timing tells it: in steps of
 8 ms, and from 16 ms on. The pages are those of the company of the screenshots, with a hundred keys.
@@ -177,8 +177,7 @@ STEPS: Final[Mapping[str, tuple[str, Step]]] = {
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    commit, line = machine.commit(), machine.machine_line()
-    return f"{today}, Weir {commit}, on {line}; {others.line()}."
+    return f"{today}, on {machine.machine_line()}; {others.line()}."
 
 
 def render(taken: Mapping[str, Sequence[float]], about: str) -> str:

@@ -2,11 +2,11 @@
 
 import os
 import platform
-import subprocess
 import time
 from importlib.metadata import version
 from pathlib import Path
 
+from config.system.version import VERSION
 from tests.bench import peers
 from tests.bench.process import busy_ns, cpu_ns
 from tests.bench.spread import median
@@ -66,9 +66,9 @@ def sync_us(folder: Path) -> float:
 
 
 def versions(missing: dict[str, str], postgres: str) -> str:
-    """Ours by its commit, the parts by their numbers."""
+    """Weir and its parts by their numbers."""
     ours = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools")]
-    results = [f"Weir {commit()}", f"Python {platform.python_version()}", *ours]
+    results = [f"Weir {VERSION}", f"Python {platform.python_version()}", *ours]
     results.append(f"PostgreSQL {postgres}")
     if "nginx" not in missing:
         results.append(f"nginx {peers.nginx_version()}")
@@ -80,14 +80,3 @@ def versions(missing: dict[str, str], postgres: str) -> str:
             f"and Node.js {peers.node_version()}"
         )
     return ", ".join(results)
-
-
-def commit() -> str:
-    completed = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return completed.stdout.strip() or "of an unknown commit"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-PAGE: Final = Path(__file__).parents[2] / "docs/performance.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/background/performance.md"
 KEPT: Final = (
     "Writing and checking", "Idle", "Starting", "Tool calls", "Reading", "Interactions",
 )  # fmt: skip

@@ -102,7 +102,7 @@ def about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
     return (
-        f"{today}, Weir {machine.commit()}, on {machine.machine_line()}; {others.line()}. "
+        f"{today}, on {machine.machine_line()}; {others.line()}. "
         "Processor time is that of the web process and its database process together."
     )
 

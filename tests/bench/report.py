@@ -1,4 +1,4 @@
-"""The report: the numbers to reach, then all figures beside each other. Pure."""
+"""The page of all figures beside each other, and the numbers to reach for a terminal. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ _METHOD = """\
   usage record. Both processes are counted. The worker and the scheduler, which aggregate usage, do
   not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres, worker
-  with the scheduler, and the local model, which nobody asks. A request costs there what all of them
-  use until its usage is summed up, less what they use in the same time when nobody is there.
+  with the scheduler, and the local model, which gets no requests. A request costs there what all of
+  them use until its usage is summed up, less what they use in the same time when nobody is there.
 - What Postgres does *in the background* is checkpoints, its log and vacuums. It comes in bursts,
   not with each request.
 - *{bare}* is our web process with its accounting replaced by nothing; the difference is the cost of
@@ -87,11 +87,11 @@ def render(results: Results, about: About) -> str:
         "\n\n".join(
             [
                 "# Performance",
-                "Written by `make bench`; do not edit it by hand. `make bench QUICK=1` prints a "
-                "shorter run and does not change this page.",
+                "*For everyone who compares gateways or sizes a machine.*",
+                "The sections up to *Method* are written by `make bench`, a quarter of an hour. "
+                "Each later section says which command measured it, or that it was measured by "
+                "hand.",
                 _about(results, about),
-                "## Targets",
-                _targets(all_targets(results)),
                 "## CPU per request, µs",
                 "All processes of a system together.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),

@@ -1,6 +1,6 @@
 """An agent's run of tool calls, over SSE and over a WebSocket, at a provider that is far away.
 
-    make bench-tool-calls    two minutes; writes its section of docs/performance.md
+    make bench-tool-calls    two minutes; writes its section of docs/background/performance.md
 
 Each round runs every way once, and ratios are taken within a round: a shared machine disturbs all
 that is measured in the same minute.
@@ -100,8 +100,7 @@ def measure(
 def _about(others: machine.Others) -> str:
     """When, where and of what."""
     today = dt.datetime.now(dt.UTC).date()
-    commit, line = machine.commit(), machine.machine_line()
-    return f"{today}, Weir {commit}, on {line}; {others.line()}."
+    return f"{today}, on {machine.machine_line()}; {others.line()}."
 
 
 def run_over_sse(web: hub.Web, tenant: Tenant, model: str, result: str) -> float:

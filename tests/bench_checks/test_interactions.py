@@ -10,5 +10,5 @@ def test_what_the_browser_does_not_tell_is_below_its_least() -> None:
         "| Open a menu | 40 | 120 |",
         "| Change the tab | < 16 | 16 |",
     ]
-    page = with_section("# Performance\n\n## Targets\n", section)
+    page = with_section("# Performance\n\n## Memory\n", section)
     assert section_of(page, "Interactions") == section

@@ -2,7 +2,7 @@
 
 from tests.bench.page import KEPT, PAGE, section_of, with_kept, with_section
 
-MEASURED = "# Performance\n\n## Targets\n\nold\n"
+MEASURED = "# Performance\n\n## Memory\n\nold\n"
 
 
 def test_sections_stay_when_the_rest_is_measured_anew() -> None:
@@ -10,7 +10,7 @@ def test_sections_stay_when_the_rest_is_measured_anew() -> None:
     for name in reversed(KEPT):
         page = with_section(page, f"## {name}\n\nof {name}\n")
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
-        "## Targets", *(f"## {name}" for name in KEPT),
+        "## Memory", *(f"## {name}" for name in KEPT),
     ]  # fmt: skip
     anew = with_kept(MEASURED.replace("old", "new"), page)
     assert anew == page.replace("old", "new")

@@ -34,7 +34,7 @@ def test_a_column_for_each_number_of_requests() -> None:
     ):
         assert line in text.splitlines()
     assert "791 (`model=a&app=b`)" in text
-    page = with_section("# Performance\n\n## Targets\n", text)
+    page = with_section("# Performance\n\n## Memory\n", text)
     assert section_of(page, "Reading") == text.rstrip()
 
 

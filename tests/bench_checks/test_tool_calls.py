@@ -11,5 +11,5 @@ def test_each_round_is_compared_with_itself() -> None:
         f"| 2,000 | SSE | 2.00 (1.00–6.00) | {2000 / CALLS:.1f} | 1.00 (1.00–1.00) |",
         f"| 2,000 | WebSocket | 1.50 (0.50–3.00) | {1500 / CALLS:.1f} | 0.50 (0.50–0.75) |",
     ]
-    page = with_section("# Performance\n\n## Targets\n", section)
+    page = with_section("# Performance\n\n## Memory\n", section)
     assert section_of(page, "Tool calls") == section

@@ -1,5 +1,5 @@
 """Migrations while an installation serves, each against a million rows: nobody waits longer for a
-table than a migration waits for its lock (docs/production/update.md, "Migrations while it serves").
+table than a migration waits for its lock (docs/operate/update.md, "Migrations while it serves").
 
 A database is brought to the squashed migrations; the large tables are filled; then `manage.py
 migrate` applies the later ones beside clients that write to and read from every one of these

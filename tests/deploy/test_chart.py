@@ -80,7 +80,7 @@ def test_every_value_has_its_schema_and_every_setting_its_name() -> None:
     schema = json.loads((chart.FOLDER / "values.schema.json").read_text())
     defaults = yaml.safe_load((chart.FOLDER / "values.yaml").read_text())
     assert schema["properties"].keys() - {"global"} == defaults.keys()
-    documented = settings_of("docs/production/configure.md") - OF_COMPOSE
+    documented = settings_of("docs/operate/configure.md") - OF_COMPOSE
     # The chart has these two by values of their own, and the others come from the Secret.
     plain = {
         name

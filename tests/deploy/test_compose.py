@@ -38,7 +38,7 @@ def test_what_was_prepared_is_served(stage: Stage) -> None:
 
 @pytest.mark.slow
 def test_the_first_operator_comes_in_by_a_link(stage: Stage) -> None:
-    """As docs/production/start.md has it: a command in a container of the web service."""
+    """As docs/operate/start.md has it: a command in a container of the web service."""
     done = stage.shape.exec("web", ["python", "manage.py", "sign_in_link", "owner@example.org"])
     assert done.startswith("http://127.0.0.1/")
     path = done.strip().removeprefix("http://127.0.0.1")

@@ -21,7 +21,7 @@ GIVEN = {
         *("POSTGRES_PASSWORD", "REDIS_PASSWORD"),
     )
 }
-SETTINGS = r"docs/production/configure\.md"
+SETTINGS = r"docs/operate/configure\.md"
 OURS = ("web", "worker", "beat", "prepare")
 
 

@@ -115,7 +115,7 @@ def test_tls_is_asked_for_and_not_the_default() -> None:
 def test_every_documented_setting_reaches_every_process_and_a_secret_who_needs_it(
     name: str,
 ) -> None:
-    text = (files.ROOT / "docs/production/configure.md").read_text()
+    text = (files.ROOT / "docs/operate/configure.md").read_text()
     documented = {word.strip("`") for row in DOCUMENTED.findall(text) for word in row.split(", ")}
     assert len(documented) > 15
     fields = {one: f"given-{one.lower()}" for one in documented}

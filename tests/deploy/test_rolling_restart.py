@@ -1,4 +1,4 @@
-"""Web processes are replaced under load behind the shipped nginx, as docs/production/update.md
+"""Web processes are replaced under load behind the shipped nginx, as docs/operate/update.md
 says: no request is lost (P10)."""
 
 import signal

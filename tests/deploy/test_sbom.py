@@ -15,7 +15,7 @@ from tests.deploy.test_locks import PROD, installed_by
 
 
 def new_key(folder: Path, name: str) -> tuple[Path, Path]:
-    """As docs/production/secure.md makes one."""
+    """As docs/operate/secure.md makes one."""
     private, public = folder / f"{name}.key", folder / f"{name}.pub"
     curve = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
     subprocess.run([*curve, "-out", private], check=True, capture_output=True)

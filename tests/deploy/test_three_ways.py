@@ -123,7 +123,7 @@ def test_every_process_has_the_secrets_that_it_needs_and_no_others() -> None:
 
 def test_every_setting_can_be_set() -> None:
     """In .env, among the values of the chart or in its Secret, in the file of the units."""
-    documented = settings_of("docs/production/configure.md") - OF_COMPOSE
+    documented = settings_of("docs/operate/configure.md") - OF_COMPOSE
     values = json.loads((chart.FOLDER / "values.schema.json").read_text())["properties"]
     of_chart = {*values["settings"]["properties"], *chart.environment(workloads(EVERYTHING)["web"])}
     assert documented == (of_chart | chart.secrets(workloads()["web"])) & documented

@@ -101,7 +101,9 @@ def update(folder: Path, *arguments: str) -> list[str]:
         (programs / name).chmod(0o755)
     calls = folder / "calls"
     calls.write_text("")
-    script = folder / "update.sh"
+    script = folder / "tree/deploy/systemd/update.sh"
+    script.parent.mkdir(parents=True, exist_ok=True)
+    (folder / "tree/pyproject.toml").write_text(f'[project]\nversion = "{arguments[-1]}"\n')
     text = (units.FOLDER / "update.sh").read_text()
     script.write_text(text.replace("/opt/weir", str(folder / "weir")))
     (folder / "weir").mkdir(exist_ok=True)
@@ -118,7 +120,7 @@ def test_an_update_migrates_first_and_goes_from_one_web_process_to_the_next(tmp_
     calls = update(tmp_path, "1.1.0")
     assert calls[:2] == [
         f"python3 -m venv {tmp_path}/weir/1.1.0",
-        "pip install --quiet weir-hub==1.1.0",
+        f"pip install --quiet {tmp_path}/tree",
     ]
     assert calls[2:] == [
         "systemctl restart weir-prepare.service",
@@ -127,6 +129,15 @@ def test_an_update_migrates_first_and_goes_from_one_web_process_to_the_next(tmp_
         *WEBS,
     ]
     assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.1.0"
+
+
+def test_an_update_installs_no_other_version_than_the_named(tmp_path: Path) -> None:
+    update(tmp_path, "1.0.0")
+    script = tmp_path / "tree/deploy/systemd/update.sh"
+    done = subprocess.run(["/bin/sh", str(script), "1.2.0"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path}/tree is not version 1.2.0. Check that version out.\n"
+    assert not (tmp_path / "weir/1.2.0").exists()
 
 
 def test_the_way_back_leaves_the_database_and_the_jobs(tmp_path: Path) -> None:

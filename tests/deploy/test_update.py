@@ -1,5 +1,5 @@
 """An installation of before the migrations were squashed is updated under load to this tree, and
-back, by the steps of docs/production/update.md: no request is lost, and nobody is mailed of an
+back, by the steps of docs/operate/update.md: no request is lost, and nobody is mailed of an
 error in the ledger."""
 
 import contextlib

@@ -207,7 +207,7 @@ def test_converse_is_classified_by_boto3s_own_description() -> None:
 
 
 def test_the_page_shows_the_tables() -> None:
-    """docs/price-members.md is written from the tables: `python -m tools.price_members`."""
+    """docs/reference/price-members.md is the tables: `python -m tools.price_members`."""
     from tools.price_members import PATH, page
 
     assert PATH.read_text(encoding="utf-8") == page()

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
+from config.apply.file_format import Installation
 from stack.command import VERBS, management_commands, weir
 from tests.deploy.files import compose_file
 from tests.house.test_style import ROOT, _files
 
 PAGES: Final = [path for path in _files(".md") if not path.name.startswith("_")]
 README: Final = (ROOT / "README.md").read_text()
-OF_OPERATORS: Final = sorted((ROOT / "docs/production").glob("*.md"))
+OF_OPERATORS: Final = sorted((ROOT / "docs/operate").glob("*.md"))
 _FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # Verbs of compose that take services, and their options that take a value.
 _COMPOSE: Final = re.compile(
@@ -62,7 +64,7 @@ def test_the_readme_quotes_the_benchmark() -> None:
         " ".join(README.split()),
     )
     assert claim is not None
-    benchmark = (ROOT / "docs/performance.md").read_text()
+    benchmark = (ROOT / "docs/background/performance.md").read_text()
     table = benchmark.partition("## CPU per request")[2]
     row = re.search(rf"^\| plain, {claim[1]} connections \|(.*)\|$", table, re.MULTILINE)
     assert row is not None
@@ -105,7 +107,60 @@ def test_a_printed_command_exists(page: Path) -> None:
         assert verb in VERBS.keys() | weir.commands.keys() | management_commands(), verb
 
 
-def test_the_pages_are_listed_in_reading_order() -> None:
-    listed = re.findall(r"^\d+\. \[[^\]]+\]\((.+?)\)", OF_OPERATORS[0].read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(page.name for page in OF_OPERATORS[1:])
-    assert OF_OPERATORS[0].name == "README.md"
+DOCS: Final = ROOT / "docs"
+INDEX: Final = DOCS / "README.md"
+DECISIONS: Final = sorted((DOCS / "adr").glob("0*.md"))
+_ENTRY: Final = re.compile(r"^  - \[([^\]]+)\]\(([\w/.-]+\.md)\)$", re.MULTILINE)
+
+
+def test_every_file_of_a_page_can_be_applied() -> None:
+    """Examples that begin with a version are whole files of `weir apply`."""
+    files = [
+        (page.name, text)
+        for page in PAGES
+        for text in re.findall(r"^```yaml\n(version: 1\n.*?)^```", page.read_text(), re.M | re.S)
+    ]
+    assert len(files) > 4
+    for _, text in files:
+        Installation.model_validate(yaml.safe_load(text))
+
+
+def test_the_index_lists_every_page_once() -> None:
+    """Two clicks lead anywhere: the index lists the pages, and one of these the decisions. A static
+    site takes the list as its navigation, so it holds groups and links alone."""
+    listed = [(title, (DOCS / name).resolve()) for title, name in _ENTRY.findall(INDEX.read_text())]
+    pages = set(DOCS.rglob("*.md")) - set(DECISIONS) - {INDEX}
+    assert sorted(path for _, path in listed) == sorted(pages)
+    for title, path in listed:
+        assert path.read_text().splitlines()[0] == f"# {title}", path
+    items = [line for line in INDEX.read_text().splitlines() if re.match(r" *- ", line)]
+    groups = [line[2:] for line in items if not line.startswith(" ")]
+    assert groups == ["Start", "Guides", "Operate", "Reference", "Background"]
+    assert len(items) == len(listed) + len(groups)
+
+
+@pytest.mark.parametrize(
+    "page", sorted(set(DOCS.rglob("*.md")) - set(DECISIONS)), ids=lambda page: page.stem
+)
+def test_a_page_says_for_whom_it_is(page: Path) -> None:
+    _, blank, reader, *_ = page.read_text().splitlines()
+    assert blank == ""
+    assert re.fullmatch(r"\*For [^*]+\.\*", reader)
+
+
+def test_every_decision_has_status_and_date() -> None:
+    listed = re.findall(
+        r"^\| (\d+) \| \[(.+)\]\((.+\.md)\) \| (.+) \|$",
+        (DOCS / "adr" / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    stated = []
+    for path in DECISIONS:
+        title, _, status, *_ = path.read_text().splitlines()
+        number, _, title = title.removeprefix("# ").partition(". ")
+        one = re.fullmatch(
+            r"\*Status: (?:accepted|replaced).*\. Date: (\d+ \w+ 20\d\d)\.\*", status
+        )
+        assert one, path
+        stated.append((number, title, path.name, one[1]))
+    assert listed == stated

@@ -92,7 +92,7 @@ os.environ["AN_E"], environment.get("AN_F") or 1, "AN_G" in os.environ
 
 
 def test_every_variable_is_a_setting_of_the_documents() -> None:
-    documented = settings_of("docs/production/configure.md") | settings_of("docs/command.md")
+    documented = settings_of("docs/operate/configure.md") | settings_of("docs/reference/command.md")
     assert everything_read() - set(OURS) - documented == set()
 
 
@@ -100,14 +100,16 @@ def test_every_variable_of_compose_is_a_setting_of_the_document() -> None:
     inputs = {
         name for _, name, _, _ in files.VARIABLE.findall((ROOT / "docker-compose.yml").read_text())
     }
-    assert inputs - {""} - settings_of("docs/production/configure.md") == set()
+    assert inputs - {""} - settings_of("docs/operate/configure.md") == set()
 
 
 def test_compose_passes_every_setting_that_is_not_of_make_run() -> None:
     """With all of them left out, an empty one is as good as none."""
     services = files.compose_file()["services"]
     environment = {**services["web"]["environment"], **services["worker"]["environment"]}
-    of_make_run = settings_of("docs/command.md") - settings_of("docs/production/configure.md")
+    of_make_run = settings_of("docs/reference/command.md") - settings_of(
+        "docs/operate/configure.md"
+    )
     assert everything_read() - set(OURS) - of_make_run - set(environment) == {"STATIC_ROOT"}
 
 

@@ -47,9 +47,12 @@ _MIB: Final = 1024 * 1024
 
 
 def _measured(heading: str) -> dict[str, list[str]]:
-    """The rows of a table of docs/performance.md, without the lowest and highest of each figure."""
+    """The rows of a table of the benchmark, without the lowest and highest of each figure."""
     text = (
-        (ROOT / "docs/performance.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+        (ROOT / "docs/background/performance.md")
+        .read_text()
+        .split(f"\n## {heading}\n")[1]
+        .split("\n## ")[0]
     )
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return {name: [cell.split(" (")[0] for cell in cells] for name, *cells in rows}
@@ -70,9 +73,9 @@ _LABEL: Final = f"1 to {labels.LABEL_LENGTH} visible characters"
 _SECRET_S: Final = f"{client_secrets.SECONDS_MIN}–{client_secrets.SECONDS_MAX}"
 _SAYS: Final = [
     ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
-    ("docs/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
+    ("docs/guides/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
     ("templates/config/api/api.html", f"within {_hours(idempotency.KEPT)}"),
-    ("docs/production/configure.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
+    ("docs/operate/configure.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
     (
         "docs/promises.md",
         f"{FORM_BYTES_MAX // _MIB} MiB; {uploads.ALL_BYTES_MAX // _MIB // 1024} GiB",
@@ -81,30 +84,30 @@ _SAYS: Final = [
     ("reference/operations/realtime_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
     ("reference/operations/realtime_pages.py", _SECRET_S),
     ("reference/operations/realtime_pages.py", f"{client_secrets.SECONDS_DEFAULT}. An open"),
-    ("docs/realtime.md", f"{client_secrets.SECONDS_MIN} to {client_secrets.SECONDS_MAX:,}"),
-    ("docs/realtime.md", f"by default {client_secrets.SECONDS_DEFAULT}"),
+    ("docs/guides/realtime.md", f"{client_secrets.SECONDS_MIN} to {client_secrets.SECONDS_MAX:,}"),
+    ("docs/guides/realtime.md", f"by default {client_secrets.SECONDS_DEFAULT}"),
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
     ("docs/promises.md", f"A realtime or Live session | {relay_config.SESSION_S / 60:.0f} min"),
     ("reference/operations/live_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
-    ("docs/realtime.md", f"held {LEAD_MS // 1000} seconds before"),
-    ("docs/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),
+    ("docs/guides/realtime.md", f"reserved {LEAD_MS // 1000} seconds before"),
+    ("docs/guides/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),
     ("docs/promises.md", f"next one {LEAD_MS // 1000} s before"),
     ("docs/promises.md", f"is {SLACK_MS // 1000} s ahead"),
-    ("docs/usage.md", f"{RECORDS_MAX:,} requests"),
+    ("docs/guides/usage.md", f"{RECORDS_MAX:,} requests"),
     ("usage/overview/api.py", f"more than {RECORDS_MAX:,}"),
-    ("docs/usage.md", f"within {ERROR_PER_CENT} %"),
+    ("docs/guides/usage.md", f"within {ERROR_PER_CENT} %"),
     ("usage/overview/api.py", f"within {ERROR_PER_CENT} %"),
-    ("docs/usage.md", f"first {END_USER_LENGTH} characters"),
+    ("docs/guides/usage.md", f"first {END_USER_LENGTH} characters"),
     ("reference/operations/page.py", f"first {END_USER_LENGTH} characters"),
     ("accounts/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
-    ("docs/usage.md", f"{SHEET_ROWS:,} rows"),
-    ("docs/usage.md", f"more than {exports.DIRECT_ROWS:,} requests"),
-    ("docs/usage.md", f"for {exports.KEPT.days} days"),
-    ("docs/usage.md", f"{exports.WAITING_MAX} exports in progress"),
+    ("docs/guides/usage.md", f"{SHEET_ROWS:,} rows"),
+    ("docs/guides/usage.md", f"more than {exports.DIRECT_ROWS:,} requests"),
+    ("docs/guides/usage.md", f"for {exports.KEPT.days} days"),
+    ("docs/guides/usage.md", f"{exports.WAITING_MAX} exports in progress"),
     ("usage/exports/api.py", f"kept for {exports.KEPT.days} days"),
     ("usage/exports/api.py", f"At most {exports.WAITING_MAX} exports"),
     ("reference/operations/page.py", f"At most {FALLBACKS_MAX}."),
-    ("docs/routing.md", f"at most {FALLBACKS_MAX} of them"),
+    ("docs/guides/routing.md", f"at most {FALLBACKS_MAX} of them"),
     ("accounts/forms.py", f'GRACE_HOURS), gettext_lazy("{keys.GRACE_HOURS} hours")'),
     ("accounts/forms.py", f'GRACE_HOURS_MAX), gettext_lazy("{keys.GRACE_HOURS_MAX // 24} days")'),
     ("docs/promises.md", f"works for at most {keys.GRACE_HOURS_MAX // 24} days"),
@@ -124,8 +127,8 @@ _SAYS: Final = [
     ),
     ("accounts/management/commands/sign_in_link.py", _minutes(sign_in_rules.SIGN_IN_LINK)),
     ("accounts/management/commands/set_up_link.py", _hours(sign_in_rules.SET_UP_LINK)),
-    ("docs/production/start.md", f"once, within {_minutes(sign_in_rules.SIGN_IN_LINK)}"),
-    ("docs/production/start.md", f"once, within {_hours(sign_in_rules.SET_UP_LINK)}"),
+    ("docs/operate/start.md", f"once, within {_minutes(sign_in_rules.SIGN_IN_LINK)}"),
+    ("docs/operate/start.md", f"once, within {_hours(sign_in_rules.SET_UP_LINK)}"),
     ("templates/accounts/sign_up/set_up.html", _hours(sign_in_rules.SET_UP_LINK)),
     ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
     ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
@@ -138,7 +141,7 @@ _SAYS: Final = [
     ("gateway/channels/fields.py", f"at most {URL_MAX} characters"),
     ("gateway/channels/forms.py", _SHARE),
     ("gateway/channels/schemas.py", f"requests of {WINDOW_MIN} minutes"),
-    ("docs/channels.md", _SHARE),
+    ("docs/guides/channels.md", _SHARE),
     ("templates/gateway/health/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),
     ("gateway/health/figures.py", f"ended within the {_LATELY}"),
     ("gateway/health/api.py", f"of the {_LATELY}"),
@@ -171,7 +174,7 @@ def test_a_text_says_the_number_of_its_rule(file: str, says: str) -> None:
 
 def test_the_page_about_scale_has_the_figures_that_were_measured() -> None:
     measured = _measured("Weir by process")
-    text = (ROOT / "docs/production/scale.md").read_text()
+    text = (ROOT / "docs/operate/scale.md").read_text()
     rows = re.findall(
         r"^\| (.+?) \| ([\d.,]+) µs \| ([\d.,]+) µs \| ([\d.]+)\D+([\d.]+)", text, re.M
     )

@@ -179,7 +179,7 @@ def test_dates_are_written_by_the_named_formats() -> None:
     assert known <= used
 
 
-GLOSSARY = ROOT / "docs/glossary.md"
+GLOSSARY = ROOT / "docs/reference/glossary.md"
 # Letters of the alphabet, which are none that are sent; and what stands in a text as it is written.
 LITERAL = re.compile(r"%\(\w+\)[sd]|`[^`]*`|(?:same|a) letter|letters, digits")
 
@@ -207,6 +207,22 @@ def test_texts_say_the_words_of_the_glossary() -> None:
         for text in (*asked, *_forms(message)) if message.id and not searched else ():
             if result := _avoided().search(LITERAL.sub("", text)):
                 wrong.append(f"{result[0]}: {text!r}")
+    assert wrong == []
+
+
+# Pages for contributors speak of the code; the contract and the glossary define its terms.
+_OF_THE_CODE: Final = ("docs/adr", "docs/background", "docs/promises", "docs/reference/glossary",
+                       "docs/reference/price-members", "docs/guides/adding-a-provider")  # fmt: skip
+_CODE_OF_DOCUMENT: Final = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
+
+
+def test_documents_say_the_words_of_the_glossary() -> None:
+    wrong = []
+    for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
+        name = str(path.relative_to(ROOT))
+        if not name.startswith(_OF_THE_CODE):
+            prose = LITERAL.sub("", _CODE_OF_DOCUMENT.sub("", path.read_text()))
+            wrong += [f"{name}: {found[0]}" for found in _avoided().finditer(prose)]
     assert wrong == []
 
 

@@ -509,7 +509,9 @@ class Received:
         texts = [json.loads(body)["text"] for _, body in at.chat.got]
         self.letters: set[str] = set()
         self.chats: set[str] = set()
+        self.data: dict[str, list[set[str]]] = {}
         for fact in facts:
+            self.data.setdefault(fact.kind, []).append(set(fact.body))
             subject, text = sending._words(fact)
             if subject in subjects:
                 self.letters.add(fact.kind)
@@ -587,6 +589,12 @@ def test_every_kind_has_a_cause() -> None:
 @pytest.mark.parametrize("kind", CAUSES)
 def test_it_is_received_from_a_real_worker(kind: str, received: Received) -> None:
     assert received.lacks(kind) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CAUSES if not KINDS[kind].personal])
+def test_its_payload_is_that_of_the_reference(kind: str, received: Received) -> None:
+    assert received.data[kind]
+    assert all(fields == set(KINDS[kind].data.split()) for fields in received.data[kind])
 
 
 @pytest.mark.extended

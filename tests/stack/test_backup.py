@@ -1,4 +1,4 @@
-"""The steps of docs/production, as they stand there: what was in the database and the secrets of
+"""The steps of docs/operate, as they stand there: what was in the database and the secrets of
 an installation of `make run` is in the restored one."""
 
 import os
@@ -18,9 +18,9 @@ from tests.house.test_style import ROOT
 
 
 def steps() -> list[str]:
-    pages = ("docs/production/back-up.md", "docs/production/restore.md")
+    pages = ("docs/operate/back-up.md", "docs/operate/restore.md")
     sections = [
-        (ROOT / page).read_text().split("## Of `make run`")[1].split("\n## ")[0] for page in pages
+        (ROOT / page).read_text().split("## With `make run`")[1].split("\n## ")[0] for page in pages
     ]
     return re.findall(r"```sh\n(.*?)```", "".join(sections), re.DOTALL)
 

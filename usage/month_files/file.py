@@ -1,4 +1,4 @@
-"""The file of a detached month (docs/production/scale.md, "Months in files"): one ZIP.
+"""The file of a detached month (docs/operate/scale.md, "Months in files"): one ZIP.
 
     {table}/{n}.copy   rows in COPY's text format, a limited number in each part
     manifest.json      {format, month, columns: {table: [name, …]}, parts: [[name, table, rows,

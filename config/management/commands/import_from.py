@@ -1,4 +1,4 @@
-"""Bring over what another hub has (docs/coming-from-another-hub.md)."""
+"""Bring over what another hub has (docs/start/coming-from-another-hub.md)."""
 
 import json
 import os

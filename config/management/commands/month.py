@@ -1,4 +1,4 @@
-"""`manage.py month`: months of requests in files (docs/production/scale.md, "Months in files")."""
+"""`manage.py month`: months of requests in files (docs/operate/scale.md, "Months in files")."""
 
 import argparse
 import datetime as dt

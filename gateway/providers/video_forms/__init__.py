@@ -1,5 +1,5 @@
 """How videos are requested from providers: one file for each form, by the operation in a provider's
-paths. How to add one: docs/adding-a-provider.md."""
+paths. How to add one: docs/guides/adding-a-provider.md."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -380,7 +380,7 @@ def test_the_example_of_the_documentation_can_be_applied(
     monkeypatch.setenv("OIDC_SECRET", SECRET)
     monkeypatch.setenv("MAIL_PASSWORD", SECRET)
     monkeypatch.setenv("CRAWLER_KEY", KEY_TEXTS["robots"])
-    page = (ROOT / "docs/configuration.md").read_text()
+    page = (ROOT / "docs/guides/configuration.md").read_text()
     example = page.split("```yaml\n")[1].split("```")[0]
     assert "+ invitation acme/new@example.org" in installation.apply(example)
     assert installation.apply(example) == "nothing to change\n"

@@ -1,5 +1,5 @@
 """With LOG_FORMAT=json every line of every process is a JSON object, also where it ends before its
-settings are read (docs/production/watch.md, "Logs")."""
+settings are read (docs/operate/watch.md, "Logs")."""
 
 import json
 import os

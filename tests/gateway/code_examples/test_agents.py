@@ -68,7 +68,7 @@ def test_the_command_of_windows_creates_the_same_file() -> None:
 
 
 def test_the_docs_show_the_commands() -> None:
-    text = (ROOT / "docs/agents.md").read_text()
+    text = (ROOT / "docs/guides/agents.md").read_text()
     for command in commands("unix"):
         assert f"```sh\n{command}\n```" in text
     for command in commands("windows"):

@@ -10,7 +10,7 @@ from gateway.providers.provider import Provider
 from tests.gateway.providers.asking import CASES, outgoing
 
 ROOT = Path(__file__).parents[3]
-GUIDE = (ROOT / "docs/adding-a-provider.md").read_text()
+GUIDE = (ROOT / "docs/guides/adding-a-provider.md").read_text()
 
 
 def block(language: str) -> str:
@@ -46,7 +46,7 @@ def test_what_the_guide_names_is_there() -> None:
 
 
 def test_the_page_on_channels_lists_every_provider() -> None:
-    page = (ROOT / "docs/channels.md").read_text()
+    page = (ROOT / "docs/guides/channels.md").read_text()
     table = page.partition("## Providers")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([a-z_]+)`", table)) - {"provider"} == set(PROVIDERS)
     assert f"{len(PROVIDERS)} kinds of providers" in (ROOT / "CHANGELOG.md").read_text()

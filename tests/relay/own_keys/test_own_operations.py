@@ -1,5 +1,5 @@
 """An organisation's own key serves every request that becomes an attempt, save those that
-docs/own-keys.md names."""
+docs/guides/own-keys.md names."""
 
 from gateway.own_keys.routes import OPERATIONS
 from relay.endpoints.generation import generate, remix_video

@@ -1,0 +1,439 @@
+# ruff: noqa: E501 - texts
+"""Writes the pages of docs/reference that are made from the code:
+
+python -m tools.reference_pages
+"""
+
+import ast
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Final, NamedTuple, get_args
+
+import django
+
+from dialects.errors.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from accounts.roles.rules import LEAD_ACTIONS, TABLE, TEAM_ACTIONS, Role  # noqa: E402
+from accounts.roles.words import WORDS  # noqa: E402
+from config.system.metrics import COUNTERS, HISTOGRAMS, PROCESS_FIGURES  # noqa: E402
+from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
+from notify.webhooks.signing import OVERLAP  # noqa: E402
+from reference.answers.errors import ERRORS  # noqa: E402
+from reference.answers.headers import ANSWERED, SENT, SESSIONS  # noqa: E402
+from reference.operations.page import Field  # noqa: E402
+from tools.apply_file import apply_file  # noqa: E402
+from tools.markdown import table  # noqa: E402
+
+ROOT: Final = Path(__file__).parents[1]
+
+
+# Model API ----------------------------------------------------------------------------------------
+
+
+def headers() -> str:
+    return f"""# Headers
+
+*For developers who call models.*
+
+Written from `reference/answers/headers.py` by `make reference`. A running installation shows the same under `/docs/headers`.
+
+## Sent by clients
+
+{_fields(SENT)}
+## Sessions
+
+A request belongs to the session that the first of these names:
+
+{_fields(SESSIONS)}
+## Sent by Weir
+
+{_fields(ANSWERED)}"""
+
+
+def _fields(fields: Sequence[Field]) -> str:
+    rows = (
+        (
+            _code(field.name),
+            f"{field.type} {field.limits}",
+            field.meaning,
+        )
+        for field in fields
+    )
+    return table(("Header", "Value", "Meaning"), rows)
+
+
+def errors() -> str:
+    rows = (
+        (
+            row.status,
+            f"`{kind}`",
+            ", ".join(f"`{name}`" for name in (row.type, row.code) if name),
+            f"`{ANTHROPIC_TYPES.get(kind, 'invalid_request_error')}`",
+            f"`{GEMINI_STATUSES.get(kind, 'INVALID_ARGUMENT')}`",
+            f"{ERRORS[kind].meaning} {ERRORS[kind].step}",
+        )
+        for kind, row in sorted(KINDS.items(), key=lambda item: item[1].status)
+    )
+    heads = ("Status", "Kind", "OpenAI: type, code", "Anthropic: type", "Google: status", "Meaning")
+    return f"""# Errors of the model API
+
+*For developers who call models.*
+
+Written from `dialects/errors/errors.py` and `reference/answers/errors.py` by `make reference`. A running installation shows the
+same under `/docs/errors`.
+
+A client gets the form of the API that it speaks: OpenAI's `error.type` and `error.code`, Anthropic's `error.type`, or Google's
+`error.status`. *Requests* shows the kind. Every answer has `x-request-id`. The management API has OpenAI's form.
+
+{table((*heads[:-1], "Meaning and next step"), rows)}"""
+
+
+# Events -------------------------------------------------------------------------------------------
+
+_EVENT_FIELDS: Final[Mapping[str, str]] = {
+    "action": "what the budget does at its limit: `block`, `warn`, `slow`",
+    "added": "the first names of new models",
+    "added_count": "how many models are new",
+    "amount": "money",
+    "answer": "what was written with the decision; empty before it",
+    "approved": "whether the increase was approved",
+    "asked_by": "email address",
+    "available": "the available balance afterwards; of `balance.low`, when it was checked",
+    "balance": "what the provider reports, with its unit",
+    "bill": "ID of the provider's bill",
+    "billed": "money that the provider billed",
+    "budget": "ID of the budget",
+    "cause": "why, in one word",
+    "channel": "name of the channel",
+    "channel_id": "ID of the channel",
+    "count": "how many there are; the list may be shorter",
+    "credit": "ID of the correction",
+    "currency": "such as `USD`",
+    "days": "how many days the renewal is tried for",
+    "decided_by": "email address; empty before the decision",
+    "differences": "how many lines differ",
+    "document": "`invoice`, `credit_note` or `debit_note`",
+    "error": "code of the error",
+    "event": "ID of the processor's event",
+    "expires_at": "time, or `null` for never",
+    "file": "name of the file",
+    "findings": "the findings, each with `check`, `object` and `found`",
+    "first_on": "first day of the bill",
+    "flags": "why the count is doubted",
+    "forecast_at": "when the budget is expected to be used up",
+    "gone": "the first names of models that the provider no longer lists",
+    "gone_count": "how many models are gone",
+    "id": "ID of the export",
+    "included": "money: the usage included in a month",
+    "jobs": "the jobs, each with `task`",
+    "key": "name of the own key, or the end of the provider's key",
+    "last": "whether it was the channel's last working key",
+    "last_on": "last day of the bill",
+    "limit": "money: the limit, with increases; of `channel.balance_low`, the threshold",
+    "model": "name of the model",
+    "month": "such as `2026-11`",
+    "name": "name of the organisation",
+    "new": "how many proposals are new",
+    "not_understood": "the first parts of the price list that were not understood",
+    "not_understood_count": "how many parts were not understood",
+    "number": "number of the document",
+    "operator": "email address",
+    "ours": "money that Weir counted for the same days",
+    "parts": "the first checks that did not finish",
+    "payment": "the processor's ID of the payment",
+    "period": "`hour`, `day`, `week`, `month`, `total` or `session`",
+    "period_began": "time",
+    "plan": "name of the subscription plan",
+    "price": "money for a month",
+    "processor": "who takes the payments, such as `stripe`",
+    "provider": "the provider",
+    "reason": "a text",
+    "records": "how many records were damaged",
+    "redemption": "ID of the redemption",
+    "refund": "the processor's ID of the refund",
+    "renamed": "the first pairs of an old and a new name",
+    "renamed_count": "how many models were renamed",
+    "request": "ID of the request, or of the increase request",
+    "resets_at": "when the period ends, or `null`",
+    "role": "the role that the operator views as",
+    "rows": "how many rows the file has",
+    "scope": "`organisation`, `team`, `user`, `key`, `model`, `project`, `tag` or `customer`",
+    "seconds": "length of the video",
+    "size": "bytes of the file; of a video, its size in pixels",
+    "slug": "slug of the organisation",
+    "spent": "money spent in the period",
+    "spent_percent": "the same as a percentage of the limit",
+    "subject": "name of what the budget limits; empty for the organisation",
+    "task": "ID of the media task",
+    "team": "ID of the team; of `own_key.refused`, its slug, or empty",
+    "threshold": "the percentage that was reached, or `null`; of `balance.low`, money",
+    "top_up": "ID of the top-up",
+    "total": "money",
+    "unknown": "the members of usage that are not known",
+    "unpaid": "whether it ended because the renewal was not paid",
+    "until": "time",
+    "video": "ID of the video",
+    "what": "the model, status or word that caused it",
+}
+
+
+def events() -> str:
+    names = {name for kind in (*FOR_ORGANISATIONS, *FOR_OPERATORS) for name in kind.data.split()}
+    if names != set(_EVENT_FIELDS):
+        raise LookupError(f"no meaning or no event: {names ^ set(_EVENT_FIELDS)}")
+    fields = ((f"`{name}`", meaning) for name, meaning in _EVENT_FIELDS.items())
+    return f"""# Webhook events
+
+*For developers who receive webhooks.*
+
+Written from `notify/deliveries/kinds.py` by `make reference`. How to add a webhook or a chat: [Alerts](../guides/alerts.md).
+
+A webhook gets a `POST` with this body, and answers with a status from 200 to 299 within 10 seconds:
+
+```json
+{{
+  "id": "01M8G8WYABFG9VPYMN884RW5PT",
+  "version": 1,
+  "type": "budget.reached",
+  "timestamp": "2026-11-28T05:08:58.884600+00:00",
+  "organisation": "01M8G8WXT3B1V7D6J0E3N1D3Q9",
+  "data": {{"budget": "1", "scope": "key", "subject": "ci", "threshold": 80, "spent": "8.00", "limit": "10.00", "currency": "USD"}}
+}}
+```
+
+`organisation` is `null` in events for operators. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` are those of
+[Standard Webhooks](https://www.standardwebhooks.com): verify them with one of its libraries and the webhook's secret (`whsec_…`).
+After a rotation the old secret signs too, for {OVERLAP.total_seconds() / 3600:.0f} hours. The same event may arrive twice, with the same `webhook-id`. Ignore
+members that you do not know: new ones can be added.
+
+In `data`, money is a decimal string, and times are in the form of ISO 8601.
+
+## Events of an organisation
+
+{_kinds(FOR_ORGANISATIONS)}
+## Events for operators
+
+{_kinds(FOR_OPERATORS)}
+## Fields of `data`
+
+{table(("Field", "Meaning"), fields)}"""
+
+
+def _kinds(kinds: Iterable[Kind]) -> str:
+    return table(
+        ("Type", "When", "`data`"),
+        (
+            (
+                f"`{kind.name}`",
+                kind.title,
+                ", ".join(f"`{name}`" for name in kind.data.split()) or "–",
+            )
+            for kind in kinds
+        ),
+    )
+
+
+# Roles --------------------------------------------------------------------------------------------
+
+
+def permissions() -> str:
+    rows = (
+        (f"`{action}`", _title(action), *(by_role.get(role, "–") for role in get_args(Role)))
+        for action, by_role in TABLE.items()
+    )
+    leads = ", ".join(f"`{action}`" for action in TABLE if action in LEAD_ACTIONS)
+    teams = ", ".join(f"`{action}`" for action in TABLE if action in TEAM_ACTIONS)
+    return f"""# Permissions by role
+
+*For owners and admins of an organisation.*
+
+Written from `accounts/roles/rules.py` by `make reference`. How to use roles, teams and leads:
+[Members, teams and roles](../guides/members.md).
+
+`all` means everything in the organisation, `own` only what is the person's own: their keys, the usage and requests of these keys,
+their chats, their teams. What the table does not list is not allowed.
+
+{table(("Permission", "Allows", *get_args(Role)), rows)}
+A custom role is a list of these names. A name with `:own` behind it limits the permission to one's own objects, where the table has
+`own` for one of the roles. `sign_in.write` belongs to owners alone, and the column `operator` is the role of the installation: neither
+can be part of a custom role.
+
+A member who is limited to teams has these permissions for objects of the teams: {teams}. What belongs to
+the organisation as a whole is out of reach.
+
+The lead of a team has these there, whatever the role: {leads}. The budgets of a lead stay within the team's own.
+"""
+
+
+def _title(action: str) -> object:
+    words = WORDS.get(action)
+    return f"{words.title}. {words.line}" if words else _OF_OPERATORS[action]
+
+
+_OF_OPERATORS: Final[Mapping[str, str]] = {
+    "sign_in.write": "Set up single sign-on and two-factor requirements.",
+    "codes.read": "See codes.",
+    "codes.write": "Create and withdraw codes.",
+    "credits.read": "See corrections of balances.",
+    "credits.write": "Correct balances.",
+    "channels.read": "See channels and the installation's pages.",
+    "channels.test": "Test channels.",
+    "channels.write": "Change channels and the installation's settings.",
+    "prices.write": "Set prices and plans.",
+    "organisations.read": "See all organisations.",
+    "organisations.write": "Create, suspend and archive organisations.",
+    "view_as.begin": "View an organisation as one of its roles.",
+}
+
+
+# Operating ----------------------------------------------------------------------------------------
+
+
+class _Family(NamedTuple):
+    name: str
+    kind: str
+    labels: str
+    help: str
+
+
+def metric_families() -> list[_Family]:
+    """Return what `/metrics` shows, by the names under which Prometheus stores it."""
+    families = [
+        _Family(counter.name, "counter", ", ".join(counter.labels), counter.help)
+        for counter in COUNTERS.values()
+    ]
+    families += [_Family(name, "histogram", "model", text) for name, text, _ in HISTOGRAMS.values()]
+    source = ast.parse((ROOT / "config/system/metrics.py").read_text())
+    families += [
+        _Family(
+            _text(call.args[0]),
+            call.func.id.removesuffix("MetricFamily").lower(),
+            ", ".join(
+                _text(label)
+                for keyword in call.keywords
+                if keyword.arg == "labels" and isinstance(keyword.value, ast.Tuple)
+                for label in keyword.value.elts
+            ),
+            _text(call.args[1]),
+        )
+        for call in ast.walk(source)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id.endswith("MetricFamily")
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    ]
+    families += [
+        _Family(
+            name, "counter" if name == "process_cpu_seconds" else "gauge", "role, process", text
+        )
+        for name, text, _ in PROCESS_FIGURES
+    ]
+    return sorted(
+        family._replace(name=f"{family.name}_total") if family.kind == "counter" else family
+        for family in families
+    )
+
+
+def _code(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", ") if name) or "–"
+
+
+def _text(node: ast.expr) -> str:
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        raise TypeError(f"line {node.lineno} has no text")
+    return node.value
+
+
+def metrics() -> str:
+    rows = ((f"`{one.name}`", one.kind, _code(one.labels), one.help) for one in metric_families())
+    return f"""# Metrics
+
+*For operators.*
+
+Written from `config/system/metrics.py` by `make reference`. How to scrape them, and what to be alerted of: [Watch](../operate/watch.md).
+
+`GET /metrics` has the text format of Prometheus. Every process answers for the whole installation, so one target is enough. The
+first 100 models and the first 100 channels that were used have a label of their own, the rest is `other`. No label names a key, a
+person, a team or an organisation.
+
+{table(("Name", "Type", "Labels", "Meaning"), rows)}"""
+
+
+_READERS: Final = {
+    "text": "text", "flag": "0 or 1", "number": "whole number", "optional_number": "whole number",
+    "seconds": "seconds", "read_kept": "text",
+}  # fmt: skip
+
+
+def settings_page() -> str:
+    rows = sorted(_settings())
+    return f"""# Settings
+
+*For operators.*
+
+Written from the code by `make reference`. What each setting means, and what compose sets: [Configure](../operate/configure.md#settings).
+
+These variables of the environment are read by every process of Weir. `NAME_FILE` names a file that holds the value of a text
+([Secrets in files](../operate/configure.md#secrets-in-files)). A default of – means: none, or the value of a page.
+
+{table(("Name", "Value", "Default"), rows)}"""
+
+
+def _settings() -> Iterator[tuple[str, str, str]]:
+    seen = set()
+    for path in (ROOT / "config/settings.py", ROOT / "config/asgi.py"):
+        source = ast.parse(path.read_text())
+        modules = {
+            alias.name: node.module
+            for node in ast.walk(source)
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        }
+        for call in ast.walk(source):
+            if (
+                isinstance(call, ast.Call)
+                and isinstance(call.func, ast.Attribute)
+                and call.func.attr in _READERS
+                and isinstance(call.func.value, ast.Name)
+                and call.func.value.id == "env"
+                and isinstance(call.args[0], ast.Constant)
+                and call.args[0].value not in seen
+            ):
+                name = _text(call.args[0])
+                seen.add(name)
+                value = call.args[1] if len(call.args) > 1 else None
+                yield f"`{name}`", _READERS[call.func.attr], _default(value, modules)
+
+
+def _default(value: ast.expr | None, modules: Mapping[str, str]) -> str:
+    if isinstance(value, ast.Name) and value.id in modules:
+        return f"`{getattr(import_module(modules[value.id]), value.id):g}`"
+    if not isinstance(value, ast.Constant) or value.value == "":
+        return "–"
+    return f"`{int(value.value) if isinstance(value.value, bool) else value.value!s}`"
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "apply-file": apply_file,
+    "headers": headers,
+    "errors": errors,
+    "events": events,
+    "permissions": permissions,
+    "metrics": metrics,
+    "settings": settings_page,
+}
+
+
+def path_of(name: str) -> Path:
+    return ROOT / f"docs/reference/{name}.md"
+
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        path_of(name).write_text(page(), encoding="utf-8")
