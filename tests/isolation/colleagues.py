@@ -46,9 +46,9 @@ class Seen:
     def by(self, who: Who, relation: Relation) -> bool:
         if self.by_all:
             return not who.limited or relation == "same"
-        scopes = {who.scope_of(action) for action in self.actions}
-        in_team = relation == "same"
-        return "all" in scopes or (in_team and ("teams" in scopes or (self.in_teams and scopes)))
+        scopes = {who.scope_of(action) for action in self.actions} - {None}
+        in_team = "teams" in scopes or (self.in_teams and bool(scopes))
+        return "all" in scopes or (relation == "same" and in_team)
 
 
 ALONE: Final = Seen()
@@ -205,8 +205,8 @@ def build() -> World:
     # What a colleague without a team has in one, such as a key, is in a team of nobody else.
     for relation, team in zip(RELATIONS, (core, side, rest), strict=True):
         user = cast.person(f"z{relation}z-person")
-        own = [] if relation == "none" else [team]
-        members.set_member(acme, user.email, Role.DEVELOPER, teams=own, actor=SYSTEM)
+        in_teams = [] if relation == "none" else [team]
+        members.set_member(acme, user.email, Role.DEVELOPER, teams=in_teams, actor=SYSTEM)
         key, _ = cast.make_key(team, f"of {relation}", user=user)
         for row in ROWS.values():
             at = Place(word(row, relation), acme, team, user, key)
@@ -250,7 +250,8 @@ def leaks_in(world: World, who: Who, text: str) -> Iterator[str]:
 
 def is_shown(world: World, row: Row, text: str) -> bool:
     """Whether a text shows an object of that kind, of a colleague or of one's own."""
-    return any(_stands_in(world, row, whose, text) for whose in ("own", *RELATIONS))
+    every: tuple[Whose, ...] = ("own", *RELATIONS)
+    return any(_stands_in(world, row, whose, text) for whose in every)
 
 
 def _stands_in(world: World, row: Row, whose: Whose, text: str) -> bool:
