@@ -173,7 +173,7 @@ class LiveSession(RealtimeSession):
             self._client_works = True
         if message.usage is not None:
             await self._settle_by(message.usage)
-        elif message.ends_turn and self._running:
+        elif message.ends_turn and self._running and self._usage_due is None:
             loop = self._context.parts.loop
             self._usage_due = loop.call_later(USAGE_AFTER_TEXT_S, self._settle_without_usage)
         if message.ends_turn:

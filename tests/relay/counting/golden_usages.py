@@ -1,5 +1,6 @@
 """Usages in the forms that the vendors document, each with what it comes to at the shipped prices:
-tokens and USD per million, which are added up here."""
+tokens and USD per million, which are added up here. What they cost us is another prime for each
+rate, so that no charge is a cost."""
 
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -23,6 +24,47 @@ class Golden(NamedTuple):
     @property
     def nano(self) -> int:
         return round(sum((tokens * Fraction(usd) * 1000 for tokens, usd in self.lines), Fraction()))
+
+    @property
+    def parts(self) -> int:
+        """From how many models, or steps of one, the answer comes."""
+        return len(self.usage.get("iterations", [1]))
+
+    @property
+    def cost_nano(self) -> int:
+        """What it costs us at `cost_rate`."""
+        costs = [
+            Fraction(tokens * cost_rate(int(Fraction(usd) * 10**9)), 10**6)
+            for tokens, usd in self.lines
+        ]
+        return round(sum(costs, Fraction()))
+
+
+def cost_rate(nano: int) -> int:
+    """Our cost of what is sold at this rate: the first prime from 7/13 of it on."""
+    rate = nano * 7 // 13
+    while not _is_prime(rate):
+        rate += 1
+    return rate
+
+
+def _is_prime(number: int) -> bool:
+    """Fermat's test by three bases, which no number of these passes wrongly."""
+    return number > 7 and all(pow(base, number - 1, number) == 1 for base in (2, 3, 5))
+
+
+def cost_rates(rates: Any) -> Any:
+    """A stored price with each rate as it costs us."""
+    if isinstance(rates, list):
+        return [cost_rates(one) for one in rates]
+    if not isinstance(rates, dict):
+        return rates
+    return {
+        name: {meter: cost_rate(nano) for meter, nano in value.items()}
+        if name == "meters"
+        else cost_rates(value)
+        for name, value in rates.items()
+    }
 
 
 def chat(prompt: int, completion: int, **details: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from tests.fakes.realtime import FakeRealtime
 from tests.hub import Answer, Hub, Tenant
 from tests.relay import canned
 from tests.relay.canned import Canned
-from tests.relay.counting.golden_usages import GOLDEN, IDS, Golden
+from tests.relay.counting.golden_usages import GOLDEN, IDS, Golden, cost_rate, cost_rates
 from tests.relay.counting.test_golden_usages import in_force
 from tests.relay.media.realtime.test_realtime import session
 
@@ -43,13 +44,14 @@ TRANSLATED = {"chat": "anthropic", "anthropic": "chat", "gemini": "chat", "conve
 
 
 class Charged(NamedTuple):
-    """What a request was charged, in nano, wherever that stands."""
+    """What a request was charged, in nano, wherever that stands, and what it cost us."""
 
     record: int
     receipt: int
     receipt_file: int
     ledger: int
     script: int
+    cost: int
     basis: str
     flags: tuple[str, ...]
 
@@ -99,14 +101,14 @@ class Installation:
 
     def _price(self, name: str, model: str) -> None:
         for row in in_force(model):
-            version = self.hub.price(
-                name, row.rates["meters"], service_tier=row.service_tier, hours=row.hours
-            )
-            self.hub.connection.execute(
-                "UPDATE billing_priceversion SET rates = %s, source = 'genai-prices of a test' "
-                "WHERE id = %s",
-                [json.dumps(row.rates), version],
-            )
+            where = {"service_tier": row.service_tier, "hours": row.hours}
+            for kind, rates in (("charge", row.rates), ("cost", cost_rates(row.rates))):
+                version = self.hub.price(name, rates["meters"], kind=kind, **where)
+                self.hub.connection.execute(
+                    "UPDATE billing_priceversion SET rates = %s, source = 'genai-prices of a test' "
+                    "WHERE id = %s",
+                    [json.dumps(rates), version],
+                )
 
     def ask_all(self) -> None:
         for (golden, way), id in zip(CASES, CASE_IDS, strict=True):
@@ -130,6 +132,7 @@ class Installation:
             parse_usd(json.loads(self.page(f"/requests/{request_id}/receipt.json"))["charge"]),
             before - self._available(),
             recompute(response.body),
+            record["cost_nano"],
             record["basis"],
             tuple(record["flags"]),
         )
@@ -289,8 +292,20 @@ def installation(hub: Hub) -> Iterator[Installation]:
 def test_a_documented_usage_is_charged_to_the_nano(
     installation: Installation, id: str, golden: Golden
 ) -> None:
-    nano = golden.nano
-    assert installation.charged[id] == Charged(nano, nano, nano, nano, nano, "measured", ())
+    nano, charged = golden.nano, installation.charged[id]
+    assert charged == Charged(nano, nano, nano, nano, nano, charged.cost, "measured", ())
+    # The cost of an answer in parts is rounded for each part.
+    assert charged.cost == pytest.approx(golden.cost_nano, abs=golden.parts // 2)
+
+
+def test_no_charge_is_a_cost() -> None:
+    """One that is taken from the other's price stands out in each usage that is charged."""
+    charged = [golden for golden in GOLDEN if golden.nano]
+    assert all(golden.nano != golden.cost_nano for golden in charged)
+    rates = {int(Fraction(usd) * 10**9) for golden in GOLDEN for _, usd in golden.lines}
+    costs = {cost_rate(rate) for rate in rates}
+    assert len(costs) == len(rates)
+    assert not costs & rates
 
 
 def test_exports_tell_the_same(installation: Installation) -> None:
