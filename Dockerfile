@@ -17,6 +17,7 @@ COPY billing/ billing/
 COPY config/ config/
 COPY deploy/*.py deploy/
 COPY dialects/ dialects/
+COPY docs/ docs/
 COPY gateway/ gateway/
 COPY lib/ lib/
 COPY locale/ locale/

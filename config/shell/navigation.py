@@ -102,7 +102,10 @@ _LIST_PRICES: Final = _Common("pricing", pgettext_lazy("tab", "List prices"))
 _STATUS: Final = _Common("status", _("Status"))
 _OVERVIEW: Final = _Common("installation", _("Overview"), "channels.read")
 _CHANNELS: Final = _Common("channels", _("Channels"), "channels.read")
-_DOCS: Final = _entry("book-open", _Common("docs", _("API reference")))
+_DOCS: Final = Entry("book-open", _("API reference"), (
+    _Common("docs", _("API reference")),
+    _Common("manual", _("Manual")),
+))  # fmt: skip
 
 _ORGANISATION: Final[_Sections] = (
     ("", (

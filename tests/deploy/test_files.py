@@ -12,7 +12,7 @@ from tests.deploy import files
 SECRET_NAMES = re.compile(r"PASSWORD|SECRET|KEK|PEPPER|_KEY$|TOKEN")
 PINNED = re.compile(r"^[a-z/]+:\d+\.\d+\.\d+-(slim-)?bookworm$|^postgres:\d+\.\d+-bookworm$")
 # Parts of the repository that are no part of the product.
-NOT_SHIPPED = {"tests", "stack", "docs", "tools"}
+NOT_SHIPPED = {"tests", "stack", "tools"}
 PRODUCT = list(files.compose_file()["services"])
 GIVEN = {
     name: f"given-{name.lower()}"
