@@ -323,6 +323,14 @@ def menu(actor: Actor | None, path: str) -> Menu:
     return Menu(side, list(sections.items()), tabs, _side_links(actor, side) if operates else [])
 
 
+def open_address(actor: Actor | None, path: str) -> str:
+    """Return the URL name of the menu's page that the page at `path` belongs to; "" for none."""
+    sides = (*_sections(actor, "organisation"), *_sections(actor, "installation"))
+    pages = [page for _heading, section in sides for entry in section for page in entry.pages]
+    page = _open_page(actor, path, pages)
+    return page.address if page is not None else ""
+
+
 def all_links(actor: Actor) -> list[Link]:
     """Return links to all pages of both sides that the actor may open, including pages without an
     entry and pages that create something."""
