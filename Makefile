@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots diagrams lock sbom wheel release messages python git gettext
+.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots diagrams docs lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -106,6 +106,12 @@ screenshots: python
 diagrams: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m tools.diagrams
+
+# The documents as a static site with search, build/docs/index.html; a warning is an error. A running
+# installation has the same pages under /manual
+docs: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m tools.site
 
 # The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python
