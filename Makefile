@@ -17,8 +17,8 @@ test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents") $(ARGS)
 
-# The programs that tests drive, where they are missing: Chromium, nginx, Redis, curl, OpenSSL,
-# Prometheus, systemd, Helm, and Node.js with the JavaScript clients; it asks before it uses sudo
+# The programs that tests drive, where they are missing: Chromium, nginx, Caddy, Pebble, Redis, curl,
+# OpenSSL, Prometheus, systemd, Helm, and Node.js with the JavaScript clients; it asks before it uses sudo
 test-tools: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs
