@@ -5,7 +5,14 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots diagrams docs lock sbom wheel release messages python git gettext
+.DEFAULT_GOAL = help
+.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots diagrams docs lock sbom wheel release messages python git gettext
+
+# This list
+help:
+	@awk '/^# / { text = text substr($$0, 2); next } \
+		/^[a-z-]+:/ && text { sub(/[.;:] .*$$/, "", text); sub(/:.*/, "", $$1); printf "make %-20s%s\n", $$1, text } \
+		{ text = "" }' $(firstword $(MAKEFILE_LIST))
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -46,6 +53,7 @@ mutants: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
+# Format, lint, types, imports between packages, templates, migrations
 check: python git
 	@$(INSTALL) --dev
 	$(BIN)/ruff format --check .
@@ -55,6 +63,7 @@ check: python git
 	$(BIN)/djangofmt --quiet --check templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+# What the tools can mend of these
 fix: python git
 	@$(INSTALL) --dev
 	$(BIN)/ruff check --fix .
@@ -131,7 +140,7 @@ wheel: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.wheels
 
-# The same, checked, and what to type to upload them
+# The wheels, checked, and what to type to upload them
 release: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.wheels release
