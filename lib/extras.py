@@ -7,9 +7,10 @@ from django.utils.translation import gettext
 
 from lib.refusal import Refused
 
-Extra = Literal["otel", "parquet", "pdf"]
+Extra = Literal["import", "otel", "parquet", "pdf"]
 # The optional dependencies of pyproject.toml, with a module that each one installs.
 EXTRAS: Final[dict[Extra, str]] = {
+    "import": "nacl",
     "otel": "opentelemetry.sdk",
     "parquet": "arro3",
     "pdf": "typst",

@@ -13,6 +13,7 @@ from accounts.models import Organisation
 from accounts.preferences.appearance import THEME_COOKIE, THEMES
 from accounts.sessions.view_as import Viewing, viewing_of
 from billing.balances.balances import balance
+from config.shell.help import help_url
 from config.shell.navigation import menu
 from gateway.models import Announcement
 from gateway.status.announcements import announcements_for
@@ -34,11 +35,18 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "balance_nano": cache(lambda: _balance_nano(actor)),
         # Several places of the shell show it.
         "menu": cache(lambda: menu(actor, request.path)),
+        "help_url": cache(lambda: _help_url(request, actor)),
         "reviews_open": cache(lambda: _reviews_open(actor)),
         "viewing": cache(lambda: _viewing(request, actor)),
         "announcements": cache(lambda: _announcements(actor)),
         "letter_keys": lambda: _letter_keys(actor),
     }
+
+
+def _help_url(request: HttpRequest, actor: Actor | None) -> str:
+    # None: no address matched, or a middleware answers.
+    match = request.resolver_match
+    return help_url(actor, match.url_name or "", request.path) if match is not None else ""
 
 
 def _balance_nano(actor: Actor | None) -> int | None:

@@ -102,7 +102,10 @@ _LIST_PRICES: Final = _Common("pricing", pgettext_lazy("tab", "List prices"))
 _STATUS: Final = _Common("status", _("Status"))
 _OVERVIEW: Final = _Common("installation", _("Overview"), "channels.read")
 _CHANNELS: Final = _Common("channels", _("Channels"), "channels.read")
-_DOCS: Final = _entry("book-open", _Common("docs", _("API reference")))
+_DOCS: Final = Entry("book-open", _("API reference"), (
+    _Common("docs", _("API reference")),
+    _Common("manual", _("Manual")),
+))  # fmt: skip
 
 _ORGANISATION: Final[_Sections] = (
     ("", (
@@ -318,6 +321,14 @@ def menu(actor: Actor | None, path: str) -> Menu:
         )
         sections.setdefault(heading, []).append(entry_link)
     return Menu(side, list(sections.items()), tabs, _side_links(actor, side) if operates else [])
+
+
+def open_address(actor: Actor | None, path: str) -> str:
+    """Return the URL name of the menu's page that the page at `path` belongs to; "" for none."""
+    sides = (*_sections(actor, "organisation"), *_sections(actor, "installation"))
+    pages = [page for _heading, section in sides for entry in section for page in entry.pages]
+    page = _open_page(actor, path, pages)
+    return page.address if page is not None else ""
 
 
 def all_links(actor: Actor) -> list[Link]:

@@ -1,5 +1,5 @@
-"""Install the programs that tests drive, where they are missing: Chromium, nginx, Redis, curl,
-OpenSSL, Prometheus, systemd, Helm, and Node.js with the JavaScript clients.
+"""Install the programs that tests drive, where they are missing: Chromium, nginx, Caddy,
+Pebble, Redis, curl, OpenSSL, Prometheus, systemd, Helm, and Node.js with the JavaScript clients.
 
     python -m stack.test_programs
 

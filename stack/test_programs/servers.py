@@ -2,8 +2,8 @@
 
     python -m stack.test_programs.servers
 
-They are packages of Debian and Ubuntu, which start nginx, Redis and Prometheus as services once
-they are installed. Exit code 1: something is still missing, and is named.
+They are packages of Debian and Ubuntu, which start nginx, Caddy, Redis and Prometheus as services
+once they are installed. Exit code 1: something is still missing, and is named.
 """
 
 import shutil
@@ -15,6 +15,10 @@ from stack.test_programs.apt import can_install, install_packages
 # Program -> package.
 PACKAGES = {
     "nginx": "nginx",
+    "caddy": "caddy",
+    # An authority that gives out certificates to the test's own Caddy.
+    "pebble": "pebble",
+    "pebble-challtestsrv": "pebble",
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
     "curl": "curl",
@@ -26,7 +30,7 @@ PACKAGES = {
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ADVICE = (
     "The production files cannot be tested without {}. "
-    "Install nginx, Redis, curl, OpenSSL, Prometheus and systemd."
+    "Install nginx, Caddy, Pebble, Redis, curl, OpenSSL, Prometheus and systemd."
 )
 
 
@@ -42,7 +46,7 @@ def main() -> int:
             f"Installing {', '.join(missing)}, for the tests of the production files …", flush=True
         )
         try:
-            install_packages(*(PACKAGES[program] for program in missing))
+            install_packages(*dict.fromkeys(PACKAGES[program] for program in missing))
         except (OSError, subprocess.CalledProcessError) as error:
             print(error, file=sys.stderr)
         missing = [program for program in PACKAGES if find(program) is None]

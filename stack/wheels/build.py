@@ -49,7 +49,7 @@ def build_hub(target: Path) -> Path:
 
 def lay_out_hub(package: Path) -> None:
     """Write everything that the package of `weir-hub` holds into the folder `package`."""
-    copy_sources([*ROOMS, "templates", *(f"stack/{name}" for name in STACK)], package)
+    copy_sources([*ROOMS, "templates", "docs", *(f"stack/{name}" for name in STACK)], package)
     shutil.copy(ROOT / "manage.py", package)
     shutil.copy(ROOT / "stack/wheels/launcher.py", package)
     (package / "__init__.py").write_text('"""Weir, as one package; see launcher.py."""\n')

@@ -114,6 +114,7 @@ NO_PAGE = {
     "openid_connect_callback": "leads from a provider",
     "api:api-root": "leads nowhere",
     "api_description": "a file",
+    "llms_txt": "a file",
     "metrics": "read by Prometheus",
     "ledger_file": "a file",
     "receipt_file": "a file",

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, StorageState, ViewportSize, expect
 
 from lib import clock
 from lib.ids import id_text
+from reference.manual.pages import section_url
 from tests.browser import structure
 from tests.browser.conftest import Visit, state_of
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
@@ -54,6 +55,9 @@ PUBLIC = {
     "errors of the API": "/docs/errors",
     "headers of the API": "/docs/headers",
     "questions": "/docs/faq",
+    "the manual": "/manual",
+    "a page of the manual": section_url("secure"),
+    "a search in the manual": "/manual/search?q=backup",
     "sign-in": "/login",
     "single sign-on": "/login/sso",
     "sign-up": "/signup",

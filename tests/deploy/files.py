@@ -42,6 +42,7 @@ def _meant(files: "re.Match[str]", fields: Mapping[str, str]) -> str:
 
 
 TRIAL = "docker-compose.trial.yml"
+NGINX_ALONE = "docker-compose.nginx.yml"
 
 
 @cache

@@ -88,9 +88,11 @@ class Shape:
         self.root = root
         self.given = fields
         self.database_url = database_url
-        self.services = files.services(fields, root=root)
+        # Without Caddy, unless a test asks for it.
+        self.services = files.services({"EDGE": "plain", **fields}, root=root)
         self.redis_port = free_port()
         self.edge_port = free_port()
+        self.tls_port, self.redirect_port = free_port(), free_port()
         self.provider_port = free_port()
         self.webs: list[Running] = []
         # Those that the edge asks, which web processes take in turn; where none are given, those of
@@ -142,7 +144,7 @@ class Shape:
         root = self.directory / place
         image = str(self.image) if place in ("image", *_OURS) else f"{root}/app"
         return re.sub(
-            r"/(app|tmp|etc/weir|var/spool/weir|build)\b",
+            r"/(app|tmp|etc/weir|var/spool/weir|var/lib/caddy|build)\b",
             lambda found: image if found[1] == "app" else f"{root}/{found[1]}",
             text,
         )
@@ -188,7 +190,7 @@ class Shape:
         with log.open("ab") as file:
             local = self._local(name, command, port)
             process = subprocess.Popen(
-                [need(local[0]) if name == "nginx" else local[0], *local[1:]],
+                [need(local[0]) if name in _EDGES else local[0], *local[1:]],
                 cwd=self._home(name),
                 env=self._environment(name),
                 stdout=file,
@@ -203,7 +205,12 @@ class Shape:
     def _port(self, name: str) -> int:
         if name == "web" and self.web_ports:
             return self.web_ports[len(self.webs) % len(self.web_ports)]
-        fixed = {"redis": self.redis_port, "nginx": self.edge_port, "provider": self.provider_port}
+        fixed = {
+            "redis": self.redis_port,
+            "caddy": self.tls_port,
+            "nginx": self.edge_port,
+            "provider": self.provider_port,
+        }
         return fixed.get(name) or free_port()
 
     def with_trial(self, fields: Mapping[str, str]) -> "Shape":
@@ -281,17 +288,20 @@ class Shape:
                 shutil.copytree(root, here, dirs_exist_ok=True)
                 for file in here.glob("*.yaml"):
                     file.write_text(file.read_text().replace(TRIAL_NETWORK, "127.0.0.1/32"))
-                for file in here.rglob("*.conf"):
+                for file in (*here.rglob("*.conf"), *here.rglob("Caddyfile")):
                     file.write_text(self._configuration(name, file.read_text()))
             else:
                 here.write_text(self._configuration(name, root.read_text()))
 
     def _configuration(self, name: str, text: str) -> str:
-        """nginx's own words, for this machine's addresses."""
+        """The edge's own words, for this machine's addresses."""
         ports = self.web_ports or [web.port for web in self.webs]
         webs = "\n".join(rf"server 127.0.0.1:{port}\1;" for port in ports)
         text = _UPSTREAM.sub(webs, text)
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.edge_port};")
+        text = text.replace("nginx:8080", f"127.0.0.1:{self.edge_port}")
+        text = text.replace("https_port 443", f"https_port {self.tls_port}")
+        text = text.replace("http_port 80\n", f"http_port {self.redirect_port}\n")
         return self.inside(name, text)
 
     def close(self) -> None:
@@ -308,3 +318,4 @@ class Shape:
 
 
 _OURS = ("web", "worker", "beat", "prepare")
+_EDGES = ("caddy", "nginx")

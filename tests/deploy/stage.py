@@ -82,14 +82,18 @@ def bearer() -> dict[str, str]:
     return {"Authorization": f"Bearer {KEY}"}
 
 
-def settings_of(folder: Path, fake: FakeUpstream) -> dict[str, str]:
+# Pages look at the port; the edge's is known only once the shape is made.
+_PUBLIC_URL = "http://127.0.0.1"
+
+
+def settings_of(folder: Path, fake: FakeUpstream, public_url: str = _PUBLIC_URL) -> dict[str, str]:
     """Settings of an installation that applies INSTALLATION, from a folder made for it."""
     apply = folder / "apply"
     apply.mkdir()
     (apply / "10-all.yaml").write_text(INSTALLATION)
     return {
-        # Pages look at the port; the edge's is known only once the shape is made.
-        **fresh_settings("http://127.0.0.1"),
+        "EDGE": "acme" if public_url.startswith("https://") else "plain",
+        **fresh_settings(public_url),
         "FRONT_SUBNET": "127.0.0.0/8",
         "APPLY_DIR": str(apply),
         "FAKE_URL": fake.url,
@@ -100,13 +104,15 @@ def settings_of(folder: Path, fake: FakeUpstream) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def staged(folder: Path, web_ports: Sequence[int] = ()) -> Iterator[Stage]:
+def staged(
+    folder: Path, web_ports: Sequence[int] = (), public_url: str = _PUBLIC_URL
+) -> Iterator[Stage]:
     """The shape with two web processes; `web_ports` are those that the edge knows, also of those
     that are started later."""
     with contextlib.ExitStack() as until_done:
         fake = until_done.enter_context(FakeUpstream("fake"))
         database_url = until_done.enter_context(own_database("weir_shape"))
-        shape = Shape(folder / "shape", settings_of(folder, fake), database_url)
+        shape = Shape(folder / "shape", settings_of(folder, fake, public_url), database_url)
         shape.web_ports = list(web_ports)
         until_done.callback(shape.close)
         shape.build()

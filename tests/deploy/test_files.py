@@ -10,9 +10,11 @@ from relay.config import RelayConfig
 from tests.deploy import files
 
 SECRET_NAMES = re.compile(r"PASSWORD|SECRET|KEK|PEPPER|_KEY$|TOKEN")
-PINNED = re.compile(r"^[a-z/]+:\d+\.\d+\.\d+-(slim-)?bookworm$|^postgres:\d+\.\d+-bookworm$")
+PINNED = re.compile(
+    r"^[a-z/]+:\d+\.\d+\.\d+-((slim-)?(bookworm|trixie)|alpine)$|^postgres:\d+\.\d+-trixie$"
+)
 # Parts of the repository that are no part of the product.
-NOT_SHIPPED = {"tests", "stack", "docs", "tools"}
+NOT_SHIPPED = {"tests", "stack", "tools"}
 PRODUCT = list(files.compose_file()["services"])
 GIVEN = {
     name: f"given-{name.lower()}"
@@ -47,11 +49,13 @@ def test_no_secret_has_a_default() -> None:
                 assert files.VARIABLE.fullmatch(value), f"{name}: {key}"
 
 
-def test_only_nginx_is_published() -> None:
-    published = {
-        name for name, one_result in files.services(GIVEN).items() if "ports" in one_result
-    }
-    assert published == {"nginx"}
+def test_only_the_edge_is_published() -> None:
+    """Caddy, or nginx where it is the only edge."""
+    assert {name for name, one in files.services(GIVEN).items() if "ports" in one} == {"caddy"}
+    alone = files.services(GIVEN, files.NGINX_ALONE)
+    started = {name for name, one in alone.items() if "profiles" not in one}
+    assert started == set(PRODUCT) - {"caddy"}
+    assert {name for name in started if "ports" in alone[name]} == {"nginx"}
     for one_result in files.services(GIVEN).values():
         assert one_result.get("network_mode") is None
         assert "privileged" not in one_result
@@ -88,9 +92,10 @@ def test_a_service_can_do_no_more_than_it_must(name: str) -> None:
     assert result["read_only"] is True
     assert result["cap_drop"] == ["ALL"]
     assert result["security_opt"] == ["no-new-privileges:true"]
-    user, group = result["user"].split(":")
-    assert int(user) > 0
-    assert int(group) > 0
+    user, group = map(int, result["user"].split(":"))
+    # Caddy's folder is root's in its image; without capabilities root may do no more than others.
+    assert (user, group) == (0, 0) if name == "caddy" else min(user, group) > 0
+    assert result.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else [])
     assert not any("docker.sock" in volume for volume in result.get("volumes", []))
 
 
@@ -112,6 +117,8 @@ def test_forwarded_headers_are_believed_from_the_network_of_nginx_alone() -> Non
     assert trusted == front["subnet"]
     members = {name for name in PRODUCT if "front" in service(name).get("networks", [])}
     assert members == {"nginx", "web"}
+    # nginx itself believes Caddy, which nothing else can be in front of it.
+    assert {name for name in PRODUCT if "edge" in service(name)["networks"]} == {"caddy", "nginx"}
 
 
 def test_every_process_waits_for_prepare() -> None:
@@ -135,6 +142,7 @@ def test_no_stop_is_cut_short() -> None:
     nginx = (files.ROOT / "deploy/nginx/nginx.conf").read_text()
     [edge] = re.findall(r"worker_shutdown_timeout (\w+);", nginx)
     assert uvicorn < files.seconds(edge) < files.seconds(service("nginx")["stop_grace_period"])
+    assert files.seconds(edge) < files.seconds(service("caddy")["stop_grace_period"])
 
     from config.celery import app
 
@@ -148,6 +156,10 @@ def test_connections_are_kept_longer_by_the_one_who_is_asked() -> None:
         if word.startswith("--timeout-keep-alive=")
     ]
     nginx = (files.ROOT / "deploy/nginx/nginx.conf").read_text()
+    caddy = (files.ROOT / "deploy/caddy/Caddyfile").read_text()
+    [by_caddy] = re.findall(r"keepalive (\w+)\n", caddy)
+    [by_nginx] = re.findall(r"^    keepalive_timeout (\w+);", nginx, re.MULTILINE)
+    assert files.seconds(by_caddy) < files.seconds(by_nginx)
     upstream = nginx[nginx.index("upstream web") :]
     [kept] = re.findall(r"keepalive_timeout (\w+);", upstream)
     assert files.seconds(kept) < uvicorn

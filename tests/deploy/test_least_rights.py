@@ -11,7 +11,8 @@ from tests.deploy.test_files import GIVEN, PRODUCT, service
 
 # Who talks to whom. Only the worker reaches outside beside web, which answers through `front`.
 NETWORKS = {
-    "nginx": {"front"},
+    "caddy": {"edge"},
+    "nginx": {"edge", "front"},
     "web": {"front", "data"},
     "worker": {"data", "out"},
     "beat": {"data"},
@@ -20,7 +21,7 @@ NETWORKS = {
     "redis": {"data"},
 }
 # What may be written to that outlives its container; everything else is mounted to be read.
-KEPT = {"web": {"spool"}, "worker": {"backups"}, "postgres": {"postgres"}}
+KEPT = {"caddy": {"caddy"}, "web": {"spool"}, "worker": {"backups"}, "postgres": {"postgres"}}
 DOCUMENTED = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 # Secrets that a process gets, beside those that all need to read the database.
 SENDERS = {"EMAIL_PASSWORD", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CLICKHOUSE_PASSWORD"}
@@ -33,7 +34,17 @@ SECRETS: dict[str, set[str]] = {
 }
 # Read by compose itself, or given by it and by the image.
 OF_COMPOSE = {
-    *("EDGE", "TLS_DIR", "TRUST_DIR", "HTTP_PORT", "HTTPS_PORT", "WEB_REPLICAS", "FRONT_SUBNET"),
+    *(
+        "EDGE",
+        "ACME_CA",
+        "COMPOSE_FILE",
+        "TLS_DIR",
+        "TRUST_DIR",
+        "HTTP_PORT",
+        "HTTPS_PORT",
+        "WEB_REPLICAS",
+        "FRONT_SUBNET",
+    ),
     *("POSTGRES_PASSWORD", "REDIS_PASSWORD", "APPLY_DIR", "WEIR_IMAGE", "TRIAL_KEY"),
     *("DATABASE_URL", "BROKER_URL", "SPOOL_DIR", "STATIC_ROOT", "HEARTBEAT_FILE"),
 }
@@ -105,10 +116,11 @@ def test_web_speaks_our_protocol() -> None:
     assert command[:3] == ["python", "-m", "deploy.exit_zero"]
 
 
-def test_tls_is_asked_for_and_not_the_default() -> None:
-    """A first start has no certificate."""
+def test_the_default_edge_gets_its_certificate_by_itself() -> None:
+    """A first start ends in a page that a browser opens: without TLS its cookies are refused."""
     mounted = [volume for volume in service("nginx")["volumes"] if "edge.conf" in volume]
-    assert mounted == ["./deploy/nginx/edges/plain.conf:/etc/weir/edge.conf:ro"]
+    assert mounted == ["./deploy/nginx/edges/acme.conf:/etc/weir/edge.conf:ro"]
+    assert service("caddy")["environment"]["PUBLIC_URL"] == GIVEN["PUBLIC_URL"]
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat", "prepare"])

@@ -26,6 +26,12 @@ def test_what_it_prints_is_all_that_compose_asks_for() -> None:
     assert web["BROKER_URL"] == f"redis://:{inputs['REDIS_PASSWORD']}@redis:6379/0"
 
 
+def test_an_address_without_tls_is_served_by_nginx_alone() -> None:
+    inputs = settings("http://localhost:8080")
+    assert inputs["EDGE"] == "plain"
+    assert inputs["COMPOSE_FILE"] == f"docker-compose.yml:{files.NGINX_ALONE}"
+
+
 def test_every_secret_is_made_afresh() -> None:
     one, other = settings(URL), settings(URL)
     secrets = [item[name] for item in (one, other) for name in one if name != "PUBLIC_URL"]

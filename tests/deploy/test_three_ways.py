@@ -49,7 +49,7 @@ def options(command: list[str], behind: str) -> list[str]:
 
 def test_the_processes_are_the_same() -> None:
     # The others of compose are what the chart and the units take from outside.
-    outside = {"nginx", "postgres", "redis"}
+    outside = {"caddy", "nginx", "postgres", "redis"}
     assert set(files.compose_file()["services"]) - outside == set(PROCESSES)
     pods = {pod for names, _ in PROCESSES.values() for pod in names}
     assert workloads(EVERYTHING).keys() == pods | {BACKUP}

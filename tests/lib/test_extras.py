@@ -6,6 +6,7 @@ import sys
 import tomllib
 
 import pytest
+from django.core.management import CommandError, call_command
 from packaging.requirements import Requirement
 
 from accounts.models import KeyKind
@@ -64,6 +65,25 @@ def test_a_receipt_says_what_pdf_needs(people: cast.Cast) -> None:
     answer = cast.with_key(secret).get(f"/api/v1/top-ups/{paid.outer_id}/receipt")
     assert answer.status_code == 422
     assert "pip install 'weir-hub[pdf]'" in answer.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("nothing_extra")
+def test_an_import_says_what_a_salt_key_needs() -> None:
+    with pytest.raises(CommandError, match=r"--salt-key: .*pip install 'weir-hub\[import\]'"):
+        call_command("import_from", "litellm", "none.sql", "--salt-key", "env:SALT_KEY")
+
+
+def test_nothing_loads_what_only_an_import_needs() -> None:
+    program = "import config.asgi, sys\nfrom config.management.commands import import_from\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}assert 'nacl' not in sys.modules"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": "postgresql:///"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_traces_without_their_part_end_the_start() -> None:

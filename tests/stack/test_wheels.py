@@ -94,7 +94,7 @@ def test_the_wheel_holds_what_is_made_when_it_is_built(hub: Path) -> None:
     assert len(described) == 1
     inside -= described
     assert inside == {
-        *(*build.ROOMS, "templates", "stack", "locale", "staticfiles"),
+        *(*build.ROOMS, "docs", "templates", "stack", "locale", "staticfiles"),
         *("__init__.py", "launcher.py", "manage.py", "commit"),
     }
     assert not [name for name in names if name.endswith((".pyc", ".po"))]
@@ -284,6 +284,10 @@ def test_it_runs_beside_whatever_is_where_it_is_typed(place: Place, running: str
         assert "登录" in page
         [style] = re.findall(r"/static/css/app\.\w{12}\.css", page)
         assert visitor.get(url + style).headers["content-encoding"] == "gzip"
+        # The manual comes along, with its search and its pictures.
+        assert visitor.get(f"{url}/manual").status_code == 200
+        assert "<mark>" in visitor.get(f"{url}/manual/search?q=backup").text
+        assert visitor.get(f"{url}/manual/images/weir.webp").headers["content-type"] == "image/webp"
     assert not (place.folder / "celerybeat-schedule").exists()
 
 

@@ -12,8 +12,6 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from nacl.exceptions import CryptoError
-from nacl.secret import SecretBox
 
 _GCM: Final = "v2:gcm:"
 _NONCE: Final = 12
@@ -41,13 +39,26 @@ class SaltKey:
             raise Sealed("its settings are encrypted: give LiteLLM's salt key by --salt-key")
         key = sha256(self.text.encode()).digest()
         try:
-            if gcm:
-                opened = AESGCM(key).decrypt(octets[:_NONCE], octets[_NONCE:], None)
-            else:
-                opened = SecretBox(key).decrypt(octets)
+            opened = _open_gcm(key, octets) if gcm else _open_box(key, octets)
             return opened.decode()
-        except (CryptoError, InvalidTag, ValueError) as error:
+        except (InvalidTag, ValueError) as error:
             raise Sealed("its settings cannot be decrypted with this salt key") from error
+
+
+def _open_gcm(key: bytes, octets: bytes) -> bytes:
+    return AESGCM(key).decrypt(octets[:_NONCE], octets[_NONCE:], None)
+
+
+def _open_box(key: bytes, octets: bytes) -> bytes:
+    """Raises ValueError if the key is wrong."""
+    # An extra that few installations need; `import_from` asks for it before it reads anything.
+    from nacl.exceptions import CryptoError
+    from nacl.secret import SecretBox
+
+    try:
+        return SecretBox(key).decrypt(octets)
+    except CryptoError as error:
+        raise ValueError(str(error)) from error
 
 
 def _octets(value: str) -> bytes | None:

@@ -19,7 +19,7 @@ from config.imports.report import Report, report_text, serialize_report
 from config.imports.values import ValueUnreadable
 from config.imports.writing import OtherInstallation, write_converted
 from config.system.secret_check import check_secrets
-from lib import clock
+from lib import clock, extras
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
@@ -112,6 +112,10 @@ def _salt_key(hub: Peer, salt_key: str | None) -> str:
         raise CommandError("--salt-key: only LiteLLM has one.")
     if not salt_key.startswith(_ENV):
         raise CommandError("--salt-key: expected env:NAME, so that no list of processes shows it.")
+    try:
+        extras.require("import")
+    except extras.ExtraMissing as missing:
+        raise CommandError(f"--salt-key: {missing}") from missing
     return _variable("--salt-key", salt_key)
 
 

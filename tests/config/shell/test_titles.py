@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 # What has a heading of its own, and why.
 _OWN: Final = {
     "home": "named after the organisation",
+    "manual": "named after a page of the manual, which is in English",
     "images": "one of several kinds, between which the page itself chooses",
 }
 

@@ -10,4 +10,8 @@ PAGES: Final[dict[str, Route]] = {
     "docs_errors": at("public"),
     "docs_headers": at("public"),
     "docs_faq": at("public"),
+    "manual": at("public"),
+    "manual_search": at("public"),
+    "manual_page": at("public", rest={"name": "none"}),
+    "llms_txt": at("public"),
 }
