@@ -123,9 +123,10 @@ def note_poll(batch: Sequence[Run]) -> None:
 
 
 def _extend(run_id: UUID, seconds: float) -> dt.datetime | None:
-    """Extend the time until which the run is watched and return it. None once the run has ended."""
+    """Extend the time until which the run is watched by these seconds from now, and return that. A
+    later time stays. None once the run has ended."""
     with connection.cursor() as cursor:
-        cursor.execute(_EXTEND, [seconds, run_id])
+        cursor.execute(_EXTEND, {"s": seconds, "run": run_id})
         row = cursor.fetchone()
     return row[0] if row else None
 
@@ -147,9 +148,9 @@ def _unwatched_in_ms(run_id: UUID) -> float | None:
 _EXTEND = """
     WITH soft AS (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE playground_run
-    SET watched_until = greatest(watched_until, clock_timestamp() + make_interval(secs => %s))
-    FROM soft WHERE id = %s AND ended_at IS NULL
-    RETURNING watched_until"""
+    SET watched_until = greatest(watched_until, clock_timestamp() + make_interval(secs => %(s)s))
+    FROM soft WHERE id = %(run)s AND ended_at IS NULL
+    RETURNING clock_timestamp() + make_interval(secs => %(s)s)"""
 
 _RELEASE = """
     WITH soft AS (SELECT set_config('synchronous_commit', 'off', true))

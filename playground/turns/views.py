@@ -170,9 +170,7 @@ def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRespons
 
     may_read = reader_of(request, actor, "playground.read")
     brief = "brief" in request.GET
-    return event_stream(
-        stream_events(batch, after, slug_of(actor), may_read=may_read, brief=brief)
-    )
+    return event_stream(stream_events(batch, after, slug_of(actor), may_read=may_read, brief=brief))
 
 
 def _numbers(position: str) -> list[int | None]:

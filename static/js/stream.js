@@ -99,7 +99,7 @@ function offerRest(answer) {
 // may close its stream.
 const POLL_MS = 2000, RECONNECT_MS = 500; // the latter is the extension's own
 let asked, connection;
-function adapt() {
+async function adapt() {
   if (!asked) return;
   const { brief } = window.streams;
   const url = new URL(asked.action, location);
@@ -108,8 +108,10 @@ function adapt() {
   asked.action = url.href;
   if (!connection) return;
   connection.config.reconnectDelay = brief ? POLL_MS : RECONNECT_MS;
-  if (brief) connection.reader?.cancel();
-  else connection.delayCanceller?.();
+  if (!brief) { connection.delayCanceller?.(); return; }
+  // Asked once before the stream is closed: the server never takes the reader for gone.
+  await fetch(asked.action, { headers: asked.headers }).then(({ body }) => body?.cancel(), () => {});
+  if (window.streams.brief) connection?.reader?.cancel();
 }
 document.addEventListener("streams", adapt);
 document.addEventListener("htmx:config:request", ({ target, detail: { ctx } }) => {
