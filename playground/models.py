@@ -136,7 +136,7 @@ class Run(models.Model):
     `unwatched_ms` without a viewer, None for never. `watched_until` is the time until which it
     certainly has a viewer (see `runs/watching.py`); `left` marks a run that was stopped for lack of
     viewers. After the end `outcome` holds: status, kind, message, finish_reason, meters,
-    charge_nano, basis, hold_nano, ttft_ms, total_ms, and thought_ms.
+    charge_nano, basis, hold_nano, expected_nano, ttft_ms, total_ms, and thought_ms.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

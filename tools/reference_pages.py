@@ -18,11 +18,12 @@ from dialects.errors.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
+from notify.webhooks.signing import OVERLAP  # noqa: E402
+
 from accounts.roles.rules import LEAD_ACTIONS, TABLE, TEAM_ACTIONS, Role  # noqa: E402
 from accounts.roles.words import WORDS  # noqa: E402
 from config.system.metrics import COUNTERS, HISTOGRAMS, PROCESS_FIGURES  # noqa: E402
-from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
-from notify.webhooks.signing import OVERLAP  # noqa: E402
 from reference.answers.errors import ERRORS  # noqa: E402
 from reference.answers.headers import ANSWERED, SENT, SESSIONS  # noqa: E402
 from reference.operations.page import Field  # noqa: E402

@@ -65,6 +65,7 @@ class PreviewRefusalOut(Schema):
 
 class PreviewHoldOut(Schema):
     hold: str = Field(description="USD that the first attempt would hold.")
+    expected: str | None = Field(description="USD it will probably charge; null if unknown.")
     available: str = Field(description="USD available to hold.")
     fits: bool
 
@@ -110,8 +111,10 @@ def _serialize_preview(preview: RoutePreview) -> dict[str, Any]:
 def _hold(bound: Bound | None) -> dict[str, Any] | None:
     if bound is None:
         return None
+    expected_nano = bound.expected_nano
     return {
         "hold": format_usd(bound.hold_nano),
+        "expected": None if expected_nano is None else format_usd(expected_nano),
         "available": format_usd(bound.available_nano),
         "fits": bound.fits,
     }

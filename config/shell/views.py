@@ -21,11 +21,12 @@ from accounts.sign_in.sign_in import is_own_path
 from accounts.sign_up.first_run import is_set_up
 from billing.trials.views import no_organisation
 from config.api.errors import error_response
-from config.jobs.runs import job_states
+from config.jobs.runs import JobState, job_states
 from config.server.database_watch import is_away
 from config.server.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
 from config.shell import command_palette
 from config.shell.command_palette import Chosen
+from config.system.folding import OPEN, fold
 from config.system.rows import (
     month_rows,
     process_rows,
@@ -122,16 +123,24 @@ def design_chat(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("channels.read")
 @require_safe
 def health(request: HttpRequest, actor: Actor) -> HttpResponse:
-    state = system_state()
+    state, opened = system_state(), request.GET.getlist(OPEN)
     context = {
-        "states": job_states(),
-        "months": list(month_rows()),
-        "rows": system_rows(state),
+        "jobs": fold("jobs", job_states(), _tone_of_job, opened),
+        "months": fold("months", month_rows(), lambda row: row.tone, opened),
+        "checks": fold("checks", system_rows(state), lambda row: row.tone, opened),
         "versions": version_rows(state),
-        "queues": list(queue_rows(state)),
-        "processes": list(process_rows(state.processes)),
+        "queues": fold(
+            "queues", queue_rows(state), lambda row: "" if row.is_empty else "warn", opened
+        ),
+        "processes": fold("processes", process_rows(state.processes), lambda row: row.tone, opened),
     }
     return render(request, "config/system/health.html", context)
+
+
+def _tone_of_job(state: JobState) -> str:
+    if state.late:
+        return "bad"
+    return "warn" if state.run.error else "ok"
 
 
 # Errors -----------------------------------------------------------------------------------------

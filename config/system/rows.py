@@ -112,10 +112,21 @@ def month_rows() -> Iterator[MonthRow]:
             yield MonthRow(month, gettext("Detaching was interrupted"), "bad")
 
 
-def queue_rows(state: SystemState) -> Iterator[tuple[str, str, int]]:
-    """Yield the waiting work: its name, its amount, and the age of the oldest in milliseconds."""
+class QueueRow(NamedTuple):
+    """The waiting work of a kind, and the age of the oldest in milliseconds."""
+
+    name: str
+    length: str
+    oldest_ms: int
+    is_empty: bool
+
+
+def queue_rows(state: SystemState) -> Iterator[QueueRow]:
+    """Yield the waiting work of each kind."""
     for queue in state.queues:
-        yield str(_QUEUES[queue.name]), group_digits(queue.length), round(queue.oldest_s * 1000)
+        oldest_ms = round(queue.oldest_s * 1000)
+        length = group_digits(queue.length)
+        yield QueueRow(str(_QUEUES[queue.name]), length, oldest_ms, not queue.length)
 
 
 class ProcessRow(NamedTuple):
@@ -222,7 +233,7 @@ def _authorities(own: Sequence[Authority]) -> SystemRow:
     value = text % {"n": group_digits(len(own)), "name": own[0].name}
     first = min(own, key=lambda one: one.ends_at)
     if first.ends_at < clock.now():
-        return SystemRow(title, value, gettext("One has expired"), "warn", first.ends_at)
+        return SystemRow(title, value, gettext("One has expired"), "bad", first.ends_at)
     return SystemRow(title, value, gettext("OK"), "ok")
 
 
@@ -253,7 +264,7 @@ def backup_row(backup: Backup) -> SystemRow:
         return SystemRow(title, value, gettext("Late"), "bad", backup.made_at, url)
     if backup.error:
         return SystemRow(title, value, gettext("Failed: %(error)s") % {"error": backup.error},
-                         "warn", backup.made_at, url)  # fmt: skip
+                         "bad", backup.made_at, url)  # fmt: skip
     if not backup.every_hours:
         tone = "" if is_backup_decided() else "warn"
         return SystemRow(title, value, gettext("No schedule"), tone, backup.made_at, url)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from dialects.chat.chat import Effort, ReasoningSettings
+from dialects.chat.cloud_names import bare_names
 from dialects.chat.reasoning import DYNAMIC
 
 Action = Literal[
@@ -57,7 +58,7 @@ def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | N
     if known(name) or suffix is None or (suffix["off"] and suffix["how"]):
         return name, None
     base, how = suffix["base"], suffix["how"]
-    if not _BASE.fullmatch(base) or not known(base):
+    if not any(map(_BASE.fullmatch, bare_names(base))) or not known(base):
         return name, None
     if suffix["off"]:
         return base, Suffix("off")

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
+from dialects.chat.cloud_names import bare_names
 from dialects.chat.events import UpstreamError
 from dialects.chat.fold import AnswerFault
 from dialects.errors.errors import RequestFault, clean_upstream, message_of
@@ -30,7 +31,7 @@ _KNOWN: Final = frozenset({"model", "prompt", "size", "n", "response_format", "m
 
 def makes(model: str) -> bool:
     """Return whether a model, by the provider's name, is one of Imagen's."""
-    return model.startswith("imagen")
+    return any(name.startswith("imagen") for name in bare_names(model))
 
 
 def encode(facts: ImageFacts) -> Encoded:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
+from dialects.chat.cloud_names import bare_names
+
 MediaKind = Literal["image", "speech", "transcription", "video", "music", "midjourney"]
 
 
@@ -180,6 +182,6 @@ Options = TypeVar("Options")
 
 
 def _find_options(rows: Mapping[str, Options], name: str) -> Options | None:
-    bare = name.rpartition("/")[2].lower()
-    fitting = [start for start in rows if bare.startswith(start)]
+    names = bare_names(name)
+    fitting = [start for start in rows if any(bare.startswith(start) for bare in names)]
     return rows[max(fitting, key=len)] if fitting else None

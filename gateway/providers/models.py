@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from dialects.chat.chat import Dialect, Effort, Flag, SearchForm
+from dialects.chat.cloud_names import bare_names
 from gateway.providers.provider import Provider, Quirk
 
 Modality = Literal["text", "image", "audio", "file", "video"]
@@ -109,11 +110,6 @@ class Capabilities:
 
 
 UNKNOWN: Final = Capabilities()
-# Names on Bedrock: the profile of some regions, the owner, the name
-# (`us.anthropic.claude-opus-4-6-v1`).
-_BEDROCK: Final = re.compile(
-    r"^(?:[a-z]+(?:-[a-z]+)*\.)?(?:anthropic\.(?=claude-)|amazon\.(?=nova-))"
-)
 
 
 # Cached with a limit: every request needs it, and clients choose the names.
@@ -159,14 +155,18 @@ def find_row(name: str) -> Capabilities | None:
     """Return the row of a model, wherever it is served, or None."""
     if name in _EXACT:
         return _EXACT[name]
-    bare = _BEDROCK.sub("", name.rpartition("/")[2].partition(":")[0].lower())
-    if bare.startswith("claude-"):
-        # Vertex puts versions after an @.
-        bare = bare.replace(".", "-").replace("@", "-")
-    if bare in _EXACT:
-        return _EXACT[bare]
-    fitting = [pattern for pattern in _PATTERNS if bare.startswith(pattern)]
+    names = [_hyphened(bare) for bare in bare_names(name)]
+    for bare in names:
+        if bare in _EXACT:
+            return _EXACT[bare]
+    fitting = [pattern for pattern in _PATTERNS if any(bare.startswith(pattern) for bare in names)]
     return _PATTERNS[max(fitting, key=len)] if fitting else None
+
+
+def _hyphened(bare: str) -> str:
+    """Return a name of Claude as Anthropic writes it: others put its version after a dot or an
+    @."""
+    return re.sub("[.@]", "-", bare) if bare.startswith("claude-") else bare
 
 
 # ---- OpenAI. From its guides to files and search (platform.openai.com, 2026-01) and sources 000

@@ -18,7 +18,9 @@ MESSAGES_MAX: Final = 20_000
 CHATS_MAX: Final = 5_000
 IMPORT_BYTES_MAX: Final = 64 * 1024 * 1024
 _ROLES: Final = ("user", "assistant", "tool")
-_COUNTS: Final = ("charge_nano", "hold_nano", "ttft_ms", "total_ms", "thought_ms")
+_COUNTS: Final = (
+    "charge_nano", "hold_nano", "expected_nano", "ttft_ms", "total_ms", "thought_ms"
+)  # fmt: skip
 _STATES: Final = ("done", "stopped", "failed", "interrupted", "refused")
 
 

@@ -33,8 +33,8 @@ from usage.models import UsageRecord
 
 _WITH_FILES: Final = ("files", "media")
 _UNKNOWN: Final[Mapping[UUID, Mapping[str, Any]]] = MappingProxyType({})
-_FACTS = ("status", "kind", "finish_reason", "meters", "charge_nano", "hold_nano", "basis",
-          "ttft_ms", "total_ms", "thought_ms")  # fmt: skip
+_FACTS = ("status", "kind", "finish_reason", "meters", "charge_nano", "hold_nano", "expected_nano",
+          "basis", "ttft_ms", "total_ms", "thought_ms")  # fmt: skip
 
 
 def export_conversation(conversation: Conversation) -> ExportedConversation:

@@ -37,7 +37,7 @@ from playground.rendering.html_changes import partial
 from playground.rendering.markdown import MarkdownLabels, render_whole
 from playground.rendering.render import AnswerLabels, growing_call_html, reasoning_html
 from playground.rendering.structured import is_structured
-from relay.requests.context import Outcome
+from relay.requests.context import Bound, Outcome
 from usage.requests.refusals import BUDGET_LINK, budget_id_of
 
 
@@ -393,7 +393,13 @@ def slow_html(run: Run, seconds: int) -> str:
 
 
 def stats_html(
-    message: str, *, ttft_ms: int, tokens: int, milliseconds: int, cost_nano: int | None
+    message: str,
+    *,
+    ttft_ms: int,
+    tokens: int,
+    milliseconds: int,
+    cost_nano: int | None,
+    bound: Bound | None = None,
 ) -> str:
     """Return the line under an answer in progress. Count and cost are estimates until the end."""
     parts = [gettext("TTFT %(time)s") % {"time": _duration(ttft_ms)}]
@@ -402,7 +408,27 @@ def stats_html(
     parts.append(gettext("≈ %(n)s out") % {"n": formatting.group_digits(tokens)})
     if cost_nano is not None:
         parts.append(f"≈ {charge_text(cost_nano)}")
+    parts += _amount_parts(bound)
     return partial(f"stats-{message}", escape(" · ".join(parts)), "innerHTML")
+
+
+def waiting_html(message: str, bound: Bound) -> str:
+    """Return the line under an answer whose first token has not arrived."""
+    parts = [gettext("Waiting for the first token"), *_amount_parts(bound)]
+    return partial(f"stats-{message}", escape(" · ".join(parts)), "innerHTML")
+
+
+def _amount_parts(bound: Bound | None) -> list[str]:
+    """Return what is expected and reserved; nothing for a free model."""
+    if bound is None or bound.price_version_id is None:
+        return []
+    parts = []
+    if bound.expected_nano is not None:
+        parts.append(
+            gettext("expected %(expected)s") % {"expected": charge_text(bound.expected_nano)}
+        )
+    parts.append(gettext("≤ %(amount)s reserved") % {"amount": charge_text(bound.hold_nano)})
+    return parts
 
 
 def thinking_html(message: str, milliseconds: int, tokens: int) -> str:

@@ -1,5 +1,4 @@
-"""Who pays for a chat: a key, and through it a team and a project label; and the likely cost of a
-turn.
+"""Who pays for a chat: a key, and through it a team and a project label.
 
 The playground's own key pays unless another is chosen. Another person's personal key can never be
 chosen (`accounts.access.access.payable_keys`).
@@ -25,7 +24,6 @@ from playground.payers.payer_rules import check_playground_key, paying_keys, rul
 from playground.relaying.relaying import ChatRelay
 from relay.credentials.keys import Principal
 from relay.requests.labels import NO_LABELS, Labels
-from usage.filters.visibility import run
 
 
 @dataclass(frozen=True)
@@ -177,26 +175,3 @@ def _projects(actor: Actor) -> Sequence[str]:
         organisation=organisation_of(actor), scope=BudgetScope.PROJECT, enabled=True
     )
     return sorted(set(budgets.values_list("subject", flat=True)))
-
-
-_TURNS = 50
-
-
-def likely_charge_nano(actor: Actor, model: str) -> int | None:
-    """Return the median charge of the person's last 50 answered requests to a model, in nano. None
-    before the first one."""
-    who = {"organisation": organisation_of(actor).id, "user": person_of(actor).id}
-    rows = run(_LIKELY, {**who, "model": model, "turns": _TURNS})
-    median: int | None = rows[0][0]
-    return median
-
-
-# Ids are in the order of time, so the newest come first from the primary key.
-_LIKELY = """
-    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY charge_nano)
-    FROM (
-        SELECT charge_nano FROM usage_usagerecord
-        WHERE organisation_id = %(organisation)s AND user_id = %(user)s AND model = %(model)s
-          AND final AND status = 200
-        ORDER BY id DESC LIMIT %(turns)s
-    ) latest"""

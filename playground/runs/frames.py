@@ -17,6 +17,7 @@ from playground.models import Run, RunState
 from playground.rendering.render import AnswerPainter, Frame
 from playground.rendering.structured import is_structured
 from playground.turns.turns import end_run
+from relay.requests.context import Bound
 
 STATS_S: Final = 0.5
 SLOW_S: Final = (5, 20)
@@ -25,14 +26,17 @@ SLOW_S: Final = (5, 20)
 
 class StatusPainter:
     """Renders what surrounds an answer's text: its figures, the heading of its reasoning, and
-    notes. `meter` is None until the request is sent."""
+    notes. `meter` and `bound` are None until the request is sent, and in a blind comparison, where
+    an amount would tell the model."""
 
     def __init__(self, run: Run, incoming: IncomingAnswer) -> None:
         self.meter: Meter | None = None
+        self.bound: Bound | None = None
         self._run = run
         self._message = run.assistant_message.text_id
         self._incoming = incoming
         self._slow = list(SLOW_S)
+        self._bound_shown = False
         self._stats_at = 0.0
         self._thought_shown = False
         self._head_shown = False
@@ -45,7 +49,15 @@ class StatusPainter:
 
     def paint(self, now: float) -> str:
         """Return the changes that are due."""
-        return self._waiting(now) + self._stats(now) + self._thought() + self._head()
+        return (
+            self._bound() + self._waiting(now) + self._stats(now) + self._thought() + self._head()
+        )
+
+    def _bound(self) -> str:
+        if self.bound is None or self._bound_shown or self._incoming.has_begun:
+            return ""
+        self._bound_shown = True
+        return page.waiting_html(self._message, self.bound)
 
     def _waiting(self, now: float) -> str:
         due = self.next_at()
@@ -65,6 +77,7 @@ class StatusPainter:
             tokens=text + thought,
             milliseconds=int((now - progress.first_at) * 1000),
             cost_nano=self.meter.cost_nano(text, thought) if self.meter else None,
+            bound=self.bound,
         )
         if progress.thinks and progress.thinking_at is not None:
             milliseconds = int((now - progress.thinking_at) * 1000)

@@ -23,6 +23,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.access.actors import Actor
+from dialects.errors.errors import RequestFault
 from lib import clock
 from lib.database.async_database import run_in_database
 from lib.database.tenancy import own_context, use_tenant
@@ -42,7 +43,10 @@ from playground.runs import watching
 from playground.runs.frames import FrameWriter
 from playground.turns.request import build_request
 from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_path
-from relay.requests.context import Outcome
+from relay.credentials.keys import Principal
+from relay.front.errors import RelayError
+from relay.requests.context import Bound, Outcome
+from relay.requests.labels import Labels
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)
@@ -130,6 +134,9 @@ class _Carrier:
         self._beat_at = self._time()
         self._incoming = IncomingAnswer(self._beat_at)
         self._frames = FrameWriter(turn.run, self._incoming)
+        columns = turn.conversation.columns
+        self._blind = any(column.get("blind") for column in columns)
+        self._bound: Bound | None = None
 
     async def carry(self) -> None:
         """Carry the run to its end. Never raises: an error here is logged and fails the run."""
@@ -167,9 +174,11 @@ class _Carrier:
     async def _read(self, news: asyncio.Event) -> None:
         payer = await run_in_database(stored_payer, self._turn.conversation)
         principal = await payer.principal(self._actor, self._relay)
+        body = await run_in_database(self._write_request)
+        await self._read_bound(principal, body, payer.labels)
         stream = self._relay.chat(
             principal,
-            await run_in_database(self._write_request),
+            body,
             source="playground",
             request_id=self._run.request_id,
             labels=payer.labels,
@@ -181,11 +190,20 @@ class _Carrier:
         finally:
             news.set()
 
+    async def _read_bound(self, principal: Principal, body: bytes, labels: Labels) -> None:
+        """Read what the request will hold, and its expected charge. If it is refused, sending it
+        tells why."""
+        with contextlib.suppress(RequestFault, RelayError):
+            self._bound = await self._relay.bound(principal, body, labels=labels)
+            if not self._blind:
+                self._frames.status.bound = self._bound
+
     def _write_request(self) -> bytes:
         body = json.dumps(request_of_run(self._run)).encode()
         key = stored_payer(self._turn.conversation).key
         version = price_version_of(self._actor, key, self._run.model)
-        self._frames.status.meter = Meter(version, len(body))
+        if not self._blind:
+            self._frames.status.meter = Meter(version, len(body))
         return body
 
     async def _write_frames(self, reader: asyncio.Task[None], news: asyncio.Event) -> bool | None:
@@ -240,6 +258,8 @@ class _Carrier:
 
     async def _end(self, state: RunState, facts: dict[str, Any]) -> None:
         self._incoming.progress.end_thought(self._time())
+        if self._bound is not None and self._bound.expected_nano is not None:
+            facts = facts | {"expected_nano": self._bound.expected_nano}
         await run_in_database(self._frames.write_end, state, facts)
 
 

@@ -2,6 +2,7 @@
 viewer.
 
     a page is rendered, or the run begins --> for a few seconds: until its stream is open
+    a page asks without a stream -----------> for a minute: a browser calls a hidden page so seldom
     a stream is open -----------------------> for a few seconds more, again and again
     the last stream of a process closes ----> until now, unless another process has set a later time
     no viewer for `unwatched_ms` -----------> the process that carries the run has it stopped
@@ -25,6 +26,8 @@ from playground.models import Conversation, Run
 from playground.turns.turns import ARRIVAL, request_stop
 
 LEASE_S: Final = 3.0
+# Browsers wake a hidden page once a minute.
+_POLL_LEASE_S: Final = 70.0
 _RENEW_S: Final = 1.0
 _LOOK_S: Final = 0.25
 
@@ -78,7 +81,7 @@ async def _renew_lease(run_id: UUID, watch: _Watch) -> None:
     until = None
     while not watch.gone.is_set():
         with contextlib.suppress(Error):  # retried if the database is unreachable
-            until = await run_in_database(_extend, run_id)
+            until = await run_in_database(_extend, run_id, LEASE_S)
             if until is None:
                 return
         with contextlib.suppress(TimeoutError):
@@ -112,10 +115,18 @@ def expect_reader(conversation: Conversation) -> None:
     )
 
 
-def _extend(run_id: UUID) -> dt.datetime | None:
-    """Extend the time until which the run is watched and return it. None once the run has ended."""
+def note_poll(batch: Sequence[Run]) -> None:
+    """Record that a page without a stream of its own asked for these runs, and will again."""
+    for run in batch:
+        if run.unwatched_ms is not None and run.ended_at is None:
+            _extend(run.id, _POLL_LEASE_S)
+
+
+def _extend(run_id: UUID, seconds: float) -> dt.datetime | None:
+    """Extend the time until which the run is watched by these seconds from now, and return that. A
+    later time stays. None once the run has ended."""
     with connection.cursor() as cursor:
-        cursor.execute(_EXTEND, [LEASE_S, run_id])
+        cursor.execute(_EXTEND, {"s": seconds, "run": run_id})
         row = cursor.fetchone()
     return row[0] if row else None
 
@@ -137,9 +148,9 @@ def _unwatched_in_ms(run_id: UUID) -> float | None:
 _EXTEND = """
     WITH soft AS (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE playground_run
-    SET watched_until = greatest(watched_until, clock_timestamp() + make_interval(secs => %s))
-    FROM soft WHERE id = %s AND ended_at IS NULL
-    RETURNING watched_until"""
+    SET watched_until = greatest(watched_until, clock_timestamp() + make_interval(secs => %(s)s))
+    FROM soft WHERE id = %(run)s AND ended_at IS NULL
+    RETURNING clock_timestamp() + make_interval(secs => %(s)s)"""
 
 _RELEASE = """
     WITH soft AS (SELECT set_config('synchronous_commit', 'off', true))

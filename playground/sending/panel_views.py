@@ -45,7 +45,7 @@ from playground.panel.settings import (
     write_json,
 )
 from playground.panel.words import invalid_text
-from playground.payers.paying import Payer, likely_charge_nano
+from playground.payers.paying import Payer
 from playground.relaying.relaying import relay_of
 from playground.runs.runs import request_of_run
 from playground.turns.context_window import Context
@@ -75,12 +75,12 @@ class ContextUsage:
 
 @dataclass(frozen=True)
 class BoundLine:
-    """The cost of a turn over all its columns. `likely_nano` is None before the first turn.
+    """The cost of a turn over all its columns. `expected_nano` is None if one of them has none.
     `available_nano` is the smaller of the balance and the payer's budgets; `by_budget` says that a
     budget is smaller."""
 
     hold_nano: int
-    likely_nano: int | None
+    expected_nano: int | None
     available_nano: int
     by_budget: bool
     input_tokens: int
@@ -92,7 +92,7 @@ class BoundLine:
 
     @property
     def after_nano(self) -> int:
-        return self.available_nano - (self.likely_nano or 0)
+        return self.available_nano - (self.expected_nano or 0)
 
     @property
     def left_nano(self) -> int:
@@ -165,25 +165,17 @@ async def _bound(
     relay = relay_of(request)
     principal = await payer.principal(actor, relay)
     bounds = [await relay.bound(principal, body, labels=payer.labels) for _, body in drafts]
-    likely = [await run_in_database(likely_charge_nano, actor, model) for model, _ in drafts]
-    estimated = [nano for nano in likely if nano is not None]
     wallet = await run_in_database(balance, organisation_of(actor))
-    return _bound_text(
-        bounds,
-        sum(estimated) if len(estimated) == len(likely) else None,
-        usage,
-        wallet.available_nano,
-    )
+    return _bound_text(bounds, usage, wallet.available_nano)
 
 
-def _bound_text(
-    bounds: list[Bound], likely_nano: int | None, usage: ContextUsage, balance_nano: int
-) -> BoundLine:
+def _bound_text(bounds: list[Bound], usage: ContextUsage, balance_nano: int) -> BoundLine:
     hold_nano = sum(bound.hold_nano for bound in bounds)
+    expected = [bound.expected_nano for bound in bounds if bound.expected_nano is not None]
     first = bounds[0]
     return BoundLine(
         hold_nano=hold_nano,
-        likely_nano=likely_nano,
+        expected_nano=sum(expected) if len(expected) == len(bounds) else None,
         available_nano=first.available_nano,
         by_budget=first.available_nano < balance_nano,
         input_tokens=max(bound.input_tokens for bound in bounds),
@@ -314,6 +306,7 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "hold": format_usd(outcome.get("hold_nano") or 0),
         # The books may not yet have the cost of an abandoned answer.
         "hold_nano": outcome.get("hold_nano"),
+        "expected_nano": outcome.get("expected_nano"),
         "charge_nano": outcome.get("charge_nano"),
         "record": record,
         "operator": actor.operator,

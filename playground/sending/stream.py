@@ -19,7 +19,7 @@ from playground.compare import compare
 from playground.messages import page
 from playground.models import Message, Run
 from playground.runs.runs import interrupt
-from playground.runs.watching import watching
+from playground.runs.watching import note_poll, watching
 
 _EVENTS_AT_ONCE = 25
 
@@ -30,8 +30,10 @@ async def stream_events(
     slug: str,
     *,
     may_read: MayRead,
+    brief: bool = False,
 ) -> AsyncIterator[str]:
-    """Yield server-sent events of the runs after these numbers, until all have ended.
+    """Yield server-sent events of the runs after these numbers, until all have ended; with `brief`
+    only those that there are, because the page keeps no connection open (static/js/streams.js).
 
     `may_read` is called regularly; the stream ends when it returns False (P11).
     """
@@ -39,7 +41,11 @@ async def stream_events(
     sent_at, check_at = time(), -math.inf
     columns = [_Column(run, number) for run, number in zip(batch, after, strict=True)]
     yield ": open\n\n"
-    with contextlib.ExitStack() as stack, watching(batch):
+    with contextlib.ExitStack() as stack:
+        if brief:
+            await run_in_database(note_poll, batch)
+        else:
+            stack.enter_context(watching(batch))
         subscriptions = [stack.enter_context(notifications().subscribe(run.id)) for run in batch]
         while True:
             for notified in subscriptions:
@@ -68,6 +74,8 @@ async def stream_events(
             if any_new:
                 sent_at = time()
                 continue
+            if brief:
+                return
             if time() - sent_at > PING_S:
                 sent_at = time()
                 yield ": ping\n\n"

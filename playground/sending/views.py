@@ -169,7 +169,8 @@ def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRespons
     after += [0] * (len(batch) - len(after))
 
     may_read = reader_of(request, actor, "playground.read")
-    return event_stream(stream_events(batch, after, slug_of(actor), may_read=may_read))
+    brief = "brief" in request.GET
+    return event_stream(stream_events(batch, after, slug_of(actor), may_read=may_read, brief=brief))
 
 
 def _numbers(position: str) -> list[int | None]:

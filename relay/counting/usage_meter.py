@@ -12,6 +12,7 @@ import msgspec
 from billing.prices.conditions import tier_name
 from billing.prices.meters import TOKEN_METERS
 from billing.prices.pricing import PPM, PriceVersion, saved_by_cache, total_of, total_of_parts
+from dialects.chat.cloud_names import bare_names
 from dialects.chat.events import (
     Event,
     Finish,
@@ -691,8 +692,10 @@ def _is_own(model: str, names: tuple[str, ...]) -> bool:
     """Return whether the requested model produced a part: whether the part names it, with or
     without a date."""
     return not model or any(
-        model == name or model.startswith(f"{name}-20") or name.startswith(f"{model}-20")
-        for name in names
+        part == name or part.startswith(f"{name}-20") or name.startswith(f"{part}-20")
+        for part in bare_names(model)
+        for named in names
+        for name in bare_names(named)
         if name
     )
 

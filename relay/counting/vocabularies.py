@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from dialects.chat.cloud_names import bare_names
 from gateway.providers.provider import ChatTemplate
 from relay.counting.image_tokens import PictureRule
 
@@ -145,9 +146,9 @@ _FAMILIES: Final[tuple[tuple[Family, re.Pattern[str]], ...]] = (
             cjk="o200k_base", weights=Weights(cjk=86), message=5, start=5,
             percent_off=_NOT_MEASURED,
         ),
-        re.compile(r"(meta-)?llama-?4"),
+        re.compile(r"(meta-)?llama-?v?4"),
     ),
-    (_LLAMA, re.compile(r"(meta-)?llama-?3")),
+    (_LLAMA, re.compile(r"(meta-)?llama-?v?3")),
     (
         Family(
             weights=Weights(84, 294, 26, 49, digit=85, marks=34, indent=-21, accent=200,
@@ -179,8 +180,8 @@ UNKNOWN: Final = Family(percent_off=_NOT_MEASURED)
 def family_of(model: str, template: ChatTemplate | None = None) -> Family:
     """Return the family of a model, by the name that its provider gives it. Unknown models have the
     vocabulary of OpenAI's, and the chat template of their provider; None for OpenAI's."""
-    name = model.rpartition("/")[2].lower()
-    family = next((family for family, names in _FAMILIES if names.match(name)), UNKNOWN)
+    bare = bare_names(model)
+    family = next((family for family, names in _FAMILIES if any(map(names.match, bare))), UNKNOWN)
     if family is not UNKNOWN or template is None:
         return family
     return replace(family, start=template.start, message=template.message)

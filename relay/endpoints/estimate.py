@@ -9,7 +9,6 @@ from billing.currency.money import format_usd, round_half_even
 from billing.prices.meters import format_rate
 from billing.prices.pricing import PPM, CostLine, CostLines, price_bound
 from relay.attempts.admitted_attempt import OwnKeyHold
-from relay.counting.expected_cost import expected_nano
 from relay.endpoints.request import Request
 from relay.holds.estimate import PricedBound
 from relay.holds.place_hold import own_hold_of
@@ -37,15 +36,14 @@ def _answer_of(context: RequestContext, previews: list[RoutePreview]) -> dict[st
     routed = [preview.routed for preview in previews if preview.routed is not None]
     held_nano = sum(bound.hold_nano for bound in bounds)
     available_nano = min((bound.available_nano for bound in bounds), default=0)
-    expected = [expected_nano(context, one) for one in routed]
-    known = [nano for nano in expected if nano is not None]
+    known = [bound.expected_nano for bound in bounds if bound.expected_nano is not None]
     return {
         "object": "estimate",
         "operation": context.invocation.operation,
         "model": previews[0].model,
         "currency": "USD",
         "reserved": format_usd(held_nano),
-        "expected": format_usd(sum(known)) if len(known) == len(expected) else None,
+        "expected": format_usd(sum(known)) if len(known) == len(bounds) else None,
         "available": format_usd(available_nano),
         "fits": all(bound.fits for bound in bounds),
         "output_cap": bounds[0].output_cap,

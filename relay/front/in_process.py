@@ -17,6 +17,7 @@ from lib.ids import new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
+from relay.counting.expected_cost import read_bound
 from relay.credentials.keys import Principal
 from relay.endpoints.generation import generate
 from relay.endpoints.request import read_headers
@@ -24,7 +25,6 @@ from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
-from relay.holds.preview import read_bound
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation

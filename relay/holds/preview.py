@@ -11,20 +11,9 @@ from relay.credentials.keys import Principal
 from relay.front.limit_answers import UsedUp
 from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, own_hold_of, take_units
 from relay.requests.context import Bound, RequestContext
-from relay.requests.reader import RequestReader
 from relay.routing.routing import RoutedRequest, route
 
 ReadAvailable = Callable[[Principal, Iterable[int], Taken], Awaitable[int]]
-
-
-async def read_bound(context: RequestContext, raw: bytes, available_nano: ReadAvailable) -> Bound:
-    """Return what the request with this body would hold now; `available_nano` reads the available
-    balance. Raises RequestFault like sending it, except for lack of money, and DatabaseAway.
-    """
-    reader = RequestReader(context)
-    facts = reader.read_facts(raw)
-    routed = route(context, facts, reader.find_model(facts.model))
-    return await bound_of(context, routed, available_nano)
 
 
 async def bound_of(

@@ -6,12 +6,12 @@ opens what another one sealed, and only addresses that a provider returned are s
 """
 
 from typing import Final
-from urllib.parse import parse_qs
 
 import msgspec
 
 from gateway.media_tasks.content_links import LINK_S
 from relay.credentials.sealed_texts import open_text, seal_text
+from relay.media.signed_addresses import valid_until
 
 _PURPOSE: Final = b"weir picture link, AES-256-GCM"
 # Signed addresses of object stores are much shorter.
@@ -32,12 +32,10 @@ _decoder: Final = msgspec.json.Decoder(LinkedPicture)
 
 
 def expiry(url: str, now: float) -> int:
-    """Return when a link to a provider's address expires: with that address if it says so in
-    `Expires`, as Alibaba Cloud's do, but after a day at the latest. Both are Unix seconds."""
-    latest = int(now) + LINK_S
-    word = parse_qs(url.partition("?")[2]).get("Expires", [""])[-1]
-    known = word.isascii() and word.isdigit() and len(word) < 12
-    return min(latest, int(word)) if known else latest
+    """Return when a link to a provider's address expires: with that address if it says so, but
+    after a day at the latest. Both are Unix seconds."""
+    latest, end = int(now) + LINK_S, valid_until(url)
+    return latest if end is None else min(latest, end)
 
 
 def picture_link(pepper: str, root: str, picture: LinkedPicture) -> str:

@@ -9,10 +9,11 @@ from gateway.routing.channel_order import Candidate, Skipped, first_place_percen
 from gateway.routing.model_rule_bounds import Cause
 from relay.attempts.next_attempts import RoutedModel, RoutedModels, Translator
 from relay.attempts.rules import ATTEMPTS_MAX, AttemptsLeft, attempt_order
+from relay.counting.expected_cost import expected_bound
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import answer_to
 from relay.health.channels_out import ChannelsOut
-from relay.holds.preview import ReadAvailable, bound_of
+from relay.holds.preview import ReadAvailable
 from relay.requests.context import Bound, RequestContext
 from relay.requests.continuation import continue_request
 from relay.requests.file_fetching import leave_files
@@ -100,7 +101,7 @@ async def _preview(
     if order.first is None:
         refusal = None if order.fault is None else answer_to(order.fault)
         return RoutePreview(model.name, skipped=skipped, refusal=refusal)
-    bound = await bound_of(context, order.first, available_nano)
+    bound = await expected_bound(context, order.first, available_nano)
     ordered = {attempt.channel for attempt in order.attempts}
     skipped = [item for item in skipped if item.channel not in ordered]
     names = [other.name for other in fallbacks.models]

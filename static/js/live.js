@@ -3,6 +3,7 @@
 const ROWS_MAX = 200;
 const SAY_MS = 5000; // so often is it said how many came
 const RETRIES_MAX = 8;
+const POLL_MS = 2000; // between two looks of a tab without a stream of its own
 const $ = (selector) => document.querySelector(selector);
 
 let wanted = false;
@@ -34,6 +35,7 @@ function close() {
   source = null;
   clearTimeout(timer);
   clearTimeout(lost);
+  if (!wanted || document.hidden) window.streams.end();
 }
 function turnOff(text) {
   wanted = false;
@@ -58,11 +60,15 @@ function open(address) {
   url.searchParams.set("place", place);
   url.searchParams.set("decimals", decimals);
   const own = source = new EventSource(url);
+  const { brief } = window.streams;
   for (const [name, act] of Object.entries(ACTS)) {
     own.addEventListener(name, ({ data, lastEventId }) => {
       if (own !== source) return;
       if (lastEventId) place = lastEventId;
       act(data);
+      if (!brief || own !== source) return;
+      close(); // see streams.js: the first message has all that is new
+      timer = setTimeout(follow, POLL_MS);
     });
   }
   own.addEventListener("open", () => { retries = 0; clearTimeout(lost); sayHowMany(); });
@@ -123,9 +129,11 @@ document.addEventListener("click", ({ target }) => {
   wanted = true;
   came = retries = 0;
   press(button);
+  window.streams.begin();
   follow();
 });
-document.addEventListener("visibilitychange", follow);
+document.addEventListener("visibilitychange", () => { if (wanted && !document.hidden) window.streams.begin(); follow(); });
+document.addEventListener("streams", () => { close(); follow(); });
 for (const name of ["process", "history:push", "history:replace"]) {
   document.addEventListener(`htmx:after:${name}`, follow);
 }

@@ -95,6 +95,45 @@ function offerRest(answer) {
   answer.querySelector("[id^=note-]").append(rest);
 }
 
+// The stream of the page, as streams.js has it: open, or asked for again and again. What hides a page
+// may close its stream.
+const POLL_MS = 2000, RECONNECT_MS = 500; // the latter is the extension's own
+let asked, connection;
+async function adapt() {
+  if (!asked) return;
+  const { brief } = window.streams;
+  const url = new URL(asked.action, location);
+  if (brief) url.searchParams.set("brief", "1");
+  else url.searchParams.delete("brief");
+  asked.action = url.href;
+  if (!connection) return;
+  connection.config.reconnectDelay = brief ? POLL_MS : RECONNECT_MS;
+  if (!brief) { connection.delayCanceller?.(); return; }
+  // Asked once before the stream is closed: the server never takes the reader for gone.
+  await fetch(asked.action, { headers: asked.headers }).then(({ body }) => body?.cancel(), () => {});
+  if (window.streams.brief) connection?.reader?.cancel();
+}
+document.addEventListener("streams", adapt);
+document.addEventListener("htmx:config:request", ({ target, detail: { ctx } }) => {
+  if (!target.matches("[hx-sse\\:connect]")) return;
+  asked = ctx.request;
+  window.streams.begin();
+});
+document.addEventListener("htmx:sse:before:connection", ({ detail }) => {
+  if (connection === detail.connection) return;
+  ({ connection } = detail);
+  adapt();
+});
+document.addEventListener("htmx:sse:close", () => {
+  asked = connection = undefined;
+  window.streams.end();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!connection?.config.pauseOnBackground) return;
+  if (document.hidden) window.streams.end();
+  else window.streams.begin();
+});
+
 async function put(changes, source, id) {
   if (!source.isConnected) return;
   let begun = false; // what is begun is put whole: the server counts messages

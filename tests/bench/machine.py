@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from config.system.version import VERSION
+
 from tests.bench import peers
 from tests.bench.process import busy_ns, cpu_ns
 from tests.bench.spread import median

@@ -142,7 +142,7 @@ def opens(edge: Edge) -> bool:
 
 
 def test_the_first_link_opens_and_its_form_works_over_https(edge: Edge) -> None:
-    """As docs/production/start.md has it; the cookies are those that a browser takes over https
+    """As docs/operate/start.md has it; the cookies are those that a browser takes over https
     alone."""
     link = edge.stage.shape.exec(
         "web", ["python", "manage.py", "sign_in_link", "owner@example.org"]

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
+from dialects.chat.cloud_names import bare_names
 from dialects.media.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
 from dialects.media.video_fit import aspect_ratio, require_base64, resolution, to_url, without_none
 from dialects.media.videos import VideoRequest, VideoStatus, check_id, check_url, task_error
@@ -45,10 +46,10 @@ def encode(request: VideoRequest, model: str) -> Encoded:
 
 def lengths(model: str) -> Collection[int]:
     """Return how long the videos of a model can be, according to Google's pages of Veo 2 and 3."""
-    name = model.rpartition("/")[2]
-    if name.startswith("veo-3"):
+    names = bare_names(model)
+    if any(name.startswith("veo-3") for name in names):
         return (4, 6, 8)
-    return range(5, 9) if name.startswith("veo-2") else ()
+    return range(5, 9) if any(name.startswith("veo-2") for name in names) else ()
 
 
 def _picture(image: object, path: str) -> dict[str, str]:

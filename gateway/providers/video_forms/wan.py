@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.chat.chat import Encoded
+from dialects.chat.cloud_names import bare_names
 from dialects.media.video_fit import aspect_ratio, resolution, without_none
 from dialects.media.videos import (
     VideoRequest,
@@ -35,7 +36,7 @@ _STATES: Final[dict[str, VideoState]] = {
 def encode(request: VideoRequest, model: str) -> Encoded:
     """Return the body that creates a task. From 2.7 on, pictures are in a list, and a size is given
     by two members."""
-    newer = model.startswith(_NEWER)
+    newer = any(name.startswith(_NEWER) for name in bare_names(model))
     sent: dict[str, Any] = {"prompt": request.prompt}
     parameters: dict[str, Any] = {"duration": request.seconds}
     if request.image and newer:

@@ -13,6 +13,7 @@ from lib.id_types import RequestId
 from lib.ids import new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
+from relay.counting.expected_cost import read_bound
 from relay.credentials.keys import Principal
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import ErrorAnswer, Sink
@@ -20,7 +21,6 @@ from relay.front.error_answers import too_busy
 from relay.front.errors import DatabaseFailed
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
-from relay.holds.preview import read_bound
 from relay.media.realtime.open_session import run_session
 from relay.media.realtime.operation import Realtime, first_bound
 from relay.media.realtime.sink import RealtimeSink, SessionListener

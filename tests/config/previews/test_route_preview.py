@@ -27,7 +27,7 @@ TOLD = RoutePreview(
         PreviewedAttempt("m", "west", "m", "failover", 25),
     ),
     (SkippedChannel("north", "cooling", 12.4),),
-    bound=Bound(2_000_000, None, 10, 20, 1, 1_000_000_000, True),
+    bound=Bound(2_000_000, None, 10, 20, 1, 1_000_000_000, True, 300_000),
     fallbacks=("n",),
     causes=frozenset({"error"}),
 )
@@ -117,7 +117,12 @@ def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.Mon
                 {"channel": "south", "reason": "disabled", "wait_s": 0.0},
             ],
             "refusal": None,
-            "hold": {"hold": "0.002", "available": "1.00", "fits": True},
+            "hold": {
+                "hold": "0.002",
+                "expected": "0.0003",
+                "available": "1.00",
+                "fits": True,
+            },
             "fallbacks": ["n"],
             "causes": ["error"],
         },
@@ -153,6 +158,7 @@ def test_the_page(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) 
         "south",
         "it is turned off",
     ]
+    messages += ["<dd>$0.002</dd>", "$0.0003", "<dd>$1.00</dd>"]
     assert [part for part in messages if part not in text] == []
     assert relay.headers == [(b"x-weir-labels", b'{"tags": ["beta"]}')]
     missing = client.post("/admin/routes/preview", sent | {"key": "nothing"})

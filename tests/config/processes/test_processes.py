@@ -239,7 +239,9 @@ def report(role: processes.Role = "web", **fields: Any) -> None:
 
 
 def health(people: Cast, language: str = "en") -> str:
-    answer = signed_in(people.dora).get("/admin/health", headers={"accept-language": language})
+    answer = signed_in(people.dora).get(
+        "/admin/health?open=processes", headers={"accept-language": language}
+    )
     return squeezed(answer.content.decode())
 
 

@@ -77,7 +77,7 @@ def test_one_is_made_when_it_is_due_and_no_second(people: Cast, folder: Path) ->
     assert file.stat().st_mode & 0o777 == 0o600
     run = JobRun.objects.get(task=BACKUP_TASK)
     assert run.bytes == file.stat().st_size
-    page = squeezed(signed_in(people.dora).get("/admin/health").content.decode())
+    page = squeezed(signed_in(people.dora).get("/admin/health?open=checks").content.decode())
     assert "Last backup ·" in page
     assert "took " in page
     shown = signed_in(people.dora).get("/api/v1/system").json()

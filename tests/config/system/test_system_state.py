@@ -32,7 +32,8 @@ def system(people: Cast) -> dict[str, Any]:
 
 
 def page(people: Cast) -> str:
-    return squeezed(signed_in(people.dora).get("/admin/health").content.decode())
+    answer = signed_in(people.dora).get("/admin/health?open=checks&open=queues")
+    return squeezed(answer.content.decode())
 
 
 def test_the_version_is_that_of_the_project() -> None:

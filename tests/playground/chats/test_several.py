@@ -95,7 +95,7 @@ def test_a_chat_beyond_the_context_says_so_and_leaves_out_what_was_chosen(gpt: C
     html = ask_bound(gpt.bob, relay, text="Go on", conversation=id, trim="oldest")
     assert "1 oldest turn was left out." in html
     assert re.search("≈ 2 of 8,000 context tokens", html)
-    assert json.loads(relay.requests[0][1])["messages"] == [{"role": "user", "content": "Go on"}]
+    assert json.loads(relay.bounds[0][1])["messages"] == [{"role": "user", "content": "Go on"}]
     relay = answers("x")
     send(gpt.bob, relay, text="Go on", conversation=id, trim="oldest")
     assert json.loads(relay.requests[0][1])["messages"] == [{"role": "user", "content": "Go on"}]

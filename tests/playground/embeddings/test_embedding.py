@@ -26,7 +26,9 @@ def test_lines_become_vectors_with_their_cosines_charge_and_receipt(
     page = bob.page
     page.goto(f"{stage.playground}/embeddings?m={model}")
     page.fill("#embed-text", "\n\n".join(LINES))
-    expect(page.locator("#embed-bound")).to_contain_text(re.compile(r"up to \$0\.\d+ reserved"))
+    expect(page.locator("#embed-bound")).to_contain_text(
+        re.compile(r"≤ \$0\.\d+ reserved\s+·\s+expected \$0\.\d+")
+    )
     page.get_by_role("button", name="Embed").click()
     expect(page.locator("#vectors-title")).to_have_text("3 vectors")
     cells = page.locator(".heat tbody tr").nth(0).locator("td")

@@ -137,6 +137,28 @@ def test_a_second_tab_or_one_in_the_background_keeps_it(stage: Stage, bob: Watch
     assert newest_run(stage) == {"state": "done", "left": False}
 
 
+@pytest.mark.extended
+def test_a_page_that_gave_its_stream_up_keeps_its_answer(stage: Stage, bob: Watched) -> None:
+    """Other tabs hold the streams of the browser: it looks again and again, and watches so."""
+    choose(stage, "stop", None)
+    page = bob.context.new_page()
+    begin(page, stage)
+    other = bob.context.new_page()
+    other.goto(page.url.partition("/o/")[0] + "/readyz")
+    other.evaluate(
+        "() => { const channel = new BroadcastChannel('streams');"
+        "for (const tab of [1, 2, 3]) channel.postMessage({ tab, open: true }); }"
+    )
+    page.wait_for_function("() => window.streams.brief")
+    with page.expect_request(lambda request: "brief=1" in request.url):
+        pass
+    for _ in range(2):
+        goes_on(stage)
+    stage.fake.release()
+    page.wait_for_selector(DONE)
+    assert newest_run(stage) == {"state": "done", "left": False}
+
+
 @pytest.mark.slow
 def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
     stage: Stage, bob_apart: Watched

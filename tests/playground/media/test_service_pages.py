@@ -50,7 +50,7 @@ def test_a_song_is_made_heard_and_extended(
 ) -> None:
     page = bob.page
     page.goto(f"{stage.playground}/music")
-    expect(page.locator("#media-bound")).to_contain_text("Costs up to $0.10")
+    expect(page.locator("#media-bound")).to_contain_text("≤ $0.10")
     asked = f"rain on tin #clips=2 {EVERYTHING[:80]}".replace("\r", "").strip()
     page.fill("#media-prompt", asked)
     page.fill("#media-tags", "folk")
@@ -126,7 +126,7 @@ def test_a_picture_is_imagined_and_changed_by_its_buttons(
 ) -> None:
     page = bob.page
     page.goto(f"{stage.playground}/midjourney")
-    expect(page.locator("#media-bound")).to_contain_text("Costs up to $0.10")
+    expect(page.locator("#media-bound")).to_contain_text("≤ $0.10")
     asked = f"a cat {EVERYTHING[:80]}".replace("\r", "").strip()
     page.fill("#media-prompt", asked)
     page.select_option("#media-aspect", "16:9")

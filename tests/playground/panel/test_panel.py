@@ -24,6 +24,7 @@ from playground.models import (
     Preset,
     Prompt,
     Run,
+    RunEvent,
     ShareLink,
     Vote,
 )
@@ -78,9 +79,10 @@ def test_the_bound_is_told_before_send_to_whom_it_concerns(people: Cast) -> None
     relay = ScriptedRelay(outcome())
     html = ask_bound(people.alice, relay, text="Hello", system="S", **{"p.temperature": "0.5"})
     assert "≤ <b>$0.0421</b> reserved" in html
-    assert "balance after $128.40" in html
+    assert "expected $0.0062" in html
+    assert re.search(r"balance after .*\$128\.39", html)
     assert "3,412 tokens" in html
-    body = json.loads(relay.requests[0][1])
+    body = json.loads(relay.bounds[0][1])
     assert body["messages"] == [
         {"role": "system", "content": "S"},
         {"role": "user", "content": "Hello"},
@@ -133,11 +135,30 @@ def test_who_may_ask_for_more_finds_where(people: Cast) -> None:
     assert f'<a href="{reverse("raises", args=["acme"])}">Request more budget</a>' in html
 
 
-@pytest.mark.extended
-def test_likely_is_the_median_of_what_was_paid(people: Cast) -> None:
-    send(people.bob, answers("x"), text="One")
-    html = ask_bound(people.bob, ScriptedRelay(outcome()), text="Hello")
-    assert "known after your first answer" in html
+def test_what_is_expected_and_reserved_is_shown_to_the_end(people: Cast) -> None:
+    """Before Send, while the answer runs, and when it has ended; in no blind comparison."""
+    relay = answers("x")
+    html = ask_bound(people.bob, relay, text="Hello")
+    assert "≤ <b>$0.0421</b> reserved" in html
+    assert "expected $0.0062" in html
+    send(people.bob, relay, text="One")
+    frames = "".join(RunEvent.objects.order_by("seq").values_list("html", flat=True))
+    assert " · expected $0.0062 · ≤ $0.0421 reserved</hx-partial>" in frames
+    assert Run.objects.get().outcome["expected_nano"] == 6_200_000
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "of $0.0062 expected, $0.000009 reserved" in html
+    url = reverse("run_debug", args=["acme", Run.objects.get().text_id])
+    assert "<dt>Expected charge</dt><dd>$0.0062</dd>" in squeezed(
+        page(people.bob, url).content.decode()
+    )
+
+
+def test_an_unknown_answer_length_has_no_expected_charge(people: Cast) -> None:
+    relay = ScriptedRelay(outcome())
+    relay.bound_result = relay.bound_result._replace(expected_nano=None)
+    html = ask_bound(people.bob, relay, text="Hello")
+    assert "reserved" in html
+    assert "expected" not in html.lower()
 
 
 @pytest.mark.extended
@@ -426,7 +447,7 @@ def test_the_bound_of_a_column_is_that_of_its_own_answers(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     ask_bound(people.bob, relay, model=["weir-1"] * 3, compare="1", text="More",
               conversation=conversation_id())  # fmt: skip
-    contents = [json.loads(body)["messages"][1]["content"] for _, body in relay.requests]
+    contents = [json.loads(body)["messages"][1]["content"] for _, body, _ in relay.bounds]
     assert contents == ["same words", "other words", "same words"]
 
 

@@ -68,8 +68,8 @@ def test_the_chosen_key_and_project_pay_and_stay_with_the_chat(people: Cast) -> 
     key = named(people, "bob's", user=people.bob)
     relay = ScriptedRelay(outcome())
     ask_bound(people.bob, relay, text="Hi", key=id_text(key.id), project="search")
-    assert (relay.requests[0][0].key_id, relay.labels) == (key.id, [Labels("search")])
-    assert relay.requests[0][0].user_id == people.bob.id
+    ((payer, _, labels),) = relay.bounds
+    assert (payer.key_id, payer.user_id, labels) == (key.id, people.bob.id, Labels("search"))
     relay = answers("one")
     send(people.bob, relay, text="Hi", key=id_text(key.id), project=" search ")
     assert (relay.requests[0][0].key_id, relay.labels) == (key.id, [Labels("search")])

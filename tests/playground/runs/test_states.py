@@ -28,7 +28,7 @@ def test_a_silent_model_is_waited_for_in_words_and_can_be_left(stage: Stage, bob
     page = bob.page
     ask(page, stage, stage.fake_model(), "hi #tokens=3 #hold=0")
     foot = page.locator(FOOT).last
-    expect(foot).to_contain_text("Waiting for the first token")
+    expect(foot).to_contain_text(re.compile(r"Waiting.* · expected \$.* · ≤ \$.* reserved"))
     expect(foot).to_have_text("Still waiting for the first token · 5 s", timeout=8_000)
     expect(foot).to_contain_text("Still waiting for the first token · 20 s", timeout=20_000)
     foot.get_by_role("button", name="Try another model").click()

@@ -58,7 +58,10 @@ class ScriptedRelay:
     def __init__(self, *items: Event | Outcome) -> None:
         self.items: Sequence[Event | Outcome] = items
         self.dropped: tuple[str, ...] = ()
-        self.bound_result = Bound(42_100_000, None, 3_412, 4_096, 7, 128_400_000_000, True)
+        self.bound_result = Bound(
+            42_100_000, None, 3_412, 4_096, 7, 128_400_000_000, True, 6_200_000
+        )
+        self.bounds: list[tuple[Principal, bytes, Labels]] = []
         self.requests: list[tuple[Principal, bytes]] = []
         self.labels: list[Labels] = []
 
@@ -109,8 +112,7 @@ class ScriptedRelay:
         operation: str = "chat_completions",
         labels: Labels = NO_LABELS,
     ) -> Bound:
-        self.requests.append((principal, body))
-        self.labels.append(labels)
+        self.bounds.append((principal, body, labels))
         return self.bound_result
 
 

@@ -70,6 +70,25 @@ def test_estimate_is_what_the_request_holds(hub: Hub, fake: FakeUpstream, path: 
         assert set(line) >= {"meter", "quantity", "rate", "amount"}
 
 
+def test_nothing_is_expected_above_its_hold(hub: Hub, fake: FakeUpstream) -> None:
+    """A charge is at most its hold: little money shortens the answer that is expected, too."""
+    tenant = hub.tenant("0.0005")
+    model = hub.model(fake, rates={"in_text": 10**9, "out_text": 10**10})
+    told = hub.post(tenant, ask(model), path="/v1/estimate").json()
+    assert told["output_cap"] < 50
+    assert Decimal(0) < Decimal(told["expected"]) <= Decimal(told["reserved"])
+
+
+def test_an_answer_of_unknown_length_has_no_expected_charge(hub: Hub, fake: FakeUpstream) -> None:
+    """Speech that is billed by its tokens of sound: only the text is known before."""
+    tenant = hub.tenant()
+    model = hub.model(fake, rates={"in_text": 10**9, "out_audio": 10**10, "out_text": 10**10})
+    body = {"model": model, "input": "a river", "voice": "alloy"}
+    told = estimate(hub, tenant, "/v1/audio/speech", body).json()
+    assert Decimal(told["reserved"]) > 0
+    assert told["expected"] is None
+
+
 def test_estimate_without_an_endpoint_is_of_a_chat(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates={"in_text": 10**9, "out_text": 10**10})
     body = ask(model, max_tokens=100)

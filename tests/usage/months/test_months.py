@@ -440,7 +440,9 @@ def assert_told(ids: list[str]) -> None:
     assert dora.get("/api/v1/margin", asked).json()["detached_months"] == [name]
     assert dora.get("/api/v1/system").json()["detached_months"] == [name]
     (detached,) = [state.detached for state in month_states() if state.detached]
-    health = cast.signed_in(User.objects.get(email="erik@example.org")).get("/admin/health")
+    health = cast.signed_in(User.objects.get(email="erik@example.org")).get(
+        "/admin/health?open=months"
+    )
     for text in (word, bytes(detached.file.digest).hex(), "In a file", "month.zip"):
         assert text in health.content.decode(), text
 

@@ -1,0 +1,55 @@
+"""The page of the system's health: what is wrong comes first, the rest is one line a group."""
+
+import datetime as dt
+import re
+
+import pytest
+
+from accounts.models import AuditCheck
+from config.jobs.runs import JobRun
+from config.system import rows
+from config.system.folding import fold
+from lib import clock
+from lib.network.trust import Authority
+from tests.cast import Cast, signed_in
+from tests.markup import squeezed
+from usage.months import partitions
+
+
+def test_the_worst_comes_first_and_what_is_fine_is_counted() -> None:
+    tones = ["ok", "warn", "", "bad", "ok", "warn"]
+    closed = fold("a", enumerate(tones), lambda row: row[1], [])
+    assert closed.rows == [(3, "bad"), (1, "warn"), (5, "warn")]
+    assert (closed.fine, closed.opened, closed.toggle) == (3, False, "open=a")
+    opened = fold("a", enumerate(tones), lambda row: row[1], ["b", "a"])
+    assert opened.rows == [*closed.rows, (0, "ok"), (2, ""), (4, "ok")]
+    assert (opened.fine, opened.opened, opened.toggle) == (3, True, "open=b")
+    assert fold("a", [], str, []).rows == []
+
+
+@pytest.mark.parametrize(("days", "tone"), [(-1, "bad"), (1, "ok")])
+def test_an_authority_that_has_expired_is_a_failure(days: int, tone: str) -> None:
+    ends_at = clock.now() + dt.timedelta(days=days)
+    assert rows._authorities([Authority(name="Acme", ends_at=ends_at)]).tone == tone
+
+
+def health(people: Cast, query: str = "") -> str:
+    return squeezed(signed_in(people.dora).get(f"/admin/health{query}").content.decode())
+
+
+@pytest.mark.django_db
+def test_the_page_shows_what_is_wrong_and_the_rest_on_demand(people: Cast) -> None:
+    partitions.ensure_partitions()
+    AuditCheck.objects.create(checked_at=clock.now(), problem="an event is missing")
+    JobRun.objects.create(task="notify.tasks.tell", error="DataError", ended_at=clock.now())
+    closed = health(people)
+    assert "Run verify" in closed
+    assert "Failed, retrying" in closed
+    assert "Open holds" not in closed
+    assert "Until " not in closed  # of the partitions, which are there
+    assert re.search(r"\d+ checks are as they should be", closed)
+    assert re.search(r"\d+ queues are empty", closed)
+    opened = health(people, "?open=checks&open=queues")
+    assert "Open holds" in opened
+    assert opened.index("Run verify") < opened.index("Until ")
+    assert 'href="?open=queues" aria-expanded="true"' in opened
