@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from typing import Protocol
 
 import msgspec
 
@@ -56,6 +57,19 @@ _CLOSE_WAIT_S = 5.0
 _LEASE_RENEW_S = 1.0
 
 
+class NewLedgerWriter(Protocol):
+    """Creates the ledger writer of a process."""
+
+    def __call__(
+        self,
+        connection: PipelinedConnection,
+        spool: Spool | None,
+        journal: Journal | None,
+        *,
+        is_shared: Callable[[], bool],
+    ) -> LedgerWriter: ...
+
+
 class Lifespan:
     """Everything in the relay that outlives a request."""
 
@@ -63,7 +77,7 @@ class Lifespan:
         self,
         config: RelayConfig,
         *,
-        ledger_writer: Callable[[PipelinedConnection, Spool | None, Journal | None], LedgerWriter],
+        ledger_writer: NewLedgerWriter,
         upstreams: Upstreams,
     ) -> None:
         self.config = config
@@ -79,7 +93,9 @@ class Lifespan:
         self.running = Running(self._run_one)
         self._shadows = ShadowTraffic()
         self.ledger = ledger_writer(
-            self._connections.ledger, *_kept_files(config, self._connections.ledger)
+            self._connections.ledger,
+            *_kept_files(config, self._connections.ledger),
+            is_shared=self.load.is_shared,
         )
         self.parts = Parts(
             loop=asyncio.get_running_loop(),

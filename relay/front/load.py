@@ -5,6 +5,7 @@ in turn; the rules are in `relay/front/load_shedding.py` and `relay/front/turn_o
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from random import uniform
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 from gateway.health.sql import add_to_total
 from relay.credentials.keys import Principal
 from relay.front.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding, is_within_share
-from relay.front.turn_order import BEGUN_MAX, TURNS_EACH, TurnQueue, next_allowance
+from relay.front.turn_order import AHEAD_MAX, BEGUN_MAX, TURNS_EACH, TurnQueue, next_allowance
 from relay.ledger.database import Statement
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,8 @@ class Turns:
     `begin` would not wait."""
 
     __slots__ = (
-        "_allowance", "_cpu_s", "_is_shared", "_left", "_loop", "_queue", "_under_way", "counting",
+        "_ahead", "_allowance", "_cpu_s", "_is_shared", "_left", "_loop", "_queue", "_under_way",
+        "counting",
     )  # fmt: skip
 
     def __init__(self, under_way: Callable[[], int], is_shared: Callable[[], bool]) -> None:
@@ -164,6 +166,8 @@ class Turns:
         self._queue = TurnQueue[_Waiting]()
         # How many requests may begin in a turn of the event loop, and in the rest of this turn.
         self._allowance = self._left = BEGUN_MAX
+        # How many requests of each organisation have begun ahead of the queue in this turn.
+        self._ahead: Counter[UUID | None] = Counter()
         # Whether the end of this turn will be noticed, and the CPU time at its beginning.
         self.counting = False
         self._cpu_s = 0.0
@@ -179,16 +183,27 @@ class Turns:
             self.counting = True
             self._cpu_s = time.thread_time()
             self._loop.call_soon(self._next_turn)
-        if self._left and not self._queue.size:
+        organisation_id, key_id = _payer(principal)
+        if self._queue.size:
+            if self._may_go_ahead(organisation_id, key_id):
+                self._ahead[organisation_id] += 1
+                return
+        elif self._left:
             self._left -= 1
             return
         waiting = self._loop.create_future()
-        item = (self._loop.time(), waiting)
-        if principal is None:
-            self._queue.put(None, None, item)
-        else:
-            self._queue.put(principal.organisation_id, principal.key_id, item)
+        self._queue.put(organisation_id, key_id, (self._loop.time(), waiting))
         await waiting
+
+    def _may_go_ahead(self, organisation_id: UUID | None, key_id: UUID | None) -> bool:
+        """Return whether a request need not wait behind others: none of its key waits, and few have
+        gone ahead in this turn. If it waited, it would begin two turns of the event loop later,
+        even as the next one."""
+        return (
+            not self._queue.has(organisation_id, key_id)
+            and self._ahead[organisation_id] < AHEAD_MAX
+            and self._ahead.total() < BEGUN_MAX
+        )
 
     def longest_wait_s(self) -> float:
         """Return how long the oldest request has waited, in seconds."""
@@ -204,6 +219,7 @@ class Turns:
             if not waiting.done():
                 waiting.set_result(None)
                 self._left -= 1
-        self.counting = self._left < self._allowance
+        self.counting = self._left < self._allowance or bool(self._ahead)
+        self._ahead.clear()
         if self.counting:
             self._loop.call_soon(self._next_turn)

@@ -4,7 +4,8 @@ each organisation in turn, the oldest request of each key first (P35).
 The event loop runs whatever is ready. If every request began on arrival, each step of a request
 would wait behind the next step of all others, and the organisation that sends most would set the
 pace for everybody. Therefore only a few begin in each turn of the loop; the rest wait here, at no
-cost. The duration of the turns determines how many begin.
+cost. The duration of the turns determines how many begin. A few whose key has none waiting begin
+without a wait, so that the queue costs nothing to those who send little.
 """
 
 from collections import OrderedDict, deque
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 BEGUN_MAX: Final = 8
 """The maximum number of requests that begin in one turn of the event loop."""
+AHEAD_MAX: Final = 4
+"""The maximum number of requests of an organisation that begin ahead of waiting ones in a turn."""
 TURN_S_MAX: Final = 0.002
 """The CPU time of a turn above which fewer requests begin in the next one."""
 TURNS_EACH: Final = 5
@@ -38,6 +41,10 @@ class TurnQueue(Generic[T]):
         keys = self._organisations.setdefault(organisation, OrderedDict())
         keys.setdefault(key, deque()).append(item)
         self.size += 1
+
+    def has(self, organisation: Hashable, key: Hashable) -> bool:
+        """Return whether an item of this key waits."""
+        return key in self._organisations.get(organisation, ())
 
     def take(self) -> T:
         """Remove and return the next item. Raises KeyError if the queue is empty."""

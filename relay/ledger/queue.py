@@ -20,6 +20,10 @@ from relay.front.turn_order import order_by_turns
 from relay.ledger.recovery import LedgerRecovery
 
 BATCH_MAX: Final = 256
+# While requests of several keys are running (P35). A request waits for up to two transactions, and
+# each takes time for each of its rows, in the database and in the event loop. A key alone has the
+# larger batches, which cost its requests less.
+SHARED_BATCH_MAX: Final = 32
 
 # How long a settlement may wait, and behind how many others: its own commit would delay the next
 # admission.
@@ -47,9 +51,11 @@ class Batch(NamedTuple):
 
 class LedgerQueue:
     """The waiting admissions and settlements of one process. `settlements_are_due` is called when
-    settlements are due."""
+    settlements are due; `is_shared` tells whether requests of several keys are running."""
 
-    def __init__(self, settlements_are_due: Callable[[], None]) -> None:
+    def __init__(
+        self, settlements_are_due: Callable[[], None], is_shared: Callable[[], bool] = lambda: False
+    ) -> None:
         self.admissions: list[Waiting] = []
         self.settlements: list[AnySettlement] = []
         # How many of the settlements, from the first on, are in the spool.
@@ -60,6 +66,12 @@ class LedgerQueue:
         self.due = False
         self._timer: asyncio.TimerHandle | None = None
         self._settlements_are_due = settlements_are_due
+        self._is_shared = is_shared
+
+    @property
+    def batch_max(self) -> int:
+        """The most admissions, and the most settlements, of the next batch."""
+        return SHARED_BATCH_MAX if self._is_shared() else BATCH_MAX
 
     @property
     def has_settlements(self) -> bool:
@@ -85,14 +97,14 @@ class LedgerQueue:
             self.settlements[:0] = self.adopted
             self.spooled += len(self.adopted)
             self.adopted = []
-        if len(self.admissions) > BATCH_MAX:
+        most = self.batch_max
+        if len(self.admissions) > most:
             self.admissions = order_by_turns(map(_turn_of, self.admissions))
-        admissions = self.admissions[:BATCH_MAX]
-        self.admissions = self.admissions[BATCH_MAX:]
+        admissions, self.admissions = self.admissions[:most], self.admissions[most:]
         few = 0 < len(admissions) <= _FEW and bool(self.settlements)
         if few and not (self.due and before.behind):
             return Batch(admissions, (), self.settlements)
-        settlements, self.settlements = self.settlements[:BATCH_MAX], self.settlements[BATCH_MAX:]
+        settlements, self.settlements = self.settlements[:most], self.settlements[most:]
         self.due = self.due and bool(self.settlements)
         return Batch(admissions, settlements)
 

@@ -26,7 +26,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final
 
@@ -36,7 +36,7 @@ from relay.front.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
-from relay.ledger.queue import BATCH_MAX, Batch, LedgerMarks, LedgerQueue
+from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool
 
@@ -61,12 +61,14 @@ class LedgerWriter:
         journal: Journal | None = None,
         *,
         recovery: LedgerRecovery | None = None,
+        is_shared: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`recovery` replaces `spool` and `journal`."""
+        """`recovery` replaces `spool` and `journal`. `is_shared` tells whether requests of several
+        keys are running."""
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._recovery = LedgerRecovery(spool, journal) if recovery is None else recovery
-        self._queue = LedgerQueue(self._write_now)
+        self._queue = LedgerQueue(self._write_now, is_shared)
         self.marks = LedgerMarks(self._recovery, self._wake)
         self._batches = BatchWriter(connection, self._queue, self.marks, self._recovery)
         self._worker: asyncio.Task[None] | None = None
@@ -195,7 +197,7 @@ class LedgerWriter:
         only callbacks that are ready are waited for."""
         until = time.monotonic() + _TURNS_S
         for _ in range(turns):
-            if len(self._queue.admissions) >= BATCH_MAX or time.monotonic() > until:
+            if len(self._queue.admissions) >= self._queue.batch_max or time.monotonic() > until:
                 return
             await asyncio.sleep(0)
 

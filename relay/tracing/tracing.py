@@ -161,9 +161,14 @@ class TracedRelay(Relay):
         spans = _Spans(self._tracer, self._metrics)
 
         def ledger_writer(
-            connection: PipelinedConnection, spool: Spool | None, journal: Journal | None
+            connection: PipelinedConnection,
+            spool: Spool | None,
+            journal: Journal | None,
+            *,
+            is_shared: Callable[[], bool],
         ) -> LedgerWriter:
-            return _TracedLedger(connection, spool, journal, spans)
+            recovery = _TracedRecovery(spool, journal, spans)
+            return _TracedLedger(connection, recovery, is_shared, spans)
 
         return Lifespan(
             self._config,
@@ -358,11 +363,11 @@ class _TracedLedger(LedgerWriter):
     def __init__(
         self,
         connection: PipelinedConnection,
-        spool: Spool | None,
-        journal: Journal | None,
+        recovery: LedgerRecovery,
+        is_shared: Callable[[], bool],
         spans: _Spans,
     ) -> None:
-        super().__init__(connection, recovery=_TracedRecovery(spool, journal, spans))
+        super().__init__(connection, recovery=recovery, is_shared=is_shared)
         self._spans = spans
 
     async def admit(self, request: AdmissionRequest) -> Verdict:

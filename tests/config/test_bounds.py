@@ -427,9 +427,6 @@ ELSEWHERE: Final = {
     "relay/endpoints/passthrough/incoming_body.py:pieces:BODY_BYTES_MAX": (
         "tests/relay/endpoints/passthrough/test_incoming_body.py"
     ),
-    "relay/ledger/queue.py:take:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
-    # Here it ends a wait; the queue cuts a larger batch.
-    "relay/ledger/writer.py:_yield_to_loop:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
     "relay/attempts/next_attempts.py:_change_to_fallback:ATTEMPTS_MAX": (
         "tests/relay/routing/test_model_fallbacks.py"
     ),

@@ -432,6 +432,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.ledger.queue": {
         "BATCH_MAX": "256",
+        "SHARED_BATCH_MAX": "32",
         "_MANY": "64",
         "_FEW": "4",
         "_CHECKS": "3",

@@ -19,7 +19,7 @@ import pytest
 from lib.ids import id_text, new_id
 from relay.credentials.keys import Principal
 from relay.front.load import Turns
-from relay.front.turn_order import BEGUN_MAX
+from relay.front.turn_order import AHEAD_MAX, BEGUN_MAX
 from tests.bench.process import cpu_ns
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
@@ -68,7 +68,7 @@ async def test_a_key_alone_waits_for_nobody_but_behind_those_who_wait() -> None:
             begun.send(None)
     assert not turns.counting
     shared = True
-    waiting = [asyncio.create_task(turns.begin(principal())) for _ in range(4 * BEGUN_MAX)]
+    waiting = [asyncio.create_task(turns.begin(who)) for _ in range(4 * BEGUN_MAX)]
     await asyncio.sleep(0)
     shared = False
     last = asyncio.create_task(turns.begin(who))
@@ -93,6 +93,55 @@ async def test_who_comes_behind_a_crowd_begins_before_it() -> None:
     assert len(begun) <= 4 * BEGUN_MAX
     await asyncio.gather(*waiting)
     assert len(begun) == 502
+
+
+def begins_at_once(turns: Turns, who: Principal) -> bool:
+    """Ask for a turn; whether the request may begin in this turn of the loop."""
+    begun = turns.begin(who)
+    try:
+        begun.send(None)
+    except StopIteration:
+        return True
+    return False
+
+
+async def crowd_in(turns: Turns) -> Principal:
+    """An organisation of which many requests wait for their turns."""
+    crowd = principal()
+    waiting = [asyncio.create_task(turns.begin(crowd)) for _ in range(500)]
+    await asyncio.sleep(0)
+    assert not waiting[-1].done()
+    return crowd
+
+
+async def test_who_has_nothing_waiting_begins_ahead_of_a_crowd() -> None:
+    """As each wait takes two turns of the loop, and a request begins three times."""
+    turns = Turns(lambda: 500, lambda: True)
+    crowd, other = await crowd_in(turns), principal()
+    assert [begins_at_once(turns, other) for _ in range(AHEAD_MAX + 1)] == (
+        AHEAD_MAX * [True] + [False]
+    )
+    assert begins_at_once(turns, principal())
+    assert not begins_at_once(turns, crowd)
+
+
+async def test_few_begin_ahead_of_those_who_wait_in_a_turn() -> None:
+    turns = Turns(lambda: 500, lambda: True)
+    await crowd_in(turns)
+    for _ in range(3):
+        ahead = [begins_at_once(turns, principal()) for _ in range(2 * BEGUN_MAX)]
+        assert ahead == BEGUN_MAX * [True] + BEGUN_MAX * [False]
+        await asyncio.sleep(0)
+
+
+async def test_another_key_begins_ahead_and_few_of_many_keys_do() -> None:
+    turns = Turns(lambda: 500, lambda: True)
+    crowd = await crowd_in(turns)
+    keys = [
+        cast(Principal, SimpleNamespace(organisation_id=crowd.organisation_id, key_id=new_id()))
+        for _ in range(AHEAD_MAX + 1)
+    ]
+    assert [begins_at_once(turns, key) for key in keys] == AHEAD_MAX * [True] + [False]
 
 
 async def test_who_leaves_the_queue_takes_no_turn() -> None:

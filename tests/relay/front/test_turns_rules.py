@@ -71,6 +71,9 @@ def test_who_comes_to_a_long_queue_begins_after_one_of_each() -> None:
         queue.put("A", "x", "A")
     assert queue.size == 500
     assert set(queue.oldest()) == {"A"}
+    assert queue.has("A", "x")
+    assert not queue.has("B", "b")
+    assert not queue.has("A", "b")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,23 @@ import pytest
 
 from lib.ids import new_id
 from relay.attempts.settlement import Marked
+from relay.config import RelayConfig
+from relay.credentials.keys import Principal
+from relay.front.lifespan import Lifespan
+from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
-from relay.ledger.queue import BATCH_MAX, Batch, LedgerMarks, LedgerQueue, Waiting
+from relay.ledger.queue import (
+    BATCH_MAX,
+    SHARED_BATCH_MAX,
+    Batch,
+    LedgerMarks,
+    LedgerQueue,
+    Waiting,
+)
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool, read
+from relay.ledger.writer import LedgerWriter
+from relay.upstream.upstream import Upstreams
 from tests.relay.ledger.test_journal import resolved
 from tests.relay.ledger.test_spool import settlements
 
@@ -184,6 +197,51 @@ def test_more_admissions_than_a_batch_has_go_in_turn(timers: Timers) -> None:
     assert [one for batch in batches for one in batch if one is not admissions[-1]] == (
         admissions[:-1]
     )
+
+
+def test_batches_are_small_while_requests_of_several_keys_run() -> None:
+    """P35: a request waits for what is being written, and for what is written together with it."""
+    shared = True
+    queue, many, few = LedgerQueue(lambda: None, lambda: shared), new_id(), new_id()
+    admissions = [admission(many) for _ in range(2 * SHARED_BATCH_MAX)] + [admission(few)]
+    queue.admissions += admissions
+    queue.settlements += settlements(2 * SHARED_BATCH_MAX)
+    queue.due = True
+    batch = queue.take(Batch())
+    assert (len(batch.admissions), len(batch.settlements)) == 2 * (SHARED_BATCH_MAX,)
+    assert admissions[-1] in batch.admissions
+    shared = False
+    batch = queue.take(batch)
+    assert (len(batch.admissions), len(batch.settlements)) == (
+        SHARED_BATCH_MAX + 1, SHARED_BATCH_MAX,
+    )  # fmt: skip
+
+
+async def test_the_ledger_knows_when_keys_share_the_process() -> None:
+    taken: list[Callable[[], bool]] = []
+
+    def new_writer(
+        connection: PipelinedConnection,
+        spool: Spool | None,
+        journal: Journal | None,
+        *,
+        is_shared: Callable[[], bool],
+    ) -> LedgerWriter:
+        taken.append(is_shared)
+        return LedgerWriter(connection, spool, journal, is_shared=is_shared)
+
+    config = RelayConfig(dsn="", kek="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", pepper="p")
+    life = Lifespan(config, ledger_writer=new_writer, upstreams=Upstreams())
+    (is_shared,) = taken
+    keys = [
+        cast(Principal, SimpleNamespace(organisation_id=new_id(), key_id=new_id()))
+        for _ in range(2)
+    ]
+    seen = []
+    for key in keys:
+        assert life.load.enter(key)
+        seen.append((is_shared(), life.parts.ledger._queue.batch_max))
+    assert seen == [(False, BATCH_MAX), (True, SHARED_BATCH_MAX)]
 
 
 def test_as_many_admissions_as_a_batch_has_keep_their_order() -> None:
