@@ -18,12 +18,11 @@ from dialects.errors.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
-from notify.webhooks.signing import OVERLAP  # noqa: E402
-
 from accounts.roles.rules import LEAD_ACTIONS, TABLE, TEAM_ACTIONS, Role  # noqa: E402
 from accounts.roles.words import WORDS  # noqa: E402
 from config.system.metrics import COUNTERS, HISTOGRAMS, PROCESS_FIGURES  # noqa: E402
+from notify.endpoints.signing import OVERLAP  # noqa: E402
+from notify.events.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, Kind  # noqa: E402
 from reference.answers.errors import ERRORS  # noqa: E402
 from reference.answers.headers import ANSWERED, SENT, SESSIONS  # noqa: E402
 from reference.operations.page import Field  # noqa: E402
@@ -192,7 +191,7 @@ def events() -> str:
 
 *For developers who receive webhooks.*
 
-Written from `notify/deliveries/kinds.py` by `make reference`. How to add a webhook or a chat: [Alerts](../guides/alerts.md).
+Written from `notify/events/kinds.py` by `make reference`. How to add a webhook or a chat: [Alerts](../guides/alerts.md).
 
 A webhook gets a `POST` with this body, and answers with a status from 200 to 299 within 10 seconds:
 

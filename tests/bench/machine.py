@@ -6,8 +6,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from config.system.version import VERSION
-
+from config.version import VERSION
 from tests.bench import peers
 from tests.bench.process import busy_ns, cpu_ns
 from tests.bench.spread import median

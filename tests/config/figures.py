@@ -17,14 +17,15 @@ from accounts.members import members
 from accounts.models import Role
 from accounts.organisations import projects, teams
 from accounts.roles import custom_roles
+from billing.balances import balances
 from billing.credits import codes, credits
 from billing.models import BudgetRaise, BudgetWindow, Invoice, TopUp
-from billing.prices import plans, prices, proposals
+from billing.price_plans import price_plans
+from billing.prices import prices, proposals
 from billing.prices.conditions import PriceKey
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
-from billing.wallets import wallets
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
 from gateway.health.traffic import FIRST_TOKEN_MS
@@ -32,8 +33,8 @@ from gateway.models import ShadowAnswer, TrafficBucket
 from gateway.public_models.entries import save_entry
 from lib import clock
 from lib.ids import id_text, new_id
+from notify.endpoints import endpoints
 from notify.models import Delivery
-from notify.webhooks import endpoints
 from playground.models import Conversation, Message, Prompt, PromptVersion, Run, RunState, Vote
 from playground.panel.settings import Settings
 from tests import cast
@@ -127,7 +128,7 @@ class Company:
         self.version = prices.set_price(SYSTEM, MODEL, at, RATES, source="test")
         self.channel = channels.create_channel(SYSTEM, "figures", _CHANNEL)
         for organisation, nano in ((self.acme, 100 * NANO), (self.other, 7 * NANO)):
-            wallets.add_opening_credit(organisation, nano)
+            balances.add_opening_credit(organisation, nano)
         self.key, _ = cast.make_key(
             self.team, "figures", user=people.bob, rpm=61, tpm=70_001, parallel=7
         )
@@ -741,10 +742,10 @@ def _proposals(company: Company) -> Listed:
 
 @shows("plans")
 def _plans(company: Company) -> Listed:
-    plans.save_plan(SYSTEM, "figures", multiplier_ppm=1_070_000)
-    plans.assign_plan(SYSTEM, company.other, "figures")
+    price_plans.save_plan(SYSTEM, "figures", multiplier_ppm=1_070_000)
+    price_plans.assign_plan(SYSTEM, company.other, "figures")
     for team in (company.team, company.people.core):
-        plans.assign_plan(SYSTEM, team, "figures")
+        price_plans.assign_plan(SYSTEM, team, "figures")
     figures = {"markup": 7, "organisations": 1, "teams": 2, "members": 0}
     return Listed(
         "/admin/plans",

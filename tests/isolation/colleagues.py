@@ -17,7 +17,7 @@ from accounts.members import members, team_members
 from accounts.models import Erasure, Membership, Role, User
 from accounts.organisations import organisations, teams
 from accounts.roles.rules import Action
-from billing.wallets import wallets
+from billing.balances import balances
 from lib import clock
 from lib.ids import id_text
 from tests import cast
@@ -193,7 +193,7 @@ def build() -> World:
     core = acme.teams.get()
     side, rest = (teams.create_team(acme, name, actor=SYSTEM) for name in ("Side", "Rest"))
     world = World(acme, core, side, stranger, dora)
-    wallets.add_opening_credit(acme, 1000 * NANO)
+    balances.add_opening_credit(acme, 1000 * NANO)
     for role in (*MEMBERS, "operator"):
         _add_asker(world, role)
     author = world.places["developer"]

@@ -6,14 +6,14 @@ import re
 import pytest
 
 from accounts.models import AuditCheck
-from config.jobs.runs import JobRun
+from config.models import JobRun
 from config.system import rows
 from config.system.folding import fold
 from lib import clock
 from lib.network.trust import Authority
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed
-from usage.months import partitions
+from usage.records import partitions
 
 
 def test_the_worst_comes_first_and_what_is_fine_is_counted() -> None:

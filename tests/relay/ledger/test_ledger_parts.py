@@ -240,7 +240,7 @@ async def test_the_ledger_knows_when_keys_share_the_process() -> None:
     seen = []
     for key in keys:
         assert life.load.enter(key)
-        seen.append((is_shared(), life.parts.ledger._queue.batch_max))
+        seen.append((is_shared(), life.ledger._queue.batch_max))
     assert seen == [(False, BATCH_MAX), (True, SHARED_BATCH_MAX)]
 
 
