@@ -25,13 +25,15 @@ _LIMIT_S = 60.0
 @dataclass
 class Taken:
     """What a crowd was answered. While it was measured: `served_s` is how long each answer took,
-    `served_cpu_s` what the process used meanwhile, for whomever; `cpu_s` what it used in all. From
+    `served_cpu_s` what the process used meanwhile, for whomever; `cpu_s` what it used in all;
+    `served_ids` are those that a model answered. From
     its first request on: `ids` of those that a model answered, `refused_s` how long each refusal
     took; `untyped` are those that have no kind or no wait. `lost_s` has a request whose connection
     ended before its answer: for how long the connection had been silent before."""
 
     served_s: list[float] = field(default_factory=list)
     served_cpu_s: list[float] = field(default_factory=list)
+    served_ids: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     refused_s: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -262,7 +264,10 @@ class _Client(asyncio.Protocol):
         crowd.taken.statuses[status] += 1
         if status in (200, 404):
             if status == 200:
-                crowd.taken.ids.append(self._headers[b"x-request-id"].decode())
+                request_id = self._headers[b"x-request-id"].decode()
+                crowd.taken.ids.append(request_id)
+                if crowd.measuring:
+                    crowd.taken.served_ids.append(request_id)
             if crowd.measuring:
                 crowd.taken.served_s.append(took_s)
                 crowd.taken.served_cpu_s.append((crowd.cpu_ns() - self._asked_cpu) / 1e9)
