@@ -379,7 +379,7 @@ def settings_page() -> str:
 
 Written from the code by `make reference`. What each setting means, and what compose sets: [Configure](../operate/configure.md#settings).
 
-These variables of the environment are read by every process of Weir. `NAME_FILE` names a file that holds the value of a text
+Weir's processes read these variables of the environment. `NAME_FILE` names a file that holds the value of a text
 ([Secrets in files](../operate/configure.md#secrets-in-files)). A default of – means: none, or the value of a page.
 
 {table(("Name", "Value", "Default"), rows)}"""
