@@ -88,6 +88,23 @@ def test_enter_never_takes_from_the_list_of_an_earlier_text(form: Page) -> None:
     held.pop().abort()
 
 
+def test_an_enter_before_its_list_takes_one_row(form: Page) -> None:
+    """Pressed once or twice while the list is awaited, it takes the row that it asked for, and none
+    of the list that comes after it."""
+    held: list[Route] = []
+    form.route(f"**/choices/models?q={ECHO}", lambda route: held.append(route), times=1)
+    with form.expect_request(f"**/choices/models?q={ECHO}"):
+        picker(form, "Models").fill(ECHO)
+    form.keyboard.press("Enter")
+    form.keyboard.press("Enter")
+    assert chips(form, "Models") == []
+    # The row that is taken lets the list of all others be asked for.
+    with form.expect_response("**/choices/models?q="):
+        held.pop().continue_()
+    expect(form.locator(".picks:popover-open")).to_have_attribute("data-answers", "")
+    assert chips(form, "Models") == [ECHO]
+
+
 @pytest.mark.extended
 def test_models_are_chosen_and_removed_by_mouse(site: Installation, form: Page) -> None:
     form.get_by_label("Name").fill("by mouse")

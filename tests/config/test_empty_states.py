@@ -15,6 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.access.actors import SYSTEM
 from billing.currency.exchange_rates import RateFields, add_rates
+from billing.models import SubscriptionPlan
 from billing.prices.prices import set_price
 from billing.subscriptions import plans as subscription_plans
 from config.jobs.schedule import WATCH
@@ -104,9 +105,9 @@ class Walk:
     def note(self, node: IncludeNode, context: Any) -> None:
         if "empty.html" in str(node.template.var):
             title = node.extra_context["title"].resolve(context)
-            template = node.origin.template_name  # type: ignore[union-attr]
+            template = str(node.origin.template_name)
             self._said.add(f"{template}: {title}")
-            self.templates.add(str(template))
+            self.templates.add(template)
 
     def ask(self, names: tuple[str, ...]) -> dict[str, set[str]]:
         said = {}
@@ -203,7 +204,7 @@ def do_everything(people: cast.Cast) -> None:
     endpoints.create_endpoint(operator, None, "https://hooks.slack.com/services/T/B/x")
     save_settings(operator, public_status=True)
     JobRun.objects.create(task=WATCH.task)
-    for plan in subscription_plans.SubscriptionPlan.objects.all():
+    for plan in SubscriptionPlan.objects.all():
         subscription_plans.offer_plan(operator, plan)
 
 
