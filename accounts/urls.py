@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access.account_guard import account_page, dangerous_page
 from accounts.access.guards import public
 from accounts.audit import views as audit_views
+from accounts.custom_roles import views as role_views
 from accounts.device_sign_in import views as device_views
 from accounts.device_sign_in.views import device_page
 from accounts.keys import views as key_revoke_views
@@ -15,7 +16,6 @@ from accounts.members import views as member_views
 from accounts.organisations import choices, operator_views
 from accounts.organisations import views as settings_views
 from accounts.preferences import table_views
-from accounts.roles import views as role_views
 from accounts.second_factor import views as second_factor_views
 from accounts.sessions import views as session_views
 from accounts.sign_in import views as sign_in_views

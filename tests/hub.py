@@ -30,7 +30,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from accounts.keys import key_format
+from accounts.secrets import key_format
 from billing.currency.money import parse_usd
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.posting import opening_credit

@@ -15,6 +15,7 @@ from unittest.mock import patch
 from django.db import connection, transaction
 
 from accounts.access.actors import SYSTEM, Actor, actor_of_member
+from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.keys.keys import mint_key
 from accounts.members import invitations, members
@@ -31,7 +32,6 @@ from accounts.models import (
     User,
 )
 from accounts.organisations import organisations, projects, teams
-from accounts.roles import custom_roles
 from accounts.single_sign_on import single_sign_on
 from billing.balances import balances
 from billing.credits import codes, credits, promo

@@ -10,11 +10,11 @@ from typing import cast
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
-from accounts.keys import key_format
-from accounts.keys.lookup import find_key_of, key_state
-from accounts.members.authority import Authority
 from accounts.models import HasRole, Key, KeyKind, Membership, Organisation, Role, User
 from accounts.roles import rules as roles
+from accounts.roles.authority import Authority
+from accounts.secrets import key_format
+from accounts.secrets.key_lookup import find_key_of, key_state
 from lib import clock
 
 LAST_ORGANISATION = "organisation"

@@ -9,6 +9,7 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
+from accounts.access import entry_requirements
 from accounts.access.access import AccessDenied
 from accounts.access.actors import (
     Actor,
@@ -20,11 +21,10 @@ from accounts.access.actors import (
 from accounts.access.guards import act_as
 from accounts.audit.origin import origin_of
 from accounts.keys.last_uses import LAST_USES
-from accounts.keys.lookup import used_digest
 from accounts.limits.rules import is_address_in
 from accounts.models import User
+from accounts.secrets.key_lookup import used_digest
 from accounts.sessions.view_as import refuse_while_viewing
-from accounts.sign_in import entry_requirements
 from lib.database import tenancy
 
 ORGANISATION_HEADER = "X-Weir-Organisation"

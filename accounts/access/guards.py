@@ -17,6 +17,7 @@ from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 
+from accounts.access import entry_requirements
 from accounts.access.access import get_by_slug, require
 from accounts.access.actors import (
     LAST_ORGANISATION,
@@ -29,7 +30,6 @@ from accounts.access.actors import (
 from accounts.models import Organisation, User
 from accounts.roles import rules as roles
 from accounts.sessions.view_as import actor_viewing, refuse_while_viewing
-from accounts.sign_in import entry_requirements
 from lib.database import tenancy
 from lib.htmx import is_htmx, page_address, redirect_to
 

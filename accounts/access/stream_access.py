@@ -16,14 +16,14 @@ from django.contrib.auth import get_user
 from django.db import Error
 from django.http import HttpRequest
 
+from accounts.access import entry_requirements
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, actor_of_member, memberships, organisation_of
+from accounts.access.entry_requirements import EntryRefused
 from accounts.models import Organisation, User
 from accounts.roles.rules import Action
 from accounts.sessions.sessions import is_alive
 from accounts.sessions.view_as import actor_viewing
-from accounts.sign_in import entry_requirements
-from accounts.sign_in.entry_requirements import EntryRefused
 from lib.database.async_database import run_in_database
 from lib.database.tenancy import use_tenant
 

@@ -32,10 +32,10 @@ from accounts.device_sign_in.rules import (
     read_user_code,
     write_user_code,
 )
-from accounts.keys import key_format
 from accounts.keys.keys import mint_numbered_key, revoke_key
-from accounts.keys.lookup import find_key_of
 from accounts.models import DeviceSignIn, Team
+from accounts.secrets import key_format
+from accounts.secrets.key_lookup import find_key_of
 from accounts.secrets.sealing import pepper
 from accounts.sign_in.link_texts import link_digest, new_link_text
 from lib import clock

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.access import entry_requirements
 from accounts.access.access import scope_of
 from accounts.access.account_guard import account_page
 from accounts.access.actors import (
@@ -32,7 +33,7 @@ from accounts.device_sign_in.rules import INTERVAL_S, KEY_LIFETIME, LIFETIME, re
 from accounts.models import User
 from accounts.sessions.devices import product_of
 from accounts.sessions.sessions import client_address
-from accounts.sign_in import entry_requirements, try_counts
+from accounts.sign_in import try_counts
 from accounts.sign_in.security_changes import network_of_request
 from accounts.sign_in.throttle import Action, limits_of_form
 from accounts.sign_in.views import throttle_view

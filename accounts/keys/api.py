@@ -10,12 +10,12 @@ from pydantic import Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.keys import keys, service_accounts
-from accounts.keys import lookup as key_lookup
 from accounts.limits import limits
 from accounts.limits.rules import LIMIT_MAX
 from accounts.members.access import find_role, role_name
 from accounts.models import CustomRole, Key, KeyKind, Role, ServiceAccount
 from accounts.organisations.names import NAME_MAX
+from accounts.secrets import key_lookup
 from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant

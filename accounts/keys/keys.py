@@ -15,14 +15,8 @@ from accounts.access.access import reaches_team
 from accounts.access.actors import Actor, authority_of_member
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
-from accounts.keys import key_format
-from accounts.keys.lookup import digest_of as digest_of
-from accounts.keys.lookup import digest_of_hash as digest_of_hash
-from accounts.keys.lookup import key_state
 from accounts.keys.reach import Reach, first_field_beyond
 from accounts.limits.rules import LimitInvalid, check_limits
-from accounts.members.authority import Authority
-from accounts.members.authority import first_action_beyond as first_beyond_authority
 from accounts.members.members import authority_of, check_grant
 from accounts.models import (
     FormerSecret,
@@ -36,6 +30,12 @@ from accounts.models import (
     User,
 )
 from accounts.organisations.names import check_name, number_names
+from accounts.roles.authority import Authority
+from accounts.roles.authority import first_action_beyond as first_beyond_authority
+from accounts.secrets import key_format
+from accounts.secrets.key_lookup import digest_of as digest_of
+from accounts.secrets.key_lookup import digest_of_hash as digest_of_hash
+from accounts.secrets.key_lookup import key_state
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused

@@ -5,10 +5,10 @@ from django.utils.translation import gettext
 
 from accounts.access.access import AccessDenied, get_by_id, require, scope_of, visible_teams
 from accounts.access.actors import Actor, authority_of
-from accounts.members.authority import first_action_beyond, outranks
 from accounts.members.invitations import offered_authority
 from accounts.members.members import authority_of as authority_of_membership
 from accounts.models import CustomRole, HasRole, Invitation, Key, Membership, Role, Team
+from accounts.roles.authority import first_action_beyond, outranks
 from lib.ids import parse_number
 
 _BUILT_IN = (Role.OWNER, Role.ADMIN, Role.BILLING, Role.DEVELOPER, Role.VIEWER)

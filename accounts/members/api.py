@@ -12,6 +12,8 @@ from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
+from accounts.access.entry_requirements import people_with_factor
+from accounts.custom_roles import custom_roles
 from accounts.members import access as member_access
 from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
@@ -24,10 +26,8 @@ from accounts.members.invitations import (
     Sendable,
 )
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
-from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from accounts.roles.words import has_permission
-from accounts.sign_in.entry_requirements import people_with_factor
 from lib import clock
 from lib.api import pagination
 from lib.api.after_commit import finish_after_commit

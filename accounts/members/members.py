@@ -17,7 +17,6 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor, authority_of_member, leads_within, teams_of
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
-from accounts.members.authority import Authority, first_action_beyond, outranks
 from accounts.models import (
     CustomRole,
     Erasure,
@@ -29,6 +28,7 @@ from accounts.models import (
     User,
 )
 from accounts.organisations.names import check_email
+from accounts.roles.authority import Authority, first_action_beyond, outranks
 from accounts.sessions import sessions
 from accounts.single_sign_on.connections import end_connections_by_domain
 from lib.refusal import Refused

@@ -16,7 +16,6 @@ from accounts.access.access import get_by_id, require, scope_of
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
-from accounts.members.authority import Authority, first_action_beyond, outranks
 from accounts.members.members import (
     authority_of,
     check_grant,
@@ -24,6 +23,7 @@ from accounts.members.members import (
     role_and_teams,
 )
 from accounts.models import Membership, Organisation, Team
+from accounts.roles.authority import Authority, first_action_beyond, outranks
 from lib.ids import parse_number
 from lib.refusal import Refused
 

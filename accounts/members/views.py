@@ -17,9 +17,9 @@ from accounts.access.actors import Actor, authority_of, organisation_of, slug_of
 from accounts.access.guards import organisation_page
 from accounts.members import access as member_access
 from accounts.members import members, team_members
-from accounts.members.authority import Authority
 from accounts.members.forms import MemberForm, RoleAndTeamsForm, role_label
 from accounts.models import Key, Membership, Team
+from accounts.roles.authority import Authority
 from accounts.roles.rules import HAS_KEYS
 from accounts.roles.words import lost, permission_groups
 from lib.htmx import back_to, redirect_to, render_dialog, see_other

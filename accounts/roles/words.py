@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, cast
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts.members.authority import Authority
+from accounts.roles.authority import Authority
 from accounts.roles.rules import Action, Permission, scope_of
 
 

@@ -20,11 +20,12 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from django.views.generic.edit import FormView
 
+from accounts.access import entry_requirements
 from accounts.audit import audit
 from accounts.models import User
 from accounts.second_factor import second_factor
 from accounts.second_factor.forms import LoginPasskeyForm, RenamePasskeyForm
-from accounts.sign_in import entry_requirements, security_changes
+from accounts.sign_in import security_changes
 from accounts.sign_in.reauthentication import ConfirmationMixin
 from accounts.single_sign_on import single_sign_on
 

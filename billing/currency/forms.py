@@ -7,11 +7,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from billing.currency.money import (
-    MoneyInvalid,
-    MoneyTooLarge,
-    parse_typed_usd,
-)
+from billing.currency.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd
 from lib.forms.native import DateInput
 from lib.ids import id_text, new_id
 

@@ -6,10 +6,7 @@ from django import forms
 from django.urls import reverse_lazy
 from django.utils.translation import gettext, gettext_lazy
 
-from billing.currency.money import (
-    MoneyInvalid,
-    parse_markup,
-)
+from billing.currency.money import MoneyInvalid, parse_markup
 
 _PLAIN = {"autocomplete": "off"}
 

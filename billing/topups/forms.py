@@ -7,9 +7,7 @@ from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
 from billing.currency.forms import MoneyField, OnceForm
-from billing.currency.money import (
-    parse_usd,
-)
+from billing.currency.money import parse_usd
 
 
 class TopUpForm(OnceForm):

@@ -12,9 +12,9 @@ from typing import cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from accounts.keys import key_format
 from accounts.limits.rules import LimitInvalid, check_limits
 from accounts.organisations.labels import LABEL_LENGTH, is_label
+from accounts.secrets import key_format
 from billing.limits.budget_rules import (
     LABEL_SCOPES,
     BudgetInvalid,

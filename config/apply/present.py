@@ -6,7 +6,6 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Prefetch, Q
 
-from accounts.keys.lookup import digest_of
 from accounts.mail_server import mail_server
 from accounts.members.access import role_name
 from accounts.models import (
@@ -22,6 +21,7 @@ from accounts.models import (
     Team,
     User,
 )
+from accounts.secrets.key_lookup import digest_of
 from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
 from billing.models import (

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from accounts.access.actors import SYSTEM, actor_of_member
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
@@ -25,7 +26,6 @@ from accounts.models import (
     User,
 )
 from accounts.organisations import organisations, projects, teams
-from accounts.roles import custom_roles
 from accounts.single_sign_on import single_sign_on
 from billing.price_plans import price_plans
 from config.apply.difference import Change, Kind, Secret, Value

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.utils import translation
 
-from accounts.keys.lookup import key_state
 from accounts.models import Key, Organisation, User
+from accounts.secrets.key_lookup import key_state
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text

@@ -12,8 +12,8 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.keys.lookup import key_state
 from accounts.models import Organisation
+from accounts.secrets.key_lookup import key_state
 from accounts.secrets.sealing import open_sealed, seal
 from lib import clock
 from lib.network.egress import EgressError, EgressPolicy, check_host, host_and_port, literal_address

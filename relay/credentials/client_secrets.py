@@ -16,8 +16,8 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.keys.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.errors.errors import RequestFault
 from relay.credentials.sealed_texts import open_text, seal_text
 from relay.front.errors import RelayError

@@ -14,8 +14,6 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.keys import key_format
-from accounts.keys.key_format import AUTH_TOKEN_PREFIX
 from accounts.keys.sql import holder_is_active
 from accounts.limits.rules import Network, is_address_in
 from accounts.organisations.data_policy import (
@@ -25,6 +23,8 @@ from accounts.organisations.data_policy import (
     combine_policies,
     policy_of,
 )
+from accounts.secrets import key_format
+from accounts.secrets.key_format import AUTH_TOKEN_PREFIX
 from billing.limits.budget_rules import Scope
 from billing.limits.charge_rule import ChargeRule, read_rule
 from billing.prices.multipliers import Multiplier

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
-from accounts.keys.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
+from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
 from dialects.endpoints.codecs import CODECS, MEDIA_CODECS, TEXT_CODECS

@@ -8,12 +8,12 @@ import msgspec
 from django.urls import get_resolver, resolve
 
 from accounts.access.actors import SYSTEM, Actor
+from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import invitations, members
 from accounts.members.invitations import Offer
 from accounts.models import Organisation, Role, Team, User
 from accounts.organisations import organisations, projects, teams
-from accounts.roles import custom_roles
 from accounts.sign_in.sign_in import make_sign_in_link
 from billing.credits import codes, credits
 from billing.limits import budget_increases

@@ -21,10 +21,10 @@ from django.db import connection, models
 
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.models import Key, KeyKind
 from accounts.organisations import organisations, projects, teams
-from accounts.roles import custom_roles
 from billing.credits import codes, credits, promo
 from billing.price_plans import price_plans
 from config.celery import app

@@ -17,7 +17,7 @@ from tests.mutants.targets import target_files
 ROOT: Final = Path(__file__).parents[2]
 # By module: each number by its name.
 NUMBERS: Final[dict[str, dict[str, str]]] = {
-    "accounts.keys.key_format": {
+    "accounts.secrets.key_format": {
         "RANDOM_BYTES": "32",
         "_RANDOM_LENGTH": "32",
         "_CHECKSUM_LENGTH": "6",
@@ -52,7 +52,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LABEL_LENGTH": "100",
         "TAGS_MAX": "20",
     },
-    "accounts.roles.custom_roles": {
+    "accounts.custom_roles.custom_roles": {
         "_NAME_MAX": "60",
     },
     "accounts.roles.rules": {

@@ -14,17 +14,17 @@ from tests.house.test_style import ROOMS, ROOT
 # Lines of code that a median file of the room needs: its own, and those of everything that it
 # imports, directly or not. Lower a bound when a room needs less; do not raise one.
 MEDIAN_MAX = {
-    "config": 9_400,
-    "playground": 11_700,
+    "config": 8_800,
+    "playground": 9_800,
     "reference": 25_600,
-    "relay": 14_700,
+    "relay": 14_500,
     "gateway": 5_500,
-    "usage": 5_500,
-    "billing": 2_600,
+    "usage": 5_100,
+    "billing": 1_200,
     "notify": 2_800,
     "accounts": 2_300,
     "outbox": 200,
-    "dialects": 2_200,
+    "dialects": 2_100,
     "lib": 100,
 }
 _BLANK = frozenset({tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER})

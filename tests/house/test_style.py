@@ -25,10 +25,10 @@ ROOMS = (
     "lib",
 )
 PURE = ("accounts/audit/masking.py",
-    "accounts/keys/key_format.py",
+    "accounts/secrets/key_format.py",
     "accounts/keys/reach.py",
     "accounts/limits/rules.py",
-    "accounts/members/authority.py",
+    "accounts/roles/authority.py",
     "accounts/members/pseudonym.py",
     "accounts/organisations/data_policy.py",
     "accounts/organisations/labels.py",

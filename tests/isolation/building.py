@@ -7,6 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import members, team_members
 from accounts.models import (
@@ -20,7 +21,6 @@ from accounts.models import (
     User,
 )
 from accounts.organisations import organisations, teams
-from accounts.roles import custom_roles
 from accounts.sessions.store import session_digest
 from accounts.sessions.view_as import begin_viewing
 from billing.balances import balances

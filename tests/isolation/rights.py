@@ -1,6 +1,6 @@
 """Who has which right at an instant, read from the rows alone.
 
-This is an oracle of P23: it shares nothing with `accounts/members/authority.py` but the table of
+This is an oracle of P23: it shares nothing with `accounts/roles/authority.py` but the table of
 roles. A right is an action and where it holds: in the organisation as a whole, in one team, or for
 what is one's own in one team.
 """

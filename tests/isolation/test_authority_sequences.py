@@ -14,6 +14,7 @@ from django.db import transaction
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.members import invitations, members, team_members
 from accounts.members.invitations import InvitationEnded
 from accounts.models import (
@@ -30,7 +31,6 @@ from accounts.models import (
     User,
 )
 from accounts.organisations import organisations, projects, teams
-from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused

@@ -2,7 +2,7 @@ import base64
 import stat
 from pathlib import Path
 
-from accounts.keys.key_format import KeyForm, check
+from accounts.secrets.key_format import KeyForm, check
 from stack.keyring import MAKERS, open_keyring
 
 

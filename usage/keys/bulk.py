@@ -13,8 +13,8 @@ from django.utils.translation import gettext
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.keys import keys
-from accounts.keys import lookup as key_lookup
 from accounts.models import Key, KeyKind
+from accounts.secrets import key_lookup
 from billing.currency.money import format_usd
 from billing.limits import budgets
 from billing.models import Budget, BudgetScope

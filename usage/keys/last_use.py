@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.keys.last_uses import PLAYGROUND
-from accounts.keys.lookup import last_use
 from accounts.models import Key
+from accounts.secrets.key_lookup import last_use
 from lib import clock
 from usage.filters.visibility import Where, run, visible
 from usage.rollups.levels import since, summed

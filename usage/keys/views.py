@@ -20,9 +20,9 @@ from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.forms import RotationForm
 from accounts.keys import keys
-from accounts.keys import lookup as key_lookup
 from accounts.models import Key, KeyKind
 from accounts.preferences.table_preferences import read_table
+from accounts.secrets import key_lookup
 from billing.limits import budgets
 from lib import clock
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, toast

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
+from accounts.access.entry_requirements import people_with_factor
 from accounts.access.guards import organisation_page
 from accounts.members import access as member_access
 from accounts.members.forms import role_label
@@ -21,7 +22,6 @@ from accounts.models import Membership, Role, Team
 from accounts.organisations.operator_views import factor_badge
 from accounts.preferences.table_preferences import read_table
 from accounts.roles.words import permission_groups
-from accounts.sign_in.entry_requirements import people_with_factor
 from billing.models import BudgetScope
 from lib.ids import id_text
 from lib.tables.pages import answer_table

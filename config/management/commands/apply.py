@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
-from accounts.keys.lookup import digest_of
+from accounts.secrets.key_lookup import digest_of
 from config.apply.difference import Difference, compare, serialize_difference, summary
 from config.apply.loading import Loaded, Unresolved, load
 from config.apply.present import lock_installation, organisation_names, present_items

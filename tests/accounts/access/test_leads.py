@@ -11,15 +11,15 @@ from django.test import Client
 from accounts.access import access
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.keys.keys import KeyRefused
 from accounts.limits.limits import limited_subjects
 from accounts.members import members, team_members
-from accounts.members.authority import first_action_beyond, outranks
 from accounts.members.members import authority_of
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role, Team, User
 from accounts.organisations import teams
-from accounts.roles import custom_roles
+from accounts.roles.authority import first_action_beyond, outranks
 from accounts.roles.rules import LEAD_ACTIONS
 from billing.limits.budget_increases import ask_for_more
 from billing.limits.budgets import BudgetRefused

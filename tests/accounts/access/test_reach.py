@@ -12,13 +12,13 @@ from django.http import Http404
 from accounts.access import access
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, Actor, key_actor
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.members import access as member_access
 from accounts.members import invitations, members
 from accounts.members.invitations import Offer
 from accounts.models import Invitation, Key, KeyKind, Role, Team
 from accounts.organisations import projects, teams
-from accounts.roles import custom_roles
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, actor, assemble, make_key, member

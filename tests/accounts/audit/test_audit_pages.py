@@ -15,10 +15,10 @@ from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.audit import log as audit_log
 from accounts.audit.log import changes_of
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys
 from accounts.models import AuditCheck, AuditEvent, Role
 from accounts.organisations import teams
-from accounts.roles import custom_roles
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, actor, make_key, signed_in, with_key

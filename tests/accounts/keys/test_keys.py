@@ -10,11 +10,11 @@ from django.urls import reverse
 
 from accounts.access import actors
 from accounts.access.actors import SYSTEM
-from accounts.keys import key_format, keys
-from accounts.keys import lookup as key_lookup
+from accounts.keys import keys
 from accounts.members import members
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Membership, Role
 from accounts.organisations import teams
+from accounts.secrets import key_format, key_lookup
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, actor, make_key, signed_in

@@ -9,8 +9,8 @@ from django.db import connection
 
 from accounts.keys import keys
 from accounts.keys.last_uses import LAST_USES, PLAYGROUND, LastUses, write_last_uses
-from accounts.keys.lookup import former_uses, last_use
 from accounts.models import Key, KeyKind, Role, SecretUse
+from accounts.secrets.key_lookup import former_uses, last_use
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.cast import Cast, actor, make_key, member, signed_in, with_key

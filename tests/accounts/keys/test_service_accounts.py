@@ -7,11 +7,11 @@ import pytest
 
 from accounts.access.access import scope_of
 from accounts.access.actors import SYSTEM, key_actor
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.members import members
 from accounts.models import Invitation, Key, KeyKind, Role, ServiceAccount
 from accounts.organisations import projects, teams
-from accounts.roles import custom_roles
 from lib.ids import id_text
 from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key, member, signed_in, with_key

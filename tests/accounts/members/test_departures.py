@@ -10,12 +10,12 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import departures, members
 from accounts.members.departures import KeyFate
 from accounts.models import AuditEvent, Epoch, Key, KeyKind, Membership, Role, Team, User
 from accounts.organisations import teams
-from accounts.roles import custom_roles
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, depart

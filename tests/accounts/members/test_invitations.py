@@ -9,11 +9,11 @@ import pytest
 from django.db import connection
 
 from accounts.access.actors import SYSTEM, Actor
+from accounts.custom_roles import custom_roles
 from accounts.members import invitations, members
 from accounts.members.invitations import InvitationEnded, Offer, Sendable
 from accounts.models import AuditEvent, Invitation, KeyKind, Membership, Role, User
 from accounts.organisations import teams
-from accounts.roles import custom_roles
 from lib import clock
 from lib.refusal import Refused
 from tests import cast

@@ -9,13 +9,13 @@ from django.db import connection
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import api as member_api
 from accounts.members import members
 from accounts.members.invitations import Sendable
 from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role
 from accounts.organisations import teams
-from accounts.roles import custom_roles
 from lib.ids import id_text
 from tests.accounts.factors import with_app
 from tests.cast import Cast, make_key, member, with_key

@@ -8,10 +8,10 @@ from django.db import connection
 
 from accounts.access.access import scope_of, visible_keys
 from accounts.access.actors import SYSTEM, key_actor
+from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role, Team, User
 from accounts.organisations import teams
-from accounts.roles import custom_roles
 from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key, member
 

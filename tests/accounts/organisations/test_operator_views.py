@@ -8,9 +8,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.access.entry_requirements import has_factor
 from accounts.models import AuditEvent, User
 from accounts.organisations import organisations
-from accounts.sign_in.entry_requirements import has_factor
 from lib import clock
 from outbox.models import Fact
 from tests.accounts.factors import with_app

@@ -3,9 +3,9 @@
 import pytest
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles.custom_roles import create_role
 from accounts.members.members import set_member
 from accounts.models import AuditEvent, KeyKind, Role
-from accounts.roles.custom_roles import create_role
 from accounts.roles.rules import PERMISSIONS
 from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key, person, signed_in, with_key

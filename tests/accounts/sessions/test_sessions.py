@@ -11,10 +11,10 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from accounts.access import entry_requirements
 from accounts.models import AuditEvent, SetUpLink, SignInLink, User
 from accounts.sessions import sessions
 from accounts.sessions.store import session_digest
-from accounts.sign_in import entry_requirements
 from accounts.sign_in.sign_in import make_sign_in_link
 from lib import clock
 from outbox.models import Fact

@@ -12,9 +12,9 @@ from django.db import connection
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role, SingleSignOn, Team, User
-from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from accounts.sign_up.sign_up import save_sign_up
 from accounts.single_sign_on import single_sign_on

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.members import invitations, members, team_members
 from accounts.members.invitations import Offer
@@ -32,7 +33,6 @@ from accounts.models import (
     User,
 )
 from accounts.organisations import organisations, projects, teams
-from accounts.roles import custom_roles
 from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
 from billing.models import Budget

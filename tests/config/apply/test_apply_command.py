@@ -7,8 +7,8 @@ from django.db import connection
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
-from accounts.keys.lookup import digest_of
 from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
+from accounts.secrets.key_lookup import digest_of
 from billing.balances.balances import balance, credit_line
 from billing.models import PriceVersion
 from billing.prices.prices import set_price

@@ -10,8 +10,8 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from accounts.keys import key_format
 from accounts.models import KeyKind
+from accounts.secrets import key_format
 from config.server.log_handler import (
     JsonLine,
     OnceAMinute,

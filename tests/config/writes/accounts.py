@@ -4,6 +4,7 @@ from typing import Final
 
 from accounts.access.actors import SYSTEM
 from accounts.audit.changes import change_row
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.mail_server import mail_server
 from accounts.members import departures, invitations, members, team_members
@@ -11,7 +12,6 @@ from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
 from accounts.models import Role, SingleSignOn
 from accounts.organisations import organisations, projects, teams
-from accounts.roles import custom_roles
 from accounts.second_factor import second_factor
 from accounts.sessions import view_as
 from accounts.sessions.store import SessionStore
@@ -89,13 +89,13 @@ WRITES: Final[Writes] = {
     "accounts.audit.changes.change_row": lambda w: change_row(
         w.people.core, "team.renamed", w.alice, name="kernel"
     ),
-    "accounts.roles.custom_roles.change_role": lambda w: custom_roles.change_role(
+    "accounts.custom_roles.custom_roles.change_role": lambda w: custom_roles.change_role(
         w.role, name="auditor", permissions=["audit.read"], actor=w.alice
     ),
-    "accounts.roles.custom_roles.create_role": lambda w: custom_roles.create_role(
+    "accounts.custom_roles.custom_roles.create_role": lambda w: custom_roles.create_role(
         w.people.acme, "reader", ["usage.read"], actor=w.alice
     ),
-    "accounts.roles.custom_roles.remove_role": lambda w: custom_roles.remove_role(
+    "accounts.custom_roles.custom_roles.remove_role": lambda w: custom_roles.remove_role(
         w.role, actor=w.alice
     ),
     "accounts.members.departures.end_membership": lambda w: departures.end_membership(

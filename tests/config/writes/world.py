@@ -8,6 +8,7 @@ from typing import Final
 from django.test import override_settings
 
 from accounts.access.actors import SYSTEM, Actor
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.members import invitations
 from accounts.members.invitations import Offer
@@ -22,7 +23,6 @@ from accounts.models import (
     Team,
 )
 from accounts.organisations import projects, teams
-from accounts.roles import custom_roles
 from accounts.sessions import view_as
 from accounts.sessions.store import SessionStore
 from billing.balances import balances

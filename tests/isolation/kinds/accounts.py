@@ -7,10 +7,10 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.models import AuditEvent, Invitation, Membership, Role
 from accounts.organisations import projects
-from accounts.roles import custom_roles
 from accounts.sessions.store import session_digest
 from lib import clock
 from lib.ids import id_text, new_id

@@ -6,10 +6,10 @@ import pytest
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.members import members
 from accounts.models import AuditEvent, Key, Role
-from accounts.roles import custom_roles
 from dialects.chat.events import TextDelta
 from lib.ids import id_text
 from lib.refusal import Refused

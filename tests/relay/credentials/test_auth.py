@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from accounts.keys import key_format
+from accounts.secrets import key_format
 from dialects.errors.errors import RequestFault
 from relay.credentials.keys import Authenticator, Credentials, read_credentials
 from relay.front.errors import DatabaseAway

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from accounts.keys import key_format
 from accounts.roles import rules as roles
+from accounts.secrets import key_format
 from relay.config import USAGE_AFTER_TEXT_S
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant

@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from accounts.keys import key_format
+from accounts.secrets import key_format
 from lib.ids import parse_id
 from relay.endpoints.table import ENDPOINTS
 from tests.fakes.upstream import FakeUpstream

@@ -8,11 +8,11 @@ import pytest
 
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, Actor, key_actor
+from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import members
 from accounts.models import Key, KeyKind, Role, User
 from accounts.organisations import teams
-from accounts.roles import custom_roles
 from tests import cast
 from tests.usage.rows import NOON, happen
 from usage.buckets.buckets import Span

@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles.custom_roles import create_role
 from accounts.keys import keys
 from accounts.members.members import set_member
 from accounts.models import AuditEvent, Key, KeyKind, Role
-from accounts.roles.custom_roles import create_role
 from billing.models import Budget
 from lib import clock
 from lib.ids import id_text

@@ -7,10 +7,10 @@ import pytest
 from allauth.mfa.models import Authenticator
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import Key, Membership, Role, Team
 from accounts.organisations import teams
-from accounts.roles import custom_roles
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, make_key, member, signed_in

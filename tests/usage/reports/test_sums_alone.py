@@ -8,9 +8,9 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import Key, Role
-from accounts.roles import custom_roles
 from lib import clock
 from lib.ids import id_text
 from tests import cast

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.keys.key_format import KeyForm, check, compose, digest, digest_of_hash, digests_of
+from accounts.secrets.key_format import KeyForm, check, compose, digest, digest_of_hash, digests_of
 
 RANDOM = bytes(range(32))
 kinds = st.sampled_from(["relay", "management"])

@@ -3,8 +3,8 @@
 import datetime as dt
 import hmac
 
-from accounts.keys import key_format
 from accounts.models import FormerSecret, Key, SecretUse
+from accounts.secrets import key_format
 from accounts.secrets.sealing import pepper
 from lib import clock
 

@@ -1,11 +1,11 @@
 import pytest
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import service_accounts
 from accounts.members import invitations, members
 from accounts.members.invitations import Offer
 from accounts.models import CustomRole, Role
-from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from lib.refusal import Refused
 from tests.cast import Cast, actor, member

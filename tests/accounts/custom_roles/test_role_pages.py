@@ -3,9 +3,9 @@
 from typing import Any
 
 from accounts.access.actors import SYSTEM, authority_of
+from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import CustomRole, Role
-from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from accounts.roles.words import GROUPS, WORDS, has_permission, lost, permission_groups
 from lib.ids import id_text

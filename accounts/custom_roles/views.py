@@ -15,12 +15,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.access import access
 from accounts.access.actors import Actor, authority_of, organisation_of, slug_of
 from accounts.access.guards import organisation_page
+from accounts.custom_roles import custom_roles
 from accounts.members import access as member_access
-from accounts.members.authority import Authority, outranks
 from accounts.members.forms import CustomRoleForm, role_label
 from accounts.models import CustomRole, Role
 from accounts.preferences.table_preferences import read_table
-from accounts.roles import custom_roles
+from accounts.roles.authority import Authority, outranks
 from accounts.roles.words import WORDS, has_permission, permission_groups
 from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.members.authority import Authority, first_action_beyond, outranks
+from accounts.roles.authority import Authority, first_action_beyond, outranks
 from accounts.roles.rules import PERMISSIONS, Action, Role, is_wider
 
 TEAMS = [UUID(int=n) for n in range(3)]
