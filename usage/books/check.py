@@ -18,7 +18,9 @@ from usage.books import findings
 from usage.books import seals as books_seals
 from usage.books import walk as books_walk
 from usage.books.invariants import Span, present_invariants
-from usage.books.walk import NEW, PRESENT, WHOLE, Findings, Place
+from usage.books.seals import DAY_SEALS
+from usage.books.walk import DAY, NEW, PRESENT, WHOLE, Findings, Place
+from usage.books.written_rows import are_walked
 from usage.models import BooksCheck
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ _WALK_S: Final = 20.0
 # How long earlier spans of the current day are checked again.
 _DAY_S: Final = 2.0
 _DAY_SEALED_ROWS: Final = 20_000
+DAY_TURN: Final = "dayturn"
 # After this time without a result, another process may start the check.
 _LEASE: Final = dt.timedelta(minutes=4)
 _REST_FACTOR: Final = 4
@@ -66,6 +69,9 @@ def check_books() -> dict[str, list[str]] | None:
 def _check_today(findings: Findings, to_at: dt.datetime) -> None:
     # Only the entries of the last moments come after this instant.
     findings.check_span(Span(to_at))
+    if are_walked(DAY_TURN, (DAY, DAY_SEALS)):
+        # Nothing was written, by a request, a job or by hand, since all of the day was read.
+        return
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
     books_walk.walk_day(findings, midnight, to_at, _DAY_S)
     books_seals.check_seals_of_day(seal_key(), midnight, _DAY_SEALED_ROWS)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.db.models import F
 
 from accounts.secrets.key_ring import seal_key
@@ -28,6 +28,7 @@ from usage.books.charge_check import Place, wrong_charges_after
 from usage.books.check import CHECK_S, QUERY_S, is_check_paused
 from usage.books.seals import SEALS
 from usage.books.walk import NEW, WHOLE, Findings
+from usage.books.written_rows import are_walked
 from usage.month_files.signatures import find_altered
 from usage.rollups import clickhouse_sink
 
@@ -42,18 +43,8 @@ CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-# The name of the row whose `rest_until` is the time of the next turn. `after` is the number of rows
-# that were ever written, `began_at` when it last changed, and `ended_at` when all that was written
-# until then had been walked, or null.
+# The name of the row whose `rest_until` is the time of the next turn; see `written_rows.py`.
 TURN: Final = "turn"
-# The tables that are walked, and their months, count each row that anybody writes. After a crash
-# Postgres counts anew, which is a change too.
-_WRITTEN: Final = """
-    SELECT sum(pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid)
-               + pg_stat_get_tuples_deleted(oid))
-    FROM pg_class
-    WHERE relkind = 'r' AND relname ~ '^(billing_(account|hold|ledgerentry|ledgerline|posting|seal)'
-        '|usage_(attempt|dayrollup|hourrollup|rollup|usagerecord))(_[0-9]{4}_[0-9]{2})?$'"""
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
 # The maximum duration of one turn over rows that are quick to read.
@@ -84,30 +75,8 @@ def check_whole() -> None:
         return
     _continue_walk(stored)
     took = dt.timedelta(seconds=time.monotonic() - began)
-    share = QUIET_SHARE if _is_all_walked() else SHARE
+    share = QUIET_SHARE if are_walked(TURN, WALKS) else SHARE
     turn.update(rest_until=clock.now() + took * (1 / share - 1))
-
-
-def _is_all_walked() -> bool:
-    """Return whether each walk has begun and ended since a row was last written."""
-    turn = BooksWalk.objects.get(name=TURN)
-    if (written := count_written_rows()) != turn.after:
-        turn.after, turn.began_at, turn.ended_at = written, clock.now(), None
-    elif turn.ended_at is None:
-        walks = BooksWalk.objects.filter(name__in=WALKS)
-        begun = [walk.began_at for walk in walks if walk.has_ended and walk.began_at is not None]
-        if len(begun) == len(WALKS) and turn.began_at is not None and min(begun) > turn.began_at:
-            turn.ended_at = clock.now()
-    turn.save(update_fields=["after", "began_at", "ended_at"])
-    return turn.ended_at is not None
-
-
-def count_written_rows() -> str:
-    """Return how many rows were ever inserted, changed or deleted in the tables that are walked."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITTEN)
-        (count,) = cursor.fetchone()
-    return str(count)
 
 
 def complete_at() -> dt.datetime | None:

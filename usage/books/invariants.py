@@ -68,6 +68,7 @@ def _quarter(at: dt.datetime | None) -> dt.datetime | None:
 
 
 _SPAN: Final = "p.created_at >= %(from)s::timestamptz AND p.created_at < %(to)s::timestamptz"
+_IN_QUARTERS: Final = "{0} >= %(quarter)s::timestamptz AND {0} < %(quarter_end)s::timestamptz"
 _IDS: Final = "BETWEEN %(first)s::uuid AND %(last)s::uuid"
 # The attempt of a posting: from its column, or from the end of its idempotency id.
 _ATTEMPT: Final = """coalesce(p.attempt_id, CASE
@@ -100,14 +101,18 @@ def _account(kind: str, which: str = "organisation_id = p.organisation_id") -> s
 
 
 _HOLDS: Final = f"({_TOUCHED}) touched {_hold('id = touched.id')}"
-# One organisation at a time, because the indexes begin with it.
-_RECORDS_BY_ID: Final = f"""(
+
+
+def _of_each_organisation(table: str, which: str) -> str:
+    """Return the rows of a table whose indexes begin with the organisation: one organisation at a
+    time, because before version 18 Postgres reads the whole index otherwise."""
+    return f"""(
         SELECT r.* FROM accounts_organisation o CROSS JOIN LATERAL (
-            SELECT * FROM usage_usagerecord
-            WHERE organisation_id = o.id AND id {_IDS} {_EACH}) r) r"""
-_ATTEMPTS_BY_ID: Final = f"""(
-        SELECT a.* FROM accounts_organisation o CROSS JOIN LATERAL (
-            SELECT * FROM usage_attempt WHERE organisation_id = o.id AND id {_IDS} {_EACH}) a) a"""
+            SELECT * FROM {table} WHERE organisation_id = o.id AND {which} {_EACH}) r)"""
+
+
+_RECORDS_BY_ID: Final = f"{_of_each_organisation('usage_usagerecord', f'id {_IDS}')} r"
+_ATTEMPTS_BY_ID: Final = f"{_of_each_organisation('usage_attempt', f'id {_IDS}')} a"
 _RECORD_OF_POSTING: Final = f"""CROSS JOIN LATERAL (
             SELECT * FROM usage_usagerecord
             WHERE organisation_id = p.organisation_id AND id = {_ATTEMPT} {_EACH}) r"""
@@ -228,12 +233,14 @@ def _levels(level: str, table: str, finer: str) -> str:
     return f"""
         WITH mark AS (SELECT levels_to FROM usage_rollupwatermark),
         coarse AS (
-            SELECT organisation_id, bucket_at AS at, {_ROLLED} FROM {table} r, mark
-            WHERE {near} AND {ended} GROUP BY 1, 2
+            SELECT organisation_id, bucket_at AS at, {_ROLLED}
+            FROM {_of_each_organisation(table, near)} r, mark
+            WHERE {ended} GROUP BY 1, 2
         ),
         fine AS (
-            SELECT organisation_id, {start} AS at, {_ROLLED} FROM {finer} r, mark
-            WHERE {near} AND {ended} GROUP BY 1, 2
+            SELECT organisation_id, {start} AS at, {_ROLLED}
+            FROM {_of_each_organisation(finer, near)} r, mark
+            WHERE {ended} GROUP BY 1, 2
         )
         SELECT organisation_id, at, fine.nano AS expected, coarse.nano AS found
         FROM fine FULL JOIN coarse USING (organisation_id, at)
@@ -367,14 +374,13 @@ INVARIANTS: Final = {
                    sum(charge_nano) AS nano, count(*) FILTER (WHERE final) AS requests,
                    count(*) FILTER (WHERE final AND {FAILED_SQL}) AS errors, {MERGED_SAVED},
                    {OWN_SUM}, {TIME_SUMS}, bool_or(r.xid >= mark.xid) AS moves
-            FROM usage_usagerecord r, mark
-            WHERE admitted_at >= %(quarter)s::timestamptz
-              AND admitted_at < %(quarter_end)s::timestamptz
+            FROM {_of_each_organisation("usage_usagerecord", _IN_QUARTERS.format("admitted_at"))} r,
+                 mark
             GROUP BY 1, 2
         ),
         rolled AS (
-            SELECT organisation_id, bucket_at AS at, {_ROLLED} FROM usage_rollup r
-            WHERE bucket_at >= %(quarter)s::timestamptz AND bucket_at < %(quarter_end)s::timestamptz
+            SELECT organisation_id, bucket_at AS at, {_ROLLED}
+            FROM {_of_each_organisation("usage_rollup", _IN_QUARTERS.format("bucket_at"))} r
             GROUP BY 1, 2
         )
         SELECT organisation_id, at, summed.nano AS expected, rolled.nano AS found

@@ -7,6 +7,7 @@ from django.db import connection
 
 from billing.models import BooksWalk, Seal, SealKind
 from billing.seals.seals import broken_part
+from lib import clock
 from usage.books import findings
 
 SEALED = "P22 a sealed row is as it was"
@@ -27,8 +28,12 @@ def check_seals_of_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None
     before = Seal.objects.filter(kind=SealKind.LEDGER, to_at__lt=midnight).order_by("-id")
     yesterday = before.values_list("id", flat=True).first() or 0
     after = max(int(stored.after or 0), yesterday)
+    if not stored.after:
+        stored.began_at = clock.now()
     stored.after = str(_check_kind(SealKind.LEDGER, key, after, rows_max) or "")
-    stored.save(update_fields=["after"])
+    if not stored.after:
+        stored.ended_at = clock.now()
+    stored.save(update_fields=["after", "began_at", "ended_at"])
 
 
 def check_seals_from(key: bytes, place: str, rows_max: int) -> str | None:

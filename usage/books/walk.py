@@ -3,7 +3,7 @@ transaction has to wait for a check of everything, and the statements take no lo
 grow.
 
     new      continues each minute with what was written since
-    day      repeats the current day (UTC), each minute
+    day      repeats the current day (UTC), each minute while rows are written
     whole    repeats everything endlessly, a little at a time
 
 The position of a walk, and its sums up to there, are stored with each step, so any process can
@@ -175,6 +175,8 @@ def walk_day(findings: Findings, midnight: dt.datetime, to_at: dt.datetime, seco
     first."""
     began = time.monotonic()
     stored, _ = BooksWalk.objects.get_or_create(name=DAY)
+    if stored.to_at is None:
+        stored.began_at = clock.now()
     from_at = max(stored.to_at or midnight, midnight)
     with connection.cursor() as cursor:
         for _, edge in _spans(cursor, from_at, to_at):
@@ -185,7 +187,7 @@ def walk_day(findings: Findings, midnight: dt.datetime, to_at: dt.datetime, seco
     ended = from_at >= to_at
     stored.to_at = None if ended else from_at
     stored.ended_at = clock.now() if ended else stored.ended_at
-    stored.save(update_fields=["to_at", "ended_at"])
+    stored.save(update_fields=["to_at", "began_at", "ended_at"])
 
 
 def _spans(

@@ -10,8 +10,9 @@ from billing.models import BooksWalk
 from lib import clock
 from tests import cast
 from tests.usage.rows import credit
-from usage.books import full_walk
-from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, WALKS, check_whole, count_written_rows
+from usage.books import full_walk, written_rows
+from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, WALKS, check_whole
+from usage.books.written_rows import count_written_rows
 
 TOOK_S = 2.0
 
@@ -24,7 +25,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(time, "monotonic", lambda: next(times) * TOOK_S)
     monkeypatch.setattr(full_walk, "WALKS", dict.fromkeys(WALKS, lambda walk, unfinished: True))
     monkeypatch.setattr(full_walk, "AGAIN", dt.timedelta())
-    monkeypatch.setattr(full_walk, "count_written_rows", lambda: rows[0])
+    monkeypatch.setattr(written_rows, "count_written_rows", lambda: rows[0])
     return rows
 
 

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.extended]
 
 REQUESTS = 30_000
 NEW = 200
-LARGE = ("billing_posting", "billing_ledgerline", "billing_hold", "usage_attempt", "usage_usagerec")
+LARGE = ("billing_posting", "billing_ledgerline", "billing_hold", "usage_attempt", "usage_usagerec",
+         "usage_rollup", "usage_hourrollup", "usage_dayrollup")  # fmt: skip
 # How often a statement looks for postings by their time, in an index that knows only ranges of
 # blocks, and how many rows it reads for each posting.
 ASKED_MAX = 5

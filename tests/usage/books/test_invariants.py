@@ -389,6 +389,41 @@ def test_todays_faults_are_found_each_minute_older_ones_by_walk(
             assert name in BooksCheck.objects.get().broken, fault
 
 
+def days_walked(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often the day is walked in the next four checks, which find nothing."""
+    walked = []
+
+    def walk_day(*parameters: Any) -> None:
+        walked.append(1)
+        real(*parameters)
+
+    real = books_walk.walk_day
+    with monkeypatch.context() as patch:
+        patch.setattr(books_walk, "walk_day", walk_day)
+        assert [minute() for _ in range(4)] == [set()] * 4
+    return len(walked)
+
+
+@pytest.mark.parametrize("text", [FAULTS["a charge that was changed"][0], "TRUNCATE billing_hold"])
+def test_a_day_is_walked_again_only_when_a_row_was_written(
+    key: Key, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """P33: also by hand. What an idle installation costs does not grow with its day."""
+    rows.happen(key, clock.now(), charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+    settle(monkeypatch)
+    assert days_walked(monkeypatch) == 1
+    assert days_walked(monkeypatch) == 0
+    with fault_within(text):
+        assert minute() != set()
+    assert day() == set()
+    assert days_walked(monkeypatch) == 0
+    rows.happen(key, clock.now(), charge_nano=5)
+    assert days_walked(monkeypatch) >= 1
+    assert days_walked(monkeypatch) == 0
+
+
 def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """I25: it ends no check."""
     name = "I6 a hold is resolved by exactly one posting"

@@ -1,0 +1,51 @@
+"""Whether a row was written since walks last read every row: what they read again otherwise says
+nothing new. A change by hand is a write too (P33)."""
+
+from collections.abc import Collection
+
+from django.db import connection
+
+from billing.models import BooksWalk
+from lib import clock
+
+# The tables that are walked, and their months, count each row that anybody writes, with those of
+# this transaction. A table that is emptied counts no row, but gets a new file. After a crash
+# Postgres counts anew, which is a change too.
+_WRITTEN = """
+    SELECT sum(relfilenode::bigint
+               + pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid)
+               + pg_stat_get_tuples_deleted(oid) + pg_stat_get_xact_tuples_inserted(oid)
+               + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid))
+    FROM pg_class
+    WHERE relkind = 'r' AND relname ~ '^(billing_(account|hold|ledgerentry|ledgerline|posting|seal)'
+        '|usage_(attempt|dayrollup|hourrollup|rollup|usagerecord))(_[0-9]{4}_[0-9]{2})?$'"""
+
+
+def are_walked(turn_name: str, walk_names: Collection[str]) -> bool:
+    """Return whether each of these walks has begun and ended since a row was last written. The row
+    `turn_name` remembers it: `after` is what `count_written_rows` returned, `began_at` when
+    it last changed, and `ended_at` when all that was written until then had been walked, or
+    null."""
+    turn, _ = BooksWalk.objects.get_or_create(name=turn_name)
+    if (written := count_written_rows()) != turn.after:
+        turn.after, turn.began_at, turn.ended_at = written, clock.now(), None
+    elif turn.ended_at is None:
+        walks = BooksWalk.objects.filter(name__in=walk_names)
+        begun = [walk.began_at for walk in walks if walk.has_ended and walk.began_at is not None]
+        if (
+            len(begun) == len(walk_names)
+            and turn.began_at is not None
+            and min(begun) > turn.began_at
+        ):
+            turn.ended_at = clock.now()
+    turn.save(update_fields=["after", "began_at", "ended_at"])
+    return turn.ended_at is not None
+
+
+def count_written_rows() -> str:
+    """Return a number that differs once a row was inserted, changed or deleted in the tables that
+    are walked."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITTEN)
+        (count,) = cursor.fetchone()
+    return str(count)
