@@ -175,9 +175,9 @@ class Installation:
         if not PACKAGED:
             self.environment["STATIC_ROOT"] = str(place.data / "static")
         self.fetches = local_model.is_due(place.data, place.model)
-        self.has_model = place.model is not False and (
-            self.fetches or local_model.is_here(place.data)
-        )
+        wanted = place.model is not False and (self.fetches or local_model.is_here(place.data))
+        self.has_model = wanted and local_model.has_library()
+        self.lacks_library = wanted and not self.has_model
         self.cluster: postgres.Cluster | None = None
 
     async def live(self) -> None:
@@ -378,6 +378,11 @@ Weir is running at {self.place.url}
     -d '{{"model": "{model.NAME}", "stream": true,
          "messages": [{{"role": "user", "content": "Tell me about rivers."}}]}}'
 """
+        if self.lacks_library:
+            log_line(f"""
+The local model needs {local_model.LIBRARY}, which this system lacks. Weir works without it.
+For the model, on Debian and Ubuntu: apt-get install libgomp1, and start again.
+""")
         times = f"first page after {page_at - self.place.started_at:.1f} s"
         if token_at is not None:
             times += f", first token after {token_at - self.place.started_at:.1f} s"

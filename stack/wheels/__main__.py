@@ -9,6 +9,7 @@ The same commit gives the same bytes; SOURCE_DATE_EPOCH replaces the time of the
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from stack.origin import ROOT
@@ -33,6 +34,14 @@ def release(wheels: list[Path]) -> int:
     """Check the wheels and the tree, and print the upload command. The owner uploads."""
     names = [str(wheel) for wheel in wheels]
     if subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *names]).returncode:
+        return 1
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    if "Source" not in project.get("urls", {}):
+        print(
+            "The package's page would have no link to its source. Name the repository's address in "
+            'pyproject.toml:\n\n[project.urls]\nSource = "https://…"',
+            file=sys.stderr,
+        )
         return 1
     if changed := git("status", "--porcelain", "--untracked-files=no"):
         print(f"Not committed, so not to be released:\n{changed}", file=sys.stderr)

@@ -139,3 +139,25 @@ def test_the_clone_has_it_among_its_packages(data: Path) -> None:
     assert local_model.is_here(data)
     local_model.plan(data, wanted=True, first=True)
     assert not local_model.is_due(data, wanted=True)
+
+
+def test_without_its_library_a_start_does_without_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system with Python, make and git alone has no OpenMP: everything stopped with its error."""
+    monkeypatch.setattr(local_model, "is_here", lambda _data: True)
+    told: list[str] = []
+    monkeypatch.setattr(up, "log_line", told.append)
+    monkeypatch.setattr(local_model, "LIBRARY", "libweir-never-installed.so.1")
+
+    async def story() -> up.Installation:
+        place = up.Place(data, "127.0.0.1", free_port(), None, 0)
+        keeper = Supervisor(Console([], colour=False))
+        with socket.socket() as listening:
+            return up.Installation(place, Reception(listening), keeper, Console([], colour=False))
+
+    installation = asyncio.run(story())
+    assert not installation.has_model
+    installation.announce_end(0, None)
+    assert "apt-get install libgomp1" in told[0]
+    assert not any("curl" in text for text in told)

@@ -1,0 +1,33 @@
+"""The README of the wheel, which is read where its relative links lead nowhere."""
+
+import re
+
+import pytest
+
+from stack.wheels.readme import shown_elsewhere
+from tests.hub import ROOT
+
+README = (ROOT / "README.md").read_text()
+RELATIVE = re.compile(r"\]\((?!https?:|#)[^)]+\)")
+SOURCE = "https://git.example.org/weir"
+
+
+def test_with_the_address_of_the_source_links_are_absolute() -> None:
+    shown = shown_elsewhere(README, SOURCE)
+    assert RELATIVE.findall(README)
+    assert RELATIVE.findall(shown) == []
+    assert f"]({SOURCE}/blob/HEAD/docs/performance.md)" in shown
+    assert f"![The playground, with the cost under the answer]({SOURCE}/raw/HEAD/" in shown
+    assert f"git clone {SOURCE} weir" in shown
+
+
+def test_without_it_links_are_text_and_pictures_left_out() -> None:
+    shown = shown_elsewhere(README, "")
+    assert RELATIVE.findall(shown) == []
+    assert "![" not in shown
+    assert "all workloads" in shown
+
+
+@pytest.mark.parametrize("line", ["[a](https://example.org/x)", "[a](#part)", "`[a]`"])
+def test_other_links_stay(line: str) -> None:
+    assert shown_elsewhere(line, SOURCE) == line
