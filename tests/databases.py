@@ -1,5 +1,6 @@
 """Databases for tests: copies of one that is migrated once in a run, by whoever asks first."""
 
+import atexit
 import os
 import secrets
 import subprocess
@@ -39,6 +40,15 @@ def template() -> str:
             _migrate(address(fresh))
             connection.execute(f'ALTER DATABASE "{fresh}" RENAME TO "{name}"'.encode())
     return name
+
+
+def begin_template() -> None:
+    """Begin to migrate it beside what this process does; whoever needs it waits for it."""
+    command = [sys.executable, "-c", "from tests import databases; databases.template()"]
+    # Whoever needs it fails with the reason, where it cannot be migrated.
+    migrating = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    atexit.register(migrating.wait)
+    atexit.register(migrating.terminate)
 
 
 def address(name: str) -> str:

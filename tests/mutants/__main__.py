@@ -231,7 +231,7 @@ def _measure_files(
     print(f"Measuring which lines {len(missing)} test files reach …", flush=True)
     out = Path(tempfile.mkdtemp(prefix="map-", dir=tree.parent))
     job = {"phase": "map", "files": list(target_files(ROOT)), "out": str(out), "until": until}
-    many = ["-n", str(workers), "--dist", "loadfile"]
+    many = ["-n", str(workers)]
     running = _pytest(tree, job, out.name, [*many, *missing])
     ended = missing
     try:

@@ -588,7 +588,6 @@ def test_it_is_received_from_a_real_worker(kind: str, received: Received) -> Non
     assert received.lacks(kind) == []
 
 
-@pytest.mark.extended
 def test_what_nobody_can_send_is_not_taken_for_sent(
     django_db_blocker: DjangoDbBlocker, tmp_path: Path
 ) -> None:
