@@ -11,11 +11,12 @@ LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-inde
 run: python
 	@exec $(INSTALL) -- $(BIN)/python -m stack.up
 
-# The suite, or a part: make test ARGS="tests/billing -x"; with the further cases: make test ALL=1.
+# The suite, or a part: make test ARGS="tests/billing -x"; everything: make test ALL=1; what reaches
+# the lines changed since the merge base: make test CHANGED=1, or since a commit: CHANGED=HEAD~3.
 # Tests whose program is missing are skipped and counted; with ALL=1 they fail
 test: python git
 	@$(INSTALL) --dev
-	@$(BIN)/python -m pytest -n 3 $(if $(ALL),,--quick) $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(if $(CHANGED),--changed $(CHANGED),$(if $(ALL),,--quick)) $(ARGS)
 
 # The programs that tests drive, where they are missing: Chromium, nginx, Redis, curl, OpenSSL,
 # Prometheus, systemd, Helm, and Node.js with the JavaScript clients; it asks before it uses sudo

@@ -223,6 +223,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self._rows = defaultdict[str, dict[str, float]](lambda: defaultdict(float))
+        self._skipped = set[str]()
         self._depth, self._shared = 0, 0.0
 
     @pytest.hookimpl(wrapper=True)
@@ -245,15 +246,19 @@ class _Recorder:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        function = function_of(report.nodeid)
         if report.skipped:
-            self._rows.pop(function_of(report.nodeid), None)
-        else:
-            self._rows[function_of(report.nodeid)][report.nodeid] += report.own_s
+            self._skipped.add(function)
+        self._rows[function][report.nodeid] += report.own_s
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if hasattr(session.config, "workerinput"):
             return
-        new = {name: takes([*rows.values()]) for name, rows in self._rows.items()}
+        new = {
+            name: takes([*rows.values()])
+            for name, rows in self._rows.items()
+            if name not in self._skipped
+        }
         known = {**times(), **new}
         lines = [
             f"{known[name].once:.3f} {known[name].row:.3f} {name}\n"
