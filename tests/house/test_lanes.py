@@ -98,14 +98,20 @@ def test_each_code_of_a_promise_runs_where_it_is_asked_for() -> None:
 def test_what_is_named_is_there_and_needs_it(function: str) -> None:
     """Else a test that was renamed would leave `make test` unseen."""
     file, _, name = function.partition("::")
-    assert f"def {name}(" in (lanes.ROOT / file).read_text()
-    assert sum(lanes.times()[function]) > lanes.ALWAYS_S
+    assert f"def {name}" in (lanes.ROOT / file).read_text()
+    assert function in lanes.times()
 
 
 def test_what_a_function_takes_is_told_from_its_rows() -> None:
     assert lanes.takes([0.1, 0.3]) == Takes(0.0, 0.2)
     once, row = lanes.takes([5.1, 0.1, 0.1, 0.1])
     assert (round(once, 6), row) == (5.0, 0.1)
+
+
+def test_another_machine_moves_no_test() -> None:
+    known = {"a": Takes(1.0, 0.5), "b": Takes(0.0, 0.5), "gone": Takes(0.0, 9.0)}
+    new = {"a": Takes(0.5, 0.25), "b": Takes(0.0, 0.25), "new": Takes(0.0, 3.0)}
+    assert lanes.renewed(known, new) == {**known, "new": Takes(0.0, 6.0)}
 
 
 def test_long_units_come_first_and_folders_stay_together() -> None:
