@@ -13,6 +13,7 @@ go to the first process, which counts and prints them as if it had run all tests
 import contextlib
 import multiprocessing
 import random
+import traceback
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -102,7 +103,6 @@ class _Worker:
         self.node = _Node(f"gw{number}")
         self.process, self.connection = process, connection
         self.running = ""
-        self.has_ended = False
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -121,12 +121,22 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     next_unit, is_over = _FORK.Value("i", 0), _FORK.Value("b", 0)
     # Where tests put their files is decided before, lest each process decides for itself.
     base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
-    workers = []
+    workers = list[_Worker]()
     for number in range(min(options.workers, len(units))):
         here, there = _FORK.Pipe(duplex=False)
+        # Whoever waits for an answer of the first process must see that it is gone.
+        not_its = [here, *(worker.connection for worker in workers)]
         process = _FORK.Process(
             target=_work,
-            args=(session, number, base, _taken(units, next_unit, is_over), is_over, there),
+            args=(
+                session,
+                number,
+                base,
+                _taken(units, next_unit, is_over),
+                is_over,
+                there,
+                not_its,
+            ),
         )
         process.start()
         there.close()
@@ -138,6 +148,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
                 is_over.value = 1
     finally:
         is_over.value = 1
+        for worker in workers:
+            worker.connection.close()
         for worker in workers:
             worker.process.join()
     if session.shouldfail:
@@ -162,7 +174,7 @@ def _messages(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, tuple[str, 
                 message = worker.connection.recv() if is_told else ("died", None)
             except EOFError:
                 message = ("died", None)
-            if message[0] in ("ended", "died"):
+            if message[0] in ("ended", "broke", "died"):
                 del by_source[worker.connection]
             yield worker, message
 
@@ -186,19 +198,18 @@ def _take(session: pytest.Session, worker: _Worker, message: tuple[str, Any]) ->
                 "when": when, "nodeid": nodeid, "location": location,
             }
         )  # fmt: skip
+    elif kind == "broke":
+        hook.pytest_runtest_logreport(report=_lost(worker, told))
     elif kind == "died":
         worker.process.join()
-        hook.pytest_runtest_logreport(report=_death(worker))
+        text = f"The worker's process ended with exit code {worker.process.exitcode}."
+        hook.pytest_runtest_logreport(report=_lost(worker, text))
 
 
-def _death(worker: _Worker) -> pytest.TestReport:
-    """The report of a test during which its process ended: the tests behind it in its file have
-    not run."""
+def _lost(worker: _Worker, text: str) -> pytest.TestReport:
+    """The report of a test during which its worker was lost, or of its end."""
     nodeid = worker.running or f"the end of worker {worker.node.id}"
-    text = (
-        f"The worker's process ended with exit code {worker.process.exitcode} during this test. "
-        "What it would have run next has not run."
-    )
+    text += "\nThe tests behind it in its file have not run." if worker.running else ""
     location = (nodeid.partition("::")[0], None, nodeid)
     return pytest.TestReport(nodeid, location, {}, "failed", text, "call")
 
@@ -247,23 +258,32 @@ def _work(
     units: Iterator[_Unit],
     is_over: "Synchronized[int]",
     connection: Connection,
+    not_its: Sequence[Connection],
 ) -> None:
-    config = session.config
-    _become_worker(config, number, base)
-    config.pluginmanager.register(_Teller(config, connection))
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+    for other in not_its:
+        other.close()
+    _become_worker(session.config, number, base)
+    session.config.pluginmanager.register(_Teller(session.config, connection))
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         try:
-            for unit in units:
-                # Behind a file nothing but what lasts for the session stays.
-                for item, following in zip(unit, [*unit[1:], session], strict=True):
-                    config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                    if is_over.value or not parent.is_alive():
-                        return
-        finally:
-            config.hook.pytest_sessionfinish(session=session, exitstatus=0)
+            try:
+                _run(session, units, is_over)
+            finally:
+                session.config.hook.pytest_sessionfinish(session=session, exitstatus=0)
             connection.send(("ended", None))
+        except Exception:
+            connection.send(("broke", traceback.format_exc()))
+
+
+def _run(session: pytest.Session, units: Iterator[_Unit], is_over: "Synchronized[int]") -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    for unit in units:
+        # Behind a file nothing but what lasts for the session stays.
+        for item, following in zip(unit, [*unit[1:], session], strict=True):
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if is_over.value or not parent.is_alive():
+                return
 
 
 def _become_worker(config: pytest.Config, number: int, base: Path) -> None:

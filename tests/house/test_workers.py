@@ -42,6 +42,19 @@ def test_dies():
 """
 
 
+_BREAKS: Final = """
+import pytest
+
+@pytest.fixture(scope="session")
+def lasts():
+    yield
+    raise RuntimeError("this does not end well")
+
+def test_uses(lasts):
+    pass
+"""
+
+
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:django",
                "-p", "no:schemathesis", "-p", "tests.lanes", "-p", "tests.workers",
@@ -93,3 +106,10 @@ def test_a_worker_that_dies_is_a_failure_with_its_test(folder: Path) -> None:
     assert "test_dies.py::test_dies" in output
     assert "exit code 7" in output
     assert re.search(r"1 failed, 2[0-9] passed", output)
+
+
+def test_what_breaks_at_the_end_is_a_failure(folder: Path) -> None:
+    (folder / "test_breaks.py").write_text(_BREAKS)
+    code, output = run(folder)
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "this does not end well" in output
