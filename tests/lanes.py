@@ -69,6 +69,10 @@ WHOLE: Final[Mapping[str, str]] = {
 }
 ONE_ROW: Final[Mapping[str, str]] = {
     "tests/relay/attempts/test_fault_table.py::test_before_the_first_content": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_behind_the_first_content": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_what_the_client_does_not_notice": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_redirects_are_never_followed": "F21",
+    "tests/relay/attempts/test_fault_table.py::test_operators_hear_of_counts_under_review": "F27",
     "tests/usage/books/test_findings.py::test_the_next_check_finds_a_changed_budget_counter": "P33",
     "tests/playground/runs/test_live.py::test_enter_sends_and_input_methods_do_not": "W10",
     "tests/usage/months/test_invoice_pages.py"
