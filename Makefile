@@ -18,11 +18,12 @@ help:
 run: python
 	@exec $(INSTALL) -- $(BIN)/python -m stack.up
 
-# The suite, or a part: make test ARGS="tests/billing -x"; with the further cases: make test ALL=1.
+# The suite, or a part: make test ARGS="tests/billing -x"; everything: make test ALL=1; what reaches
+# the lines changed since the merge base: make test CHANGED=1, or since a commit: CHANGED=HEAD~3.
 # Tests whose program is missing are skipped and counted; with ALL=1 they fail
 test: python git
 	@$(INSTALL) --dev
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents") $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(if $(CHANGED),--changed $(CHANGED),$(if $(ALL),,--quick)) $(ARGS)
 
 # The programs that tests drive, where they are missing: Chromium, nginx, Caddy, Pebble, Redis, curl,
 # OpenSSL, Prometheus, systemd, Helm, and Node.js with the JavaScript clients; it asks before it uses sudo
@@ -35,7 +36,7 @@ test-tools: python
 chaos: python git
 	@$(INSTALL) --dev
 	@ALL=1 $(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile full \
-		-n 2 --dist loadfile --max-worker-restart 0 $(if $(PART),--part $(PART)) $(ARGS)
+		-n 2 $(if $(PART),--part $(PART)) $(ARGS)
 
 # The coding agents themselves, from npm (1 GB), without a network, at models of each wire format; a
 # quarter of an hour; some: make agents ARGS="tests/agents -k codex"

@@ -20,7 +20,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from config.api import description
 from lib.database import tenancy
-from tests import cast, databases, left_open
+from tests import cast, databases
 from tests.chromium import running_chromium
 from tests.stage import scene, stage
 
@@ -112,7 +112,7 @@ def django_db_setup(
     with django_db_blocker.unblock():
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]
-    left_open.end_all(pytestconfig, connection.settings_dict["NAME"])
+    databases.end_sessions(pytestconfig, connection.settings_dict["NAME"])
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

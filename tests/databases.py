@@ -1,15 +1,18 @@
 """Databases for tests: copies of one that is migrated once in a run, by whoever asks first."""
 
+import atexit
 import os
 import secrets
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import psycopg
+import pytest
 from django import db
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
@@ -19,6 +22,13 @@ ROOT = Path(__file__).parents[1]
 TEMPLATE = "WEIR_TEST_TEMPLATE"
 MADE_BY_MIGRATING = {"django_content_type", "auth_permission"}
 _GROWN_BYTES = 64 * 1024
+_SESSIONS = """
+    SELECT pid, concat_ws(
+        ', ', application_name, state, 'since', state_change::time(0), 'began',
+        backend_start::time(0), left(query, 300)
+    )
+    FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'
+"""
 
 
 def admin() -> "psycopg.Connection[tuple[object, ...]]":
@@ -39,6 +49,15 @@ def template() -> str:
             _migrate(address(fresh))
             connection.execute(f'ALTER DATABASE "{fresh}" RENAME TO "{name}"'.encode())
     return name
+
+
+def begin_template() -> None:
+    """Begin to migrate it beside what this process does; whoever needs it waits for it."""
+    command = [sys.executable, "-c", "from tests import databases; databases.template()"]
+    # Whoever needs it fails with the reason, where it cannot be migrated.
+    migrating = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    atexit.register(migrating.wait)
+    atexit.register(migrating.terminate)
 
 
 def address(name: str) -> str:
@@ -109,3 +128,20 @@ def run_until(job: Callable[[], object], holds: Callable[[], bool]) -> None:
         if holds():
             return
     raise AssertionError("a transaction of another database is waited for")
+
+
+def end_sessions(config: pytest.Config, name: str) -> None:
+    """End the sessions that tests have left open in a database, so that it can be dropped. The run
+    warns of each, and says what it did last."""
+    with admin() as connection:
+        rows = connection.execute(_SESSIONS, [name]).fetchall()
+        for pid, _ in rows:
+            connection.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    for _, text in rows:
+        warning = UserWarning(f"a test left a database session open: {text}")
+        config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": warnings.WarningMessage(warning, UserWarning, "", 0),
+                "when": "runtest", "nodeid": "", "location": None,
+            }
+        )  # fmt: skip

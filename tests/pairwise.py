@@ -44,8 +44,3 @@ def draw_pairs(
 def slow_unless(drawn: bool) -> Sequence[pytest.MarkDecorator]:
     """The marks of a cell."""
     return () if drawn else (pytest.mark.slow,)
-
-
-def extended_unless(drawn: bool) -> Sequence[pytest.MarkDecorator]:
-    """The marks of one of many that go through the same code: the suite has some of them."""
-    return () if drawn else (pytest.mark.extended,)

@@ -1,7 +1,7 @@
 """A throw-away Postgres for the whole test run, started before Django's settings are read.
 
-With DATABASE_URL set (a server that is already there), that one is used. The workers of a parallel
-run inherit the variables set here, so that there is one server and one migrated database.
+With DATABASE_URL set (a server that is already there), that one is used. What the
+run starts inherits the variables set here, so that there is one server and one migrated database.
 """
 
 import atexit
@@ -12,12 +12,9 @@ import secrets
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from tests import databases
 
@@ -85,10 +82,3 @@ if "DATABASE_URL" not in os.environ:
 if databases.TEMPLATE not in os.environ:
     os.environ[databases.TEMPLATE] = f"weir_template_{secrets.token_hex(4)}"
     atexit.register(databases.drop_database, os.environ[databases.TEMPLATE])
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes() -> None:
-    """While the workers of a parallel run collect, their database is migrated: else all but one of
-    them would wait for it."""
-    threading.Thread(target=databases.template).start()

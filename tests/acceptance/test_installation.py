@@ -171,7 +171,6 @@ def test_applied_again_it_changes_nothing(installation: Installation) -> None:
     assert installation.everything() == before
 
 
-@pytest.mark.extended
 def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
     installation: Installation,
 ) -> None:
@@ -213,7 +212,6 @@ def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
     assert installation.rollups() == before
 
 
-@pytest.mark.extended
 def test_a_dead_channel_is_passed_over(installation: Installation) -> None:
     """Last in this module: it takes the first provider away, as a failure of its machine would."""
     installation.main.kill()

@@ -226,7 +226,6 @@ async def test_what_a_request_writes(ledger: Ledger, kind: str) -> None:
     assert least.wal_bytes <= expected.wal_bytes * _WAL_NOISE, least
 
 
-@pytest.mark.extended
 async def test_what_a_request_leaves_on_the_disk(hub: Hub, ledger: Ledger) -> None:
     """With the indexes, once what is dead of it has been cleared away."""
     sizes = []

@@ -39,7 +39,6 @@ def typed(page: Page, label: str, text: str) -> None:
     raise AssertionError(f"no field {label} within 12 tabs")
 
 
-@pytest.mark.extended
 def test_a_channel_is_added_by_keyboard(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/channels/new")
@@ -243,7 +242,6 @@ def remove_channels(*names: str) -> None:
         remove_channel(SYSTEM, channel)
 
 
-@pytest.mark.extended
 def test_several_channels_are_changed_after_a_look_at_each(
     site: Installation, owner: Visitor
 ) -> None:

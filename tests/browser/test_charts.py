@@ -74,7 +74,6 @@ def test_dragging_over_bars_shows_their_requests_alone(page: Page) -> None:
     expect(page.locator("#rows tbody tr")).to_have_count(messages[6])
 
 
-@pytest.mark.extended
 def test_bars_are_walked_by_arrow_keys(page: Page) -> None:
     page.goto(f"/o/{SLUG}/requests?range=7d")
     bars = page.locator("[data-histogram] a")
@@ -86,7 +85,6 @@ def test_bars_are_walked_by_arrow_keys(page: Page) -> None:
     expect(page.locator("#rows tbody tr")).to_have_count(message)
 
 
-@pytest.mark.extended
 def test_the_legend_switches_series(page: Page) -> None:
     """W30: what is off is neither drawn nor said, and the last one stays."""
     page.goto(f"/o/{SLUG}/usage?range=7d")
@@ -114,7 +112,6 @@ def test_the_legend_switches_series(page: Page) -> None:
     assert chart.evaluate(PICTURE) == whole
 
 
-@pytest.mark.extended
 def test_a_chart_takes_the_colours_of_the_theme(page: Page) -> None:
     """The first series in its colour of the dark theme, and back; both times on the same canvas."""
     page.emulate_media(color_scheme="light")

@@ -47,7 +47,6 @@ def test_a_chart_is_read_by_keys(chart_page: Page) -> None:
     expect(tip).to_be_hidden()
 
 
-@pytest.mark.extended
 def test_series_are_switched_off_but_for_the_last_one(chart_page: Page) -> None:
     page = chart_page
     chart = page.get_by_role("group", name="Cost per day by model")
@@ -65,7 +64,6 @@ def test_series_are_switched_off_but_for_the_last_one(chart_page: Page) -> None:
     expect(chart.locator(".chart-tip div")).to_have_text(["Other$1.31", "gpt-5$21.30"])
 
 
-@pytest.mark.extended
 def test_a_chart_is_a_table_too(chart_page: Page) -> None:
     page = chart_page
     panel, table = page.locator("#chart-cost"), page.locator("#chart-cost .chart-table")
@@ -120,7 +118,6 @@ def test_bars_above_the_log_are_walked_and_dragged_over(site: Installation, owne
         assert edges == wanted
 
 
-@pytest.mark.extended
 def test_times_go_on_as_the_server_would_say_them(visit: Visit, signed_in: StorageState) -> None:
     page, began = (
         visit(storage_state=signed_in).page,

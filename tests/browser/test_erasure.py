@@ -158,7 +158,6 @@ def test_somebody_plants_text_and_deletes_their_account(place: Place, browser: B
     zed.context.close()
 
 
-@pytest.mark.extended
 def test_an_operator_erases_and_follows_it(place: Place, browser: Browser) -> None:
     dora = enter(place, browser, "dora", "dora@example.org", locale="zh-CN")
     page = dora.page
@@ -182,7 +181,6 @@ def test_an_operator_erases_and_follows_it(place: Place, browser: Browser) -> No
     dora.context.close()
 
 
-@pytest.mark.extended
 def test_an_owner_erases_within_the_organisation(place: Place, browser: Browser) -> None:
     """P12: the page says that the account stays, and it does."""
     alice = enter(place, browser, "alice", "alice@example.org")

@@ -12,7 +12,7 @@ from tests.browser.looks import DESK, TELEPHONE, Language
 from tests.browser.visitor import findings_in_both_themes, too_wide
 from tests.hub import ROOT
 
-pytestmark = [pytest.mark.browser, pytest.mark.extended]
+pytestmark = [pytest.mark.browser]
 
 NAMES = sorted([*(path.name for path in (ROOT / "templates").glob("[45]??.html")), AWAY_PAGE])
 

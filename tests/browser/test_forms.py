@@ -21,7 +21,6 @@ def answered(page: Page, answer: Callable[[Dialog], None]) -> Iterator[None]:
         page.remove_listener("dialog", answer)
 
 
-@pytest.mark.extended
 def test_a_long_form_names_its_changes_and_is_not_left_by_mistake(owner: Visitor) -> None:
     page, questions = owner.page, []
 
@@ -50,7 +49,6 @@ def test_a_long_form_names_its_changes_and_is_not_left_by_mistake(owner: Visitor
         assert questions == ["beforeunload"]
 
 
-@pytest.mark.extended
 def test_a_dialog_with_something_typed_stays_until_it_is_discarded(owner: Visitor) -> None:
     page, answers = owner.page, [False, True]
 
@@ -77,7 +75,6 @@ def test_a_dialog_with_something_typed_stays_until_it_is_discarded(owner: Visito
         assert answers == []
 
 
-@pytest.mark.extended
 def test_a_key_is_disabled_from_its_row_and_enabled_by_undo(owner: Visitor) -> None:
     page = owner.page
     page.goto("/o/acme/keys")
@@ -89,7 +86,6 @@ def test_a_key_is_disabled_from_its_row_and_enabled_by_undo(owner: Visitor) -> N
     expect(row).to_contain_text("Active")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("language", "empty", "shown"),
     [
@@ -117,7 +113,6 @@ def test_a_date_is_shown_in_the_language_of_the_page(
     expect(face).to_have_attribute("data-shown", empty)
 
 
-@pytest.mark.extended
 def test_a_file_field_names_its_file(owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/reconcile/new")

@@ -72,7 +72,6 @@ def test_the_balance_in_the_header_follows_what_the_page_changes(
     assert answered.value.ok
 
 
-@pytest.mark.extended
 def test_the_balance_follows_an_answer_that_ended_before_the_page_heard_of_it(
     site: Installation, owner: Visitor
 ) -> None:

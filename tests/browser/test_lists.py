@@ -60,7 +60,6 @@ def test_a_head_sorts_and_shift_adds_another(site: Installation, owner: Visitor)
     expect(name).to_have_attribute("aria-sort", "descending")
 
 
-@pytest.mark.extended
 def test_filters_act_at_once_and_chips_take_them_back(site: Installation, owner: Visitor) -> None:
     page = owner.page
     make_keys(site, "filter-one")
@@ -79,7 +78,6 @@ def test_filters_act_at_once_and_chips_take_them_back(site: Installation, owner:
     expect(page).to_have_url(re.compile(r"keys\?sort=name$"))
 
 
-@pytest.mark.extended
 def test_a_filter_that_is_walked_through_by_keys_asks_once(
     site: Installation, owner: Visitor
 ) -> None:
@@ -100,7 +98,6 @@ def test_a_filter_that_is_walked_through_by_keys_asks_once(
     assert asked.count("true") == 1
 
 
-@pytest.mark.extended
 def test_the_readers_own_time_zone_is_offered_first(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
@@ -123,7 +120,6 @@ def test_the_readers_own_time_zone_is_offered_first(
     expect(page.locator("[name=timezone] option").first).to_have_attribute("value", zone)
 
 
-@pytest.mark.extended
 def test_all_are_selected_also_where_the_script_comes_late(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
@@ -138,7 +134,6 @@ def test_all_are_selected_also_where_the_script_comes_late(
     expect(row).to_be_checked()
 
 
-@pytest.mark.extended
 def test_columns_are_chosen_and_stay(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/requests")
@@ -229,7 +224,6 @@ def test_without_scripts(site: Installation, visit: Visit, signed_in: StorageSta
     expect(page.get_by_role("button", name="Disable")).to_be_visible()
 
 
-@pytest.mark.extended
 def test_a_file_of_what_is_shown(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/requests?status=ok&sort=-cost")

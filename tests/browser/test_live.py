@@ -41,7 +41,6 @@ def addresses(page: Page) -> list[str | None]:
     return [link.get_attribute("href") for link in links]
 
 
-@pytest.mark.extended
 def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visitor) -> None:
     """By the filter that holds; a hidden page waits, and has all of it when it is seen again."""
     page = owner.page
@@ -82,7 +81,6 @@ def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visito
     expect(locator).to_be_empty()
 
 
-@pytest.mark.extended
 def test_a_page_goes_on_when_the_process_is_replaced(site: Installation, owner: Visitor) -> None:
     page = owner.page
     ask_and_wait(site)

@@ -12,7 +12,6 @@ from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.extended
 def test_a_model_is_deprecated_by_keyboard(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/models")
@@ -46,7 +45,6 @@ def test_a_model_is_deprecated_by_keyboard(site: Installation, owner: Visitor) -
     expect(page.get_by_text("Saved.")).to_be_visible()
 
 
-@pytest.mark.extended
 def test_a_list_is_compared_by_keyboard(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/models")

@@ -31,7 +31,6 @@ def channel_to(site: Installation, fake: FakeUpstream) -> Iterator[tuple[str, st
         yield f"/admin/channels/{id_text(row['id'])}", model
 
 
-@pytest.mark.extended
 def test_a_rule_and_an_alias_are_made_and_hold(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/models/rules")
@@ -66,7 +65,6 @@ def test_a_rule_and_an_alias_are_made_and_hold(site: Installation, owner: Visito
     expect(page.get_by_text("Alias deleted.")).to_be_visible()
 
 
-@pytest.mark.extended
 def test_overrides_are_previewed_then_saved(site: Installation, owner: Visitor) -> None:
     page = owner.page
     with FakeUpstream("overridden", fsync=False) as fake, channel_to(site, fake) as (path, model):
@@ -94,7 +92,6 @@ def test_overrides_are_previewed_then_saved(site: Installation, owner: Visitor) 
         assert json.loads(fake.books()[-1]["body"])["top_p"] == 0.25
 
 
-@pytest.mark.extended
 def test_a_channel_is_reached_through_a_proxy(site: Installation, owner: Visitor) -> None:
     """A new way takes the stored key away, and nothing shows the proxy's login."""
     page = owner.page
@@ -123,7 +120,6 @@ def test_a_channel_is_reached_through_a_proxy(site: Installation, owner: Visitor
         assert proxy.asked == [("127.0.0.1", fake.port)]
 
 
-@pytest.mark.extended
 def test_all_channels_are_tested_while_the_page_is_open(site: Installation, owner: Visitor) -> None:
     """By the worker: who leaves the page does not end it."""
     page = owner.page
@@ -138,7 +134,6 @@ def test_all_channels_are_tested_while_the_page_is_open(site: Installation, owne
     assert findings(page) == []
 
 
-@pytest.mark.extended
 def test_new_and_renamed_models_of_a_provider_are_accepted(
     site: Installation, owner: Visitor
 ) -> None:

@@ -303,7 +303,6 @@ _LINK: Final = re.compile(r'<a[^>]*href="([^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
 _HEADING: Final = re.compile(r"<(?:h1|title)[^>]*>(.*?)</(?:h1|title)>", re.DOTALL)
 
 
-@pytest.mark.extended
 def test_a_way_back_has_the_words_of_the_page_it_leads_to(
     site: Installation, pages: Paths, signed_in: StorageState
 ) -> None:
@@ -366,7 +365,6 @@ def sights(
     return seen
 
 
-@pytest.mark.extended
 def test_no_page_shuts_anybody_out_or_scrolls_sideways(sights: list[Sight]) -> None:
     """Axe, and the width of a telephone; what a page makes the browser read."""
     assert [one for sight in sights for one in sight.findings] == []
@@ -378,7 +376,6 @@ def test_no_page_shuts_anybody_out_or_scrolls_sideways(sights: list[Sight]) -> N
     assert [s.title for s in sights if not re.fullmatch(r".+ · Weir", s.title)] == []
 
 
-@pytest.mark.extended
 def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None:
     """All that can be clicked can be reached, and what has the focus can be seen."""
     assert {sight.name: sight.by_mouse for sight in sights if sight.by_mouse} == {}
@@ -388,7 +385,6 @@ def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None
     assert [sight.name for sight in sights if len(set(sight.focused)) < 2] == []
 
 
-@pytest.mark.extended
 def test_what_opens_over_a_page_shuts_nobody_out(sights: list[Sight]) -> None:
     """Menus, lists of fields, dialogs and folds open with the keyboard, fit into the window and
     give the focus back."""
@@ -437,7 +433,6 @@ _UNSEEN_IN_LISTS = """() => {
 }"""
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("language", ["en", pytest.param("zh-hans", marks=pytest.mark.slow)])
 def test_every_list_shows_its_columns_and_whole_texts(
     site: Installation, visit: Visit, signed_in: StorageState, pages: Paths, language: Language
@@ -570,7 +565,6 @@ def test_what_was_refused_in_a_dialog_is_focused_and_in_sight(
     owner.complaints.clear()
 
 
-@pytest.mark.extended
 def test_a_page_that_is_not_there_says_so_in_place(site: Installation, owner: Visitor) -> None:
     response = owner.page.goto(f"{site.organisation}/requests/none")
     assert response is not None

@@ -54,7 +54,6 @@ _RANKS = """async (cases) => {
 }"""
 
 
-@pytest.mark.extended
 def test_the_browser_ranks_as_the_server_does(owner: Visitor) -> None:
     """Every query of both languages at every name and its words."""
     names = list[tuple[str, list[str]]]()

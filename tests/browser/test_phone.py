@@ -40,7 +40,6 @@ def height_of(one: Locator) -> float:
     return box["height"]
 
 
-@pytest.mark.extended
 def test_a_chat_has_half_of_the_screen_while_a_message_is_written(
     visit: Visit, signed_in: StorageState
 ) -> None:
@@ -54,7 +53,6 @@ def test_a_chat_has_half_of_the_screen_while_a_message_is_written(
     assert height_of(page.locator("[data-log]")) >= 504 / 2
 
 
-@pytest.mark.extended
 def test_more_is_a_sheet_of_groups(visit: Visit, signed_in: StorageState) -> None:
     page = open_on_phone(visit, signed_in, "/o/acme/keys")
     page.get_by_role("button", name="More").last.click()
@@ -69,7 +67,6 @@ def test_more_is_a_sheet_of_groups(visit: Visit, signed_in: StorageState) -> Non
     page.wait_for_url("**/playground/images")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "path",
     [

@@ -37,7 +37,6 @@ def form(site: Installation, owner: Visitor) -> Page:
     return owner.page
 
 
-@pytest.mark.extended
 def test_models_and_endpoints_are_chosen_by_keyboard(site: Installation, form: Page) -> None:
     form.get_by_label("Name").fill("by keyboard")
     models = picker(form, "Models")
@@ -105,7 +104,6 @@ def test_an_enter_before_its_list_takes_one_row(form: Page) -> None:
     assert chips(form, "Models") == [ECHO]
 
 
-@pytest.mark.extended
 def test_models_are_chosen_and_removed_by_mouse(site: Installation, form: Page) -> None:
     form.get_by_label("Name").fill("by mouse")
     picker(form, "Models").click()
@@ -119,7 +117,6 @@ def test_models_are_chosen_and_removed_by_mouse(site: Installation, form: Page) 
     assert key_of(site, "by mouse") == ([ECHO], [])
 
 
-@pytest.mark.extended
 def test_a_list_is_pasted_and_its_typo_is_refused(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys/new")
@@ -141,7 +138,6 @@ def test_a_list_is_pasted_and_its_typo_is_refused(site: Installation, owner: Vis
     assert key_of(site, "pasted") == ([MODEL], [])
 
 
-@pytest.mark.extended
 def test_a_choice_of_the_page_is_never_half_typed(form: Page) -> None:
     form.get_by_label("Name").fill("half typed")
     form.get_by_text("Limits", exact=True).click()
@@ -163,7 +159,6 @@ def test_hostile_text_stays_text(site: Installation, form: Page) -> None:
     assert form.locator(".picker-field img, .picker-field script").count() == 0
 
 
-@pytest.mark.extended
 def test_without_scripts_the_fields_are_plain(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
@@ -179,7 +174,6 @@ def test_without_scripts_the_fields_are_plain(
     assert key_of(site, "plain") == ([MODEL, "riv*"], ["messages", "rerank"])
 
 
-@pytest.mark.extended
 def test_pickers_fit_a_telephone(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.set_viewport_size({"width": 360, "height": 740})
@@ -190,7 +184,6 @@ def test_pickers_fit_a_telephone(site: Installation, owner: Visitor) -> None:
     assert too_wide(page) == ""
 
 
-@pytest.mark.extended
 def test_rows_are_added_filled_and_removed(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/people/sign-up")
@@ -214,7 +207,6 @@ def test_rows_are_added_filled_and_removed(site: Installation, owner: Visitor) -
     expect(page.get_by_label("Domain", exact=True)).to_have_value("")
 
 
-@pytest.mark.extended
 def test_a_control_takes_no_click_before_its_script_has_run(
     site: Installation, owner: Visitor
 ) -> None:
@@ -258,7 +250,6 @@ def test_a_budget_is_for_what_its_scope_has(site: Installation, owner: Visitor) 
     assert (row["period"], row["anchor"], row["timezone"]) == ("week", 6, "Europe/Berlin")
 
 
-@pytest.mark.extended
 def test_organisations_of_an_offer_are_chosen_by_name(site: Installation, owner: Visitor) -> None:
     page = owner.page
     row = site.row("SELECT id FROM gateway_channel WHERE enabled ORDER BY id LIMIT 1")

@@ -11,7 +11,6 @@ from tests.browser.visitor import Visitor, findings, too_wide
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.extended
 def test_a_plan_is_made_offered_and_chosen(site: Installation, owner: Visitor) -> None:
     page, ours = owner.page, f"{site.organisation}/billing/plan"
     page.goto("/admin/subscription-plans")

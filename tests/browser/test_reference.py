@@ -9,25 +9,19 @@ from tests.browser.installation import MODEL, Installation
 from tests.browser.visitor import Visitor, findings
 
 
-# Those that say most, of the reference to the model API and to the management API; before each
-# landing the others too.
+# Of the reference to the model API and to the management API, those that say most first.
 @pytest.mark.parametrize(
     "path",
     [
         "/docs/chat-completions",
         "/api/v1/docs/price-book",
-        *(
-            pytest.param(path, marks=pytest.mark.extended)
-            for path in (
-                "/docs",
-                "/docs/errors",
-                "/api/v1/docs",
-                "/api/v1/docs/operators",
-                "/api/v1/docs/operator-billing",
-                "/api/v1/docs/reconciliation",
-                "/api/v1/docs/subscription-plans",
-            )
-        ),
+        "/docs",
+        "/docs/errors",
+        "/api/v1/docs",
+        "/api/v1/docs/operators",
+        "/api/v1/docs/operator-billing",
+        "/api/v1/docs/reconciliation",
+        "/api/v1/docs/subscription-plans",
     ],
 )
 def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit, path: str) -> None:
@@ -45,7 +39,6 @@ def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit, path: str
     assert 30_000 < sent < 100_000, sent
 
 
-@pytest.mark.extended
 def test_from_the_list_of_docs_to_copied_code_by_keyboard(visit: Visit, site: Installation) -> None:
     stranger = visit(viewport={"width": 1280, "height": 900})
     stranger.context.grant_permissions(["clipboard-read", "clipboard-write"])

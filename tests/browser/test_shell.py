@@ -58,7 +58,6 @@ def test_a_dialog_dims_the_page_to_its_edge(
     assert max(abs(a - b) for a, b in zip(edge, inside, strict=True)) <= 1
 
 
-@pytest.mark.extended
 def test_a_page_that_is_missing_offers_the_search(site: Installation, owner: Visitor) -> None:
     """Its request's id is for who reports it."""
     page = owner.page
@@ -73,7 +72,6 @@ def test_a_page_that_is_missing_offers_the_search(site: Installation, owner: Vis
     owner.complaints.clear()
 
 
-@pytest.mark.extended
 def test_a_whole_list_is_ticked_and_not_ticked_again(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys?state=all")
@@ -90,7 +88,6 @@ def test_a_whole_list_is_ticked_and_not_ticked_again(site: Installation, owner: 
     expect(bar).to_be_hidden()
 
 
-@pytest.mark.extended
 def test_the_page_that_is_open_is_in_sight_in_a_long_navigation(owner: Visitor) -> None:
     page = owner.page
     page.set_viewport_size({"width": 1280, "height": 600})

@@ -164,7 +164,6 @@ def open_sign_up() -> None:
     trials.save_trial_setting(SYSTEM, amount="5")
 
 
-@pytest.mark.extended
 def test_who_signs_up_by_keyboard_is_checked_on_the_way(
     beside: Beside, visitors: tuple[Visitor, Visitor]
 ) -> None:

@@ -164,7 +164,6 @@ def test_a_group_gives_a_role_and_teams(walk: Walk, page: Page) -> None:
     assert row == {"role": "developer", "all_teams": False, "teams": ["research"]}
 
 
-@pytest.mark.extended
 def test_who_is_refused_reads_why(walk: Walk, page: Page) -> None:
     ada(walk, "far", email="x@elsewhere.example")
     page.goto(walk.path)

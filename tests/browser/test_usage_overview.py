@@ -20,7 +20,6 @@ def page(visit: Visit, inside_grown: StorageState) -> Page:
     return visit(storage_state=inside_grown, viewport=WINDOW).page
 
 
-@pytest.mark.extended
 def test_times_and_notes_on_the_overview(page: Page) -> None:
     """A note is written by keys alone, stands in the list, and is drawn and said where it lies."""
     page.goto(f"/o/{SLUG}/usage?tab=times&range=7d")
@@ -58,7 +57,6 @@ def test_times_and_notes_on_the_overview(page: Page) -> None:
     expect(marks).to_have_count(0)
 
 
-@pytest.mark.extended
 def test_the_overview_is_one_screen_and_a_tab_keeps_the_filters(
     visit: Visit, inside_grown: StorageState
 ) -> None:

@@ -314,7 +314,6 @@ def _crowds() -> Iterator[Any]:
         yield pytest.param(deed, 300, marks=pytest.mark.slow)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("deed", "size"), list(_crowds()))
 def test_a_crowd_takes_no_page_away(door: Door, quiet: float, deed: Deed, size: int) -> None:
     seen = crowd(door, deed, size)

@@ -154,7 +154,6 @@ def test_every_list_without_end_is_tried() -> None:
     assert all(SORTS.values())
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("name", SORTS)
 def test_a_sorted_page_reads_no_more_than_it_shows(people: cast.Cast, name: str) -> None:
     """By each column, upwards and downwards in turn: one index serves both."""
@@ -186,7 +185,6 @@ def page_by(people: cast.Cast, name: str, sorts: Sequence[str]) -> None:
     assert max(rows_read(client, f"{address}{last}", relation)[1]) <= READ_MAX
 
 
-@pytest.mark.extended
 def test_what_is_seldom_is_found_without_a_look_at_the_rest(people: cast.Cast) -> None:
     """One model, key or person among many, with the oldest requests of the list."""
     often, _ = cast.make_key(people.core, "often", user=people.bob)

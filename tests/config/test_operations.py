@@ -192,7 +192,7 @@ def listed_in(hand: Hand, collection: str) -> dict[str, Any]:
     return items[0] if items else {}
 
 
-@pytest.mark.parametrize("front", ["embedded", pytest.param("nginx", marks=pytest.mark.extended)])
+@pytest.mark.parametrize("front", ["embedded", "nginx"])
 def test_every_operation_answers_its_own_example(
     running: Running, fake: FakeUpstream, front: str
 ) -> None:
@@ -310,7 +310,6 @@ def test_an_unknown_owner_is_refused(running: Running) -> None:
 EVENING: Final = (Path(__file__).parent / "operators_evening.py").read_text()
 
 
-@pytest.mark.extended
 def test_a_generated_client_does_an_operators_evening(
     running: Running, fake: FakeUpstream, tmp_path: Path
 ) -> None:

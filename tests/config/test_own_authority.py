@@ -264,7 +264,6 @@ def test_a_file_that_is_no_good_is_refused_at_start(
     assert f"{trust.FILE} names {file}, {why}" in done.stderr
 
 
-@pytest.mark.extended
 def test_an_empty_setting_leaves_the_authorities_of_the_machine() -> None:
     """Compose passes an empty text for what .env leaves out; OpenSSL would read no file for it."""
     code = "import os, django; django.setup(); print('SSL_CERT_FILE' in os.environ)"

@@ -73,7 +73,6 @@ def test_the_squashed_ones_replace_all_of_before() -> None:
     assert newest_of(replaced) == newest_of(BEFORE)
 
 
-@pytest.mark.extended
 def test_a_database_of_before_migrates_without_change() -> None:
     loader = MigrationLoader(None, ignore_no_migrations=True)
     # Those that came after the squashed ones stay applied.

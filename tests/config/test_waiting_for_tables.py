@@ -22,7 +22,6 @@ from tests.deploy.shape import until
 LOOKS = 90
 
 
-@pytest.mark.extended
 def test_a_worker_begins_once_its_tables_are_there() -> None:
     with own_database("tables") as dsn, psycopg.connect(dsn, autocommit=True) as database:
         load_queues(dsn)

@@ -218,7 +218,6 @@ def _bank(settings: Any) -> None:
     settings.BANK_ACCOUNT = BANK_ACCOUNT
 
 
-@pytest.mark.extended
 def test_every_write_is_known() -> None:
     """Whatever changes something for others has an event, and is made here or elsewhere."""
     audited, silent = _audited_and_silent()

@@ -23,7 +23,6 @@ from tests.deploy.stage import Stage, bearer, staged
 from tests.ports import free_port
 from tests.programs import need
 
-pytestmark = pytest.mark.extended
 HOST = "hub.example.test"
 # Caddy reaches nginx from another address of this machine.
 CLIENT = "127.0.0.2"

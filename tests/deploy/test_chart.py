@@ -33,7 +33,6 @@ def test_helm_finds_nothing_wrong(values: tuple[str, ...]) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.extended
 @PLAIN_AND_FULL
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_object_is_valid_by_its_schema(version: str, values: tuple[str, ...]) -> None:

@@ -26,7 +26,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
 
 
-@pytest.mark.extended
 def test_ready_through_the_edge(stage: Stage) -> None:
     assert ask(stage.port, "/readyz").status == 200
     assert ask(stage.port, "/healthz").status == 200
@@ -45,7 +44,6 @@ def test_the_first_operator_comes_in_by_a_link(stage: Stage) -> None:
     assert ask(stage.port, path).status in (200, 302)
 
 
-@pytest.mark.extended
 def test_the_sign_in_page_comes_with_its_files(stage: Stage) -> None:
     page = ask(stage.port, "/login", headers={"Accept-Encoding": "gzip"})
     assert page.status == 200
@@ -209,7 +207,6 @@ def test_a_killed_process_leaves_the_other_serving(stage: Stage) -> None:
     assert [stage.chat("hi #tokens=2").status for _ in range(5)] == [200] * 5
 
 
-@pytest.mark.extended
 def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
     """SIGTERM in the middle of an answer: it is said to its end; then exit code 0."""
     web = stage.webs[1]
@@ -226,7 +223,6 @@ def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
     assert running == 0
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("name", ["beat", "worker", "nginx", "redis"])
 def test_the_stop_signal_ends_a_service_in_order(stage: Stage, name: str) -> None:
     """Last of this file: each ends by the signal that Docker would send, with exit code 0."""

@@ -136,7 +136,6 @@ def test_the_request_id_is_the_one_of_the_application(edge: Running) -> None:
     assert "sk-secret" not in edge.told()
 
 
-@pytest.mark.extended
 def test_every_operation_of_the_management_api_reaches_the_application(
     edge: Running, recorder: Recorder
 ) -> None:
@@ -234,7 +233,6 @@ def test_nothing_behind_the_edge_is_said_as_such(edge: Running, recorder: Record
         assert answer.one("server") == "nginx"
 
 
-@pytest.mark.extended
 def test_tls_ends_here_too(tmp_path: Path) -> None:
     """The other edge: what it says is well-formed, with a certificate where it looks for one."""
     shape = Shape(tmp_path, {**GIVEN, "EDGE": "tls"}, "")

@@ -118,7 +118,6 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.mark.extended
 def test_a_request_goes_past_all_that_are_gone(tmp_path: Path) -> None:
     """P10: however many processes are just stopping, and though an address answers nothing."""
     shape = Shape(tmp_path, GIVEN, "")

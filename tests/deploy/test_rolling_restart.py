@@ -52,7 +52,7 @@ def until_more(load: Load) -> None:
 )
 @pytest.mark.parametrize(
     "rounds",
-    [pytest.param(1, marks=pytest.mark.extended), pytest.param(6, marks=pytest.mark.slow)],
+    [1, pytest.param(6, marks=pytest.mark.slow)],
 )
 def test_a_rolling_restart_loses_no_request(
     tmp_path: Path,

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import pytest
-
 from lib.process.service_manager import EVERY_S
 from stack.database.prepare import load_queues
 from tests.databases import ROOT, own_database
@@ -72,7 +70,6 @@ def managed(verb: str, folder: Path, port: int) -> Iterator[Managed]:
             process.wait()
 
 
-@pytest.mark.extended
 def test_a_process_that_hangs_is_not_heard(tmp_path: Path) -> None:
     """Web, worker and scheduler beside each other: each waits for the times of its own."""
     port = free_port()

@@ -100,7 +100,6 @@ def test_another_secret_ends_the_preparation(
     assert steps == ["writer", "migrate"]
 
 
-@pytest.mark.extended
 @pytest.mark.django_db
 def test_a_preparation_may_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {

@@ -95,7 +95,6 @@ def test_two_hundred_streams_at_once_need_no_script(fake: FakeUpstream) -> None:
     assert emitted == {f"r{i}": i + 1 for i in range(200)}
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("fsync", [False, True])
 def test_the_books_outlive_a_kill(tmp_path: Path, fsync: bool) -> None:
     with FakeUpstream("k", process=True, books_dir=tmp_path, fsync=fsync) as fake:
@@ -122,7 +121,6 @@ def test_the_books_outlive_a_kill(tmp_path: Path, fsync: bool) -> None:
         assert fake.row("next")["outcome"] == "finished"  # type: ignore[index]
 
 
-@pytest.mark.extended
 def test_sigterm_ends_the_process_in_order() -> None:
     with FakeUpstream("k", process=True) as fake:
         assert fake.process is not None

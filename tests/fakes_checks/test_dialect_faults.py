@@ -144,7 +144,6 @@ def test_the_error_before_anything(fake: FakeUpstream, form: Form) -> None:
     assert [row["emitted"] for row in fake.books()] == [0, 0, 0]
 
 
-@pytest.mark.extended
 @every_form
 @pytest.mark.parametrize("fault", ["F14", "F14:close", "F14:short", "F14:chunk", "F33"])
 def test_streams_that_end_too_soon(fake: FakeUpstream, form: Form, fault: str) -> None:
@@ -214,7 +213,6 @@ def test_fields_and_strings_that_must_not_leak(fake: FakeUpstream, form: Form) -
     assert len(text.text.split(" ")) == only_row(fake)["emitted"] == 7
 
 
-@pytest.mark.extended
 @every_form
 def test_cuts_everywhere_lose_nothing(fake: FakeUpstream, form: Form) -> None:
     text = "x #tokens=9 #fault=F29"
@@ -243,7 +241,6 @@ def test_the_arguments_of_a_call_are_cut(fake: FakeUpstream, form: Form, stream:
         assert fake.books()[-1]["outcome"] == "faulted"
 
 
-@pytest.mark.extended
 @every_form
 @pytest.mark.parametrize("wish", ["cut", "rst"])
 def test_a_stream_ends_after_exactly_so_many_bytes(

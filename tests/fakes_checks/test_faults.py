@@ -185,7 +185,6 @@ def test_f17_never_ends_its_line(fake: FakeUpstream, stream: bool) -> None:
     assert fake.wait_for_row("r1")["outcome"] == "faulted"
 
 
-@pytest.mark.extended
 def test_f18_streams_until_the_client_leaves(fake: FakeUpstream) -> None:
     with connect(fake) as sock:
         sock.sendall(request_bytes("x #fault=F18", stream=True, max_tokens=5))
@@ -203,7 +202,6 @@ def test_f19_sends_the_wrong_kind(fake: FakeUpstream) -> None:
     assert ask(fake, "#fault=F19:sse", stream=True).events()[-1] == "[DONE]"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("stream", [False, True])
 def test_f20_compresses_unasked(fake: FakeUpstream, stream: bool) -> None:
     packed = ask(fake, "x #fault=F20", stream=stream)
@@ -337,7 +335,6 @@ def test_f38_cuts_the_arguments_of_a_call(fake: FakeUpstream) -> None:
     assert [row["emitted"] for row in fake.books()] == [6, 6]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("wish", ["cut", "rst"])
 def test_a_stream_ends_after_exactly_so_many_bytes(fake: FakeUpstream, wish: str) -> None:
     whole = ask(fake, "x #tokens=3 #cut=99999", stream=True).body
@@ -350,7 +347,6 @@ def test_a_stream_ends_after_exactly_so_many_bytes(fake: FakeUpstream, wish: str
         assert only_row(fake)["emitted"] == min(max(full_events - 1, 0), 3)
 
 
-@pytest.mark.extended
 def test_every_variant_of_every_fault_is_answered_or_dropped(fake: FakeUpstream) -> None:
     """No fault crashes the fake: each leaves a row that has ended."""
     known = [f"{code}:{variant}" for code, variants in FAULTS.items() for variant in variants]

@@ -141,7 +141,6 @@ def test_the_official_client_reads_answers_and_counts(fake: FakeUpstream) -> Non
     assert [row["usage"]["total_tokens"] for row in fake.books()] == [11, 0, 0]
 
 
-@pytest.mark.extended
 def test_the_official_client_streams_and_calls_in_two_phases(fake: FakeUpstream) -> None:
     asked: list[Any] = [{"role": "user", "content": "go #reasoning=2 #tokens=2 #tools=2"}]
     more: Any = {"include": ["reasoning.encrypted_content"], "store": False, "tools": [TOOL]}

@@ -124,7 +124,6 @@ def test_prices_have_two_decimals_on_pages_and_all_in_files(served: Cast) -> Non
     assert row["output_usd_per_1m"] == "0.6420006"
 
 
-@pytest.mark.extended
 def test_selected_models_open_in_a_comparison(served: Cast, client: Client) -> None:
     assert 'name="id"' not in client.get("/models").content.decode()
     bob = signed_in(served.bob)

@@ -132,7 +132,6 @@ def test_every_table_is_asked(asker: Asker) -> None:
     assert shared() - asked == set()
 
 
-@pytest.mark.extended
 def test_no_page_or_part_fails_for_any_role() -> None:
     with asking() as asker:
         for name in plain_pages():

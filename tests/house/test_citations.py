@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.house.test_style import ROOT, _files, _walked
+from tests.lanes import count_of, proofs, times
 
 PROMISES = ROOT / "docs/promises.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -76,8 +77,8 @@ def _of_the_suite(file: str) -> set[str]:
         for node in _walked(ROOT / file)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
-        and not {"pytest.mark.slow", "pytest.mark.extended"}
-        & set(map(ast.unparse, node.decorator_list))
+        and "pytest.mark.slow" not in map(ast.unparse, node.decorator_list)
+        and count_of(f"{file}::{node.name}", 1, times(), proofs())
     }
 
 

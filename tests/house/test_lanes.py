@@ -1,14 +1,16 @@
-"""What decides about money, authority and isolation is in plain `make test`: what of it is in
-another lane is more of the same, and stands here with its reason."""
+"""`make test` runs what fits in the time of each function, and something of every promise."""
 
+import itertools
 import re
 from typing import Final
 
 import pytest
 
-from tests.house.test_style import ROOT
-from tests.workers import is_in_part
+from tests import lanes
+from tests.lanes import Row, Takes
+from tests.workers import is_in_part, units_of
 
+# What of money, authority and isolation is slow is more of the same, for this reason.
 FOLDERS: Final = ("accounts", "billing", "isolation", "lib/network", "playground/payers",
                   "relay/credentials")  # fmt: skip
 ELSEWHERE: Final = {
@@ -21,11 +23,9 @@ ELSEWHERE: Final = {
     "billing/limits/test_budget.py": "every window of 20 years in 40 zones",
     "billing/prices/test_exact.py": "ten million rows",
     "billing/credits/test_codes.py": "a hundred people for one code, by four processes",
-    "billing/prices/test_upstream_prices.py": "lists of ten thousand models",
     "billing/prices/test_proposals.py": "the shipped catalogue as a whole",
     "billing/subscriptions/test_subscriptions.py": "kills at each step, and under load",
     "billing/topups/test_topups.py": "all orders of events, for a third of them",
-    "billing/test_write_cost.py": "what a request leaves on the disk",
     "isolation/test_authority_sequences.py": "ten thousand sequences",
     "isolation/test_operations.py": "every cell, for those that bring a new fact",
     "isolation/test_pages.py": "every cell, for those that bring a new fact",
@@ -33,15 +33,101 @@ ELSEWHERE: Final = {
     "isolation/test_streams.py": "every cell, for those that bring a new fact",
     "playground/payers/test_payer_menu.py": "a browser; the rules are tried without one",
     "relay/credentials/test_revoked_everywhere.py": "all causes by four processes",
-    "relay/credentials/test_secrets.py": "further starts of a hub",
 }
-_MARKED: Final = re.compile(r"mark\.(slow|extended)|(slow|extended)_unless\(")
+_MARKED: Final = re.compile(r"mark\.slow|slow_unless\(")
+_NAMED: Final = "tests/relay/attempts/test_fault_table.py::test_before_the_first_content"
 
 
-def test_what_of_money_and_authority_waits_for_another_lane_is_known() -> None:
-    paths = [path for folder in FOLDERS for path in (ROOT / "tests" / folder).rglob("test_*.py")]
+def rows(function: str, *ids: str) -> list[Row]:
+    return [
+        Row(f"{function}[{one}]", frozenset({("one", n), ("other", n % 3)}))
+        for n, one in enumerate(ids)
+    ]
+
+
+def quick(its: list[Row], takes: Takes | None, proofs: frozenset[str] = frozenset()) -> list[str]:
+    function = lanes.function_of(its[0].nodeid)
+    known = {function: takes} if takes else {}
+    return [*lanes.quick_rows(its, known, proofs)]
+
+
+def test_what_is_quick_or_new_runs_whole() -> None:
+    its = rows("tests/a/test_b.py::test_c", *"123456789")
+    assert len(quick(its, None)) == 9
+    assert len(quick(its, Takes(0.0, lanes.ALWAYS_S))) == 9
+
+
+def test_of_others_so_many_rows_run_as_fit() -> None:
+    its = rows("tests/a/test_b.py::test_c", *"123456789")
+    assert len(quick(its, Takes(0.0, lanes.ANY_S / 4))) == 4
+    assert len(quick(its, Takes(lanes.ANY_S / 2, lanes.ANY_S / 4))) == 2
+    assert len(quick(its, Takes(0.0, lanes.ANY_S * 1.5))) == 1
+    assert quick(its, Takes(0.0, lanes.ANY_S * 3)) == []
+
+
+def test_proofs_of_promises_and_what_decides_have_more_time() -> None:
+    its = rows("tests/billing/test_b.py::test_c", *"123456789")
+    assert len(quick(its, Takes(0.0, lanes.DECIDING_S / 4))) == 4
+    proofs = frozenset({"tests/billing/test_b.py::test_c"})
+    assert len(quick(its, Takes(0.0, lanes.PROVING_S / 4), proofs)) == 4
+
+
+def test_each_value_of_each_parameter_comes_first() -> None:
+    its = [
+        Row(f"tests/a/test_b.py::test_c[{n}]", frozenset({("one", n // 3), ("other", n % 3)}))
+        for n in range(9)
+    ]
+    chosen = lanes.spread(its, 3)
+    assert {place for row in chosen for place in row.places} == {
+        (name, n) for name in ("one", "other") for n in range(3)
+    }
+
+
+def test_rows_are_spread_over_all() -> None:
+    its = [Row(f"tests/a/test_b.py::test_c[{n}]", frozenset({("one", n)})) for n in range(100)]
+    numbers = [its.index(row) for row in lanes.spread(its, 10)]
+    assert max(b - a for a, b in itertools.pairwise([0, *numbers, 99])) < 20
+
+
+def test_each_code_of_a_promise_runs_where_it_is_asked_for() -> None:
+    its = rows(_NAMED, "F1:a", "F1:b", "F14a:a", "F2:a", "F2:b", "none")
+    assert quick(its, Takes(100.0, 0.01)) == [its[n].nodeid for n in (0, 2, 3)]
+
+
+@pytest.mark.parametrize("function", [*lanes.WHOLE, *lanes.ONE_ROW])
+def test_what_is_named_is_there_and_needs_it(function: str) -> None:
+    """Else a test that was renamed would leave `make test` unseen."""
+    file, _, name = function.partition("::")
+    assert f"def {name}" in (lanes.ROOT / file).read_text()
+    assert function in lanes.times()
+
+
+def test_what_a_function_takes_is_told_from_its_rows() -> None:
+    assert lanes.takes([0.1, 0.3]) == Takes(0.0, 0.2)
+    once, row = lanes.takes([5.1, 0.1, 0.1, 0.1])
+    assert (round(once, 6), row) == (5.0, 0.1)
+
+
+def test_another_machine_moves_no_test() -> None:
+    known = {"a": Takes(1.0, 0.5), "b": Takes(0.0, 0.5), "gone": Takes(0.0, 9.0)}
+    new = {"a": Takes(0.5, 0.25), "b": Takes(0.0, 0.25), "new": Takes(0.0, 3.0)}
+    assert lanes.renewed(known, new) == {**known, "new": Takes(0.0, 6.0)}
+
+
+def test_long_units_come_first_and_folders_stay_together() -> None:
+    tests = [("tests/a/test_b.py::test_c", 1.0), ("tests/a/test_a.py::test_c[1]", 0.0),
+             ("tests/browser/test_a.py::test_c", 30.0), ("tests/browser/b/test_b.py::test_c", 9.0),
+             ("tests/z/test_z.py::test_c", 35.0)]  # fmt: skip
+    expected = ["tests/browser", "tests/z/test_z.py", "tests/a/test_a.py", "tests/a/test_b.py"]
+    assert units_of(tests) == expected
+
+
+def test_what_of_money_and_authority_is_slow_is_known() -> None:
+    paths = [
+        path for folder in FOLDERS for path in (lanes.ROOT / "tests" / folder).rglob("test_*.py")
+    ]
     marked = {
-        path.relative_to(ROOT / "tests").as_posix()
+        path.relative_to(lanes.ROOT / "tests").as_posix()
         for path in paths
         if _MARKED.search(path.read_text())
     }

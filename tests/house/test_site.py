@@ -10,8 +10,6 @@ import pytest
 from reference.manual.pages import manual
 from tests.house.test_style import ROOT
 
-pytestmark = pytest.mark.extended
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -24,7 +24,6 @@ import contextlib
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stack.database import postgres
+from tests.changed import changed_lines
 from tests.mutants.mutations import Mutation, mutations
 from tests.mutants.outcome import UNDECIDED, UNMEASURED, UNREACHED, Outcome
 from tests.mutants.reach import Reach, close_ones, test_files
@@ -98,7 +98,8 @@ def _chosen(arguments: argparse.Namespace) -> list[Mutation]:
     elif arguments.sample:
         results = [one for file in targets for one in _mutations_of(file)]
     else:
-        changed = _changed_lines(arguments.base or _base())
+        base = arguments.base or _base()
+        changed = changed_lines(base) if base else {}
         results = [
             one
             for file in targets
@@ -130,21 +131,6 @@ def _base() -> str:
             return _git(*asked).strip()
     print(f"This checkout has no tag and fewer than {_COMMITS} commits to compare with.")
     return ""
-
-
-def _changed_lines(base: str) -> dict[str, set[int]]:
-    """The lines of each file that are not as they were at `base`."""
-    changed, file = dict[str, set[int]](), ""
-    difference = (
-        _git("diff", "--unified=0", "--find-renames", "-l0", base, "--", "*.py") if base else ""
-    )
-    for line in difference.splitlines():
-        if line.startswith("+++ b/"):
-            file = line.removeprefix("+++ b/")
-        elif match := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
-            first, count = int(match[1]), int(match[2] or 1)
-            changed.setdefault(file, set()).update(range(first, first + count))
-    return changed
 
 
 def _git(*arguments: str) -> str:
@@ -231,7 +217,7 @@ def _measure_files(
     print(f"Measuring which lines {len(missing)} test files reach …", flush=True)
     out = Path(tempfile.mkdtemp(prefix="map-", dir=tree.parent))
     job = {"phase": "map", "files": list(target_files(ROOT)), "out": str(out), "until": until}
-    many = ["-n", str(workers), "--dist", "loadfile"]
+    many = ["-n", str(workers)]
     running = _pytest(tree, job, out.name, [*many, *missing])
     ended = missing
     try:

@@ -50,15 +50,21 @@ class TestMap:
     __test__ = False
 
     def __init__(self) -> None:
-        os.environ["WEIR_MUTANTS_WORKER"] = str(os.getpid())
-        self._now = _OUT / f"test-{os.getpid()}"
-        self._now.touch()
         # Seconds, none of a test for which no time was left, and whether it failed.
         self._ran: dict[str, tuple[float | None, bool]] = {}
+        self._now: Path | None = None
+
+    def _begin(self) -> Path:
+        """In each process that runs tests, not in the one that hands them out."""
+        os.environ["WEIR_MUTANTS_WORKER"] = str(os.getpid())
+        now = _OUT / f"test-{os.getpid()}"
+        now.touch()
         self._measured = reach.measure(_ROOT, _JOB["files"], _OUT)
+        return now
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._now = self._now or self._begin()
         self._now.write_text(item.nodeid)
         self._measured.switch_context(item.nodeid)
         begun = time.perf_counter()
@@ -77,6 +83,8 @@ class TestMap:
             self._ran[report.nodeid] = (0.0, True)
 
     def pytest_sessionfinish(self) -> None:
+        if self._now is None:
+            return
         self._measured.stop()
         self._measured.save()
         whole = _OUT / f"ran-{os.getpid()}.json"
@@ -302,9 +310,7 @@ def _in_process(tests: Sequence[str], limit_s: float) -> tuple[str, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     if _JOB["phase"] == "map":
-        # Those who only hand tests out to others run none.
-        if not config.getoption("numprocesses", None):
-            config.pluginmanager.register(TestMap())
-            config.pluginmanager.register(Deadline())
+        config.pluginmanager.register(TestMap())
+        config.pluginmanager.register(Deadline())
     else:
         config.pluginmanager.register(Trials())

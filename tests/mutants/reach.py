@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -145,6 +145,16 @@ class Reach:
         """Tests that failed without any mutation."""
         return {test for record in self._known["tests"].values() for test in record["failed"]}
 
+    def reaching(self, file: str, line: int) -> set[str]:
+        """The tests that run a line of a file."""
+        return {
+            test
+            for record in self._known["tests"].values()
+            if file in record["lines"]
+            for then in self._lines_then(file, line, line, record["texts"].get(file))
+            for test in _tests_at(record, file, then)
+        }
+
     def choose(self, mutation: Mutation) -> list[str]:
         """The tests that reach the statement, the closest first, then the quickest; so many as fit.
 
@@ -191,10 +201,9 @@ class Reach:
     def _reaching(self, file: str, mutation: Mutation) -> set[str]:
         """The tests of a file that run the statement."""
         record = self._known["tests"][file]
-        lines = record["lines"].get(mutation.file, {})
-        then = self._lines_then(mutation, record["texts"].get(mutation.file))
-        names = list(record["seconds"])
-        return {names[n] for line in then for n in lines.get(str(line), ())}
+        span = mutation.file, mutation.statement, mutation.line
+        then = self._lines_then(*span, record["texts"].get(mutation.file))
+        return {test for line in then for test in _tests_at(record, mutation.file, line)}
 
     def _importing(self, file: str, mutation: Mutation) -> set[str]:
         """The tests of a file that run anything of the module, or of one that imports it."""
@@ -208,19 +217,19 @@ class Reach:
             for n in numbers
         }
 
-    def _translated(self, mutation: Mutation, digest: str | None) -> list[int]:
-        """Where the lines of the statement stood in the text that was measured."""
-        wanted = range(mutation.statement, mutation.line + 1)
+    def _translated(self, file: str, first: int, last: int, digest: str | None) -> list[int]:
+        """Where lines of a file stood in the text that was measured."""
+        wanted = range(first, last + 1)
         if digest is None:
             return []
-        then, now = self._known["texts"][digest], self._text(mutation.file)
+        then, now = self._known["texts"][digest], self._text(file)
         if then == now:
             return list(wanted)
         blocks = _blocks(then, now)
         where = {b + n + 1: a + n + 1 for a, b, size in blocks for n in range(size)}
         exact = [where[line] for line in wanted if line in where]
-        above = max((line for line in where if line < mutation.statement), default=None)
-        below = min((line for line in where if line > mutation.line), default=None)
+        above = max((line for line in where if line < first), default=None)
+        below = min((line for line in where if line > last), default=None)
         return exact or [where[line] for line in (above, below) if line is not None]
 
     def _keep(self, source: str) -> str:
@@ -231,6 +240,12 @@ class Reach:
 
     def _text(self, file: str) -> str:
         return _text(self._root / file)
+
+
+def _tests_at(record: Mapping[str, Any], file: str, line: int) -> list[str]:
+    """The tests of a record that ran a line of the text that was measured."""
+    names = list(record["seconds"])
+    return [names[n] for n in record["lines"].get(file, {}).get(str(line), ())]
 
 
 def test_files(root: Path, left_out: Iterable[str]) -> list[str]:

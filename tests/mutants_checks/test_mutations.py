@@ -74,7 +74,6 @@ def test_it_knows_the_function_it_is_in() -> None:
     assert one.describe(text) == "room/file.py:5: constant: return 1 -> return 2"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("file", list(target_files(ROOT)))
 def test_every_mutation_of_a_target_compiles_and_moves_no_line(file: str) -> None:
     text = Path(ROOT, file).read_text()

@@ -597,7 +597,6 @@ def test_its_payload_is_that_of_the_reference(kind: str, received: Received) -> 
     assert all(fields == set(KINDS[kind].data.split()) for fields in received.data[kind])
 
 
-@pytest.mark.extended
 def test_what_nobody_can_send_is_not_taken_for_sent(
     django_db_blocker: DjangoDbBlocker, tmp_path: Path
 ) -> None:

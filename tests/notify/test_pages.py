@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from lib.ids import id_text
 from notify.events.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
@@ -76,7 +74,6 @@ def test_a_webhook_is_changed_on_its_page(people: cast.Cast, server: Receiver) -
     assert cast.signed_in(people.bob).get(f"{page}/edit").status_code == 403
 
 
-@pytest.mark.extended
 def test_webhooks_are_filtered_sorted_and_exported(people: cast.Cast, server: Receiver) -> None:
     alice, page = cast.signed_in(people.alice), "/o/acme/webhooks"
     for name, kinds in (("b", []), ("a", ["topup.paid"])):

@@ -223,7 +223,6 @@ def test_messages_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -
 # ---- Responses
 
 
-@pytest.mark.extended
 @upstreams
 def test_responses_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> None:
     """Six turns of two calls at once; nothing is stored, reasoning goes back under its seal."""
@@ -314,7 +313,6 @@ GRAMMAR = 'start: "*** Begin Patch" LF hunk+'
 PATCHING = "#tokens=2 #tools=1 #again #arg=input #args=6"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "responses"])
 def test_responses_agent_with_a_freeform_tool(
     hub: Hub, fake_of_agents: FakeUpstream, upstream: str
@@ -481,7 +479,6 @@ def test_responses_agent_with_tools_of_its_own_dialect(
     assert final_response.status == "completed"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "openai"])
 def test_chat_agent_with_a_freeform_tool(
     hub: Hub, fake_of_agents: FakeUpstream, upstream: str
@@ -551,7 +548,6 @@ def test_chat_agent_with_a_freeform_tool(
 # ---- Gemini
 
 
-@pytest.mark.extended
 @upstreams
 def test_gemini_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> None:
     """Six turns of two calls at once; thoughts and their signatures go back as they came."""

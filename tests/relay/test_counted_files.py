@@ -11,8 +11,6 @@ from tests.house.test_style import ROOMS
 from tests.hub import Hub, running_hub
 from tests.relay.asking import ask
 
-pytestmark = pytest.mark.extended
-
 # A function that each request calls runs so many times.
 REQUESTS = 10
 # What runs by itself, once in a while.

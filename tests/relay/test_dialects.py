@@ -84,7 +84,6 @@ def test_unknown_paths_are_told_in_the_dialect_of_their_clients(
     SPEAKERS[dialect].error_of(answer.json())
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("upstream", ["openai", "responses", "anthropic"])
 @pytest.mark.parametrize(
     ("dialect", "member"),
@@ -207,7 +206,6 @@ def test_key_in_the_query_of_gemini_paths(hub: Hub, fake: FakeUpstream) -> None:
 # ---- names of models
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("upstream", ["openai", "gemini"])
 @pytest.mark.parametrize("pattern", [False, True], ids=["name", "pattern"])
 def test_names_as_their_owners_write_them(
@@ -257,7 +255,6 @@ def test_no_name_leads_to_another_address(hub: Hub, fake: FakeUpstream) -> None:
 # ---- same dialect, same bytes
 
 
-@pytest.mark.extended
 @dialects
 @plain_and_streamed
 @pytest.mark.parametrize("shape", ["#tokens=9 #lang=mixed", "#tokens=3 #tools=2", "#fault=F31"])
@@ -295,7 +292,6 @@ def alike(raw: bytes) -> bytes:
     return re.sub(rb"_?a-\d+\b|_\d+_\d+\b|(rs|fc|msg)_\d+\w*", b"n", raw)
 
 
-@pytest.mark.extended
 def test_array_of_gemini_without_events(hub: Hub, fake: FakeUpstream) -> None:
     """From gemini as it came, from elsewhere written by us; an error is an array too."""
     speaker, tenant = SPEAKERS["gemini"], hub.tenant()
@@ -317,7 +313,6 @@ def test_array_of_gemini_without_events(hub: Hub, fake: FakeUpstream) -> None:
         assert refused["error"]["code"] == 400
 
 
-@pytest.mark.extended
 @dialects
 @plain_and_streamed
 def test_a_client_of_http_1_0(hub: Hub, fake: FakeUpstream, dialect: str, stream: bool) -> None:
@@ -551,7 +546,6 @@ def serving(body: bytes, kind: str) -> Iterator[str]:
         server.server_close()
 
 
-@pytest.mark.extended
 def test_picture_by_address_is_fetched_for_who_does_not(hub: Hub, fake: FakeUpstream) -> None:
     """Up to three redirects, each address judged: users of this hub may name 127.0.0.9."""
     tenant, model = hub.tenant(), open_model(hub, fake, "gemini")
@@ -590,7 +584,6 @@ def chatty_hub() -> Iterator[Hub]:
         yield hub
 
 
-@pytest.mark.extended
 @dialects
 def test_silent_stream_gets_signs_of_life(
     chatty_hub: Hub, fake: FakeUpstream, dialect: str

@@ -222,7 +222,6 @@ def test_response_that_breaks_off_is_told(openai_seen: Seen, upstream: str) -> N
 # ---- anthropic
 
 
-@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", ["plain", "stream", "image"])
 def test_messages(anthropic_seen: Seen, upstream: str, name: str) -> None:
@@ -234,7 +233,6 @@ def test_messages(anthropic_seen: Seen, upstream: str, name: str) -> None:
         assert (case["events"][0], case["events"][-1]) == ("message_start", "message_stop")
 
 
-@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_stream"])
 def test_messages_reasoning(anthropic_seen: Seen, upstream: str, name: str) -> None:
@@ -298,7 +296,6 @@ def test_message_that_breaks_off_is_thrown(anthropic_seen: Seen, upstream: str) 
 # ---- images and sound
 
 
-@pytest.mark.extended
 def test_images_and_sound(hub: Hub, fake: FakeUpstream) -> None:
     images = {"in_text": 1, "in_image": 1, "out_image": 1}
     models = {
@@ -323,7 +320,6 @@ def test_images_and_sound(hub: Hub, fake: FakeUpstream) -> None:
     assert (refused["sound"]["status"], refused["sound"]["code"]) == (422, "invalid_value")
 
 
-@pytest.mark.extended
 def test_videos(hub: Hub) -> None:
     tenant = hub.tenant()
     with FakeVideos() as provider:

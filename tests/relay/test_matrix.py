@@ -162,7 +162,6 @@ def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: 
     assert f'"{UPSTREAMS[upstream]["upstream_model"]}"'.encode() not in answer.body
 
 
-@pytest.mark.extended
 @drawn_cells(1)
 def test_cost_stands_in_the_usage_of_who_asks_for_it(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -179,7 +178,6 @@ def test_cost_stands_in_the_usage_of_who_asks_for_it(
         assert len({(chunk["id"], chunk["model"], chunk["created"]) for chunk in objects}) == 1
 
 
-@pytest.mark.extended
 @drawn_cells(1, forms=[True])
 def test_cost_stands_in_a_stream_whose_upstream_tells_no_usage(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -192,7 +190,6 @@ def test_cost_stands_in_a_stream_whose_upstream_tells_no_usage(
     assert cost_nano_in(answer) == hub.record(answer.headers["x-request-id"])["charge_nano"] > 0
 
 
-@pytest.mark.extended
 @drawn_cells(2)
 def test_end_by_length(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -205,7 +202,6 @@ def test_end_by_length(
     booked(hub, fake, answer, speaker, upstream, stream)
 
 
-@pytest.mark.extended
 @drawn_cells(3)
 def test_tools_in_two_phases(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -271,7 +267,6 @@ def _declare_another(value: Any, name: str, other: str) -> None:
             _declare_another(inner, name, other)
 
 
-@pytest.mark.extended
 @drawn_cells(4)
 def test_reasoning(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
@@ -283,7 +278,6 @@ def test_reasoning(hub: Hub, fake: FakeUpstream, client: str, upstream: str, str
     assert row["reasoning_tokens"] == 6
 
 
-@pytest.mark.extended
 @drawn_cells(5)
 def test_seals_come_back_around_tools(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -305,7 +299,6 @@ def test_seals_come_back_around_tools(
         assert row["seals"] == 1
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("client", "first", "then", "stream"),
     [
@@ -337,7 +330,6 @@ def test_a_conversation_goes_on_at_another_provider(
     assert (row["dialect"], row["results"], row["seals"]) == (BOOKED[client], ["rain"], kept)
 
 
-@pytest.mark.extended
 @drawn_cells(6)
 def test_structured_output(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
@@ -348,7 +340,6 @@ def test_structured_output(
     booked(hub, fake, answer, speaker, upstream, stream)
 
 
-@pytest.mark.extended
 @drawn_cells(7)
 def test_image(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)

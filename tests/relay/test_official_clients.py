@@ -104,7 +104,6 @@ def test_openai_chat(
         )
 
 
-@pytest.mark.extended
 @upstreams
 def test_openai_responses(
     hub: Hub, fake: FakeUpstream, openai_client: openai.OpenAI, upstream: str
@@ -135,7 +134,6 @@ def test_openai_responses(
         responses.create(model="no-such", input="x")
 
 
-@pytest.mark.extended
 @upstreams
 def test_anthropic_messages(
     hub: Hub, fake: FakeUpstream, anthropic_client: anthropic.Anthropic, upstream: str
@@ -186,7 +184,6 @@ def test_anthropic_messages(
         list(stream)
 
 
-@pytest.mark.extended
 @upstreams
 def test_google_genai(
     hub: Hub, fake: FakeUpstream, google_client: genai.Client, upstream: str
@@ -242,7 +239,6 @@ def test_google_genai(
 # ---- Google's client and what is no text
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("kind", "media_type"), [("AUDIO", "audio/L16"), ("IMAGE", "image/png")])
 def test_gemini_makes_sound_and_pictures(
     hub: Hub, fake: FakeUpstream, google_client: genai.Client, kind: str, media_type: str

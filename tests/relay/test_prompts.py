@@ -70,7 +70,6 @@ def test_each_prompt_has_the_options_of_the_request(hub: Hub, fake: FakeUpstream
     assert hub.post(tenant, body, path=PATH, headers=elsewhere).status == 403
 
 
-@pytest.mark.extended
 @chats
 def test_a_stream_of_all(hub: Hub, fake: FakeUpstream, channel: str) -> None:
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])
@@ -136,7 +135,6 @@ def test_the_limit_of_the_request_is_that_of_all(hub: Hub, fake: FakeUpstream) -
     assert (refused.status, refused.error["code"]) == (402, "max_cost_exceeded")
 
 
-@pytest.mark.extended
 def test_the_same_key_gives_the_same_answer(hub: Hub, fake: FakeUpstream) -> None:
     """P5: paid once."""
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS["anthropic"])

@@ -134,7 +134,6 @@ def test_chat_completions(
 
 
 # An answer of the same dialect without its usage breaks the schema by itself.
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("upstream", "name"),
     [cell for cell in product(UPSTREAMS, WISHES) if cell != ("responses", "no usage")],
@@ -147,7 +146,6 @@ def test_responses(
     check_events(ask(hub, tenant, "responses", model, replace(wish, stream=True)))
 
 
-@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", FAILURES)
 def test_answers_that_fail_on_the_way(
@@ -158,7 +156,6 @@ def test_answers_that_fail_on_the_way(
     check_events(ask(hub, tenant, "responses", model, FAILURES[name]))
 
 
-@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("client", ["openai", "responses"])
 @pytest.mark.parametrize(
@@ -249,7 +246,6 @@ MEDIA: dict[str, tuple[dict[str, int], dict[str, Any], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("path", MEDIA)
 def test_images_and_sound(hub: Hub, fake: FakeUpstream, path: str) -> None:
     rates, body, whole, event = MEDIA[path]

@@ -82,7 +82,6 @@ def test_messages(
     check_message_stream(ask(hub, tenant, "anthropic", model, replace(wish, stream=True)))
 
 
-@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", WISHES)
 def test_generate_content(
@@ -95,7 +94,6 @@ def test_generate_content(
         check_gemini(json.loads(data))
 
 
-@pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", FAILURES)
 def test_answers_that_fail_on_the_way(

@@ -113,7 +113,6 @@ def test_the_gate_asks_the_first_process_alone() -> None:
     os.close(gate.waiting)
 
 
-@pytest.mark.extended
 def test_the_address_answers_from_the_first_second(tmp_path: Path) -> None:
     """Nobody is refused from the first answer on, nor told that a key or the money is wrong."""
     port = free_port()
@@ -175,7 +174,6 @@ def asked(data: Path) -> int:
     return int(row[0])
 
 
-@pytest.mark.extended
 def test_nobody_chooses_an_address_of_their_own(running: Running) -> None:
     """A key's list of addresses holds whatever a header says: no proxy stands before it."""
     url = (running.data / "run" / "DATABASE_URL").read_text().strip()
@@ -206,7 +204,6 @@ def models(running: Running, forwarded_for: str) -> int:
         return connection.getresponse().status
 
 
-@pytest.mark.extended
 def test_the_sign_in_link_works_once_and_leads_to_the_local_model(running: Running) -> None:
     """Without a script; what the page does with one, tests/playground shows."""
     link = re.search(r"Sign in .*(http://\S+)", running.told)
@@ -237,7 +234,6 @@ def form_token(page: str) -> dict[str, str]:
     return {match[1]: match[2]}
 
 
-@pytest.mark.extended
 def test_a_command_beside_it_knows_its_address(running: Running) -> None:
     """README: with the same DATA_DIR it works on the running installation, whatever its port."""
     with closing(Beside(environment(running.data))) as beside:
@@ -260,7 +256,6 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-@pytest.mark.extended
 def test_the_key_reaches_the_local_model(running: Running) -> None:
     started = time.time()
     arrived = probe.time_first_token("127.0.0.1", running.port, running.key, model.NAME)

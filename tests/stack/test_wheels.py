@@ -48,7 +48,6 @@ def built(make: Callable[[Path], Path], folder: Path) -> Path:
         return make(folder)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("name", ["hub", "dialects"])
 def test_the_same_tree_gives_the_same_bytes(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -127,7 +126,6 @@ def read_metadata(wheel: Path) -> list[str]:
         return archive.read(name).decode().split("\n\n")[0].splitlines()
 
 
-@pytest.mark.extended
 def test_a_source_distribution_gives_the_same_wheel(hub: Path, tmp_path: Path) -> None:
     """Unpacked inside a clone, whose git does not know its files; built without ours."""
     subprocess.run(
@@ -204,7 +202,6 @@ def place(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(make_environment(folder, hub), folder)
 
 
-@pytest.mark.extended
 def test_the_rooms_are_no_names_of_the_environment(place: Place) -> None:
     programs = place.programs
     question = "import importlib.util as u; print([n for n in {!r} if u.find_spec(n)])"
@@ -216,7 +213,6 @@ def test_the_rooms_are_no_names_of_the_environment(place: Place) -> None:
     assert done.stdout.strip() == "['weir_hub']"
 
 
-@pytest.mark.extended
 def test_the_command_tells_its_version_and_verbs(place: Place) -> None:
     commit = git("rev-parse", "HEAD")[:12]
     assert place.weir("--version").stdout == f"weir {VERSION} ({commit})\n"
@@ -232,7 +228,6 @@ def test_the_command_tells_its_version_and_verbs(place: Place) -> None:
     assert completed.stdout == "plain,verify\n"
 
 
-@pytest.mark.extended
 def test_without_a_home_the_next_step_is_named(place: Place) -> None:
     done = place.weir("run", "--no-model")
     assert done.returncode == Exit.DATA_DIR
@@ -240,7 +235,6 @@ def test_without_a_home_the_next_step_is_named(place: Place) -> None:
     assert "weir run --data /path/to/folder" in done.stdout
 
 
-@pytest.mark.extended
 def test_a_port_that_is_asked_for_is_not_replaced(place: Place) -> None:
     done = place.weir("run", "--data", "refused", "--port", "0")
     assert done.returncode == Exit.PORT
@@ -274,7 +268,6 @@ def running(place: Place) -> Iterator[str]:
         stop(process)
 
 
-@pytest.mark.extended
 def test_it_runs_beside_whatever_is_where_it_is_typed(place: Place, running: str) -> None:
     [url] = re.findall(r"Weir is running at (\S+)", running)
     [link] = re.findall(r"Sign in .*(http://\S+)", running)
@@ -291,7 +284,6 @@ def test_it_runs_beside_whatever_is_where_it_is_typed(place: Place, running: str
     assert not (place.folder / "celerybeat-schedule").exists()
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("running")
 def test_the_verbs_work_on_the_running_installation(place: Place) -> None:
     verbs = {
@@ -305,7 +297,6 @@ def test_the_verbs_work_on_the_running_installation(place: Place) -> None:
     assert place.weir("apply", "own.yaml", "--dry-run", "--data", "data").returncode == 0
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("running")
 def test_one_data_folder_has_one_installation(place: Place) -> None:
     again = place.weir("run", "--data", "data", "--no-model")
@@ -365,7 +356,6 @@ def test_later_starts_need_no_network(place: Place) -> None:
             stop(process)
 
 
-@pytest.mark.extended
 def test_the_dialects_need_msgspec_alone(dialects: Path, tmp_path: Path) -> None:
     """The first example of their README runs in an environment of their own."""
     needs = [line for line in read_metadata(dialects) if line.startswith("Requires-Dist")]

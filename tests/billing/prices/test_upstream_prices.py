@@ -233,7 +233,6 @@ def test_what_is_no_list_is_refused(text: bytes, why: str) -> None:
         read_upstream_prices(text)
 
 
-@pytest.mark.extended
 def test_the_longest_list_is_read() -> None:
     entries = [{"id": f"m-{n}", "pricing": PRICING} for n in range(MODELS_MAX)]
     assert len(read_upstream_prices(models(*entries)).rates) == MODELS_MAX
@@ -255,7 +254,6 @@ def test_a_group_whose_ratio_is_0_has_no_paid_model_and_is_no_fault() -> None:
     assert (free.rates, words(free, "gpt-5")) == ({}, "free")
 
 
-@pytest.mark.extended
 def test_ten_thousand_models_are_read() -> None:
     upstream_prices = read_upstream_prices(
         models(*({"id": f"m-{n}", "pricing": PRICING} for n in range(10_000)))

@@ -45,7 +45,6 @@ def test_a_group_that_is_not_there_is_said_so_as_by_the_api(client: Client) -> N
     assert answer.json()["error"]["code"] == "unknown_url"
 
 
-@pytest.mark.extended
 def test_the_reference_keeps_the_shell_of_who_is_signed_in(people: Cast) -> None:
     page = signed_in(people.bob).get("/api/v1/docs").content.decode()
     assert "/o/acme/keys" in page
@@ -58,7 +57,6 @@ def test_a_method_that_is_not_there_is_refused(client: Client) -> None:
     assert response.json()["error"]["code"] == "method_not_allowed"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("body", "status", "param", "message"),
     [

@@ -14,7 +14,7 @@ from accounts.models import KeyKind
 from config.api.api import api
 from lib.ids import id_text, new_id
 from tests.cast import Cast, make_key, with_key
-from tests.pairwise import draw_pairs, extended_unless
+from tests.pairwise import draw_pairs
 
 HOSTILE = (
     "", "\x00", "a" * 10_000, "-1", "9" * 30, "1e400", "NaN", "é\u202e\U0001f600'\"\\%_",
@@ -74,11 +74,6 @@ DRAWN = draw_pairs(QUERIES, lambda query: (query.path, query.place)) | draw_pair
     QUERIES, lambda query: (query.place, query.value)
 )
 GETS = [pytest.param(path, operation, id=path) for path, operation in gets()]
-# One reader takes them all apart: the suite asks every third operation.
-SOME_GETS = [
-    pytest.param(path, operation, id=path, marks=extended_unless(turn % 3 == 0))
-    for turn, (path, operation) in enumerate(gets())
-]
 
 
 @pytest.fixture
@@ -89,7 +84,7 @@ def operator(people: Cast) -> Client:
     return with_key(make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)[1])
 
 
-@pytest.mark.parametrize(("path", "operation"), SOME_GETS)
+@pytest.mark.parametrize(("path", "operation"), GETS)
 def test_hostile_queries_are_answered(operator: Client, path: str, operation: Operation) -> None:
     """Each parameter of the operation, and each value in one of its name."""
     ask(operator, path, [one for one in queries_of(path, operation) if one.name in DRAWN])
@@ -113,7 +108,6 @@ def ask(operator: Client, path: str, queries: Iterable[HostileQuery]) -> None:
 WITH_PLACES = [path for path, _ in gets() if "{" in path]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("turn", "path"), list(enumerate(WITH_PLACES)), ids=WITH_PLACES)
 def test_hostile_paths_are_answered(operator: Client, turn: int, path: str) -> None:
     """A quarter of the values at each, in turn."""
@@ -134,7 +128,6 @@ def ask_in_place(operator: Client, path: str, values: Iterable[str]) -> None:
         assert answer.status_code < 500, value[:40]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("path", "operation"), GETS)
 def test_words_that_are_none_of_those_there_are_are_refused(
     operator: Client, path: str, operation: Operation
@@ -151,7 +144,6 @@ def test_words_that_are_none_of_those_there_are_are_refused(
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "no_such_parameter")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "query",
     [

@@ -23,7 +23,6 @@ from tests.config.test_operations import operators_keys
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import fake
 from tests.isolation.table import OPERATIONS
-from tests.pairwise import extended_unless
 from tests.stage import scene
 
 __all__ = ["fake"]
@@ -376,12 +375,7 @@ def test_what_exists_already_is_409_and_named(hand: Hand, fake: FakeUpstream, pa
             assert hand.ask("GET", f"{listed}?name=nobody").json()["items"] == []
 
 
-# One function pages them all: the suite has a third of them do it.
-PAGED: Final = [
-    pytest.param(path, marks=extended_unless(turn % 3 == 0))
-    for turn, path in enumerate(path for path, _ in lists() if path not in REPORTS)
-    if "{" not in path
-]
+PAGED: Final = [path for path, _ in lists() if path not in REPORTS and "{" not in path]
 
 
 @pytest.mark.parametrize("path", PAGED)

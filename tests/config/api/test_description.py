@@ -104,7 +104,6 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(
     assert "is not kept" in capsys.readouterr().err
 
 
-@pytest.mark.extended
 def test_what_another_process_makes_is_the_same(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "config.api.description", str(tmp_path)]
     made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 from tests.databases import ROOT
 
 # In a process of its own: here everything is loaded.
@@ -24,7 +22,6 @@ assert "config.api.api" in sys.modules
 """
 
 
-@pytest.mark.extended
 def test_pages_are_resolved_and_named_without_the_api() -> None:
     command = [sys.executable, "-c", PAGES]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

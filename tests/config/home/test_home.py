@@ -129,7 +129,6 @@ def test_an_old_request_is_known_from_the_sums(people: Cast, alices: Key) -> Non
     assert not is_start_page(alice)
 
 
-@pytest.mark.extended
 def test_a_key_made_there_stands_in_the_code(people: Cast) -> None:
     """The text of the key is in that one answer, in each language, and nowhere afterwards."""
     alice = signed_in(people.alice)
@@ -225,7 +224,6 @@ def test_the_month_is_written_as_its_language_has_it(people: Cast, alices: Key) 
     assert f"{now.year}年{now.month}月" in alice.get("/o/acme/").content.decode()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "name",
     [
@@ -262,7 +260,6 @@ def test_every_panel_says_when_it_is_empty(people: Cast) -> None:
         assert text in page
 
 
-@pytest.mark.extended
 def test_what_each_role_sees(people: Cast, alices: Key, bobs: Key) -> None:
     add_opening_credit(people.stranger, 1, actor="test")
     for key, charge_nano in ((alices, 3 * 10**9), (bobs, 2 * 10**9)):
@@ -290,7 +287,6 @@ def test_what_each_role_sees(people: Cast, alices: Key, bobs: Key) -> None:
     assert signed_in(people.charlie).get("/o/acme/_f/home/spend").status_code == 404
 
 
-@pytest.mark.extended
 def test_figures_tie_to_their_rows(people: Cast, alices: Key, bobs: Key) -> None:
     """I17: what a panel says is the sum of the rows that it leads to."""
     now = clock.now()
@@ -322,7 +318,6 @@ def test_figures_tie_to_their_rows(people: Cast, alices: Key, bobs: Key) -> None
     assert "$7.00" in panel(alice, "summary")
 
 
-@pytest.mark.extended
 def test_time_to_first_token(people: Cast, alices: Key) -> None:
     for ttft_ms in range(100, 2100, 100):
         happen(alices, clock.now() - dt.timedelta(minutes=1), ttft_ms=ttft_ms)

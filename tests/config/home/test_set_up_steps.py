@@ -61,7 +61,6 @@ def test_each_step_leads_to_the_next_and_is_found_again(browser: Client) -> None
     assert id_text(key.id) not in page
 
 
-@pytest.mark.extended
 def test_the_channel_may_be_skipped_and_is_still_offered(browser: Client) -> None:
     browser.post(f"{URL}/organisation", {"name": "Acme"})
     assert browser.post(f"{URL}/skip")["Location"] == URL
@@ -81,7 +80,6 @@ def test_who_presses_twice_has_one_organisation(browser: Client) -> None:
     assert Organisation.objects.get().name == "Acme"
 
 
-@pytest.mark.extended
 def test_it_is_for_operators_alone(people: Cast) -> None:
     for path in ("", "/organisation", "/skip"):
         assert signed_in(people.alice).post(f"{URL}{path}").status_code == 404

@@ -92,7 +92,6 @@ def test_without_write_everything_is_told_and_nothing_is_changed(new_api: Path) 
     assert AuditEvent.objects.count() == events
 
 
-@pytest.mark.extended
 def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     # 1 unit of quota is 2,000 nano: to the last unit, below zero too.
@@ -124,7 +123,6 @@ def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     ming = organisation("小明")
@@ -150,7 +148,6 @@ def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
     assert message["tables"]["tokens"]["columns_left"]["used_quota"] == 1
 
 
-@pytest.mark.extended
 def test_key_whose_name_was_given_here_since_is_imported_beside_it(new_api: Path) -> None:
     run("new-api", new_api, "--write", "--json")
     ours = Key.objects.get(organisation=organisation("小明"), name="limited")
@@ -162,7 +159,6 @@ def test_key_whose_name_was_given_here_since_is_imported_beside_it(new_api: Path
     assert Key.objects.get(id=ours.id).name == "limited"
 
 
-@pytest.mark.extended
 def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     plans = {plan.name: plan for plan in Plan.objects.all()}
@@ -185,7 +181,6 @@ def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Pat
     assert conditions["main (1)"] == {}
 
 
-@pytest.mark.extended
 def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     channels = {channel.name: channel for channel in Channel.objects.all()}
@@ -208,7 +203,6 @@ def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -
     assert message["tables"]["channels"]["columns_left"]["tag"] == 1
 
 
-@pytest.mark.extended
 def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
     message = report(run("new-api", new_api, "--write", "--json"))
     versions = PriceVersion.objects.filter(source="import: new-api").select_related("price")
@@ -225,7 +219,6 @@ def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
     assert skipped(message, "options") == {"SMTPToken": "settings of the program itself"}
 
 
-@pytest.mark.extended
 def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> None:
     completed = run("new-api", new_api)
     for left in ("logs: 2 rows", "rebates in aff_quota", "users.access_token: in 1 rows"):
@@ -236,7 +229,6 @@ def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> 
         assert secret not in both
 
 
-@pytest.mark.extended
 def test_second_run_changes_nothing_whatever_was_renamed_meanwhile(
     new_api: Path, tmp_path: Path
 ) -> None:
@@ -260,7 +252,6 @@ def test_second_run_changes_nothing_whatever_was_renamed_meanwhile(
     assert message["balances"]["difference"] == "0.00"
 
 
-@pytest.mark.extended
 def test_what_is_new_there_comes_with_the_next_run(new_api: Path, tmp_path: Path) -> None:
     run("new-api", new_api, "--write")
     later = tmp_path / "later"
@@ -275,7 +266,6 @@ def test_what_is_new_there_comes_with_the_next_run(new_api: Path, tmp_path: Path
     assert Key.objects.get(name="new").organisation == organisation("小明")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("server", ["mariadb", "postgres"])
 @pytest.mark.parametrize("peer", ["new-api", "one-api"])
 def test_dump_of_a_server_is_imported_once(peer: str, server: str) -> None:
@@ -290,7 +280,6 @@ def test_dump_of_a_server_is_imported_once(peer: str, server: str) -> None:
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_another_installation_under_the_same_name_is_refused_whole(
     new_api: Path, tmp_path: Path
 ) -> None:
@@ -310,7 +299,6 @@ def test_another_installation_under_the_same_name_is_refused_whole(
     assert Plan.objects.filter(name="vip (second)").exists()
 
 
-@pytest.mark.extended
 def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
     there = create_organisation("小明", owner=None, actor=SYSTEM)
     message = report(run("new-api", new_api, "--write", "--json"))
@@ -320,7 +308,6 @@ def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
     assert balance(there).available_nano == 0
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("change", "table", "id", "reason"),
     [
@@ -355,7 +342,6 @@ def test_hostile_values_are_refused_by_name_and_the_rest_comes(
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_one_api(tmp_path: Path) -> None:
     message = report(run("one-api", sqlite_file("one-api", tmp_path), "--write", "--json"))
     lin = organisation("Lin")
@@ -410,7 +396,6 @@ def litellm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return litellm_dump(tmp_path)
 
 
-@pytest.mark.extended
 def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
     message = report(run("litellm", litellm, "--write", "--json", "--salt-key", "env:SALT_KEY"))
     # What may still be spent for good is the balance, to the last digit of the float.
@@ -462,7 +447,6 @@ def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_litellm_keys_open_with_their_text(litellm: Path) -> None:
     run("litellm", litellm, "--write", "--salt-key", "env:SALT_KEY")
     for text, name in (
@@ -478,7 +462,6 @@ def test_litellm_keys_open_with_their_text(litellm: Path) -> None:
     assert (AuditEvent.objects.count(), ImportedRow.objects.count()) == before
 
 
-@pytest.mark.extended
 def test_litellm_models_need_the_salt_key(litellm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = report(run("litellm", litellm, "--json"))
     why = skipped(without, "LiteLLM_ProxyModelTable")
@@ -555,7 +538,6 @@ def closed(body: dict[str, Any], table: str) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.extended
 def test_litellm_model_of_a_team_serves_that_team_alone(more: Path) -> None:
     run("litellm", more, "--write", "--salt-key", "env:SALT_KEY")
     own = Channel.objects.get(name="our-own")
@@ -567,7 +549,6 @@ def test_litellm_model_of_a_team_serves_that_team_alone(more: Path) -> None:
     assert not any("our-own" in plan.model_patterns for plan in others)
 
 
-@pytest.mark.extended
 def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> None:
     run("litellm", more, "--write", "--salt-key", "env:SALT_KEY")
     standings = {
@@ -599,7 +580,6 @@ def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> No
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_litellm_keys_that_were_narrower_come_closed_and_are_listed(more: Path) -> None:
     message = report(run("litellm", more, "--write", "--json", "--salt-key", "env:SALT_KEY"))
     table = "LiteLLM_VerificationToken"
@@ -619,7 +599,6 @@ def test_litellm_keys_that_were_narrower_come_closed_and_are_listed(more: Path) 
     assert not Key.objects.get(name="alias").disabled
 
 
-@pytest.mark.extended
 def test_accepted_loss_leaves_a_key_open(more: Path) -> None:
     lost = "LiteLLM_VerificationToken.metadata.guardrails"
     options = ("--salt-key", "env:SALT_KEY", "--accept", lost)
@@ -631,7 +610,6 @@ def test_accepted_loss_leaves_a_key_open(more: Path) -> None:
         run("litellm", more, "--salt-key", "env:SALT_KEY", "--accept", "keys.nothing")
 
 
-@pytest.mark.extended
 def test_litellm_prices_come_from_the_old_hub(more: Path, tmp_path: Path) -> None:
     price_map = tmp_path / "map.json"
     price_map.write_text(
@@ -667,7 +645,6 @@ _CODE_ROWS = """INSERT INTO redemptions (id, key, status, name, quota, expired_t
     (5, 'of another form', 1, 'odd', 250000, 0)"""
 
 
-@pytest.mark.extended
 def test_codes_that_nobody_has_used_can_be_used_here_once(tmp_path: Path) -> None:
     message = report(
         run("new-api", sqlite_file("new-api", tmp_path, _CODES, _CODE_ROWS), "--write", "--json")
@@ -697,7 +674,6 @@ def test_codes_that_nobody_has_used_can_be_used_here_once(tmp_path: Path) -> Non
     assert_books_balance()
 
 
-@pytest.mark.extended
 def test_subscription_that_runs_is_listed_as_money(tmp_path: Path) -> None:
     message = report(
         run(
@@ -714,7 +690,6 @@ def test_subscription_that_runs_is_listed_as_money(tmp_path: Path) -> None:
     assert "1.50 USD left" in skipped(message, "user_subscriptions")["1"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("change", "table", "id", "restriction"),
     [
@@ -750,7 +725,6 @@ def test_what_restricts_and_is_not_here_comes_closed(
     assert by_table[table]()
 
 
-@pytest.mark.extended
 def test_how_often_users_could_ask(tmp_path: Path) -> None:
     changes = [
         f"INSERT INTO options VALUES ('ModelRequestRateLimit{name}', '{value}')"

@@ -92,7 +92,6 @@ def test_old_key_of_a_quota_hub_is_served_from_its_old_balance(
     stage.assert_books_balance()
 
 
-@pytest.mark.extended
 def test_old_key_of_litellm_is_served_by_its_hash_alone(
     stage: Hub, provider: FakeUpstream, tmp_path: Path
 ) -> None:
@@ -112,7 +111,6 @@ def test_old_key_of_litellm_is_served_by_its_hash_alone(
     stage.assert_books_balance()
 
 
-@pytest.mark.extended
 def test_model_of_a_team_answers_that_team_alone(
     stage: Hub, provider: FakeUpstream, tmp_path: Path
 ) -> None:

@@ -259,7 +259,6 @@ def read_little(key: Key, rows: int) -> None:
         assert_little_is_read(tables, NEW, f"{when}, {NEW} new requests")
 
 
-@pytest.mark.extended
 def test_an_idle_hub_reads_no_more_as_its_books_grow(key: Key) -> None:
     read_little(key, 20_000)
 

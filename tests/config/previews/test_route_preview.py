@@ -194,7 +194,6 @@ def test_the_page_tells_a_refusal(
     assert "The model is not there." in text
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("words", "result"),
     [("ci", ["ci"]), ("core acme", ["ci"]), ("stranger", ["theirs"]), ("ci stranger", []),
@@ -217,7 +216,6 @@ def test_the_picker_finds_a_key_by_the_ends_of_its_secret(people: cast.Cast, key
         assert f'data-value="{id_text(key.id)}"' in page
 
 
-@pytest.mark.extended
 def test_a_chosen_key_is_shown_with_where_it_belongs(people: cast.Cast, key: Key) -> None:
     client = operator(people)
     place = f"Acme · {key.team.name} · {key.prefix}…{key.last4}"

@@ -148,7 +148,6 @@ def test_a_dead_process_vanishes(scraped: Scraped) -> None:
     hub.wait(lambda: not hub.rows(gone, name), "its row stays", 40)
 
 
-@pytest.mark.extended
 def test_workers_and_the_scheduler_report_themselves() -> None:
     """A worker that has the scheduler in it is one process."""
     commands = {

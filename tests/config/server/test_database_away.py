@@ -100,7 +100,7 @@ def ask(installed: Installed, method: str, path: str, form: dict[str, str]) -> A
     return answer, time.monotonic() - began
 
 
-@pytest.mark.parametrize("how", [pytest.param("frozen", marks=pytest.mark.extended), "gone"])
+@pytest.mark.parametrize("how", ["frozen", "gone"])
 def test_every_page_says_so_and_comes_back(installed: Installed, how: str) -> None:
     """It was a 500 after the pool's five seconds."""
     ask_while_away(installed, how)

@@ -52,7 +52,6 @@ def lines_of(*words: str, **variables: str) -> list[dict[str, Any]]:
     return lines
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("bad", BAD_SETTINGS)
 def test_a_process_that_cannot_start_says_why_in_json(
@@ -63,12 +62,10 @@ def test_a_process_that_cannot_start_says_why_in_json(
     assert any(message in json.dumps(line) for line in lines), lines
 
 
-@pytest.mark.extended
 def test_a_migration_that_fails_is_told_in_json() -> None:
     lines = lines_of(*PROCESSES["prepare"], DATABASE_URL="postgresql://127.0.0.1:9/weir")
     assert any("onnection" in line["message"] + line.get("traceback", "") for line in lines)
 
 
-@pytest.mark.extended
 def test_what_a_command_refuses_is_told_in_json() -> None:
     assert any("nonsense" in line["message"] for line in lines_of("manage.py", "nonsense"))

@@ -34,7 +34,6 @@ class _Links(HTMLParser):
         self.depth -= bool(self.depth) and tag not in _VOID
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)  # a page asks from a thread of its own
 def test_links_beside_a_list_follow_its_filters(people: Cast) -> None:
     olive = member(people.acme, "olive", Role.OWNER)

@@ -64,12 +64,9 @@ def test_the_open_page_is_marked_in_the_menu_and_in_its_tabs(people: Cast) -> No
             assert [tab.url for tab in shown.tabs if tab.current] == [link.url]
 
 
-# Whoever opens page after page: each built-in role, and an operator who is no member. The suite has
-# two of them do it; who may open a page at all is asked of everybody in tests/isolation.
-READERS = [
-    pytest.param(role, marks=() if role in (Role.DEVELOPER, None) else pytest.mark.extended)
-    for role in (*BUILT_IN, None)
-]
+# Whoever opens page after page: each built-in role, and an operator who is no member. Who may open
+# a page at all is asked of everybody in tests/isolation.
+READERS = (*BUILT_IN, None)
 
 
 @pytest.mark.django_db(transaction=True)  # a page asks from a thread of its own

@@ -78,7 +78,6 @@ def test_chats_are_their_authors(people: Cast) -> None:
     assert find(people.dora, "weirs") == {}
 
 
-@pytest.mark.extended
 def test_keys_are_found_as_far_as_the_role_shows_them(people: Cast) -> None:
     make_key(people.core, "deploy bob", user=people.bob)
     make_key(people.core, "deploy alice", user=people.alice)
@@ -122,7 +121,6 @@ def test_models_and_prompts_are_found_by_name(people: Cast) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.extended
 def test_strangers_have_no_palette_and_operators_their_own(
     people: Cast,
 ) -> None:

@@ -45,14 +45,12 @@ def test_every_link_of_the_shell_opens_for_whom_it_is_shown(
         assert f'href="{link}" aria-current="page"' in squeezed(answer.content.decode())
 
 
-@pytest.mark.extended
 def test_the_switcher_lists_ones_own_organisations(people: Cast) -> None:
     page = signed_in(people.alice).get("/o/acme/").content.decode()
     assert "/o/acme/" in page
     assert "Stranger" not in page
 
 
-@pytest.mark.extended
 def test_theme_and_language_are_kept(people: Cast) -> None:
     bob = signed_in(people.bob)
     response = bob.post("/appearance", {"theme": "dark", "next": "/o/acme/keys?q=1"})
@@ -76,7 +74,6 @@ def test_a_choice_leads_nowhere_else(db: None, client: Client, back: str) -> Non
     assert client.post("/appearance", {"theme": "dark", "next": back})["Location"] == "/"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("path", ["/design/", "/design/chat"])
 def test_the_component_pages_are_for_operators(people: Cast, path: str) -> None:
     assert signed_in(people.dora).get(path).status_code == 200

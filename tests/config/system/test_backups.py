@@ -165,7 +165,6 @@ def of_request(request_id: str) -> tuple[str, Any]:
     return "SELECT 1 FROM usage_usagerecord WHERE request_id = %s", parse_id(request_id)
 
 
-@pytest.mark.extended
 def test_keys_work_and_what_a_spool_still_has_is_booked_once(restored: Restored) -> None:
     """I7: the machine was not lost, and with it neither were the settlements that waited on its
     disk: of an attempt that the backup has open, and of one that it does not know."""
@@ -211,7 +210,6 @@ def test_a_backup_is_one_private_file_whose_sums_other_tools_check(restored: Res
     assert environ["WEIR_KEY_PEPPER"] not in manifest
 
 
-@pytest.mark.extended
 def test_a_damaged_backup_is_refused_before_anything_is_written(
     restored: Restored, tmp_path: Path
 ) -> None:
@@ -269,7 +267,6 @@ class Pipe:
         pass
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_a_backup_goes_through_a_pipe_in_small_pieces(tmp_path: Path) -> None:
     """Whatever it holds: its files are read and written a piece at a time."""

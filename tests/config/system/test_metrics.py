@@ -150,7 +150,6 @@ def test_one_process_counts_at_a_time(key: Key) -> None:
     assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 1}
 
 
-@pytest.mark.extended
 def test_a_restored_dump_is_not_counted_again(key: Key) -> None:
     """Its transactions are those of another server, ahead of this one's."""
     happen(key)
@@ -169,7 +168,6 @@ def test_no_name_that_a_client_chose_is_a_label(key: Key) -> None:
     assert models == {"open-*", "open-source_%*", OTHER}
 
 
-@pytest.mark.extended
 def test_a_multitude_of_names_stays_below_a_megabyte(key: Key) -> None:
     """The first that are used keep their labels; the sums stay those of the books."""
     route = Route.objects.first()
@@ -346,7 +344,6 @@ def busy(own_hub: Hub, fake: FakeUpstream) -> Iterator[tuple[Hub, Sequence[Sampl
         yield own_hub, [read(hub.get("/metrics").body) for hub in hubs]
 
 
-@pytest.mark.extended
 def test_every_process_tells_the_books_of_all(busy: tuple[Hub, Sequence[Samples]]) -> None:
     hub, (one, other) = busy
     records = hub.rows("SELECT * FROM usage_usagerecord")

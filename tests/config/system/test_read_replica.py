@@ -50,7 +50,6 @@ def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield dsn
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("command", [WEB, ("deploy.prepare", ".")], ids=["web", "prepare"])
 def test_it_is_refused(standby: str, command: Sequence[str]) -> None:
     port = ["--port", str(free_port())] if command is WEB else []

@@ -94,7 +94,6 @@ def test_nothing_applies_until_it_is_accepted_and_a_list_takes_back_what_it_gave
     assert (entry.context_max, entry.can) == (None, {"vision": True})
 
 
-@pytest.mark.extended
 def test_what_was_dismissed_or_is_an_operators_own_is_not_proposed() -> None:
     save_entry(SYSTEM, "two", context_max=7, can={"tools": True})
     wanted = {
@@ -130,7 +129,6 @@ def test_ignore_rules_are_for_names_or_patterns_and_fields() -> None:
             add_ignore_rule(SYSTEM, pattern, field)
 
 
-@pytest.mark.extended
 def test_the_page_compares_a_file_and_decides(dora: Client) -> None:
     wanted = {"one": model(supports_vision=True), "elsewhere": model()}
     file = SimpleUploadedFile("some prices.json", json.dumps(wanted).encode())
@@ -161,7 +159,6 @@ def test_the_page_compares_a_file_and_decides(dora: Client) -> None:
         assert dora.post(f"{PAGE}/ignore", value).status_code == 422
 
 
-@pytest.mark.extended
 def test_the_api_compares_and_decides(dora: Client) -> None:
     def send(verb: str, path: str, fields: dict[str, Any] | None = None) -> Any:
         return getattr(dora, verb)(f"{API}{path}", fields, content_type="application/json")
@@ -186,7 +183,6 @@ def test_the_api_compares_and_decides(dora: Client) -> None:
     assert {"catalogue.compared", "catalogue.ignored", "model.proposal_accepted"} <= actions
 
 
-@pytest.mark.extended
 def test_no_address_of_a_list_leads_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What opens inside networks to channels opens nothing to it; every form is refused alike."""
     known_names(monkeypatch)

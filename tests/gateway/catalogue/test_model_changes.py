@@ -220,7 +220,6 @@ def test_an_ignored_change_is_told_no_more(channel: Channel, fake: FakeUpstream)
     assert channel.routes.count() == 3
 
 
-@pytest.mark.extended
 def test_the_page_shows_them_and_takes_what_is_ticked(
     channel: Channel, fake: FakeUpstream, people: Cast
 ) -> None:
@@ -252,7 +251,6 @@ def text(client: Client, path: str) -> str:
     return answer.content.decode()
 
 
-@pytest.mark.extended
 def test_the_api_checks_shows_and_decides(
     channel: Channel, fake: FakeUpstream, people: Cast
 ) -> None:

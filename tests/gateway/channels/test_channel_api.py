@@ -96,7 +96,6 @@ def test_limits_of_a_channel(dora: Client) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("amount", ["0", "-1", "1.", "x"])
 def test_a_spend_cap_is_an_amount(dora: Client, amount: str) -> None:
     one = create_channel(dora)
@@ -105,7 +104,6 @@ def test_a_spend_cap_is_an_amount(dora: Client, amount: str) -> None:
     assert "spend_cap_month" in refused.json()["error"]["message"]
 
 
-@pytest.mark.extended
 def test_keys_of_the_pool(dora: Client) -> None:
     path = f"/channels/{create_channel(dora)['id']}"
     added = post(dora, f"{path}/keys", {"secret": OTHER})
@@ -127,7 +125,6 @@ def test_a_key_is_one_of_its_own_channel(dora: Client) -> None:
     assert patch(dora, path, {"enabled": False}).status_code == 404
 
 
-@pytest.mark.extended
 def test_a_copy_and_the_archive(dora: Client) -> None:
     one = create_channel(dora)
     copy = post(dora, f"/channels/{one['id']}/copy", {"name": "second"})
@@ -147,7 +144,6 @@ def test_a_copy_and_the_archive(dora: Client) -> None:
     assert post(dora, f"/channels/{one['id']}/restore").json()["archived_at"] is None
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "status", "param"),
     [
@@ -217,7 +213,6 @@ def test_an_inside_address_is_not_reached(dora: Client, fake: FakeUpstream) -> N
     assert len(fake.books()) == seen
 
 
-@pytest.mark.extended
 def test_channels_are_for_operators(people: cast.Cast, dora: Client) -> None:
     path = f"/channels/{create_channel(dora)['id']}"
     alice = api_of(people, "alice")

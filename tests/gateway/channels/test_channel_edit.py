@@ -116,7 +116,6 @@ def test_what_will_change_is_shown_before_it_is_saved(dora: Client, channel: Cha
     assert [open_secret(key) for key in channel.keys.all()] == [SECRET]
 
 
-@pytest.mark.extended
 def test_limits_are_set_and_their_use_is_shown(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
     inputs = settings(channel, rpm="60", tpm=" 100000 ")
@@ -136,7 +135,6 @@ def test_limits_are_set_and_their_use_is_shown(dora: Client, channel: Channel) -
     assert "Concurrent requests" not in html
 
 
-@pytest.mark.extended
 def test_spend_caps_are_set_and_what_is_spent_is_shown(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
     inputs = settings(channel, spend_cap_day="12.5", spend_cap_month="$1,000")
@@ -159,7 +157,6 @@ def test_spend_caps_are_set_and_what_is_spent_is_shown(dora: Client, channel: Ch
     assert "Cost this month $12.50 of $1,000.00" in html
 
 
-@pytest.mark.extended
 def test_who_comes_second_sees_both_and_may_save_over_it(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
     inputs = settings(channel, weight="7")
@@ -175,7 +172,6 @@ def test_who_comes_second_sees_both_and_may_save_over_it(dora: Client, channel: 
     assert channel.weight == 7
 
 
-@pytest.mark.extended
 def test_another_address_removes_the_keys_and_takes_a_new_one(
     dora: Client, channel: Channel
 ) -> None:
@@ -193,7 +189,6 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
     assert "The address does not change" in kept.content.decode()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "text"),
     [
@@ -213,7 +208,6 @@ def test_what_cannot_be_is_said_at_its_field(
     assert Channel.objects.filter(weight=1, retries=2).exists()
 
 
-@pytest.mark.extended
 def test_models_are_changed_with_names_priorities_and_weights(
     dora: Client, channel: Channel
 ) -> None:
@@ -247,7 +241,6 @@ def test_models_are_changed_with_names_priorities_and_weights(
     assert stale.status_code == 409
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("row", "text"),
     [
@@ -283,7 +276,6 @@ def test_what_the_provider_lists_is_offered_and_what_is_gone_is_marked(
     assert 'value="fake-64"' in html
 
 
-@pytest.mark.extended
 def test_keys_are_added_disabled_enabled_and_removed(dora: Client, channel: Channel) -> None:
     page = path_of(channel)
     added = dora.post(f"{page}/keys", {"secret": OTHER})
@@ -331,7 +323,6 @@ def test_a_copy_is_named_and_edited_next(dora: Client, channel: Channel) -> None
     assert 'value="main-3"' in dora.get(path).content.decode()
 
 
-@pytest.mark.extended
 def test_a_channel_is_turned_off_archived_and_brought_back(dora: Client, channel: Channel) -> None:
     dora.post(path_of(channel, "/enable"), {"on": "0"})
     assert Channel.objects.get().enabled is False

@@ -76,7 +76,6 @@ def whole(channel: Channel, pems: dict[str, str], proxy_url: str) -> None:
     channel.refresh_from_db()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 def test_the_test_and_the_model_list_go_the_same_way(
     channel: Channel, fake: FakeUpstream, kind: Kind
@@ -137,7 +136,6 @@ def test_what_is_not_given_again_stays_where_the_address_does(
     assert channel.client_key is None
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -160,7 +158,6 @@ def test_what_nothing_could_be_reached_with_is_refused(
         change_channel(SYSTEM, channel, {"client_cert": pems["cert"]})
 
 
-@pytest.mark.extended
 def test_no_secret_is_shown_or_told(people: Cast, channel: Channel, pems: dict[str, str]) -> None:
     """By the page: neither on it, nor in the review, nor in the audit trail."""
     dora = cast.signed_in(people.dora)
@@ -188,7 +185,6 @@ def test_no_secret_is_shown_or_told(people: Cast, channel: Channel, pems: dict[s
     assert "Nothing changes." in dora.post(path, again).content.decode()
 
 
-@pytest.mark.extended
 def test_the_overrides_page_reviews_and_saves(people: Cast, channel: Channel) -> None:
     dora: Client = cast.signed_in(people.dora)
     path = path_of(channel, "/overrides")

@@ -148,7 +148,6 @@ def test_a_test_without_scripts_leads_back_to_the_page(dora: Client, channel: Ch
     assert (answer.status_code, answer["Location"]) == (303, path)
 
 
-@pytest.mark.extended
 def test_a_failed_test_says_cause_and_fix(
     dora: Client, channel: Channel, fake: FakeUpstream
 ) -> None:
@@ -191,7 +190,6 @@ def test_a_pattern_is_tested_by_a_priced_name_that_it_meets(dora: Client, channe
     assert "fake-1000" in page(dora, f"/admin/channels/{id_text(channel.id)}")
 
 
-@pytest.mark.extended
 def test_models_show_who_serves_them_and_the_price_in_force(dora: Client, channel: Channel) -> None:
     rates = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
     set_price(SYSTEM, "fake", START, rates, source="file")
@@ -211,7 +209,6 @@ def test_models_show_who_serves_them_and_the_price_in_force(dora: Client, channe
     assert "Requests to it are free. Set its price in the price book." in html
 
 
-@pytest.mark.extended
 def test_models_are_found_by_name_channel_and_price(dora: Client, channel: Channel) -> None:
     set_price(SYSTEM, "fake", START, {"meters": {"in_text": 1}}, source="file")
 
@@ -255,7 +252,6 @@ def reported(
     )
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("channel_status", "words"),
     [
@@ -279,7 +275,6 @@ def test_what_a_process_has_found_out(
             assert word in page
 
 
-@pytest.mark.extended
 def test_the_worst_that_live_processes_know_is_shown(channel: Channel, dora: Client) -> None:
     """What a process knew that has ended is out of date."""
     path = f"/admin/channels/{id_text(channel.id)}"
@@ -296,7 +291,6 @@ def test_the_worst_that_live_processes_know_is_shown(channel: Channel, dora: Cli
     assert "Unavailable" not in page(dora, path)
 
 
-@pytest.mark.extended
 def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> None:
     """What the catalogue does not know of a server of one's own."""
     path = f"/admin/channels/{id_text(channel.id)}"
@@ -328,7 +322,6 @@ def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> Non
     assert channel.routes.get().can == {"vision": False}
 
 
-@pytest.mark.extended
 def test_only_what_is_there_can_be_switched(dora: Client, people: Cast, channel: Channel) -> None:
     path = f"/admin/channels/{id_text(channel.id)}/switch"
     fields = {"model": "alias", "capability": "tools", "state": "off"}
@@ -366,7 +359,6 @@ def rows_of(html: str) -> list[str]:
     return [re.sub(r"(<[^>]+>|\s)+", " ", row).strip() for row in rows]
 
 
-@pytest.mark.extended
 def test_a_channel_leads_to_what_was_done_to_it(channel: Channel, dora: Client) -> None:
     create_channel(SYSTEM, "another", {"provider": "openai", "base_url": "http://127.0.0.1:9/v1"})
     change_channel(SYSTEM, channel, {"weight": 3})
@@ -392,7 +384,6 @@ def health_of(client: Client, channel: Channel) -> dict[str, str]:
     return dict(zip(words, rows_of(html)[1:], strict=True))
 
 
-@pytest.mark.extended
 def test_the_health_of_each_model_and_key_is_shown(
     channel: Channel, dora: Client, people: Cast
 ) -> None:
@@ -449,7 +440,6 @@ def health_told(people: Cast, channel: Channel) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.extended
 def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
     channel: Channel, dora: Client, people: Cast
 ) -> None:

@@ -88,7 +88,6 @@ def test_the_book_shows_the_plans_rates_and_only_its_models(served: Cast) -> Non
     assert "retail" in page
 
 
-@pytest.mark.extended
 def test_as_of_yesterday_and_tomorrow_differ_as_published(served: Cast) -> None:
     later = clock.now() + dt.timedelta(days=3)
     set_price(SYSTEM, "gpt-4o", later, {"meters": {"in_text": 200_000_000}}, source="file")
@@ -146,7 +145,6 @@ def draft_fields(**over: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.extended
 def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
     client = signed_in(served.dora)
     sent = post(client, "price_draft", **draft_fields(model="gpt-\x004o", note="\x00"))
@@ -181,7 +179,6 @@ def drafted(client: Client, **over: Any) -> str:
     return str(response["location"].rsplit("/")[-1])
 
 
-@pytest.mark.extended
 def test_a_publish_tells_when_the_price_begins(served: Cast) -> None:
     client, address = signed_in(served.dora), reverse("price_proposals")
     set_price(SYSTEM, "m-2", SINCE, {"meters": {"in_text": 1}}, source="file")
@@ -194,7 +191,6 @@ def test_a_publish_tells_when_the_price_begins(served: Cast) -> None:
         assert message in text_of(client, address)
 
 
-@pytest.mark.extended
 def test_a_publish_names_what_is_planned_and_asks(served: Cast) -> None:
     """W73: the later version stays; one of the same moment is replaced only when it was seen."""
     client = signed_in(served.dora)
@@ -217,7 +213,6 @@ def test_a_publish_names_what_is_planned_and_asks(served: Cast) -> None:
     assert [one.rates["meters"]["in_text"] for one in list_prices(["m-2"])] == [1, 400_000_000]
 
 
-@pytest.mark.extended
 def test_a_planned_version_is_withdrawn_on_its_page(served: Cast) -> None:
     """W73: asked once more, and only for what has not begun."""
     client = signed_in(served.dora)
@@ -266,7 +261,6 @@ def test_a_draft_whose_beginning_has_passed_is_not_published(
     assert PriceProposal.objects.get().state == "open"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "text"),
     [
@@ -338,7 +332,6 @@ def test_a_draft_leads_to_its_review_where_it_is_published(served: Cast) -> None
     assert "The nearest exact price is 0.00430000002." in refused.content.decode()
 
 
-@pytest.mark.extended
 def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -> None:
     def row(model: str, rate: int) -> CatalogueRow:
         return CatalogueRow(model, None, "p", SINCE, None, {"meters": {"in_text": rate}})
@@ -515,7 +508,6 @@ def test_a_preview_can_be_stopped_from_its_page(served: Cast) -> None:
     assert "was stopped" in text_of(client, started["location"])
 
 
-@pytest.mark.extended
 def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: Cast) -> None:
     """Two persons: by its multiplier, by putting somebody on it, by taking somebody off."""
     dora, otto = signed_in(served.dora), signed_in(person("otto", operator=True))
@@ -565,7 +557,6 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
     ]  # fmt: skip
 
 
-@pytest.mark.extended
 def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None:
     client = signed_in(served.dora)
     response = post(client, "plan_create", name="retail", markup="+7 %", models="gpt-*\nm-1")
@@ -583,7 +574,6 @@ def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None
     assert not Plan.objects.exists()
 
 
-@pytest.mark.extended
 def test_a_team_and_a_person_go_on_a_plan_of_their_own(served: Cast) -> None:
     """The nearest plan holds: the person's, else the team's, else the organisation's."""
     client = signed_in(served.dora)
@@ -620,7 +610,6 @@ def test_a_team_and_a_person_go_on_a_plan_of_their_own(served: Cast) -> None:
     assert not MemberPlan.objects.exists()
 
 
-@pytest.mark.extended
 def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -> None:
     """Two persons: what a member paid is the dearest that could have held for any of their keys."""
     dora, otto = signed_in(served.dora), signed_in(person("otto", operator=True))
@@ -684,7 +673,6 @@ def test_the_api_gives_the_book_exactly(served: Cast) -> None:
     assert with_key(text).get("/api/v1/prices", {"nonsense": "1"}).status_code == 400
 
 
-@pytest.mark.extended
 def test_a_key_with_a_list_of_models_is_told_their_prices_only(served: Cast) -> None:
     """P12: what a key may not ask it does not see either."""
     texts = []

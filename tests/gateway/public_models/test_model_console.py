@@ -105,7 +105,6 @@ def test_the_list_says_what_each_model_is(dora: Client) -> None:
     assert "Everyone" in dora.get("/admin/models?life=current").content.decode()
 
 
-@pytest.mark.extended
 def test_a_model_is_changed_on_its_page(dora: Client) -> None:
     channel_to()
     path = "/admin/models/named/org/two"
@@ -155,7 +154,6 @@ def test_a_model_is_changed_on_its_page(dora: Client) -> None:
     assert dora.get("/admin/models/named/wild-7").status_code == 200
 
 
-@pytest.mark.extended
 def test_a_model_is_changed_and_reset_by_the_api(dora: Client) -> None:
     channel_to()
     path = "/public-models/org/two"
@@ -201,7 +199,6 @@ aliases: {fast: org/two}
 """
 
 
-@pytest.mark.extended
 def test_a_file_brings_models_and_the_export_brings_them_back(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.apply(FILE)
@@ -220,7 +217,6 @@ def test_a_file_brings_models_and_the_export_brings_them_back(tmp_path: Path) ->
     assert not ModelEntry.objects.exclude(name="probed").exists()
 
 
-@pytest.mark.extended
 def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -> None:
     """The list, the model's own page, the prices and the playground's picker alike."""
     channel_to()
@@ -267,7 +263,6 @@ def probed(api: Client, channel: Channel, **over: Any) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.extended
 def test_a_probe_tries_what_a_model_can_do_and_proposes_it(
     dora: Client, fake: FakeUpstream
 ) -> None:
@@ -315,7 +310,6 @@ def test_a_probe_tries_what_a_model_can_do_and_proposes_it(
     assert AuditEvent.objects.filter(action="model.probed").count() == 4
 
 
-@pytest.mark.extended
 def test_a_probe_that_fails_for_another_reason_proposes_nothing(dora: Client) -> None:
     channel = channel_to()
     probe = probed(dora, channel)["probe"]

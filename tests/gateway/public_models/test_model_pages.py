@@ -73,7 +73,6 @@ def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: C
         assert secret not in message
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("page", "named", "added"),
     [
@@ -96,7 +95,6 @@ def test_examples_name_a_model_that_is_served_or_say_that_none_is(
     assert added not in text_of(client, "/docs/embeddings")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("model", "meters", "asked"),
     [
@@ -136,7 +134,6 @@ def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, clie
     assert "free on this installation" in text_of(client, "/models/no/price")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("query", "result"),
     [
@@ -172,7 +169,6 @@ def test_a_model_has_its_facts_prices_other_names_and_code(served: Cast, client:
     assert client.get("/models/none").status_code == 404
 
 
-@pytest.mark.extended
 def test_members_see_their_own_prices_and_try_what_they_may_send(served: Cast) -> None:
     save_plan(SYSTEM, "retail", multiplier_ppm=1_100_000, models=["gpt-*"])
     assign_plan(SYSTEM, served.acme, "retail")
@@ -209,7 +205,6 @@ CHATS = ("", "/chat-completions", "/responses", "/messages", "/generate-content"
 VECTORS = ("/embeddings", "/embed-content")
 
 
-@pytest.mark.extended
 def test_examples_of_the_reference_ask_what_is_served(served: Cast, client: Client) -> None:
     """The first copied request is answered; of each kind the cheapest."""
     Route.objects.filter(model="gpt-4o-mini").update(model="my/chat 1")
@@ -230,7 +225,6 @@ def test_examples_of_the_reference_ask_what_is_served(served: Cast, client: Clie
     assert "my/chat 1" in text_of(signed_in(served.alice), f"/o/{served.acme.slug}/")
 
 
-@pytest.mark.extended
 def test_examples_ask_a_model_without_a_price_where_there_is_no_other(
     served: Cast, client: Client
 ) -> None:
@@ -239,7 +233,6 @@ def test_examples_ask_a_model_without_a_price_where_there_is_no_other(
     assert all("no/price" in code_of(client, slug) for slug in CHATS)
 
 
-@pytest.mark.extended
 def test_examples_keep_their_model_where_none_is_served_or_may_be_seen(
     served: Cast, client: Client
 ) -> None:

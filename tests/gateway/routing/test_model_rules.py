@@ -93,7 +93,6 @@ def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
     ]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
@@ -128,7 +127,6 @@ def test_rules_by_the_api(dora: Client) -> None:
     assert send(dora, "get", path).status_code == 404
 
 
-@pytest.mark.extended
 def test_a_rule_says_what_abandoned_requests_are_charged(dora: Client, tmp_path: Path) -> None:
     sent = {"model": "o3", "pick": "weight", "kind": "drain", "seconds": "30", "cost": "0.05"}
     assert dora.post(f"{PAGE}/new", sent).status_code == 303
@@ -170,7 +168,6 @@ def test_a_circle_of_aliases_is_refused_and_named(dora: Client) -> None:
     assert all_aliases() == {"fast": "small", "small": "gpt"}
 
 
-@pytest.mark.extended
 def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
     sent = {"name": "fast", "target": "small"}
     assert dora.post("/admin/models/aliases/new", sent).status_code == 303
@@ -194,7 +191,6 @@ def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
     assert all_aliases() == {}
 
 
-@pytest.mark.extended
 def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.apply(FILE)

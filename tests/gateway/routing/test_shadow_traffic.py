@@ -79,7 +79,6 @@ def test_a_file_brings_the_rule_and_the_export_brings_it_back(installation: Inst
     assert ModelRule.objects.get().shadow == {}
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "param"),
     [
@@ -102,7 +101,6 @@ def test_what_cannot_be_is_refused(
     assert ModelRule.objects.get().shadow == SHADOW
 
 
-@pytest.mark.extended
 def test_the_rule_on_its_page_and_by_the_api(installation: Installation, dora: Client) -> None:
     rule = ModelRule.objects.get()
     page, path = f"/admin/models/rules/{rule.id}", f"/api/v1/model-rules/{rule.id}"
@@ -120,7 +118,6 @@ def test_the_rule_on_its_page_and_by_the_api(installation: Installation, dora: C
     assert none["shadow"] == {"channel": "", "model": "", "percent": 100, "cap": None}
 
 
-@pytest.mark.extended
 def test_the_figures_are_those_of_both_sides(installation: Installation, dora: Client) -> None:
     first = add()
     add(main_total_ms=1100, total_ms=500, likeness=40, same_structure=True, finish="length")

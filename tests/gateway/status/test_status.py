@@ -94,7 +94,6 @@ def test_everybody_who_is_signed_in_sees_it(people: Cast, channel: Channel) -> N
         assert "Operational" in page(cast.signed_in(person))
 
 
-@pytest.mark.extended
 def test_its_states_are_those_of_requests_and_channels(people: Cast, channel: Channel) -> None:
     client = cast.signed_in(people.bob)
     happened(channel, dt.timedelta(minutes=3), 20, 2)
@@ -142,7 +141,6 @@ def tell(**over: object) -> Announcement:
     return publish_announcement(SYSTEM, **{**fields, **over})  # type: ignore[arg-type]
 
 
-@pytest.mark.extended
 def test_it_stands_on_all_pages_until_each_person_closes_it(people: Cast) -> None:
     message = tell()
     alice, bob = cast.signed_in(people.alice), cast.signed_in(people.bob)

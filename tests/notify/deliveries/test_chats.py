@@ -103,7 +103,6 @@ def test_what_a_service_refuses_with_status_200_is_tried_again(
     assert sorted(errors) == ["", *["Refused with code -1."] * 3]
 
 
-@pytest.mark.extended
 @pytest.mark.django_db
 def test_address_and_secret_of_a_chat_are_never_read_back(
     people: cast.Cast, server: Receiver, chats: Chats
@@ -143,7 +142,6 @@ def test_address_and_secret_of_a_chat_are_never_read_back(
     assert b"/\xe2\x80\xa6" in page_text
 
 
-@pytest.mark.extended
 @pytest.mark.django_db
 def test_a_chat_from_its_form_to_its_test(
     people: cast.Cast, server: Receiver, chats: Chats
@@ -221,7 +219,6 @@ def alert_job(argument: int) -> None:
         sending.send(delivery_id)
 
 
-@pytest.mark.extended
 @pytest.mark.django_db(transaction=True)
 def test_each_threshold_is_said_once_in_each_chat_however_many_workers_look(
     people: cast.Cast, server: Receiver, chats: Chats

@@ -175,7 +175,6 @@ def test_another_port_is_for_networks_that_the_operator_lists(
     endpoints.create_endpoint(actor, people.acme, "https://example.com:443/")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "[::1]", "localhost", "LOCALHOST.", "hub.localhost", "10.1.2.3",
@@ -234,7 +233,6 @@ def key_of(people: cast.Cast, name: str = "m") -> tuple[Key, str]:
     return cast.make_key(people.core, name, user=people.alice, kind=KeyKind.MANAGEMENT)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("change", [{"revoked_at": clock.now()}, {"expires_at": clock.now()}])
 def test_a_webhook_ends_with_the_key_that_made_it(
     people: cast.Cast, server: Receiver, change: dict[str, dt.datetime]

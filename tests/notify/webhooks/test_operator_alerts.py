@@ -91,7 +91,6 @@ def test_organisations_and_operators_do_not_hear_each_other(
             )
 
 
-@pytest.mark.extended
 def test_the_page_and_the_api_never_show_the_address(
     people: cast.Cast, server: Receiver, chats: Chats
 ) -> None:

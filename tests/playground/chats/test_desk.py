@@ -214,7 +214,6 @@ def test_a_tree_is_exported_and_imported_and_walked_the_same(stage: Stage, bob: 
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None:
     page = bob.page
     open_with(page, stage, stage.fake_model())
@@ -246,7 +245,6 @@ def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) -> None:
     page = bob.page
     streams: list[str] = []
@@ -331,7 +329,6 @@ def test_what_is_best_is_said_for_each_measure(stage: Stage, bob: Watched) -> No
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_a_comparison_on_a_phone_has_its_charges_in_tabs_and_cards(
     stage: Stage, bob: Watched
 ) -> None:
@@ -648,7 +645,6 @@ _NO_MICROPHONE = """(name) => {
 }"""
 
 
-@pytest.mark.extended
 def test_a_microphone_that_is_refused_says_so(stage: Stage, bob: Watched) -> None:
     page = bob.page  # nobody is there to allow it
     open_with(page, stage, stage.echo_model())

@@ -175,7 +175,6 @@ def sixty(people: Cast) -> list[Conversation]:
     return make_chats(people, 60)
 
 
-@pytest.mark.extended
 def test_the_table_pages_newest_first_with_turns_tokens_and_cost(
     people: Cast, sixty: list[Conversation]
 ) -> None:
@@ -213,7 +212,6 @@ def test_the_table_sorts_by_what_it_shows(
         assert first == [row["title"] for row in rows[:25]], (direction, sort)
 
 
-@pytest.mark.extended
 def test_what_is_changed_without_scripts_leads_back_to_the_list(
     people: Cast, sixty: list[Conversation]
 ) -> None:
@@ -222,7 +220,6 @@ def test_what_is_changed_without_scripts_leads_back_to_the_list(
     assert (answer.status_code, answer["Location"]) == (303, f"{URL}?rows=25")
 
 
-@pytest.mark.extended
 def test_filters_find_by_text_folder_and_archive(people: Cast, sixty: list[Conversation]) -> None:
     assert titles(people.bob, "?q=42+1+水") == ["Chat 042"]
     assert titles(people.bob, "?folder=Rivers") == [f"Chat {n:03}" for n in range(0, 60, 10)]
@@ -234,7 +231,6 @@ def test_filters_find_by_text_folder_and_archive(people: Cast, sixty: list[Conve
     assert titles(people.bob, "?archived=1") == ["Chat 004"]
 
 
-@pytest.mark.extended
 def test_what_was_changed_together_is_taken_back_together(
     people: Cast, sixty: list[Conversation]
 ) -> None:
@@ -250,7 +246,6 @@ def test_what_was_changed_together_is_taken_back_together(
     assert Conversation.objects.filter(deleted_at=None).count() == 60
 
 
-@pytest.mark.extended
 def test_chats_are_moved_to_a_folder(people: Cast, sixty: list[Conversation]) -> None:
     change(people.bob, act="folder", folder_name=" Lakes ", id=id_text(sixty[1].id))
     assert titles(people.bob, "?folder=Lakes") == ["Chat 001"]
@@ -271,7 +266,6 @@ def test_nobody_reaches_anothers_chats(people: Cast, sixty: list[Conversation]) 
     assert json.loads(export_file(people.alice, id=ids))["chats"] == []
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("broken", "place"),
     [

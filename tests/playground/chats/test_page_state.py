@@ -80,7 +80,6 @@ def test_examples_stand_beside_the_tools_that_are_there(stage: Stage, bob: Watch
     bob.assert_calm()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("fault", ["no connection", pytest.param("503", marks=pytest.mark.slow)])
 def test_a_stream_whose_first_request_fails_is_asked_for_again(
     stage: Stage, bob: Watched, fault: str

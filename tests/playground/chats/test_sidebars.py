@@ -60,7 +60,6 @@ def test_the_sidebar_folds_to_the_icons_of_the_menu_and_stays_so(
     bob.assert_calm()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("language", "usage"), [("en", "Usage"), ("zh-hans", "用量")])
 def test_the_menu_above_the_chats_shows_the_name_of_each_entry(
     stage: Stage, bob: Watched, language: str, usage: str
@@ -81,7 +80,6 @@ def test_the_menu_above_the_chats_shows_the_name_of_each_entry(
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_keys_lead_from_the_chats_to_their_search_and_the_menu(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(stage.playground)
@@ -95,7 +93,6 @@ def test_keys_lead_from_the_chats_to_their_search_and_the_menu(stage: Stage, bob
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_the_sidebar_folds_by_keys(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "first words")

@@ -52,7 +52,6 @@ def test_it_is_offered_by_the_page_and_by_its_address(people: Cast) -> None:
     assert "Temporary chat: not saved." in html
 
 
-@pytest.mark.extended
 def test_it_is_in_no_list_search_history_export_or_share(people: Cast) -> None:
     chat = begin(people)
     html = page(people.bob, at("conversation", chat)).content.decode()
@@ -83,7 +82,6 @@ def test_it_is_nobody_elses(people: Cast) -> None:
     assert signed_in(people.alice).post(at("chat_visit", chat), {}).status_code == 404
 
 
-@pytest.mark.extended
 def test_its_title_tells_nothing_and_no_model_names_it(people: Cast) -> None:
     post(people.bob, "preferences_save", title_model="weir-1")
     relay = NamingRelay("Salaries")
@@ -92,7 +90,6 @@ def test_its_title_tells_nothing_and_no_model_names_it(people: Cast) -> None:
     assert Conversation.objects.get().title == "Temporary chat"
 
 
-@pytest.mark.extended
 def test_what_is_left_is_deleted_with_its_files_and_stays_in_the_books(people: Cast) -> None:
     note = add_file(cast.actor(people.bob, people.acme), "note.txt", b"my own words")
     other_file = add_file(cast.actor(people.bob, people.acme), "kept.txt", b"of another chat")
@@ -118,7 +115,6 @@ def test_what_is_left_is_deleted_with_its_files_and_stays_in_the_books(people: C
     assert page(people.bob, at("conversation", chat)).status_code == 404
 
 
-@pytest.mark.extended
 def test_it_ends_for_its_person_before_it_is_swept(people: Cast) -> None:
     chat = begin(people)
     Conversation.objects.update(ends_at=clock.now())
@@ -127,7 +123,6 @@ def test_it_ends_for_its_person_before_it_is_swept(people: Cast) -> None:
     assert refused.status_code == 404
 
 
-@pytest.mark.extended
 def test_a_page_that_was_loaded_again_has_not_left(people: Cast) -> None:
     chat = begin(people)
     before = id_text(chat.visit or new_id())
@@ -141,7 +136,6 @@ def test_a_page_that_was_loaded_again_has_not_left(people: Cast) -> None:
     assert chat.ends_at <= clock.now() + STANDS_LEFT
 
 
-@pytest.mark.extended
 def test_an_open_page_and_each_send_keep_it(people: Cast) -> None:
     chat = begin(people)
     soon = clock.now() + dt.timedelta(seconds=30)
@@ -158,7 +152,6 @@ def test_an_open_page_and_each_send_keep_it(people: Cast) -> None:
     assert chat.messages.count() == 4
 
 
-@pytest.mark.extended
 def test_an_answer_that_is_being_written_goes_when_it_has_ended(people: Cast) -> None:
     chat = begin(people)
     Run.objects.update(ended_at=None, state=RunState.RUNNING)
@@ -170,7 +163,6 @@ def test_an_answer_that_is_being_written_goes_when_it_has_ended(people: Cast) ->
     assert not Conversation.objects.filter(id=chat.id).exists()
 
 
-@pytest.mark.extended
 def test_its_answer_is_stopped_when_nobody_can_come_back_to_it(people: Cast) -> None:
     begin(people)
     assert Run.objects.get().unwatched_ms == 60_000
@@ -179,7 +171,6 @@ def test_its_answer_is_stopped_when_nobody_can_come_back_to_it(people: Cast) -> 
     assert Run.objects.order_by("-id")[0].unwatched_ms == 1_000
 
 
-@pytest.mark.extended
 def test_a_comparison_may_be_temporary_too(people: Cast) -> None:
     html = squeezed(page(people.bob, "/o/acme/playground/compare?tmp=1").content.decode())
     assert 'name="temporary" form="composer" checked>' in html

@@ -58,7 +58,6 @@ def test_regenerating_makes_a_version_with_any_model(people: Cast) -> None:
     )
 
 
-@pytest.mark.extended
 def test_a_question_is_edited_into_a_branch(people: Cast) -> None:
     send(people.bob, answers("one"), text="Hi")
     send(people.bob, answers("two"), text="And?", conversation=conversation_id())
@@ -77,7 +76,6 @@ def test_a_question_is_edited_into_a_branch(people: Cast) -> None:
     assert "2/2" in text
 
 
-@pytest.mark.extended
 def test_an_answer_is_edited_and_says_so(people: Cast) -> None:
     send(people.bob, answers("wrong"), text="Hi")
     answer = Message.objects.get(role="assistant")
@@ -89,7 +87,6 @@ def test_an_answer_is_edited_and_says_so(people: Cast) -> None:
     assert b'"content": "right"' in relay.requests[0][1]
 
 
-@pytest.mark.extended
 def test_a_deleted_message_hides_its_subtree_and_comes_back(people: Cast) -> None:
     send(people.bob, answers("one"), text="Hi")
     send(people.bob, answers("two"), text="And?", conversation=conversation_id())
@@ -105,7 +102,6 @@ def test_a_deleted_message_hides_its_subtree_and_comes_back(people: Cast) -> Non
     assert '<p dir="auto">two</p>' in html
 
 
-@pytest.mark.extended
 def test_a_branch_becomes_a_chat_of_its_own(people: Cast) -> None:
     send(people.bob, answers("one"), text="Hi")
     answer = Message.objects.get(role="assistant")
@@ -138,7 +134,6 @@ TOOLS = json.dumps(
 )
 
 
-@pytest.mark.extended
 def test_calls_wait_for_their_results_and_go_on_with_them(people: Cast) -> None:
     send(people.bob, CALLS, text="Weather?", tools=TOOLS)
     html = page(people.bob, chat_of(people.bob)).content.decode()
@@ -161,7 +156,6 @@ def test_calls_wait_for_their_results_and_go_on_with_them(people: Cast) -> None:
     assert "Send 2 results" not in text
 
 
-@pytest.mark.extended
 def test_mocks_answer_by_themselves_ten_times_at_most(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +174,6 @@ def test_mocks_answer_by_themselves_ten_times_at_most(
 # The list ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_chats_are_named_pinned_foldered_archived_and_found(people: Cast) -> None:
     send(people.bob, answers("a rare word: sluice"), text="One")
     send(people.bob, answers("x"), text="Two")
@@ -204,7 +197,6 @@ def test_chats_are_named_pinned_foldered_archived_and_found(people: Cast) -> Non
     assert "Uno" in archive
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("name", "why"), [("a\x00b", "Null characters"), ("n" * 10_000, "This has 10000")]
 )
@@ -223,7 +215,6 @@ def test_a_name_that_cannot_be_kept_as_it_is_changes_nothing(
     assert (chat.title, chat.folder) == ("One", "")
 
 
-@pytest.mark.extended
 def test_a_deleted_chat_can_be_had_back_for_a_day(people: Cast) -> None:
     send(people.bob, answers("x"), text="One")
     id = conversation_id()
@@ -238,7 +229,6 @@ def test_a_deleted_chat_can_be_had_back_for_a_day(people: Cast) -> None:
     assert Conversation.objects.count() == 0
 
 
-@pytest.mark.extended
 def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> None:
     """Branches, versions, costs."""
     send(people.bob, answers("one"), text="Hi", system="Be short.")
@@ -270,7 +260,6 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     assert "*3 in, 2 out, $0.0000018*" in markdown
 
 
-@pytest.mark.extended
 def test_a_file_of_somebody_else_is_in_no_export(people: Cast) -> None:
     """P12: a stored message names files by their id, and might name any."""
     send(people.bob, answers("one"), text="Hi")
@@ -298,7 +287,6 @@ def shape(chat: dict[str, Any]) -> Any:
     return {**chat, "leaf": places[chat["leaf"]], "messages": messages}
 
 
-@pytest.mark.extended
 def test_what_is_no_export_is_refused_in_words(people: Cast) -> None:
     for content in (b"{", b"[]", b"\xff", b'{"weir_chat": 1, "messages": []}'):
         upload = SimpleUploadedFile("chat.json", content)
@@ -323,7 +311,6 @@ def test_nobody_else_may_touch_a_chat(people: Cast) -> None:
     assert Message.objects.filter(deleted_at=None).count() == 2
 
 
-@pytest.mark.extended
 def test_a_long_chat_shows_its_end_and_leads_back(people: Cast) -> None:
     send(people.bob, answers("x"), text="One")
     chat = Conversation.objects.get()
@@ -345,7 +332,6 @@ def test_a_long_chat_shows_its_end_and_leads_back(people: Cast) -> None:
     assert "turn 03" in linked
 
 
-@pytest.mark.extended
 def test_a_file_that_was_never_sent_goes_after_a_day(people: Cast) -> None:
     bob = actor(people.bob, people.acme)
     attached, unsent = (
@@ -361,7 +347,6 @@ def test_a_file_that_was_never_sent_goes_after_a_day(people: Cast) -> None:
     assert refused.status_code == 404
 
 
-@pytest.mark.extended
 def test_a_refused_turn_keeps_its_file_for_the_next_version(people: Cast) -> None:
     file = add_file(actor(people.bob, people.acme), "read.txt", b"words")
     relay = ScriptedRelay(outcome(402, "insufficient_balance", charge_nano=0, basis="none"))
@@ -382,7 +367,6 @@ def files_kept() -> list[str]:
     return sorted(Attachment.objects.values_list("name", flat=True))
 
 
-@pytest.mark.extended
 def test_files_go_with_the_last_message_that_names_them(people: Cast) -> None:
     """Those that were sent and those that a model made; a branch of its own still names them."""
     bob = actor(people.bob, people.acme)
@@ -406,7 +390,6 @@ def test_files_go_with_the_last_message_that_names_them(people: Cast) -> None:
     assert files_kept() == ["own.txt"]
 
 
-@pytest.mark.extended
 def test_files_go_with_a_message_that_was_deleted_alone(people: Cast) -> None:
     bob = actor(people.bob, people.acme)
     first, second = (add_file(bob, f"{name}.txt", b"words") for name in ("first", "second"))
@@ -419,7 +402,6 @@ def test_files_go_with_a_message_that_was_deleted_alone(people: Cast) -> None:
     assert files_kept() == ["first.txt"]
 
 
-@pytest.mark.extended
 def test_nobody_loses_a_file_by_anothers_chat(people: Cast) -> None:
     """P12: a stored message names files by their id, and might name any."""
     file = add_file(actor(people.alice, people.acme), "hers.txt", b"words")

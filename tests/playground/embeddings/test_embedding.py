@@ -18,7 +18,6 @@ def embedding_model(stage: Stage) -> str:
     return stage.hub.model(stage.fake, rates={"in_text": 1_000_000})
 
 
-@pytest.mark.extended
 def test_lines_become_vectors_with_their_cosines_charge_and_receipt(
     stage: Stage, bob: Watched
 ) -> None:

@@ -137,7 +137,6 @@ def test_a_second_tab_or_one_in_the_background_keeps_it(stage: Stage, bob: Watch
     assert newest_run(stage) == {"state": "done", "left": False}
 
 
-@pytest.mark.extended
 def test_a_page_that_gave_its_stream_up_keeps_its_answer(stage: Stage, bob: Watched) -> None:
     """Other tabs hold the streams of the browser: it looks again and again, and watches so."""
     choose(stage, "stop", None)

@@ -157,7 +157,6 @@ def test_an_upload_is_answered_with_what_the_form_names(people: Cast) -> None:
     assert bob.get(url, headers={"range": "bytes=64-"}).content == WEBM
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("kind", ["images", "speech", "transcription", "video", "gallery"])
 def test_every_page_stands_without_a_model(people: Cast, kind: str) -> None:
     client = signed_in(people.bob)
@@ -182,7 +181,6 @@ def test_files_go_to_a_provider_under_the_names_of_its_form(people: Cast) -> Non
     assert form_of("videos", {"picture": picture(people)}) is None
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("handed", [True, False])
 def test_what_a_member_made_goes_where_their_chats_go(people: Cast, handed: bool) -> None:
     run = run_of(people, picture(people))

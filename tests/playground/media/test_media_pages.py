@@ -56,7 +56,6 @@ def receipt(page: Page, record: dict[str, Any]) -> None:
     assert link.get_attribute("href") == f"/o/acme/requests/{id_text(record['request_id'])}"
 
 
-@pytest.mark.extended
 def test_a_picture_is_made_edited_under_a_mask_and_compared(stage: Stage, bob: Watched) -> None:
     page, model = bob.page, stage.hub.model(stage.fake, rates=PICTURES)
     other = stage.hub.model(stage.fake, rates=PICTURES)
@@ -117,7 +116,6 @@ def test_a_picture_is_made_edited_under_a_mask_and_compared(stage: Stage, bob: W
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_a_text_is_spoken_kept_and_found_in_the_gallery(stage: Stage, bob: Watched) -> None:
     page, model = bob.page, stage.hub.model(stage.fake, rates=CHARACTERS)
     page.goto(f"{stage.playground}/speech?model={model}")
@@ -149,7 +147,6 @@ def test_a_text_is_spoken_kept_and_found_in_the_gallery(stage: Stage, bob: Watch
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_what_the_browser_records_is_transcribed_and_played(
     stage: Stage, bob_apart: Watched
 ) -> None:
@@ -190,7 +187,6 @@ def videos() -> Iterator[FakeVideos]:
         yield fake
 
 
-@pytest.mark.extended
 def test_a_video_is_followed_to_its_end(stage: Stage, bob: Watched, videos: FakeVideos) -> None:
     page, acme = bob.page, Tenant(stage.organisation, stage.organisation, stage.organisation, "")
     model = f"v-{secrets.token_hex(6)}"

@@ -63,7 +63,6 @@ def bob_heard(chromium: Browser, stage: Stage) -> Iterator[Watched]:
     beeping.close()
 
 
-@pytest.mark.extended
 @pytest.mark.browser
 def test_one_writes_speaks_and_interrupts(
     stage: Stage, bob_heard: Watched, provider: FakeRealtime, model: str
@@ -139,7 +138,6 @@ def test_one_writes_speaks_and_interrupts(
 
 
 @pytest.mark.browser
-@pytest.mark.extended
 def test_it_answers_when_one_pauses(stage: Stage, bob_heard: Watched, model: str) -> None:
     page = bob_heard.page
     page.goto(f"{stage.playground}/realtime?model={model}")
@@ -181,7 +179,6 @@ def opened(
     )
 
 
-@pytest.mark.extended
 def test_a_ticket_opens_one_session_for_a_page_of_this_site(stage: Stage, model: str) -> None:
     """Hijacking from another site fails, with the ticket and with the cookie."""
     ticket = stage.beside.call(issue, "acme", "bob", model)

@@ -44,7 +44,6 @@ def charges(stage: Stage, model: str) -> list[int]:
     return [row["charge_nano"] for row in stage.rows(query, model)]
 
 
-@pytest.mark.extended
 def test_a_song_is_made_heard_and_extended(
     stage: Stage, bob: Watched, suno: FakeSuno, acme: Tenant
 ) -> None:
@@ -120,7 +119,6 @@ def poll_ordered(stage: Stage, tenant: Tenant, service: str, orders: int) -> Non
     poll(stage.hub, tenant)
 
 
-@pytest.mark.extended
 def test_a_picture_is_imagined_and_changed_by_its_buttons(
     stage: Stage, bob: Watched, midjourney: FakeMidjourney, acme: Tenant
 ) -> None:

@@ -119,7 +119,6 @@ def test_five_hundred_models_are_searched_as_one_types(
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_a_model_is_picked_by_keys_alone_and_the_focus_comes_back(
     stage: Stage, few: None, bob: Watched
 ) -> None:

@@ -93,7 +93,6 @@ def test_the_bound_is_told_before_send_to_whom_it_concerns(people: Cast) -> None
     assert "balance after" not in ask_bound(people.bob, ScriptedRelay(outcome()), text="Hello")
 
 
-@pytest.mark.extended
 def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     relay.bound_result = Bound(42_100_000, None, 1, 1, 7, 1_000, False)
@@ -105,7 +104,6 @@ def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
     )
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("left_nano", "text"),
     [
@@ -127,7 +125,6 @@ def test_what_a_budget_lacks_is_not_told_of_the_balance(
         assert "balance" not in html.lower()
 
 
-@pytest.mark.extended
 def test_who_may_ask_for_more_finds_where(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     relay.bound_result = Bound(42_100_000, None, 1, 1, 7, 1_000, False)
@@ -163,7 +160,6 @@ def test_an_unknown_answer_length_has_no_expected_charge(people: Cast) -> None:
     assert "expected" not in html.lower()
 
 
-@pytest.mark.extended
 def test_settings_go_out_stay_with_the_chat_and_are_refused_by_name(people: Cast) -> None:
     refused = send(people.bob, answers("x"), text="One", **{"p.temperature": "9"})
     assert refused.status_code == 422
@@ -180,7 +176,6 @@ def test_settings_go_out_stay_with_the_chat_and_are_refused_by_name(people: Cast
     assert 'name="p.temperature" form="composer" inputmode="decimal" value="0.2"' in html
 
 
-@pytest.mark.extended
 def test_a_parameter_that_the_upstream_dropped_is_named(people: Cast) -> None:
     relay = answers("x")
     relay.dropped = ("seed",)
@@ -189,7 +184,6 @@ def test_a_parameter_that_the_upstream_dropped_is_named(people: Cast) -> None:
     assert "The model does not support seed: left out." in html
 
 
-@pytest.mark.extended
 def test_editors_are_checked_by_path(people: Cast) -> None:
     def check(editor: str, text: str, **form: str) -> str:
         url = reverse("check", args=["acme", editor])
@@ -207,7 +201,6 @@ def test_editors_are_checked_by_path(people: Cast) -> None:
     assert "&quot;type&quot;: &quot;integer&quot;" in example.content.decode()
 
 
-@pytest.mark.extended
 def test_an_answer_is_judged_by_the_schema_that_was_asked_for(people: Cast) -> None:
     schema = '{"type": "object", "properties": {"rows": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}}}}'  # noqa: E501
     send(people.bob, answers('{"rows": [{"n": 1}, {"n": "x"}]}'), text="One", schema=schema)
@@ -217,7 +210,6 @@ def test_an_answer_is_judged_by_the_schema_that_was_asked_for(people: Cast) -> N
     assert "<td>1</td>" in html
 
 
-@pytest.mark.extended
 def test_presets_are_ones_own_or_shared(people: Cast) -> None:
     form = {"model": "weir-1", "p.temperature": "0.3", "preset_name": "Calm"}
     signed_in(people.bob).post(reverse("preset_save", args=["acme"]), form, headers=HTMX)
@@ -235,7 +227,6 @@ def test_presets_are_ones_own_or_shared(people: Cast) -> None:
     assert Preset.objects.count() == 0
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("name", "why"), [("a\x00b", "Null characters"), ("n" * 10_000, "This has 10000")]
 )
@@ -261,7 +252,6 @@ def save_prompt(user: User, system: str, **form: str) -> Any:
     return signed_in(user).post(url, fields, headers=HTMX)
 
 
-@pytest.mark.extended
 def test_prompts_have_versions_that_never_change(people: Cast) -> None:
     save_prompt(people.bob, "You are {{who}}.", **{"var.who": "Ann", "p.temperature": "0.1"})
     save_prompt(people.alice, "You are kind, {{who}}.", **{"var.who": "Ann"})
@@ -283,7 +273,6 @@ def test_prompts_have_versions_that_never_change(people: Cast) -> None:
     assert actions[-3:] == ["prompt.saved", "prompt.saved", "prompt.put_in_production"]
 
 
-@pytest.mark.extended
 def test_prompts_are_listed_by_their_last_version(people: Cast) -> None:
     save_prompt(people.bob, "You are kind.")
     save_prompt(people.alice, "You are kind!", model="weir-2")
@@ -306,7 +295,6 @@ def test_prompts_are_listed_by_their_last_version(people: Cast) -> None:
     assert rows_of(signed_in(people.alice), f"{address}?cols=name") == ["Refund bot"]
 
 
-@pytest.mark.extended
 def test_win_rates_are_listed_best_first(people: Cast) -> None:
     for n in range(6):
         Vote.objects.create(
@@ -323,7 +311,6 @@ def test_win_rates_are_listed_best_first(people: Cast) -> None:
     assert rows_of(bob, f"{address}?q=WEIR-1&cols=model,rate") == ["weir-1 17%"]
 
 
-@pytest.mark.extended
 def test_the_api_gives_a_prompt_by_name_and_version(people: Cast) -> None:
     save_prompt(people.bob, "You are {{who}}.", **{"p.temperature": "0.1", "var.who": "x"})
     save_prompt(people.bob, "You are {{who}}!", **{"var.who": "x"})
@@ -359,7 +346,6 @@ def test_the_api_gives_a_prompt_by_name_and_version(people: Cast) -> None:
 # Files ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_files_go_beside_the_message_and_to_the_model(people: Cast) -> None:
     response = signed_in(people.bob).post(
         reverse("file_add", args=["acme"]),
@@ -419,7 +405,6 @@ def compare(user: User, **form: Any) -> Any:
                 text="Hi", **form)  # fmt: skip
 
 
-@pytest.mark.extended
 def test_columns_are_runs_of_one_send(people: Cast) -> None:
     response = compare(people.bob)
     assert response["HX-Redirect"] == chat_of(people.bob)
@@ -442,7 +427,6 @@ def test_columns_are_runs_of_one_send(people: Cast) -> None:
     assert chat.count(">same words<") == 1
 
 
-@pytest.mark.extended
 def test_the_bound_of_a_column_is_that_of_its_own_answers(people: Cast) -> None:
     compare(people.bob)
     Message.objects.filter(column=1, role="assistant").update(content="other words")
@@ -453,7 +437,6 @@ def test_the_bound_of_a_column_is_that_of_its_own_answers(people: Cast) -> None:
     assert contents == ["same words", "other words", "same words"]
 
 
-@pytest.mark.extended
 def test_a_model_is_added_to_a_comparison_later(people: Cast) -> None:
     """W11: it answers what the others answered last, in their summary, and goes on with them."""
     compare(people.bob)
@@ -482,7 +465,6 @@ def test_a_model_is_added_to_a_comparison_later(people: Cast) -> None:
     assert sorted(contents) == ["late words", *["second words"] * 3]
 
 
-@pytest.mark.extended
 def test_no_model_is_added_that_is_not_offered_or_where_nobody_compares(people: Cast) -> None:
     compare(people.bob)
     relay = answers("x")
@@ -493,7 +475,6 @@ def test_no_model_is_added_that_is_not_offered_or_where_nobody_compares(people: 
     assert relay.requests == []
 
 
-@pytest.mark.extended
 def test_a_refused_column_takes_nothing_from_the_others(people: Cast) -> None:
     refused = outcome(402, "insufficient_balance", charge_nano=0, basis="none", meters={})
     send(people.bob, ScriptedRelay(refused), model=["weir-1"] * 2, compare="1", text="Hi")
@@ -501,7 +482,6 @@ def test_a_refused_column_takes_nothing_from_the_others(people: Cast) -> None:
     assert Conversation.objects.count() == 1
 
 
-@pytest.mark.extended
 def test_names_are_hidden_until_the_vote(people: Cast) -> None:
     compare(people.bob, blind="1")
     html = page(people.bob, chat_of(people.bob)).content.decode()
@@ -519,7 +499,6 @@ def test_names_are_hidden_until_the_vote(people: Cast) -> None:
     assert post(people.charlie, "vote", id_text(run.batch), winner="1").status_code == 404
 
 
-@pytest.mark.extended
 def test_answers_are_compared_word_by_word(people: Cast) -> None:
     compare(people.bob)
     Message.objects.filter(column=1, role="assistant").update(content="other words")
@@ -541,7 +520,6 @@ def share(user: User, **form: str) -> str:
     return match[1]
 
 
-@pytest.mark.extended
 def test_a_link_shows_what_it_shall_and_nothing_more(people: Cast) -> None:
     send(people.bob, answers("An answer <b>"), text="A question", system="Secret system")
     url = share(people.bob, days="7", hide_system="on", hide_cost="on")
@@ -561,7 +539,6 @@ def test_a_link_shows_what_it_shall_and_nothing_more(people: Cast) -> None:
     assert ShareLink.objects.filter(views=1, system_shown=False).count() == 1
 
 
-@pytest.mark.extended
 def test_a_link_ends_by_time_and_by_hand(people: Cast) -> None:
     send(people.bob, answers("x"), text="A question")
     url = share(people.bob, days="1")
@@ -578,7 +555,6 @@ def test_a_link_ends_by_time_and_by_hand(people: Cast) -> None:
     assert Client().get("/s/nothing").status_code == 404
 
 
-@pytest.mark.extended
 def test_a_link_for_members_opens_to_no_stranger(people: Cast) -> None:
     send(people.bob, answers("x"), text="A question")
     url = share(people.bob, who="members")
@@ -590,7 +566,6 @@ def test_a_link_for_members_opens_to_no_stranger(people: Cast) -> None:
 # Debug, and the session's endpoint -------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_the_debug_view_shows_what_went_over_the_wire(people: Cast) -> None:
     send(people.bob, answers("x"), text="One", **{"p.temperature": "0.5"})
     run = Run.objects.get()
@@ -602,7 +577,6 @@ def test_the_debug_view_shows_what_went_over_the_wire(people: Cast) -> None:
     assert page(people.alice, reverse("run_debug", args=["acme", run.text_id])).status_code == 404
 
 
-@pytest.mark.extended
 def test_the_debug_view_shows_a_run_whose_charge_is_not_known_yet(people: Cast) -> None:
     """The books may not have said what an answer cost that was left."""
     send(people.bob, answers("x"), text="One")
@@ -612,7 +586,6 @@ def test_the_debug_view_shows_a_run_whose_charge_is_not_known_yet(people: Cast) 
     assert "<dt>Charged</dt>" in html.content.decode()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("operator", [False, True])
 def test_the_debug_view_names_the_channel_to_operators_only(people: Cast, operator: bool) -> None:
     send(people.bob, answers("x"), text="One")
@@ -640,7 +613,6 @@ def pg(user: User | None, relay: ScriptedRelay, body: dict[str, Any], **over: An
     return async_to_sync(ask)()
 
 
-@pytest.mark.extended
 def test_the_session_may_ask_as_a_client_does(people: Cast) -> None:
     relay = ScriptedRelay(TextDelta(0, "Hi"), outcome())
     response = pg(people.bob, relay, {"model": "weir-1", "messages": []})
@@ -656,7 +628,6 @@ def test_the_session_may_ask_as_a_client_does(people: Cast) -> None:
     assert pg(None, relay, {}).status_code in (302, 401, 403)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("form", "language", "word"),
     [
@@ -683,7 +654,6 @@ def test_the_code_view_tells_the_request_in_each_form_without_a_key(
     assert page(people.alice, address).status_code == 404
 
 
-@pytest.mark.extended
 def test_the_picker_shows_what_the_person_sees_with_the_version_it_stands_for(
     people: Cast,
 ) -> None:

@@ -22,7 +22,6 @@ def bob(desks: Desks, stage: Stage) -> Iterator[Watched]:
     )
 
 
-@pytest.mark.extended
 def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Watched) -> None:
     page = bob.page
     stage.echo_model()

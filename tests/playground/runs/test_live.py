@@ -72,7 +72,6 @@ def blocks(page: Page) -> str:
     return page.locator(BLOCKS).last.inner_html().strip().strip()
 
 
-@pytest.mark.extended
 def test_an_answer_streams_and_is_the_same_after_a_reload(stage: Stage, bob: Watched) -> None:
     page = bob.page
     first, middle, last = PROSE.partition("return 1.84")
@@ -108,7 +107,6 @@ def test_an_answer_streams_and_is_the_same_after_a_reload(stage: Stage, bob: Wat
 READER = "document.querySelector('[hx-sse\\\\:connect]')?._htmx?.sse?.reader"
 
 
-@pytest.mark.extended
 def test_five_seconds_without_a_network_lose_nothing(stage: Stage, bob_apart: Watched) -> None:
     """W10. Five by the page's clock, in which it tries again and again; the answer goes on."""
     page = bob_apart.page
@@ -230,7 +228,6 @@ def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: W
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_a_fault_in_the_middle_keeps_the_text(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.own_model(), "hi #tokens=60 #delay_ms=5 #fault=F14:eof@20")
@@ -247,7 +244,6 @@ def test_a_fault_in_the_middle_keeps_the_text(stage: Stage, bob: Watched) -> Non
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_closing_the_tab_does_not_stop_the_answer(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
     ask(page, stage, stage.echo_model(3, 0), f"closing{HOLD} {PROSE}")
@@ -331,7 +327,6 @@ def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> None:
     page = bob.page
     model = stage.echo_model(50, 0)
@@ -389,7 +384,6 @@ def test_the_log_follows_the_answer_and_scrolls_inside_the_window(
     bob.assert_calm()
 
 
-@pytest.mark.extended
 def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Browser) -> None:
     plain = watch(chromium, stage, java_script_enabled=False)
     page = plain.context.new_page()
@@ -455,7 +449,6 @@ def refuses(hub: Hub) -> bool:
     return False
 
 
-@pytest.mark.extended
 def test_late_pages_get_the_answer_whole_when_its_events_are_gone(
     stage: Stage, bob: Watched
 ) -> None:
@@ -477,7 +470,6 @@ def test_late_pages_get_the_answer_whole_when_its_events_are_gone(
     assert "late page" in text
 
 
-@pytest.mark.extended
 def test_a_killed_process_leaves_the_text_and_says_so(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(9, 0), f"calm surface{HOLD} {PROSE}")

@@ -37,7 +37,6 @@ def begin(stage: Stage, bob: Watched) -> list[Page]:
 
 
 # A busy machine proves that it stops; how soon is measured where nothing else runs.
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "within_s", [pytest.param(30, id="stops"), pytest.param(1, id="in 1 s", marks=pytest.mark.slow)]
 )
@@ -63,7 +62,6 @@ def test_stop_waits_for_no_stream_of_other_chats(stage: Stage, bob: Watched, wit
         page.wait_for_selector(DONE)
 
 
-@pytest.mark.extended
 def test_a_chat_without_a_stream_misses_nothing(stage: Stage, bob: Watched) -> None:
     """It looks again and again, and has a stream again once it is used or others have ended."""
     pages = begin(stage, bob)

@@ -26,7 +26,6 @@ def menu(people: Cast, id: str, open_chat: str = "") -> str:
     return squeezed(answer.content.decode())
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("field", ["pinned", "archived"])
 def test_what_the_menu_of_a_chat_does_its_next_one_undoes(people: Cast, field: str) -> None:
     send(people.bob, answers("x"), text="One")
@@ -38,7 +37,6 @@ def test_what_the_menu_of_a_chat_does_its_next_one_undoes(people: Cast, field: s
         post(people.bob, "chat_change", id, **{field: match[1]})
 
 
-@pytest.mark.extended
 def test_only_who_deletes_the_open_chat_leaves_it(people: Cast) -> None:
     send(people.bob, answers("x"), text="One")
     send(people.bob, answers("x"), text="Two")
@@ -47,7 +45,6 @@ def test_only_who_deletes_the_open_chat_leaves_it(people: Cast) -> None:
     assert "data-leaves" not in menu(people, one, open_chat=two)
 
 
-@pytest.mark.extended
 def test_a_shared_preset_is_deleted_by_its_maker_alone(people: Cast) -> None:
     form = {"model": "weir-1", "preset_name": "Calm", "preset_shared": "on"}
     signed_in(people.bob).post(reverse("preset_save", args=["acme"]), form, headers=HTMX)
@@ -58,7 +55,6 @@ def test_a_shared_preset_is_deleted_by_its_maker_alone(people: Cast) -> None:
         assert (url in text) is offered
 
 
-@pytest.mark.extended
 def test_wins_are_not_votes(people: Cast) -> None:
     compare(people.bob, blind="1")
     run = Run.objects.order_by("column")[0]
@@ -70,7 +66,6 @@ def test_wins_are_not_votes(people: Cast) -> None:
     assert page_text.split()[:3] == ["weir-1", "0", message["votes"]]
 
 
-@pytest.mark.extended
 def test_a_diff_names_the_columns_that_it_is_of(people: Cast) -> None:
     compare(people.bob)
     Message.objects.filter(column=2, role="assistant").update(content="other words")

@@ -88,7 +88,6 @@ print("not a word of this.")
 The end"""
 
 
-@pytest.mark.extended
 def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob_apart: Watched) -> None:
     page = bob_apart.page
     page.clock.install()

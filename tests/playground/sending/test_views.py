@@ -208,7 +208,6 @@ def test_the_empty_page_offers_priced_models_and_examples(people: Cast) -> None:
     assert "http-equiv" not in html
 
 
-@pytest.mark.extended
 def test_sending_shows_the_turn_and_keeps_it(people: Cast) -> None:
     relay = ScriptedRelay(TextDelta(0, "Good **day**"), outcome())
     response = send(people.bob, relay, text="Hello <b>")
@@ -228,7 +227,6 @@ def test_sending_shows_the_turn_and_keeps_it(people: Cast) -> None:
     assert b'"role": "user", "content": "Hello <b>"' in body
 
 
-@pytest.mark.extended
 def test_the_path_so_far_goes_to_the_model(people: Cast) -> None:
     send(people.bob, HELLO, text="one")
     id = id_text(Conversation.objects.get().id)
@@ -241,7 +239,6 @@ def test_the_path_so_far_goes_to_the_model(people: Cast) -> None:
     assert Message.objects.count() == 4
 
 
-@pytest.mark.extended
 def test_a_form_sent_twice_is_one_run(people: Cast) -> None:
     token = id_text(new_id())
     send(people.bob, HELLO, text="one", token=token)
@@ -252,7 +249,6 @@ def test_a_form_sent_twice_is_one_run(people: Cast) -> None:
     assert Run.objects.count() == 1
 
 
-@pytest.mark.extended
 def test_without_script_sending_is_a_redirect_and_the_answer_page_refreshes(people: Cast) -> None:
     response = send(people.bob, HELLO, htmx=False, text="one")
     assert (response.status_code, response["Location"]) == (303, chat_of(people.bob))
@@ -338,7 +334,6 @@ def test_refused_results_of_tools_still_answer_their_calls(people: Cast) -> None
     assert [one["role"] for one in body["messages"]] == ["user", "assistant", "tool", "user"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("link", [". Request more: http://hub.example/b/12", ""])
 @pytest.mark.parametrize(
     ("status", "kind", "text"),
@@ -377,7 +372,6 @@ def test_a_stored_refusal_keeps_its_way_to_more(words: str, facts: dict[str, int
     assert (error_text(other), ask_href(other)) == (other["message"], "")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("form", "text"),
     [
@@ -394,7 +388,6 @@ def test_a_turn_that_is_no_turn(people: Cast, form: dict[str, Any], text: str) -
     assert Run.objects.count() == 0
 
 
-@pytest.mark.extended
 def test_one_answer_at_a_time(people: Cast) -> None:
     turn = begin(people.bob, "one")
     response = send(people.bob, HELLO, text="two", conversation=id_text(turn.conversation.id))
@@ -402,7 +395,6 @@ def test_one_answer_at_a_time(people: Cast) -> None:
     assert "An answer is still being written." in response.content.decode()
 
 
-@pytest.mark.extended
 def test_a_fault_is_told_in_its_place_with_its_charge(people: Cast) -> None:
     relay = ScriptedRelay(
         TextDelta(0, "Half an"), outcome(502, "upstream_truncated", basis="estimated")
@@ -415,7 +407,6 @@ def test_a_fault_is_told_in_its_place_with_its_charge(people: Cast) -> None:
     assert "Retry" in html
 
 
-@pytest.mark.extended
 def test_retry_answers_the_same_message_once_more(people: Cast) -> None:
     send(people.bob, ScriptedRelay(outcome(502, "upstream_error", message="no luck")), text="one")
     question = Message.objects.get(role="user")
@@ -430,7 +421,6 @@ def test_retry_answers_the_same_message_once_more(people: Cast) -> None:
     assert "no luck" not in html
 
 
-@pytest.mark.extended
 def test_an_error_of_a_provider_is_text(people: Cast) -> None:
     failed = outcome(502, "upstream_error", message="<img src=x onerror=alert(1)>")
     send(people.bob, ScriptedRelay(TextDelta(0, "a"), failed), text="one")
@@ -450,7 +440,6 @@ def begin(user: User, text: str) -> Turn:
     return begin_turns(actor, form)[0]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("address", "expected_notice"),
     [("http://testserver{}?panel=1#end", True), ("http://testserver//[", False), ("[", False)],
@@ -466,7 +455,6 @@ def test_the_list_marks_the_chat_of_the_page_around_it(
     assert ('aria-current="page"' in response.content.decode()) is expected_notice
 
 
-@pytest.mark.extended
 def test_a_chat_is_its_authors_alone(people: Cast) -> None:
     turn = begin(people.bob, "bob's secret")
     addresses = [
@@ -488,7 +476,6 @@ def _without_playground(people: Cast) -> None:
     people.bob.memberships.update(role=Role.CUSTOM, custom_role=role)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("page", ["playground", "playground/embeddings"])
 def test_a_suspended_organisation_is_told_why_and_whom_to_ask(people: Cast, page: str) -> None:
     organisations.suspend_organisation(people.acme, "Invoice 7 is unpaid.", actor=SYSTEM)
@@ -548,7 +535,6 @@ def test_the_stream_of_a_page_ends_with_the_right_to_read_it(
     assert f'hx-target="#foot-{turn.assistant_message.text_id}" hx-swap="delete"' in end
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("bad", ["0", "x" * 26, "01JCX5T9ZZZZZZZZZZZZZZZZZZ"])
 def test_no_such_chat_and_no_such_run_are_404(people: Cast, bad: str) -> None:
     for name in ("conversation", "run_events"):
@@ -557,7 +543,6 @@ def test_no_such_chat_and_no_such_run_are_404(people: Cast, bad: str) -> None:
     assert signed_in(people.bob).post(url).status_code == 404
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("compare", [{}, {"model": ["weir-1", "weir-1"], "compare": "1"}])
 def test_an_answer_that_ends_while_its_page_is_drawn_is_drawn_ended(
     people: Cast, monkeypatch: pytest.MonkeyPatch, compare: dict[str, Any]
@@ -579,7 +564,6 @@ def test_an_answer_that_ends_while_its_page_is_drawn_is_drawn_ended(
     assert "/events?after=" not in html
 
 
-@pytest.mark.extended
 def test_a_refusal_keeps_no_connection(people: Cast) -> None:
     """The error page of an async view is drawn in a thread of its own."""
 
@@ -593,7 +577,6 @@ def test_a_refusal_keeps_no_connection(people: Cast) -> None:
     assert connections_in_use() == before
 
 
-@pytest.mark.extended
 def test_charlie_can_neither_send_here_nor_stop(people: Cast) -> None:
     turn = begin(people.bob, "one")
     assert send(people.charlie, HELLO, text="x").status_code == 404
@@ -605,7 +588,6 @@ def test_charlie_can_neither_send_here_nor_stop(people: Cast) -> None:
                 conversation=id_text(turn.conversation.id)).status_code == 404  # fmt: skip
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.BILLING])
 def test_who_only_reads_cannot_send(people: Cast, role: Role) -> None:
     reader = cast.member(people.acme, "reader", role)
@@ -629,7 +611,6 @@ def test_sending_and_stopping_need_the_csrf_token(people: Cast) -> None:
         assert client.post(url, {"text": "x"}).status_code == 403
 
 
-@pytest.mark.extended
 def test_an_answer_elsewhere_keeps_no_other_chat_from_sending(people: Cast) -> None:
     """Stop stands where an answer is written, and nowhere else."""
     send(people.bob, HELLO, text="Hi")

@@ -32,7 +32,6 @@ def _another_session(stage: Stage) -> str:
     return key
 
 
-@pytest.mark.extended
 def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> None:
     """Session and CSRF token in the place of a key."""
     model = stage.own_model()
@@ -161,7 +160,6 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     assert was_charged(stage, model)
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("undone")
 def test_a_stream_of_the_sessions_endpoint_stays_while_something_lets_it_in(stage: Stage) -> None:
     model, session = stage.own_model(), _another_session(stage)

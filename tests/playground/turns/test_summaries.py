@@ -84,7 +84,6 @@ def test_the_oldest_turns_go_as_a_summary_until_it_is_taken_back(long_chat: Cast
     assert len(json.loads(relay.requests[0][1])["messages"]) == 5
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("relay", "text"),
     [
@@ -98,7 +97,6 @@ def test_without_a_summary_nothing_changes(long_chat: Cast, relay: NamingRelay, 
     assert not Message.objects.filter(parts__has_key="summary").exists()
 
 
-@pytest.mark.extended
 def test_nobody_else_has_a_chat_summarised(long_chat: Cast) -> None:
     relay = NamingRelay("Words.")
     assert summarise(long_chat.alice, relay, conversation=conversation_id()).status_code == 404

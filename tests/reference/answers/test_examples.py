@@ -59,7 +59,6 @@ def test_an_example_asks_what_the_plan_of_its_reader_shows(people: Cast, slug: s
     assert ("dear-for-us" in message, "cheap-for-others" in message) == (False, True)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("slug", PAGES)
 def test_every_address_stands_with_its_methods(client: Client, slug: str) -> None:
     html = read_page(client, f"/docs/{slug}")
@@ -89,7 +88,6 @@ def sent_method(code: str) -> str:
     return "POST" if re.search(r" (-d|--data|-F|-X POST) ", code) else "GET"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.parametrize("slug", [slug for slug in PAGES if slug != "not-offered"])
 def test_an_example_uses_a_method_of_its_address(client: Client, slug: str, language: str) -> None:
@@ -100,7 +98,6 @@ def test_an_example_uses_a_method_of_its_address(client: Client, slug: str, lang
     assert method in row.methods if method else language != "curl"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_words_of_an_error_are_those_that_are_sent(client: Client, kind: ErrorKind) -> None:
     html = read_page(client, "/docs/errors")
@@ -130,7 +127,6 @@ def test_headers_stand_under_what_is_sent_and_what_is_answered(client: Client) -
         ] * len(fields)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("slug", [slug for slug, page in PAGES.items() if page.fields])
 def test_a_parameter_stands_with_its_type_its_limits_and_whether_it_is_needed(
     client: Client, slug: str
@@ -143,7 +139,6 @@ def test_a_parameter_stands_with_its_type_its_limits_and_whether_it_is_needed(
         assert f" {field.name} {field.type}{limits}{needed} {field.meaning}" in message, field.name
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "path", ["/docs", "/docs/errors", "/docs/headers", "/docs/faq", "/docs/chat-completions"]
 )

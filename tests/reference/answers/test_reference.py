@@ -123,7 +123,6 @@ def test_the_relay_reads_every_example(slug: str) -> None:
     codec.read(raw, target)
 
 
-@pytest.mark.extended
 @pytest.mark.django_db
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.parametrize("slug", PAGES)
@@ -164,7 +163,6 @@ TOPICS = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.django_db
 @pytest.mark.parametrize("slug", TOPICS)
 def test_each_topic_has_its_place(client: Client, slug: str) -> None:
@@ -233,7 +231,6 @@ def _answered(slug: str) -> set[str]:
     return results
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("slug", SCHEMAS)
 def test_response_schemas_are_those_of_recorded_answers(slug: str) -> None:
     """What is told was answered, and what was answered is told, itself or within its object."""
@@ -261,7 +258,6 @@ def test_errors_headers_questions_and_overview_are_public(client: Client) -> Non
     assert client.get("/docs/none-such").status_code == 404
 
 
-@pytest.mark.extended
 @pytest.mark.django_db
 def test_who_is_signed_in_keeps_the_navigation(people: Cast) -> None:
     alice = signed_in(people.alice)
@@ -308,7 +304,6 @@ def test_the_overview_sets_code_as_code_and_points_as_each_language_does(client:
     assert "</code>、<code>x-api-key</code> 或 <code>x-goog-api-key</code>" in chinese
 
 
-@pytest.mark.extended
 @pytest.mark.django_db
 def test_only_pages_without_a_secret_are_compressed(people: Cast) -> None:
     """docs/adr/0011: what holds a secret beside what a visitor wrote tells it by its length."""

@@ -57,7 +57,6 @@ def test_stream_with_usage_asked_is_byte_equal(hub: Hub, fake: FakeUpstream, sha
     assert (record["status"], record["basis"]) == (200, "measured")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if "chunk_bytes" not in shape])
 def test_plain_answer_is_byte_equal(hub: Hub, fake: FakeUpstream, shape: str) -> None:
     tenant, model = hub.tenant(), hub.model(fake, upstream_model="")

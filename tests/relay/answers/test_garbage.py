@@ -12,8 +12,6 @@ import pytest
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant, running_hub
 
-pytestmark = pytest.mark.extended
-
 PATH = "/v1/chat/completions"
 # A thing that each request left would be there so many times; what comes with time, by itself, is
 # there once or twice.

@@ -122,7 +122,6 @@ def test_an_item_goes_to_another_channel_whole(
     assert f"assistant: {text}" in read_row(hub, other_fake, second)["heard"]
 
 
-@pytest.mark.extended
 def test_a_response_is_forgotten_with_its_items(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:
@@ -155,7 +154,6 @@ def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
         assert "send the item itself" in answer.error["message"]
 
 
-@pytest.mark.extended
 def test_official_client_keeps_and_forgets(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:
@@ -357,6 +355,5 @@ def test_other_models_write_a_summary(hub: Hub, fake: FakeUpstream, way: str) ->
         assert "Summary of the conversation so far" in row["heard"][0]
 
 
-@pytest.mark.extended
 def test_a_compaction_is_not_read_by_its_path(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.get(f"{PATH}/compact", hub.tenant()).status == 405

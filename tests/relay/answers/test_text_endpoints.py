@@ -144,7 +144,6 @@ def test_gemini_client_embeds(hub: Hub, fake: FakeUpstream, upstream: str) -> No
     assert (record["dialect"], record["basis"]) == ("gemini", basis)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [
@@ -180,7 +179,6 @@ def test_embeddings_that_nobody_offers(hub: Hub, fake: FakeUpstream) -> None:
     assert fake.totals()["requests"] == asked
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("path", "rates", "body"),
     [
@@ -307,7 +305,6 @@ def test_moderations_without_a_price_or_a_model(hub: Hub, fake: FakeUpstream) ->
     assert "omni-moderation-latest" in check(answer, 404, "model_not_found", "model")["message"]
 
 
-@pytest.mark.extended
 def test_moderations_without_a_price_are_free_where_the_operator_says_so(
     own_hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -337,7 +334,6 @@ RANKED = {"in_text": IN * 10**6, "searches": 7 * 10**6}
 DOCUMENTS = ["red apples", "blue sky", "a sky of blue stones"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("upstream", ["jina", "cohere"])
 @pytest.mark.parametrize("path", ["/v1/rerank", "/rerank", "/v2/rerank"])
 def test_rerank(hub: Hub, fake: FakeUpstream, path: str, upstream: str) -> None:
@@ -431,7 +427,6 @@ def price_of(usage: dict[str, int]) -> int:
     return usage["prompt_tokens"] + 3 * usage["completion_tokens"]
 
 
-@pytest.mark.extended
 @channels
 def test_completions(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream, channel: str
@@ -460,7 +455,6 @@ def test_completions(
     assert (record["charge_nano"], record["basis"]) == (price_of(usage), "measured")
 
 
-@pytest.mark.extended
 @channels
 @pytest.mark.parametrize("expected_notice", [True, False], ids=["usage", "no usage"])
 def test_streamed_completions(
@@ -581,7 +575,6 @@ def test_edits(hub: Hub, fake: FakeUpstream, channel: str) -> None:
     check(missing, 400, "missing_required_parameter", "instruction")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("path", "body"),
     [("/v1/completions", {"prompt": "hello"}), ("/v1/edits", {"instruction": "mend"})],

@@ -59,7 +59,6 @@ def test_no_attempt_begins_in_the_last_quarter_of_the_deadline(
     hub.assert_books_balance()
 
 
-@pytest.mark.extended
 def test_the_next_attempt_of_a_channel_uses_its_other_key(hub: Hub, keyring: FakeUpstream) -> None:
     """Keys take turns, so a request in between would give the same one again."""
     tenant, other, model = hub.tenant(), hub.tenant(), f"m-{keyring.port}-again"
@@ -91,7 +90,6 @@ def test_the_next_attempt_of_a_channel_uses_its_other_key(hub: Hub, keyring: Fak
     assert keys[0] != keys[-1]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_who_leaves_behind_all_of_the_text_pays_what_the_provider_counts(
     hub: Hub, clients: Clients, fake: FakeUpstream, how: str

@@ -96,7 +96,6 @@ def test_both_answers_are_compared_and_only_one_is_shown_and_paid(
     assert hub.rows(both, row["channel_id"], row["channel_id"]) == [{"same": True}]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_response_is_asked_for_with_all_that_it_goes_on_from(
     hub: Hub, other_fake: FakeUpstream, shadowed: Callable[[], str], provider: str
@@ -127,7 +126,6 @@ def test_a_response_is_asked_for_with_all_that_it_goes_on_from(
     assert sent.get("store") is (False if provider == "openai" else None)
 
 
-@pytest.mark.extended
 def test_what_stands_at_the_provider_goes_to_no_shadow(
     hub: Hub, fake: FakeUpstream, shadowed: Callable[[], str]
 ) -> None:
@@ -144,7 +142,6 @@ def test_what_stands_at_the_provider_goes_to_no_shadow(
     assert row["request_id"] == parse_id(other.headers["x-request-id"])
 
 
-@pytest.mark.extended
 def test_a_shadow_that_fails_harms_nobody(
     hub: Hub, shadowed: Callable[[], str], fake: FakeUpstream
 ) -> None:
@@ -157,7 +154,6 @@ def test_a_shadow_that_fails_harms_nobody(
     assert {(row["cost_nano"], row["likeness"]) for row in rows} == {(0, None)}
 
 
-@pytest.mark.extended
 def test_what_fails_for_the_client_is_compared_too(hub: Hub, shadowed: Callable[[], str]) -> None:
     tenant, model = hub.tenant(), shadowed()
     assert hub.post(tenant, ask(model, "#a.fault=F10:500 #b.tokens=3")).status == 502
@@ -178,7 +174,6 @@ NOT_SENT: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("why", NOT_SENT)
 def test_what_does_not_go_to_a_shadow(hub: Hub, shadowed: Callable[[], str], why: str) -> None:
     fields, changed = NOT_SENT[why]
@@ -198,7 +193,6 @@ def test_what_does_not_go_to_a_shadow(hub: Hub, shadowed: Callable[[], str], why
     assert [row["model"] for row in compared(hub, tenant)] == [other]
 
 
-@pytest.mark.extended
 def test_the_daily_cap_holds(hub: Hub, shadowed: Callable[[], str]) -> None:
     """One answer is above it; the next ones are not sent."""
     tenant, model, other = hub.tenant(), shadowed(), shadowed()
@@ -213,7 +207,6 @@ def test_the_daily_cap_holds(hub: Hub, shadowed: Callable[[], str]) -> None:
     assert [row["model"] for row in compared(hub, tenant, 2)] == [model, other]
 
 
-@pytest.mark.extended
 def test_few_are_under_way_at_once_and_the_client_waits_for_none(
     hub: Hub, other_fake: FakeUpstream, shadowed: Callable[[], str]
 ) -> None:

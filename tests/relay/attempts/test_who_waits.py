@@ -43,7 +43,6 @@ async def test_a_slow_reader_excuses_no_silence_of_the_provider(
     await asyncio.to_thread(hub.settled, tenant)
 
 
-@pytest.mark.extended
 async def test_the_smaller_of_budget_and_wallet_is_the_bound(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -60,7 +59,6 @@ async def test_the_smaller_of_budget_and_wallet_is_the_bound(
     assert (explicit.fits, explicit.available_nano) == (False, 500)
 
 
-@pytest.mark.extended
 async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +99,6 @@ class Run:
         self.ended = True
 
 
-@pytest.mark.extended
 async def test_of_those_behind_the_playgrounds_key_only_who_has_left_is_ended(hub: Hub) -> None:
     """It has no text, and stands for whoever is signed in."""
     tenant = hub.tenant()

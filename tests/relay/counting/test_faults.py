@@ -45,7 +45,6 @@ def test_reset_behind_the_request_is_told_and_not_repeated(
     hub.settled(tenant)
 
 
-@pytest.mark.extended
 def test_handshake_that_stalls_is_tried_once(hub: Hub) -> None:
     """F4: a host that lets TLS hang for its whole time is not asked for as long again."""
     with socket.create_server(("127.0.0.1", 0)) as stalled:
@@ -113,7 +112,6 @@ def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUps
     assert 0 < record["charge_nano"] <= record["hold_nano"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("client", SPEAKERS)
 @pytest.mark.parametrize(
     ("how", "stream"),
@@ -252,7 +250,6 @@ def test_connection_that_was_closed_is_sent_again_on_a_fresh_one(
     assert (last["final"], last["basis"]) == (True, "measured")
 
 
-@pytest.mark.extended
 @cells
 def test_error_event_of_a_stream_names_its_request(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str
@@ -300,7 +297,6 @@ def test_call_that_is_cut_is_never_closed(
     assert 0 < record["charge_nano"] <= record["hold_nano"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("client", "upstream", "stream"),
     [
@@ -326,7 +322,6 @@ def test_call_that_was_closed_too_early_is_never_repaired(
     assert "city" not in call.arguments
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "url",
     ["http://127.0.0.2:1/v1", "http://169.254.169.254/v1", "http://[::1]:1/v1",

@@ -68,7 +68,6 @@ def test_nor_without_a_key_that_something_needs(own_hub: Hub, tmp_path: Path) ->
     own_hub.process = None
 
 
-@pytest.mark.extended
 def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
     store_check(own_hub, OTHER_KEK, PEPPER)
     with database_away(own_hub):
@@ -77,7 +76,6 @@ def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
     assert own_hub.get("/readyz").status == 503
 
 
-@pytest.mark.extended
 def test_with_its_own_secrets_it_starts(own_hub: Hub) -> None:
     store_check(own_hub, KEK, PEPPER)
     for _ in range(2):

@@ -357,7 +357,6 @@ TWICE = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("path", TWICE)
 def test_a_name_that_stands_twice_inside_is_refused(
     hub: Hub, fake: FakeUpstream, path: str

@@ -71,7 +71,6 @@ def test_a_request_whose_body_is_not_read_ends_its_connection(
     assert (answer.status, answer.headers.get("connection")) == (status, "close")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     "name", ["x\r\nset-cookie: a=b", "é", "a b", "a,b", "a\x00b", "x" * 65, "", "\u2028"], ids=ascii

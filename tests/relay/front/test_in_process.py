@@ -112,7 +112,6 @@ async def test_events_then_the_outcome_and_the_same_books(
     await asyncio.to_thread(hub.settled, tenant)
 
 
-@pytest.mark.extended
 async def test_what_little_money_held_is_released_at_once(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +157,6 @@ async def test_refusal_is_an_outcome_alone(relay: Relay, hub: Hub) -> None:
     assert outcome.message.startswith("Error: Model none")
 
 
-@pytest.mark.extended
 async def test_fault_after_content_is_told_by_the_outcome(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -175,7 +173,6 @@ async def test_fault_after_content_is_told_by_the_outcome(
     assert outcome.charge_nano > 0
 
 
-@pytest.mark.extended
 async def test_closing_the_iterator_is_a_client_that_leaves(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -198,7 +195,6 @@ async def test_closing_the_iterator_is_a_client_that_leaves(
     assert row["outcome"] == "cut"
 
 
-@pytest.mark.extended
 async def test_slow_reader_holds_the_upstream_back(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -243,7 +239,6 @@ async def test_a_whole_answer_is_given_however_long_its_client_takes(
     assert (outcome.status, outcome.basis) == (200, "measured")
 
 
-@pytest.mark.extended
 async def test_a_reader_of_the_last_words_takes_no_place_in_the_journal(
     hub: Hub, fake: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,7 +304,6 @@ async def test_unknown_key_has_no_principal(relay: Relay) -> None:
         await relay.in_process.principal_of_key(new_id())
 
 
-@pytest.mark.extended
 async def test_defect_of_ours_still_settles_the_attempt(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,7 +326,6 @@ async def test_defect_of_ours_still_settles_the_attempt(
     assert (record["kind"], record["basis"], record["charge_nano"]) == ("internal", "absorbed", 0)
 
 
-@pytest.mark.extended
 async def test_bound_is_what_the_same_request_then_holds(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -357,7 +350,6 @@ async def test_bound_is_what_the_same_request_then_holds(
         await asyncio.to_thread(hub.settled, tenant)
 
 
-@pytest.mark.extended
 async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:

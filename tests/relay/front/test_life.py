@@ -25,7 +25,6 @@ from tests.relay.sweeper import sweep
 from tests.relay.test_matrix import cost_nano_in, open_model, send
 
 
-@pytest.mark.extended
 def test_killed_mid_stream_then_swept(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
     """P1, I24: nothing lost, nothing doubled; the customer pays nothing for what nobody counted."""
     own_hub.start()
@@ -77,7 +76,6 @@ def test_sigterm_lets_streams_end(own_hub: Hub, clients: Clients, fake: FakeUpst
     own_hub.assert_books_balance()
 
 
-@pytest.mark.extended
 def test_readiness_goes_off_at_once_and_requests_are_still_taken(
     own_hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -141,7 +139,6 @@ def accepts(port: int) -> bool:
     return True
 
 
-@pytest.mark.extended
 def test_grace_that_ends_cuts_streams_with_a_typed_error(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
@@ -256,7 +253,6 @@ def test_lost_connections_come_back_and_settlements_are_not_lost(
     own_hub.assert_books_balance()
 
 
-@pytest.mark.extended
 def test_database_that_hangs_is_no_pile_up(own_hub: Hub, fake: FakeUpstream) -> None:
     """The backends are stopped (SIGSTOP): one wait, then refusals at once, then all is well."""
     own_hub.start()
@@ -280,7 +276,6 @@ def test_database_that_hangs_is_no_pile_up(own_hub: Hub, fake: FakeUpstream) -> 
     own_hub.assert_books_balance()
 
 
-@pytest.mark.extended
 def test_start_without_a_database_then_ready_by_itself(own_hub: Hub, fake: FakeUpstream) -> None:
     """Readiness does not lie, and needs no restart."""
     with database_away(own_hub):
@@ -343,7 +338,6 @@ def attempt_text(hub: Hub, request_id: str) -> str:
     return id_text(hub.record(request_id)["id"])
 
 
-@pytest.mark.extended
 def test_process_is_not_ready_while_its_database_lacks_migrations(own_hub: Hub) -> None:
     """Readiness that does not lie: the schema that the code was written for. A database that is
     ahead serves the older processes of a rolling deploy."""
@@ -361,7 +355,6 @@ def test_process_is_not_ready_while_its_database_lacks_migrations(own_hub: Hub) 
     assert own_hub.rows("SELECT 1 FROM django_migrations WHERE name = '9999_next'")
 
 
-@pytest.mark.extended
 def test_process_is_not_ready_while_its_clock_is_not_the_databases(own_hub: Hub) -> None:
     """Money's time is the database's; ids carry the process's, and are looked for by time."""
     own_hub.application = "tests.relay.wrong_clock"
@@ -387,7 +380,6 @@ print(time.process_time() - began)
 """
 
 
-@pytest.mark.extended
 def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
     """P11: the first stream that is cut keeps no other one waiting until it can be counted. Those
     that are forked have it from tests/imported.py."""
@@ -402,7 +394,6 @@ def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
         process.wait()
 
 
-@pytest.mark.extended
 def test_the_first_text_is_counted_as_fast_as_any() -> None:
     """P11: what a vocabulary makes itself at a first text stands before a process is ready."""
     command = [sys.executable, "-c", _FIRST_COUNT]

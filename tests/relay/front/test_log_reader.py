@@ -65,7 +65,6 @@ def ask_for_nothing(hub: Hub, word: str, times: int) -> None:
         assert set(answers) == {404}
 
 
-@pytest.mark.extended
 def test_a_reader_that_stops_keeps_no_request_waiting(own_hub: Hub, tmp_path: Path) -> None:
     tenant = own_hub.tenant()
     manager = own_hub.key(tenant, kind="management")
@@ -183,7 +182,6 @@ def pid_of(hub: Hub) -> int:
 BEAT = [sys.executable, "-m", "celery", "--app", "config.celery", "--quiet", "beat", "--pidfile="]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("command", [worker_command(), BEAT], ids=["worker", "beat"])
 def test_a_worker_and_a_beat_go_on_without_a_reader(own_hub: Hub, command: list[str]) -> None:
     """Both count what they drop; SIGTERM ends them."""

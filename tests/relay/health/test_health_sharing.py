@@ -242,7 +242,6 @@ def conditions(hub: Hub) -> list[str]:
     return sorted(report["status"][0] for row in rows for report in row["channels"].values())
 
 
-@pytest.mark.extended
 def test_every_process_knows_a_dead_provider_and_its_return(own_hub: Hub) -> None:
     with FakeUpstream(name="dying", fsync=False) as fake, two(own_hub, fake) as four:
         one, other, tenant, model = four

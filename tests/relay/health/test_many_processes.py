@@ -128,7 +128,6 @@ def most_in_a_minute(instants: list[float]) -> int:
     return most
 
 
-@pytest.mark.extended
 def test_rate_is_one_over_all_processes(own_hub: Hub, fake: FakeUpstream) -> None:
     """The fast form: what comes at once is let through up to the limit, and no further."""
     with processes(own_hub, 2) as hubs:

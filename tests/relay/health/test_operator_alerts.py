@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from relay.health.channel_health import Health
 from relay.health.operator_alerts import Alert, Alerts
 from relay.upstream.upstream import UpstreamFailed
@@ -49,7 +47,6 @@ def list_alerts(hub: Hub, channel: str) -> list[dict[str, Any]]:
     return [row["body"] for row in rows]
 
 
-@pytest.mark.extended
 def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None:
     """F9: the customer hears that it is not theirs; the operators hear whose it is."""
     tenant = hub.tenant()
@@ -67,7 +64,6 @@ def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None
     assert fake.key not in str(body)
 
 
-@pytest.mark.extended
 def test_a_channel_that_cannot_be_used_is_told(hub: Hub, fake: FakeUpstream) -> None:
     """As after a change of the KEK: nothing of it is asked, so nothing else would tell."""
     name = f"lost-{uuid4()}-0"
@@ -84,7 +80,6 @@ def test_a_channel_that_cannot_be_used_is_told(hub: Hub, fake: FakeUpstream) -> 
     assert [body["cause"] for body in list_alerts(hub, name)] == ["unusable"]
 
 
-@pytest.mark.extended
 def test_a_model_without_a_price_is_told_once_a_day(own_hub: Hub, fake: FakeUpstream) -> None:
     """unpriced_models: alert. Nobody fills the operators' letter box by making names up."""
     own_hub.start()

@@ -157,7 +157,6 @@ def test_a_channel_whose_cost_has_reached_its_cap_is_skipped(
     hub.wait(lambda: channel_of(hub, hub.post(tenant, body)) == f"{model}-0", "the cap stays")
 
 
-@pytest.mark.extended
 def test_without_another_channel_a_cap_is_the_answer(hub: Hub, fake: FakeUpstream) -> None:
     model, tenant = hub.model(fake, spend_cap_month_nano=1), hub.tenant()
     assert hub.post(tenant, ask(model, "#tokens=1")).status == 200

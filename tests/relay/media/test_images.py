@@ -204,7 +204,6 @@ def test_the_whole_form_goes_to_the_next_channel(
     assert [one["bytes"] for one in row["media"]] == [len(created)]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("wish", "kind"),
     [

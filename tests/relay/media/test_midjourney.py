@@ -286,7 +286,6 @@ def test_each_change_of_a_picture(
     assert (record["model"], record["meters"]) == (model, {"requests": 1})
 
 
-@pytest.mark.extended
 def test_pictures_that_are_sent(hub: Hub, provider: FakeMidjourney) -> None:
     tenant = hub.tenant()
     with apart(hub, "mj_blend") as other:
@@ -428,7 +427,6 @@ def test_a_picture_needs_a_key_of_its_team_or_its_link(hub: Hub, provider: FakeM
         assert hub.get(wrong).status == 401, wrong
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("place", "status"),
     [("http://10.11.12.13/x.png", 502), ("file:///etc/passwd", 502), ("gone", 404), ("", 404)],
@@ -537,7 +535,6 @@ def test_an_order_that_is_sent_again_is_one_picture(hub: Hub, provider: FakeMidj
     provider.of("only one")
 
 
-@pytest.mark.extended
 def test_any_text_is_a_prompt(hub: Hub, provider: FakeMidjourney) -> None:
     tenant = hub.tenant()
     for text in (EVERYTHING, LONG, NUL):

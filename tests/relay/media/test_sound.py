@@ -234,7 +234,6 @@ def test_a_gemini_model_speaks_too(
         assert (refused.status, refused.error["code"]) == (400, "unsupported_parameter")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("path", [SPEECH, TRANSCRIPTIONS])
 def test_a_client_that_leaves_stops_the_provider(hub: Hub, fake: FakeUpstream, path: str) -> None:
     """P6: within 250 ms; what the provider has heard by then is paid."""

@@ -188,7 +188,6 @@ def test_a_refusal_is_passed_on_by_its_code_and_costs_nothing(hub: Hub, provider
     assert spent(hub, tenant) == 0
 
 
-@pytest.mark.extended
 def test_a_song_goes_on_by_the_account_that_has_its_clip(hub: Hub, provider: FakeSuno) -> None:
     tenant = hub.tenant()
     songs = [finished(hub, tenant, f"part one {n}") for n in range(4)]

@@ -86,7 +86,6 @@ def test_veos_form(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None
     assert (spent(hub, tenant), holds(hub, tenant)) == (2 * PER_MS * 5000, ["settled"])
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("service", ["kling", "jimeng", "wan", "ark", "minimax"])
 def test_a_client_of_veos_form_is_served_by_others(
     hub: Hub,

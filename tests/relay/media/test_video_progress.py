@@ -169,7 +169,6 @@ def test_only_who_can_ring_is_given_an_address(
     assert first.encoded.body != second.encoded.body
 
 
-@pytest.mark.extended
 def test_a_remix_is_ordered_by_the_key_that_made_its_source(hub: Hub) -> None:
     """By another key of the channel, which is another account's, it would not be found."""
     tenant, keys = hub.tenant("20"), ["sk-first", "sk-other"]

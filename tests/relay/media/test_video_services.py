@@ -95,7 +95,6 @@ def test_an_order_says_when_it_was_made(hub: Hub, models: dict[str, str], servic
     assert before <= answer.json()["created_at"] <= time.time()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("service", SERVICES)
 def test_it_fails_and_costs_nothing(hub: Hub, models: dict[str, str], service: str) -> None:
     tenant = hub.tenant()
@@ -109,7 +108,6 @@ def test_it_fails_and_costs_nothing(hub: Hub, models: dict[str, str], service: s
     assert spent(hub, tenant) == 0
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_it_tells_that_cannot_be_is_not_believed(
     hub: Hub, models: dict[str, str], service: str
@@ -134,7 +132,6 @@ def test_what_it_tells_that_cannot_be_is_not_believed(
     assert set(holds(hub, tenant)) == {"voided"}
 
 
-@pytest.mark.extended
 def test_what_each_is_asked(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None:
     tenant, image = hub.tenant("20"), f"data:image/png;base64,{PNG}"
     metadata = {"negative_prompt": "dull", "seed": 7, "sound": "on"}
@@ -327,7 +324,6 @@ def test_klings_form_of_a_picture_that_fails(
     assert spent(hub, tenant) == 0
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("service", ["jimeng", "veo", "wan", "ark", "minimax"])
 def test_a_client_of_klings_form_is_served_by_others(
     hub: Hub, fake: FakeServices, models: dict[str, str], service: str
@@ -431,7 +427,6 @@ def test_jimengs_errors(hub: Hub, models: dict[str, str]) -> None:
     assert (answer.status, answer.json()["code"]) == (200, 50511)
 
 
-@pytest.mark.extended
 def test_a_client_of_jimengs_form_is_served_by_kling(
     hub: Hub, fake: FakeServices, models: dict[str, str]
 ) -> None:

@@ -292,7 +292,6 @@ def test_a_video_is_deleted_when_it_has_ended_and_no_sooner(
 # ---- what clients read
 
 
-@pytest.mark.extended
 @pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
 def test_the_official_client(
     hub: Hub, openai_client: OpenAIClient, provider: FakeVideos, model: str
@@ -493,7 +492,6 @@ def test_the_price_is_that_of_the_order(hub: Hub, provider: FakeVideos) -> None:
     assert hub.record(upright.headers["x-request-id"])["charge_nano"] == 800_000_000
 
 
-@pytest.mark.extended
 def test_content_takes_no_memory_and_ends_with_its_client(
     hub: Hub, provider: FakeVideos, model: str
 ) -> None:

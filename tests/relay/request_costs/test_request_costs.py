@@ -51,7 +51,6 @@ def test_a_request_costs_what_the_table_says(
     check(counted_hub.measure(work), work, table)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("work", WORKS)
 def test_a_request_takes_the_steps_of_the_table(
     counted_hub: CountedHub, table: costs.Table, work: str

@@ -33,7 +33,6 @@ def refusal(answer: Answer) -> tuple[int, str | None]:
     return answer.status, answer.error["param"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("fault", ["F10", "F8:none", "F5", "F6:context", "F6:content"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_fallback_answers_and_is_paid_for(
@@ -113,7 +112,6 @@ def test_a_model_whose_channels_are_out_costs_no_attempt(
     assert asked(hub, tenant) == [(first, "only"), (second, "model_fallback")]
 
 
-@pytest.mark.extended
 def test_a_dearer_fallback_is_held_for_or_not_asked(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
@@ -158,7 +156,6 @@ def test_null_and_its_own_name_are_no_fallback(hub: Hub, fake: FakeUpstream) -> 
 # ---- by an operator's rule
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [("F10", "error"), ("F6:context", "context_length"), ("F6:content", "content_policy")],

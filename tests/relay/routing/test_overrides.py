@@ -111,7 +111,6 @@ async def test_a_provider_is_sent_what_the_preview_shows(
     assert message == got
 
 
-@pytest.mark.extended
 async def test_a_channel_without_overrides_pays_nothing_for_them(
     relay: Any, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -181,7 +180,6 @@ def test_a_refused_field_goes_to_another_channel_or_is_named(
     )
 
 
-@pytest.mark.extended
 def test_a_dropped_service_tier_is_neither_sent_nor_charged(hub: Hub, fake: FakeUpstream) -> None:
     """Who asks for the cheap tier of a channel that drops it is served, held for and charged as
     everybody, and so is who asks for the dear one."""
@@ -203,7 +201,6 @@ def test_a_dropped_service_tier_is_neither_sent_nor_charged(hub: Hub, fake: Fake
     hub.settled(tenant)
 
 
-@pytest.mark.extended
 def test_a_text_completion_gets_the_prompt_too(hub: Hub, fake: FakeUpstream) -> None:
     """It is asked as a chat then: otherwise it would be a way around the prompt."""
     model = hub.model(fake, overrides={"system_prompt": {"text": PROMPT}}, provider="openai")

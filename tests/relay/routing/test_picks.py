@@ -111,7 +111,6 @@ async def test_the_cheapest_is_asked_with_its_cache_hits(
     assert await channels(hub, tenant, [body]) == [("west", "price")]
 
 
-@pytest.mark.extended
 async def test_who_answers_the_fewest_is_asked(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
@@ -156,7 +155,6 @@ async def test_who_answers_the_fewest_is_asked(
         await relay.stop()
 
 
-@pytest.mark.extended
 async def test_a_conversation_and_a_user_stay_with_their_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:

@@ -242,7 +242,6 @@ def _trouble(relay: Relay, health: Health, set_up: SetUp, tenant: Tenant) -> Non
         health.blame(health.state_of(channel), 0, sought, health.now(), failure)
 
 
-@pytest.mark.extended
 async def test_a_preview_says_why_others_are_skipped_and_asks_nobody(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:

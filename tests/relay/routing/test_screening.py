@@ -100,7 +100,6 @@ def policy(hub: Hub, tenant: Tenant, of: str, **fields: Any) -> None:
     hub.bump()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("of", ["organisation", "key", "request"])
 def test_data_goes_only_where_it_may(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, of: str
@@ -141,7 +140,6 @@ def test_all_policies_hold_together(hub: Hub, fake: FakeUpstream) -> None:
         assert hub.post(tenant, ask(eu, "#tokens=1"), headers=headers).status == status
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "header", ["", "eu", "[]", '{"regions": "eu"}', '{"regions": ["E U"]}', '{"zero": true}']
 )
@@ -154,7 +152,6 @@ def test_a_policy_that_cannot_be_read_is_not_taken_for_none(
     assert answer.error["param"] == "x-weir-data-policy"
 
 
-@pytest.mark.extended
 def test_counting_tokens_sends_nothing_where_data_may_not_go(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), open_model(hub, fake, "anthropic")
     body = {"model": model, "messages": [{"role": "user", "content": "one two three four"}]}

@@ -98,7 +98,6 @@ def cached_share(records: list[dict[str, Any]]) -> float:
     return float(cached / (cached + sum(one["meters"]["in_text"] for one in records)))
 
 
-@pytest.mark.extended
 def test_sessions_over_many_keys_hit_the_cache_like_those_over_one(
     hub: Hub, providers: list[FakeUpstream]
 ) -> None:

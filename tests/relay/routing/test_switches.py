@@ -79,7 +79,6 @@ def test_the_list_of_models_tells_it(hub: Hub, fake: FakeUpstream) -> None:
     hub.wait(lambda: modalities() == ["text", "image"], "the switch is not heard of")
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("dialect", SPEAKERS)
 def test_a_picture_for_a_model_that_reads_text_only(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, dialect: str

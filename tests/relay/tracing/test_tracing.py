@@ -87,7 +87,6 @@ def test_a_chat_is_told_to_a_collector_with_both_of_its_attempts(
         assert collector.headers[0]["x-tenant"] == "traces"
 
 
-@pytest.mark.extended
 def test_a_realtime_session_is_one_trace_with_a_span_for_each_response() -> None:
     with Collector() as collector, FakeRealtime() as provider:
         environment = {

@@ -108,7 +108,6 @@ def test_own_authorities_and_a_certificate_of_ours(
     hub.settled(tenant)
 
 
-@pytest.mark.extended
 def test_a_model_has_times_of_its_own(hub: Hub, fake: FakeUpstream) -> None:
     """F11: the first content of a slow model may take longer than that of the channel's others."""
     tenant = hub.tenant()

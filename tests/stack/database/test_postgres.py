@@ -58,7 +58,6 @@ def test_a_second_start_finds_the_data(stopped_cluster: Path) -> None:
         assert count_rows(dsn) == 1
 
 
-@pytest.mark.extended
 def test_recovers_after_kill_9(tmp_path: Path) -> None:
     cluster = postgres.open_cluster(tmp_path / "postgres")
     with tempfile.TemporaryFile("w+") as log:
@@ -72,7 +71,6 @@ def test_recovers_after_kill_9(tmp_path: Path) -> None:
         assert count_rows(dsn) == 1
 
 
-@pytest.mark.extended
 def test_a_start_waits_for_what_a_killed_server_left(tmp_path: Path) -> None:
     cluster = postgres.open_cluster(tmp_path / "postgres")
     with tempfile.TemporaryFile("w+") as log:
@@ -111,7 +109,6 @@ def test_a_pid_that_is_a_stranger_by_now_is_left_alone(
     assert stranger.poll() is None
 
 
-@pytest.mark.extended
 def test_an_orphan_at_work_is_ended_first(stopped_cluster: Path) -> None:
     cluster = postgres.open_cluster(stopped_cluster)
     with tempfile.TemporaryFile("w+") as log:
@@ -122,7 +119,6 @@ def test_an_orphan_at_work_is_ended_first(stopped_cluster: Path) -> None:
             assert count_rows(dsn) == 1
 
 
-@pytest.mark.extended
 def test_ends_with_its_starter(stopped_cluster: Path) -> None:
     program = f"""
 import os, signal
@@ -139,7 +135,6 @@ with postgres.server(Path({str(stopped_cluster)!r})) as dsn:
         assert processes.wait_gone(pid, WAIT_SECONDS)
 
 
-@pytest.mark.extended
 def test_a_long_path_gets_a_private_socket_folder(tmp_path: Path) -> None:
     directory = tmp_path / ("a-long-name-" * 9) / "postgres"
     with postgres.server(directory) as dsn:
@@ -158,7 +153,6 @@ def test_the_socket_folder_of_somebody_else_is_refused(
         postgres.open_socket_folder(tmp_path, "keep")
 
 
-@pytest.mark.extended
 def test_another_major_version_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "postgres" / "data"
     data.mkdir(parents=True)
@@ -175,7 +169,6 @@ def open_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.extended
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop (2026-11)")
 def test_root_without_namespaces_runs_it_as_nobody(
     tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,7 +29,6 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
         prepare.await_database(f"host={tmp_path} dbname=weir", 0)
 
 
-@pytest.mark.extended
 def test_another_secret_ends_the_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is sealed with it, or the web process may start."""
 

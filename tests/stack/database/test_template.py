@@ -79,7 +79,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return result
 
 
-@pytest.mark.extended
 def test_a_loaded_database_is_a_migrated_one(file: Path) -> None:
     with own_database("migrated") as migrated, own_database("loaded", of="template0") as loaded:
         assert load(file, loaded) == "True []"
@@ -89,7 +88,6 @@ def test_a_loaded_database_is_a_migrated_one(file: Path) -> None:
         assert rows(loaded) == rows(migrated)
 
 
-@pytest.mark.extended
 def test_a_database_with_anything_in_it_is_left_alone(file: Path) -> None:
     with own_database("migrated") as migrated:
         with psycopg.connect(migrated) as connection:

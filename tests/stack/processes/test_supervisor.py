@@ -123,7 +123,6 @@ async def test_starts_again_after_longer_and_longer_pauses(
     assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
 
 
-@pytest.mark.extended
 async def test_a_healthy_life_brings_the_short_pause_back(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -141,7 +140,6 @@ async def test_a_healthy_life_brings_the_short_pause_back(
     assert {line.split(" in ")[1] for line in messages} == {"0.02 s"}
 
 
-@pytest.mark.extended
 async def test_a_child_that_never_serves_ends_it_all_with_its_last_lines() -> None:
     received = RecordingConsole()
     supervisor = Supervisor(received, HASTY)
@@ -157,7 +155,6 @@ async def test_a_child_that_never_serves_ends_it_all_with_its_last_lines() -> No
     assert ("steady", "down") in received.lines
 
 
-@pytest.mark.extended
 async def test_a_child_that_has_served_is_never_given_up(tmp_path: Path) -> None:
     received = RecordingConsole()
     supervisor = Supervisor(received, HASTY)
@@ -208,7 +205,6 @@ async def test_a_second_signal_hurries() -> None:
         await supervisor.supervise(story())
 
 
-@pytest.mark.extended
 async def test_a_failed_step_stops_the_children_and_is_told() -> None:
     received = RecordingConsole()
     heard_of_prepare: list[str] = []
@@ -260,7 +256,6 @@ def keeper() -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-@pytest.mark.extended
 def test_kill_9_leaves_no_child(keeper: "subprocess.Popen[str]") -> None:
     assert keeper.stdout is not None
     pids = [int(word) for word in keeper.stdout.readline().split()]

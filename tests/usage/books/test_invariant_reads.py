@@ -13,7 +13,7 @@ from usage.books.invariants import INVARIANTS, SUMS, Span
 from usage.books.walk import Findings, _sums, prepare_tables
 from usage.management import demo_data
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.extended]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 
 REQUESTS = 30_000
 NEW = 200

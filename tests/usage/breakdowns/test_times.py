@@ -88,7 +88,6 @@ def test_the_panel_compares_times_in_figures_and_per_cent(people: cast.Cast) -> 
     )
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("used")
 def test_what_changed_and_the_explorer_say_the_same(people: cast.Cast) -> None:
     moved = moved_text(stored_value(2000), stored_value(1000), duration_text)

@@ -128,7 +128,6 @@ def test_sums_and_records_tell_the_same(
         monkeypatch.undo()
 
 
-@pytest.mark.extended
 def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Random) -> None:
     actor = cast.actor(people.dora, people.acme)
     asked = from_query({"range": ["7d"]}, NOW, channels=True)
@@ -138,7 +137,6 @@ def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Ran
     assert by_tag.total == by_model.total
 
 
-@pytest.mark.extended
 def test_only_so_many_records_are_read(
     people: cast.Cast, busy: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +154,6 @@ def test_only_so_many_records_are_read(
     assert (refused["param"], "shorter period" in refused["message"]) == ("from", True)
 
 
-@pytest.mark.extended
 def test_the_api_groups_by_two(people: cast.Cast, busy: random.Random) -> None:
     client = management(people)
     days = "from=2026-11-16&to=2026-11-18"
@@ -178,7 +175,6 @@ def test_an_unknown_grouping_is_refused_by_name() -> None:
             read_groupings(text, allowed)
 
 
-@pytest.mark.extended
 def test_a_developer_sees_their_own(people: cast.Cast, busy: random.Random) -> None:
     asked = from_query({"range": ["7d"]}, NOW, channels=False)
     bob = explore(cast.actor(people.bob, people.acme), asked, ["project", "user"], read_freshness())
@@ -194,7 +190,6 @@ def page(client: Client, query: str, status: int = 200) -> str:
 DAYS = "range=custom&from=2026-11-16&to=2026-11-18"
 
 
-@pytest.mark.extended
 def test_the_page_leads_to_the_rows(people: cast.Cast, busy: random.Random) -> None:
     alice = cast.signed_in(people.alice)
     text = page(alice, f"{DAYS}&group_by=project&then_by=status&customer=c-1")
@@ -205,7 +200,6 @@ def test_the_page_leads_to_the_rows(people: cast.Cast, busy: random.Random) -> N
         assert "Ignored filters" not in alice.get(link).content.decode()
 
 
-@pytest.mark.extended
 def test_the_page_exports_what_it_shows(people: cast.Cast, busy: random.Random) -> None:
     alice = cast.signed_in(people.alice)
     exported = alice.get(f"/o/acme/usage/explore?{DAYS}&group_by=team&then_by=model&export=csv")
@@ -221,7 +215,6 @@ def test_the_page_exports_what_it_shows(people: cast.Cast, busy: random.Random) 
     }
 
 
-@pytest.mark.extended
 def test_a_row_is_compared_with_the_period_before(people: cast.Cast, key: Key) -> None:
     for days, charge in ((0, 5 * 10**9), (3, 2 * 10**9)):
         happen(key, NOON - dt.timedelta(days=days), charge, project="search")
@@ -233,7 +226,6 @@ def test_a_row_is_compared_with_the_period_before(people: cast.Cast, key: Key) -
     assert exported.getvalue().decode().splitlines()[1:] == ["search,5.00,2.00,3.00"]
 
 
-@pytest.mark.extended
 def test_times_are_those_of_answered_requests(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
@@ -257,7 +249,6 @@ def test_times_are_those_of_answered_requests(
     assert from_records.cells[0].times == from_sums.cells[0].times
 
 
-@pytest.mark.extended
 def test_what_a_page_does_not_group_by_is_said(people: cast.Cast, busy: random.Random) -> None:
     alice = cast.signed_in(people.alice)
     assert "group_by=nothing (available: model, key, user, team" in page(alice, "group_by=nothing")

@@ -78,7 +78,6 @@ def test_figures_tie_to_the_rows_that_they_lead_to(
     assert f"key={id_text(key.id)}" in href
 
 
-@pytest.mark.extended
 def test_each_limit_stands_under_its_own_name(people: cast.Cast) -> None:
     limits: dict[str, Any] = {"rpm": 1601, "tpm": 1702, "parallel": 1803}
     key, _ = cast.make_key(
@@ -108,7 +107,6 @@ def test_each_limit_stands_under_its_own_name(people: cast.Cast) -> None:
     assert "<dt>IP addresses</dt>" not in without
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("role", [Role.BILLING, Role.VIEWER, Role.DEVELOPER, Role.ADMIN])
 def test_only_who_may_write_a_key_is_offered_to(people: cast.Cast, role: Role) -> None:
     """On its page and in the list, by the menu and by what is done to several."""

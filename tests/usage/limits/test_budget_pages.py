@@ -72,7 +72,6 @@ def test_a_key_without_a_budget_offers_one_to_who_may_set_it(
     assert not re.search(r'name="name"[^>]* autofocus', form)
 
 
-@pytest.mark.extended
 def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, key: Key) -> None:
     assert "No budgets yet" in alice.get(URL).content.decode()
     response = alice.post(f"{URL}/new", FORM)
@@ -95,7 +94,6 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
     assert alice.get(url).status_code == 404
 
 
-@pytest.mark.extended
 def test_undo_in_the_toast_restores_a_removed_budget(people: Cast, alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
@@ -114,7 +112,6 @@ def test_undo_in_the_toast_restores_a_removed_budget(people: Cast, alice: Client
     assert Budget.objects.get().id != budget.id
 
 
-@pytest.mark.extended
 def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
@@ -126,7 +123,6 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
     assert not Budget.objects.get().enabled
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "text"),
     [
@@ -191,7 +187,6 @@ def test_meter_shows_what_the_ledger_has(alice: Client, key: Key) -> None:
     assert "$2.00" in text
 
 
-@pytest.mark.extended
 def test_budgets_are_filtered_sorted_and_exported(alice: Client, key: Key) -> None:
     rows.happen(key, clock.now() - dt.timedelta(minutes=5), 9_000_000_000, model="gpt-4o")
     for scope, subject, usd in (("key", str(key.id), 10), ("model", "gpt-5", 3)):
@@ -205,7 +200,6 @@ def test_budgets_are_filtered_sorted_and_exported(alice: Client, key: Key) -> No
     assert rows_of(alice, f"{URL}?state=off") == []
 
 
-@pytest.mark.extended
 def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> None:
     for n in range(3):
         rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
@@ -217,7 +211,6 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
     assert "A budget must be between 0" in refused
 
 
-@pytest.mark.extended
 def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
@@ -232,7 +225,6 @@ def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, k
     assert "100%" in log
 
 
-@pytest.mark.extended
 def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
     budget = budgets.create_budget(
         SYSTEM, key.organisation, budget_simulation.look_back, scope="key", subject=str(key.id),
@@ -257,7 +249,6 @@ def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
     assert budget.amount_nano == 10
 
 
-@pytest.mark.extended
 def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> None:
     form = {
         "name": "web", "kind": "relay", "models": "", "lifetime": "", "rpm": "600", "tpm": "",
@@ -312,7 +303,6 @@ def test_a_new_key_comes_with_a_chat_of_a_model_it_may_call(
     assert ("/v1/models" in made) != chats
 
 
-@pytest.mark.extended
 def test_key_is_changed_with_its_budget(people: Cast, alice: Client, key: Key) -> None:
     url = f"/o/acme/keys/{id_text(key.id)}/edit"
     form = {"name": "ci2", "models": "gpt-*", "rpm": "7", "budget": "3", "period": "month"}

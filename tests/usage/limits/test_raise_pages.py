@@ -98,7 +98,6 @@ def test_from_the_link_of_an_error_to_an_approval(
     assert sorted(actions) == ["raise.approved", "raise.asked", "raise.ended"]
 
 
-@pytest.mark.extended
 def test_the_link_of_a_budget_over_anothers_key_says_whom_to_ask(
     people: Cast, budget: Budget, bob: Client
 ) -> None:
@@ -116,7 +115,6 @@ def test_the_link_of_a_budget_over_anothers_key_says_whom_to_ask(
     assert "tiny" not in page
 
 
-@pytest.mark.extended
 def test_people_without_a_budget_see_the_shared_ones_that_apply(
     people: Cast, budget: Budget, bob: Client
 ) -> None:
@@ -130,7 +128,6 @@ def test_people_without_a_budget_see_the_shared_ones_that_apply(
     )
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "text"),
     [
@@ -151,7 +148,6 @@ def test_wrong_requests_are_told_at_their_field(
     assert not BudgetRaise.objects.exists()
 
 
-@pytest.mark.extended
 def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: Client) -> None:
     bob.post(f"{URL}/new", form(budget))
     asked = BudgetRaise.objects.get()
@@ -175,7 +171,6 @@ def test_who_sees_what(people: Cast, budget: Budget, bob: Client) -> None:
     assert carol.get(f"{URL}/{asked}").status_code == 404
 
 
-@pytest.mark.extended
 def test_requests_are_filtered_sorted_and_exported(
     people: Cast, budget: Budget, alice: Client, bob: Client
 ) -> None:
@@ -200,7 +195,6 @@ def test_requests_are_filtered_sorted_and_exported(
     assert exported == [{"by": "bob@example.org", "amount_usd": "6.00", "state": "Pending"}]
 
 
-@pytest.mark.extended
 def test_a_menu_decides_and_leads_back_to_the_list(
     budget: Budget, alice: Client, bob: Client
 ) -> None:
@@ -243,7 +237,6 @@ def test_requests_over_the_api(people: Cast, budget: Budget) -> None:
 # Alerts -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.extended
 def test_terms_of_a_budget_are_set_shown_and_tested(budget: Budget, alice: Client) -> None:
     url = f"/o/acme/budgets/{budget.id}"
     sent = {
@@ -295,7 +288,6 @@ def test_limits_are_filtered_sorted_and_exported(people: Cast, alice: Client) ->
     assert exported == [{"name": "core", "rpm": "60"}]
 
 
-@pytest.mark.extended
 def test_each_tab_beside_budgets_counts_pending_requests(
     budget: Budget, alice: Client, bob: Client
 ) -> None:
@@ -305,7 +297,6 @@ def test_each_tab_beside_budgets_counts_pending_requests(
         assert '<span class="badge" data-tone="warn">1<span class="sr">pending' in page, path
 
 
-@pytest.mark.extended
 def test_limits_are_set_on_their_page(people: Cast, alice: Client, bob: Client) -> None:
     assert "No limits yet" in alice.get("/o/acme/limits").content.decode()
     for path, limited in (

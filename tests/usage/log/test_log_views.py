@@ -78,7 +78,6 @@ def test_every_request_once_by_cost(people: cast.Cast, charges: dict[str, int], 
     assert back == seen[:50]
 
 
-@pytest.mark.extended
 def test_the_last_page_and_the_first(people: cast.Cast, charges: dict[str, int]) -> None:
     alice = cast.signed_in(people.alice)
     last = text_of(alice, "?before=end&rows=25")
@@ -95,7 +94,6 @@ def failed_over(key: Key, charge_nano: int) -> UsageRecord:
     return happen(key, NOON, charge_nano, request_id=first.request_id, n=2)
 
 
-@pytest.mark.extended
 def test_a_request_is_sorted_by_the_cost_that_it_shows(people: cast.Cast, key: Key) -> None:
     cheap, dear = happen(key, NOON, 10**6), happen(key, NOON, 3 * 10**6)
     between = failed_over(key, 2 * 10**6)
@@ -113,7 +111,6 @@ def test_no_attempt_but_the_last_is_charged(key: Key) -> None:
         end(admit(key, NOON), 1, final=False)
 
 
-@pytest.mark.extended
 def test_the_smallest_cost_and_the_status(people: cast.Cast, key: Key) -> None:
     cheap, dear = happen(key, charge_nano=1_000_000), happen(key, charge_nano=2 * 10**9)
     refuse(key)
@@ -175,7 +172,6 @@ def test_the_responses_of_a_realtime_session(people: cast.Cast, key: Key) -> Non
     assert listed_ids(others.content.decode()) == []
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("range_name", "days"),
     [("today", 0), ("yesterday", 1), ("7d", 6), ("mtd", 19), ("last-month", 25)],
@@ -188,7 +184,6 @@ def test_periods_in_one_step(people: cast.Cast, key: Key, range_name: str, days:
     assert listed_ids(page) == [id_text(record.request_id)]
 
 
-@pytest.mark.extended
 def test_an_export_is_what_is_filtered(people: cast.Cast, key: Key) -> None:
     happen(key, charge_nano=4_589_800, model="=cmd()")
     dear = happen(key, charge_nano=2 * 10**9, model="gpt-5")
@@ -207,7 +202,6 @@ def test_an_export_is_what_is_filtered(people: cast.Cast, key: Key) -> None:
     assert file_of(cast.signed_in(people.bob), "?cols=person,id&export=csv")[0] == ["id"]
 
 
-@pytest.mark.extended
 def test_hostile_cursors_are_the_first_page(people: cast.Cast, charges: dict[str, int]) -> None:
     alice = cast.signed_in(people.alice)
     first = listed_ids(text_of(alice, "?sort=-cost"))
@@ -222,7 +216,6 @@ def test_hostile_cursors_are_the_first_page(people: cast.Cast, charges: dict[str
         assert listed_ids(html.unescape(answer.content.decode())) == first
 
 
-@pytest.mark.extended
 def test_the_playground_key_has_a_name_in_each_language(people: cast.Cast) -> None:
     """Its stored name is English."""
     record = refuse(playground_key(people.acme))

@@ -211,7 +211,6 @@ def test_what_is_no_table_is_refused(dora: Actor, content: bytes) -> None:
     assert not ProviderBill.objects.exists()
 
 
-@pytest.mark.extended
 def test_a_workbook_that_unpacks_to_gigabytes_is_refused() -> None:
     file = io.BytesIO()
     packed = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED)

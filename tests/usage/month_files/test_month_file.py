@@ -44,7 +44,7 @@ def test_what_was_written_is_read(file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.extended)])
+@pytest.mark.parametrize("step", [29, 1])
 def test_every_altered_byte_is_found(file: Path, step: int) -> None:
     """Each byte changes the digest of the whole; nearly all are found by the file alone."""
     whole, digest, unnoticed = file.read_bytes(), digest_of(file), 0

@@ -107,7 +107,6 @@ def test_the_first_button_of_an_invoice_speaks_the_readers_language(
         assert primary == [language]
 
 
-@pytest.mark.extended
 def test_the_pdf_is_tagged_and_brings_its_fonts(invoice: Invoice) -> None:
     reader = pypdf.PdfReader(io.BytesIO(invoice_pdf.invoice_pdf(invoice, "en")))
     root: Any = reader.trailer["/Root"]
@@ -125,7 +124,6 @@ def test_the_pdf_is_tagged_and_brings_its_fonts(invoice: Invoice) -> None:
     assert all({"/FontFile2", "/FontFile3"} & font.keys() for font in fonts)
 
 
-@pytest.mark.extended
 def test_the_pdf_in_chinese(invoice: Invoice) -> None:
     try:
         created = invoice_pdf.invoice_pdf(invoice, "zh-hans")
@@ -136,7 +134,6 @@ def test_the_pdf_in_chinese(invoice: Invoice) -> None:
     assert amount(invoice.total_nano) in pdf
 
 
-@pytest.mark.extended
 def test_without_a_font_chinese_is_refused_and_never_boxes(
     people: cast.Cast, invoice: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +158,6 @@ def test_without_a_font_chinese_is_refused_and_never_boxes(
 MARKUP = '#panic("x") $ * _ ` \\ " \' @a <b> [c] ~ = + - / // #sys.inputs \u202eright \x00 😀'
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("text", [MARKUP, "x" * 10_000, "= # " * 2_500, "مرحبا שלום"])
 def test_hostile_texts_are_data(invoice: Invoice, text: str) -> None:
     """Whatever a name holds, it is printed and not run."""
@@ -173,7 +169,6 @@ def test_hostile_texts_are_data(invoice: Invoice, text: str) -> None:
         assert '#panic("x") $ * _ ` \\ "' in pdf.replace("“", '"').replace("”", '"')
 
 
-@pytest.mark.extended
 def test_details_take_any_text_or_say_no(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     for text in [*STORABLE, MARKUP.replace("\0", ""), NUL, LONG]:
@@ -216,7 +211,6 @@ def test_the_operators_close_a_month_on_its_page(
     assert "-2.00" in back
 
 
-@pytest.mark.extended
 def test_seller_and_taxes(people: cast.Cast) -> None:
     operator = cast.signed_in(people.dora)
     assert operator.post("/admin/invoices/seller", {"country": "nowhere"}).status_code == 422

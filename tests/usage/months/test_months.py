@@ -475,8 +475,8 @@ def test_what_is_altered_is_found_and_stays_away(beside: Beside, tmp_path: Path)
 @pytest.mark.parametrize(
     "step",
     [
-        pytest.param("write_month_file", marks=pytest.mark.extended),
-        pytest.param("check_month_file", marks=pytest.mark.extended),
+        "write_month_file",
+        "check_month_file",
         "_exclusively",
     ],
 )

@@ -79,7 +79,6 @@ def test_a_members_page_disables_all_of_its_keys(people: Cast) -> None:
     assert "Disable all keys" not in text_of(signed_in(people.bob).get(of(people, people.alice)))
 
 
-@pytest.mark.extended
 def test_who_may_change_members_sees_who_has_a_second_factor(people: Cast) -> None:
     Authenticator.objects.create(user=people.bob, type="totp", data={})
     alice = signed_in(people.alice)
@@ -91,7 +90,6 @@ def test_who_may_change_members_sees_who_has_a_second_factor(people: Cast) -> No
     assert "second_factor" not in file_of(bill, f"{TEAM}?export=csv")[0]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("query", "names"),
     [
@@ -112,7 +110,6 @@ def test_filters_and_order(people: Cast, second: Team, query: str, names: list[s
     assert [row.split()[0] for row in rows] == names
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.VIEWER])
 def test_who_sees_only_itself_sees_names(people: Cast, role: Role) -> None:
     """P12: names of colleagues, and of nobody but itself an address or a page."""
@@ -130,7 +127,6 @@ def test_who_sees_only_itself_sees_names(people: Cast, role: Role) -> None:
     assert browser.get(f"{TEAM}/members/{fay.pk}/edit").status_code == 403
 
 
-@pytest.mark.extended
 def test_an_admin_of_one_team_sees_its_members_alone(people: Cast, second: Team) -> None:
     """P12"""
     ann = member(people.acme, "ann", Role.ADMIN)
@@ -168,7 +164,6 @@ def test_foreign_members_look_like_none(people: Cast) -> None:
     assert charlie.get(TEAM).status_code == 404
 
 
-@pytest.mark.extended
 def test_a_role_is_changed_with_a_preview_of_what_is_lost(people: Cast, second: Team) -> None:
     make_key(people.core, "ci", user=people.bob)
     browser = signed_in(people.alice)
@@ -186,7 +181,6 @@ def test_a_role_is_changed_with_a_preview_of_what_is_lost(people: Cast, second: 
     assert people.bob.memberships.get().role == Role.VIEWER
 
 
-@pytest.mark.extended
 def test_several_get_one_role_or_none_does(people: Cast) -> None:
     role = custom_roles.create_role(people.acme, "auditor", ["audit.read"], actor=SYSTEM)
     zoe = member(people.acme, "zoe", Role.VIEWER)
@@ -204,7 +198,6 @@ def test_several_get_one_role_or_none_does(people: Cast) -> None:
     assert "Choose a role" in text_of(refused)
 
 
-@pytest.mark.extended
 def test_names_are_text(people: Cast, second: Team) -> None:
     """P15"""
     people.bob.name = f"<script>alert(1)</script>{EVERYTHING}"[:120].replace("\x00", "")

@@ -48,7 +48,6 @@ def test_what_each_team_spends(people: Cast) -> None:
     assert "$0.03" in page(signed_in(people.dora), "/admin/organisations")
 
 
-@pytest.mark.extended
 def test_a_member_of_one_team_sees_that_one(people: Cast) -> None:
     """P12"""
     second = teams.create_team(people.acme, "Second", actor=SYSTEM)
@@ -65,7 +64,6 @@ def test_a_member_of_one_team_sees_that_one(people: Cast) -> None:
     assert "Create project" not in page_text
 
 
-@pytest.mark.extended
 def test_a_team_shows_its_projects_members_and_what_holds(people: Cast) -> None:
     projects.create_project(people.core, "Bot <b>", actor=SYSTEM)
     organisations.require_labels(people.core, ["project"], actor=SYSTEM)
@@ -76,7 +74,6 @@ def test_a_team_shows_its_projects_members_and_what_holds(people: Cast) -> None:
     assert signed_in(people.charlie).get("/o/acme/teams/core").status_code == 404
 
 
-@pytest.mark.extended
 def test_archived_teams_are_listed_on_demand(people: Cast) -> None:
     second = teams.create_team(people.acme, "Second", actor=SYSTEM)
     teams.archive_team(second, actor=SYSTEM)
@@ -85,7 +82,6 @@ def test_archived_teams_are_listed_on_demand(people: Cast) -> None:
     assert "/teams/second" in page(client, "/o/acme/teams?state=archived")
 
 
-@pytest.mark.extended
 def test_operators_find_organisations_by_state(people: Cast) -> None:
     organisations.suspend_organisation(people.acme, "unpaid", actor=SYSTEM)
     client = signed_in(people.dora)

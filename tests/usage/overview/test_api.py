@@ -157,7 +157,6 @@ def test_pages_hold_every_request_once(people: cast.Cast, key: Key) -> None:
     assert listed == [id_text(record.request_id) for record in reversed(results)]
 
 
-@pytest.mark.extended
 def test_filters(people: cast.Cast, key: Key) -> None:
     other, _ = cast.make_key(people.core, "other", user=people.alice)
     happen(key, model="claude")
@@ -176,7 +175,6 @@ def test_filters(people: cast.Cast, key: Key) -> None:
     assert len(everything(client, "from=2026-11-19&tz=Asia/Shanghai&")) == 1
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("query", "status", "param"),
     [
@@ -275,7 +273,6 @@ def test_what_was_paid_to_providers_stands_beside_the_charge(
     assert response["total"]["paid_to_provider"] == "3.000000001"
 
 
-@pytest.mark.extended
 def test_usage_by_every_group(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     happen(key)
     happen(key, user_id=None)
@@ -305,7 +302,6 @@ def test_usage_by_every_group(people: cast.Cast, key: Key, sum_up: Callable[[], 
     assert groups("channel", cast.with_key(text)) == {id_text(CHANNEL): 3, "": 1}
 
 
-@pytest.mark.extended
 def test_figures_tie_to_the_books(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     chance = random.Random(16)
     for _ in range(40):
@@ -380,7 +376,6 @@ def test_nobody_without_a_key(db: None) -> None:
         get(Client(), path, 401)
 
 
-@pytest.mark.extended
 def test_channels_are_for_operators(people: cast.Cast, key: Key) -> None:
     happen(key)
     members.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)

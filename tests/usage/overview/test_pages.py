@@ -64,7 +64,6 @@ def test_usage_of_a_range_without_requests(
     assert "2 May" in page(cast.signed_in(people.alice), f"usage{day[1]}")
 
 
-@pytest.mark.extended
 def test_bars_are_the_sums_of_the_rows_behind_them(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
@@ -99,7 +98,6 @@ def charges(client: Client, href: str) -> int:
     return int(sum(Decimal(item["charge"]) for item in body["items"]) * 10**9)
 
 
-@pytest.mark.extended
 def test_a_day_that_is_25_hours_long(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
@@ -122,7 +120,6 @@ def test_a_day_that_is_25_hours_long(
     assert rows(one_day) == 25
 
 
-@pytest.mark.extended
 def test_the_metric_and_the_group_are_links(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
@@ -151,7 +148,6 @@ def test_a_part_for_htmx_and_a_clean_address(
     assert response["Cache-Control"] == "private, no-store"
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("name", "known"),
     [("bob", "model, key, team, project, customer, app"), ("dora", "app, channel")],
@@ -167,7 +163,6 @@ def test_an_unknown_grouping_is_named_with_those_there_are(
     assert f"{known})" in page(client, "usage?group_by=teams")
 
 
-@pytest.mark.extended
 def test_a_name_that_was_only_mistyped_is_no_choice_of_a_filter(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
@@ -187,7 +182,6 @@ def test_a_name_that_was_only_mistyped_is_no_choice_of_a_filter(
         assert page_text == {"served", "free", "failing"}, matches
 
 
-@pytest.mark.extended
 def test_what_says_nothing_is_dropped_and_named(people: cast.Cast) -> None:
     text = page(
         cast.signed_in(people.alice),
@@ -222,7 +216,6 @@ def test_the_log(people: cast.Cast, key: Key) -> None:
     assert "Running" not in page(cast.signed_in(people.alice), "requests")
 
 
-@pytest.mark.extended
 def test_the_log_pages_both_ways(people: cast.Cast, key: Key) -> None:
     for n in range(120):
         refuse(key, NOON + dt.timedelta(seconds=n))
@@ -247,7 +240,6 @@ def test_the_log_pages_both_ways(people: cast.Cast, key: Key) -> None:
     assert links(page(alice, f"requests{back[1]}"), "requests/") == page_texts[0]
 
 
-@pytest.mark.extended
 def test_the_log_by_id_and_by_status(people: cast.Cast, key: Key) -> None:
     record = happen(key)
     refuse(key)
@@ -259,7 +251,6 @@ def test_the_log_by_id_and_by_status(people: cast.Cast, key: Key) -> None:
     assert "Oldest stored request: 18 Nov 2026." in page(alice, "requests?range=today")
 
 
-@pytest.mark.extended
 def test_one_request(people: cast.Cast, key: Key) -> None:
     meters = {"in_text": 1001, "in_cache_read": 3, "out_text": 7}
     version = price_version(rates={"meters": {"in_text": 37_500_000, "out_text": 600_000_000}})
@@ -285,7 +276,6 @@ def test_one_request(people: cast.Cast, key: Key) -> None:
     assert text.count('title="01') == 1
 
 
-@pytest.mark.extended
 def test_why_a_channel_is_for_operators(people: cast.Cast, key: Key) -> None:
     attempt = admit(
         key,
@@ -311,7 +301,6 @@ def test_marks_of_a_request_are_words(people: cast.Cast, key: Key) -> None:
     assert [code for code in FAULTS if words.flag_word(code) == code] == []
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("answering_ms", "expected_visible"), [(99, False), (100, True)])
 def test_no_speed_of_an_answer_that_came_at_once(
     people: cast.Cast, key: Key, answering_ms: int, expected_visible: bool
@@ -340,7 +329,6 @@ def recomputed(client: Client, request_id: Any) -> str:
     return text
 
 
-@pytest.mark.extended
 def test_recompute(people: cast.Cast, key: Key) -> None:
     version = price_version()
     alice = cast.signed_in(people.alice)
@@ -361,7 +349,6 @@ def test_recompute(people: cast.Cast, key: Key) -> None:
     assert "<html" in whole.content.decode()
 
 
-@pytest.mark.extended
 def test_a_request_with_two_attempts(people: cast.Cast, key: Key) -> None:
     first = admit(key, NOON)
     end(
@@ -403,7 +390,6 @@ def test_a_request_with_two_attempts(people: cast.Cast, key: Key) -> None:
     assert "azure-sc" in page(cast.signed_in(people.dora), every)
 
 
-@pytest.mark.extended
 def test_a_failed_request_says_what_was_charged(people: cast.Cast, key: Key) -> None:
     alice = cast.signed_in(people.alice)
     refused = refuse(key)
@@ -416,7 +402,6 @@ def test_a_failed_request_says_what_was_charged(people: cast.Cast, key: Key) -> 
     assert "You were charged $0.00021 for what was received." in text
 
 
-@pytest.mark.extended
 def test_a_running_request(people: cast.Cast, key: Key) -> None:
     attempt = admit(key, hold_nano=42_000_000)
     path = f"requests/{id_text(attempt.request_id)}"
@@ -486,7 +471,6 @@ def test_a_status_has_a_word_beside_its_number(status: int, kind: str | None, te
     assert words.status_text(status, kind) == text
 
 
-@pytest.mark.extended
 def test_a_developer_sees_only_their_own(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
 ) -> None:
@@ -518,7 +502,6 @@ def test_a_stranger_meets_nothing(people: cast.Cast, key: Key) -> None:
     assert rid not in charlie.get("/o/stranger/requests").content.decode()
 
 
-@pytest.mark.extended
 def test_every_request_costs_the_same_number_of_statements(
     people: cast.Cast, key: Key, sum_up: Callable[[], None], django_assert_max_num_queries: Any
 ) -> None:
@@ -533,7 +516,6 @@ def test_every_request_costs_the_same_number_of_statements(
             page(alice, path)
 
 
-@pytest.mark.extended
 def test_the_log_of_what_is_under_review(people: cast.Cast, key: Key) -> None:
     """I14, F27."""
     happen(key)

@@ -22,7 +22,7 @@ from usage.books.invariants import broken_invariants
 from usage.models import BooksCheck, Finding
 from usage.rollups.rollups import rebuild
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.extended]
+pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
 def check_again() -> None:

@@ -250,7 +250,6 @@ def test_the_figures_are_the_same(there: ClickHouse, people: cast.Cast, key: Key
     same_figures(people, owners, rng, 10)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 5))]
 )
@@ -264,7 +263,6 @@ def test_the_figures_are_the_same_for_more(
     same_figures(people, owners, rng, 40)
 
 
-@pytest.mark.extended
 def test_after_it_was_away(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,7 +298,6 @@ def test_after_it_was_away(
     )
 
 
-@pytest.mark.extended
 def test_what_is_not_there_yet_is_read_in_postgres(
     there: ClickHouse, people: cast.Cast, key: Key
 ) -> None:
@@ -394,10 +391,9 @@ def change_the_schema(there: ClickHouse) -> None:
     [
         lose_some,
         restore_here,
-        *(
-            pytest.param(further, marks=pytest.mark.extended)
-            for further in (lose_all, move_to_a_younger_server, change_the_schema)
-        ),
+        lose_all,
+        move_to_a_younger_server,
+        change_the_schema,
     ],
 )
 def test_what_was_lost_is_filled_anew(
@@ -444,7 +440,6 @@ def test_a_transaction_that_ends_late_is_sent(
     assert (count(there), differences()) == (5, [])
 
 
-@pytest.mark.extended
 def test_months_that_are_detached_are_read_where_they_are(
     there: ClickHouse, people: cast.Cast, key: Key
 ) -> None:
@@ -482,7 +477,6 @@ def test_differences_are_told(there: ClickHouse, key: Key) -> None:
     assert differences() == []
 
 
-@pytest.mark.extended
 def test_operators_see_how_it_stands(there: ClickHouse, people: cast.Cast, key: Key) -> None:
     happen(key)
     dora = cast.signed_in(people.dora)
@@ -508,7 +502,6 @@ def test_questions_write_nothing_and_secrets_are_not_shown(there: ClickHouse) ->
     assert PASSWORD not in f"{there!r} {refused.value}"
 
 
-@pytest.mark.extended
 def test_texts_are_parameters(there: ClickHouse) -> None:
     """Whatever stands in them, alone and in a list."""
     asked = "SELECT {one:String}, {more:Array(String)}"
@@ -516,7 +509,6 @@ def test_texts_are_parameters(there: ClickHouse) -> None:
         assert there.rows(asked, {"one": text, "more": [text, "x"]}) == [[text, [text, "x"]]]
 
 
-@pytest.mark.extended
 def test_the_pages_and_the_api_answer_from_it(
     there: ClickHouse, people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,7 +173,6 @@ def test_the_day_that_runs_is_read_from_its_quarters(people: cast.Cast) -> None:
     assert reports.usage_totals(actor, Span(start_of(now, "day"), now + DAY)).charge_nano == 5
 
 
-@pytest.mark.extended
 def test_a_filter_looks_only_where_the_sums_have_what_it_fits(people: cast.Cast) -> None:
     """Of rows that are summed; whatever is newer is looked at."""
     key, _ = cast.make_key(people.core, user=people.bob)
@@ -204,7 +203,6 @@ def test_a_filter_looks_only_where_the_sums_have_what_it_fits(people: cast.Cast)
     assert request_log.newest_request_at(actor, Scope(channels=(id_at(NOON),))) is None
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("by", ["model", "key", "user", "channel"])
 def test_the_page_shows_what_each_report_tells(people: cast.Cast, by: Any) -> None:
     """From one reading of the sums what is read one by one elsewhere."""
@@ -230,7 +228,6 @@ def test_the_page_shows_what_each_report_tells(people: cast.Cast, by: Any) -> No
         ]
 
 
-@pytest.mark.extended
 def test_what_was_summed_before_times_were_kept_has_none(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

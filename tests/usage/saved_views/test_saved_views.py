@@ -64,7 +64,6 @@ def test_the_same_name_is_the_same_view(people: cast.Cast) -> None:
     assert "You already have a view named Zebra." in html.unescape(refused.content.decode())
 
 
-@pytest.mark.extended
 def test_what_cannot_be_saved(people: cast.Cast) -> None:
     alice = cast.signed_in(people.alice)
     for wrong in (

@@ -188,7 +188,6 @@ def test_whom_it_may_be_sent_to(people: cast.Cast, view: SavedView) -> None:
         scheduled_reports.set_schedule(bob, log, "week", 8, UTC, [people.bob.id])
 
 
-@pytest.mark.extended
 def test_by_the_dialog_and_out_by_the_letter(
     people: cast.Cast, view: SavedView, times: list[dt.datetime]
 ) -> None:

@@ -223,7 +223,6 @@ def test_agents_that_name_each_other_as_parents_end() -> None:
     assert _in_tree_order(chain)[-1].depth == AGENTS_MAX
 
 
-@pytest.mark.extended
 def test_a_page_of_many_records_goes_by_the_index(people: cast.Cast, key: Key) -> None:
     """100,000 records in 2,000 sessions: the page reads each session by the index of sessions."""
     template = turn(key, new_id(), 0)

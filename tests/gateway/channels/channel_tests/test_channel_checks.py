@@ -188,7 +188,6 @@ def test_an_address_that_is_not_permitted_is_never_reached(fake: FakeUpstream) -
     assert len(fake.books()) == accepted
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("listener", "fault"), [(refused_port(), "refused"), (hanging_port(), "timeout")]
 )
@@ -252,7 +251,6 @@ OF_VARIANTS = [
 ]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(("variant", "directives", "fault", "passed"), OF_VARIANTS)
 def test_each_failure_of_a_variant_is_found_at_its_stage(
     fake: FakeUpstream, variant: Any, directives: str, fault: str, passed: str

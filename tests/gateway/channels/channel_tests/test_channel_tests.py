@@ -185,7 +185,6 @@ def test_a_channel_that_is_deleted_meanwhile_counts_no_more(fake: FakeUpstream) 
     assert (run.total, len(run.results), run.ended_at is None) == (1, 1, False)
 
 
-@pytest.mark.extended
 def test_the_page_of_a_test_of_all_channels(fake: FakeUpstream, people: Cast) -> None:
     channel_to(fake)
     client: Client = signed_in(people.dora)
@@ -201,7 +200,6 @@ def test_the_page_of_a_test_of_all_channels(fake: FakeUpstream, people: Cast) ->
     assert 'hx-trigger="every 1s"' not in text
 
 
-@pytest.mark.extended
 def test_a_channel_says_that_its_rule_turned_it_off(fake: FakeUpstream, people: Cast) -> None:
     channel = channel_to(fake, words="invalid, revoked")
     fake.script("#fault=F5")

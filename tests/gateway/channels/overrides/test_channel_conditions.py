@@ -99,7 +99,6 @@ def test_conditions_are_set_on_the_page(dora: Client, channel: Channel) -> None:
     assert not {*CONDITIONS} & {*again.changed_data}
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("conditions", "param"),
     [
@@ -125,7 +124,6 @@ def test_what_no_request_could_meet_is_refused(
     assert channel.conditions == {}
 
 
-@pytest.mark.extended
 def test_conditions_by_the_api(dora: Client, channel: Channel) -> None:
     body = patch(dora, channel, {"conditions": CONDITIONS, "region": "us-east-1"}).json()
     assert (body["conditions"], body["region"]) == (CONDITIONS, "us-east-1")
@@ -146,7 +144,6 @@ def test_what_they_name_may_go_without_keeping_the_channel_from_other_changes(
     assert patch(dora, channel, {"conditions": {"plans": ["pro"]}}).status_code == 422
 
 
-@pytest.mark.extended
 def test_a_file_brings_all_of_it_and_the_export_brings_it_back(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.apply(FILE)
@@ -165,7 +162,6 @@ def test_a_file_brings_all_of_it_and_the_export_brings_it_back(tmp_path: Path) -
     assert "nothing to change" in installation.apply(exported, "--prune")
 
 
-@pytest.mark.extended
 def test_an_organisation_and_a_key_ask_for_a_data_policy(people: Cast) -> None:
     olga = signed_in(people.alice)
     answer = olga.patch(

@@ -102,7 +102,6 @@ def test_the_models_of_a_key_are_proposed_with_prices(dora: Client, fake: FakeUp
     assert "Connection failed" not in html
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "stage", "words"),
     [
@@ -241,7 +240,6 @@ def test_a_channel_says_which_models_lack_a_price_until_set(dora: Client) -> Non
     assert "Every model has a price" in text_of(dora.get(setting).content.decode())
 
 
-@pytest.mark.extended
 def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream) -> None:
     names = [f"owner/model-{n}" for n in range(400)]
     inputs = sent(fake) | {"listed": names, "public": names, "id": names}
@@ -252,7 +250,6 @@ def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream
     assert page.status_code == 200
 
 
-@pytest.mark.extended
 def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUpstream) -> None:
     """Nothing is stored then."""
     rates = {"meters": {"in_text": 150_000_000}}
@@ -264,7 +261,6 @@ def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUps
     assert 'role="alert"' in answer.content.decode()
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize(
     ("over", "text"),
     [
@@ -290,7 +286,6 @@ def test_what_cannot_be_saved_is_named_and_what_was_typed_stays(
     assert not Channel.objects.exists()
 
 
-@pytest.mark.extended
 def test_it_is_for_operators(people: Cast, fake: FakeUpstream) -> None:
     alice = cast.signed_in(people.alice)
     for path in (NEW, f"{NEW}/models", f"{NEW}/test"):

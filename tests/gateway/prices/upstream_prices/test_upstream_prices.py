@@ -285,7 +285,6 @@ def test_a_channel_that_leads_elsewhere_is_followed_no_more(
         follow_prices(dora, channel)
 
 
-@pytest.mark.extended
 def test_ten_thousand_models_of_a_pattern(channel: Channel, fake: FakePrices, people: Cast) -> None:
     """Each is proposed by the name that clients ask for, and each other one is named."""
     change_channel(SYSTEM, channel, {"models": {"vendor/*": ""}})

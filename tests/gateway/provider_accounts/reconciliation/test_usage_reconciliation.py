@@ -92,7 +92,6 @@ def test_a_provider_that_never_ends_its_answer_is_asked_for_a_while(
     assert LateTruth.objects.filter(meters__isnull=False).count() == 0
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("unsure")
 @pytest.mark.parametrize(
     "body",

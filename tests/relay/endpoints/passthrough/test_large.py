@@ -70,7 +70,6 @@ def _exchange(
         return answer.status, size, answer.headers["x-request-id"]
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("path", ["/large", "/chunks"])
 def test_hundred_megabytes_up_and_down_take_no_memory(

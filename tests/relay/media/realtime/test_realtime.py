@@ -354,7 +354,6 @@ OF_PROVIDER = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("status", OF_PROVIDER)
 def test_refused_by_its_provider(hub: Hub, status: int) -> None:
     body, message = OF_PROVIDER[status]
@@ -382,7 +381,6 @@ FAULTS = {
 }
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_upstream_that_fails(hub: Hub, provider: FakeRealtime, model: str, fault: str) -> None:
     """The client is told in an event, and by the code of the close; what came is counted here."""
@@ -432,7 +430,6 @@ def test_an_odd_provider(hub: Hub, provider: FakeRealtime, model: str) -> None:
     assert (counted["basis"], counted["meters"]["in_audio"]) == ("estimated", 10)
 
 
-@pytest.mark.extended
 def test_a_silent_provider(hub: Hub, provider: FakeRealtime) -> None:
     tenant = hub.tenant()
     times = {"connect": 2.0, "first_content": 2.0, "idle": 1.0, "total": 60.0}
@@ -607,7 +604,6 @@ def test_a_client_that_leaves(hub: Hub, provider: FakeRealtime, model: str) -> N
     assert record["meters"]["out_text"] == usage["output_tokens"] < 2000
 
 
-@pytest.mark.extended
 def test_an_event_that_is_too_large(hub: Hub, provider: FakeRealtime, model: str) -> None:
     tenant = hub.tenant()
     with session(hub, tenant.key, model) as talk:
@@ -618,7 +614,6 @@ def test_an_event_that_is_too_large(hub: Hub, provider: FakeRealtime, model: str
     assert (code, last["error"]["code"]) == (1009, "request_too_large")
 
 
-@pytest.mark.extended
 def test_what_is_no_event(hub: Hub, provider: FakeRealtime, model: str) -> None:
     """A binary frame is refused and the session goes on; the model cannot be changed."""
     tenant = hub.tenant()

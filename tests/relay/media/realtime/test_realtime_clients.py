@@ -76,7 +76,7 @@ CUSTOM = session_of(
         pytest.param("python", None, marks=pytest.mark.slow),
         pytest.param("python", CUSTOM, marks=pytest.mark.slow, id="python-custom"),
         pytest.param("javascript", None, marks=pytest.mark.slow),
-        pytest.param("javascript", CUSTOM, marks=pytest.mark.extended, id="javascript-custom"),
+        pytest.param("javascript", CUSTOM, id="javascript-custom"),
     ],
 )
 def test_the_code_of_the_reference(

@@ -1,0 +1,115 @@
+"""`-n 2`: what workers report is counted and printed as if one process had run all tests."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.lanes import ROOT
+
+_PASSES: Final = """
+import pytest, warnings
+
+@pytest.mark.parametrize("n", range(20))
+def test_passes(n, tmp_path):
+    (tmp_path / "a").touch()
+    print("never shown")
+
+def test_skips():
+    pytest.skip("for a reason")
+
+def test_warns():
+    warnings.warn("mind this")
+"""
+_FAILS: Final = """
+def test_fails():
+    print("said before")
+    assert 1 == 2
+
+def test_behind():
+    pass
+"""
+_DIES: Final = """
+import os
+
+def test_dies():
+    os._exit(7)
+"""
+
+
+_BREAKS: Final = """
+import pytest
+
+@pytest.fixture(scope="session")
+def lasts():
+    yield
+    raise RuntimeError("this does not end well")
+
+def test_uses(lasts):
+    pass
+"""
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:django",
+               "-p", "no:schemathesis", "-p", "tests.lanes", "-p", "tests.workers",
+               f"--rootdir={folder}", f"--confcutdir={folder}", "-c", os.devnull, "-n", "2",
+               "-p", "no:cacheprovider", *arguments, str(folder)]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "test_passes.py").write_text(_PASSES)
+    return tmp_path
+
+
+def test_counts_are_those_of_all_workers(folder: Path) -> None:
+    (folder / "test_fails.py").write_text(_FAILS)
+    code, output = run(folder, "-ra", "--junitxml=report.xml")
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert re.search(r"1 failed, 22 passed, 1 skipped, 1 warning in ", output)
+    for told in ("said before", "assert 1 == 2", "for a reason", "mind this"):
+        assert told in output
+    assert "never shown" not in output
+    (suite,) = ElementTree.parse(folder / "report.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("24", "1")
+
+
+def test_all_passed_is_success(folder: Path) -> None:
+    code, output = run(folder, "-k", "not skips and not warns")
+    assert code == pytest.ExitCode.OK
+    assert re.search(r"20 passed, 2 deselected in ", output)
+
+
+def test_the_first_failure_ends_the_run_where_it_is_asked_for(folder: Path) -> None:
+    (folder / "test_fails.py").write_text(_FAILS)
+    code, output = run(folder, "-x")
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "stopping after 1 failures" in output
+    assert "test_fails.py" in output
+
+
+def test_a_worker_that_dies_is_a_failure_with_its_test(folder: Path) -> None:
+    (folder / "test_dies.py").write_text(_DIES)
+    code, output = run(folder)
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "test_dies.py::test_dies" in output
+    assert "exit code 7" in output
+    assert re.search(r"1 failed, 2[0-9] passed", output)
+
+
+def test_what_breaks_at_the_end_is_a_failure(folder: Path) -> None:
+    (folder / "test_breaks.py").write_text(_BREAKS)
+    code, output = run(folder)
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "this does not end well" in output
