@@ -12,11 +12,11 @@ from typing import Any, Final
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
+from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.members import members
 from accounts.models import Role
 from accounts.organisations import projects, teams
-from accounts.roles import custom_roles
 from billing.balances import balances
 from billing.credits import codes, credits
 from billing.models import BudgetRaise, BudgetWindow, Invoice, TopUp

@@ -25,7 +25,7 @@ from gateway.models import ModelProposal
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
-from notify.webhooks import endpoints
+from notify.endpoints import endpoints
 from playground.models import MediaRun
 from tests import cast
 from tests.config.figures import do_all
