@@ -98,7 +98,7 @@ def page_html(tokens: Sequence[Token], link: Link) -> SafeString:
     """Render a page without its title, which the shell shows. Labels of code are in the language of
     the thread."""
     rest = tokens[3:] if tokens and tokens[0].tag == "h1" else tokens
-    html = _parser().renderer.render(rest, _parser().options, {"link": link, "title": ""})
+    html: str = _parser().renderer.render(rest, _parser().options, {"link": link, "title": ""})
     # Everything of a page was escaped, and the rest is written here.
     return mark_safe(html)  # noqa: S308
 
