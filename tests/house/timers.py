@@ -170,7 +170,7 @@ TASKS: Final[Mapping[str, Task]] = {
         "with a page's request", ("RequestLimits._pass_while_answered",), "with its answer"
     ),
     "playground/media/runs.py:_run_media": Task("with a run", ("_run_media",), "with its answer"),
-    "playground/runs/notifications.py:RunNotifications.subscribe": Task(
+    "playground/answers/notifications.py:RunNotifications.subscribe": Task(
         "with the first reader", ("RunNotifications.subscribe",), "with the last reader"
     ),
     "playground/runs/runs.py:run_in_background": Task(
@@ -182,7 +182,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "playground/runs/runs.py:_Carrier._stream": Task(
         "with a run", ("_Carrier._stream",), "with the relay's answer"
     ),
-    "playground/runs/stream.py:_wait_for_any": Task(
+    "playground/sending/stream.py:_wait_for_any": Task(
         "with each wait for news", ("_wait_for_any",), "with the first news"
     ),
     "playground/runs/watching.py:_open": Task(

@@ -7,6 +7,7 @@ goes up to it, or with the reason why nobody sees on which side of it something 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from types import SimpleNamespace
@@ -26,8 +27,9 @@ from relay.counting.usage_meter import UsageMeter
 from relay.counting.vocabularies import family_of
 from relay.endpoints import balance, stored_responses
 from relay.endpoints.responses_socket.connection import _Connection
+from relay.front.load import Turns
 from relay.ledger.database_fit import DatabaseFit
-from relay.media import media_operation
+from relay.media import media_operation, signed_addresses
 from relay.media.answers import midjourney_answers, task_answers
 from relay.media.live.delegations import Delegations
 from relay.media.realtime.session import RealtimeSession
@@ -132,6 +134,13 @@ def may_steer(steers: int = 0, size: int = 5) -> bool:
     connection = it(_over=None, _waiting_bytes=lambda: 5)
     event, turn = it(fault="", input=bytes(size - 5)), it(steers=[None] * steers)
     return _Connection._steer_refusal(connection, event, turn) is None
+
+
+def goes_ahead(of_organisation: int, of_all: int) -> bool:
+    """Whether a request goes ahead after so many have in this turn."""
+    ahead = Counter(payer=of_organisation, others=of_all - of_organisation)
+    around = it(_queue=it(has=lambda *_: False), _ahead=ahead)
+    return Turns._may_go_ahead(around, cast(Any, "payer"), None)
 
 
 def is_in_step(skew_s: int) -> bool:
@@ -291,6 +300,11 @@ BOUNDS: Final[dict[str, Bound]] = {
     ),
     "relay/media/realtime/session.py:_begin:_RESPONSES_MAX": Bound(
         lambda n: begins(RealtimeSession, "_holds", n), None, 15
+    ),
+    "relay/front/load.py:_may_go_ahead:AHEAD_MAX": Bound(lambda n: goes_ahead(n, n), None, 3),
+    "relay/front/load.py:_may_go_ahead:BEGUN_MAX": Bound(lambda n: goes_ahead(0, n), None, 7),
+    "relay/media/signed_addresses.py:_seconds:_DIGITS_MAX": Bound(
+        lambda n: signed_addresses._seconds("1" * n) is not None, None, 11
     ),
     "relay/requests/file_fetching.py:_fetch_one:PICTURE_BYTES_MAX": Bound(
         fetches_picture, None, 20 * MIB
