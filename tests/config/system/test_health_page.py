@@ -6,7 +6,7 @@ import re
 import pytest
 
 from accounts.models import AuditCheck
-from config.jobs.runs import JobRun
+from config.models import JobRun
 from config.system import rows
 from config.system.folding import fold
 from lib import clock

@@ -144,7 +144,7 @@ def test_what_is_expected_and_reserved_is_shown_to_the_end(people: Cast) -> None
     send(people.bob, relay, text="One")
     frames = "".join(RunEvent.objects.order_by("seq").values_list("html", flat=True))
     assert " · expected $0.0062 · ≤ $0.0421 reserved</hx-partial>" in frames
-    assert Run.objects.get().outcome["expected_nano"] == 6_200_000
+    assert (Run.objects.get().outcome or {})["expected_nano"] == 6_200_000
     html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
     assert "of $0.0062 expected, $0.000009 reserved" in html
     url = reverse("run_debug", args=["acme", Run.objects.get().text_id])
