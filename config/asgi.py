@@ -31,8 +31,8 @@ from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayCo
 from relay.endpoints.table import is_claimed
 from relay.front.load_shedding import WAIT_S_MAX
 
-# A collection takes as long as there are objects of running requests: 25 ms for 500 requests. A wave
-# of requests must not start one, because everybody waits for it (P35).
+# The time of a collection grows with the running requests: 25 ms for 500. A wave of requests must
+# not start one, because everybody waits for it (P35).
 _GARBAGE_THRESHOLD = 50_000
 
 _django = get_asgi_application()
