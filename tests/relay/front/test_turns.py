@@ -185,7 +185,7 @@ def test_a_request_waits_for_few_of_another_organisation(
             assert own_hub.post(few, ask(model, "#tokens=4")).status == 200
             worked_s.append((cpu_ns([own_hub.process.pid]) - began) / 1e9)
     print(f"\nthe hub worked for {1000 * median(worked_s):.0f} ms meanwhile")  # noqa: T201
-    assert median(worked_s) < MANY * COST_S / 3
+    assert median(worked_s) < MANY * COST_S / 12
     own_hub.assert_books_balance()
 
 
