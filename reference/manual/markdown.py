@@ -56,20 +56,20 @@ def parse_page(source: str) -> list[Token]:
 
 def page_sections(tokens: Sequence[Token]) -> list[Section]:
     """Split a page at its headings. The first section is that of its title."""
-    found: list[Section] = []
+    sections: list[Section] = []
     level, anchor, title = 1, "", ""
     texts: list[str] = []
     for before, token in zip([None, *tokens[:-1]], tokens, strict=True):
         if before is not None and before.type == "heading_open":
             if title:
-                found.append(Section(level, anchor, title, "\n\n".join(texts)))
+                sections.append(Section(level, anchor, title, "\n\n".join(texts)))
             level, title, texts = int(before.tag[1:]), plain_text(token), []
             anchor = "" if level == 1 else str(before.attrGet("id") or "")
         elif token.type == "inline":
             texts.append(plain_text(token))
         elif token.type == "fence":
             texts.append(token.content)
-    return [*found, Section(level, anchor, title, "\n\n".join(texts))]
+    return [*sections, Section(level, anchor, title, "\n\n".join(texts))]
 
 
 def plain_text(token: Token) -> str:

@@ -44,7 +44,7 @@ def find(query: str, pages: Iterable[ManualPage]) -> list[Hit]:
         if (rank := _rank(words, patterns, page, section))
     ]
     # Stable: what ranks the same stays in reading order.
-    ranked.sort(key=lambda found: -found[0])
+    ranked.sort(key=lambda row: -row[0])
     return [
         Hit(page, section, _snippet(section.text, patterns))
         for _, page, section in ranked[:HITS_MAX]
@@ -56,21 +56,21 @@ def _rank(
 ) -> int:
     rank = _IS_TITLE * (_WORDS.findall(section.title.lower()) == words)
     for pattern in patterns:
-        found = (
+        weight = (
             _IN_TITLE * bool(pattern.search(section.title))
             + _IN_PAGE_TITLE * bool(pattern.search(page.title))
             + min(len(pattern.findall(section.text)), _IN_TEXT_MAX)
         )
-        if not found:
+        if not weight:
             return 0
-        rank += found
+        rank += weight
     return rank
 
 
 def _snippet(text: str, patterns: list[re.Pattern[str]]) -> SafeString:
     """Return the text around the first word that was found, with the words marked."""
     text = " ".join(text.split())
-    first = min((found.start() for one in patterns if (found := one.search(text))), default=0)
+    first = min((match.start() for one in patterns if (match := one.search(text))), default=0)
     start = max(0, first - _SNIPPET // 3)
     start = text.find(" ", start) + 1 if start else 0
     cut = text[start : start + _SNIPPET]
@@ -80,8 +80,8 @@ def _snippet(text: str, patterns: list[re.Pattern[str]]) -> SafeString:
     marks = re.compile("|".join(one.pattern for one in patterns), re.IGNORECASE)
     pieces: list[tuple[SafeString | str]] = []
     at = 0
-    for found in marks.finditer(cut):
-        pieces += [(cut[at : found.start()],), (format_html("<mark>{}</mark>", found[0]),)]
-        at = found.end()
+    for match in marks.finditer(cut):
+        pieces += [(cut[at : match.start()],), (format_html("<mark>{}</mark>", match[0]),)]
+        at = match.end()
     pieces.append((cut[at:],))
     return format_html("{}{}{}", ends[0], format_html_join("", "{}", pieces), ends[1])

@@ -16,11 +16,11 @@ _CLONED: Final = "<address of this repository>"
 class Hook(MetadataHookInterface):
     def update(self, metadata: dict[str, Any]) -> None:
         source = metadata.get("urls", {}).get("Source", "")
-        text = shown_elsewhere(_README.read_text(encoding="utf-8"), source)
+        text = absolute_readme(_README.read_text(encoding="utf-8"), source)
         metadata["readme"] = {"content-type": "text/markdown", "text": text}
 
 
-def shown_elsewhere(text: str, source: str) -> str:
+def absolute_readme(text: str, source: str) -> str:
     """Return the README with relative links made absolute. `source` is the address of the
     repository; while it is "", links become their text, and pictures are left out."""
 

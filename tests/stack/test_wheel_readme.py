@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stack.wheels.readme import shown_elsewhere
+from stack.wheels.readme import absolute_readme
 from tests.hub import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -13,7 +13,7 @@ SOURCE = "https://git.example.org/weir"
 
 
 def test_with_the_address_of_the_source_links_are_absolute() -> None:
-    shown = shown_elsewhere(README, SOURCE)
+    shown = absolute_readme(README, SOURCE)
     assert RELATIVE.findall(README)
     assert RELATIVE.findall(shown) == []
     assert f"]({SOURCE}/blob/HEAD/docs/performance.md)" in shown
@@ -22,7 +22,7 @@ def test_with_the_address_of_the_source_links_are_absolute() -> None:
 
 
 def test_without_it_links_are_text_and_pictures_left_out() -> None:
-    shown = shown_elsewhere(README, "")
+    shown = absolute_readme(README, "")
     assert RELATIVE.findall(shown) == []
     assert "![" not in shown
     assert "all workloads" in shown
@@ -30,4 +30,4 @@ def test_without_it_links_are_text_and_pictures_left_out() -> None:
 
 @pytest.mark.parametrize("line", ["[a](https://example.org/x)", "[a](#part)", "`[a]`"])
 def test_other_links_stay(line: str) -> None:
-    assert shown_elsewhere(line, SOURCE) == line
+    assert absolute_readme(line, SOURCE) == line

@@ -28,11 +28,11 @@ suppress_warnings = ["toc.not_included"]
 def read_page(app: Sphinx, name: str, source: list[str]) -> None:
     """Show links to files outside docs as text, and add the navigation to the first page."""
 
-    def shown(link: re.Match[str]) -> str:
+    def link_text(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link[2]))
         return link[1] if target.startswith("../") else link[0]
 
-    source[0] = _LINK_UP.sub(shown, source[0])
+    source[0] = _LINK_UP.sub(link_text, source[0])
     if name != _FIRST:
         return
     for title, links in listed_links(parse_page(source[0])):
