@@ -67,4 +67,10 @@ def _show(request: HttpRequest, page: ManualPage) -> HttpResponse:
 def _list_context(current: ManualPage | None) -> dict[str, Any]:
     known = manual()
     opened = [group for group in known.groups if current in group.members] or known.groups
-    return {"first": known.first, "groups": known.groups, "opened": opened, "current": current}
+    return {
+        "first": known.first,
+        "groups": known.groups,
+        "opened": opened,
+        "current": current,
+        "query": "",
+    }
