@@ -54,7 +54,7 @@ def failing_badge(figures: Figures) -> Badge | None:
         return None
     words = {"failed": figures.failed, "attempts": figures.attempts}
     hint = gettext("%(failed)s of %(attempts)s attempts failed in the last hour") % words
-    return Badge(_("Failing"), "warn", hint=hint)
+    return Badge(_("Failing"), "bad", hint=hint)
 
 
 def state_of(channel: Channel, status: ChannelStatus | None, figures: Figures) -> Badge:

@@ -7,7 +7,7 @@ const on = (name, act, options) => document.addEventListener(name, act, options)
 // On a telephone the page that is open may stand beyond the edge of the tabs.
 $(".media-tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-// Files are kept by the server as soon as they are chosen: what they cost can then be told -----------
+// Files are kept by the server as soon as they are chosen: what they cost can then be told
 const PICTURES = ["picture", "picture2", "picture3", "picture4", "picture5"];
 function give(files) {
   const upload = $("#media-upload");
@@ -52,14 +52,14 @@ on("htmx:after:swap", ({ detail: { ctx } }) => {
   if (ctx.sourceElement?.id === "media-model") given();
 });
 
-// Ctrl Enter sends, as in a chat -------------------------------------------------------------------
+// Ctrl Enter sends, as in a chat
 on("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !event.target.closest?.("#media-form")) return;
   event.preventDefault();
   $("#media-form").requestSubmit($("#media-form [type=submit]"));
 });
 
-// A mask: what is painted becomes transparent in a picture of the same size --------------------------
+// A mask: what is painted becomes transparent in a picture of the same size
 const UNDO_MAX = 20;
 const masks = new WeakMap();
 class Mask {
@@ -267,7 +267,7 @@ on("click", ({ target }) => {
   else if (target.closest("[data-mask-clear]")) mask.clear();
 });
 
-// A line of a transcript plays its place -----------------------------------------------------------
+// A line of a transcript plays its place
 on("click", ({ target }) => {
   const line = target.closest("[data-seek]"), sound = line && document.getElementById(line.dataset.sound);
   if (!sound) return;
@@ -284,7 +284,7 @@ on("timeupdate", ({ target }) => {
   }
 }, true);
 
-// How long it has been, where something is being made ------------------------------------------------
+// How long it has been, where something is being made
 setInterval(() => {
   for (const one of $$("[data-since]")) {
     const seconds = Math.max(0, Math.round((Date.now() - Date.parse(one.dataset.since)) / 1000));

@@ -74,7 +74,7 @@ function takeWhole(root) {
   store(root);
 }
 
-// The list: asked for where the field has an address, else from the plain field's own options --------
+// The list: asked for where the field has an address, else from the plain field's own options
 const awaited = new WeakSet();
 let timer;
 function look(root, wait = 0) {
@@ -200,7 +200,7 @@ document.addEventListener("change", ({ target }) => {
   }
 });
 
-// Rows of fields (lib/forms/rows.py) --------------------------------------------------------------------------
+// Rows of fields (lib/forms/rows.py)
 let rowCount = 0;
 document.addEventListener("click", ({ target }) => {
   const more = target.closest("[data-row-add]"), gone = target.closest("[data-row-remove]");

@@ -1,10 +1,9 @@
-// What the server cannot know of the chat: drafts, a lost connection, open panes, files that are
-// dropped, keys that move the focus.
+// What the server cannot know of the chat.
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const on = (name, act, options) => document.addEventListener(name, act, options);
 
-// Keys of the composer: Enter sends, Escape stops -------------------------------------------------
+// Keys of the composer: Enter sends, Escape stops
 on("keydown", (event) => {
   const { target, key } = event;
   const composer = target.closest?.("[data-composer]");
@@ -34,7 +33,7 @@ on("begun", () => { if (wanted) stop(); begun(); });
 on("htmx:response:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
 on("htmx:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
 
-// A question that is offered is written for the reader to send -----------------------------------
+// A question that is offered is written for the reader to send
 on("click", ({ target }) => {
   const offered = target.closest("[data-fill]"), box = $("[data-composer] textarea");
   if (!offered || !box) return;
@@ -43,7 +42,7 @@ on("click", ({ target }) => {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
-// A draft is kept per conversation until it is sent ---------------------------------------------
+// A draft is kept per conversation until it is sent
 const key = (box) => `draft:${location.pathname.split("/")[2]}:${box.dataset.draft}`;
 let saving;
 function keep(text) {
@@ -71,7 +70,7 @@ const box = $("[data-draft]");
 if (box && !box.value && !temporary()) box.value = localStorage.getItem(key(box)) ?? "";
 if (box && matchMedia("(pointer:fine)").matches) box.focus({ preventScroll: true });
 
-// A temporary chat: the address says so, no draft of it is kept, and its end is told to the server -
+// A temporary chat: the address says so, no draft of it is kept, and its end is told to the server
 on("change", ({ target }) => {
   if (target.id !== "set-temporary") return;
   $("[data-temporary]").hidden = !target.checked;
@@ -100,14 +99,14 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => { if (persisted && $("#visit")) location.reload(); });
 
-// Compare takes the chosen model along --------------------------------------------------------------
+// Compare takes the chosen model along
 on("change", ({ target }) => {
   if (target.id !== "chat-model") return;
   const compare = $("[data-compare]");
   if (compare) compare.search = `?m=${encodeURIComponent(target.value)}`;
 });
 
-// The bound follows what is typed ------------------------------------------------------------------
+// The bound follows what is typed
 let asking;
 // What refused other words stops nobody from sending these: the server looks at them itself.
 function forgetBound(bound) {
@@ -156,7 +155,7 @@ on("click", ({ target }) => {
 
 function pickModel() { $("[data-pick-for=chat-model], [data-pick-for=compare-model-0]")?.click(); }
 
-// Panes of the panel -------------------------------------------------------------------------------
+// Panes of the panel
 const chat = $(".chat");
 function showPane(name) {
   chat.dataset.panel = name;
@@ -207,7 +206,7 @@ on("click", (event) => {
   event.preventDefault();
 });
 
-// Parameters: a slider beside its number, a dot for what was changed --------------------------------
+// Parameters: a slider beside its number, a dot for what was changed
 on("input", ({ target }) => {
   if (target.dataset?.slides) {
     const number = document.getElementById(target.dataset.slides);
@@ -220,7 +219,7 @@ on("input", ({ target }) => {
   }
 });
 
-// Editors of JSON ------------------------------------------------------------------------------------
+// Editors of JSON
 on("click", ({ target }) => {
   const insert = target.closest("[data-insert]"), format = target.closest("[data-format]");
   const editor = $(insert?.dataset.insert ?? format?.dataset.format ?? "#none");
@@ -241,7 +240,7 @@ on("change", ({ target }) => {
   if (target.dataset?.recheck) window.htmx.trigger($(target.dataset.recheck), "recheck");
 });
 
-// Files: by button, paste, drop or address -----------------------------------------------------------
+// Files: by button, paste, drop or address
 function attach(files) {
   const form = $("#attach");
   if (!form || !files.length) return;
@@ -268,7 +267,7 @@ on("drop", (event) => {
   event.preventDefault();
   attach([...event.dataTransfer.files]);
 });
-// A lost connection --------------------------------------------------------------------------------
+// A lost connection
 function link(lost) {
   const line = $("#link-state");
   if (!line || lost === line.hasAttribute("data-lost-now")) return;
@@ -292,8 +291,7 @@ function startAgain({ detail: { ctx } }) {
 on("htmx:error", startAgain);
 on("htmx:response:error", startAgain);
 
-// A message that did not reach the server stays where it is, and is sent on demand. Its token goes
-// with it again, so that it is sent once however often it is tried.
+// A message that did not reach the server is sent again on demand, with its token: once, however often.
 function unsent(why) {
   const line = $("#unsent");
   if (!line) return;
@@ -308,7 +306,7 @@ on("htmx:error", ({ target, detail: { ctx } }) => {
 on("htmx:before:request", ({ target }) => { if (target.matches?.("#composer")) unsent(""); });
 addEventListener("online", () => { if ($("#unsent:not([hidden])")) unsent("online"); });
 
-// Tabs of one chat are in step: who changes it says so, the others and who comes back look again. ------
+// Tabs of one chat are in step: who changes it says so, the others and who comes back look again.
 const openChat = () => location.pathname.match(/^(.*\/playground\/c\/\w+)$/)?.[1];
 const tabs = new BroadcastChannel("chats");
 const tellTabs = () => { if (openChat()) tabs.postMessage(openChat()); };
@@ -326,13 +324,13 @@ on("htmx:response:error", ({ target, detail: { ctx } }) => { if (target.matches?
 on("visibilitychange", () => { if (document.visibilityState === "visible") lookAgain(); });
 tabs.onmessage = ({ data }) => { if (data === openChat()) lookAgain(); };
 
-// Who sends looks at the end, wherever the reader was before ---------------------------------------
+// Who sends looks at the end, wherever the reader was before
 on("htmx:after:swap", ({ detail: { ctx } }) => {
   if (!/\/playground\/runs$/.test(ctx.request?.action ?? "") || !ctx.response || ctx.response.status >= 400) return;
   requestAnimationFrame(() => $("[data-log]").dispatchEvent(new Event("pin")));
 });
 
-// Copy an answer -----------------------------------------------------------------------------------
+// Copy an answer
 on("click", ({ target }) => {
   const button = target.closest("[data-copy-answer]");
   if (!button) return;
@@ -343,7 +341,7 @@ on("click", ({ target }) => {
   }, () => {});
 });
 
-// What code draws, in a frame that can reach nothing -------------------------------------------------
+// What code draws, in a frame that can reach nothing
 on("click", ({ target }) => {
   const button = target.closest("[data-preview]");
   if (!button) return;
@@ -357,7 +355,7 @@ on("click", ({ target }) => {
   figure.append(frame);
 });
 
-// Rows that are ticked ------------------------------------------------------------------------------
+// Rows that are ticked
 on("change", ({ target }) => {
   const bulk = target.closest?.("[data-bulk]");
   if (!bulk) return;
@@ -367,10 +365,10 @@ on("change", ({ target }) => {
   told.textContent = count ? told.dataset.words.replace("%(n)s", count) : "";
 });
 
-// A model that says nothing is left for another one ---------------------------------------------------
+// A model that says nothing is left for another one
 on("click", ({ target }) => { if (target.closest("[data-other-model]")) pickModel(); });
 
-// Columns: on a telephone one at a time, under tabs that follow what is swiped ------------------------
+// Columns: on a telephone one at a time, under tabs that follow what is swiped
 const columns = $(".compare-columns");
 function showColumn(number) {
   const column = $$(".column")[number];
@@ -398,7 +396,7 @@ if (columns) {
   for (const column of $$(".column")) inSight.observe(column);
 }
 
-// A chat's name, in its place of the list: Enter keeps it, Esc leaves it --------------------------------
+// A chat's name, in its place of the list: Enter keeps it, Esc leaves it
 const seen = (all) => all.find((one) => one.getClientRects().length);
 const openRow = () => seen($$(".chat-link[aria-current]"))?.closest(".chat-row");
 let row, rowBefore, rowSelector;
@@ -433,7 +431,7 @@ on("click", ({ target }) => {
   rename(seen($$(`.chat-link[href="${button.dataset.renames}"]`))?.closest(".chat-row"));
 });
 
-// Keys ---------------------------------------------------------------------------------------------
+// Keys
 const keys = JSON.parse(chat?.dataset.keys ?? "{}");
 const pane = (name) => { showPane(chat.dataset.panel === name ? "" : name); showDraft(); };
 const acts = {
@@ -478,7 +476,7 @@ on("keydown", (event) => {
   event.preventDefault();
 });
 
-// The menu of a chat: a hundred rows of the list are no work for htmx -----------------------------------
+// The menu of a chat: a hundred rows of the list are no work for htmx
 on("click", (event) => {
   const link = event.target.closest("[data-chat-menu]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -486,7 +484,7 @@ on("click", (event) => {
   window.htmx.ajax("GET", link.getAttribute("href"), { source: link, target: "#dialog", swap: "innerHTML" });
 });
 
-// A change of the list closes its dialog; who deletes the open chat leaves it -----------------------
+// A change of the list closes its dialog; who deletes the open chat leaves it
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
   if (target.matches?.("[data-attach-url]")) { target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
   const form = target.closest?.("[data-closes]");

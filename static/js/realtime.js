@@ -4,7 +4,7 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const root = $("#realtime"), form = $("#realtime-form");
 const EVENTS_MAX = 300, LEAD_S = 0.06;
 
-// Sound -------------------------------------------------------------------------------------------
+// Sound
 const bytesOf = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
 const textOf = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)));
 
@@ -60,7 +60,7 @@ async function openMicrophone(context, rate, heard) {
   };
 }
 
-// The page ----------------------------------------------------------------------------------------
+// The page
 const part = Object.fromEntries(
   ["mic", "level", "hush", "say", "clock", "spent", "held", "entries", "download", "events", "events-n", "state-word"]
     .map((name) => [name, root && $(`[data-${name}]`, root)]),
@@ -117,7 +117,7 @@ class Transcript {
   }
 }
 
-// One session -------------------------------------------------------------------------------------
+// One session
 class Session {
   constructor(told) {
     const rate = Number(root.dataset.rate);
@@ -172,7 +172,7 @@ class Session {
     this.transcript.event("page", event);
   }
 
-  // What one says or writes -----------------------------------------------------------------------
+  // What one says or writes
   write(text) {
     this.interrupt();
     const id = `msg_${crypto.randomUUID().replaceAll("-", "").slice(0, 24)}`;
@@ -237,7 +237,7 @@ class Session {
     this.show();
   }
 
-  // What comes ------------------------------------------------------------------------------------
+  // What comes
   hear(event) {
     this.transcript.event("server", event);
     switch (event.type) {

@@ -1,6 +1,5 @@
 // Puts the stream of an answer into the page: text as text, its markup straight to its place, all
-// else by htmx. A frame takes only as much as leaves the page time for its reader: neither
-// changes that arrive together nor a change with the painting of the one before are one long task.
+// else by htmx. A frame takes only as much as leaves the page time for its reader.
 const CHANGE = /<hx-partial\s+hx-target="([^"]+)"\s+hx-swap="(\w+)"\s*>([^]*?)<\/hx-partial>/g;
 const FRAME_CHARACTERS = 4000; // of HTML; see playground/rendering/growing.py
 // Formulas take several times as long to lay out as text of their length.
@@ -54,9 +53,8 @@ function setAttributes(target, html) {
     if (target.getAttribute(name) !== value) target.setAttribute(name, value);
   }
 }
-// htmx looks at all of what it swaps and at what this takes away, which is long work where nothing
-// is for it: in what it is to ignore, the only place for the markup of a model; where only
-// attributes change; and where neither the new markup nor the old has its attributes or the focus.
+// htmx need not look at what it is to ignore, at attributes, nor where neither the new markup nor the
+// old has its attributes or the focus.
 const KEPT = "[data-htmx-powered], :focus";
 function inert(target, swap, html) {
   if (target.closest("[hx-ignore]")) return true;
@@ -66,9 +64,8 @@ function inert(target, swap, html) {
   return !target.querySelector(KEPT) && (swap === "innerHTML" || !target.matches(KEPT));
 }
 
-// Stop freezes what an answer shows, whatever is still on its way to this page. The request tells
-// the last message that was put, and the server keeps the answer up to there. Of a frozen answer
-// only its end is put: all of it anew, or its note and its foot.
+// Stop freezes what an answer shows. The request tells the last message that was put, and the server
+// keeps the answer up to there. Of a frozen answer only its end is put.
 const GROWS = "[data-part=blocks], [id^=think-], [id^=tools-], [id^=stats-]";
 const putIds = new WeakMap(); // a stream's element to the id of the last message that was put
 function frozen(target, swap) {
@@ -95,8 +92,7 @@ function offerRest(answer) {
   answer.querySelector("[id^=note-]").append(rest);
 }
 
-// The stream of the page, as streams.js has it: open, or asked for again and again. What hides a page
-// may close its stream.
+// The page's stream is open, or asked for again and again (streams.js).
 const POLL_MS = 2000, RECONNECT_MS = 500; // the latter is the extension's own
 let asked, connection;
 async function adapt() {
@@ -186,7 +182,7 @@ const answered = () => document.body.dispatchEvent(new Event("answered"));
 document.addEventListener("htmx:sse:close", answered);
 
 // What a screen reader hears of it, if its user wants more than the state: whole sentences, every
-// three seconds at the most; of a list or table whole parts; of code that it is there -----------------
+// three seconds at the most; of a list or table whole parts; of code that it is there
 const SENTENCE_END = /(?<!(?:^|\n)\s*\d{1,9})[.!?…]["'’”)\]*_`]*(?=\s)|[。！？…][”’」』）]*/g;
 const region = document.querySelector("#spoken");
 function words(node) {

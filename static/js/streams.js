@@ -1,6 +1,5 @@
-// A browser opens six connections to a host at once, over all its tabs (HTTP/1.1), and an open
-// stream keeps one of them. So that Stop, Send and every page find a free one, the tabs that were
-// used last keep their streams; the others ask again and again for what is new, and are `brief`.
+// Over all its tabs a browser opens six connections to a host (HTTP/1.1), and a stream keeps one. So
+// only the tabs used last keep theirs; the others are `brief`: they ask again and again.
 const STREAMS_MAX = 3;
 const me = Math.random();
 const channel = new BroadcastChannel("streams");

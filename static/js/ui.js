@@ -9,7 +9,7 @@ const say = (text) => { const live = $("#live"); if (live) live.textContent = te
 $("#nav [aria-current]")?.scrollIntoView({ block: "nearest" });
 for (const tab of $$(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "center" });
 
-// Dialogs and drawers -----------------------------------------------------------------------------
+// Dialogs and drawers
 let stored = {};
 try { stored = localStorage; } catch {} // storage is switched off
 let opener = null;
@@ -58,7 +58,7 @@ on("htmx:after:swap", ({ detail }) => {
   if (dialog?.id === "dialog" && dialog.childElementCount && (target === dialog || !dialog.open)) open(dialog);
 });
 
-// Clicks ------------------------------------------------------------------------------------------
+// Clicks
 on("click", (event) => {
   const { target } = event;
   const hit = (selector) => target.closest(selector);
@@ -109,7 +109,7 @@ function setTheme(button) {
   document.dispatchEvent(new Event("themechange"));
 }
 
-// A menu stands under its button, inside the window ------------------------------------------------
+// A menu stands under its button, inside the window
 on("beforetoggle", ({ target, newState }) => {
   // The browser gives the focus back, but not to a menu from which another was opened.
   if (newState === "closed" && target.contains(document.activeElement)) $(`.menu:popover-open [popovertarget="${target.id}"]`)?.focus();
@@ -126,7 +126,7 @@ on("beforetoggle", ({ target, newState }) => {
   });
 }, true);
 
-// Fields whose list is drawn by the server: arrows walk it, Enter takes ------------------------------
+// Fields whose list is drawn by the server: arrows walk it, Enter takes
 const listOf = (field) => document.getElementById(field.getAttribute("aria-controls"));
 function pick(field, step) {
   const options = $$("[role=option]:not([hidden])", listOf(field));
@@ -189,7 +189,7 @@ on("toggle", ({ target, newState }) => {
   look(target);
 }, true);
 
-// Toasts: {"toast": {"text", "tone", "action", "post"}} in HX-Trigger -------------------------------
+// Toasts: {"toast": {"text", "tone", "action", "post"}} in HX-Trigger
 function arm(toast) {
   let left;
   const stays = $("button:not([data-close])", toast) ? 10000 : 6000; // longer where there is an Undo
@@ -224,7 +224,7 @@ on("toast", ({ detail }) => toast(detail));
 for (const one of $$("#toasts .toast")) arm(one);
 if ($("#toasts")?.childElementCount) raise();
 
-// Answers that are no fragment never replace one ----------------------------------------------------
+// Answers that are no fragment never replace one
 on("htmx:response:error", ({ detail: { ctx } }) => {
   const page = /^\s*<!doctype/i.test(ctx.text ?? "") && !ctx.select;
   if (ctx.response.status < 500 && !page) return;
@@ -250,7 +250,7 @@ on("htmx:error", ({ detail: { ctx } }) => {
   toast({ text, tone: "bad" });
 });
 
-// Sidebars fold away, and stay so in this browser (trusted.js) -----------------------------------------
+// Sidebars fold away, and stay so in this browser (trusted.js)
 const root = document.documentElement;
 const foldedNames = () => root.dataset.folded.split(" ").filter(Boolean);
 function showFolds() {
@@ -271,7 +271,7 @@ on("click", ({ target }) => {
 });
 showFolds();
 
-// Keys of one character, where they are not text: G and the letter of a page, / for its search -------
+// Keys of one character, where they are not text: G and the letter of a page, / for its search
 let going = 0;
 on("keydown", (event) => {
   const { code, timeStamp } = event;
@@ -286,12 +286,12 @@ on("keydown", (event) => {
   else target.click();
 });
 
-// A form that comes back comes back to the filters of now, not to those that the page came with ------
+// A form that comes back comes back to the filters of now, not to those that the page came with
 on("submit", ({ target }) => {
   for (const field of $$("[data-here]", target)) field.value = location.pathname + location.search;
 });
 
-// Relative times --------------------------------------------------------------------------------------
+// Relative times
 function refreshTimes() {
   const patterns = (words.ago ?? "").split("|");
   for (const one of $$("time[data-ago]")) {

@@ -4,7 +4,7 @@ const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const on = (name, act, options) => document.addEventListener(name, act, options);
 const words = $("#words").dataset;
 
-// A form names what it changes beside Save, and asks before it is lost -------------------------------
+// A form names what it changes beside Save, and asks before it is lost
 const initial = new WeakMap();
 let sent = null;
 const labelOf = (form, name) => {
@@ -61,12 +61,12 @@ const follow = () => {
 };
 if (links.length) { on("scroll", follow, { passive: true }); follow(); }
 
-// Its name is typed to confirm ------------------------------------------------------------------------
+// Its name is typed to confirm
 const matches = (form) => $("[name=confirm]", form)?.value.trim() === form.dataset.confirmName;
 const guard = (form) => { $("[type=submit][data-kind=danger]", form).disabled = !matches(form); };
 on("input", ({ target }) => { const form = target.closest("[data-confirm-name]"); if (form) guard(form); });
 
-// A choice of time zones begins with the one that its reader lives in -----------------------------------
+// A choice of time zones begins with the one that its reader lives in
 function offerOwnZone(select) {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!own || select.options[0].value === own) return;
@@ -75,7 +75,7 @@ function offerOwnZone(select) {
   select.prepend(option);
 }
 
-// Lists ---------------------------------------------------------------------------------------------
+// Lists
 // Shift on a head adds its column to the order; before htmx takes the click for its own.
 on("click", (event) => {
   const link = event.shiftKey && event.target.closest?.("[data-add]");
