@@ -141,6 +141,8 @@ def test_without_redis_no_limit_gets_looser_and_no_money_moves(stage: Stage) -> 
     with psycopg.connect(stage.shape.database_url) as connection:
         assert_books_balance(connection.cursor())
     stage.shape.start("redis")
+    for name in {"beat", "worker"} - {running.name for running in stage.shape.running}:
+        stage.shape.start(name)
     [(asked,)] = stage.rows("SELECT count(*) FROM usage_usagerecord WHERE final")
     until(
         lambda: stage.rows("SELECT sum(requests) FROM usage_rollup") == [(asked,)],
