@@ -30,7 +30,7 @@ def table() -> Iterator[costs.Table]:
     """The table of this version of Python; of another version, counts differ."""
     table = costs.read(costs.PLACE.read_text())
     if not os.environ.get(RENEW) and costs.PYTHON not in table:
-        pytest.skip(f"the table has no counts of Python {costs.PYTHON}")
+        pytest.skip(reason=f"the table has no counts of Python {costs.PYTHON}")
     yield table
     if os.environ.get(RENEW):
         costs.PLACE.write_text(costs.write(table))
