@@ -241,7 +241,7 @@ PATH = (
     ROOT / "billing/limits/budget_windows.py",
     ROOT / "billing/limits/enforcement.py",
     ROOT / "billing" / "prices" / "prices.py",
-    ROOT / "billing" / "prices" / "plans.py",
+    ROOT / "billing" / "price_plans" / "price_plans.py",
     ROOT / "billing" / "prices" / "proposals.py",
     ROOT / "usage" / "records" / "sql.py",
     ROOT / "usage" / "records" / "records.py",
