@@ -40,11 +40,12 @@ async def stream_events(
     time = asyncio.get_running_loop().time
     sent_at, check_at = time(), -math.inf
     columns = [_Column(run, number) for run, number in zip(batch, after, strict=True)]
+    if brief:
+        # Before the page is answered: it then closes the stream by which it watched.
+        await run_in_database(note_poll, batch)
     yield ": open\n\n"
     with contextlib.ExitStack() as stack:
-        if brief:
-            await run_in_database(note_poll, batch)
-        else:
+        if not brief:
             stack.enter_context(watching(batch))
         subscriptions = [stack.enter_context(notifications().subscribe(run.id)) for run in batch]
         while True:

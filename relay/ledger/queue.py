@@ -104,7 +104,9 @@ class LedgerQueue:
         few = 0 < len(admissions) <= _FEW and bool(self.settlements)
         if few and not (self.due and before.behind):
             return Batch(admissions, (), self.settlements)
-        settlements, self.settlements = self.settlements[:most], self.settlements[most:]
+        # All that wait may have the money that these admissions lack, however few they are.
+        settlements = self.settlements[:BATCH_MAX]
+        self.settlements = self.settlements[BATCH_MAX:]
         self.due = self.due and bool(self.settlements)
         return Batch(admissions, settlements)
 

@@ -35,7 +35,8 @@ def expiry(url: str, now: float) -> int:
     """Return when a link to a provider's address expires: with that address if it says so, but
     after a day at the latest. Both are Unix seconds."""
     latest, end = int(now) + LINK_S, valid_until(url)
-    return latest if end is None else min(latest, end)
+    # What is over already is no time at which this address expires, such as a number of seconds.
+    return latest if end is None or end <= now else min(latest, end)
 
 
 def picture_link(pepper: str, root: str, picture: LinkedPicture) -> str:

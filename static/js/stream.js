@@ -106,8 +106,9 @@ async function adapt() {
   connection.config.reconnectDelay = brief ? POLL_MS : RECONNECT_MS;
   if (!brief) { connection.delayCanceller?.(); return; }
   // Asked once before the stream is closed: the server never takes the reader for gone.
-  await fetch(asked.action, { headers: asked.headers }).then(({ body }) => body?.cancel(), () => {});
-  if (window.streams.brief) connection?.reader?.cancel();
+  const told = await fetch(asked.action, { headers: asked.headers }).catch(() => undefined);
+  told?.body?.cancel();
+  if (told?.ok && window.streams.brief) connection?.reader?.cancel();
 }
 document.addEventListener("streams", adapt);
 document.addEventListener("htmx:config:request", ({ target, detail: { ctx } }) => {

@@ -182,6 +182,9 @@ def walk_day(findings: Findings, midnight: dt.datetime, to_at: dt.datetime, seco
         for _, edge in _spans(cursor, from_at, to_at):
             findings.check_span(Span(from_at, edge))
             from_at = edge
+            if findings.unfinished:
+                # This pass has not read all of the day.
+                stored.began_at = None
             if findings.unfinished or time.monotonic() - began > seconds:
                 break
     ended = from_at >= to_at

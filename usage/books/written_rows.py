@@ -8,17 +8,23 @@ from django.db import connection
 from billing.models import BooksWalk
 from lib import clock
 
-# The tables that are walked, and their months, count each row that anybody writes, with those of
-# this transaction. A table that is emptied counts no row, but gets a new file. After a crash
-# Postgres counts anew, which is a change too.
+# The tables that the walks read, and their months, count each row that anybody writes, with those
+# of this transaction. A table that is emptied counts no row, but gets a new file. Postgres counts
+# anew after a crash and when it is told to: both have their time.
 _WRITTEN = """
-    SELECT sum(relfilenode::bigint
-               + pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid)
-               + pg_stat_get_tuples_deleted(oid) + pg_stat_get_xact_tuples_inserted(oid)
-               + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid))
+    SELECT concat_ws(' ',
+        sum(relfilenode::bigint
+            + pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid)
+            + pg_stat_get_tuples_deleted(oid) + pg_stat_get_xact_tuples_inserted(oid)
+            + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid)),
+        extract(epoch FROM pg_postmaster_start_time()),
+        (SELECT extract(epoch FROM stats_reset) FROM pg_stat_database
+         WHERE datname = current_database()))
     FROM pg_class
-    WHERE relkind = 'r' AND relname ~ '^(billing_(account|hold|ledgerentry|ledgerline|posting|seal)'
-        '|usage_(attempt|dayrollup|hourrollup|rollup|usagerecord))(_[0-9]{4}_[0-9]{2})?$'"""
+    WHERE relkind = 'r' AND relname ~ '^(accounts_(auditevent|organisation)'
+        '|billing_(account|hold|invoice|invoiceline|ledgerentry|ledgerline|posting|priceversion'
+        '|seal)|usage_(attempt|dayrollup|detachedmonth|hourrollup|laterecord|latetruth|monthfile'
+        '|review|rollup|usagerecord))(_[0-9]{4}_[0-9]{2}|_other)?$'"""
 
 
 def are_walked(turn_name: str, walk_names: Collection[str]) -> bool:
@@ -43,9 +49,9 @@ def are_walked(turn_name: str, walk_names: Collection[str]) -> bool:
 
 
 def count_written_rows() -> str:
-    """Return a number that differs once a row was inserted, changed or deleted in the tables that
+    """Return a text that differs once a row was inserted, changed or deleted in the tables that
     are walked."""
     with connection.cursor() as cursor:
         cursor.execute(_WRITTEN)
-        (count,) = cursor.fetchone()
-    return str(count)
+        (written,) = cursor.fetchone()
+    return str(written)

@@ -149,6 +149,7 @@ def test_a_link_ends_with_the_providers_after_a_day_at_most() -> None:
     for query in (
         "",
         "?Expires=1900000000",
+        "?expires=3600",
         "?Expires=soon",
         "?Expires=",
         f"?Expires={'9' * 5000}",

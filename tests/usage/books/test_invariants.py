@@ -424,6 +424,31 @@ def test_a_day_is_walked_again_only_when_a_row_was_written(
     assert days_walked(monkeypatch) == 0
 
 
+def test_a_day_that_was_not_read_to_its_end_is_walked_again(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P33: also if Postgres gave no answer in time for a part of it."""
+    rows.happen(key, clock.now(), charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+    settle(monkeypatch)
+    real = books_walk.walk_day
+
+    def unfinished(findings: books_walk.Findings, *rest: Any) -> None:
+        findings.unfinished.append("I2: no answer in time")
+        real(findings, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(books_walk, "walk_day", unfinished)
+        minute()
+    assert days_walked(monkeypatch) >= 1
+    assert days_walked(monkeypatch) == 0
+    BooksWalk.objects.filter(name=books_walk.DAY).update(
+        ended_at=clock.now() - dt.timedelta(hours=2)
+    )
+    assert days_walked(monkeypatch) == 1
+
+
 def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """I25: it ends no check."""
     name = "I6 a hold is resolved by exactly one posting"
