@@ -29,7 +29,9 @@ def faults_as_sentences() -> Iterator[None]:
     """End the process with a sentence and exit code 1 if the block raises a fault of the
     installation. Other errors are bugs, and pass."""
     # Its attempts are not logged one by one: the sentence says why they failed.
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    pool = logging.getLogger("psycopg.pool")
+    level = pool.level
+    pool.setLevel(logging.ERROR)
     try:
         yield
         sys.stdout.flush()
@@ -39,6 +41,8 @@ def faults_as_sentences() -> Iterator[None]:
             raise
         _drop_output()
         sys.exit(text)
+    finally:
+        pool.setLevel(level)
 
 
 def _drop_output() -> None:

@@ -70,7 +70,7 @@ class LedgerQueue:
 
     @property
     def batch_max(self) -> int:
-        """The most admissions, and the most settlements, of the next batch."""
+        """The most admissions of the next batch."""
         return SHARED_BATCH_MAX if self._is_shared() else BATCH_MAX
 
     @property
@@ -97,7 +97,7 @@ class LedgerQueue:
             self.settlements[:0] = self.adopted
             self.spooled += len(self.adopted)
             self.adopted = []
-        most = self.batch_max
+        most = BATCH_MAX if len(self.admissions) <= SHARED_BATCH_MAX else self.batch_max
         if len(self.admissions) > most:
             self.admissions = order_by_turns(map(_turn_of, self.admissions))
         admissions, self.admissions = self.admissions[:most], self.admissions[most:]

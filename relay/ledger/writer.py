@@ -195,9 +195,9 @@ class LedgerWriter:
         """Let other callbacks run first: requests that were admitted are sent, and requests that
         are about to be admitted join the next batch. A larger batch costs each request less, and
         only callbacks that are ready are waited for."""
-        until = time.monotonic() + _TURNS_S
+        until, most = time.monotonic() + _TURNS_S, self._queue.batch_max
         for _ in range(turns):
-            if len(self._queue.admissions) >= self._queue.batch_max or time.monotonic() > until:
+            if len(self._queue.admissions) >= most or time.monotonic() > until:
                 return
             await asyncio.sleep(0)
 

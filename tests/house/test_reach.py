@@ -21,7 +21,7 @@ MEDIAN_MAX = {
     "gateway": 5_500,
     "usage": 5_100,
     "billing": 1_200,
-    "notify": 2_800,
+    "notify": 3_000,
     "accounts": 2_300,
     "outbox": 200,
     "dialects": 2_100,

@@ -127,7 +127,7 @@ def test_the_manual_says_its_language_to_other_readers(client: Client) -> None:
     assert '<html lang="zh-hans"' in text
     assert '<article class="manual" lang="en">' in text
     with override("zh-hans"):
-        labels = str(html_of(manual().pages["command"]))
+        labels = str(html_of(manual().pages["reference/command"]))
     assert "复制" in labels
 
 

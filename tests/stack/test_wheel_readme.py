@@ -16,7 +16,7 @@ def test_with_the_address_of_the_source_links_are_absolute() -> None:
     shown = absolute_readme(README, SOURCE)
     assert RELATIVE.findall(README)
     assert RELATIVE.findall(shown) == []
-    assert f"]({SOURCE}/blob/HEAD/docs/performance.md)" in shown
+    assert f"]({SOURCE}/blob/HEAD/docs/background/performance.md)" in shown
     assert f"![The playground, with the cost under the answer]({SOURCE}/raw/HEAD/" in shown
     assert f"git clone {SOURCE} weir" in shown
 

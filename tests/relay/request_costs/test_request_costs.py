@@ -67,4 +67,5 @@ def test_a_cost_beyond_two_hundredths_is_named() -> None:
     assert costs.differences("chunk", {"functions": 12.0}, {"functions": 11.0}) == [
         "chunk: 11 -> 12 functions"
     ]
+    assert not costs.differences("burst", {"functions": 400.0}, {"functions": 500.0})
     assert costs.differences("new", {"functions": 5.0}, {}) == ["new: 0 -> 5 functions"]

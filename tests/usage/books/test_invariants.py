@@ -232,9 +232,10 @@ def edit(text: str) -> None:
         cursor.execute("SET LOCAL session_replication_role = DEFAULT")
 
 
-def settle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if every transaction so far had ended: what is here is not new any more."""
-    at = clock.now() + dt.timedelta(seconds=1)
+def settle(monkeypatch: pytest.MonkeyPatch, ahead_s: float = 1.0) -> None:
+    """As if every transaction so far had ended: what is here is not new any more; what comes later
+    is, if nothing is `ahead`."""
+    at = clock.now() + dt.timedelta(seconds=ahead_s)
     monkeypatch.setattr(books_walk, "horizon", lambda cursor: (at, at))
 
 
@@ -412,7 +413,7 @@ def test_a_day_is_walked_again_only_when_a_row_was_written(
     rows.happen(key, clock.now(), charge_nano=5)
     with connection.cursor() as cursor:
         replace_all(cursor, clock.now())
-    settle(monkeypatch)
+    settle(monkeypatch, 0.0)
     assert days_walked(monkeypatch) == 1
     assert days_walked(monkeypatch) == 0
     with fault_within(text):
@@ -431,7 +432,7 @@ def test_a_day_that_was_not_read_to_its_end_is_walked_again(
     rows.happen(key, clock.now(), charge_nano=5)
     with connection.cursor() as cursor:
         replace_all(cursor, clock.now())
-    settle(monkeypatch)
+    settle(monkeypatch, 0.0)
     real = books_walk.walk_day
 
     def unfinished(findings: books_walk.Findings, *rest: Any) -> None:
@@ -440,7 +441,8 @@ def test_a_day_that_was_not_read_to_its_end_is_walked_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(books_walk, "walk_day", unfinished)
-        minute()
+        BooksCheck.objects.update(rest_until=clock.now())
+        books_check.check_books()
     assert days_walked(monkeypatch) >= 1
     assert days_walked(monkeypatch) == 0
     BooksWalk.objects.filter(name=books_walk.DAY).update(
