@@ -27,6 +27,8 @@ _ROOTS: Final = re.compile(
     r"(^|/)(urls|asgi|wsgi|settings|celery|imported)\.py$|^config/api/api\.py$"
 )
 _IMPORT: Final = re.compile(r"^[ \t]*(?:from ([\w.]+) )?import (\([^)]*\)|[^\n#]*)", re.MULTILINE)
+# Whatever a person's git is set to show.
+_PLAIN: Final = ("--no-color", "--no-ext-diff", "--src-prefix=a/", "--dst-prefix=b/")
 _MAP: Final = ROOT / "build/mutants/reach.json"
 _MAIN: Final = ("origin/HEAD", "origin/main", "main", "master")
 
@@ -54,7 +56,7 @@ def merge_base() -> str:
 def changed_lines(base: str) -> dict[str, set[int]]:
     """The lines of each file that are not as they were at `base`; a line that was removed is known
     by those beside it. Raises UsageError."""
-    done = _run("diff", "--unified=0", "--find-renames", "-l0", base)
+    done = _run("diff", *_PLAIN, "--unified=0", "--no-renames", "--text", base)
     if done.returncode:
         raise pytest.UsageError(f"git cannot compare with {base!r}: {done.stderr.strip()}")
     changed = {}

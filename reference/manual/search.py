@@ -12,6 +12,7 @@ from reference.manual.markdown import Section
 from reference.manual.pages import ManualPage
 
 QUERY_MAX: Final = 100
+_WORDS_MAX: Final = 8
 HITS_MAX: Final = 30
 _WORDS: Final = re.compile(r"[^\W_]+(?:[-_.][^\W_]+)*")
 _IS_TITLE, _IN_TITLE, _IN_PAGE_TITLE, _IN_TEXT_MAX = 20, 10, 6, 5
@@ -33,7 +34,8 @@ def find(query: str, pages: Iterable[ManualPage]) -> list[Hit]:
     """Return the sections in which each word of the query begins a word. A section of that very
     title comes first; then words of its title count most, then those of the page's title, then how
     often they are in the text."""
-    words = _WORDS.findall(query[:QUERY_MAX].lower())
+    # Each word is looked for in the whole manual.
+    words = list(dict.fromkeys(_WORDS.findall(query[:QUERY_MAX].lower())))[:_WORDS_MAX]
     if not words:
         return []
     patterns = [re.compile(rf"(?<![^\W_]){re.escape(word)}", re.IGNORECASE) for word in words]

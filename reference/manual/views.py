@@ -1,7 +1,7 @@
 """The manual under `/manual`, for everybody: as pages, as Markdown, and its search."""
 
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,6 +13,9 @@ from accounts.access.guards import open_page, public
 from reference.manual.llms_txt import llms_txt
 from reference.manual.pages import PICTURE_TYPES, ManualPage, html_of, manual
 from reference.manual.search import QUERY_MAX, find
+
+# A diagram has a sheet of its own styles.
+_OF_PICTURES: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 @open_page
@@ -32,7 +35,9 @@ def manual_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpRes
         return HttpResponse(page.source, content_type="text/markdown; charset=utf-8")
     file = PurePosixPath(name)
     if str(file.parent) == "images" and (picture := known.pictures.get(file.name)):
-        return HttpResponse(picture, content_type=PICTURE_TYPES[file.suffix])
+        response = HttpResponse(picture, content_type=PICTURE_TYPES[file.suffix])
+        response.headers["Content-Security-Policy"] = _OF_PICTURES
+        return response
     raise Http404
 
 

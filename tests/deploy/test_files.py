@@ -11,7 +11,7 @@ from tests.deploy import files
 
 SECRET_NAMES = re.compile(r"PASSWORD|SECRET|KEK|PEPPER|_KEY$|TOKEN")
 PINNED = re.compile(
-    r"^[a-z/]+:\d+\.\d+\.\d+-((slim-)?(bookworm|trixie)|alpine)$|^postgres:\d+\.\d+-trixie$"
+    r"^[a-z/]+:\d+\.\d+\.\d+-((slim-)?(bookworm|trixie)|alpine)$|^postgres:\d+\.\d+-bookworm$"
 )
 # Parts of the repository that are no part of the product.
 NOT_SHIPPED = {"tests", "stack", "tools"}
