@@ -11,7 +11,9 @@ INNER = {"python", "git", "gettext"}
 
 
 def test_make_alone_prints_every_verb_with_what_it_does() -> None:
-    done = subprocess.run([need("make")], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [need("make"), "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     printed = re.findall(r"^make ([a-z-]+) +(\S.*)$", done.stdout, re.MULTILINE)
     [verbs] = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert sorted(name for name, _ in printed) == sorted(set(verbs.split()) - INNER)
