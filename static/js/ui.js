@@ -5,7 +5,7 @@ const words = $("#words")?.dataset ?? {};
 const on = (name, act, options) => document.addEventListener(name, act, options);
 const say = (text) => { const live = $("#live"); if (live) live.textContent = text; };
 
-// The page that is open stays in sight in a navigation longer than the window, and in tabs wider than it.
+// The open page stays in sight in a navigation or tabs that scroll.
 $("#nav [aria-current]")?.scrollIntoView({ block: "nearest" });
 for (const tab of $$(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "center" });
 
@@ -138,7 +138,7 @@ function pick(field, step) {
   if (chosen) field.setAttribute("aria-activedescendant", chosen.id);
   else field.removeAttribute("aria-activedescendant");
 }
-// A list answers one text. When another was typed meanwhile, it is not shown, and Enter waits for that one's.
+// A list for a text that was changed meanwhile is not shown; Enter waits for the next.
 const ASKED = ":is([role=search], [data-picker^='/']) [role=combobox]";
 const askedBy = ({ target }) => target?.matches?.("[role=listbox]") && $(`${ASKED}[aria-controls="${target.id}"]`);
 let entered; // the field in which Enter waits
@@ -271,7 +271,7 @@ on("click", ({ target }) => {
 });
 showFolds();
 
-// Keys of one character, where they are not text: G and the letter of a page, / for its search
+// Keys outside of texts: G and the letter of a page, / for its search
 let going = 0;
 on("keydown", (event) => {
   const { code, timeStamp } = event;
@@ -286,7 +286,7 @@ on("keydown", (event) => {
   else target.click();
 });
 
-// A form that comes back comes back to the filters of now, not to those that the page came with
+// A form comes back to the filters of now
 on("submit", ({ target }) => {
   for (const field of $$("[data-here]", target)) field.value = location.pathname + location.search;
 });
