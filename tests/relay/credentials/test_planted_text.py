@@ -62,7 +62,8 @@ def ask(hub: Hub, tenant: Tenant, model: str, words: str, **over: Any) -> None:
     hub.post(tenant, {**chat, "stream": True})
     fault = [{"role": "user", "content": f"{words} #a.fault=F10"}]
     hub.post(tenant, {**chat, "messages": fault})
-    hub.post(tenant, {**chat, "temperature": words})
+    refused = hub.post(tenant, {**chat, "temperature": words})
+    assert refused.status == 400, refused.body
     assert hub.post(tenant, {**chat, "model": "no-such-model"}).status == 404
 
 
