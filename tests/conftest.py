@@ -20,9 +20,10 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from config.api import description
 from lib.database import tenancy
-from tests import cast, databases
-from tests.chromium import running_chromium
-from tests.stage import scene, stage
+from tests.runner import databases
+from tests.support import cast
+from tests.support.chromium import running_chromium
+from tests.support.stage import scene, stage
 
 # A busy machine is no defect (no deadline), and the same change is always tried by the same
 # examples (derandomize). The slow lane tries more.

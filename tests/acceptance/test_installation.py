@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 from openai import OpenAI
 
-from tests.beside import Beside, manage
-from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub
+from tests.runner.databases import own_database
+from tests.support.beside import Beside, manage
+from tests.support.hub import Hub
 from usage.rollups.rollups import roll_up
 
 SECRET = "sk-brought-from-another-hub"

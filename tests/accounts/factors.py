@@ -26,7 +26,7 @@ from fido2.webauthn import (
 
 from accounts.models import User
 from lib import clock
-from tests.cast import signed_in
+from tests.support.cast import signed_in
 
 STEP_S = 30
 MOMENT_S = (int(clock.now().timestamp()) // STEP_S + 0.5) * STEP_S

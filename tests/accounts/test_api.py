@@ -10,7 +10,7 @@ from accounts.keys import keys
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.cast import Cast, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, make_key, member, signed_in, with_key
 
 URL = "/api/v1/keys"
 

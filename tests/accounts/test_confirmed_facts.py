@@ -30,7 +30,7 @@ from tests.accounts.single_sign_on.test_single_sign_on import (
     path,
     walk,
 )
-from tests.cast import Cast, actor, person, signed_in
+from tests.support.cast import Cast, actor, person, signed_in
 
 
 class Scene:

@@ -12,7 +12,7 @@ from accounts.models import AuditEvent, Key, KeyKind, Role
 from accounts.sign_in import sign_in
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.cast import PASSWORD, Cast, make_key, member, signed_in
+from tests.support.cast import PASSWORD, Cast, make_key, member, signed_in
 
 KEYS = "/o/acme/keys"
 NEW = "/o/acme/keys/new"

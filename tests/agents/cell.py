@@ -16,9 +16,9 @@ from tests.agents.agents import Agent, Call
 from tests.agents.terminal import Run, Terminal, ended
 from tests.fakes.answer import compact
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub
 from tests.relay.speakers import BOOKED, UPSTREAMS
 from tests.relay.test_matrix import IN, OUT, RATES
+from tests.support.hub import Hub
 
 TOKENS = 6
 HELD_AT = 3

@@ -12,8 +12,8 @@ from tests.agents.agents import AGENTS
 from tests.agents.cell import Cell
 from tests.agents.terminal import PROGRAMS
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, authority, hub, own_hub
 from tests.relay.speakers import UPSTREAMS
+from tests.support.hub import Hub, authority, hub, own_hub
 
 __all__ = ["authority", "hub", "own_hub"]
 

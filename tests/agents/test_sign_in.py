@@ -19,9 +19,9 @@ from gateway.code_examples.agents import AGENTS, Connection, Paste
 from tests.agents.cell import ALWAYS, TOKENS
 from tests.agents.terminal import PROGRAMS
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.speakers import UPSTREAMS
 from tests.relay.test_matrix import RATES
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.agents
 

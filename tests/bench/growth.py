@@ -153,7 +153,7 @@ class Installation:
         from django.utils import timezone
 
         from accounts.models import User
-        from tests import cast
+        from tests.support import cast
 
         setup_test_environment()
         with connection.cursor() as cursor:

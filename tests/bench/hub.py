@@ -16,8 +16,8 @@ from stack.database import postgres
 from tests.bench.client import Target
 from tests.bench.process import BenchError, Process
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
-from tests.ports import free_port
+from tests.support.hub import Hub
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 CREDIT_USD = "100000.00"

@@ -18,7 +18,7 @@ from stack.origin import ROOT
 from stack.processes.commands import web_command, worker_command
 from stack.processes.processes import command_line
 from tests.bench.process import Process, cpu_ns, memory_kb, parent, tree
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 # What stands in the command of a part.
 _PARTS: Final = {

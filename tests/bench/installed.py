@@ -18,7 +18,7 @@ from tests.bench.measure import Figures
 from tests.bench.process import BenchError, Process, cpu_ns, memory_kb
 from tests.bench.systems import Ground
 from tests.bench.works import INSTALLED_WORK, Pace
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 _START_S = 120.0
 _SUMMED_S = 300.0

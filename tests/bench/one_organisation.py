@@ -32,7 +32,7 @@ from tests.bench import hub, machine
 from tests.bench.client import Load, Target, run
 from tests.bench.spread import Spread, median, ratio, spread
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Tenant
+from tests.support.hub import Tenant
 
 PEOPLE: Final = 300
 PROCESSES: Final = (1, 2, 4)

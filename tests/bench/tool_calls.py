@@ -28,7 +28,7 @@ from tests.bench.far_away import far_away
 from tests.bench.page import PAGE, with_section
 from tests.bench.spread import Spread, ratio, spread
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Tenant
+from tests.support.hub import RATES, Tenant
 
 CALLS: Final = 30
 ROUND_TRIP_S: Final = 0.020

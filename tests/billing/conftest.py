@@ -6,9 +6,9 @@ import pytest
 from django.conf import LazySettings
 
 from accounts.access.actors import Actor
-from tests import cast
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
-from tests.lock_order import wallets_locked_first
+from tests.support import cast
+from tests.support.lock_order import wallets_locked_first
 
 
 @pytest.fixture

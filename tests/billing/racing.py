@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import connection
 
-from tests.beside import Beside
+from tests.support.beside import Beside
 
 Job = Callable[[Any], Any]
 Run = Callable[[Job, Sequence[Any]], list[Any]]

@@ -26,7 +26,7 @@ from billing.ledger.ledger import post
 from billing.ledger.posting import opening_credit
 from billing.models import IdempotentAnswer
 from lib import clock
-from tests import cast
+from tests.support import cast
 
 ASKED = ("POST", "/api/v1/credits", b'{"amount":"1"}')
 

@@ -44,8 +44,8 @@ from billing.subscriptions.rules import GRACE, Terms
 from billing.topups import automatic
 from lib import clock
 from lib.refusal import Refused
-from tests import cast
 from tests.fakes.processor import FakeProcessor
+from tests.support import cast
 from tests.usage import rows
 from usage.limits import budget_simulation
 

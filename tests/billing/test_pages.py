@@ -18,10 +18,10 @@ from billing.topups.forms import TopUpForm
 from billing.wallets.views import LEDGER
 from lib import clock
 from lib.ids import id_text
-from tests import cast
 from tests.fakes.processor import FakeProcessor
-from tests.lists import file_of, rows_of
-from tests.markup import squeezed
+from tests.support import cast
+from tests.support.lists import file_of, rows_of
+from tests.support.markup import squeezed
 from tests.usage.rows import admit, credit, happen
 
 USD = 10**9

@@ -20,9 +20,9 @@ from billing.topups.topups import TopUpRefused
 from billing.wallets import low_balance
 from lib.ids import new_id
 from outbox.models import Fact
-from tests import cast
-from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
+from tests.support import cast
+from tests.support.books import assert_books_balance
 
 USD = 10**9
 

@@ -32,8 +32,8 @@ from relay.attempts.admission import AdmissionRequest
 from relay.attempts.settlement import Settlement
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.writer import LedgerWriter
-from tests.databases import own_database
-from tests.hub import Hub, Tenant
+from tests.runner.databases import own_database
+from tests.support.hub import Hub, Tenant
 from usage.records.sql import AttemptOpened, Ending, Refusal
 
 _KEPT = (

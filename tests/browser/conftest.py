@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, StorageState, ViewportSize
 from tests.browser.grown import Grown, grown
 from tests.browser.installation import OWNER, Installation, installation
 from tests.browser.visitor import Visitor
-from tests.chromium import Running
+from tests.support.chromium import Running
 
 Visit = Callable[..., Visitor]
 

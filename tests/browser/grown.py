@@ -18,8 +18,8 @@ from billing.credits import codes
 from billing.models import PriceVersion
 from lib import clock
 from lib.ids import id_text
-from tests import cast
 from tests.browser.installation import ECHO, MODEL, Installation
+from tests.support import cast
 from tests.usage.rows import happen
 
 SLUG = "past"

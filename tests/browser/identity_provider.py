@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stack.test_programs import javascript
-from tests.programs import need_javascript_clients
+from tests.runner.programs import need_javascript_clients
 
 CLIENT, SECRET = "weir", "a client secret of the walk"
 

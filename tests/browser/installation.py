@@ -15,13 +15,13 @@ from django.core.management import call_command
 from accounts.models import Team
 from stack.database import prepare
 from stack.up import worker_command
-from tests.beside import Beside
-from tests.cast import make_key
-from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, Hub
 from tests.playground.echo import EchoUpstream
-from tests.ports import free_port
+from tests.runner.databases import own_database
+from tests.support.beside import Beside
+from tests.support.cast import make_key
+from tests.support.hub import ROOT, Hub
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -42,10 +42,10 @@ from playground.chats import sharing
 from playground.models import Conversation
 from playground.panel.settings import Settings
 from playground.prompts import prompts
-from tests import cast
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
-from tests.invoicing import empty_invoice
+from tests.support import cast
+from tests.support.invoicing import empty_invoice
 from tests.usage.rows import happen
 from usage.exports import exports
 from usage.limits import budget_simulation

@@ -11,9 +11,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.installation import Installation
 from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
-from tests.ports import free_port
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.browser
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.beside import Beside, manage
 from tests.browser.visitor import Visitor, findings, too_wide
-from tests.databases import own_database
-from tests.hub import SOON, Hub
+from tests.runner.databases import own_database
+from tests.support.beside import Beside, manage
+from tests.support.hub import SOON, Hub
 
 pytestmark = pytest.mark.browser
 

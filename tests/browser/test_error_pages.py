@@ -10,7 +10,7 @@ from tests.browser.conftest import Visit
 from tests.browser.installation import Installation
 from tests.browser.looks import DESK, TELEPHONE, Language
 from tests.browser.visitor import findings_in_both_themes, too_wide
-from tests.hub import ROOT
+from tests.support.hub import ROOT
 
 pytestmark = [pytest.mark.browser]
 

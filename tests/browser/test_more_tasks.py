@@ -20,7 +20,7 @@ from tests.browser.conftest import Visit, state_of
 from tests.browser.grown import Grown, grown
 from tests.browser.identity_provider import CLIENT, SECRET, real_provider
 from tests.browser.installation import ECHO, MODEL, Installation
-from tests.invoicing import empty_invoice, mid_month
+from tests.support.invoicing import empty_invoice, mid_month
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

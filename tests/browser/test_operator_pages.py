@@ -16,8 +16,8 @@ from tests.browser.test_channels import status_of, typed
 from tests.browser.visitor import Visitor, findings
 from tests.fakes.proxies import FakeProxy
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES
 from tests.relay.asking import ask
+from tests.support.hub import RATES
 
 pytestmark = pytest.mark.browser
 

@@ -16,11 +16,11 @@ from accounts.models import User
 from accounts.sign_up import sign_up
 from accounts.sign_up.first_run import make_set_up_link
 from billing.trials import trials
-from tests.beside import Beside
 from tests.browser.visitor import Visitor, act_on, findings, too_wide
-from tests.databases import own_database
-from tests.hub import SOON, Hub
 from tests.notify.mail_server import mail_server
+from tests.runner.databases import own_database
+from tests.support.beside import Beside
+from tests.support.hub import SOON, Hub
 
 pytestmark = pytest.mark.browser
 

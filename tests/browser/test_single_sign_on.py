@@ -19,12 +19,12 @@ from accounts.organisations import organisations, teams
 from accounts.sign_in import sign_in
 from accounts.single_sign_on import single_sign_on
 from accounts.single_sign_on.connections import provider_id
-from tests.beside import Beside
 from tests.browser.identity_provider import CLIENT, SECRET, RealProvider, real_provider
 from tests.browser.visitor import findings, too_wide
-from tests.databases import own_database
-from tests.hub import SOON, Hub
-from tests.ports import free_port
+from tests.runner.databases import own_database
+from tests.support.beside import Beside
+from tests.support.hub import SOON, Hub
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.browser
 

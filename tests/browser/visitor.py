@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, sync_playwright
 
 from stack.test_programs import browser as chromium
-from tests.programs import lack
+from tests.runner.programs import lack
 
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => {

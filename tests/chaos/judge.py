@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 Row = Mapping[str, Any]
 WINDOW_TOKENS = 64

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tests.hub import Tenant
+from tests.support.hub import Tenant
 
 # (weight, text of the question, stream, how many bytes are read before leaving)
 _STREAMS = (

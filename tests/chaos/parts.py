@@ -15,7 +15,7 @@ from stack.database import postgres
 from stack.database.postgres import Cluster
 from stack.database.prepare import load_queues
 from stack.up import worker_command
-from tests.hub import ROOT, Hub
+from tests.support.hub import ROOT, Hub
 
 WAIT_S = 60.0
 

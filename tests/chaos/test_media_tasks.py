@@ -13,8 +13,8 @@ import pytest
 
 from tests.chaos.parts import Database, Installation, installation
 from tests.fakes.videos import FakeVideos
-from tests.hub import Hub, Tenant
 from tests.relay.media.test_videos import PER_MS, video_model
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ import pytest
 from lib.database.code_migrations import LAST_BEFORE_SQUASH
 from tests.chaos.judge import judge
 from tests.chaos.load import Load
-from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, Hub, Tenant
+from tests.runner.databases import own_database
+from tests.support.hub import ROOT, Hub, Tenant
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.databases import ROOT
+from tests.runner.databases import ROOT
 
 _LEFT_OUT: Final = shutil.ignore_patterns(".*", "node_modules", "images")
 # What pytest says when a test has failed, and not that it could not run.

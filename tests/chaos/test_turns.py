@@ -18,8 +18,8 @@ from tests.chaos.judge import price
 from tests.chaos.parts import Database, Installation, installation
 from tests.chaos.turns import Turns
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.speakers import UPSTREAMS
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from tests.hub import Tenant
+from tests.support.hub import Tenant
 
 _TURN_S = 60.0
 

@@ -37,7 +37,7 @@ from notify.endpoints import endpoints
 from notify.models import Delivery
 from playground.models import Conversation, Message, Prompt, PromptVersion, Run, RunState, Vote
 from playground.panel.settings import Settings
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import admit, happen
 from usage.limits import budget_simulation
 from usage.models import Export, ProviderBill

@@ -72,8 +72,8 @@ from relay.health.channel_health import Health
 from relay.health.operator_alerts import Alert, Alerts
 from relay.holds.rules import input_tokens_min
 from relay.requests import sessions
-from tests.cast import Cast, actor, make_key
 from tests.mutants.targets import target_files
+from tests.support.cast import Cast, actor, make_key
 from usage.limits import budget_simulation
 
 ROOT: Final = Path(__file__).parents[2]

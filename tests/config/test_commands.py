@@ -25,7 +25,7 @@ from deploy import prepare as preparation
 from lib.env import ConfigurationError
 from lib.vault import Vault, VaultError, WrongSecret
 from stack.command import management_commands
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 OTHER = base64.b64encode(bytes(range(32))).decode()
 

@@ -20,8 +20,8 @@ import pytest
 
 from accounts.sign_in.password_hashing import PasswordHasher
 from tests.accounts.factors import App
-from tests.databases import own_database
-from tests.hub import Answer, Hub
+from tests.runner.databases import own_database
+from tests.support.hub import Answer, Hub
 
 MIB = 1024 * 1024
 EMAIL = "ann@example.org"
@@ -59,7 +59,7 @@ class Door:
 @pytest.fixture(scope="module")
 def door() -> Iterator[Door]:
     with own_database("hub") as dsn:
-        hub = Hub(dsn, application="tests.from_source")
+        hub = Hub(dsn, application="tests.support.from_source")
         try:
             hub.settings()
             hub.start()

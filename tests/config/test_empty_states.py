@@ -27,12 +27,12 @@ from lib import clock
 from lib.ids import new_id
 from notify.endpoints import endpoints
 from playground.models import MediaRun
-from tests import cast
 from tests.config.figures import do_all
 from tests.house.test_style import ROOT
 from tests.isolation.cells import is_operators, page_routes
 from tests.isolation.kinds import accounts, gateway, notify, usage
 from tests.isolation.world import Place, World
+from tests.support import cast
 from tests.usage.rows import admit
 
 pytestmark = pytest.mark.django_db

@@ -19,8 +19,8 @@ from django.urls import get_resolver
 from pytest_django.plugin import DjangoDbBlocker
 
 from lib.tables.table import NUMERIC, REGISTERED
-from tests import cast
 from tests.config.figures import TABLES, About, Listed, do_all
+from tests.support import cast
 
 pytestmark = pytest.mark.django_db
 

@@ -39,15 +39,15 @@ from lib.refusal import Refused
 from notify.deliveries import deliveries, sending
 from notify.models import Delivery, WebhookEndpoint
 from playground.models import Conversation, Message, MessageRole
-from tests import cast
 from tests.config.writes.world import World
 from tests.config.writes.world import world as world
-from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
 from tests.house.test_access import operations
 from tests.house.test_style import ROOMS
 from tests.house.test_whole_numbers import forms_of_the_product, models_in
-from tests.lists import file_of
-from tests.pairwise import draw_pairs
+from tests.support import cast
+from tests.support.hostile import EVERYTHING, LONG, NUL, STORABLE
+from tests.support.lists import file_of
+from tests.support.pairwise import draw_pairs
 from tests.usage.rows import happen, price_version, refuse
 
 USD = 10**9

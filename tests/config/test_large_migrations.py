@@ -22,10 +22,10 @@ from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
 from lib.database.table_locks import LOCK_WAIT_MS
-from tests.databases import own_database
 from tests.house.test_migrations import LARGE
 from tests.house.test_style import ROOMS
-from tests.hub import ROOT
+from tests.runner.databases import own_database
+from tests.support.hub import ROOT
 
 ROWS: Final = 1_000_000
 READ_S: Final = 1.0

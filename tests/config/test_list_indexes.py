@@ -21,7 +21,7 @@ from lib.ids import id_text, new_ids
 from lib.tables.table import REGISTERED
 from notify.models import Delivery, WebhookEndpoint
 from outbox.models import Fact
-from tests import cast
+from tests.support import cast
 from tests.usage.reports.test_speed import fill
 from tests.usage.rows import credit
 from usage.models import Export, ExportState

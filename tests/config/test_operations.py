@@ -21,17 +21,17 @@ from accounts.models import KeyKind, Organisation
 from accounts.organisations import organisations
 from config.api.api import PathTaken, api
 from lib.api.openapi import Schema, SchemaNameTaken
-from tests.beside import Beside
-from tests.cast import make_key
 from tests.config.api.operation_examples import BY_NAME, TRIED, Hand, described, sent_to
-from tests.databases import own_database
 from tests.deploy.shape import Running as Service
 from tests.deploy.shape import Shape
 from tests.deploy.test_files import GIVEN
 from tests.fakes.upstream import FakeUpstream
 from tests.house.test_access import operations
-from tests.hub import Hub, fake
-from tests.invoicing import charged, drafted, mid_month
+from tests.runner.databases import own_database
+from tests.support.beside import Beside
+from tests.support.cast import make_key
+from tests.support.hub import Hub, fake
+from tests.support.invoicing import charged, drafted, mid_month
 from tests.usage.rows import credit
 
 __all__ = ["fake"]

@@ -31,8 +31,8 @@ from notify.deliveries import sending
 from relay.requests import file_fetching
 from relay.tracing.telemetry_session import telemetry_session
 from relay.upstream import dialer
-from tests.databases import ROOT
 from tests.fakes.listeners import Authority, tls_context
+from tests.runner.databases import ROOT
 
 LOOPBACK = egress.EgressPolicy(["127.0.0.1/32"])
 

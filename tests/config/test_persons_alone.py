@@ -21,8 +21,8 @@ from billing.limits import budget_increases
 from billing.models import Budget, Invoice
 from lib import clock
 from lib.refusal import Refused
-from tests.cast import Cast
 from tests.mutants.targets import target_files
+from tests.support.cast import Cast
 from usage.models import SettleAs
 from usage.reviews import reviews
 

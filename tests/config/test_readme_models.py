@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from gateway.providers.lifecycle import shutdown_date
-from tests.shipped import shipped_rows
+from tests.support.shipped import shipped_rows
 
 README: Final = Path("README.md").read_text()
 CATALOGUE: Final = {row.model for row in shipped_rows()}

@@ -15,8 +15,8 @@ from accounts.roles import rules as roles
 from billing.limits import budget_increases
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, member, signed_in
 from tests.house.test_access import addresses
+from tests.support.cast import Cast, actor, make_key, member, signed_in
 from tests.usage.rows import NOON, credit, happen
 from usage.limits import budget_simulation
 

@@ -16,7 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from lib.database.code_migrations import half_applied, newer_migrations
 from lib.database.postgres_tools import find_tool, login_of
 from stack.database import prepare
-from tests.databases import ROOT, own_database
+from tests.runner.databases import ROOT, own_database
 
 # What a database had recorded that was migrated by the last commit of before.
 BEFORE = [

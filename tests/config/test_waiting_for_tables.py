@@ -16,8 +16,8 @@ from celery.utils.dispatch import Signal
 from config import celery
 from stack.database.prepare import load_queues
 from stack.up import worker_command
-from tests.databases import ROOT, own_database
 from tests.deploy.shape import until
+from tests.runner.databases import ROOT, own_database
 
 LOOKS = 90
 

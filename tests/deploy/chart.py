@@ -8,7 +8,7 @@ import yaml
 
 from stack.test_programs import helm
 from tests.deploy.files import ROOT
-from tests.programs import lack
+from tests.runner.programs import lack
 
 FOLDER: Final = ROOT / "deploy/chart"
 REQUIRED: Final = ("image.repository=registry/weir", "publicUrl=https://hub.example.org")

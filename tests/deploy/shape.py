@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 from stack.test_programs import servers
 from tests.deploy import files
-from tests.ports import free_port
-from tests.programs import need
+from tests.runner.programs import need
+from tests.support.ports import free_port
 
 # What is waited for comes; how soon is a matter of this machine's other work.
 WAIT_SECONDS = 120

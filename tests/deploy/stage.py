@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import psycopg
 
 from deploy.make_secrets import settings as fresh_settings
-from tests.databases import own_database
 from tests.deploy.client import Answer, ask, stream
 from tests.deploy.shape import Running, Shape, until
 from tests.fakes.upstream import FakeUpstream
+from tests.runner.databases import own_database
 
 KEY = "a-key-that-was-brought-from-elsewhere"
 LIMITED_KEY = "another-key-that-was-brought-along"

@@ -20,8 +20,8 @@ import pytest
 from tests.deploy.client import Answer
 from tests.deploy.shape import WAIT_SECONDS, Running, accepts, until
 from tests.deploy.stage import Stage, bearer, staged
-from tests.ports import free_port
-from tests.programs import need
+from tests.runner.programs import need
+from tests.support.ports import free_port
 
 HOST = "hub.example.test"
 # Caddy reaches nginx from another address of this machine.

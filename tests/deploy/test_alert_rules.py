@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.deploy.files import ROOT
-from tests.programs import need
+from tests.runner.programs import need
 
 FILE: Final = ROOT / "deploy/prometheus/weir.rules.yml"
 RULES: Final[dict[str, dict[str, Any]]] = {

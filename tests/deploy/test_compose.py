@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from lib.ids import parse_id
-from tests.books import assert_books_balance
 from tests.deploy.client import Answer, ask, send_raw, text_of
 from tests.deploy.shape import WAIT_SECONDS, accepts, until
 from tests.deploy.stage import CHAT, LIMITED_KEY, Stage, bearer, staged
+from tests.support.books import assert_books_balance
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from relay.endpoints.table import ENDPOINTS
 from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
 from tests.deploy.shape import Running, Shape
 from tests.deploy.test_files import GIVEN
-from tests.ports import free_port
-from tests.programs import need
+from tests.runner.programs import need
+from tests.support.ports import free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nx-request-id: ours\r\nContent-Length: 2\r\n\r\nok"
 

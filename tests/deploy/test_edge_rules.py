@@ -21,8 +21,8 @@ from tests.deploy.client import WAIT_SECONDS, Answer, ask
 from tests.deploy.shape import Running, Shape, until
 from tests.deploy.test_files import GIVEN
 from tests.fakes.realtime import FakeRealtime
-from tests.ports import free_port
-from tests.programs import need
+from tests.runner.programs import need
+from tests.support.ports import free_port
 
 NGINX = files.ROOT / "deploy/nginx"
 PAGE = b"<!doctype html>" + b"<p>the balance, and what a visitor wrote</p>" * 100

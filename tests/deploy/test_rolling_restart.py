@@ -8,11 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.books import assert_books_balance
 from tests.deploy.load import Load, load_on
 from tests.deploy.shape import WAIT_SECONDS, Running, until
 from tests.deploy.stage import Stage, staged
-from tests.ports import free_port
+from tests.support.books import assert_books_balance
+from tests.support.ports import free_port
 
 CLIENTS = 12
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lib.process.service_manager import EVERY_S
 from stack.database.prepare import load_queues
-from tests.databases import ROOT, own_database
-from tests.ports import free_port
+from tests.runner.databases import ROOT, own_database
+from tests.support.ports import free_port
 
 ALIVE = b"READY=1\nWATCHDOG=1"
 START_S = 60

@@ -20,7 +20,7 @@ from lib.env import ConfigurationError
 from lib.vault import VaultError, WrongSecret
 from tests.deploy import files
 from tests.deploy.stage import INSTALLATION, KEY, LIMITED_KEY
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 
 class _AsItsPath(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from stack.command import weir
 from tests.deploy import units
-from tests.programs import need
+from tests.runner.programs import need
 
 WEIR = "/opt/weir/current/bin/weir"
 NAMES = sorted(units.services())

@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from lib.database.code_migrations import LAST_BEFORE_SQUASH
-from tests.books import assert_books_balance
-from tests.databases import own_database
 from tests.deploy import files
 from tests.deploy.load import Load, load_on
 from tests.deploy.shape import WAIT_SECONDS, Running, Shape, until
 from tests.deploy.stage import settings_of
 from tests.fakes.upstream import FakeUpstream
+from tests.runner.databases import own_database
+from tests.support.books import assert_books_balance
 
 pytestmark = pytest.mark.slow
 

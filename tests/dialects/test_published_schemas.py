@@ -29,7 +29,7 @@ from dialects.responses.stream.encode import Encoder as ResponsesEncoder
 from tests.dialects import neutral
 from tests.dialects.exchanges import GOLDEN, exchange
 from tests.dialects.responses.golden import check_events, frames_of
-from tests.openapi import check
+from tests.support.openapi import check
 
 STREAMS = sorted(str(path.relative_to(GOLDEN)) for path in GOLDEN.glob("*/*_stream_*.sse"))
 ANSWERS = [

@@ -114,7 +114,7 @@ import uvloop
 from tests.fakes.answer import expected_text
 from tests.fakes.books import Books
 from tests.fakes.server import Config, Upstream, port_of, serve
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 __all__ = ["FakeUpstream", "expected_text", "main"]
 

@@ -16,7 +16,7 @@ from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.prices import CATALOGUE, load_catalogue, set_price
 from billing.prices.proposals import propose_catalogue
 from gateway.models import Channel, Route
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests import changed
+from tests.runner import changed
 
 _DIFFERENCE: Final = """\
 diff --git a/a.py b/a.py
@@ -52,7 +52,7 @@ def test_files_and_lines_are_read_from_a_difference() -> None:
         ("billing/currency/money.py", "tests/relay/counting/test_golden_charges.py"),
         ("usage/overview/views.py", "tests/usage/overview/test_pages.py"),
         ("templates/usage/margin/margin.html", "tests/usage/margin/test_margin.py"),
-        ("tests/cast.py", "tests/billing/test_pages.py"),
+        ("tests/support/cast.py", "tests/billing/test_pages.py"),
         ("tests/usage/conftest.py", "tests/usage/margin/test_margin.py"),
         ("tests/billing/test_pages.py", "tests/billing/test_pages.py"),
         ("deploy/nginx.conf", "tests/deploy/test_edge.py"),

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 
 from tests.house.test_style import ROOT, _files, _walked
-from tests.lanes import count_of, proofs, times
+from tests.runner.lanes import count_of, proofs, times
 
 PROMISES = ROOT / "docs/promises.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 READ = (".py", ".md", ".html", ".js", ".css", ".sql", ".toml", ".yml", ".conf", "Makefile")
 # A directive that the fake must refuse.
-NO_CODES = {"tests/fakes_checks/test_answers.py": {"F99"}, "tests/house/test_citations.py": {"F99"}}
+NO_CODES = {"tests/fakes/tests/test_answers.py": {"F99"}, "tests/house/test_citations.py": {"F99"}}
 
 _CODE = re.compile(r"\b[IPWF]\d{1,2}[a-z]?\b")
 _DOCUMENT = re.compile(r"(?<![\w/.*-])(?:[\w-]+/)*[\w-]+\.md\b")

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from tests import lanes
-from tests.lanes import Row, Takes
-from tests.workers import is_in_part, units_of
+from tests.runner import lanes
+from tests.runner.lanes import Row, Takes
+from tests.runner.workers import is_in_part, units_of
 
 # What of money, authority and isolation is slow is more of the same, for this reason.
 FOLDERS: Final = ("accounts", "billing", "isolation", "lib/network", "playground/payers",

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 from tests.house.test_style import ROOT
-from tests.programs import need
+from tests.runner.programs import need
 
 # What others ask for first.
 INNER = {"python", "git", "gettext"}

@@ -14,8 +14,8 @@ from accounts.access import access
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.models import Role
-from tests.cast import Cast
 from tests.house.test_style import ROOMS, ROOT
+from tests.support.cast import Cast
 
 ASKED: Final = {
     "audit.read": "accounts.audit.log.all_events accounts.audit.log.visible_events",

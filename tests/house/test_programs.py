@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import programs
+from tests.runner import programs
 
 
 def test_a_missing_program_skips_its_test(monkeypatch: pytest.MonkeyPatch) -> None:

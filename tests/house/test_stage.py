@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import Membership, Organisation, Team
-from tests.cast import Cast
+from tests.support.cast import Cast
 
 
 @pytest.mark.parametrize("turn", [1, 2])

@@ -10,8 +10,8 @@ from django.db import connection
 from accounts.models import AuditEvent, Invitation, Key, Membership, User
 from playground.erasure.erasure import _ORGANISATIONS
 from playground.erasure.steps import _OPEN_HOLDS
-from tests.cast import Cast
 from tests.isolation.statements import person_columns, read_by_person_alone
+from tests.support.cast import Cast
 from usage.models import UsageRecord
 
 pytestmark = pytest.mark.django_db

@@ -36,9 +36,9 @@ from lib import clock
 from lib.forms.places import zone_choices
 from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, MessageRole, Run, RunState
-from tests.cast import Cast, make_key, member, signed_in
 from tests.house.test_style import ROOMS, ROOT, _at, _files, _walked
-from tests.markup import squeezed
+from tests.support.cast import Cast, make_key, member, signed_in
+from tests.support.markup import squeezed
 from tests.usage.rows import admit, credit, happen, price_version, refuse
 from usage.rollups.rollups import replace_all
 

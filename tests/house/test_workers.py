@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.lanes import ROOT
+from tests.runner.lanes import ROOT
 
 _PASSES: Final = """
 import pytest, warnings
@@ -57,7 +57,7 @@ def test_uses(lasts):
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:django",
-               "-p", "no:schemathesis", "-p", "tests.lanes", "-p", "tests.workers",
+               "-p", "no:schemathesis", "-p", "tests.runner.lanes", "-p", "tests.runner.workers",
                f"--rootdir={folder}", f"--confcutdir={folder}", "-c", os.devnull, "-n", "2",
                "-p", "no:cacheprovider", *arguments, str(folder)]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

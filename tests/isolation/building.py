@@ -30,10 +30,10 @@ from lib.ids import new_id
 from playground.models import Conversation
 from playground.panel.settings import Settings
 from playground.prompts import prompts
-from tests import cast
 from tests.isolation.kinds import KINDS
 from tests.isolation.who import ROLES, Who, everybody
 from tests.isolation.world import NANO, Place, World
+from tests.support import cast
 from tests.usage.rows import happen
 from usage.overview import chart_notes
 

@@ -20,10 +20,10 @@ from accounts.roles.rules import Action
 from billing.balances import balances
 from lib import clock
 from lib.ids import id_text
-from tests import cast
 from tests.isolation.kinds import accounts, billing, gateway, playground, usage
 from tests.isolation.who import ROLES, Who
 from tests.isolation.world import NANO, Kind, Place, World
+from tests.support import cast
 from usage.rollups.rollups import replace_all
 
 Relation = Literal["same", "side", "none"]

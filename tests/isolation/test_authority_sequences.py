@@ -34,8 +34,8 @@ from accounts.organisations import organisations, projects, teams
 from accounts.roles.rules import PERMISSIONS
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
-from tests import cast
 from tests.isolation.rights import WHOLE, Holder, Right, Secret, State, read_state, rights_of
+from tests.support import cast
 
 pytestmark = pytest.mark.django_db
 

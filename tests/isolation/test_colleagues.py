@@ -8,7 +8,6 @@ from typing import Final
 import pytest
 
 from config.shell import command_palette
-from tests import cast
 from tests.isolation.cells import FAULTS, Cell, ask, expected, is_operators, methods, page_routes
 from tests.isolation.colleagues import (
     MEMBERS,
@@ -24,7 +23,8 @@ from tests.isolation.colleagues import (
 from tests.isolation.table import OPERATIONS, PAGES
 from tests.isolation.who import Who
 from tests.isolation.world import World
-from tests.stage import scene
+from tests.support import cast
+from tests.support.stage import scene
 from usage.exports import exports
 from usage.models import Export
 from usage.requests.columns import REQUESTS

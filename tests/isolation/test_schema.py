@@ -18,11 +18,11 @@ from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import KeyKind, Role
 from config.api.api import api
-from tests import cast
 from tests.isolation.cells import FAULTS
 from tests.isolation.table import OPERATIONS
 from tests.isolation.who import ROLES, Who
 from tests.isolation.world import World
+from tests.support import cast
 
 if TYPE_CHECKING:
     from schemathesis import Case

@@ -13,8 +13,8 @@ from accounts.models import KeyKind
 from billing.models import TopUp
 from lib import clock, extras
 from lib.refusal import Refused
-from tests import cast
-from tests.hub import ROOT
+from tests.support import cast
+from tests.support.hub import ROOT
 from usage.exports import exports
 
 

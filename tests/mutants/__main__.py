@@ -35,20 +35,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from stack.database import postgres
-from tests.changed import changed_lines
 from tests.mutants.mutations import Mutation, mutations
 from tests.mutants.outcome import UNDECIDED, UNMEASURED, UNREACHED, Outcome
 from tests.mutants.reach import Reach, close_ones, test_files
 from tests.mutants.targets import target_files
+from tests.runner.changed import changed_lines
 
 ROOT: Final = Path(__file__).parents[2]
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
 KEPT: Final = ROOT / "build" / "mutants" / "reach.json"
 # Browsers, benchmarks and installations take too long, and judge other things; what knows neither
 # money nor people reaches no target.
-_LEFT_OUT: Final = ("acceptance", "bench", "bench_checks", "browser", "chaos", "deploy", "dialects",
-                    "fakes_checks", "house", "mutants", "mutants_checks", "reference",
-                    "stack")  # fmt: skip
+_LEFT_OUT: Final = ("acceptance", "bench", "browser", "chaos", "deploy", "dialects",
+                    "fakes", "house", "mutants", "reference", "stack")  # fmt: skip
 # How much longer the last test may take that is measured.
 _LAST_TEST_S: Final = 60
 # More mutants than these are not tried in a minute.

@@ -27,11 +27,11 @@ import pytest
 from django.db import connection
 from pytest_django.plugin import blocking_manager_key
 
-from tests import databases
 from tests.mutants import reach
 from tests.mutants.mutations import Mutation
 from tests.mutants.outcome import CAUGHT, SURVIVED, TIMEOUT, UNDECIDED, Outcome
-from tests.stage import stage
+from tests.runner import databases
+from tests.support.stage import stage
 
 _ROOT: Final = Path(__file__).parents[2]
 _JOB: Final[dict[str, Any]] = json.loads(Path(os.environ["WEIR_MUTANTS"]).read_text())

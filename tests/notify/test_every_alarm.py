@@ -64,19 +64,19 @@ from relay.ledger.database import PipelinedConnection
 from relay.ledger.spool import Spool
 from stack.database.prepare import load_queues
 from stack.up import worker_command
-from tests import cast
 from tests.billing.topups.test_topups import changed
 from tests.config.writes.world import CHANNEL
-from tests.databases import own_database
 from tests.fakes.balances import FakeBalances
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
-from tests.hub import ROOT
-from tests.invoicing import charged, mid_month
-from tests.markup import squeezed
 from tests.notify.chats import ADDRESSES, Chats
 from tests.notify.mail_server import MailServer, mail_server
 from tests.notify.receiver import Receiver, receiver
-from tests.stage import stage
+from tests.runner.databases import own_database
+from tests.support import cast
+from tests.support.hub import ROOT
+from tests.support.invoicing import charged, mid_month
+from tests.support.markup import squeezed
+from tests.support.stage import stage
 from tests.usage.margin.test_bills import BY_REQUEST
 from tests.usage.rows import happen, price_version
 from usage.books.check import check_books

@@ -5,10 +5,10 @@ import re
 from lib.ids import id_text
 from notify.events.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
-from tests import cast
-from tests.lists import file_of, rows_of
 from tests.notify.deliveries.test_telling import let_time_pass, tell
 from tests.notify.receiver import Receiver
+from tests.support import cast
+from tests.support.lists import file_of, rows_of
 
 
 def test_a_webhook_from_making_to_removing(

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page
 
-from tests.beside import Beside
-from tests.chromium import Running
-from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import SOON, Hub, Tenant
 from tests.playground import people
 from tests.playground.echo import EchoUpstream
+from tests.runner.databases import own_database
+from tests.support.beside import Beside
+from tests.support.chromium import Running
+from tests.support.hub import SOON, Hub, Tenant
 
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => {

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.hub import Answer
+from tests.support.hub import Answer
 
 
 def ask(model: str, text: str = "hello", **over: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 from openai import OpenAI
 
 from lib.ids import id_text
-from tests.hub import Hub, Tenant
+from tests.support.hub import Hub, Tenant
 
 OpenAIClient = Callable[[str], OpenAI]
 

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 from lib.process.asgi import Receive, Scope, Send
-from tests.soon import application as product
+from tests.support.soon import application as product
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

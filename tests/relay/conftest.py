@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hub import Hub, authority, fake, hub, other_fake, own_hub
 from tests.relay.clients import clients, openai_client
+from tests.support.hub import Hub, authority, fake, hub, other_fake, own_hub
 
 __all__ = ["authority", "clients", "fake", "hub", "openai_client", "other_fake", "own_hub"]
 

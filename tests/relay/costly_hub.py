@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from lib.process.asgi import RESPOND, Fields, Message, Receive, Scope, Send
-from tests.from_source import application as hub
+from tests.support.from_source import application as hub
 
 COST_S: Final = 0.004
 

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from lib.process.asgi import Receive, Scope, Send
-from tests.soon import application as product
+from tests.support.soon import application as product
 
 _ROOT = f"{Path(__file__).parents[2]}/"
 _calls: Counter[tuple[str, str]] = Counter()

@@ -15,8 +15,8 @@ from typing import Any, cast
 import httptools
 import uvloop
 
-from tests import forks
 from tests.bench.process import cpu_clock
+from tests.runner import forks
 
 _OPENED_AT_ONCE = 64
 _LIMIT_S = 60.0

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import uvloop
 
-from tests.hub import Answer, Hub
+from tests.support.hub import Answer, Hub
 
 LIMIT_S = 60.0
 

@@ -5,9 +5,9 @@ import os
 import signal
 from typing import Any
 
-from tests.beside import Beside
-from tests.hub import Hub, Tenant
 from tests.relay import sweeper
+from tests.support.beside import Beside
+from tests.support.hub import Hub, Tenant
 
 
 def poll(hub: Hub, tenant: Tenant, times: int = 1) -> None:

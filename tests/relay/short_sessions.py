@@ -13,6 +13,6 @@ vars(gemini_session)["SESSION_IDLE_S"] = 0.5
 vars(responses_socket)["SESSION_S"] = 10.0
 vars(responses_socket)["SESSION_IDLE_S"] = 1.0
 
-from tests.soon import application  # noqa: E402
+from tests.support.soon import application  # noqa: E402
 
 __all__ = ["application"]

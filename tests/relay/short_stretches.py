@@ -6,6 +6,6 @@ from relay.media.live import session as live_session
 vars(live_session)["LEAD_MS"] = 59_500
 vars(live_session)["MARGIN_MS"] = 59_000
 
-from tests.soon import application  # noqa: E402
+from tests.support.soon import application  # noqa: E402
 
 __all__ = ["application"]

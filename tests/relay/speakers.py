@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.eventstream import EventStreamBuffer
 
-from tests.hub import Answer
+from tests.support.hub import Answer
 
 PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"

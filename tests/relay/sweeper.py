@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from tests.beside import Beside
-from tests.hub import Hub
+from tests.support.beside import Beside
+from tests.support.hub import Hub
 
 
 @cache

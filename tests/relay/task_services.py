@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.task_server import TaskServer
-from tests.hub import Hub, Tenant
+from tests.support.hub import Hub, Tenant
 
 # 0.10 USD a call.
 CALL_NANO = 100_000_000

@@ -15,10 +15,10 @@ import openai
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
-from tests.pairwise import slow_unless
 from tests.relay.speakers import SPEAKERS, UPSTREAMS
 from tests.relay.test_matrix import RATES, booked
+from tests.support.hub import Answer, Hub, Tenant
+from tests.support.pairwise import slow_unless
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

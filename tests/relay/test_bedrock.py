@@ -15,9 +15,9 @@ from relay.counting.tokenizer import count_text
 from relay.counting.vocabularies import UNKNOWN
 from tests.fakes.bedrock import ACCESS, BEARER, FOREIGN, OWN, SECRET, TOKEN, FakeBedrock
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import TOKEN_FILE, Answer, Hub, Tenant
 from tests.relay.speakers import SPEAKERS, Speaker, Wish
 from tests.relay.test_matrix import IN, OUT, RATES
+from tests.support.hub import TOKEN_FILE, Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -20,9 +20,9 @@ from lib.ids import id_text
 from tests.fakes import listeners
 from tests.fakes.tls_front import TlsFront
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub, Tenant
 from tests.relay.speakers import TOOL, UPSTREAMS, messages
 from tests.relay.test_matrix import open_model
+from tests.support.hub import Hub, Tenant
 
 upstreams = pytest.mark.parametrize("upstream", UPSTREAMS)
 TEXT = "#tokens=6 hello"

@@ -17,11 +17,11 @@ from gateway.passthrough.rules import PassThroughRule, stored_rules
 from tests.fakes.bedrock import ACCESS, SECRET, TOKEN, FakeBedrock
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.vertex import FakeVertex
-from tests.hub import Answer, Hub
 from tests.relay.speakers import SPEAKERS, Wish
 from tests.relay.test_bedrock import NOVA, PROFILE, ask, faults
 from tests.relay.test_matrix import RATES
 from tests.relay.test_vertex import CLAUDE, GEMINI, LLAMA
+from tests.support.hub import Answer, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -4,10 +4,10 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-from tests.beside import Beside, manage
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask, text_of
+from tests.support.beside import Beside, manage
+from tests.support.hub import Hub, Tenant
 
 FILE = """
 version: 1

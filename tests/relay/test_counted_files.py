@@ -8,8 +8,8 @@ import pytest
 
 from tests.fakes.upstream import FakeUpstream
 from tests.house.test_style import ROOMS
-from tests.hub import Hub, running_hub
 from tests.relay.asking import ask
+from tests.support.hub import Hub, running_hub
 
 # A function that each request calls runs so many times.
 REQUESTS = 10

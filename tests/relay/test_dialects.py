@@ -16,10 +16,10 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub, running_hub
 from tests.relay.asking import ask
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, frames, key_headers, messages
 from tests.relay.test_matrix import RATES, open_model, plain_and_streamed, send
+from tests.support.hub import Hub, running_hub
 
 dialects = pytest.mark.parametrize("dialect", SPEAKERS)
 

@@ -25,7 +25,6 @@ from relay.credentials import keys
 from relay.endpoints.passthrough.headers import FORWARDED, RETURNED, forwarded_headers
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.endpoints.passthrough.provider import (
     KEY,
     Handler,
@@ -34,6 +33,7 @@ from tests.relay.endpoints.passthrough.provider import (
     echo,
     running_provider,
 )
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

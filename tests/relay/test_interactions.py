@@ -11,9 +11,9 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.speakers import PICTURE, SCHEMA, TOOL, UPSTREAMS, Interactions, Wish
 from tests.relay.test_matrix import ask_speaker, booked, open_model, send
+from tests.support.hub import Answer, Hub, Tenant
 
 with warnings.catch_warnings():
     # The library's own source has an escape that Python has begun to warn about.

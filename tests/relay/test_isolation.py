@@ -16,9 +16,9 @@ import pytest
 from relay.endpoints.request import Endpoint
 from relay.endpoints.table import listed_rows
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.credentials.test_revocation import ENDS, of_key, tenant_of
 from tests.relay.requests.test_carriers import CARRIERS, ask
+from tests.support.hub import Answer, Hub, Tenant
 
 # Who comes with a key, and what is answered then.
 KEYS: dict[str, tuple[Callable[[Hub, Tenant], Any] | None, int]] = {

@@ -16,12 +16,12 @@ from stack.test_programs import javascript
 from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.videos import FakeVideos
-from tests.hub import Hub, Tenant
-from tests.programs import need_javascript_clients
 from tests.relay.media.test_videos import video_model
 from tests.relay.poller import poll
 from tests.relay.speakers import PICTURE, SCHEMA, UPSTREAMS
 from tests.relay.test_matrix import RATES
+from tests.runner.programs import need_javascript_clients
+from tests.support.hub import Hub, Tenant
 
 LIMIT_S = 120.0
 TEXTS = {

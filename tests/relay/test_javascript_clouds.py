@@ -6,7 +6,6 @@ import pytest
 
 from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub
 from tests.relay.speakers import UPSTREAMS
 from tests.relay.test_javascript_clients import (
     PLAIN,
@@ -16,6 +15,7 @@ from tests.relay.test_javascript_clients import (
     check_calls,
     run_client,
 )
+from tests.support.hub import Hub
 
 upstreams = pytest.mark.parametrize("upstream", UPSTREAMS)
 

@@ -14,8 +14,6 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub, Tenant
-from tests.pairwise import slow_unless
 from tests.relay.speakers import (
     BOOKED,
     SPEAKERS,
@@ -27,6 +25,8 @@ from tests.relay.speakers import (
     messages,
     spoken_at,
 )
+from tests.support.hub import Answer, Hub, Tenant
+from tests.support.pairwise import slow_unless
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

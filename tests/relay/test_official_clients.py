@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub, Tenant
 from tests.relay.speakers import PICTURE, SCHEMA, TOOL, UPSTREAMS
 from tests.relay.test_matrix import open_model
+from tests.support.hub import Hub, Tenant
 
 with warnings.catch_warnings():
     # The library's own source has an escape that Python has begun to warn about.

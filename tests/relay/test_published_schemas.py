@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests import openapi
 from tests.fakes.media import picture, wav
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.media.test_images import post_form
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, frames
 from tests.relay.test_matrix import open_model, send
+from tests.support import openapi
+from tests.support.hub import Answer, Hub, Tenant
 
 WISHES = {
     "text": Wish("#tokens=5 #lang=mixed #cached=2 hello"),

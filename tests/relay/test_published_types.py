@@ -12,10 +12,10 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, frames
 from tests.relay.test_matrix import open_model
 from tests.relay.test_published_schemas import FAILURES, WISHES, ask
+from tests.support.hub import Answer, Hub, Tenant
 
 with warnings.catch_warnings():
     # The library's own source has an escape that Python has begun to warn about.

@@ -12,9 +12,9 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub
 from tests.relay.asking import ask, chunks_of
 from tests.relay.speakers import SPEAKERS, SpokenAnswer, Wish
+from tests.support.hub import Answer, Hub
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 USAGE = (

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 from dialects.json.members import storable_user
-from tests import hostile
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.speakers import UPSTREAMS
+from tests.support import hostile
+from tests.support.hub import Hub, Tenant
 
 LABELS = {"project": "search", "tags": ["beta", "eu"], "customer": "c-42"}
 SENT = {"x-weir-labels": json.dumps(LABELS), "user-agent": "OpenAI/Python 1.99.1"}

@@ -15,9 +15,9 @@ from lib.ids import id_text
 from tests.fakes.google_keys import PRIVATE, PROJECT, service_account_key
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.vertex import FOREIGN, LOCATION, FakeVertex
-from tests.hub import TOKEN_FILE, Answer, Hub, Tenant
 from tests.relay.speakers import SPEAKERS, Speaker, Wish
 from tests.relay.test_matrix import IN, OUT, RATES
+from tests.support.hub import TOKEN_FILE, Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

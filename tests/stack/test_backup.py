@@ -13,8 +13,8 @@ import pytest
 from lib.database.postgres_tools import dump_stream, find_tool, login_of, restore_stream
 from stack.database import postgres
 from stack.keyring import open_keyring
-from tests.databases import own_database
 from tests.house.test_style import ROOT
+from tests.runner.databases import own_database
 
 
 def steps() -> list[str]:

@@ -22,12 +22,12 @@ from stack import origin, ports, probe, up
 from stack.model import server as model
 from stack.processes.gate import read_all
 from stack.processes.processes import wait_gone
-from tests.beside import Beside, manage
-from tests.ports import free_port
+from tests.support.beside import Beside, manage
+from tests.support.ports import free_port
 
 WAIT_SECONDS = 30
 STOP_SECONDS_MAX = 10
-# What tests/postgres.py sets for the suite is not this installation's.
+# What tests/runner/postgres.py sets for the suite is not this installation's.
 FOREIGN = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "WEIR_KEK", "WEIR_KEY_PEPPER", "MAKELEVEL")
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from stack.wheels.readme import absolute_readme
-from tests.hub import ROOT
+from tests.support.hub import ROOT
 
 README = (ROOT / "README.md").read_text()
 RELATIVE = re.compile(r"\]\((?!https?:|#)[^)]+\)")

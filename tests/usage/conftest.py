@@ -7,8 +7,8 @@ from django.db import connection
 
 from accounts.models import Key
 from lib import clock
-from tests import cast
-from tests.lock_order import wallets_locked_first
+from tests.support import cast
+from tests.support.lock_order import wallets_locked_first
 from tests.usage.rows import credit
 from usage.rollups.rollups import replace_all
 

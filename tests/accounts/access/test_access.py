@@ -18,7 +18,7 @@ from accounts.organisations import organisations
 from accounts.roles import rules as roles
 from accounts.sessions.store import SessionStore
 from lib.ids import id_text, new_id
-from tests.cast import Cast, actor, make_key, member, person
+from tests.support.cast import Cast, actor, make_key, member, person
 
 
 def request_of(user: User) -> HttpRequest:
@@ -76,7 +76,7 @@ def test_an_operator_looks_in_as_far_as_the_table_says(people: Cast) -> None:
 async def test_an_async_page_is_guarded_alike() -> None:
     from asgiref.sync import sync_to_async
 
-    from tests.cast import assemble
+    from tests.support.cast import assemble
 
     people = await sync_to_async(assemble)()
     viewer = await sync_to_async(member)(people.acme, "vic", Role.VIEWER)

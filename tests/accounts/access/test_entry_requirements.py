@@ -6,7 +6,7 @@ from django.test import Client
 from accounts.models import KeyKind
 from accounts.organisations import organisations
 from tests.accounts.factors import with_app
-from tests.cast import Cast, actor, make_key, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 
 
 @pytest.fixture

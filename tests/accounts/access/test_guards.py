@@ -23,7 +23,7 @@ from accounts.organisations import organisations
 from accounts.sessions.store import SessionStore
 from accounts.sessions.view_as import begin_viewing
 from lib.database import tenancy
-from tests.cast import Cast, member
+from tests.support.cast import Cast, member
 
 
 def answer(request: HttpRequest, *rest: Any, **more: Any) -> HttpResponse:

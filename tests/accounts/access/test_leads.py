@@ -27,7 +27,7 @@ from billing.models import Budget, RaiseState
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from usage.limits.budget_simulation import create_budget
 
 API = "/api/v1"

@@ -21,8 +21,8 @@ from accounts.models import Invitation, Key, KeyKind, Role, Team
 from accounts.organisations import projects, teams
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, assemble, make_key, member
-from tests.stage import scene
+from tests.support.cast import Cast, actor, assemble, make_key, member
+from tests.support.stage import scene
 
 
 class Reach(NamedTuple):

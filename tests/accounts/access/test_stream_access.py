@@ -21,7 +21,7 @@ from accounts.organisations import organisations
 from accounts.sessions import sessions
 from lib import clock
 from tests.accounts.access.test_access import channels, usage
-from tests.cast import Cast, actor, member, signed_in
+from tests.support.cast import Cast, actor, member, signed_in
 
 # Reading -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import AuditEvent
 from lib.ids import id_text
-from tests.cast import Cast, make_key
+from tests.support.cast import Cast, make_key
 
 
 def test_an_event_says_who_did_what_to_which(people: Cast) -> None:

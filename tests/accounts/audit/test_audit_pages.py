@@ -21,7 +21,7 @@ from accounts.models import AuditCheck, AuditEvent, Role
 from accounts.organisations import teams
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, signed_in, with_key
 
 ACTIONS = ("key.created", "key.changed", "budget.created")
 

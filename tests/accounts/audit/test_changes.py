@@ -2,7 +2,7 @@ from accounts.access.actors import SYSTEM
 from accounts.audit.changes import change_row
 from accounts.models import AuditEvent, Epoch
 from lib import clock
-from tests.cast import Cast
+from tests.support.cast import Cast
 
 
 def test_only_what_changes_is_written_and_told(people: Cast) -> None:

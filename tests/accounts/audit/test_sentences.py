@@ -21,8 +21,8 @@ from billing.models import BudgetScope, CreditState
 from billing.topups.rules import EventKind
 from gateway.models.catalogue import FactState
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, signed_in
 from tests.house.test_style import ROOMS, ROOT
+from tests.support.cast import Cast, actor, make_key, signed_in
 from usage.limits import budget_simulation
 
 LANGUAGES: Final = ("en", "zh-hans")

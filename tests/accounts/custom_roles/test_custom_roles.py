@@ -8,7 +8,7 @@ from accounts.members.invitations import Offer
 from accounts.models import CustomRole, Role
 from accounts.roles.rules import PERMISSIONS
 from lib.refusal import Refused
-from tests.cast import Cast, actor, member
+from tests.support.cast import Cast, actor, member
 
 
 def test_a_role_of_every_permission_lacks_what_owners_alone_do(people: Cast) -> None:

@@ -9,8 +9,8 @@ from accounts.models import CustomRole, Role
 from accounts.roles.rules import PERMISSIONS
 from accounts.roles.words import GROUPS, WORDS, has_permission, lost, permission_groups
 from lib.ids import id_text
-from tests.cast import Cast, member, signed_in
-from tests.lists import rows_of
+from tests.support.cast import Cast, member, signed_in
+from tests.support.lists import rows_of
 
 ROLES = "/o/acme/team/roles"
 

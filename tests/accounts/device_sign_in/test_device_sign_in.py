@@ -18,7 +18,7 @@ from accounts.keys import keys
 from accounts.models import AuditEvent, DeviceSignIn, Key, Role
 from lib import clock
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key, member, signed_in
+from tests.support.cast import Cast, actor, make_key, member, signed_in
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 AGENT = "claude-code/2.1.332"

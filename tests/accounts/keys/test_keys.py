@@ -17,7 +17,7 @@ from accounts.organisations import teams
 from accounts.secrets import key_format, key_lookup
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, signed_in
+from tests.support.cast import Cast, actor, make_key, signed_in
 
 
 def epoch() -> int:

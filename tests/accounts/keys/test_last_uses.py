@@ -13,7 +13,7 @@ from accounts.models import Key, KeyKind, Role, SecretUse
 from accounts.secrets.key_lookup import former_uses, last_use
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.cast import Cast, actor, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 
 AGENT = "OpenAI/Python 2.1.0"
 DIGEST = os.urandom(32)

@@ -14,7 +14,7 @@ from accounts.models import Invitation, Key, KeyKind, Role, ServiceAccount
 from accounts.organisations import projects, teams
 from lib.ids import id_text
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 
 
 def deployer(people: Cast, role: Role = Role.DEVELOPER, **over: Any) -> ServiceAccount:

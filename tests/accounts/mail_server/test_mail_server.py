@@ -28,9 +28,9 @@ from accounts.mail_server.mail_server import (
 )
 from accounts.models import AuditEvent, KeyKind, MailServer, Membership, Role
 from lib.refusal import Refused
-from tests.cast import Cast, make_key, signed_in, with_key
 from tests.notify.mail_server import MailServer as Post
 from tests.notify.mail_server import mail_server as listening
+from tests.support.cast import Cast, make_key, signed_in, with_key
 
 # A letter is sent outside of transactions.
 pytestmark = pytest.mark.django_db(transaction=True)

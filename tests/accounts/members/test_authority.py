@@ -18,7 +18,7 @@ from accounts.roles import rules as roles
 from config.api.api import api
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.cast import BUILT_IN, Cast, make_key
+from tests.support.cast import BUILT_IN, Cast, make_key
 
 URL = "/api/v1/keys"
 NEAR, FAR = "127.0.0.0/8", "10.0.0.0/8"

@@ -19,7 +19,7 @@ from accounts.organisations import teams
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, depart
-from tests.cast import Cast, actor, make_key, member
+from tests.support.cast import Cast, actor, make_key, member
 
 
 def of(people: Cast, user: User) -> Membership:

@@ -15,9 +15,9 @@ from accounts.models import Invitation, Membership, Role, User
 from accounts.organisations import teams
 from lib import clock
 from lib.ids import id_text
-from tests.cast import PASSWORD, Cast, actor, member, person, signed_in
-from tests.hostile import EVERYTHING
-from tests.lists import file_of, rows_of
+from tests.support.cast import PASSWORD, Cast, actor, member, person, signed_in
+from tests.support.hostile import EVERYTHING
+from tests.support.lists import file_of, rows_of
 
 LIST = "/o/acme/team/invitations"
 NEW = f"{LIST}/new"

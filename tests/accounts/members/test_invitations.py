@@ -16,8 +16,8 @@ from accounts.models import AuditEvent, Invitation, KeyKind, Membership, Role, U
 from accounts.organisations import teams
 from lib import clock
 from lib.refusal import Refused
-from tests import cast
-from tests.cast import Cast, actor, member, person
+from tests.support import cast
+from tests.support.cast import Cast, actor, member, person
 
 IVY = "ivy@example.org"
 

@@ -18,7 +18,7 @@ from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role
 from accounts.organisations import teams
 from lib.ids import id_text
 from tests.accounts.factors import with_app
-from tests.cast import Cast, make_key, member, with_key
+from tests.support.cast import Cast, make_key, member, with_key
 
 API = "/api/v1"
 

@@ -13,7 +13,7 @@ from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role, Team, User
 from accounts.organisations import teams
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key, member
+from tests.support.cast import Cast, actor, make_key, member
 
 
 def test_an_unknown_member_is_created_without_a_password(people: Cast) -> None:

@@ -7,7 +7,7 @@ from accounts.members import members, team_members
 from accounts.models import AuditEvent, Membership, Role, Team
 from accounts.organisations import teams
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 
 ADD = "/o/acme/teams/second/members/add"
 

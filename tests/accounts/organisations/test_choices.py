@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import Organisation, Team
-from tests.cast import Cast, signed_in
-from tests.hostile import EVERYTHING
+from tests.support.cast import Cast, signed_in
+from tests.support.hostile import EVERYTHING
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from accounts.models import AuditEvent, Role
 from accounts.organisations import organisations
 from lib import clock
 from tests.accounts.factors import with_app
-from tests.cast import Cast, confirmed, make_key, member, signed_in
+from tests.support.cast import Cast, confirmed, make_key, member, signed_in
 
 API = "/api/v1"
 

@@ -14,7 +14,7 @@ from accounts.organisations import organisations
 from lib import clock
 from outbox.models import Fact
 from tests.accounts.factors import with_app
-from tests.cast import PASSWORD, Cast, confirmed, person, signed_in
+from tests.support.cast import PASSWORD, Cast, confirmed, person, signed_in
 
 
 def test_people_are_found_and_shut_out(people: Cast) -> None:

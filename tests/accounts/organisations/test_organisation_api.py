@@ -8,7 +8,7 @@ from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import KeyKind, Role
 from accounts.organisations import projects, teams
-from tests.cast import Cast, make_key, with_key
+from tests.support.cast import Cast, make_key, with_key
 
 API = "/api/v1"
 

@@ -9,7 +9,7 @@ from accounts.models import AuditEvent, Epoch, Key, KeyKind
 from accounts.organisations import organisations
 from lib.ids import id_text
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key, signed_in
+from tests.support.cast import Cast, actor, make_key, signed_in
 
 
 def test_an_organisation_begins_with_a_team_and_a_playground_key(db: None) -> None:

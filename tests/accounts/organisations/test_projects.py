@@ -5,7 +5,7 @@ from accounts.keys.keys import KeyRefused
 from accounts.models import AuditEvent, Project
 from accounts.organisations import projects, teams
 from lib.refusal import Refused
-from tests.cast import Cast, make_key
+from tests.support.cast import Cast, make_key
 
 
 def test_a_project_moves_with_its_keys(people: Cast) -> None:

@@ -8,7 +8,7 @@ from accounts.members.members import set_member
 from accounts.models import AuditEvent, KeyKind, Role
 from accounts.roles.rules import PERMISSIONS
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key, person, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, person, signed_in, with_key
 
 URL = "/o/acme/settings"
 FORM = {

@@ -7,7 +7,7 @@ from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import Project, Role, Team
 from accounts.organisations import projects, teams
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 
 NEW = "/o/acme/teams/new"
 

@@ -7,7 +7,7 @@ from accounts.members import members
 from accounts.models import AuditEvent, Role
 from accounts.organisations import teams
 from lib.refusal import Refused
-from tests.cast import Cast, actor, make_key
+from tests.support.cast import Cast, actor, make_key
 
 
 def test_a_further_team(people: Cast) -> None:

@@ -2,7 +2,7 @@ from django.http import HttpResponse
 
 from accounts.models import User
 from accounts.preferences.appearance import recall_appearance, set_appearance
-from tests.cast import Cast
+from tests.support.cast import Cast
 
 
 def test_a_choice_is_kept_for_browser_and_person(people: Cast) -> None:

@@ -7,7 +7,7 @@ import pytest
 from accounts.models import TablePreference
 from accounts.preferences.table_preferences import apply_form
 from lib.tables.table import NO_PREFERENCE, REGISTERED, Column, Preference, Table
-from tests.cast import Cast, make_key, signed_in
+from tests.support.cast import Cast, make_key, signed_in
 
 PATH = "/tables/keys"
 BACK = {"next": "/o/acme/keys?q=web"}

@@ -18,9 +18,9 @@ from lib.vault import VaultError
 from outbox.models import Fact
 from tests.accounts.factors import App, Owner, Passkey, with_app
 from tests.accounts.sign_in.test_signin import at_once, reset_link
-from tests.cast import PASSWORD, Cast, person, signed_in
 from tests.notify.deliveries.test_telling import tell
-from tests.pairwise import slow_unless
+from tests.support.cast import PASSWORD, Cast, person, signed_in
+from tests.support.pairwise import slow_unless
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ from relay.answers import idempotency as relay_idempotency
 from relay.answers import state_store
 from relay.front.downstream import Head
 from relay.media import media_tasks
-from tests import cast as people_cast
-from tests.cast import Cast
+from tests.support import cast as people_cast
+from tests.support.cast import Cast
 
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 OLD_ID, NEW_ID = Vault(OLD).current.id, Vault(NEW).current.id

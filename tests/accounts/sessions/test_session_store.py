@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.sessions.store import SessionStore, session_digest
 from lib.database.tenancy import use_tenant
-from tests.cast import PASSWORD, Cast
+from tests.support.cast import PASSWORD, Cast
 
 
 def rows_of_sessions() -> str:

@@ -19,7 +19,7 @@ from accounts.sign_in.sign_in import make_sign_in_link
 from lib import clock
 from outbox.models import Fact
 from tests.accounts.sign_in.test_signin import sign_in
-from tests.cast import PASSWORD, Cast, person, signed_in
+from tests.support.cast import PASSWORD, Cast, person, signed_in
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "

@@ -16,8 +16,8 @@ from lib.ids import new_id
 from notify.deliveries.deliveries import lease_due, spread_facts
 from notify.deliveries.sending import send
 from outbox.models import Fact
-from tests.cast import Cast, make_key, signed_in
 from tests.house.test_access import addresses, operations
+from tests.support.cast import Cast, make_key, signed_in
 
 ASKED = {"organisation": "acme", "role": "admin", "reason": "Ticket 12"}
 

@@ -27,7 +27,7 @@ from accounts.sign_in.captcha import CaptchaRefused
 from accounts.sign_in.sign_in import AccountAdapter
 from accounts.sign_up import sign_up
 from lib import clock
-from tests.cast import PASSWORD, Cast, actor
+from tests.support.cast import PASSWORD, Cast, actor
 
 EVE = {"email": "eve@example.org", "password1": PASSWORD}
 

@@ -10,8 +10,8 @@ from django.test import Client
 from accounts.models import SignUpMode, SignUpSetting, User
 from accounts.sign_in import password_hashing
 from accounts.sign_in.password_hashing import HashingBusy, PasswordHasher, Turns
-from tests import cast
-from tests.cast import Cast, signed_in
+from tests.support import cast
+from tests.support.cast import Cast, signed_in
 
 NEW = {"password1": "quite another one", "password2": "quite another one"}
 

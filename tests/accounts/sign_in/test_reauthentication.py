@@ -15,7 +15,7 @@ from accounts.access.actors import Actor
 from accounts.sign_in.reauthentication import check_signed_in_recently, signed_in_recently
 from lib import clock
 from tests.accounts.factors import with_app
-from tests.cast import PASSWORD, Cast, actor, confirmed, make_key, signed_in
+from tests.support.cast import PASSWORD, Cast, actor, confirmed, make_key, signed_in
 
 APP = "/account/security/app"
 CONFIRM = "/account/confirm?next=%2Faccount%2Fsecurity%2Fapp"

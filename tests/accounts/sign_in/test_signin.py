@@ -20,8 +20,8 @@ from accounts.models import AuditEvent, SignInLink, SignInNetwork, TryWindow, Us
 from accounts.sign_in import sign_in as signin
 from accounts.sign_up.sign_up import save_sign_up
 from lib import clock
-from tests import cast
-from tests.cast import PASSWORD, Cast, person, signed_in
+from tests.support import cast
+from tests.support.cast import PASSWORD, Cast, person, signed_in
 
 
 def sign_up(browser: Client, email: str = "eve@example.org", **over: str) -> Any:

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from accounts.models import TryWindow
 from accounts.sign_in.throttle import Limit
 from accounts.sign_in.try_counts import _digest, count, give_back
-from tests.waiting_locks import await_waiting
+from tests.support.waiting_locks import await_waiting
 
 LIMITS = [Limit(f"failed {n}", 5, 60) for n in range(4)]
 

@@ -14,7 +14,7 @@ from django.test import Client
 from accounts.models import AuditEvent, Membership, SetUpLink, User
 from accounts.sign_up import first_run
 from lib import clock
-from tests.cast import PASSWORD, Cast
+from tests.support.cast import PASSWORD, Cast
 
 FORM = {
     "email": "olga@acme.example",

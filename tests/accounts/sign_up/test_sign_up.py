@@ -22,7 +22,7 @@ from accounts.sign_up import sign_up
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.sign_in.test_signin import visible
-from tests.cast import PASSWORD, Cast, actor, person, signed_in
+from tests.support.cast import PASSWORD, Cast, actor, person, signed_in
 
 API = "/api/v1/sign-up"
 ACME = {"domain": "acme.example", "organisation": "acme", "role": "developer"}

@@ -22,7 +22,7 @@ from accounts.single_sign_on.connections import confirmed_domains, mark_own, pro
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
-from tests.cast import PASSWORD, Cast, actor, confirmed, person, signed_in
+from tests.support.cast import PASSWORD, Cast, actor, confirmed, person, signed_in
 
 ADA = {
     "sub": "ada-1",

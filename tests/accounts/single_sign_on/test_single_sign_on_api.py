@@ -14,7 +14,7 @@ from accounts.models import AuditEvent, KeyKind, Role, SingleSignOn
 from accounts.single_sign_on import single_sign_on
 from lib import clock
 from tests.accounts.identity_provider import CLIENT, SECRET, IdentityProvider
-from tests.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
 
 API = "/api/v1/single-sign-on"
 OF_ACME = "/api/v1/organisations/acme/single-sign-on"

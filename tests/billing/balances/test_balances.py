@@ -9,9 +9,9 @@ from billing.credits.credits import request_credit
 from billing.ledger.ledger import post
 from billing.models import Account
 from lib.ids import new_id
-from tests import cast
 from tests.billing.test_sql import asked, place, resolve
-from tests.books import assert_books_balance, held
+from tests.support import cast
+from tests.support.books import assert_books_balance, held
 
 USD = 10**9
 

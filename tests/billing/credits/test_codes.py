@@ -17,10 +17,10 @@ from billing.credits.codes import CodeRefused, TooManyTries
 from billing.models import Code, CodeBatch, PromoGrant, RedeemTry, Redemption
 from lib import clock
 from outbox.models import Fact
-from tests import cast
 from tests.billing.failing import fail_each_statement
 from tests.billing.racing import racers
-from tests.books import assert_books_balance
+from tests.support import cast
+from tests.support.books import assert_books_balance
 
 USD = 10**9
 

@@ -20,8 +20,8 @@ from billing.models import Credit, CreditKind, Posting, PromoGrant
 from lib import clock
 from lib.ids import id_text
 from outbox.models import Fact
-from tests import cast
-from tests.books import assert_books_balance
+from tests.support import cast
+from tests.support.books import assert_books_balance
 
 USD = 10**9
 

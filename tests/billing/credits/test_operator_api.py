@@ -10,8 +10,8 @@ from django.test import Client
 from accounts.models import KeyKind, Role
 from billing.balances.balances import balance
 from billing.models import Credit, PromoGrant
-from tests import cast
-from tests.books import assert_books_balance
+from tests.support import cast
+from tests.support.books import assert_books_balance
 
 USD = 10**9
 

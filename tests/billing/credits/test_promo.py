@@ -16,8 +16,8 @@ from billing.ledger.ledger import lock_wallet, post
 from billing.models import Account, Posting, PromoGrant, SpendingCount
 from lib import clock
 from outbox.models import Fact
-from tests import cast
-from tests.books import assert_books_balance
+from tests.support import cast
+from tests.support.books import assert_books_balance
 from tests.usage.rows import admit, end
 
 USD = 10**9

@@ -20,9 +20,9 @@ from billing.subscriptions.plans import write_plan
 from billing.subscriptions.rules import Terms
 from lib import clock
 from lib.refusal import Refused
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of, post
-from tests.hostile import EVERYTHING, LONG, NUL
+from tests.support import cast
+from tests.support.hostile import EVERYTHING, LONG, NUL
 
 pytestmark = pytest.mark.django_db
 DAY = dt.date(2026, 10, 20)

@@ -6,7 +6,7 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import AuditEvent
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 
 PARTY = {
     "legal_name": "Acme GmbH", "address": "Weg 1\n10115 Berlin", "country": "DE",

@@ -9,7 +9,7 @@ from billing.ledger.ledger import PostingConflict, post
 from billing.ledger.posting import Entry, Posting, opening_credit
 from billing.models import Account, LedgerEntry
 from lib.ids import new_id
-from tests.books import assert_books_balance, held
+from tests.support.books import assert_books_balance, held
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from billing.ledger import statement
 from billing.ledger.statement import Statement, month_after, month_before, month_of
 from billing.models import Posting, StatementDay
 from lib import clock
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import admit, happen, id_at
 
 USD = 10**9

@@ -14,10 +14,10 @@ from billing.models import Budget, BudgetAlert, BudgetWindow
 from lib import clock
 from notify.deliveries import deliveries, sending
 from outbox.models import Fact
-from tests import cast
 from tests.billing.limits.test_budgets import NOTHING, nothing
 from tests.billing.racing import racers
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

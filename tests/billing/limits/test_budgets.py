@@ -22,7 +22,7 @@ from lib.ids import id_text
 from tests.billing.test_guarded import asked, place, window_state
 from tests.billing.test_guarded import key as key
 from tests.billing.test_sql import resolve
-from tests.cast import Cast, actor, make_key
+from tests.support.cast import Cast, actor, make_key
 
 pytestmark = pytest.mark.django_db
 

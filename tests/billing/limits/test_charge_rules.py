@@ -10,8 +10,8 @@ from accounts.models import AuditEvent
 from billing.limits.charge_rule import ChargeRule
 from billing.limits.charge_rule_settings import charge_rule_of, set_charge_rule
 from billing.models import OrganisationChargeRule
-from tests.cast import Cast, actor, signed_in
 from tests.config.applying import Installation
+from tests.support.cast import Cast, actor, signed_in
 from usage.limits.effective_limits import effective_settings
 
 pytestmark = pytest.mark.django_db

@@ -19,10 +19,10 @@ from billing.models import Account, Budget, BudgetRaise, BudgetWindow
 from lib import clock
 from notify.deliveries import deliveries, sending
 from outbox.models import Fact
-from tests import cast
 from tests.billing.limits.test_budgets import make
 from tests.billing.test_guarded import asked, place
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 from tests.usage.rows import credit
 
 pytestmark = pytest.mark.django_db

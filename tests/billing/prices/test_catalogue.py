@@ -18,7 +18,7 @@ from billing.prices.catalogue.catalogue import (
 )
 from billing.prices.conditions import read_hours
 from billing.prices.pricing import CostLines, PriceVersion, price
-from tests.shipped import shipped_catalogue
+from tests.support.shipped import shipped_catalogue
 
 
 def usd(**prices: Any) -> Shape:

@@ -12,7 +12,7 @@ from billing.prices.catalogue.additions import add_own_prices, own_models
 from billing.prices.catalogue.catalogue import UNDATED, CatalogueRow
 from billing.prices.meters import find_meter
 from billing.prices.pricing import CostLines, PriceVersion, price
-from tests.shipped import shipped_rows
+from tests.support.shipped import shipped_rows
 
 ROWS: Final = shipped_rows()
 # The models of the contract that are served by text endpoints.

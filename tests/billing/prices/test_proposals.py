@@ -32,7 +32,7 @@ from billing.prices.proposals import (
     withdraw,
 )
 from lib import clock
-from tests.cast import Cast, actor, person
+from tests.support.cast import Cast, actor, person
 
 pytestmark = pytest.mark.django_db
 

@@ -16,8 +16,8 @@ from billing.safeguards.safeguards import (
     set_safeguard,
 )
 from lib.refusal import Refused
-from tests import cast
-from tests.cast import Cast, signed_in
+from tests.support import cast
+from tests.support.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db
 USD = 10**9

@@ -18,7 +18,7 @@ from billing.models import Seal, SealCut
 from billing.seals.cuts import TrailBroken, check_trail, cut_trail, cut_trail_before
 from billing.seals.seals import Broken, broken_part, broken_seals, seal_all
 from lib import clock
-from tests.stage import scene
+from tests.support.stage import scene
 
 pytestmark = pytest.mark.django_db
 KEY: Final = b"key of the tests"

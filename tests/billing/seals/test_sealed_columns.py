@@ -17,9 +17,9 @@ from billing.seals import seals
 from billing.seals.seals import Broken, broken_seals, seal_all
 from lib import clock
 from lib.ids import new_id
-from tests.books import post_as_before
-from tests.stage import scene
-from tests.waiting_locks import await_waiting
+from tests.support.books import post_as_before
+from tests.support.stage import scene
+from tests.support.waiting_locks import await_waiting
 
 pytestmark = pytest.mark.django_db
 

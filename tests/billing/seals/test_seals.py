@@ -27,8 +27,8 @@ from billing.seals.seals import SealsBehind, broken_seals, read_sealed, seal_all
 from lib import clock
 from lib.ids import new_id
 from outbox.models import Fact
-from tests.books import post_as_before
-from tests.hostile import EVERYTHING, LONG, STORABLE
+from tests.support.books import post_as_before
+from tests.support.hostile import EVERYTHING, LONG, STORABLE
 from usage.books.check import check_books
 from usage.models import BooksCheck
 

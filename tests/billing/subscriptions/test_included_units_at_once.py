@@ -16,9 +16,9 @@ from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscriptions import choose_plan
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import new_id
-from tests import cast
 from tests.billing.racing import racers
 from tests.billing.test_sql import place
+from tests.support import cast
 
 PRICE = 10
 

@@ -61,12 +61,12 @@ from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from outbox.models import Fact
-from tests import cast
-from tests.beside import Beside
 from tests.billing.racing import enter_database, racers
 from tests.billing.test_sql import place
-from tests.books import assert_books_balance
-from tests.hostile import LONG, NUL, STORABLE
+from tests.support import cast
+from tests.support.beside import Beside
+from tests.support.books import assert_books_balance
+from tests.support.hostile import LONG, NUL, STORABLE
 from tests.usage.rows import admit, end, price_version
 
 USD = 10**9

@@ -17,11 +17,11 @@ from billing.topups.rules import EventKind, PaymentEvent
 from billing.topups.topups import TopUpRefused, apply_event
 from lib import clock
 from outbox.models import Fact
-from tests import cast
 from tests.billing.topups.test_foreign_events import event_of
 from tests.billing.topups.test_topups import balance_of, ordered, paid
-from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
+from tests.support import cast
+from tests.support.books import assert_books_balance
 
 KINDS: Final = get_args(EventKind)
 # What each tells somebody, in the order of KINDS.

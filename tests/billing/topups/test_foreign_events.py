@@ -12,8 +12,8 @@ from billing.topups.rules import EventKind, PaymentEvent
 from billing.topups.topups import apply_event
 from lib.ids import id_text, new_id
 from tests.billing.topups.test_topups import balance_of, ordered, paid
-from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
+from tests.support.books import assert_books_balance
 
 AFTER: Final[tuple[EventKind, ...]] = ("refunded", "unrefunded", "disputed", "reinstated")
 BEFORE: Final[tuple[EventKind, ...]] = ("pending", "failed", "expired")

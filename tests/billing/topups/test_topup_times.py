@@ -10,10 +10,10 @@ from accounts.models import AuditEvent
 from billing.models import ProcessorEvent, TopUp, WalletSetting
 from billing.topups import topups
 from lib import clock
-from tests import cast
 from tests.billing.topups.test_topups import balance_of, changed, ordered, tell
-from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
+from tests.support import cast
+from tests.support.books import assert_books_balance
 
 
 def test_an_event_before_its_checkout_is_stored_is_credited(

@@ -21,10 +21,10 @@ from billing.topups.processors.processor import ProcessorUnavailable
 from billing.topups.rules import PaymentEvent
 from billing.topups.topups import TopUpRefused
 from outbox.models import Fact
-from tests import cast
 from tests.billing.failing import fail_each_statement
-from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
+from tests.support import cast
+from tests.support.books import assert_books_balance
 from usage.books.invariants import broken_invariants
 
 USD = 10**9

@@ -21,8 +21,8 @@ from billing.models import PromoGrant, Trial
 from billing.trials import trials
 from lib import clock
 from lib.refusal import Refused
-from tests.books import assert_books_balance
-from tests.cast import PASSWORD, Cast, signed_in
+from tests.support.books import assert_books_balance
+from tests.support.cast import PASSWORD, Cast, signed_in
 
 USD = 10**9
 PAGE = "/admin/people/sign-up/trial"

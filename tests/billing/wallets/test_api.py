@@ -6,8 +6,8 @@ from accounts.models import KeyKind, Role
 from billing.balances import balances
 from billing.ledger.ledger import post
 from lib.ids import new_id
-from tests import cast
-from tests.books import held
+from tests.support import cast
+from tests.support.books import held
 
 
 def asked_by(people: cast.Cast, role: Role) -> tuple[int, dict[str, str]]:

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from config.api.api import api
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 
 
 def test_the_schema_is_public_and_whole(client: Client) -> None:

@@ -13,8 +13,8 @@ from ninja.operation import Operation
 from accounts.models import KeyKind
 from config.api.api import api
 from lib.ids import id_text, new_id
-from tests.cast import Cast, make_key, with_key
-from tests.pairwise import draw_pairs
+from tests.support.cast import Cast, make_key, with_key
+from tests.support.pairwise import draw_pairs
 
 HOSTILE = (
     "", "\x00", "a" * 10_000, "-1", "9" * 30, "1e400", "NaN", "é\u202e\U0001f600'\"\\%_",

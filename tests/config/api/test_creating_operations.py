@@ -21,9 +21,9 @@ from tests.config.api.operation_examples import (
 )
 from tests.config.test_operations import operators_keys
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import fake
 from tests.isolation.table import OPERATIONS
-from tests.stage import scene
+from tests.support.hub import fake
+from tests.support.stage import scene
 
 __all__ = ["fake"]
 

@@ -12,7 +12,7 @@ from django.conf import LazySettings
 
 from config.api import description as module
 from config.api.description import describe, description, file_name, write
-from tests.databases import ROOT
+from tests.runner.databases import ROOT
 
 # In a process of its own: here everything is loaded.
 ASK = """

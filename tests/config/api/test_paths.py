@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.databases import ROOT
+from tests.runner.databases import ROOT
 
 # In a process of its own: here everything is loaded.
 PAGES = """

@@ -41,11 +41,11 @@ from billing.wallets import low_balance
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.payers.payer_rules import change_rules
-from tests.cast import Cast, actor, assemble
-from tests.hostile import STORABLE
-from tests.hub import ROOT
-from tests.pairwise import slow_unless
-from tests.stage import scene
+from tests.support.cast import Cast, actor, assemble
+from tests.support.hostile import STORABLE
+from tests.support.hub import ROOT
+from tests.support.pairwise import slow_unless
+from tests.support.stage import scene
 from usage.limits import budget_simulation
 
 pytestmark = pytest.mark.django_db

@@ -17,8 +17,8 @@ from billing.prices.pricing import price
 from gateway.channels.channels import open_secret
 from gateway.models import Channel, InstallationSetting, Route
 from lib import clock
-from tests.cast import signed_in
 from tests.config.applying import SECRETS, WHOLE, Installation, installation
+from tests.support.cast import signed_in
 from tests.usage import rows
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.settings.installation import save_settings
 from lib import clock
-from tests.cast import Cast, make_key
+from tests.support.cast import Cast, make_key
 from tests.usage.rows import credit, happen
 from usage.limits.budget_simulation import create_budget
 from usage.models import UsageRecord

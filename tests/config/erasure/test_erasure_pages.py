@@ -18,7 +18,7 @@ from playground.erasure.steps import erase_people
 from playground.models import Attachment, Conversation, Message
 from playground.panel.settings import Settings
 from playground.prompts import prompts
-from tests.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
 from usage.overview import chart_notes
 
 pytestmark = pytest.mark.django_db

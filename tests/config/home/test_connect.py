@@ -20,7 +20,7 @@ from gateway.channels.fields import ChannelFields
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Connection
 from gateway.settings.installation import save_settings
 from lib import clock
-from tests.cast import Cast, make_key, member, signed_in
+from tests.support.cast import Cast, make_key, member, signed_in
 from tests.usage.rows import credit, happen
 from usage.rollups.rollups import replace_all
 

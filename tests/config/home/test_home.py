@@ -21,8 +21,8 @@ from gateway.models import ChannelReport
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.cast import Cast, make_key, member, signed_in
-from tests.pairwise import slow_unless
+from tests.support.cast import Cast, make_key, member, signed_in
+from tests.support.pairwise import slow_unless
 from tests.usage.rows import credit, happen, refuse
 from usage.limits import budget_simulation
 from usage.requests.words import duration_text

@@ -10,9 +10,9 @@ from accounts.models import Key
 from billing.ledger.ledger import post
 from billing.ledger.posting import Entry, Posting
 from lib import clock
-from tests.cast import Cast, signed_in
 from tests.config.home.test_home import alices, panel, sum_up
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 from tests.usage.rows import admit, happen
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,9 @@ from gateway.channels.channels import create_channel
 from gateway.health.traffic import count_new_records
 from lib import clock
 from lib.ids import id_text
-from tests import cast
-from tests.cast import Cast
 from tests.config.home.test_home import sum_up
+from tests.support import cast
+from tests.support.cast import Cast
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from accounts.sign_up import first_run
 from gateway.models import Channel
 from lib import clock
 from lib.ids import id_text
-from tests.cast import PASSWORD, Cast, make_key, signed_in
-from tests.markup import squeezed
+from tests.support.cast import PASSWORD, Cast, make_key, signed_in
+from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db

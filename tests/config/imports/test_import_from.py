@@ -27,7 +27,6 @@ from gateway.channels.channels import create_channel, open_secret
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from lib import clock
-from tests.books import assert_books_balance
 from tests.config.imports.databases import (
     FOLDER,
     LITELLM_KEY,
@@ -39,7 +38,8 @@ from tests.config.imports.databases import (
     run,
     sqlite_file,
 )
-from tests.databases import own_database
+from tests.runner.databases import own_database
+from tests.support.books import assert_books_balance
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from tests.config.imports.databases import (
     sqlite_file,
 )
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, running_hub
+from tests.support.hub import Hub, running_hub
 
 
 @pytest.fixture(scope="module")

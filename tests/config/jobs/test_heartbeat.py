@@ -13,7 +13,7 @@ import pytest
 from config.jobs import heartbeat
 from config.jobs.beat_scheduler import WorkScheduler
 from config.jobs.heartbeat import EVERY_S, HeartbeatStep
-from tests.databases import ROOT
+from tests.runner.databases import ROOT
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from config.jobs.runs import job_states
 from config.jobs.schedule import JOBS
 from config.models import JobRun
 from lib import clock
-from tests.cast import Cast, signed_in
 from tests.config.jobs.test_jobs import all_run, look
+from tests.support.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db
 

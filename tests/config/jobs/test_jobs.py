@@ -19,8 +19,8 @@ from config.models import JobRun
 from lib import clock
 from notify.models import Delivery
 from outbox.models import Fact
-from tests.cast import Cast, make_key, signed_in, with_key
-from tests.pairwise import slow_unless
+from tests.support.cast import Cast, make_key, signed_in, with_key
+from tests.support.pairwise import slow_unless
 
 pytestmark = pytest.mark.django_db
 SECRET = "sk-secret-of-somebody"

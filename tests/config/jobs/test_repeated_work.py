@@ -22,8 +22,8 @@ from lib.ids import new_id
 from notify.models import Delivery
 from outbox.models import Fact
 from playground.models import Run
-from tests import cast
 from tests.config.jobs.test_waiting_work import MAKERS, key, people
+from tests.support import cast
 from tests.usage.rows import CHANNEL, admit, end
 from usage.management import demo_data
 from usage.models import BooksCheck

@@ -20,9 +20,9 @@ from notify.models import Delivery
 from outbox.facts import put
 from outbox.models import Fact
 from playground.models import Conversation, Run
-from tests import cast
-from tests.databases import run_until
 from tests.playground.sending.test_views import HELLO, people, send
+from tests.runner.databases import run_until
+from tests.support import cast
 from tests.usage.rows import admit, credit, end
 from usage.rollups.rollups import roll_up
 

@@ -15,7 +15,7 @@ from lib.ids import id_text, new_id
 from relay.front.downstream import ErrorAnswer
 from relay.requests.context import Bound
 from relay.routing.route_preview import PreviewedAttempt, RoutePreview, SkippedChannel
-from tests import cast
+from tests.support import cast
 
 pytestmark = pytest.mark.django_db
 

@@ -23,14 +23,14 @@ from config.processes.processes import ALIVE_FOR, Reporter, WebLoad, read_measur
 from config.version import VERSION
 from stack.database.prepare import load_queues
 from stack.processes.commands import SCHEDULER, worker_command
-from tests.cast import Cast, signed_in
 from tests.config.system.test_metrics import Samples, read, scrape
-from tests.databases import ROOT, own_database
 from tests.deploy.shape import until
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant, fake
-from tests.markup import squeezed
 from tests.relay.asking import ask
+from tests.runner.databases import ROOT, own_database
+from tests.support.cast import Cast, signed_in
+from tests.support.hub import Hub, Tenant, fake
+from tests.support.markup import squeezed
 
 __all__ = ["fake"]
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.hub import ROOT
+from tests.support.hub import ROOT
 
 _PAGES_TAKEN = """
 import resource

@@ -19,7 +19,7 @@ import pytest
 
 from stack.database.postgres import Cluster, open_cluster
 from tests.chaos.parts import Database
-from tests.hub import ROOT, Hub
+from tests.support.hub import ROOT, Hub
 
 ASKED = [
     ("GET", "/login", {}),
@@ -44,7 +44,7 @@ class Installed:
         environment = {**os.environ, "DATABASE_URL": cluster.dsn, "DATA_DIR": str(folder)}
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
         subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
-        self.hub = Hub(cluster.dsn, application="tests.from_source")
+        self.hub = Hub(cluster.dsn, application="tests.support.from_source")
         self.hub.settings()
         self.hub.connection.close()
         self.hub.start()

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.make_secrets import settings as fresh_settings
-from tests.hub import ROOT
+from tests.support.hub import ROOT
 
 UVICORN: Final = [
     "config.asgi:application",

@@ -20,7 +20,7 @@ from config.server.log_handler import (
     name_request,
 )
 from lib.process.log_context import REQUEST_ID, current_request_id
-from tests.cast import Cast, make_key, signed_in, with_key
+from tests.support.cast import Cast, make_key, signed_in, with_key
 
 
 @pytest.fixture

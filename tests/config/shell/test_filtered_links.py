@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import Role
 from config.shell.navigation import all_links
-from tests.cast import Cast, actor, member, signed_in
+from tests.support.cast import Cast, actor, member, signed_in
 
 QUERY = "?range=7d&q=zz"
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source"}

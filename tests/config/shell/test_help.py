@@ -11,8 +11,8 @@ from django.urls import get_resolver, reverse
 from config.shell.help import HELP, help_url
 from config.shell.navigation import _APART, _INSTALLATION, _NO_ORGANISATION, _ORGANISATION
 from reference.manual.pages import html_of, manual, section_url
-from tests import cast
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 
 # The documentation itself.
 _EXPLAINED = {"docs", "manual"}

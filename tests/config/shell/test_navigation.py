@@ -8,8 +8,8 @@ from django.test import Client
 from accounts.access.actors import Actor
 from accounts.models import Role, User
 from config.shell.navigation import all_links, menu
-from tests.cast import BUILT_IN, Cast, actor, member, signed_in
-from tests.markup import squeezed
+from tests.support.cast import BUILT_IN, Cast, actor, member, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 ENTRIES_MAX = 13

@@ -15,9 +15,9 @@ from config.shell.palette_ranking import rank
 from gateway.models import Channel, Route
 from lib.ids import id_text
 from playground.models import Conversation, Prompt
-from tests.cast import Cast, make_key, member, person, signed_in
 from tests.config.shell.test_navigation import READERS
-from tests.markup import squeezed
+from tests.support.cast import Cast, make_key, member, person, signed_in
+from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from accounts.members import members
 from accounts.models import Role, User
 from billing.prices import prices
 from gateway.models import Channel, Route
-from tests.cast import Cast, make_key, person, signed_in
-from tests.markup import squeezed
+from tests.support.cast import Cast, make_key, person, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 

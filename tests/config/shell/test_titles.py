@@ -12,8 +12,8 @@ from django.utils.translation import override
 
 from accounts.models import Role
 from config.shell.navigation import _INSTALLATION, _ORGANISATION, Entry, NavigationPage
-from tests import cast
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

@@ -5,8 +5,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import Membership, Role, User
-from tests.cast import BUILT_IN, Cast, member, person, signed_in
-from tests.markup import squeezed
+from tests.support.cast import BUILT_IN, Cast, member, person, signed_in
+from tests.support.markup import squeezed
 
 
 def test_the_root_leads_home(people: Cast, client: Client) -> None:

@@ -4,6 +4,6 @@ from config.jobs import sweeping
 
 vars(sweeping)["_EVERY_S"] = 0.5
 
-from tests.soon import application  # noqa: E402
+from tests.support.soon import application  # noqa: E402
 
 __all__ = ["application"]

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.databases import ROOT
-from tests.postgres_versions import SUPPORTED, find_programs, server_of
+from tests.runner.databases import ROOT
+from tests.runner.postgres_versions import SUPPORTED, find_programs, server_of
 
 pytestmark = pytest.mark.slow
 

@@ -35,11 +35,11 @@ from lib.ids import new_id, parse_id
 from lib.vault import WrongSecret
 from relay.attempts.settlement import Settlement
 from relay.ledger.spool import Spool
-from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, SOON, Hub, Tenant
 from tests.relay.asking import ask, text_of
 from tests.relay.clients import Client
+from tests.runner.databases import own_database
+from tests.support.hub import ROOT, SOON, Hub, Tenant
 from usage.records.sql import Ending
 from usage.rollups import rollups
 

@@ -11,8 +11,8 @@ from config.system import rows
 from config.system.folding import fold
 from lib import clock
 from lib.network.trust import Authority
-from tests.cast import Cast, signed_in
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 from usage.records import partitions
 
 

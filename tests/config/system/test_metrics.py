@@ -29,11 +29,11 @@ from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
 from relay.front.load import count_refused
-from tests import cast
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, fake, own_hub
 from tests.relay.asking import ask
 from tests.relay.health.test_many_processes import processes
+from tests.support import cast
+from tests.support.hub import Hub, fake, own_hub
 from tests.usage.rollups.test_rollups import another, write_elsewhere
 from tests.usage.rows import admit, credit, happen, refuse
 from usage.models import UsageRecord

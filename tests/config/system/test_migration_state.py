@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lib.database.postgres_tools import Login, find_tool
-from tests import databases
+from tests.runner import databases
 
 DJANGOS_OWN = """
 import django

@@ -16,8 +16,8 @@ import pytest
 from lib.database.writer import ReadReplica
 from stack.database import postgres
 from stack.processes.processes import leashed_command
-from tests.ports import free_port
-from tests.postgres_versions import find_programs, server_of
+from tests.runner.postgres_versions import find_programs, server_of
+from tests.support.ports import free_port
 
 WEB: Final = ("uvicorn", "config.asgi:application", "--lifespan=on")
 

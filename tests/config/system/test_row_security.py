@@ -57,8 +57,8 @@ from lib.ids import id_text
 from notify.models import WebhookEndpoint
 from playground.models import Conversation, Message
 from relay.ledger.database import SESSION, Prepared
-from tests import cast
-from tests.stage import scene
+from tests.support import cast
+from tests.support.stage import scene
 from tests.usage.rows import credit, happen
 from usage.filters import visibility
 from usage.filters.visibility import Where

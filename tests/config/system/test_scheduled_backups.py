@@ -25,8 +25,8 @@ from config.system.scheduled_backups import (
 from config.tasks import back_up
 from gateway.settings.installation import save_settings
 from lib import clock
-from tests.cast import Cast, signed_in
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 JOB = "config.tasks.back_up"
 PAGE = "/admin/settings/backups"

@@ -17,9 +17,9 @@ from config.system import state as system_state
 from config.version import VERSION
 from lib import clock
 from lib.database.code_migrations import code_migrations
-from tests.cast import Cast, signed_in
 from tests.house.test_style import ROOT
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 from usage.models import BooksCheck
 from usage.records import partitions
 

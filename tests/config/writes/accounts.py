@@ -18,8 +18,8 @@ from accounts.sessions.store import SessionStore
 from accounts.sign_in import sign_in
 from accounts.sign_up import sign_up
 from accounts.single_sign_on import single_sign_on
-from tests import cast
 from tests.config.writes.world import World, Writes
+from tests.support import cast
 
 
 def _save_single_sign_on(w: World) -> SingleSignOn:

@@ -28,8 +28,8 @@ from billing.topups import topups
 from billing.trials import trials
 from billing.wallets import low_balance
 from lib import clock
-from tests import cast
 from tests.config.writes.world import NANO, RATES, Writes
+from tests.support import cast
 from usage.limits import budget_simulation
 
 SOURCE: Final = f"{prices.CATALOGUE} test"

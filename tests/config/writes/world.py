@@ -52,8 +52,8 @@ from playground.chats import sharing
 from playground.models import Conversation, PromptVersion, ShareLink
 from playground.panel.settings import Settings
 from playground.prompts import prompts
-from tests import cast
-from tests.stage import scene
+from tests.support import cast
+from tests.support.stage import scene
 from usage.limits import budget_simulation
 
 NANO: Final = 10**9

@@ -35,7 +35,7 @@ from dialects.gemini.request.decode import decode
 from dialects.gemini.stream.encode import Encoder
 from dialects.usage.usage import Counts
 from tests.dialects import neutral
-from tests.pairwise import slow_unless
+from tests.support.pairwise import slow_unless
 
 COUNTS = Counts(input=9, cache_read=4, output=5, reasoning=1, output_audio=1)
 CLAUDES = Seal("anthropic", "c2lnbmVk")

@@ -10,8 +10,8 @@ from dialects.errors.errors import RequestFault
 from dialects.json.forms import FormFile, object_of
 from dialects.media import video_generations, videos
 from dialects.media.videos import TaskError, Video, VideoState
-from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
-from tests.openapi import check
+from tests.support.hostile import EVERYTHING, LONG, NUL, STORABLE
+from tests.support.openapi import check
 
 ASKED = {"model": "sora-2", "prompt": "A cat plays piano", "seconds": "8", "size": "1280x720"}
 ID = "video_68d7512d07848190b3e45da0ecbebcde"

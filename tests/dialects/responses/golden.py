@@ -7,7 +7,7 @@ from typing import Any
 from dialects.chat import events
 from dialects.usage.usage import Counts
 from tests.dialects.exchanges import summary_of
-from tests.openapi import check, event_names
+from tests.support.openapi import check, event_names
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "responses"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())

@@ -11,7 +11,7 @@ from dialects.endpoints.codecs import CODECS, TEXT_CODECS
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS
 from dialects.responses.summary import write_summary
-from tests.openapi import check
+from tests.support.openapi import check
 
 COMPACT = TEXT_CODECS["responses_compact"]
 RESPONSES = CODECS["responses"]

@@ -9,7 +9,7 @@ from dialects.errors.errors import KINDS, ErrorKind
 from dialects.responses.errors import error_frame, failed_code, read, read_object, render
 from tests.dialects.exchanges import check_error, load_exchange
 from tests.dialects.responses.golden import EXPECTED, body_of
-from tests.openapi import check
+from tests.support.openapi import check
 
 
 @pytest.mark.parametrize("key", EXPECTED["errors"])

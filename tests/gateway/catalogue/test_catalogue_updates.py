@@ -19,10 +19,10 @@ from gateway.public_models.entries import save_entry
 from gateway.settings.installation import save_settings
 from lib.ids import id_text
 from lib.refusal import Refused
-from tests.cast import Cast, signed_in
-from tests.hostile import EVERYTHING, LONG, NUL
 from tests.lib.inside import canary, inside_forms, known_names
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.hostile import EVERYTHING, LONG, NUL
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/models/catalogue"

@@ -22,11 +22,11 @@ from lib import clock
 from lib.ids import id_text
 from notify.deliveries import deliveries, sending
 from outbox.models import Fact
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of
-from tests.cast import Cast
 from tests.fakes.upstream import FakeUpstream
-from tests.hostile import LONG, NUL, STORABLE
+from tests.support import cast
+from tests.support.cast import Cast
+from tests.support.hostile import LONG, NUL, STORABLE
 
 pytestmark = pytest.mark.django_db
 

@@ -11,9 +11,9 @@ from accounts.models import AuditEvent
 from gateway.channels.channels import open_secret
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of, post
 from tests.fakes.upstream import FakeUpstream
+from tests.support import cast
 
 pytestmark = pytest.mark.django_db
 

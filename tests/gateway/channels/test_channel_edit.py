@@ -21,9 +21,9 @@ from gateway.models import Channel, ChannelSpend
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text
-from tests import cast
-from tests.cast import Cast
 from tests.fakes.upstream import FakeUpstream
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

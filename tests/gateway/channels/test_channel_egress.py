@@ -19,12 +19,12 @@ from gateway.channels.overrides.rules import FIELD_NAMES
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
-from tests import cast
-from tests.cast import Cast
 from tests.fakes.listeners import Authority
 from tests.fakes.proxies import FakeProxy, Kind
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.channels.test_channel_edit import path_of, settings
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

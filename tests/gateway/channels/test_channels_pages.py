@@ -21,11 +21,11 @@ from gateway.models import Channel, ChannelReport
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text, new_id
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of
-from tests.cast import Cast
 from tests.fakes.upstream import FakeUpstream
-from tests.lists import file_of
+from tests.support import cast
+from tests.support.cast import Cast
+from tests.support.lists import file_of
 from tests.usage.rows import admit, credit, happen
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.code_examples.agents import AGENTS, Connection, System
-from tests.hub import ROOT
+from tests.support.hub import ROOT
 
 URL = "https://hub.example.com"
 FILE = {"forceLoginMethod": "gateway", "forceLoginGatewayUrl": URL}

@@ -28,7 +28,7 @@ from gateway.code_examples.snippets import (
 from reference.operations.all_pages import PAGES
 from stack.test_programs import javascript
 from tests.fakes.media import form_of
-from tests.programs import need_javascript_clients
+from tests.runner.programs import need_javascript_clients
 
 KEY = "sk-weir-key-of-the-environment"
 LIMIT_S = 120

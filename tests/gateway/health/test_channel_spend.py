@@ -13,8 +13,8 @@ from gateway.channels.channels import create_channel
 from gateway.health.sql import Spend, read_spend
 from gateway.health.traffic import count_new_records
 from gateway.models import Channel, ChannelSpend
-from tests import databases
-from tests.cast import Cast, make_key
+from tests.runner import databases
+from tests.support.cast import Cast, make_key
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db

@@ -20,9 +20,9 @@ from gateway.models import Channel, ChannelReport, ChannelRest
 from lib import clock
 from lib.ids import id_text, new_id
 from relay.health import health_sharing
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db

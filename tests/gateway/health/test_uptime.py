@@ -11,8 +11,8 @@ from gateway.health.traffic import count_new_records
 from gateway.health.uptime import HOURS, uptime_by_channel
 from gateway.models import TrafficBucket
 from lib import clock
-from tests import cast
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 from tests.usage.rows import CHANNEL, credit, happen, refuse
 
 pytestmark = pytest.mark.django_db

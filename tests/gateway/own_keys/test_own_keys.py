@@ -20,10 +20,10 @@ from gateway.own_keys import offers, own_keys
 from gateway.own_keys.access import access_channel_offer
 from gateway.own_keys.offers import OfferRefused, set_offer, state_of
 from lib.ids import id_text
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of, post
-from tests.cast import Cast
 from tests.fakes.google_keys import service_account_key
+from tests.support import cast
+from tests.support.cast import Cast
 from tests.usage.rows import price_version
 
 pytestmark = pytest.mark.django_db

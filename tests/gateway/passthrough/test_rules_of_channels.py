@@ -21,8 +21,8 @@ from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from gateway.passthrough.passthrough import parse_rules, rules_of, rules_text
 from lib.ids import id_text
-from tests.cast import Cast, signed_in
 from tests.config.applying import Installation
+from tests.support.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db
 LINES = """\

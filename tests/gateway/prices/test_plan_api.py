@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import AuditEvent
-from tests.cast import Cast, person, signed_in
+from tests.support.cast import Cast, person, signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,8 @@ from gateway.prices import previews
 from gateway.prices.previews import PreviewRefused, cancel_preview, start_preview, work_off
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, signed_in
-from tests.markup import squeezed
+from tests.support.cast import Cast, actor, make_key, signed_in
+from tests.support.markup import squeezed
 from tests.usage.rows import id_at
 from usage.models import UsageRecord
 

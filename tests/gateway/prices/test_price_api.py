@@ -9,8 +9,8 @@ from django.test import Client
 from billing.models import PriceVersion
 from gateway.prices import previews
 from lib import clock
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of, post
+from tests.support import cast
 from tests.usage import rows
 
 pytestmark = pytest.mark.django_db

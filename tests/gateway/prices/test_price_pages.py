@@ -32,7 +32,7 @@ from gateway.models import Channel, PricePreview, Route
 from gateway.prices.previews import work_off
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, member, person, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, member, person, signed_in, with_key
 from tests.usage.rows import happen
 
 pytestmark = pytest.mark.django_db

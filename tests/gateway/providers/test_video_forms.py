@@ -21,7 +21,7 @@ from dialects.media.videos import SECONDS_UNSAID, VideoRequest
 from gateway.providers import PROVIDERS
 from gateway.providers.video_forms import VIDEO_FORMS
 from gateway.providers.video_forms.form import VideoForm
-from tests.hostile import LONG, NUL, STORABLE
+from tests.support.hostile import LONG, NUL, STORABLE
 
 RECORDED = {
     one["id"]: one

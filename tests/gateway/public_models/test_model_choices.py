@@ -16,8 +16,8 @@ from billing.prices.prices import set_price
 from gateway.models import Channel, Route
 from gateway.public_models.model_choices import ModelNames
 from gateway.public_models.model_fields import ModelsField
-from tests.cast import Cast, actor, member, signed_in
-from tests.hostile import EVERYTHING
+from tests.support.cast import Cast, actor, member, signed_in
+from tests.support.hostile import EVERYTHING
 
 NAMES = ModelNames(
     {"gpt-5": "OpenAI", "gpt-5-mini": "OpenAI", "o3": "OpenAI", "claude-opus-5": "Anthropic"},

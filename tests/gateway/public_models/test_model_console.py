@@ -25,11 +25,11 @@ from gateway.routing.aliases import all_aliases, save_alias
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, signed_in
 from tests.config.applying import Installation
 from tests.fakes.upstream import FakeUpstream
-from tests.hostile import EVERYTHING, LONG, NUL
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.hostile import EVERYTHING, LONG, NUL
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"

@@ -13,8 +13,8 @@ from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from gateway.models import Channel, Route
 from gateway.settings.installation import save_settings
-from tests.cast import Cast, member, signed_in
-from tests.markup import squeezed
+from tests.support.cast import Cast, member, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 

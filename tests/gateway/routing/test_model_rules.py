@@ -13,9 +13,9 @@ from gateway.models import Channel, ModelAlias, ModelRule, Route
 from gateway.routing.aliases import all_aliases, save_alias
 from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import facts_of, save_rule
-from tests.cast import Cast, signed_in
 from tests.config.applying import Installation
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/models/rules"

@@ -15,7 +15,7 @@ from gateway.routing.shadow_rules import (
     storable_name,
     stored_shadow,
 )
-from tests.hostile import LONG, NUL, STORABLE
+from tests.support.hostile import LONG, NUL, STORABLE
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from gateway.routing.shadow_answers import KEPT, drop_old, shadow_figures, spent
 from gateway.routing.shadow_sql import write_shadow_answers
 from lib import clock
 from lib.ids import id_text, new_id
-from tests.cast import Cast, signed_in
 from tests.config.applying import Installation
-from tests.hostile import NUL, STORABLE
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.hostile import NUL, STORABLE
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 FILE = """\

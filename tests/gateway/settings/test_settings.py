@@ -13,8 +13,8 @@ from gateway.settings.installation import (
     task_result_days,
 )
 from playground.media.media import result_life
-from tests.cast import Cast, actor, make_key, signed_in, with_key
-from tests.markup import squeezed
+from tests.support.cast import Cast, actor, make_key, signed_in, with_key
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/settings"

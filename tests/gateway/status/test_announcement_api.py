@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.models import AuditEvent
 from lib import clock
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 
 URL = "/api/v1/announcements"
 

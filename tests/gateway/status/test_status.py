@@ -19,8 +19,8 @@ from gateway.status.announcements import announcements_for, publish_announcement
 from gateway.status.model_status import model_statuses
 from lib import clock
 from lib.ids import new_id
-from tests import cast
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

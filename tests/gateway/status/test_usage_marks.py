@@ -17,8 +17,8 @@ from gateway.status.announcements import publish_announcement
 from gateway.status.usage_marks import marks_of
 from lib import clock
 from lib.refusal import Refused
-from tests import cast, hostile
 from tests.isolation.kinds.gateway import CHANNEL
+from tests.support import cast, hostile
 from usage.buckets.buckets import Span
 from usage.filters.filters import EVERYTHING, Scope
 from usage.overview.chart_notes import add_note, visible_notes, writable_notes

@@ -14,7 +14,6 @@ from accounts.organisations import projects
 from accounts.sessions.store import session_digest
 from lib import clock
 from lib.ids import id_text, new_id
-from tests import cast
 from tests.isolation.world import (
     IN_ORGANISATION,
     OF_ONE_SELF,
@@ -26,6 +25,7 @@ from tests.isolation.world import (
     of_installation,
     personal,
 )
+from tests.support import cast
 
 
 def _member(at: Place) -> Membership:

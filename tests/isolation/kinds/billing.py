@@ -16,8 +16,6 @@ from billing.subscriptions.rules import Terms
 from billing.topups import topups
 from lib import clock
 from lib.ids import id_text, new_id
-from tests import cast
-from tests.invoicing import empty_invoice
 from tests.isolation.world import (
     IN_ORGANISATION,
     NANO,
@@ -28,6 +26,8 @@ from tests.isolation.world import (
     of_installation,
     personal,
 )
+from tests.support import cast
+from tests.support.invoicing import empty_invoice
 from usage.limits import budget_simulation
 
 RATES: Final = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}

@@ -16,9 +16,9 @@ from gateway.routing.model_rules import save_rule
 from gateway.status.announcements import publish_announcement
 from lib import clock
 from lib.ids import id_text, new_id, parse_id
-from tests import cast
 from tests.isolation.kinds.billing import proposal_row
 from tests.isolation.world import Kind, Place, World, no_number, no_pair, of_installation
+from tests.support import cast
 
 CHANNEL: Final[ChannelFields] = {
     "provider": "openai_compatible",

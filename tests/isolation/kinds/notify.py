@@ -5,8 +5,8 @@ from typing import Final
 from accounts.access.actors import SYSTEM
 from lib.ids import id_text, new_id
 from notify.endpoints import endpoints
-from tests import cast
 from tests.isolation.world import IN_ORGANISATION, Kind, Place, World, no_pair, of_installation
+from tests.support import cast
 
 
 def _webhook(world: World, at: Place) -> str:

@@ -8,7 +8,7 @@ from psycopg import pq
 
 from lib.database import postgres_tools
 from lib.database.postgres_tools import SINCE, Login, Tool, ToolError, find_tool, login_of
-from tests.postgres_versions import SUPPORTED
+from tests.runner.postgres_versions import SUPPORTED
 
 # What the client library of PostgreSQL 15 knows.
 OF_15 = """

@@ -6,8 +6,8 @@ import io
 import pytest
 
 from lib.files.csv_file import csv_file
-from tests.hostile import STORABLE
 from tests.house.test_style import ROOMS, ROOT
+from tests.support.hostile import STORABLE
 
 FORMULAS = [
     "=1+1",

@@ -7,7 +7,7 @@ from django import forms
 from django.http import QueryDict
 
 from lib.forms.rows import Cell, RowsText
-from tests.hostile import STORABLE
+from tests.support.hostile import STORABLE
 
 
 class Form(forms.Form):

@@ -29,7 +29,7 @@ from lib.tables.sources import (
     StatementSource,
     read_page,
 )
-from tests.hostile import STORABLE
+from tests.support.hostile import STORABLE
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lib.tables.exports import FORMATS, usd, values_of
 from lib.tables.pages import export_table, page_of
 from lib.tables.sources import ListSource
 from lib.tables.table import REGISTERED, Badge, Column, Table
-from tests import hostile
+from tests.support import hostile
 
 ROWS: list[dict[str, Any]] = [
     {

@@ -19,7 +19,7 @@ from lib.tables.table import (
     format_sort,
     parse_sort,
 )
-from tests.hostile import STORABLE
+from tests.support.hostile import STORABLE
 
 COLUMNS = (
     Column("name", "Name", sort=True),

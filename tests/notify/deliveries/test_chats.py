@@ -21,14 +21,14 @@ from notify.endpoints.chat_services import TEXT_BYTES_MAX, chat_request, cut_tex
 from notify.endpoints.endpoints import WebhookRefused
 from notify.events.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
-from tests import cast
 from tests.billing.limits.test_budgets import nothing
 from tests.billing.racing import racers
-from tests.hostile import LONG, NUL, STORABLE
-from tests.lists import rows_of
 from tests.notify.chats import ADDRESSES, SECRETS, SERVICES, Chats
 from tests.notify.deliveries.test_telling import happen, let_time_pass, tell
 from tests.notify.receiver import Receiver
+from tests.support import cast
+from tests.support.hostile import LONG, NUL, STORABLE
+from tests.support.lists import rows_of
 
 USD = 10**9
 

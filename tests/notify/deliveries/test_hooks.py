@@ -19,9 +19,9 @@ from notify.deliveries.deliveries import HookCall, call_hook
 from notify.endpoints.signing import key_secret
 from notify.models import Delivery
 from outbox.facts import put
-from tests import cast
 from tests.notify.deliveries.test_telling import let_time_pass
 from tests.notify.receiver import Receiver, signed
+from tests.support import cast
 from tests.usage.rows import credit, happen
 from usage.models import UsageRecord
 

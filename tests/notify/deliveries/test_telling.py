@@ -23,8 +23,8 @@ from notify.endpoints import endpoints
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
 from outbox.models import Fact
-from tests import cast
 from tests.notify.receiver import Receiver, signed
+from tests.support import cast
 
 
 def happen(people: cast.Cast, kind: str = "code.redeemed", **body: Any) -> UUID:

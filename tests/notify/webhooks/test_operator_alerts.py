@@ -14,10 +14,10 @@ from notify.endpoints.endpoints import WebhookRefused
 from notify.events.kinds import FOR_OPERATORS
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
-from tests import cast
 from tests.notify.chats import ADDRESSES, SECRETS, SERVICES, Chats
 from tests.notify.deliveries.test_telling import happen, tell
 from tests.notify.receiver import Receiver
+from tests.support import cast
 
 pytestmark = pytest.mark.django_db
 FACTS: dict[str, dict[str, Any]] = {

@@ -19,11 +19,11 @@ from lib.ids import id_text, new_id, new_ids
 from playground.chats.history import spent_by_chat
 from playground.conversations.conversations import current_path
 from playground.models import Conversation, Message, Run, RunState
-from tests.cast import Cast, signed_in
-from tests.lists import file_of
-from tests.markup import squeezed
 from tests.playground.conversations.test_tree import HTMX
 from tests.playground.sending.test_views import RelayClient, ScriptedRelay, outcome, page, people
+from tests.support.cast import Cast, signed_in
+from tests.support.lists import file_of
+from tests.support.markup import squeezed
 from usage.models import UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.hub import RATES
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.echo import HOLD
 from tests.playground.runs.test_live import BLOCKS, DONE, ask, choose_model
+from tests.support.hub import RATES
 
 pytestmark = pytest.mark.browser
 

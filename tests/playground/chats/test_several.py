@@ -10,12 +10,12 @@ from dialects.chat.events import LogprobsDelta, TextDelta, TokenLogprob, TopLogp
 from gateway.models import Channel, Route
 from playground.chats.history import spent_by_chat
 from playground.models import Conversation, Message
-from tests.cast import Cast
-from tests.markup import squeezed
 from tests.playground.chats.test_history import export_file, import_file
 from tests.playground.conversations.test_tree import answers, conversation_id
 from tests.playground.panel.test_panel import ask_bound
 from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+from tests.support.cast import Cast
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

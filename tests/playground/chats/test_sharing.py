@@ -12,9 +12,9 @@ from lib.ids import id_text
 from playground.chats import sharing
 from playground.chats.sharing import Gone, open_link, share_branch
 from playground.models import Conversation, ShareLink
-from tests.cast import Cast, actor
 from tests.playground.conversations.test_tree import answers
 from tests.playground.sending.test_views import people, send
+from tests.support.cast import Cast, actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -12,12 +12,12 @@ from lib.ids import id_text, new_id
 from playground.attachments.attachments import add_file
 from playground.conversations.temporary_chats import STANDS_IDLE, STANDS_LEFT, drop_temporary
 from playground.models import Attachment, Conversation, Message, Run, RunEvent, RunState
-from tests import cast
-from tests.cast import Cast, signed_in
-from tests.markup import squeezed
 from tests.playground.conversations.test_tree import HTMX
 from tests.playground.preferences.test_preferences import NamingRelay, post
 from tests.playground.sending.test_views import HELLO, ScriptedRelay, outcome, page, people, send
+from tests.support import cast
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 from usage.models import UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)

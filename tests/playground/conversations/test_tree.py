@@ -16,9 +16,9 @@ from playground.chats.export_import import export_conversation
 from playground.conversations.conversations import KEPT_DELETED, drop_deleted, path_to
 from playground.messages import tool_calls
 from playground.models import Attachment, Conversation, Message, Run
-from tests.cast import Cast, actor, signed_in
-from tests.markup import squeezed
 from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+from tests.support.cast import Cast, actor, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

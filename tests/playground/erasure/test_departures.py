@@ -21,7 +21,7 @@ from playground.erasure.departures import Departure, depart, left_by
 from playground.models import Conversation, Preset, Prompt
 from playground.panel.settings import Settings
 from playground.prompts import prompts
-from tests.cast import Cast, actor, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, actor, make_key, member, signed_in, with_key
 from usage.limits import budget_simulation
 
 pytestmark = pytest.mark.django_db

@@ -43,8 +43,8 @@ from playground.erasure.steps import STEPS, erase_people
 from playground.models import Attachment, Conversation, Message, Preset, ShareLink
 from playground.panel.settings import Settings
 from playground.prompts import prompts
-from tests.cast import Cast, actor, make_key, member
 from tests.isolation.statements import read_by_person_alone
+from tests.support.cast import Cast, actor, make_key, member
 from usage.limits import budget_simulation
 from usage.models import ChartNote, Export, SavedView
 

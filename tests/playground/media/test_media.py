@@ -20,9 +20,9 @@ from playground.media.answer import MadeFile, Transcript
 from playground.media.orders import add_media_file, form_of, read_order
 from playground.media.page import describe_runs
 from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
-from tests.cast import Cast, actor, signed_in
-from tests.hostile import EVERYTHING, NUL
 from tests.playground.erasure.test_departures import of
+from tests.support.cast import Cast, actor, signed_in
+from tests.support.hostile import EVERYTHING, NUL
 
 pytestmark = pytest.mark.django_db
 

@@ -14,11 +14,11 @@ from playwright.sync_api import Page, expect
 from lib.ids import id_text
 from tests.browser.visitor import findings, findings_in_both_themes
 from tests.fakes.videos import FakeVideos
-from tests.hostile import EVERYTHING
-from tests.hub import Tenant
 from tests.playground.chats.test_desk import _MICROPHONE
 from tests.playground.conftest import Stage, Watched
 from tests.relay.poller import poll
+from tests.support.hostile import EVERYTHING
+from tests.support.hub import Tenant
 
 pytestmark = pytest.mark.browser
 

@@ -30,7 +30,7 @@ from playground.media.rules import (
     supported_values,
 )
 from playground.models_offered.media_model import MediaModel
-from tests.hostile import EVERYTHING, NUL
+from tests.support.hostile import EVERYTHING, NUL
 
 PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n\0").decode()
 UNKNOWN = MediaModel("mine", meters=frozenset({"images[512x512,low]", "images[high]", "images"}))

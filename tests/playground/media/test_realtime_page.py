@@ -18,10 +18,10 @@ from playground.models import RealtimeTicket
 from playground.payers.paying import Payer
 from stack.test_programs.browser import find
 from tests.browser.visitor import findings, findings_in_both_themes, too_wide
-from tests.cast import actor
 from tests.fakes.realtime import FakeRealtime
-from tests.hostile import EVERYTHING
 from tests.playground.conftest import Stage, Watched, watch
+from tests.support.cast import actor
+from tests.support.hostile import EVERYTHING
 
 RATES = {
     "in_text": 4 * 10**6,

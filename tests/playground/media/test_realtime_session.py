@@ -7,7 +7,7 @@ import pytest
 
 from dialects.realtime.realtime import read_settings
 from playground.media.realtime_rules import INSTRUCTIONS_MAX, RATE, kept_settings, session_of
-from tests.hostile import EVERYTHING
+from tests.support.hostile import EVERYTHING
 
 PCM = {"type": "audio/pcm", "rate": RATE}
 

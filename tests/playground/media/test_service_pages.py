@@ -10,12 +10,12 @@ from dialects.media.midjourney import MODELS
 from tests.browser.visitor import findings, findings_in_both_themes, too_wide
 from tests.fakes.midjourney import FakeMidjourney
 from tests.fakes.suno import SOUND, FakeSuno
-from tests.hostile import EVERYTHING
-from tests.hub import Tenant
 from tests.playground.conftest import Stage, Watched
 from tests.playground.media.test_media_pages import png
 from tests.relay.poller import poll
 from tests.relay.task_services import CALL_NANO, serve
+from tests.support.hostile import EVERYTHING
+from tests.support.hub import Tenant
 
 pytestmark = pytest.mark.browser
 

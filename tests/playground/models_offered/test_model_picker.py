@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.visitor import findings_in_both_themes, too_wide
-from tests.hub import Hub
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.echo import EchoUpstream
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.browser
 

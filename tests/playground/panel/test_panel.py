@@ -30,9 +30,6 @@ from playground.models import (
 )
 from playground.runs import runs
 from relay.requests.context import Bound
-from tests.cast import Cast, make_key, signed_in
-from tests.lists import file_of, rows_of
-from tests.markup import squeezed
 from tests.playground.attachments.test_files import PNG
 from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.sending.test_views import (
@@ -44,6 +41,9 @@ from tests.playground.sending.test_views import (
     people,
     send,
 )
+from tests.support.cast import Cast, make_key, signed_in
+from tests.support.lists import file_of, rows_of
+from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,11 +10,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from accounts.models import User
-from tests.cast import Cast, signed_in
-from tests.markup import squeezed
 from tests.playground.conversations.test_tree import HTMX
 from tests.playground.panel.test_openapi import PETS
 from tests.playground.sending.test_views import RelayClient, ScriptedRelay, outcome, people
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -7,7 +7,7 @@ from accounts.access.actors import SYSTEM
 from billing.models import BudgetScope, BudgetWindow
 from playground.messages.page import error_text, refusal_text
 from relay.requests.context import Outcome
-from tests.cast import Cast
+from tests.support.cast import Cast
 from usage.limits import budget_simulation
 
 MESSAGE = "Insufficient Balance: team budget is used up. Request more: http://hub.example/b/1"

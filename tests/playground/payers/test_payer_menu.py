@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text
 from tests.browser.visitor import findings_in_both_themes, too_wide
-from tests.hub import Tenant
 from tests.playground.conftest import Desks, Stage, Watched, watch
 from tests.playground.runs.test_live import DONE
+from tests.support.hub import Tenant
 
 pytestmark = pytest.mark.browser
 

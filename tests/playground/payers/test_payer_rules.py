@@ -17,9 +17,9 @@ from playground.models import Conversation, PayerRule, PaymentPreference
 from playground.payers.payer_rules import change_rules, roles_of, rule_of, rules_of
 from playground.payers.paying import Payer, default_payer, payers_context
 from playground.preferences.preferences import preference_of
-from tests.cast import Cast, actor, make_key, signed_in
-from tests.markup import squeezed
 from tests.playground.sending.test_views import ScriptedRelay, outcome, page, people, send
+from tests.support.cast import Cast, actor, make_key, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -16,11 +16,11 @@ from lib.ids import id_text
 from playground.models import Conversation
 from playground.payers.paying import Payer, choose_default_payer, default_payer
 from relay.requests.labels import Labels
-from tests.cast import Cast, actor, make_key, member, signed_in
-from tests.markup import squeezed
 from tests.playground.conversations.test_tree import HTMX, answers, conversation_id
 from tests.playground.panel.test_panel import ask_bound
 from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+from tests.support.cast import Cast, actor, make_key, member, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -27,10 +27,10 @@ from playground.preferences.preferences import (
     toggle_favourite,
 )
 from relay.requests.context import Bound
-from tests import cast
-from tests.cast import Cast, signed_in
-from tests.markup import squeezed
 from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+from tests.support import cast
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -8,7 +8,7 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.keys import service_accounts
 from accounts.models import AuditEvent, KeyKind, Role
-from tests.cast import Cast, make_key, member, signed_in, with_key
+from tests.support.cast import Cast, make_key, member, signed_in, with_key
 
 URL = "/api/v1/prompts"
 PROMPT = {

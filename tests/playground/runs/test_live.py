@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, Page, Route, expect
 from lib.ids import id_text
 from tests.browser.visitor import findings_in_both_themes
 from tests.fakes.upstream import expected_text
-from tests.hub import RATES, Hub
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.echo import HOLD
 from tests.playground.hostile import HOSTILE
+from tests.support.hub import RATES, Hub
 
 pytestmark = pytest.mark.browser
 

@@ -7,12 +7,12 @@ from django.urls import reverse
 
 from lib.ids import id_text
 from playground.models import Conversation, Message, Preset, Run
-from tests.cast import Cast, signed_in
-from tests.lists import file_of, rows_of
-from tests.markup import squeezed
 from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.panel.test_panel import compare
 from tests.playground.sending.test_views import page, people, send
+from tests.support.cast import Cast, signed_in
+from tests.support.lists import file_of, rows_of
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -12,8 +12,8 @@ from lib.database.async_database import run_in_database
 from playground.models import RunEvent
 from relay.front.downstream import Head
 from relay.requests.context import Outcome
-from tests.cast import Cast
 from tests.playground.sending.test_views import ScriptedRelay, outcome, people, send
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

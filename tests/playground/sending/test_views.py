@@ -45,9 +45,9 @@ from relay.credentials.keys import Principal
 from relay.front.downstream import Head
 from relay.requests.context import Bound, Outcome
 from relay.requests.labels import NO_LABELS, Labels
-from tests import cast
-from tests.cast import Cast, signed_in
-from tests.markup import squeezed
+from tests.support import cast
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

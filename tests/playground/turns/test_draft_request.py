@@ -5,11 +5,11 @@ from django.urls import reverse
 
 from lib.ids import id_text
 from playground.models import Conversation
-from tests.cast import Cast, signed_in
-from tests.markup import squeezed
 from tests.playground.conversations.test_tree import HTMX
 from tests.playground.payers.test_paying import named
 from tests.playground.sending.test_views import people
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -22,11 +22,11 @@ from notify.endpoints import endpoints
 from notify.endpoints.signing import key_secret
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
-from tests import cast
-from tests.cast import Cast
 from tests.lib.inside import canary, inside_forms, known_names, leading_on
 from tests.playground.conversations.test_tree import HTMX
 from tests.playground.sending.test_views import people
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

@@ -5,8 +5,8 @@ import json
 import pytest
 from django.test import Client
 
-from tests import cast
-from tests.cast import Cast
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

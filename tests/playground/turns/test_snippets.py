@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text
 from stack.test_programs import javascript
-from tests.hub import Tenant
 from tests.playground.chats.test_desk import ENDED, WEATHER, open_with, send
 from tests.playground.conftest import Stage, watch
-from tests.programs import need_javascript_clients
+from tests.runner.programs import need_javascript_clients
+from tests.support.hub import Tenant
 
 pytestmark = pytest.mark.browser
 

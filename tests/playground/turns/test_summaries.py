@@ -10,7 +10,6 @@ from django.urls import reverse
 from accounts.models import User
 from gateway.models import Route
 from playground.models import Message
-from tests.cast import Cast
 from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.panel.test_panel import ask_bound
 from tests.playground.preferences.test_preferences import NamingRelay
@@ -23,6 +22,7 @@ from tests.playground.sending.test_views import (
     people,
     send,
 )
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]

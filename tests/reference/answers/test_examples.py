@@ -21,7 +21,7 @@ from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT, SESSIONS
 from reference.operations.all_pages import PAGES
 from relay.endpoints.table import find_endpoint, listed_rows
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -31,7 +31,7 @@ from relay.endpoints.request import Endpoint
 from relay.endpoints.table import find_endpoint, listed_rows, target_of
 from relay.media.media_operation import MediaOperation
 from relay.requests.uploads import Form, UploadedFile
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 
 ROOT = Path(__file__).parents[3]
 ID_LISTS = {"midjourney_tasks": midjourney.read_ids, "suno_tasks": suno.read_ids}

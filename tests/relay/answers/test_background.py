@@ -19,8 +19,8 @@ from lib.ids import id_text
 from relay.answers.background import _PUT
 from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentAnswer
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import Clients, OpenAIClient, attempt_of
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

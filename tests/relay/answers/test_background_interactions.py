@@ -10,11 +10,11 @@ from google import genai
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.answers.test_background import events_of, holding, is_dead, one_record
 from tests.relay.clients import Clients
 from tests.relay.test_interactions import PATH, SPEAKER, client, create, tenant
 from tests.relay.test_matrix import open_model
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

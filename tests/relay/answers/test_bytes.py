@@ -10,8 +10,8 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask, chunks_of
+from tests.support.hub import Hub
 
 
 def direct(fake: FakeUpstream, body: dict[str, Any]) -> bytes:

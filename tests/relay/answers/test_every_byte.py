@@ -19,10 +19,10 @@ from lib.ids import id_text, parse_id
 from tests.fakes.converse_talk import EVENT_STREAM
 from tests.fakes.tape import Tape, TapeDeck
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.many import Post, post_all
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, key_headers
 from tests.relay.test_matrix import CELLS, IN, OUT, RATES
+from tests.support.hub import Answer, Hub, Tenant
 
 KINDS = ("cut", "reset", "stall", "garbage")
 TOKENS = 4

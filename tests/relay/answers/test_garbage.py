@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant, running_hub
+from tests.support.hub import Hub, Tenant, running_hub
 
 PATH = "/v1/chat/completions"
 # A thing that each request left would be there so many times; what comes with time, by itself, is

@@ -26,9 +26,9 @@ from relay.answers.idempotency import (
 from relay.front.downstream import Head
 from relay.front.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask, chunks_of, text_of
 from tests.relay.clients import Clients
+from tests.support.hub import Answer, Hub, Tenant
 
 KEPT = "SELECT * FROM gateway_idempotentanswer WHERE organisation_id = %s"
 RECORDS = "SELECT * FROM usage_usagerecord WHERE organisation_id = %s"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.speakers import SPEAKERS, Wish
 from tests.relay.test_matrix import open_model, send
+from tests.support.hub import Hub
 
 _KEPT = "SELECT 1 FROM gateway_keptstate WHERE organisation_id = %s"
 

@@ -11,8 +11,8 @@ from openai import BadRequestError, NotFoundError
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub
 from tests.relay.clients import OpenAIClient
+from tests.support.hub import Answer, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

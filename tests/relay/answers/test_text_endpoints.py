@@ -21,9 +21,9 @@ from lib.ids import id_text
 from relay.answers.unary import RERANK_JINA, Exchange
 from tests.fakes.gemini import vector
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub
 from tests.relay.asking import chunks_of
 from tests.relay.clients import OpenAIClient
+from tests.support.hub import Answer, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

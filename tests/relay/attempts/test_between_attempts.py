@@ -19,10 +19,10 @@ from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.front.test_in_process import body, config, knows, principal, read_events
 from tests.relay.front.test_in_process import relay as relay_fixture
 from tests.relay.ledger.test_ledger_writer import asked, ended
+from tests.support.hub import Hub, Tenant
 
 relay = relay_fixture
 

@@ -18,10 +18,10 @@ import pytest
 from lib.ids import id_text
 from tests.chaos.judge import price
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import START_LIMIT_S, Answer, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.ledger.test_nth_statement import state
 from tests.relay.sweeper import sweep
+from tests.support.hub import START_LIMIT_S, Answer, Hub, Tenant
 
 BEFORE = ("received", "authenticated", "parsed")
 HELD = (

@@ -18,8 +18,6 @@ import pytest
 from lib.ids import id_text, parse_id
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub, Tenant
-from tests.pairwise import draw_pairs, slow_unless
 from tests.relay.fault_table import (
     AFTER,
     BEFORE,
@@ -37,6 +35,8 @@ from tests.relay.fault_table import (
 from tests.relay.many import Post, post_all
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Speaker, Wish
 from tests.relay.test_matrix import IN, OUT, RATES
+from tests.support.hub import Answer, Hub, Tenant
+from tests.support.pairwise import draw_pairs, slow_unless
 
 LONG = {"connect": 30, "first_content": 40, "idle": 40, "total": 60}
 # By the deadline that a row is about, and whether it is of a stream. All others are long: which of

@@ -17,7 +17,6 @@ from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.fakes.videos import FakeVideos
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Clients
 from tests.relay.front.test_in_process import body, knows, principal, read_events, relay
@@ -25,6 +24,7 @@ from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.media.test_videos import PER_MS, accepted, video_model
 from tests.relay.poller import poll
 from tests.relay.sweeper import sweep
+from tests.support.hub import Hub, Tenant
 
 __all__ = ["relay"]
 METERED = "openai_metered"

@@ -6,9 +6,9 @@ import pytest
 
 from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -10,9 +10,9 @@ import pytest
 
 from relay.attempts.next_attempts import NextAttempts
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub
 from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
+from tests.support.hub import RATES, Hub
 
 
 @pytest.fixture(scope="module")

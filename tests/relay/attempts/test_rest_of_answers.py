@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from relay.config import REST_S
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.canned import completion_stream
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -12,9 +12,9 @@ from billing.currency.money import format_usd
 from lib.ids import parse_id
 from relay.attempts.shadow_traffic import IN_FLIGHT_MAX
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import final_record
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

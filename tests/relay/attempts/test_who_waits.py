@@ -18,8 +18,8 @@ from relay.holds.place_hold import HoldPlacer
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.front.test_in_process import body, knows, principal, read_events, relay
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 __all__ = ["relay"]

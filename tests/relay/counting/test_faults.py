@@ -11,7 +11,6 @@ from relay.answers.output_cap import tokens_allowed
 from relay.counting.tokenizer import count_text
 from relay.counting.vocabularies import UNKNOWN, family_of
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub
 from tests.relay.asking import ask, chunks_of, text_of
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Converse, Wish, frames, messages
 from tests.relay.test_matrix import (
@@ -22,6 +21,7 @@ from tests.relay.test_matrix import (
     plain_and_streamed,
     send,
 )
+from tests.support.hub import Hub
 
 # Tokens that one read of a socket brings at most: 64 KiB in frames of about 200 bytes.
 READ_AT_ONCE = 330

@@ -11,8 +11,8 @@ import pytest
 from tests.bench.process import cpu_ns
 from tests.bench.systems import Ground, System, open_nginx
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, running_hub
 from tests.relay.front.test_memory import MIB, download, upload
+from tests.support.hub import Hub, running_hub
 
 pytestmark = [
     pytest.mark.slow,

@@ -19,15 +19,15 @@ import pytest
 
 from billing.currency.money import parse_usd
 from lib.ids import id_text
-from tests.beside import Beside
 from tests.fakes.converse_talk import EVENT_STREAM
 from tests.fakes.realtime import FakeRealtime
-from tests.hub import Answer, Hub, Tenant
 from tests.relay import canned
 from tests.relay.canned import Canned
 from tests.relay.counting.golden_usages import GOLDEN, IDS, Golden, cost_rate, cost_rates
 from tests.relay.counting.test_golden_usages import in_force
 from tests.relay.media.realtime.test_realtime import session
+from tests.support.beside import Beside
+from tests.support.hub import Answer, Hub, Tenant
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
 PROVIDERS = {
@@ -204,7 +204,7 @@ def owner_cookie(database: str, organisation: str) -> str:
     from accounts.access.actors import SYSTEM
     from accounts.members import members
     from accounts.models import Organisation, Role
-    from tests import cast
+    from tests.support import cast
 
     connection.settings_dict["NAME"] = database
     owner = cast.person(f"owner-{secrets.token_hex(4)}")

@@ -20,7 +20,7 @@ from lib.clock import now
 from relay.counting.own_count import UsageEvidence
 from relay.counting.usage_meter import OtherPrices, TierPrices, count
 from tests.relay.counting.golden_usages import GOLDEN, IDS, Golden
-from tests.shipped import shipped_rows
+from tests.support.shipped import shipped_rows
 
 READERS: dict[str, Any] = {
     "chat": openai.quantities, "responses": responses.quantities,

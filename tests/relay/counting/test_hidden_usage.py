@@ -6,9 +6,9 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub
 from tests.relay.asking import ask
 from tests.relay.speakers import SPEAKERS, Wish
+from tests.support.hub import Answer, Hub
 
 
 def total(row: Any) -> int:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant
 
 AGENT = {"user-agent": "OpenAI/Python 2.1.0"}
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.beside import Beside
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
+from tests.support.beside import Beside
+from tests.support.hub import Hub, Tenant
 
 OPENAI: dict[str, Any] = {"provider": "openai"}
 _TABLES = (

@@ -33,7 +33,7 @@ from relay.credentials.revocation import Running, _check_callers
 from relay.front.deadline import EndReason
 from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
-from tests.cast import Cast, make_key
+from tests.support.cast import Cast, make_key
 
 ID: Final = UUID(int=7)
 PLAIN: Final = Principal(KeyId(ID), OrganisationId(ID), TeamId(ID), None, "relay", (), None, False)

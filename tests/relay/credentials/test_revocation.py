@@ -11,10 +11,10 @@ from accounts.roles import rules as roles
 from accounts.secrets import key_format
 from relay.config import USAGE_AFTER_TEXT_S
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Client, Clients, attempt_of, final_record
 from tests.relay.speakers import UPSTREAMS
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

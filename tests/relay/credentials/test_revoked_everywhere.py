@@ -8,11 +8,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Client, Clients
 from tests.relay.credentials.test_revocation import ENDS, tenant_of
 from tests.relay.health.test_many_processes import processes
+from tests.support.hub import Hub, Tenant
 
 SAMPLE = (
     "revoked",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lib.vault import Vault, WrongSecret, check_secrets, check_value
-from tests.hub import START_LIMIT_S, Hub
 from tests.relay.front.test_life import database_away
+from tests.support.hub import START_LIMIT_S, Hub
 
 KEK, PEPPER = os.environ["WEIR_KEK"], os.environ["WEIR_KEY_PEPPER"]
 OTHER_KEK = base64.b64encode(bytes(range(32))).decode()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.speakers import SPEAKERS, Wish
+from tests.support.hub import Answer, Hub, Tenant
 
 RATES = {
     "in_text": 3_000_000_000, "in_cache_read": 300_000_000, "in_cache_write_5m": 3_750_000_000,

@@ -14,9 +14,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.speakers import UPSTREAMS
 from tests.relay.test_matrix import RATES
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -17,13 +17,13 @@ from lib.process.asgi import Message
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.media.realtime.sink import ClientLeft, RealtimeSink
 from relay.requests.context import Invocation
-from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub
 from tests.relay.asking import ask
 from tests.relay.endpoints.test_responses_socket import Client, connected, parked, records
 from tests.relay.front.test_memory import CHEAP, KIB, PATIENT, is_idle, measured, memory
 from tests.relay.speakers import UPSTREAMS
+from tests.runner.databases import own_database
+from tests.support.hub import RATES, Hub
 
 RESPONSES = UPSTREAMS["responses"]
 LATE = "websocket_connection_limit_reached"

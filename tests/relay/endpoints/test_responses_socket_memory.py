@@ -12,9 +12,9 @@ from dialects.responses.websocket import SteerEvent
 from relay.endpoints.responses_socket.lane import Steer
 from relay.endpoints.responses_socket.memory import MIB_MAX, Memory, Remembered, Waiting
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub
 from tests.relay.endpoints.test_responses_socket import connected, kinds_until_end, parked
 from tests.relay.speakers import UPSTREAMS
+from tests.support.hub import RATES, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub
 from tests.relay.endpoints.test_responses_socket import TOOL, connected, records, text_of
 from tests.relay.speakers import UPSTREAMS
+from tests.support.hub import RATES, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

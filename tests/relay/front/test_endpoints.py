@@ -15,7 +15,7 @@ from relay.endpoints.table import ENDPOINTS, find_endpoint, is_claimed
 from relay.media.answers import midjourney_answers, suno_answers
 from relay.media.answers.midjourney_picture import stream_picture
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 NGINX = Path(__file__).parents[3] / "deploy/nginx/hub.conf"
 

@@ -13,9 +13,9 @@ from accounts.secrets import key_format
 from lib.ids import parse_id
 from relay.endpoints.table import ENDPOINTS
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Answer, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import OpenAIClient
+from tests.support.hub import RATES, Answer, Hub, Tenant
 
 INVALID = "Error: Invalid or unauthorized API key"
 

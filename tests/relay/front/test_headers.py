@@ -7,9 +7,9 @@ import pytest
 
 from reference.answers.headers import ANSWERED
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
+from tests.support.hub import Hub
 
 # Told to operators alone, whose page is ours.
 OF_OPERATORS = {"x-weir-channel", "x-weir-attempts"}

@@ -30,8 +30,8 @@ from relay.ledger.spool import read
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.lib.inside import canary, inside_forms
 from tests.relay.test_matrix import open_model
+from tests.support.hub import Hub
 
 Asked = tuple[str, dict[str, Any]]
 _TOLD = "Only public https URLs on port 443 with a trusted certificate can be fetched."

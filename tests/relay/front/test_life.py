@@ -17,12 +17,12 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import ROOT, Answer, Hub
 from tests.relay.asking import ask, text_of
 from tests.relay.clients import Clients, attempt_of, final_record
 from tests.relay.speakers import SPEAKERS, Wish
 from tests.relay.sweeper import sweep
 from tests.relay.test_matrix import cost_nano_in, open_model, send
+from tests.support.hub import ROOT, Answer, Hub
 
 
 def test_killed_mid_stream_then_swept(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
@@ -382,7 +382,7 @@ print(time.process_time() - began)
 
 def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
     """P11: the first stream that is cut keeps no other one waiting until it can be counted. Those
-    that are forked have it from tests/imported.py."""
+    that are forked have it from tests/runner/imported.py."""
     command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port"]
     environment = {**os.environ, "DATABASE_URL": own_hub.dsn, "SPOOL_DIR": str(own_hub.spool)}
     process = subprocess.Popen([*command, str(own_hub.port)], cwd=ROOT, env=environment)

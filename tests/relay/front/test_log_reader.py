@@ -19,10 +19,10 @@ import pytest
 from stack.database.prepare import load_queues
 from stack.up import worker_command
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, Hub, running_hub
 from tests.relay.chatty import LINES, LONG
 from tests.relay.crowd import crowd_beside, put_on
 from tests.relay.front.test_overload import request_of
+from tests.support.hub import ROOT, Hub, running_hub
 
 WAIT_S = 120.0
 
@@ -33,7 +33,7 @@ def start_into_pipe(hub: Hub, path: Path) -> Iterator[int]:
     os.mkfifo(path)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     hub._log = path
-    hub.application = "tests.from_source"
+    hub.application = "tests.support.from_source"
     try:
         hub.spawn()
         hub.wait(lambda: hub.get("/readyz").status == 200, "the hub does not become ready")

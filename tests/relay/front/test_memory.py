@@ -14,9 +14,9 @@ import pytest
 
 from relay.endpoints.request import ClientWatch
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant, running_hub
 from tests.relay.asking import ask
 from tests.relay.many import Post, post_all
+from tests.support.hub import Hub, Tenant, running_hub
 
 KIB, MIB = 1024, 1024 * 1024
 # A token of the endless stream costs nothing that matters; the hold is for a million of them.

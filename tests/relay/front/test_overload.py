@@ -18,9 +18,9 @@ import pytest
 from lib.ids import parse_id
 from relay.config import KEEP_ALIVE_S
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.crowd import Taken, put_on
+from tests.support.hub import Hub, Tenant
 
 TIMES = 5
 PLACES = 8

@@ -21,8 +21,8 @@ from relay.endpoints.table import find_endpoint, response_at
 from relay.front.downstream import ErrorAnswer
 from tests.config.server.test_protocol import LARGE, Transport, connect
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Answer, Hub, Tenant
 
 # One path of each form, with and without a row.
 PATHS = {

@@ -22,11 +22,11 @@ from relay.front.load import Turns
 from relay.front.turn_order import AHEAD_MAX, BEGUN_MAX
 from tests.bench.process import cpu_ns
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.costly_hub import COST_S
 from tests.relay.crowd import Taken, crowd_beside, put_on
 from tests.relay.front.test_overload import request_of
+from tests.support.hub import Hub
 
 # Clients of the organisation that asks most: in a queue of all, each request waits for them all.
 MANY = 150

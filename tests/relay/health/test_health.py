@@ -26,8 +26,8 @@ from relay.routing.snapshot import EMPTY, Channel
 from relay.upstream.upstream import UpstreamFailed
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Answer, Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import RATES, Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -18,10 +18,10 @@ from relay.health.health_sharing import ChannelReport, HealthSharing, read
 from relay.routing.snapshot import EMPTY
 from relay.upstream.upstream import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO
 from tests.relay.health.test_many_processes import processes
+from tests.support.hub import Hub
 
 TWO_KEYS = replace(CHANNEL, headers=({}, {}))
 

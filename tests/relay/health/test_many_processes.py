@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant
 
 NANO = Decimal(10) ** 9
 _MINUTE = 60.0

@@ -7,9 +7,9 @@ from relay.health.channel_health import Health
 from relay.health.operator_alerts import Alert, Alerts
 from relay.upstream.upstream import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO
+from tests.support.hub import Hub
 
 
 def test_a_cause_is_told_once_an_hour() -> None:

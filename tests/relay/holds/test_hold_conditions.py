@@ -21,7 +21,7 @@ from lib.clock import now
 from relay.counting.own_count import UsageEvidence
 from relay.counting.usage_meter import OtherPrices, TierPrices, count
 from relay.holds.estimate import HoldEstimate, Step, Unpriced
-from tests.shipped import shipped_rows
+from tests.support.shipped import shipped_rows
 
 TEXT_BYTES, CAP = 300_000, 2_000
 ASKED: Mapping[str, tuple[str, ...]] = {

@@ -12,9 +12,9 @@ from dialects.endpoints.codecs import CODECS
 from dialects.openai.request.read import LIVE_SOURCES_ASSUMED
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.speakers import SPEAKERS, Wish
+from tests.support.hub import Hub
 
 NANO = Decimal(10) ** 9
 

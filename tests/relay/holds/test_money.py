@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import RATES, Hub
 from tests.relay.asking import ask, text_of
+from tests.support.hub import RATES, Hub
 
 
 def test_explicit_limit_that_cannot_be_held_is_402_before_any_upstream_call(

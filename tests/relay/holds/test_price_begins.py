@@ -1,8 +1,8 @@
 """I11: a price that was set beforehand begins by the database's clock."""
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
+from tests.support.hub import Hub
 
 DEARER = '{"meters": {"in_text": 9000000000, "out_text": 9000000000}}'
 

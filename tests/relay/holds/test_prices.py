@@ -8,8 +8,8 @@ import pytest
 
 from lib import clock
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant
 
 RATES = {"in_text": 1_000_000, "out_text": 3_000_000}
 DEAR = {"in_text": 2_000_000, "out_text": 6_000_000}

@@ -11,8 +11,8 @@ from lib.ids import id_text
 from tests.fakes.bedrock import OWN, FakeBedrock
 from tests.fakes.upstream import FakeUpstream
 from tests.fakes.vertex import LOCATION, FakeVertex
-from tests.hub import Hub
 from tests.relay.asking import ask
+from tests.support.hub import Hub
 
 PLAIN, DEAR, DEAREST = (
     {"in_text": n * 1_000_000, "out_text": 3 * n * 1_000_000} for n in (1, 2, 5)

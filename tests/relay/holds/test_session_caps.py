@@ -19,13 +19,13 @@ from lib.ids import id_text, parse_id
 from relay.requests.sessions import session_id
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Client, Clients, final_record
 from tests.relay.endpoints.test_responses_socket import connected
 from tests.relay.health.test_many_processes import processes
 from tests.relay.media.realtime.test_realtime import session
 from tests.relay.speakers import UPSTREAMS
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

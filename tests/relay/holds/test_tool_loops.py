@@ -17,7 +17,7 @@ from lib.ids import id_text
 from relay.holds.rules import worst_quantities
 from relay.holds.tool_loop import loop_of
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 SEARCH = 10_000_000  # nano-USD
 RATES = {

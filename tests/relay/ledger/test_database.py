@@ -10,7 +10,7 @@ from psycopg.pq.abc import PGconn
 
 from relay.front.errors import DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Statement
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 _TABLE: Statement = (
     "CREATE TEMPORARY TABLE place (n int UNIQUE DEFERRABLE INITIALLY DEFERRED, xid bigint)",

@@ -11,7 +11,7 @@ from relay.config import RelayConfig
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.database_fit import DatabaseFit
 from relay.routing import snapshot_sql as snapshot_statements
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 OURS = ("weir", "0001_ours")
 

@@ -10,8 +10,8 @@ import msgspec
 from lib.ids import new_id
 from relay.attempts.settlement import Marked, Settlement
 from relay.ledger.journal import Journal
-from tests.hub import ROOT
 from tests.relay.ledger.test_spool import same, settlements
+from tests.support.hub import ROOT
 
 KILLED = """
 import os, signal, sys

@@ -35,7 +35,7 @@ from relay.ledger.journal import Journal
 from relay.ledger.queue import BATCH_MAX, Batch
 from relay.ledger.spool import Kept, read
 from relay.ledger.writer import LedgerWriter
-from tests.hub import Hub, Tenant
+from tests.support.hub import Hub, Tenant
 from usage.records.sql import AttemptOpened, Ending
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
 from tests.relay.sweeper import sweep
+from tests.support.hub import Hub, Tenant
 
 
 def mark_of(hub: Hub, tenant: Tenant) -> dict[str, Any] | None:

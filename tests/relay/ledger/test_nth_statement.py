@@ -10,9 +10,9 @@ from django.db import OperationalError, transaction
 from lib.ids import new_id
 from relay.front.errors import DatabaseRefused
 from relay.ledger.writer import LedgerWriter
-from tests.failing import CANCELLED, MET, FailingConnection, nth_statement_fails
-from tests.hub import Hub, Tenant
 from tests.relay.ledger.test_ledger_writer import asked, ended
+from tests.support.failing import CANCELLED, MET, FailingConnection, nth_statement_fails
+from tests.support.hub import Hub, Tenant
 
 
 def state(hub: Hub, tenant: Tenant) -> list[Any]:

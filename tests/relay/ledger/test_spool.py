@@ -20,11 +20,11 @@ from relay.ledger.queue import BATCH_MAX
 from relay.ledger.spool import Kept, Spool, SpoolUnusable, line, read
 from relay.ledger.writer import LedgerWriter
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.clients import Clients
 from tests.relay.front.test_life import database_away
 from tests.relay.ledger.test_ledger_writer import asked, ended
+from tests.support.hub import Hub
 from usage.records.sql import Ending, Refusal
 
 _BYTES_MAX = 64 * 1024

@@ -15,8 +15,8 @@ import pytest_asyncio
 from relay.attempts.admission import AdmissionRequest, Guarded
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.writer import LedgerWriter
-from tests.hub import Hub, Tenant
 from tests.relay.ledger.test_ledger_writer import asked, ended
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -8,8 +8,8 @@ import pytest
 
 from lib import clock
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant, running_hub
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant, running_hub
 
 UNIFIED: Final = "anthropic-ratelimit-unified-"
 

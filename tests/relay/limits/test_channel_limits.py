@@ -8,8 +8,8 @@ import pytest
 from psycopg import sql
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Answer, Hub
 from tests.relay.asking import ask
+from tests.support.hub import RATES, Answer, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -28,7 +28,7 @@ from lib.id_types import (
     UpstreamModelName,
 )
 from relay.ledger.database import SESSION, Prepared, Statement
-from tests.databases import own_database
+from tests.runner.databases import own_database
 from usage.records import sql as usage
 
 # Of a time whose month nobody has made: it lies in the default partition.

@@ -10,8 +10,8 @@ import pytest
 from lib.ids import id_text
 from tests.fakes.media import picture
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub
 from tests.relay.clients import OpenAIClient
+from tests.support.hub import Answer, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -15,10 +15,10 @@ import pytest
 from dialects.media.midjourney import MODELS
 from gateway.media_tasks.content_links import LINK_S, signed_link
 from tests.fakes.midjourney import PICTURE, FakeMidjourney
-from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.poller import poll
 from tests.relay.task_services import CALL_NANO, holds, quick, serve, spent
+from tests.support.hostile import EVERYTHING, LONG, NUL, STORABLE
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

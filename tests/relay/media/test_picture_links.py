@@ -19,9 +19,9 @@ from relay.media import picture_links
 from relay.media.picture_links import LinkedPicture, expiry, open_link, picture_link
 from tests.fakes.media import picture
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.lib.inside import canary
 from tests.relay.front.test_in_process import config, principal
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

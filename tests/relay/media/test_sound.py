@@ -11,10 +11,10 @@ import pytest
 
 from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import chunks_of
 from tests.relay.clients import OpenAIClient, attempt_of, final_record
 from tests.relay.media.test_images import booked, form, post_form
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -10,12 +10,12 @@ import pytest
 
 from notify.endpoints.signing import key_secret
 from tests.fakes.suno import SOUND, FakeSuno
-from tests.hostile import EVERYTHING, LONG, NUL
-from tests.hub import Answer, Hub, Tenant
 from tests.notify.receiver import receiver, signed
 from tests.relay import sweeper
 from tests.relay.poller import poll
 from tests.relay.task_services import CALL_NANO, holds, quick, serve, spent
+from tests.support.hostile import EVERYTHING, LONG, NUL
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -12,7 +12,6 @@ import pytest
 
 from tests.fakes.midjourney import FakeMidjourney
 from tests.fakes.suno import FakeSuno
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.attempts.test_failpoints import await_strike, holds_of, let_be_taken_for_dead
 from tests.relay.media.test_video_kills import (
     WEB_BEFORE,
@@ -25,6 +24,7 @@ from tests.relay.media.test_video_kills import (
 )
 from tests.relay.poller import poll, poll_and_die
 from tests.relay.task_services import CALL_NANO, holds, serve, spent
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.slow
 __all__ = ["struck_hub"]

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 
 from tests.fakes.video_services import FakeServices
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.media.test_video_services import FIXTURE, PNG, fake, models  # noqa: F401
 from tests.relay.media.test_videos import PER_MS, holds, spent
 from tests.relay.poller import poll
+from tests.support.hub import Answer, Hub, Tenant
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -15,7 +15,7 @@ from tests.fakes.google_keys import PROJECT
 from tests.fakes.upstream import FakeUpstream
 from tests.fakes.vertex import LOCATION, FakeVertex
 from tests.fakes.vertex_predictions import picture, vector
-from tests.hub import Answer, Hub, Tenant
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

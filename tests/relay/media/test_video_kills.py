@@ -12,11 +12,11 @@ import pytest
 
 from tests.fakes.video_services import FakeServices
 from tests.fakes.videos import FakeVideos
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.attempts.test_failpoints import await_strike, holds_of, let_be_taken_for_dead
 from tests.relay.media.test_videos import PER_MS, RATES, fetch_video, holds, spent, video_model
 from tests.relay.poller import poll, poll_and_die
 from tests.relay.sweeper import sweep
+from tests.support.hub import Answer, Hub, Tenant
 
 # Before the task is written there is none; afterwards it is there, whoever lives.
 WEB_BEFORE = ("admitted", "dispatched", "upstream-headers", "first-content")

@@ -9,9 +9,9 @@ import pytest
 from gateway.providers.video_forms import VIDEO_FORMS
 from lib.ids import new_id
 from tests.fakes.videos import FakeVideo, FakeVideos
-from tests.hub import Hub
 from tests.relay import sweeper
 from tests.relay.media.test_videos import video_model
+from tests.support.hub import Hub
 
 OPEN, ASKED = 10_000, 1_000
 CORES_MAX = 0.15

@@ -17,9 +17,9 @@ from relay.answers.unary import Exchange, Sending
 from relay.media.accepted_video import add_callback
 from relay.media.video_order import AcceptedVideo
 from tests.fakes.videos import FakeVideos
-from tests.hub import Hub, Tenant
 from tests.relay.media.test_videos import RATES, accepted, fetch_video, order, video_model
 from tests.relay.poller import poll
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.video_services import PROVIDERS, SERVICES, FakeServices
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.media.test_videos import PER_MS, holds, spent
 from tests.relay.poller import poll
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -15,9 +15,9 @@ from openai import OpenAI
 
 from gateway.media_tasks.content_links import LINK_S, signed_link
 from tests.fakes.videos import FakeVideos
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.clients import OpenAIClient
 from tests.relay.poller import poll
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests import openapi
-from tests.hub import Hub, Tenant
 from tests.relay.speakers import frames
+from tests.support import openapi
+from tests.support.hub import Hub, Tenant
 
 _ENDS = ("response.completed", "response.failed", "response.incomplete")
 JsonObject = dict[str, Any]

@@ -17,10 +17,10 @@ import pytest
 
 from tests.fakes.media import picture
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, Hub
 from tests.relay.open_responses.client import Client, JsonObject
 from tests.relay.speakers import UPSTREAMS
 from tests.relay.test_matrix import open_model
+from tests.support.hub import ROOT, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

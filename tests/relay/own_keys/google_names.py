@@ -14,6 +14,6 @@ async def _resolve_here(host: str, port: int) -> Sequence[str]:
 
 dialer._resolve_host = _resolve_here
 
-from tests.soon import application  # noqa: E402
+from tests.support.soon import application  # noqa: E402
 
 __all__ = ["application"]

@@ -18,16 +18,16 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from lib.ids import id_text
-from tests.databases import own_database
 from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, START_LIMIT_S, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
 from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.many import Post, post_all
 from tests.relay.media.test_images import post_form
 from tests.relay.sweeper import receipt, sweep
+from tests.runner.databases import own_database
+from tests.support.hub import RATES, START_LIMIT_S, Hub, Tenant
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
 PICTURE_TOKENS = {

@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 
 from tests.fakes.videos import FakeVideos
-from tests.hub import Hub, Tenant
 from tests.relay.media.test_videos import accepted, fetch_video, holds, order, spent, video_model
 from tests.relay.own_keys.test_own_keys import channel_of, knows
 from tests.relay.poller import poll
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -12,17 +12,17 @@ import pytest
 
 from gateway.providers.cloud_credentials.google import TOKEN_URL
 from lib.ids import id_text
-from tests.databases import own_database
 from tests.fakes.google_keys import PROJECT, service_account_key
 from tests.fakes.listeners import Authority
 from tests.fakes.proxies import FakeProxy
 from tests.fakes.tls_front import TlsFront
 from tests.fakes.upstream import FakeUpstream
 from tests.fakes.vertex import LOCATION, FakeVertex
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.own_keys.test_own_keys import channel_of, knows
 from tests.relay.test_matrix import RATES
+from tests.runner.databases import own_database
+from tests.support.hub import Hub
 
 HOST = f"{LOCATION}-aiplatform.googleapis.com"
 GEMINI = "gemini-2.5-flash"

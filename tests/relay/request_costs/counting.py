@@ -14,7 +14,7 @@ from typing import Any
 from lib.process.asgi import Receive, Scope, Send
 from relay.ledger import database
 from relay.ledger import queue as ledger_queue
-from tests.from_source import application as product
+from tests.support.from_source import application as product
 
 vars(ledger_queue)["_CHECK_S"] = 3600.0
 # What the writer of the ledger calls once for each statement, and once for each transaction.

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import running_hub
 from tests.relay.request_costs import costs
 from tests.relay.request_costs.works import WORKS, CountedHub
+from tests.support.hub import running_hub
 
 RENEW = "RENEW_REQUEST_COSTS"
 _HOW = f"If that is meant, say why in the commit, and run these tests with {RENEW}=1."

@@ -15,11 +15,11 @@ from typing import Any, Final
 from websockets.sync.client import connect
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.request_costs.costs import WRITES, Counts
 from tests.relay.request_costs.in_step import InStep
 from tests.relay.speakers import UPSTREAMS
+from tests.support.hub import Hub
 
 ROUNDS: Final = 16
 BURST: Final = 32

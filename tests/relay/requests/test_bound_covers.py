@@ -9,9 +9,9 @@ import pytest
 from relay.asgi import Relay
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.front.test_in_process import knows, principal, relay
+from tests.support.hub import Hub
 
 __all__ = ["relay"]
 

@@ -20,7 +20,7 @@ from relay.endpoints.request import Endpoint
 from relay.endpoints.table import listed_rows
 from relay.media.live.refusals import refuse_live
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
+from tests.support.hub import Answer, Hub, Tenant
 
 CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
     "bearer": lambda key: {"authorization": f"Bearer {key}"},

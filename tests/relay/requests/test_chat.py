@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.clients import OpenAIClient
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.requests.client_apps import APP_LENGTH, client_app
-from tests import hostile
+from tests.support import hostile
 
 AGENTS = {
     "OpenAI/Python 1.99.1": "openai-python",

@@ -10,11 +10,11 @@ from lib.ids import id_text
 from relay.asgi import Relay
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.front.test_in_process import knows, principal, read_events, relay
 from tests.relay.speakers import UPSTREAMS
 from tests.relay.test_matrix import OUT, open_model
+from tests.support.hub import Hub
 
 __all__ = ["relay"]
 

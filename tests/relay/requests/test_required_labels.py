@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant
 
 LABELS = {"project": "search", "tags": ["beta"], "customer": "c-42"}
 LEVELS = {

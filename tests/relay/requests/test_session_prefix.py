@@ -10,11 +10,11 @@ import pytest
 from dialects.json.body import read_body
 from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import Session, session_id
-from tests import hostile
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.endpoints.test_responses_socket import connected
+from tests.support import hostile
+from tests.support.hub import Hub, Tenant
 
 ORGANISATION, KEY = UUID(int=1), UUID(int=2)
 PEPPER: Final = "pepper"

@@ -17,10 +17,10 @@ from relay.requests.sessions import (
     read_session_members,
     session_id,
 )
-from tests import hostile
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
+from tests.support import hostile
+from tests.support.hub import Hub
 from usage.sessions.sources import AGENT_HEADERS, NAME_LENGTH, PARENT_SESSION_HEADERS, SOURCES
 
 KEY, OTHER_KEY = UUID(int=1), UUID(int=2)

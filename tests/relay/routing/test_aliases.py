@@ -6,9 +6,9 @@ import secrets
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask, chunks_of
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 DEAR = {"in_text": 10_000_000, "out_text": 50_000_000}

@@ -15,7 +15,6 @@ import pytest
 from billing.prices.catalogue.catalogue import CatalogueRow
 from lib.clock import now
 from lib.ids import id_text
-from tests.hub import RATES, Answer, Hub, Tenant
 from tests.relay.canned import (
     Canned,
     canned,
@@ -29,7 +28,8 @@ from tests.relay.canned import (
     response_stream,
 )
 from tests.relay.sweeper import receipt as receipt_of
-from tests.shipped import shipped_rows
+from tests.support.hub import RATES, Answer, Hub, Tenant
+from tests.support.shipped import shipped_rows
 
 ROWS = shipped_rows()
 OPUS, GEMINI, GPT = "claude-opus-5-5", "gemini-3.8-flash", "gpt-5"

@@ -8,8 +8,8 @@ import pytest
 
 from lib import clock
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 DEAR = {"in_text": 10_000_000, "out_text": 50_000_000}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask, chunks_of
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 CHEAP = {"in_text": 1_000_000, "out_text": 2_000_000}

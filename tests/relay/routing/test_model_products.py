@@ -15,7 +15,7 @@ from relay.media.live.open_live import open_live
 from relay.media.realtime.open_session import open_session
 from relay.routing.model_products import PRODUCT_OF, PRODUCTS, products_of, unpriced_fault
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub
+from tests.support.hub import RATES, Hub
 
 MESSAGES: Final = [{"role": "user", "content": "hello"}]
 CONTENTS: Final = [{"role": "user", "parts": [{"text": "hello"}]}]

@@ -9,9 +9,9 @@ import pytest
 
 from relay.routing.off_channels import OffChannel
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.routing.test_snapshot import channel, price, snapshot
+from tests.support.hub import Answer, Hub, Tenant
 
 OFF = "its channel is turned off"
 RESTS = "its channel rests by a rule of the operator"

@@ -16,12 +16,12 @@ from relay.holds.rules import text_tokens_max
 from relay.routing.sent_preview import MASK
 from relay.routing.snapshot_build import ChannelRow, RouteRow
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub, Tenant
-from tests.pairwise import slow_unless
 from tests.relay.asking import ask
 from tests.relay.front.test_in_process import body as stream_of_text
 from tests.relay.front.test_in_process import knows, principal, relay
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, spoken_at
+from tests.support.hub import RATES, Hub, Tenant
+from tests.support.pairwise import slow_unless
 
 __all__ = ["relay"]
 

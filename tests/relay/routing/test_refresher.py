@@ -8,7 +8,7 @@ import pytest
 
 from relay.routing import refresher
 from relay.routing.refresher import Refresher
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 WAIT_S = 20
 _LISTENS = (

@@ -26,9 +26,9 @@ from relay.requests.context import Outcome
 from relay.routing.route_preview import RoutePreview
 from relay.upstream.upstream import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.front.test_in_process import config, principal
+from tests.support.hub import RATES, Hub, Tenant
 
 PATH = "/v1/chat/completions"
 SET_UPS = 40

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.speakers import SPEAKERS, Wish
+from tests.support.hub import Hub
 
 PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNg"
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
+from tests.support.hub import Hub, Tenant
 
 
 def of_person(hub: Hub, tenant: Tenant, *, operator: bool) -> Tenant:

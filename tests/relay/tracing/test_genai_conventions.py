@@ -15,8 +15,8 @@ from relay.tracing.sent_parameters import chat_parameters, embedding_parameters
 from relay.tracing.tracing import _PROVIDERS, _usage
 from tests.fakes.collector import Collector, ReceivedPoint, ReceivedSpan
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub, running_hub
 from tests.relay.asking import ask
+from tests.support.hub import Hub, running_hub
 
 CONVENTIONS: Final = yaml.safe_load(Path(__file__).with_name("genai_conventions.yaml").read_text())
 SPANS: Final[dict[str, dict[str, str]]] = (

@@ -11,8 +11,8 @@ import pytest
 from tests.fakes import listeners
 from tests.fakes.proxies import FakeProxy, Kind
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
 from tests.relay.asking import ask
+from tests.support.hub import Hub
 
 LOGIN = "weir:a pass:word"
 

@@ -16,16 +16,16 @@ from tests.fakes.midjourney import PICTURE, FakeMidjourney
 from tests.fakes.proxies import FakeProxy
 from tests.fakes.suno import SOUND, FakeSuno
 from tests.fakes.task_server import TaskServer
-from tests.hub import Hub, Tenant
 from tests.lib.inside import Canary, canary, inside_forms
 from tests.relay.front.test_in_process import config, principal
 from tests.relay.poller import poll
 from tests.relay.task_services import serve
 from tests.relay.upstream.test_http1 import WAITS, Failed
+from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
-# An address of a listener inside, by its port. Users may name 127.0.0.9 (tests/hub.py).
+# An address of a listener inside, by its port. Users may name 127.0.0.9 (tests/support/hub.py).
 _INSIDE: dict[str, Callable[[int], str]] = {
     "beside the channel": lambda port: f"http://127.0.0.1:{port}/x",
     "by name": lambda port: f"http://localhost:{port}/x",

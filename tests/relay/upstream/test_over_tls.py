@@ -13,13 +13,13 @@ import pytest
 
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Hub, running_hub
-from tests.pairwise import slow_unless
 from tests.relay import test_matrix as matrix
 from tests.relay.asking import ask
 from tests.relay.attempts import test_fault_table as table
 from tests.relay.fault_table import After, Before, Served
 from tests.relay.speakers import SPEAKERS
+from tests.support.hub import Hub, running_hub
+from tests.support.pairwise import slow_unless
 
 LOOPS = ("uvloop", "asyncio")
 

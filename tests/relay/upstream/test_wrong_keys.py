@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import RATES, Hub
 from tests.relay.asking import ask
 from tests.relay.canned import canned
+from tests.support.hub import RATES, Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

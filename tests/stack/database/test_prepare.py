@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from config.system import secret_check
 from lib.vault import WrongSecret
 from stack.database import postgres, prepare
-from tests.cast import person
+from tests.support.cast import person
 
 
 def test_the_queues_are_loaded_once(tmp_path: Path) -> None:

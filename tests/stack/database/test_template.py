@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from lib.database.postgres_tools import find_tool, login_of
 from stack.database import template
 from stack.origin import ROOT
-from tests.databases import own_database
+from tests.runner.databases import own_database
 
 # As a start does: the file is where the wheel has it.
 LOAD = """

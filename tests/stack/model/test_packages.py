@@ -14,7 +14,7 @@ from stack.model import packages as local_model
 from stack.origin import start_line
 from stack.processes.reception import Reception
 from stack.processes.supervisor import Console, Supervisor
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 NAMES = local_model.PACKAGES
 

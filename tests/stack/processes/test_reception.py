@@ -11,7 +11,7 @@ import pytest
 
 from stack.ports import open_port
 from stack.processes.reception import DATABASE, TABLES, Reception, compose_answer
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 BROWSER = b"GET / HTTP/1.1\r\nHost: h\r\nAccept: text/html,*/*\r\nAccept-Language: "
 CLIENT = b"POST /v1/messages HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer x\r\n\r\n"

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from accounts.models import Key, Team
-from tests.cast import Cast, make_key
+from tests.support.cast import Cast, make_key
 from tests.usage import rows
 from usage.books import charge_check
 from usage.books.charge_check import wrong_charges

@@ -18,9 +18,9 @@ from config.system.state import system_state
 from lib import clock
 from lib.database.code_migrations import code_migrations
 from outbox.models import Fact
-from tests import cast
-from tests.cast import Cast, make_key, signed_in
-from tests.invoicing import charged, mid_month, post_at
+from tests.support import cast
+from tests.support.cast import Cast, make_key, signed_in
+from tests.support.invoicing import charged, mid_month, post_at
 from tests.usage import rows
 from tests.usage.books.walks import walk_to_the_end
 from usage.books import check as books_check

@@ -8,7 +8,7 @@ from django.db import connection
 
 from billing.models import BooksWalk
 from lib import clock
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import credit
 from usage.books import full_walk, written_rows
 from usage.books.full_walk import QUIET_SHARE, SHARE, TURN, WALKS, check_whole

@@ -25,11 +25,11 @@ from config.system.rows import system_rows
 from config.system.state import system_state
 from lib import clock
 from outbox.models import Fact
-from tests.books import post_as_before
-from tests.cast import Cast, actor, assemble, make_key
-from tests.growing_books import GrowingBooks
-from tests.invoicing import charged, mid_month
-from tests.stage import scene
+from tests.support.books import post_as_before
+from tests.support.cast import Cast, actor, assemble, make_key
+from tests.support.growing_books import GrowingBooks
+from tests.support.invoicing import charged, mid_month
+from tests.support.stage import scene
 from tests.usage import rows
 from tests.usage.books.walks import walk_to_the_end
 from usage.books import check as books_check

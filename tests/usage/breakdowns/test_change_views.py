@@ -9,7 +9,7 @@ import pytest
 
 from accounts.models import Key
 from lib import clock
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON, happen
 
 NANO = 10**9

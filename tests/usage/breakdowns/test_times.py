@@ -10,7 +10,7 @@ import pytest
 
 from accounts.models import Key, User
 from lib import clock
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON, happen, refuse
 from usage.breakdowns.explorer import Times
 from usage.breakdowns.times import UNTIMED, times_over

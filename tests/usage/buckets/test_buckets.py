@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from tests.pairwise import slow_unless
+from tests.support.pairwise import slow_unless
 from usage.buckets.buckets import BUCKET, Grain, Span, bucket_of, edges, first_instant
 
 GRAINS: tuple[Grain, ...] = ("15min", "hour", "day", "week", "month")

@@ -17,7 +17,7 @@ from lib.refusal import Refused
 from lib.tables.exports import values_of
 from lib.tables.pages import batches_of
 from outbox.models import Fact
-from tests import cast, hostile
+from tests.support import cast, hostile
 from tests.usage.rows import NOON, happen, refuse
 from usage.exports import exports
 from usage.exports import views as export_views

@@ -11,7 +11,7 @@ from django.test import Client
 
 from accounts.models import Key
 from lib.ids import id_text
-from tests import cast
+from tests.support import cast
 from tests.usage.overview.test_api import management
 from tests.usage.rows import NOON, happen
 from usage.exports import exports, focus

@@ -19,7 +19,7 @@ from accounts.models import Key
 from accounts.organisations import teams
 from lib.ids import id_text
 from lib.tables.keyset import Order
-from tests import cast
+from tests.support import cast
 from tests.usage.overview.test_api import get, management
 from tests.usage.rows import CHANNEL, NOON, happen, refuse
 from usage.breakdowns.explorer import explore

@@ -13,7 +13,7 @@ from accounts.keys import service_accounts
 from accounts.members import members
 from accounts.models import Key, KeyKind, Role, User
 from accounts.organisations import teams
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON, happen
 from usage.buckets.buckets import Span
 from usage.filters.filters import Scope, from_query

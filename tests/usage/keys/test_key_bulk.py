@@ -15,8 +15,8 @@ from accounts.models import AuditEvent, Key, KeyKind, Role
 from billing.models import Budget
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, member, signed_in
-from tests.markup import squeezed
+from tests.support.cast import Cast, actor, make_key, member, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 

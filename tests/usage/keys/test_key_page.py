@@ -15,9 +15,9 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key, Role
 from lib import clock
 from lib.ids import id_text
-from tests import cast
-from tests.lists import file_of
-from tests.markup import squeezed
+from tests.support import cast
+from tests.support.lists import file_of
+from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen, refuse
 from usage.limits import budget_simulation
 

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import Key
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import admit, credit, happen, price_version
 from usage.late_usage import late_usage
 from usage.models import LateTruth

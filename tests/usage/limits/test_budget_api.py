@@ -6,7 +6,7 @@ from django.test import Client
 
 from accounts.models import KeyKind
 from lib.ids import id_text
-from tests.cast import Cast, make_key, with_key
+from tests.support.cast import Cast, make_key, with_key
 from tests.usage import rows
 
 pytestmark = pytest.mark.django_db

@@ -18,9 +18,9 @@ from billing.prices import prices
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, make_key, member, person, signed_in
-from tests.lists import file_of, rows_of
-from tests.markup import squeezed
+from tests.support.cast import Cast, make_key, member, person, signed_in
+from tests.support.lists import file_of, rows_of
+from tests.support.markup import squeezed
 from tests.usage import rows
 from usage.limits import budget_simulation
 from usage.rollups.rollups import replace_all

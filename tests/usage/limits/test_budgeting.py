@@ -8,7 +8,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.models import Budget
 from lib import clock
-from tests.cast import Cast, actor, make_key
+from tests.support.cast import Cast, actor, make_key
 from tests.usage import rows
 from usage.limits import budget_simulation
 from usage.models import SettleAs

@@ -8,7 +8,7 @@ from accounts.members import members
 from accounts.models import KeyKind, Membership, Role
 from accounts.organisations import teams
 from billing.price_plans import price_plans
-from tests.cast import Cast, actor, make_key, with_key
+from tests.support.cast import Cast, actor, make_key, with_key
 from usage.limits import budget_simulation
 from usage.limits.effective_limits import Setting, effective_settings
 

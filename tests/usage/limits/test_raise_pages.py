@@ -12,9 +12,9 @@ from billing.models import Budget, BudgetRaise
 from lib import clock
 from lib.ids import id_text
 from outbox.models import Fact
-from tests.cast import Cast, make_key, member, signed_in, with_key
-from tests.lists import file_of, rows_of
-from tests.markup import squeezed
+from tests.support.cast import Cast, make_key, member, signed_in, with_key
+from tests.support.lists import file_of, rows_of
+from tests.support.markup import squeezed
 from tests.usage.rows import credit
 from usage.limits import budget_simulation
 

@@ -15,9 +15,9 @@ from accounts.keys.keys import playground_key
 from accounts.models import Key, KeyKind
 from lib import clock
 from lib.ids import id_text, new_id
-from tests import cast
-from tests.lists import rows_of
-from tests.markup import squeezed
+from tests.support import cast
+from tests.support.lists import rows_of
+from tests.support.markup import squeezed
 from tests.usage.rows import NOON, admit, end, happen, refuse
 from usage.models import UsageRecord
 

@@ -18,8 +18,8 @@ from accounts.models import AuditEvent, Key
 from gateway.models import Channel
 from lib.files.sheets import SheetUnreadable, sheet_rows
 from lib.ids import first_id_at, id_text
-from tests import cast
-from tests.hostile import LONG, NUL
+from tests.support import cast
+from tests.support.hostile import LONG, NUL
 from tests.usage.rows import CHANNEL, happen, id_at
 from usage.margin import provider_bills
 from usage.margin.provider_bill_lines import BillRefused, Columns, bill_lines

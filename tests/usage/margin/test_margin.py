@@ -6,9 +6,9 @@ import pytest
 
 from accounts.models import Key
 from lib.ids import id_text
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of
-from tests.lists import rows_of
+from tests.support import cast
+from tests.support.lists import rows_of
 from tests.usage.rows import CHANNEL, happen
 from usage.margin.margin import margin, total
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile import EVERYTHING, LONG, STORABLE
+from tests.support.hostile import EVERYTHING, LONG, STORABLE
 from usage.month_files import file as month_file
 from usage.month_files.file import (
     MonthFileBroken,

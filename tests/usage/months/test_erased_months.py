@@ -3,7 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
-from tests.beside import Beside
+from tests.support.beside import Beside
 from tests.usage.months.test_months import (
     attach,
     beside,

@@ -18,9 +18,9 @@ from billing.invoices.document import amount
 from billing.invoices.invoices import lines_of
 from billing.models import Invoice, InvoiceKind, Posting
 from lib.ids import id_text
-from tests import cast
-from tests.hostile import LONG, NUL, STORABLE
-from tests.invoicing import charged, closed, drafted, mid_month
+from tests.support import cast
+from tests.support.hostile import LONG, NUL, STORABLE
+from tests.support.invoicing import charged, closed, drafted, mid_month
 from tests.usage.rows import price_version
 
 pytestmark = pytest.mark.django_db

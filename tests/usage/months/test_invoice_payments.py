@@ -27,8 +27,8 @@ from billing.models import Invoice, InvoiceKind, InvoicePayment, TopUp
 from lib import clock
 from lib.files.zip_stream import stream_zip
 from lib.ids import id_text, new_id
-from tests import cast
-from tests.invoicing import charged, closed, drafted, mid_month
+from tests.support import cast
+from tests.support.invoicing import charged, closed, drafted, mid_month
 from tests.usage.months.test_invoice_pages import text_of
 
 pytestmark = pytest.mark.django_db

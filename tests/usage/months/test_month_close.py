@@ -24,9 +24,9 @@ from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions.rules import Terms
 from billing.subscriptions.subscriptions import choose_plan, preview_plan
 from lib import clock
-from tests import cast
-from tests.books import assert_books_balance
-from tests.invoicing import charged, closed, complete_books, drafted, mid_month, post_at
+from tests.support import cast
+from tests.support.books import assert_books_balance
+from tests.support.invoicing import charged, closed, complete_books, drafted, mid_month, post_at
 from tests.usage.rows import admit, happen, price_version
 from usage.months import close as month_close
 from usage.months.invoice_lines import FEES, SETTLED, used_nano

@@ -20,7 +20,7 @@ from billing.models import Posting as StoredPosting
 from billing.periods.period_starts import Span
 from lib import clock
 from lib.ids import new_id
-from tests import cast
+from tests.support import cast
 from tests.usage import rows
 from usage.models import BooksCheck, DetachedMonth, Review
 from usage.months import close, detaching

@@ -16,10 +16,10 @@ import pytest
 
 from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
 from lib.ids import new_id
-from tests.beside import Beside, manage
 from tests.fakes.upstream import FakeUpstream
-from tests.hostile import EVERYTHING
-from tests.hub import Hub
+from tests.support.beside import Beside, manage
+from tests.support.hostile import EVERYTHING
+from tests.support.hub import Hub
 
 Site = tuple[Hub, Beside]
 
@@ -27,7 +27,7 @@ Site = tuple[Hub, Beside]
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """A hub, and a process in its database where a month of three months ago is closed."""
-    from tests.databases import own_database
+    from tests.runner.databases import own_database
 
     with own_database("months") as dsn:
         hub = Hub(dsn)
@@ -52,7 +52,7 @@ def beside(site: Site) -> Beside:
 
 
 def month() -> dt.date:
-    from tests.invoicing import mid_month
+    from tests.support.invoicing import mid_month
 
     return mid_month(3).date().replace(day=1)
 
@@ -65,8 +65,8 @@ def make_month() -> None:
     from billing.seals import seals
     from config.system.secret_check import check_secrets
     from lib import clock
-    from tests import cast
-    from tests.invoicing import mid_month, post_at
+    from tests.support import cast
+    from tests.support.invoicing import mid_month, post_at
     from tests.usage.rows import admit, credit, end, happen, price_version, refuse
     from usage.books import check as books_check
     from usage.books import walk as books_walk
@@ -136,8 +136,8 @@ def month_after_at() -> dt.datetime:
 
 def close_invoices(organisation: Any, people: Any) -> None:
     from lib import clock
-    from tests import cast
-    from tests.invoicing import empty_invoice
+    from tests.support import cast
+    from tests.support.invoicing import empty_invoice
 
     erik = cast.person("erik", operator=True)
     invoice = empty_invoice(organisation)
@@ -251,7 +251,7 @@ def die_at(step: str, act: Any, file: Path) -> None:
 
 def rebuild_all() -> None:
     """Until the month is summed to its end, see run_until."""
-    from tests import databases
+    from tests.runner import databases
     from usage.months.detaching import obstacles
     from usage.rollups.rollups import rebuild
 
@@ -337,7 +337,7 @@ def figures_of_month() -> Any:
     from zoneinfo import ZoneInfo
 
     from accounts.models import Organisation, User
-    from tests import cast
+    from tests.support import cast
     from usage.filters.filters import between
     from usage.overview.overview import overview
     from usage.rollups.levels import read_freshness
@@ -380,7 +380,7 @@ def assert_told(ids: list[str]) -> None:
 
     from accounts.models import User
     from billing.invoices.document import month_word
-    from tests import cast
+    from tests.support import cast
     from usage.exports import exports
     from usage.models import Export
     from usage.months.detaching import month_states
@@ -547,7 +547,7 @@ def come_late() -> None:
 
     from accounts.models import Key
     from billing.models import PriceVersion
-    from tests.invoicing import mid_month
+    from tests.support.invoicing import mid_month
     from tests.usage.rows import admit
     from usage.models import ClientAddress
     from usage.months import detaching
@@ -574,7 +574,7 @@ def refuse_late(key: Any) -> Any:
     came is kept where an hourly job forgets it, and never in what waits for months."""
     from billing.ledger import ledger
     from relay.attempts import settlement
-    from tests.invoicing import mid_month
+    from tests.support.invoicing import mid_month
     from tests.usage.rows import id_at
     from usage.records.sql import Ending, Refusal
 
@@ -749,7 +749,7 @@ def end_late() -> None:
     from billing.ledger import ledger
     from billing.models import Posting
     from relay.attempts import settlement
-    from tests.invoicing import mid_month
+    from tests.support.invoicing import mid_month
     from tests.usage.rows import id_at
     from usage.models import LateRecord
     from usage.records.sql import Ending

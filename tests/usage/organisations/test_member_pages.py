@@ -13,9 +13,9 @@ from accounts.models import Key, Membership, Role, Team
 from accounts.organisations import teams
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, make_key, member, signed_in
-from tests.hostile import EVERYTHING
-from tests.lists import file_of, rows_of
+from tests.support.cast import Cast, make_key, member, signed_in
+from tests.support.hostile import EVERYTHING
+from tests.support.lists import file_of, rows_of
 from tests.usage.rows import credit, happen
 from usage.rollups.rollups import roll_up
 

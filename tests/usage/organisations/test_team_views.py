@@ -8,8 +8,8 @@ from accounts.members import members
 from accounts.models import Role
 from accounts.organisations import organisations, projects, teams
 from lib import clock
-from tests.cast import Cast, actor, make_key, signed_in
-from tests.markup import squeezed
+from tests.support.cast import Cast, actor, make_key, signed_in
+from tests.support.markup import squeezed
 from tests.usage.rows import credit, happen
 from usage.organisations.recent_use import month_spending, month_spending_of
 from usage.rollups import rollups

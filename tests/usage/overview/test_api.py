@@ -14,8 +14,8 @@ from accounts.members import members
 from accounts.models import Key, KeyKind, Role
 from billing.models import Account
 from lib.ids import id_text, new_id
-from tests import cast
-from tests.books import assert_books_balance
+from tests.support import cast
+from tests.support.books import assert_books_balance
 from tests.usage.rows import CHANNEL, NOON, admit, credit, happen, price_version, refuse
 
 DAY = "from=2026-11-18&to=2026-11-18"

@@ -16,8 +16,8 @@ from billing.models import Account
 from gateway.health.faults import FAULTS
 from lib import clock
 from lib.ids import id_text, new_id
-from tests import cast
-from tests.markup import squeezed
+from tests.support import cast
+from tests.support.markup import squeezed
 from tests.usage.rows import METERS, NOON, admit, end, happen, price_version, refuse
 from usage.requests import words
 

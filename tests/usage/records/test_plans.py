@@ -16,7 +16,7 @@ from accounts.models import Key, User
 from lib import clock
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import CHANNEL, credit, happen
 from usage.late_usage.late_usage import take_unsure
 from usage.records import partitions, sql

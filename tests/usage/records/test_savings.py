@@ -11,7 +11,7 @@ import pytest
 from accounts.models import Key, KeyKind
 from billing.prices.pricing import PriceVersion
 from relay.attempts.attempt_end import saved_of
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON, RATES, happen, price_version, refuse
 from usage.breakdowns.explorer import explore
 from usage.buckets.buckets import BUCKET

@@ -25,7 +25,7 @@ from lib.id_types import (
     UserId,
 )
 from lib.ids import id_array, new_id, new_ids
-from tests import cast
+from tests.support import cast
 from usage.models import Attempt, ClientAddress, UsageRecord
 from usage.records.sql import (
     AddressNoted,

@@ -11,7 +11,7 @@ from accounts.models import Key
 from billing.limits import budgets
 from billing.models import BudgetScope
 from lib import clock
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import happen
 from usage.breakdowns.failures import failure_series, failures_by_cause
 from usage.filters.filters import UsageFilter, from_query

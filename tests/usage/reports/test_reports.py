@@ -11,7 +11,7 @@ from django.http import Http404
 
 from accounts.access.actors import Actor, key_actor
 from accounts.models import Key
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.buckets.buckets import Span
 from usage.filters.filters import UsageFilter, from_query

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Key
 from config.home.panels import PANELS
-from tests import cast
+from tests.support import cast
 
 ROWS = 200_000
 MONTH_S = 28 * 24 * 3600

@@ -13,7 +13,7 @@ from accounts.members import members
 from accounts.models import Key, Role
 from lib import clock
 from lib.ids import id_text
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import happen, refuse
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from billing.ledger import ledger
 from lib import clock
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text, new_id
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import happen, id_at
 from usage.models import ClientAddress
 from usage.records.sql import AddressNoted, note_addresses

@@ -23,7 +23,7 @@ from accounts.sessions.rules import IDLE
 from lib import clock
 from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import happen
 from usage.log import log_views
 from usage.models import UsageRecord

@@ -14,7 +14,7 @@ from accounts.models import Key
 from billing.prices import meters
 from billing.prices.pricing import CostLines, PriceVersion, price
 from lib.ids import id_text, new_id
-from tests import cast
+from tests.support import cast
 from tests.usage.overview.test_api import get, management
 from tests.usage.rows import RATES, admit, happen, price_version
 from usage.models import SettleAs, UsageRecord

@@ -18,10 +18,10 @@ from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from lib.tables.exports import usd
-from tests import cast
-from tests.books import assert_books_balance
-from tests.lists import file_of, rows_of
-from tests.markup import squeezed
+from tests.support import cast
+from tests.support.books import assert_books_balance
+from tests.support.lists import file_of, rows_of
+from tests.support.markup import squeezed
 from tests.usage.rows import admit, end, happen, price_version
 from usage.models import AcceptedMember, Review, SettleAs, UsageRecord
 from usage.reviews import accepted_members, reviews

@@ -24,8 +24,8 @@ from lib import clock
 from lib.ids import new_id
 from lib.network import clickhouse
 from lib.network.clickhouse import ClickHouse, ClickHouseError
-from tests import cast, hostile
 from tests.fakes.clickhouse import PASSWORD, USER, clickhouse_server
+from tests.support import cast, hostile
 from tests.usage.rollups.test_rollups import another, write_elsewhere
 from tests.usage.rows import CHANNEL, NOON, admit, credit, end, happen, refuse
 from usage.breakdowns import explorer

@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.models import Key
 from lib import clock
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON, credit, happen, id_at, refuse
 from usage.breakdowns.explorer import Times, explore
 from usage.buckets.buckets import Span

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from accounts.models import Key
 from lib import clock
 from lib.ids import first_id_at
-from tests import cast, databases
+from tests.runner import databases
+from tests.support import cast
 from tests.usage.rows import NOON, admit, credit, end, happen, id_at, refuse
 from usage.buckets.buckets import bucket_of
 from usage.models import DetachedMonth, Rollup, RollupWatermark, UsageRecord

@@ -6,7 +6,7 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import AuditEvent, KeyKind
-from tests.cast import Cast, make_key, with_key
+from tests.support.cast import Cast, make_key, with_key
 
 URL = "/api/v1/saved-views"
 VIEW = {"page": "usage", "name": "By model", "query": "range=30d&group=model", "shared": True}

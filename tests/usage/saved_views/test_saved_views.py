@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from accounts.models import AuditEvent
-from tests import cast, hostile
+from tests.support import cast, hostile
 from usage.models import SavedView
 
 VIEWS = "/o/acme/views"

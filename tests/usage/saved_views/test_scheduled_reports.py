@@ -20,7 +20,7 @@ from lib.refusal import Refused
 from notify.deliveries.deliveries import spread_facts
 from notify.models import Delivery
 from outbox.models import Fact
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON, happen
 from usage.breakdowns import explorer
 from usage.models import ReportReceiver, ReportSchedule, SavedView

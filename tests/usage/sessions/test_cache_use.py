@@ -8,7 +8,7 @@ import pytest
 
 from accounts.models import Key
 from lib.ids import id_text, new_id
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import NOON
 from tests.usage.sessions.test_sessions import SESSIONS, api, page_of, turn
 from usage.reports.reports import Tokens

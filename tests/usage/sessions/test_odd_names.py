@@ -15,7 +15,7 @@ from dialects.json.body import read_body
 from lib import clock
 from lib.ids import id_text
 from relay.requests.sessions import Session, read_session_headers, read_session_members
-from tests import cast, hostile
+from tests.support import cast, hostile
 from tests.usage.rows import NOON, credit
 from tests.usage.sessions.test_sessions import SESSIONS, api, page_of, turn
 from usage.models import Rollup

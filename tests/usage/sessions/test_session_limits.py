@@ -13,7 +13,7 @@ from billing.ledger.ledger import execute, open_and_lock
 from billing.limits.budgets import BudgetRefused, current_usage
 from billing.models import Budget, BudgetWindow, EndedSession, Hold
 from lib.ids import id_text, new_id
-from tests import cast
+from tests.support import cast
 from tests.usage.rows import admit
 from tests.usage.sessions.test_sessions import SESSIONS, api, page_of, turn
 from usage.limits import budget_simulation

@@ -18,8 +18,8 @@ from accounts.models import Key, KeyKind
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.tables.keyset import Order
-from tests import cast
-from tests.markup import squeezed
+from tests.support import cast
+from tests.support.markup import squeezed
 from tests.usage.rows import NOON, admit, happen, refuse
 from usage.filters.visibility import Period
 from usage.sessions.sessions import AGENTS_MAX, SessionSource, _in_tree_order

@@ -24,8 +24,8 @@ from billing.models import StatementDay
 from billing.periods.months import month_span
 from lib import clock
 from lib.ids import new_id
-from tests import cast
-from tests.invoicing import charged, closed, drafted, mid_month, post_at
+from tests.support import cast
+from tests.support.invoicing import charged, closed, drafted, mid_month, post_at
 from usage.statements import statements
 
 pytestmark = pytest.mark.django_db

@@ -41,7 +41,7 @@ from tests.dialects.responses.golden import (
     check_summary,
     check_usage,
 )
-from tests.openapi import check
+from tests.support.openapi import check
 
 CLIENT = request(dialect="responses")
 

@@ -36,7 +36,7 @@ from dialects.responses.request.decode import decode
 from dialects.responses.request.encode import encode, urls_to_fetch
 from tests.dialects import neutral
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, maybe, names, request, words
-from tests.openapi import check
+from tests.support.openapi import check
 
 PLAIN = Upstream("up")
 

@@ -44,7 +44,7 @@ from tests.dialects.responses.golden import (
     check_summary,
     frames_of,
 )
-from tests.openapi import check
+from tests.support.openapi import check
 
 START = Start("up", "m-1", 3, "priority")
 CALL = [

@@ -20,10 +20,10 @@ from gateway.channels.channels import (
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
 from lib.ids import id_text, new_id
-from tests import cast
 from tests.billing.credits.test_operator_api import api_of, post
-from tests.cast import Cast
-from tests.hostile import EVERYTHING
+from tests.support import cast
+from tests.support.cast import Cast
+from tests.support.hostile import EVERYTHING
 
 pytestmark = pytest.mark.django_db
 

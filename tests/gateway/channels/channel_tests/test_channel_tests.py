@@ -18,8 +18,8 @@ from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text
 from outbox.models import Fact
-from tests.cast import Cast, signed_in
 from tests.fakes.upstream import FakeUpstream
+from tests.support.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db
 

@@ -13,9 +13,9 @@ from gateway.channels.channels import create_channel
 from gateway.channels.forms import SettingsForm
 from gateway.models import Channel
 from lib.ids import id_text
-from tests.cast import Cast, signed_in
 from tests.config.applying import Installation
-from tests.markup import squeezed
+from tests.support.cast import Cast, signed_in
+from tests.support.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 CONDITIONS = {

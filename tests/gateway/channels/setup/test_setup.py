@@ -16,12 +16,12 @@ from gateway.channels.channels import create_channel, open_secret
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from lib.ids import id_text
-from tests import cast
-from tests.cast import Cast
 from tests.fakes.google_keys import KEY_ID, PRIVATE, service_account_key
 from tests.fakes.listeners import refused_port
 from tests.fakes.upstream import FakeUpstream
 from tests.fakes.vertex import FakeVertex
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

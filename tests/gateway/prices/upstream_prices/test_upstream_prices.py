@@ -34,9 +34,9 @@ from lib.ids import id_text
 from lib.refusal import Refused
 from notify.deliveries import deliveries, sending
 from outbox.models import Fact
-from tests import cast
-from tests.cast import Cast, person, signed_in
 from tests.fakes.price_lists import FakePrices
+from tests.support import cast
+from tests.support.cast import Cast, person, signed_in
 
 pytestmark = pytest.mark.django_db
 

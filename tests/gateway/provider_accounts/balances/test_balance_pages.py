@@ -14,10 +14,10 @@ from gateway.models import Channel
 from gateway.provider_accounts.balances.balances import check_balance
 from gateway.settings.installation import save_settings
 from lib.ids import id_text
-from tests import cast
-from tests.cast import Cast
 from tests.fakes.balances import FakeBalances
 from tests.gateway.channels.test_channel_edit import settings
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db
 

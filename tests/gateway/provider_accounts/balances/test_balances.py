@@ -31,9 +31,9 @@ from gateway.settings.installation import save_settings
 from gateway.tasks import check_balances
 from lib import clock
 from outbox.models import Fact
-from tests import cast
-from tests.cast import Cast
 from tests.fakes.balances import FakeBalances
+from tests.support import cast
+from tests.support.cast import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.cast import Cast, signed_in
+from tests.support.cast import Cast, signed_in
 from tests.usage.rows import CHANNEL
 
 URL = "/api/v1/provider-bills"

@@ -14,7 +14,7 @@ from gateway.channels.fields import ChannelFields
 from gateway.provider_accounts.reconciliation import usage_reconciliation
 from gateway.settings.installation import save_settings
 from lib import clock
-from tests.cast import Cast, make_key
+from tests.support.cast import Cast, make_key
 from tests.usage import rows
 from usage.models import LateTruth
 

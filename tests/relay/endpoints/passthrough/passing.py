@@ -9,8 +9,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from gateway.passthrough.rules import PassThroughRule, stored_rules
-from tests.hub import RATES, Hub, Tenant
 from tests.relay.endpoints.passthrough.provider import Provider
+from tests.support.hub import RATES, Hub, Tenant
 
 
 def channel_of(

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.passthrough.rules import PassThroughRule
 from lib.ids import id_text
-from tests.hub import Hub, Tenant, running_hub
 from tests.relay.endpoints.passthrough.passing import channel_of
 from tests.relay.endpoints.passthrough.provider import PIECE, Handler, Provider, running_provider
 from tests.relay.front.test_memory import measured, peak
+from tests.support.hub import Hub, Tenant, running_hub
 
 MIB = 1024 * 1024
 PIECES = 100 * MIB // len(PIECE)

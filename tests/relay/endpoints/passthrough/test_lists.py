@@ -8,9 +8,9 @@ from contextlib import closing
 import pytest
 
 from gateway.passthrough.rules import PassThroughRule
-from tests.hub import Hub, Tenant
 from tests.relay.endpoints.passthrough.passing import channel_of, send_raw
 from tests.relay.endpoints.passthrough.provider import Provider, running_provider
+from tests.support.hub import Hub, Tenant
 
 RULES = [
     PassThroughRule(("GET", "POST"), "/files/*"),

@@ -19,10 +19,10 @@ from msgspec import structs
 
 from gateway.passthrough.rules import PassThroughRule
 from lib.ids import id_text
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.endpoints.passthrough.passing import channel_of
 from tests.relay.endpoints.passthrough.provider import KEY, Handler, Provider, running_provider
 from tests.relay.sweeper import receipt as receipt_of
+from tests.support.hub import Answer, Hub, Tenant
 
 SCRIPT = Path(__file__).resolve().parents[4] / "static" / "recompute_receipt.py"
 ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection
 
 from tests.fakes import listeners
 from tests.fakes.tls_front import TlsFront
-from tests.hub import Hub
+from tests.support.hub import Hub
 
 # Nano per million tokens; per million searches.
 RATES = {

@@ -18,7 +18,6 @@ from websockets.sync.client import ClientConnection, connect
 from relay.credentials import client_secrets
 from relay.endpoints.table import listed_rows
 from tests.fakes.gemini_live import FakeGeminiLive
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.credentials.test_revocation import ENDS, STAYS, tenant_of
 from tests.relay.health.test_many_processes import processes
 from tests.relay.media.gemini_live.live_clients import Door, ask, end, say, text_of
@@ -27,6 +26,7 @@ from tests.relay.media.realtime.test_realtime import records
 from tests.relay.requests.test_carriers import CARRIERS
 from tests.relay.requests.test_carriers import ask as ask_row
 from tests.relay.test_javascript_clients import case_of, run_script
+from tests.support.hub import Answer, Hub, Tenant
 
 __all__ = ["door", "model", "provider"]
 

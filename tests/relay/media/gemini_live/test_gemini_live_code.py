@@ -10,11 +10,11 @@ import pytest
 from gateway.code_examples.snippets import Language, SnippetRequest, snippet
 from stack.test_programs import javascript
 from tests.fakes.listeners import Authority
-from tests.hub import Hub
-from tests.programs import need, need_javascript_clients
 from tests.relay.media.gemini_live.live_clients import Door
 from tests.relay.media.gemini_live.test_live import door, model, provider
 from tests.relay.media.realtime.test_realtime import records
+from tests.runner.programs import need, need_javascript_clients
+from tests.support.hub import Hub
 
 __all__ = ["door", "model", "provider"]
 

@@ -12,7 +12,6 @@ from websockets.exceptions import InvalidStatus
 
 from tests.fakes.gemini_live import FakeGeminiLive
 from tests.fakes.listeners import Authority
-from tests.hub import Hub
 from tests.relay.credentials.test_revocation import ENDS
 from tests.relay.media.gemini_live.live_clients import (
     RATES,
@@ -23,6 +22,7 @@ from tests.relay.media.gemini_live.live_clients import (
     text_of,
 )
 from tests.relay.media.realtime.test_realtime import records
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

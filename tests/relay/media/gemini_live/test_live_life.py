@@ -9,13 +9,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.databases import own_database
 from tests.fakes.gemini_live import FakeGeminiLive
-from tests.hub import Hub
 from tests.relay.front.test_memory import measured, peak
 from tests.relay.media.gemini_live.live_clients import RATES, end, say
 from tests.relay.media.realtime.test_realtime import records
 from tests.relay.sweeper import sweep
+from tests.runner.databases import own_database
+from tests.support.hub import Hub
 
 MIB = 1024 * 1024
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"

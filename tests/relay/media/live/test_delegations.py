@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.fakes.live import FakeLive
-from tests.hub import Hub
 from tests.relay.media.live.test_live import (
     BACKEND_RATES,
     MINUTE_NANO,
@@ -15,6 +14,7 @@ from tests.relay.media.live.test_live import (
     records,
     spent,
 )
+from tests.support.hub import Hub
 
 pytestmark = [
     pytest.mark.usefixtures("balanced_books"),

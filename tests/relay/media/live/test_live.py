@@ -13,7 +13,7 @@ from openai.resources.live.live import LiveConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.fakes.live import FakeLive
-from tests.hub import Hub, Tenant
+from tests.support.hub import Hub, Tenant
 
 pytestmark = [
     pytest.mark.usefixtures("balanced_books"),

@@ -11,9 +11,9 @@ import pytest
 from gateway.code_examples.snippets import Language, SnippetRequest, snippet
 from stack.test_programs import javascript
 from tests.fakes.live import FakeLive
-from tests.hub import Hub
-from tests.programs import need, need_javascript_clients
 from tests.relay.media.live.test_live import MINUTE_NANO, RATES, records
+from tests.runner.programs import need, need_javascript_clients
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.databases import own_database
 from tests.fakes.live import FakeLive
-from tests.hub import Hub
 from tests.relay.media.live.test_live import MINUTE_NANO, RATES, live, records
 from tests.relay.sweeper import sweep
+from tests.runner.databases import own_database
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
 

@@ -14,11 +14,9 @@ from websockets.sync.client import connect
 
 from lib.ids import id_text
 from relay.endpoints.table import listed_rows
-from tests.chromium import Running
 from tests.fakes import listeners
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.tls_front import TlsFront
-from tests.hub import Answer, Hub, Tenant
 from tests.relay.credentials.test_planted_text import find_places
 from tests.relay.credentials.test_revocation import ENDS, STAYS, rotated, tenant_of
 from tests.relay.health.test_many_processes import processes
@@ -32,6 +30,8 @@ from tests.relay.media.realtime.test_realtime import (
 from tests.relay.requests.test_carriers import CARRIERS, ask
 from tests.relay.sweeper import receipt
 from tests.relay.test_javascript_clients import run_script
+from tests.support.chromium import Running
+from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

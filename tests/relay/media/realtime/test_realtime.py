@@ -17,7 +17,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from lib.ids import parse_id
 from tests.fakes.realtime import FakeRealtime
-from tests.hub import ROOT, Hub, Tenant
+from tests.support.hub import ROOT, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -17,10 +17,10 @@ from tests.fakes import listeners
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.tls_front import TlsFront
 from tests.gateway.code_examples.test_snippets import HARD
-from tests.hub import Hub
-from tests.programs import need, need_javascript_clients
 from tests.relay.media.realtime.test_realtime import RATES, records
 from tests.relay.test_javascript_clients import run_script
+from tests.runner.programs import need, need_javascript_clients
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.databases import own_database
 from tests.fakes.realtime import FakeRealtime
-from tests.hub import Hub
 from tests.relay.front.test_memory import measured, peak
 from tests.relay.media.realtime.test_realtime import RATES, records, session, sound
 from tests.relay.sweeper import sweep
+from tests.runner.databases import own_database
+from tests.support.hub import Hub
 
 MIB = 1024 * 1024
 

@@ -1,0 +1,314 @@
+"""Which tests `make test` runs: this is the rule, and there is no mark for it.
+
+`make test` (`--quick`) runs of each test function as many rows as fit in its time: in PROVING_S if
+`docs/promises.md` names it as the proof of a promise, in DECIDING_S if it is about money, authority
+or isolation, else in ANY_S.
+
+- Each value of each of its parameters comes first, then rows evenly spread over all.
+- One row runs of a function whose rows do not fit, if it takes at most ONE_TIMES that time. All
+  other functions are for `make test ALL=1` alone.
+- Rows of ALWAYS_S or less run in any case, and so does a function that WHOLE names. Of one that
+  ONE_ROW names, at least one row runs, or one for each code of a promise (F1) that its rows name.
+
+What a function takes stands in times.txt beside it, as measured by a run of everything: the seconds
+that come once, whichever row is first, the seconds of each row, and its name. What is not there is
+quick, or new, and runs whole. `make test ALL=1 ARGS=--record-times` measures anew; the seconds are
+those of the machine that measured first, so that a faster one moves no test.
+
+Whoever names a file or a test gets all of it.
+"""
+
+import re
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+TIMES: Final = Path(__file__).with_name("times.txt")
+ANY_S: Final = 0.2
+DECIDING_S: Final = 0.5
+PROVING_S: Final = 3.0
+ONE_TIMES: Final = 2.0
+ALWAYS_S: Final = 0.02
+# What decides about money, authority and isolation.
+DECIDING: Final = (
+    "tests/accounts/", "tests/billing/", "tests/gateway/own_keys/", "tests/isolation/",
+    "tests/lib/network/", "tests/playground/payers/", "tests/relay/attempts/",
+    "tests/relay/counting/", "tests/relay/credentials/", "tests/relay/holds/",
+    "tests/relay/ledger/", "tests/relay/own_keys/", "tests/usage/books/", "tests/usage/months/",
+)  # fmt: skip
+# What each of these proves, nothing cheaper does.
+WHOLE: Final[Mapping[str, str]] = {
+    "tests/house/test_answers.py::test_no_page_part_form_or_list_fails": "every page and list",
+    "tests/house/test_answers.py::test_each_part_stands_in_its_page": "every part",
+    "tests/house/test_answers.py::test_what_htmx_asks_for_is_a_page": "every address of htmx",
+    "tests/house/test_answers.py::test_every_table_is_asked": "every list",
+    "tests/isolation/test_pages.py::test_pages_show_nobody_what_is_not_theirs": "every page",
+    "tests/isolation/test_operations.py::test_operations_show_nobody_what_is_not_theirs": (
+        "every operation"
+    ),
+    "tests/isolation/test_streams.py::test_streams_show_nobody_what_is_not_theirs": "every stream",
+    "tests/config/test_writes.py::test_a_write_is_audited_with_its_actor_and_heard_by_relays": (
+        "every write"
+    ),
+    "tests/config/test_every_write.py::test_whatever_changes_something_is_audited": "every write",
+    "tests/notify/test_every_alarm.py::test_it_is_received_from_a_real_worker": "every alarm",
+    "tests/relay/counting/test_golden_charges.py"
+    "::test_a_documented_usage_is_charged_to_the_nano": "every kind of usage",
+    "tests/browser/test_main_job.py::test_keyboard_alone_from_signing_in_to_the_receipt": (
+        "the main job in a browser"
+    ),
+    "tests/acceptance/test_installation.py::test_the_file_is_enough_to_be_served": "the main job"
+    " of a fresh installation",
+}
+ONE_ROW: Final[Mapping[str, str]] = {
+    "tests/relay/attempts/test_fault_table.py::test_before_the_first_content": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_behind_the_first_content": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_what_the_client_does_not_notice": "each fault",
+    "tests/relay/attempts/test_fault_table.py::test_redirects_are_never_followed": "F21",
+    "tests/relay/attempts/test_fault_table.py::test_operators_hear_of_counts_under_review": "F27",
+    "tests/usage/books/test_findings.py::test_the_next_check_finds_a_changed_budget_counter": "P33",
+    "tests/playground/runs/test_live.py::test_enter_sends_and_input_methods_do_not": "W10",
+    "tests/usage/months/test_invoice_pages.py"
+    "::test_list_page_pdf_and_api_say_what_the_ledger_moved": "W42",
+    "tests/relay/test_interactions.py::test_official_client": "a client of Google",
+    "tests/browser/test_pages.py::test_controls_are_pressed_in_their_middle_and_apart": (
+        "what a phone shows is pressed"
+    ),
+}
+_PROMISE: Final = re.compile(r"\b[FIPW]\d+[a-z]?\b")
+_PROOF: Final = re.compile(r"`(tests/[\w/.]+\.py::\w+)`")
+
+
+class Row(NamedTuple):
+    """One row of a test function: its id, and the place of its value in each of its parameters."""
+
+    nodeid: str
+    places: frozenset[tuple[str, int]] = frozenset()
+
+
+class Takes(NamedTuple):
+    """The seconds of a function: what comes once, whichever row is first, and each row."""
+
+    once: float
+    row: float
+
+
+def quick_rows(
+    rows: Sequence[Row], known: Mapping[str, Takes], proofs: frozenset[str]
+) -> Iterator[str]:
+    """The ids of those that `make test` runs, from those of the suite, in any order.
+
+    `known` are the functions that are not quick, `proofs` those that prove promises.
+    """
+    by_function = defaultdict[str, list[Row]](list)
+    for row in rows:
+        by_function[function_of(row.nodeid)].append(row)
+    for function, its in by_function.items():
+        count = count_of(function, len(its), known, proofs)
+        yield from (row.nodeid for row in spread(its, count, codes=function in ONE_ROW))
+
+
+def count_of(function: str, rows: int, known: Mapping[str, Takes], proofs: frozenset[str]) -> int:
+    """How many of the rows of a function `make test` runs, apart from codes of promises."""
+    once, each = known.get(function, Takes(0.0, 0.0))
+    if function in WHOLE or once + each <= ALWAYS_S:
+        return rows
+    bound = bound_of(function, proofs)
+    if once + each > bound:
+        return int(function in ONE_ROW or once + each <= ONE_TIMES * bound)
+    return rows if each <= ALWAYS_S else min(rows, int((bound - once) / each))
+
+
+def bound_of(function: str, proofs: frozenset[str]) -> float:
+    """The seconds that `make test` gives to a function."""
+    if function in proofs:
+        return PROVING_S
+    return DECIDING_S if function.startswith(DECIDING) else ANY_S
+
+
+def spread(rows: Sequence[Row], count: int, *, codes: bool = False) -> list[Row]:
+    """So many of them: with `codes` one for each code of a promise first, even if these are more;
+    then each value of each parameter; then evenly spread."""
+    if count >= len(rows):
+        return list(rows)
+    chosen = _one_for_each_code(rows) if codes else []
+    seen = {place for row in chosen for place in row.places}
+    left = [row for row in _evenly(rows) if row not in chosen]
+    while len(chosen) < count:
+        best = max(left, key=lambda row: len(row.places - seen))
+        left.remove(best)
+        chosen.append(best)
+        seen |= best.places
+    return [row for row in rows if row in chosen]
+
+
+def _one_for_each_code(rows: Sequence[Row]) -> list[Row]:
+    chosen, seen = [], set[str]()
+    for row in rows:
+        if new := {*_PROMISE.findall(row.nodeid.partition("[")[2])} - seen:
+            seen |= new
+            chosen.append(row)
+    return chosen
+
+
+def _evenly(rows: Sequence[Row]) -> list[Row]:
+    """All of them, so that the first few are spread over all."""
+    order = sorted(range(len(rows)), key=lambda n: int(f"{n:032b}"[::-1], 2))
+    return [rows[n] for n in order]
+
+
+def function_of(nodeid: str) -> str:
+    return nodeid.partition("[")[0]
+
+
+@cache
+def times() -> dict[str, Takes]:
+    """What functions take, as measured."""
+    lines = [line.split() for line in TIMES.read_text().splitlines()]
+    return {function: Takes(float(once), float(row)) for once, row, function in lines}
+
+
+def takes(rows: Sequence[float]) -> Takes:
+    """What a function takes, from the seconds of its rows. What one row takes more than five of
+    the others comes once, such as what is made for all rows."""
+    middle = statistics.median(rows)
+    if len(rows) > 2 and max(rows) > 5 * middle:
+        return Takes(max(rows) - middle, middle)
+    return Takes(0.0, sum(rows) / len(rows))
+
+
+@cache
+def proofs() -> frozenset[str]:
+    """The functions that the promises name as their proof."""
+    return frozenset(_PROOF.findall((ROOT / "docs/promises.md").read_text()))
+
+
+def renewed(known: Mapping[str, Takes], new: Mapping[str, Takes]) -> dict[str, Takes]:
+    """What is known, with what was measured anew in the seconds of the machine that measured first:
+    the functions in both take as long as they did."""
+    in_both = known.keys() & new.keys()
+    before = sum(sum(known[name]) for name in in_both)
+    now = sum(sum(new[name]) for name in in_both)
+    scale = before / now if now else 1.0
+    scaled = {name: Takes(once * scale, row * scale) for name, (once, row) in new.items()}
+    return {**known, **scaled}
+
+
+# In a run ----------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="run what `make test` runs")
+    parser.addoption("--record-times", action="store_true", help="renew tests/runner/times.txt")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("record_times"):
+        config.pluginmanager.register(_Recorder())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("quick"):
+        return
+    named = [argument.partition("::")[0] for argument in config.args]
+    whole = {(config.invocation_params.dir / name).resolve() for name in named}
+    rows = [
+        Row(item.nodeid, frozenset(_indices(item).items()))
+        for item in items
+        if item.path not in whole
+    ]
+    kept = {*quick_rows(rows, times(), proofs())}
+    if others := [item for item in items if item.path not in whole and item.nodeid not in kept]:
+        config.hook.pytest_deselected(items=others)
+        gone = set(map(id, others))
+        items[:] = [item for item in items if id(item) not in gone]
+
+
+def _indices(item: pytest.Item) -> Mapping[str, int]:
+    called = getattr(item, "callspec", None)
+    return called.indices if called is not None else {}
+
+
+# Recording ---------------------------------------------------------------------------------------
+
+
+class _Recorder:
+    """Renews times.txt: the seconds of the rows of each function that has run, without what
+    is made once for the whole run. What is made once for a file or a folder counts for each
+    function that uses it, whichever has come first."""
+
+    def __init__(self) -> None:
+        self._rows = defaultdict[str, dict[str, float]](lambda: defaultdict(float))
+        self._skipped = set[str]()
+        # The seconds of a fixture of a file or folder, by where it is and its name.
+        self._shared: dict[str, float] = {}
+        self._made: dict[str, float] = {}
+        self._depth = 0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object]
+    ) -> Generator[None, object, object]:
+        is_shared = fixturedef.scope != "function"
+        self._depth += is_shared
+        begun = time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            self._depth -= is_shared
+            if is_shared and not self._depth:
+                self._made[_name_of(fixturedef)] = time.perf_counter() - begun
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        report.made, self._made = self._made, {}  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        function = function_of(report.nodeid)
+        if report.skipped:
+            self._skipped.add(function)
+        made: dict[str, float] = report.made
+        self._rows[function][report.nodeid] += report.duration - sum(made.values())
+        self._shared |= {
+            name: seconds for name, seconds in made.items() if not name.startswith("session")
+        }
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workerinput"):
+            return
+        new = {}
+        for function, used in self._used(session).items():
+            if function in self._rows and function not in self._skipped:
+                once, row = takes([*self._rows[function].values()])
+                new[function] = Takes(once + sum(self._shared.get(name, 0) for name in used), row)
+        known = renewed(times(), new)
+        lines = [
+            f"{known[name].once:.3f} {known[name].row:.3f} {name}\n"
+            for name in sorted(known)
+            if sum(known[name]) > ALWAYS_S and (ROOT / name.partition("::")[0]).exists()
+        ]
+        TIMES.write_text("".join(lines))
+
+    def _used(self, session: pytest.Session) -> dict[str, set[str]]:
+        """The fixtures that each function uses."""
+        return {
+            function_of(item.nodeid): {
+                _name_of(definitions[-1])
+                for definitions in item._fixtureinfo.name2fixturedefs.values()
+            }
+            for item in session.items
+            if isinstance(item, pytest.Function)
+        }
+
+
+def _name_of(fixture: pytest.FixtureDef[object]) -> str:
+    return f"{fixture.scope} {fixture.baseid} {fixture.argname}"
