@@ -164,3 +164,14 @@ def test_every_decision_has_status_and_date() -> None:
         assert one, path
         stated.append((number, title, path.name, one[1]))
     assert listed == stated
+
+
+def test_the_page_of_the_tests_lists_every_folder_and_helper() -> None:
+    tests = ROOT / "tests"
+    listed = re.findall(r"^\| `(\w+)` \|", (tests / "README.md").read_text(), re.MULTILINE)
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    folders = {path.parent.name for path in tests.glob("*/*.py")} | {"clients_js", "golden"}
+    helpers = [
+        path.stem for path in (*tests.glob("runner/[!_]*.py"), *tests.glob("support/[!_]*.py"))
+    ]
+    assert sorted(listed) == sorted([*(folders - rooms), *helpers])
