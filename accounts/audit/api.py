@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Any
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import actors
+from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from accounts.audit import log as audit_log
 from accounts.audit.log import AuditFilter
 from lib.api import pagination
@@ -60,10 +60,10 @@ class EventPage(Schema):
 
 
 @router.get("/audit", response=EventPage, summary="List audit events")
-def list_events(request: HttpRequest, query: Query[AuditQuery]) -> dict[str, Any]:
+def list_events(actor: Actor, query: Query[AuditQuery]) -> dict[str, Any]:
     """Who changed what in the organisation, newest first."""
     wanted = AuditFilter(**query.model_dump(exclude={"limit", "cursor"}))
-    events = audit_log.filter_events(audit_log.visible_events(actors.actor_of(request)), wanted)
+    events = audit_log.filter_events(audit_log.visible_events(actor), wanted)
     page = pagination.page_by_id(events, query.limit, query.cursor)
     items = [audit_log.serialize_event(one) for one in audit_log.describe_events(page.items)]
     return {"items": items, "next": page.next}

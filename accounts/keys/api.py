@@ -3,12 +3,13 @@
 import datetime as dt
 from typing import Annotated, Any, Final, Literal
 
-from django.http import Http404, HttpRequest
-from ninja import Query, Router, Status
+from django.http import Http404
+from ninja import Query, Status
 from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from accounts.keys import keys, service_accounts
 from accounts.limits import limits
 from accounts.limits.rules import LIMIT_MAX
@@ -214,9 +215,8 @@ class KeyQuery(pagination.NamedPageQuery):
 
 
 @router.get("/keys", response=KeyPage, summary="List keys")
-def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
+def list_keys(actor: Actor, query: Query[KeyQuery]) -> KeyPage:
     """The keys you have access to, newest first. A model key sees itself."""
-    actor = actors.actor_of(request)
     rows = access.visible_keys(actor)
     if query.state == "living":
         rows = rows.filter(revoked_at=None)
@@ -228,9 +228,8 @@ def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
 
 
 @router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
-def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
+def create_key(actor: Actor, body: KeyIn) -> Status[NewKeyOut]:
     """Creates a key of your own. Its secret is only in this response."""
-    actor = actors.actor_of(request)
     account = None
     if body.service_account:
         account = access.writable_service_account(actor, body.service_account)
@@ -252,17 +251,15 @@ def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
 
 
 @router.get("/keys/{id}", response=KeyOut, summary="Show a key")
-def show_key(request: HttpRequest, id: str) -> KeyOut:
+def show_key(actor: Actor, id: str) -> KeyOut:
     """One key you have access to."""
-    actor = actors.actor_of(request)
     return KeyOut(**_serialize_key(actor, access.access_key(actor, id)))
 
 
 @router.patch("/keys/{id}", response=KeyOut, summary="Change a key")
-def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
+def change_key(actor: Actor, id: str, body: KeyChange) -> KeyOut:
     """Changes the given fields; a limit of `null` means none. Takes effect everywhere within a
     second."""
-    actor = actors.actor_of(request)
     fields = body.dict(exclude_unset=True)
     for name in _NEVER_NULL:
         if name in fields and fields[name] is None:
@@ -276,26 +273,23 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
 
 
 @router.post("/keys/{id}/rotate", response=NewKeyOut, summary="Rotate a key")
-def rotate_key(request: HttpRequest, id: str, body: KeyRotation) -> NewKeyOut:
+def rotate_key(actor: Actor, id: str, body: KeyRotation) -> NewKeyOut:
     """Gives a key a new secret, which is only in this response. The key keeps its ID, limits,
     budgets and usage; the old secret keeps working during the grace period."""
-    actor = actors.actor_of(request)
     key, text = keys.rotate_key(actor, access.writable_key(actor, id), body.grace_hours)
     return NewKeyOut(**_serialize_key(actor, key), secret=text)
 
 
 @router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")
-def end_former_secrets(request: HttpRequest, id: str) -> KeyOut:
+def end_former_secrets(actor: Actor, id: str) -> KeyOut:
     """Ends the grace period of all former secrets of a key. Its current secret keeps working."""
-    actor = actors.actor_of(request)
     key = keys.end_former_secrets(actor, access.writable_key(actor, id))
     return KeyOut(**_serialize_key(actor, key))
 
 
 @router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
-def revoke_key(request: HttpRequest, id: str) -> KeyOut:
+def revoke_key(actor: Actor, id: str) -> KeyOut:
     """Permanently revokes a key. It stops working with the next request."""
-    actor = actors.actor_of(request)
     key = keys.revoke_key(actor, access.writable_key(actor, id))
     return KeyOut(**_serialize_key(actor, key))
 
@@ -340,9 +334,9 @@ def _last_used(actor: Actor, key: Key) -> dict[str, Any] | None:
 
 
 @router.get("/limits", response=LimitPage, summary="List limits")
-def list_limits(request: HttpRequest, query: Query[pagination.PageQuery]) -> LimitPage:
+def list_limits(actor: Actor, query: Query[pagination.PageQuery]) -> LimitPage:
     """Limits of the organisation, its teams and its people. Keys have their own."""
-    subjects = limits.limited_subjects(actors.actor_of(request))
+    subjects = limits.limited_subjects(actor)
     page = pagination.page_by_key(
         subjects, query.limit, query.cursor, lambda subject: f"{subject.scope}:{subject.id}"
     )
@@ -350,9 +344,8 @@ def list_limits(request: HttpRequest, query: Query[pagination.PageQuery]) -> Lim
 
 
 @router.patch("/limits", response=LimitOut, summary="Change limits")
-def change_limits(request: HttpRequest, body: LimitChange) -> LimitOut:
+def change_limits(actor: Actor, body: LimitChange) -> LimitOut:
     """Changes the given fields; `null` means no limit. Takes effect everywhere within a second."""
-    actor = actors.actor_of(request)
     limited = limits.limited_subject(actor, body.scope, body.subject)
     if limited is None:
         raise Http404
@@ -400,10 +393,10 @@ class ServiceAccountPage(Schema):
 
 @router.get("/service-accounts", response=ServiceAccountPage, summary="List service accounts")
 def list_service_accounts(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
+    actor: Actor, query: Query[pagination.NamedPageQuery]
 ) -> ServiceAccountPage:
     """Service accounts of your teams, newest first."""
-    rows = access.visible_service_accounts(actors.actor_of(request)).order_by("-id")
+    rows = access.visible_service_accounts(actor).order_by("-id")
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return ServiceAccountPage(items=[_serialize_account(row) for row in page.items], next=page.next)
 
@@ -411,11 +404,8 @@ def list_service_accounts(
 @router.post(
     "/service-accounts", response={201: ServiceAccountOut}, summary="Create a service account"
 )
-def create_service_account(
-    request: HttpRequest, body: ServiceAccountIn
-) -> Status[ServiceAccountOut]:
+def create_service_account(actor: Actor, body: ServiceAccountIn) -> Status[ServiceAccountOut]:
     """Creates a holder of keys that belongs to a team and to no person."""
-    actor = actors.actor_of(request)
     team = access.keyed_team(actor, body.team)
     role, custom_role = _role(actor, body.role)
     account = service_accounts.create_service_account(
@@ -425,18 +415,17 @@ def create_service_account(
 
 
 @router.get("/service-accounts/{id}", response=ServiceAccountOut, summary="Show a service account")
-def show_service_account(request: HttpRequest, id: str) -> ServiceAccountOut:
+def show_service_account(actor: Actor, id: str) -> ServiceAccountOut:
     """One service account of your teams."""
-    return _serialize_account(access.access_service_account(actors.actor_of(request), id))
+    return _serialize_account(access.access_service_account(actor, id))
 
 
 @router.delete(
     "/service-accounts/{id}", response=ServiceAccountOut, summary="Disable a service account"
 )
-def disable_service_account(request: HttpRequest, id: str) -> ServiceAccountOut:
+def disable_service_account(actor: Actor, id: str) -> ServiceAccountOut:
     """Its keys are rejected from now on. The account stays, because records name it; it can be
     enabled again."""
-    actor = actors.actor_of(request)
     account = access.writable_service_account(actor, id)
     changed = service_accounts.change_service_account(
         account,
@@ -451,11 +440,8 @@ def disable_service_account(request: HttpRequest, id: str) -> ServiceAccountOut:
 @router.patch(
     "/service-accounts/{id}", response=ServiceAccountOut, summary="Change a service account"
 )
-def change_service_account(
-    request: HttpRequest, id: str, body: ServiceAccountChange
-) -> ServiceAccountOut:
+def change_service_account(actor: Actor, id: str, body: ServiceAccountChange) -> ServiceAccountOut:
     """Changes its role, disables or enables it."""
-    actor = actors.actor_of(request)
     account = access.writable_service_account(actor, id)
     role, custom_role = Role(account.role), account.custom_role
     if body.role is not None:

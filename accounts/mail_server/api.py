@@ -4,11 +4,13 @@ from typing import Any, Literal
 
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext
-from ninja import Router, Status
+from ninja import Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
 from accounts.access.access import AccessDenied
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from accounts.mail_server import mail_server
 from accounts.mail_server.trial_letter import send_trial_letter
 from accounts.sign_in.reauthentication import check_signed_in_recently
@@ -50,17 +52,16 @@ class TestLetterOut(Schema):
 
 
 @router.get("/mail-server", response=MailServerOut, summary="Show the mail server")
-def read_mail_server(request: HttpRequest) -> dict[str, Any]:
+@requires("channels.write")
+def read_mail_server(actor: Actor) -> dict[str, Any]:
     """The mail server of the installation."""
-    access.require(actors.actor_of(request), "channels.write")
     return _describe()
 
 
 @router.put("/mail-server", response=MailServerOut, summary="Set the mail server")
-def save_mail_server(request: HttpRequest, body: MailServerIn) -> dict[str, Any]:
+@requires("channels.write")
+def save_mail_server(request: HttpRequest, actor: Actor, body: MailServerIn) -> dict[str, Any]:
     """Replaces the mail server. The next email is sent by it. Keys cannot change it."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     _check_person(request)
     fields = body.dict()
     mail_server.save_mail_server(actor, **{**fields, "password": fields["password"] or ""})
@@ -68,21 +69,19 @@ def save_mail_server(request: HttpRequest, body: MailServerIn) -> dict[str, Any]
 
 
 @router.delete("/mail-server", response={204: None}, summary="Remove the mail server")
-def remove_mail_server(request: HttpRequest) -> Status[None]:
+@requires("channels.write")
+def remove_mail_server(request: HttpRequest, actor: Actor) -> Status[None]:
     """Removes the mail server. No emails are sent until another one is set. Keys cannot remove
     it."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     _check_person(request)
     mail_server.remove_mail_server(actor)
     return Status(204, None)
 
 
 @router.post("/mail-server/test", response=TestLetterOut, summary="Send a test email")
-def send_test(request: HttpRequest) -> TestLetterOut:
+@requires("channels.write")
+def send_test(request: HttpRequest, actor: Actor) -> TestLetterOut:
     """Sends an email to your own address, and returns the server's answer. Keys cannot send it."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     _check_person(request)
     outcome = send_trial_letter(actor.user.email if actor.user else "")
     return TestLetterOut(accepted=outcome.accepted, answer=outcome.text)

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.entry_requirements import people_with_factor
+from accounts.access.operations import Router, requires
 from accounts.custom_roles import custom_roles
 from accounts.members import access as member_access
 from accounts.members import invitations, members, team_members
@@ -208,9 +209,8 @@ class RolePage(Schema):
 
 
 @router.get("/members", response=MemberPage, summary="List members")
-def list_members(request: HttpRequest, query: Query[MemberQuery]) -> MemberPage:
+def list_members(actor: Actor, query: Query[MemberQuery]) -> MemberPage:
     """The members whom you have access to, oldest first."""
-    actor = actors.actor_of(request)
     rows = query.filter_by_name(member_access.visible_members(actor), "user__name")
     if query.email is not None:
         rows = rows.filter(user__email__iexact=query.email)
@@ -219,12 +219,11 @@ def list_members(request: HttpRequest, query: Query[MemberQuery]) -> MemberPage:
 
 
 @router.post("/members", response={201: MemberOut}, summary="Add a member")
-def create_member(request: HttpRequest, body: MemberIn) -> Status[MemberOut]:
+@requires("organisations.write")
+def create_member(actor: Actor, body: MemberIn) -> Status[MemberOut]:
     """For operators: adds a person without an invitation, and creates an account for an unknown
     address. You need to be a member whose role includes what you grant, unless the organisation
     has no owner: then you can add one."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     role, custom = _role(actor, body.role)
     member = members.add_member(
         actors.organisation_of(actor),
@@ -238,17 +237,15 @@ def create_member(request: HttpRequest, body: MemberIn) -> Status[MemberOut]:
 
 
 @router.get("/members/{id}", response=MemberOut, summary="Show a member")
-def show_member(request: HttpRequest, id: str) -> MemberOut:
+def show_member(actor: Actor, id: str) -> MemberOut:
     """One member whom you have access to."""
-    actor = actors.actor_of(request)
     return _members(actor, [member_access.access_member(actor, id)])[0]
 
 
 @router.patch("/members/{id}", response=MemberOut, summary="Change a member")
-def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOut:
+def change_member(actor: Actor, id: str, body: MemberChange) -> MemberOut:
     """Changes role or teams. You cannot grant what your own role lacks, or change a member whose
     role reaches as far as yours. Takes effect everywhere within a second."""
-    actor = actors.actor_of(request)
     member = member_access.writable_member(actor, id)
     fields = body.dict(exclude_unset=True)
     if "role" in fields and body.role is None:
@@ -269,10 +266,9 @@ def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOu
 
 
 @router.post("/teams/{team}/members", response=TeamMemberOut, summary="Add a member to a team")
-def add_team_member(request: HttpRequest, team: str, body: TeamMemberIn) -> TeamMemberOut:
+def add_team_member(actor: Actor, team: str, body: TeamMemberIn) -> TeamMemberOut:
     """Adds a member of the organisation to a team. Their role there cannot include what yours
     lacks."""
-    actor = actors.actor_of(request)
     row = access.team_to_staff(actor, team)
     return _team_member(row, team_members.add_to_team(actor, row, body.email))
 
@@ -280,22 +276,18 @@ def add_team_member(request: HttpRequest, team: str, body: TeamMemberIn) -> Team
 @router.patch(
     "/teams/{team}/members/{id}", response=TeamMemberOut, summary="Make a member the lead of a team"
 )
-def change_team_member(
-    request: HttpRequest, team: str, id: str, body: TeamMemberChange
-) -> TeamMemberOut:
+def change_team_member(actor: Actor, team: str, id: str, body: TeamMemberChange) -> TeamMemberOut:
     """Makes a member the lead of a team, or ends that. You need to be able to manage teams, and to
     do all that a lead can."""
-    actor = actors.actor_of(request)
     row = access.writable_team(actor, team)
     member = team_members.access_team_member(actor, row, id)
     return _team_member(row, team_members.set_lead(actor, row, member, body.lead))
 
 
 @router.delete("/teams/{team}/members/{id}", response={204: None}, summary="Remove from a team")
-def remove_team_member(request: HttpRequest, team: str, id: str) -> Status[None]:
+def remove_team_member(actor: Actor, team: str, id: str) -> Status[None]:
     """Removes a member from a team. Their keys of this team stop working; they stay in the
     organisation."""
-    actor = actors.actor_of(request)
     row = access.team_to_staff(actor, team)
     team_members.remove_from_team(actor, row, team_members.access_team_member(actor, row, id))
     return Status(204, None)
@@ -358,9 +350,9 @@ def _teams(actor: Actor, slugs: list[str] | None) -> list[Team] | None:
 
 
 @router.get("/invitations", response=InvitationPage, summary="List invitations")
-def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> InvitationPage:
+def list_invitations(actor: Actor, query: Query[InvitationQuery]) -> InvitationPage:
     """The invitations you have access to, newest first."""
-    rows = member_access.visible_invitations(actors.actor_of(request))
+    rows = member_access.visible_invitations(actor)
     if query.state == "open":
         rows = rows.filter(accepted_at=None, withdrawn_at=None)
     if query.email is not None:
@@ -371,11 +363,12 @@ def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> Inv
 
 
 @router.post("/invitations", response={201: NewInvitations}, summary="Invite people")
-def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewInvitations]:
+@requires("members.write")
+def create_invitations(
+    request: HttpRequest, actor: Actor, body: InvitationIn
+) -> Status[NewInvitations]:
     """Invites people by email, or creates a link. You cannot offer what your own role lacks. An
     invitation stops working when you lose what it offers; a service account cannot invite."""
-    actor = actors.actor_of(request)
-    access.require(actor, "members.write")
     role, custom = _role(actor, body.role)
     offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
     results = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
@@ -387,26 +380,23 @@ def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewIn
 
 
 @router.get("/invitations/{id}", response=InvitationOut, summary="Show an invitation")
-def show_invitation(request: HttpRequest, id: str) -> InvitationOut:
+def show_invitation(actor: Actor, id: str) -> InvitationOut:
     """One invitation you have access to."""
-    actor = actors.actor_of(request)
     return InvitationOut(**_invitation(member_access.access_invitation(actor, id)))
 
 
 @router.post("/invitations/{id}/resend", response=NewInvitationOut, summary="Resend an invitation")
-def resend_invitation(request: HttpRequest, id: str, body: ResendIn) -> NewInvitationOut:
+def resend_invitation(actor: Actor, id: str, body: ResendIn) -> NewInvitationOut:
     """Sends the email again with a new link, which is only in this response. The previous link
     stops working."""
-    actor = actors.actor_of(request)
     invitation = member_access.writable_invitation(actor, id)
     result = invitations.resend(invitation, actor=actor, days=body.expires_in_days)
     return _invitations_out([result])[0]
 
 
 @router.delete("/invitations/{id}", response=InvitationOut, summary="Withdraw an invitation")
-def withdraw_invitation(request: HttpRequest, id: str) -> InvitationOut:
+def withdraw_invitation(actor: Actor, id: str) -> InvitationOut:
     """Its link stops working at once."""
-    actor = actors.actor_of(request)
     invitation = member_access.writable_invitation(actor, id)
     return InvitationOut(**_invitation(invitations.withdraw(invitation, actor=actor)))
 
@@ -448,9 +438,9 @@ def _invitation(invitation: Invitation) -> dict[str, Any]:
 
 
 @router.get("/roles", response=RolePage, summary="List roles")
-def list_roles(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> RolePage:
+def list_roles(actor: Actor, query: Query[pagination.NamedPageQuery]) -> RolePage:
     """The built-in roles, the widest first, and the custom roles of the organisation, by name."""
-    custom = member_access.visible_roles(actors.actor_of(request))
+    custom = member_access.visible_roles(actor)
     built_in = [
         RoleOut(
             id=str(role),
@@ -471,26 +461,24 @@ def list_roles(request: HttpRequest, query: Query[pagination.NamedPageQuery]) ->
 
 
 @router.post("/roles", response={201: RoleOut}, summary="Create a role")
-def create_role(request: HttpRequest, body: RoleIn) -> Status[RoleOut]:
+@requires("roles.write")
+def create_role(actor: Actor, body: RoleIn) -> Status[RoleOut]:
     """Creates a custom role. You cannot include what your own role lacks."""
-    actor = actors.actor_of(request)
-    access.require(actor, "roles.write")
     organisation = actors.organisation_of(actor)
     role = custom_roles.create_role(organisation, body.name, body.permissions, actor=actor)
     return Status(201, _serialize_role(role))
 
 
 @router.get("/roles/{id}", response=RoleOut, summary="Show a role")
-def show_role(request: HttpRequest, id: str) -> RoleOut:
+def show_role(actor: Actor, id: str) -> RoleOut:
     """One custom role."""
-    return _serialize_role(member_access.access_role(actors.actor_of(request), id))
+    return _serialize_role(member_access.access_role(actor, id))
 
 
 @router.patch("/roles/{id}", response=RoleOut, summary="Change a role")
-def change_role(request: HttpRequest, id: str, body: RoleChange) -> RoleOut:
+@requires("roles.write")
+def change_role(actor: Actor, id: str, body: RoleChange) -> RoleOut:
     """Changes a custom role for all members who have it, within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "roles.write")
     role = member_access.access_role(actor, id)
     changed = custom_roles.change_role(
         role,
@@ -502,10 +490,9 @@ def change_role(request: HttpRequest, id: str, body: RoleChange) -> RoleOut:
 
 
 @router.delete("/roles/{id}", response={204: None}, summary="Delete a role")
-def remove_role(request: HttpRequest, id: str) -> Status[None]:
+@requires("roles.write")
+def remove_role(actor: Actor, id: str) -> Status[None]:
     """Deletes a custom role that no member, invitation or service account has."""
-    actor = actors.actor_of(request)
-    access.require(actor, "roles.write")
     custom_roles.remove_role(member_access.access_role(actor, id), actor=actor)
     return Status(204, None)
 

@@ -4,12 +4,12 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from django.db import transaction
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors
-from accounts.access.actors import organisation_of
+from accounts.access import access
+from accounts.access.actors import Actor, organisation_of
+from accounts.access.operations import Router, requires
 from accounts.models import Organisation, Project, Role, Team
 from accounts.organisations import organisations, projects, teams
 from accounts.organisations.data_policy import (
@@ -143,18 +143,16 @@ class ProjectPage(Schema):
 
 
 @router.get("/organisation", response=OrganisationOut, summary="Show the organisation")
-def read_organisation(request: HttpRequest) -> OrganisationOut:
+@requires("organisation.read")
+def read_organisation(actor: Actor) -> OrganisationOut:
     """The organisation the key belongs to, or the one whose page you saw last."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisation.read")
     return _organisation(organisation_of(actor))
 
 
 @router.patch("/organisation", response=OrganisationOut, summary="Change the organisation")
-def change_organisation(request: HttpRequest, body: OrganisationChange) -> OrganisationOut:
+@requires("organisation.write")
+def change_organisation(actor: Actor, body: OrganisationChange) -> OrganisationOut:
     """Changes the given settings."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisation.write")
     organisation = organisation_of(actor)
     with transaction.atomic():
         if body.name is not None:
@@ -187,34 +185,31 @@ def change_organisation(request: HttpRequest, body: OrganisationChange) -> Organ
 
 
 @router.get("/teams", response=TeamPage, summary="List teams")
-def list_teams(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> TeamPage:
+@requires("teams.read")
+def list_teams(actor: Actor, query: Query[pagination.NamedPageQuery]) -> TeamPage:
     """Your teams, newest first, including archived ones."""
-    actor = actors.actor_of(request)
-    access.require(actor, "teams.read")
     rows = access.visible_teams(actor).order_by("-id")
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return TeamPage(items=[_team(row) for row in page.items], next=page.next)
 
 
 @router.post("/teams", response={201: TeamOut}, summary="Create a team")
-def create_team(request: HttpRequest, body: TeamIn) -> Status[TeamOut]:
+@requires("teams.write")
+def create_team(actor: Actor, body: TeamIn) -> Status[TeamOut]:
     """Creates a team. Members limited to other teams are not in it."""
-    actor = actors.actor_of(request)
-    access.require(actor, "teams.write")
     access.require_all_teams(actor)
     return Status(201, _team(teams.create_team(organisation_of(actor), body.name, actor=actor)))
 
 
 @router.get("/teams/{team}", response=TeamOut, summary="Show a team")
-def read_team(request: HttpRequest, team: str) -> TeamOut:
+def read_team(actor: Actor, team: str) -> TeamOut:
     """One of your teams."""
-    return _team(access.access_any_team(actors.actor_of(request), team))
+    return _team(access.access_any_team(actor, team))
 
 
 @router.patch("/teams/{team}", response=TeamOut, summary="Change a team")
-def change_team(request: HttpRequest, team: str, body: TeamChange) -> TeamOut:
+def change_team(actor: Actor, team: str, body: TeamChange) -> TeamOut:
     """Renames, archives or restores a team, or changes the labels its requests must have."""
-    actor = actors.actor_of(request)
     row = access.writable_team(actor, team)
     with transaction.atomic():
         if body.name is not None:
@@ -229,40 +224,37 @@ def change_team(request: HttpRequest, team: str, body: TeamChange) -> TeamOut:
 
 
 @router.delete("/teams/{team}", response=TeamOut, summary="Archive a team")
-def archive_team(request: HttpRequest, team: str) -> TeamOut:
+def archive_team(actor: Actor, team: str) -> TeamOut:
     """Its keys stop working. The team stays, because records name it; it can be restored by
     `archived`."""
-    actor = actors.actor_of(request)
     return _team(teams.archive_team(access.writable_team(actor, team), actor=actor))
 
 
 @router.get("/projects", response=ProjectPage, summary="List projects")
-def list_projects(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> ProjectPage:
+def list_projects(actor: Actor, query: Query[pagination.NamedPageQuery]) -> ProjectPage:
     """Projects of your teams, newest first, including archived ones."""
-    rows = access.visible_projects(actors.actor_of(request)).order_by("-id")
+    rows = access.visible_projects(actor).order_by("-id")
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return ProjectPage(items=[_project(row) for row in page.items], next=page.next)
 
 
 @router.post("/projects", response={201: ProjectOut}, summary="Create a project")
-def create_project(request: HttpRequest, body: ProjectIn) -> Status[ProjectOut]:
+@requires("teams.write")
+def create_project(actor: Actor, body: ProjectIn) -> Status[ProjectOut]:
     """Creates a project in a team."""
-    actor = actors.actor_of(request)
-    access.require(actor, "teams.write")
     team = access.access_team(actor, body.team)
     return Status(201, _project(projects.create_project(team, body.name, actor=actor)))
 
 
 @router.get("/projects/{project}", response=ProjectOut, summary="Show a project")
-def read_project(request: HttpRequest, project: str) -> ProjectOut:
+def read_project(actor: Actor, project: str) -> ProjectOut:
     """One project of your teams."""
-    return _project(access.access_project(actors.actor_of(request), project))
+    return _project(access.access_project(actor, project))
 
 
 @router.patch("/projects/{project}", response=ProjectOut, summary="Change a project")
-def change_project(request: HttpRequest, project: str, body: ProjectChange) -> ProjectOut:
+def change_project(actor: Actor, project: str, body: ProjectChange) -> ProjectOut:
     """Renames, moves, archives or restores a project."""
-    actor = actors.actor_of(request)
     row = access.writable_project(actor, project)
     team = access.access_team(actor, body.team) if body.team is not None else row.team
     with transaction.atomic():
@@ -275,10 +267,9 @@ def change_project(request: HttpRequest, project: str, body: ProjectChange) -> P
 
 
 @router.delete("/projects/{project}", response=ProjectOut, summary="Archive a project")
-def archive_project(request: HttpRequest, project: str) -> ProjectOut:
+def archive_project(actor: Actor, project: str) -> ProjectOut:
     """No key can be added to it. The project stays, because records name it; it can be restored by
     `archived`."""
-    actor = actors.actor_of(request)
     row = projects.archive_project(access.writable_project(actor, project), actor=actor)
     return _project(row)
 

@@ -4,11 +4,13 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, api_auth
+from accounts.access.actors import Actor
 from accounts.access.entry_requirements import has_factor, people_with_factor
+from accounts.access.operations import Router, requires
 from accounts.members import members
 from accounts.models import Organisation, User
 from accounts.organisations import organisations
@@ -129,29 +131,26 @@ class SignUpOut(Schema):
 
 
 @router.get("/sign-up", response=SignUpOut, summary="Show sign-up settings")
-def read_sign_up(request: HttpRequest) -> dict[str, Any]:
+@requires("organisations.read")
+def read_sign_up(actor: Actor) -> dict[str, Any]:
     """Who can create an account on the installation."""
-    access.require(actors.actor_of(request), "organisations.read")
     return sign_up.describe_settings()
 
 
 @router.patch("/sign-up", response=SignUpOut, summary="Change sign-up settings")
-def change_sign_up(request: HttpRequest, body: SignUpChange) -> dict[str, Any]:
+@requires("organisations.write")
+def change_sign_up(request: HttpRequest, actor: Actor, body: SignUpChange) -> dict[str, Any]:
     """Sets who can create an account. Opening sign-up needs a mail server, because each address
     has to be confirmed."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     check_signed_in_recently(request)
     sign_up.save_sign_up(actor, **body.dict(exclude_unset=True))
     return sign_up.describe_settings()
 
 
 @router.get("/organisations", response=OrganisationPage, summary="List organisations")
-def list_organisations(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
-) -> OrganisationPage:
+def list_organisations(actor: Actor, query: Query[pagination.NamedPageQuery]) -> OrganisationPage:
     """Every organisation of the installation, newest first."""
-    rows = access.all_organisations(actors.actor_of(request)).order_by("-id")
+    rows = access.all_organisations(actor).order_by("-id")
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return OrganisationPage(items=[_organisation(row) for row in page.items], next=page.next)
 
@@ -159,30 +158,26 @@ def list_organisations(
 @router.post(
     "/organisations", response={201: OrganisationStateOut}, summary="Create an organisation"
 )
-def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[OrganisationStateOut]:
+@requires("organisations.write")
+def create_organisation(actor: Actor, body: OrganisationIn) -> Status[OrganisationStateOut]:
     """Creates an organisation with one team and its owner. Send `X-Weir-Organisation` with its
     slug to act there as its owner: to add members, teams, invitations, keys and budgets."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     row = organisations.create_for(body.name, body.owner, actor=actor)
     return Status(201, _organisation(row))
 
 
 @router.get("/organisations/{slug}", response=OrganisationStateOut, summary="Show an organisation")
-def show_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+def show_organisation(actor: Actor, slug: str) -> OrganisationStateOut:
     """One organisation of the installation."""
-    return _organisation(access.access_organisation(actors.actor_of(request), slug))
+    return _organisation(access.access_organisation(actor, slug))
 
 
 @router.patch(
     "/organisations/{slug}", response=OrganisationStateOut, summary="Rename an organisation"
 )
-def rename_organisation(
-    request: HttpRequest, slug: str, body: OrganisationRename
-) -> OrganisationStateOut:
+@requires("organisations.write")
+def rename_organisation(actor: Actor, slug: str, body: OrganisationRename) -> OrganisationStateOut:
     """Its slug stays. Its other settings are `/organisation` with `X-Weir-Organisation`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     if body.name is not None:
         row = organisations.rename_organisation(row, body.name, actor=actor)
@@ -194,12 +189,9 @@ def rename_organisation(
     response=OrganisationStateOut,
     summary="Suspend an organisation",
 )
-def suspend_organisation(
-    request: HttpRequest, slug: str, body: SuspensionIn
-) -> OrganisationStateOut:
+@requires("organisations.write")
+def suspend_organisation(actor: Actor, slug: str, body: SuspensionIn) -> OrganisationStateOut:
     """Stops its keys within a second. Its members can still read and top up."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.suspend_organisation(row, body.reason, actor=actor))
 
@@ -207,10 +199,9 @@ def suspend_organisation(
 @router.post(
     "/organisations/{slug}/unsuspend", response=OrganisationStateOut, summary="Lift a suspension"
 )
-def lift_suspension(request: HttpRequest, slug: str) -> OrganisationStateOut:
+@requires("organisations.write")
+def lift_suspension(actor: Actor, slug: str) -> OrganisationStateOut:
     """Lets a suspended organisation work again."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.lift_suspension(row, actor=actor))
 
@@ -220,10 +211,9 @@ def lift_suspension(request: HttpRequest, slug: str) -> OrganisationStateOut:
     response=OrganisationStateOut,
     summary="Archive an organisation",
 )
-def archive_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+@requires("organisations.write")
+def archive_organisation(actor: Actor, slug: str) -> OrganisationStateOut:
     """Stops its keys and closes its pages. Usage and billing records are kept."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.archive_organisation(row, actor=actor))
 
@@ -233,18 +223,17 @@ def archive_organisation(request: HttpRequest, slug: str) -> OrganisationStateOu
     response=OrganisationStateOut,
     summary="Restore an organisation",
 )
-def restore_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
+@requires("organisations.write")
+def restore_organisation(actor: Actor, slug: str) -> OrganisationStateOut:
     """Brings an archived organisation back."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.restore_organisation(row, actor=actor))
 
 
 @router.get("/people", response=PersonPage, summary="List people")
-def list_people(request: HttpRequest, query: Query[PersonQuery]) -> PersonPage:
+def list_people(actor: Actor, query: Query[PersonQuery]) -> PersonPage:
     """Everyone who can sign in to the installation, oldest first."""
-    rows = query.filter_by_name(access.all_people(actors.actor_of(request)))
+    rows = query.filter_by_name(access.all_people(actor))
     if query.email is not None:
         rows = rows.filter(email__iexact=query.email)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
@@ -254,11 +243,10 @@ def list_people(request: HttpRequest, query: Query[PersonQuery]) -> PersonPage:
 
 
 @router.patch("/people/{id}", response=PersonOut, summary="Change a person")
-def change_person(request: HttpRequest, id: str, body: PersonChange) -> PersonOut:
+@requires("organisations.write")
+def change_person(actor: Actor, id: str, body: PersonChange) -> PersonOut:
     """Deactivates or reactivates a person. While deactivated, they have no sessions and their
     keys do not work."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     person = access.access_person(actor, id)
     members.set_active(person, body.active, actor=actor)
     person.refresh_from_db()
@@ -270,10 +258,9 @@ class EndedOut(Schema):
 
 
 @router.post("/people/{id}/end-sessions", response=EndedOut, summary="End a person's sessions")
-def end_sessions(request: HttpRequest, id: str) -> EndedOut:
+@requires("organisations.write")
+def end_sessions(actor: Actor, id: str) -> EndedOut:
     """Signs the person out everywhere. Their keys keep working."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     person = access.access_person(actor, id)
     return EndedOut(ended=sessions.end(person, "session.ended", actor=actor))
 
@@ -283,12 +270,11 @@ def end_sessions(request: HttpRequest, id: str) -> EndedOut:
     response=PersonOut,
     summary="Reset two-factor authentication",
 )
-def reset_second_factor(request: HttpRequest, id: str) -> PersonOut:
+@requires("organisations.write")
+def reset_second_factor(request: HttpRequest, actor: Actor, id: str) -> PersonOut:
     """Removes the person's authenticator app, passkeys and recovery codes, ends their sessions
     and emails them. Make sure that the request really comes from them. Operators cannot
     reset each other: that is done on the server by `manage.py reset_second_factor`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     check_signed_in_recently(request)
     person = access.access_person(actor, id)
     second_factor.reset_factors(actor, person)

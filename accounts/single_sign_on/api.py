@@ -4,11 +4,12 @@ import datetime as dt
 from typing import Annotated
 
 from django.http import HttpRequest
-from ninja import Router, Status
+from ninja import Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
-from accounts.access.actors import organisation_of
+from accounts.access import api_auth
+from accounts.access.actors import Actor, organisation_of
+from accounts.access.operations import Router, requires
 from accounts.models import SingleSignOn
 from accounts.sign_in.reauthentication import check_may_change_single_sign_on
 from accounts.single_sign_on import single_sign_on
@@ -105,18 +106,19 @@ class DomainsIn(RequestBody):
 
 
 @router.get("/single-sign-on", response=SingleSignOnOut, summary="Show single sign-on")
-def read_single_sign_on(request: HttpRequest) -> SingleSignOnOut:
+def read_single_sign_on(actor: Actor) -> SingleSignOnOut:
     """How members sign in by the organisation's identity provider."""
-    return _serialize_single_sign_on(single_sign_on.access_single_sign_on(actors.actor_of(request)))
+    return _serialize_single_sign_on(single_sign_on.access_single_sign_on(actor))
 
 
 @router.put("/single-sign-on", response=SingleSignOnOut, summary="Set up single sign-on")
-def save_single_sign_on(request: HttpRequest, body: SingleSignOnIn) -> SingleSignOnOut:
+@requires("sign_in.write")
+def save_single_sign_on(
+    request: HttpRequest, actor: Actor, body: SingleSignOnIn
+) -> SingleSignOnOut:
     """Sets it up, or replaces its configuration. Another issuer or client ends all connections and
     confirmations; domains that are added have to be confirmed. Keys may change it only where the
     installation sets `SSO_CHANGES_BY_KEY`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "sign_in.write")
     check_may_change_single_sign_on(request)
     fields = body.dict()
     secret = fields.pop("secret") or ""
@@ -128,9 +130,8 @@ def save_single_sign_on(request: HttpRequest, body: SingleSignOnIn) -> SingleSig
 
 
 @router.delete("/single-sign-on", response={204: None}, summary="Remove single sign-on")
-def remove_single_sign_on(request: HttpRequest) -> Status[None]:
+def remove_single_sign_on(request: HttpRequest, actor: Actor) -> Status[None]:
     """Removes it and every connection to it. Members without a password reset it by email."""
-    actor = actors.actor_of(request)
     row = single_sign_on.access_single_sign_on(actor)
     check_may_change_single_sign_on(request)
     single_sign_on.remove_single_sign_on(actor, row, keep_session=_own_session(request))
@@ -138,10 +139,10 @@ def remove_single_sign_on(request: HttpRequest) -> Status[None]:
 
 
 @router.post("/single-sign-on/test", response=SingleSignOnTestOut, summary="Test single sign-on")
-def test_single_sign_on(request: HttpRequest) -> SingleSignOnTestOut:
+def test_single_sign_on(actor: Actor) -> SingleSignOnTestOut:
     """Reads the identity provider's configuration. To see the claims of a person, sign in through
     the test on the settings page."""
-    row = single_sign_on.access_single_sign_on(actors.actor_of(request))
+    row = single_sign_on.access_single_sign_on(actor)
     try:
         single_sign_on.check_provider(row)
     except ProviderFailed as failed:
@@ -154,11 +155,9 @@ def test_single_sign_on(request: HttpRequest) -> SingleSignOnTestOut:
     response=SingleSignOnOut,
     summary="Show an organisation's single sign-on",
 )
-def read_single_sign_on_of(request: HttpRequest, slug: str) -> SingleSignOnOut:
+def read_single_sign_on_of(actor: Actor, slug: str) -> SingleSignOnOut:
     """The configuration of any organisation, without its secret."""
-    return _serialize_single_sign_on(
-        single_sign_on.access_single_sign_on_of(actors.actor_of(request), slug)
-    )
+    return _serialize_single_sign_on(single_sign_on.access_single_sign_on_of(actor, slug))
 
 
 @operator_router.post(
@@ -166,11 +165,12 @@ def read_single_sign_on_of(request: HttpRequest, slug: str) -> SingleSignOnOut:
     response=SingleSignOnOut,
     summary="Confirm email domains",
 )
-def confirm_domains(request: HttpRequest, slug: str, body: DomainsIn) -> SingleSignOnOut:
+@requires("organisations.write")
+def confirm_domains(
+    request: HttpRequest, actor: Actor, slug: str, body: DomainsIn
+) -> SingleSignOnOut:
     """Confirms that the domains belong to the organisation, and the issuer and client with them.
     People with these addresses then join it by single sign-on."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     check_may_change_single_sign_on(request)
     row = single_sign_on.access_single_sign_on_of(actor, slug)
     return _serialize_single_sign_on(single_sign_on.confirm_domains(actor, row, seen=body.dict()))
@@ -181,11 +181,10 @@ def confirm_domains(request: HttpRequest, slug: str, body: DomainsIn) -> SingleS
     response=SingleSignOnOut,
     summary="Withdraw confirmation of email domains",
 )
-def unconfirm_domains(request: HttpRequest, slug: str) -> SingleSignOnOut:
+@requires("organisations.write")
+def unconfirm_domains(request: HttpRequest, actor: Actor, slug: str) -> SingleSignOnOut:
     """Withdraws the confirmation. The connections it created end, with the sessions that used them.
     Connections that people created while signed in remain."""
-    actor = actors.actor_of(request)
-    access.require(actor, "organisations.write")
     check_may_change_single_sign_on(request)
     row = single_sign_on.access_single_sign_on_of(actor, slug)
     return _serialize_single_sign_on(single_sign_on.unconfirm_domains(actor, row))

@@ -5,10 +5,12 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.access import (
     access_batch,
     access_credit,
@@ -112,29 +114,28 @@ class BatchPage(Schema):
 @router.get(
     "/organisations/{slug}/charge-rule", response=ChargeRuleOut, summary="Show a charge rule"
 )
-def read_charge_rule(request: HttpRequest, slug: str) -> ChargeRuleOut:
+def read_charge_rule(actor: Actor, slug: str) -> ChargeRuleOut:
     """What an organisation is charged for abandoned and failed requests. `inherit`: as the rule of
     the model says, or else the channel."""
-    organisation = organisation_named(actors.actor_of(request), slug)
+    organisation = organisation_named(actor, slug)
     return ChargeRuleOut(**stored_rule(charge_rule_of(organisation)))
 
 
 @router.put(
     "/organisations/{slug}/charge-rule", response=ChargeRuleOut, summary="Change a charge rule"
 )
-def write_charge_rule(request: HttpRequest, slug: str, body: ChargeRuleIn) -> ChargeRuleOut:
+@requires("credits.write")
+def write_charge_rule(actor: Actor, slug: str, body: ChargeRuleIn) -> ChargeRuleOut:
     """Replaces the whole rule. It comes before the rules of models."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     organisation = organisation_named(actor, slug)
     set_charge_rule(actor, organisation, read_rule_fields(body.rule_fields()))
     return ChargeRuleOut(**stored_rule(charge_rule_of(organisation)))
 
 
 @router.get("/credits", response=CreditPage, summary="List corrections")
-def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> CreditPage:
+def list_credits(actor: Actor, query: Query[pagination.PageQuery]) -> CreditPage:
     """Balance corrections of all organisations, newest first."""
-    rows = visible_credits(actors.actor_of(request))
+    rows = visible_credits(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return CreditPage(
         items=[CreditOut(**serialize_credit(row)) for row in page.items], next=page.next
@@ -142,9 +143,9 @@ def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> Cr
 
 
 @router.get("/credits/{id}", response=CreditOut, summary="Show a correction")
-def show_credit(request: HttpRequest, id: str) -> CreditOut:
+def show_credit(actor: Actor, id: str) -> CreditOut:
     """One correction, waiting or decided."""
-    return CreditOut(**serialize_credit(access_credit(actors.actor_of(request), id)))
+    return CreditOut(**serialize_credit(access_credit(actor, id)))
 
 
 @router.post(
@@ -153,10 +154,9 @@ def show_credit(request: HttpRequest, id: str) -> CreditOut:
     summary="Correct a balance",
     openapi_extra=also_answers(409),
 )
-def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
+@requires("credits.write")
+def create_credit(request: HttpRequest, actor: Actor, body: CreditIn) -> HttpResponse:
     """Above the limit for one operator, it waits for a second one. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     organisation = organisation_named(actor, body.organisation)
 
     def act() -> Answer:
@@ -180,10 +180,9 @@ def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
     summary="Approve a correction",
     openapi_extra=also_answers(409),
 )
-def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
+@requires("credits.write")
+def approve_credit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Approves as the second operator. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     credit = access_credit(actor, id)
     return answer_idempotently(
         request, actor, lambda: Answer(200, serialize_credit(credits.approve_credit(actor, credit)))
@@ -196,10 +195,9 @@ def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
     summary="Reject a correction",
     openapi_extra=also_answers(409),
 )
-def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
+@requires("credits.write")
+def refuse_credit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Nothing is posted. Whoever requested it can withdraw it this way."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     credit = access_credit(actor, id)
     return answer_idempotently(
         request, actor, lambda: Answer(200, serialize_credit(credits.refuse_credit(actor, credit)))
@@ -212,11 +210,10 @@ def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
     summary="Reverse a posting",
     openapi_extra=also_answers(409),
 )
-def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResponse:
+@requires("credits.write")
+def reverse_posting(request: HttpRequest, actor: Actor, id: str, body: ReversalIn) -> HttpResponse:
     """Creates a new posting that refers to the old one. Only for corrections and opening
     credits."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     posting = access_posting(actor, id)
     return answer_idempotently(
         request,
@@ -228,9 +225,9 @@ def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResp
 
 
 @router.get("/code-batches", response=BatchPage, summary="List batches of codes")
-def list_batches(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> BatchPage:
+def list_batches(actor: Actor, query: Query[pagination.NamedPageQuery]) -> BatchPage:
     """Batches of redemption codes, newest first. The codes themselves are never shown again."""
-    rows = visible_batches(actors.actor_of(request))
+    rows = visible_batches(actor)
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return BatchPage(items=[BatchOut(**serialize_batch(row)) for row in page.items], next=page.next)
 
@@ -241,10 +238,9 @@ def list_batches(request: HttpRequest, query: Query[pagination.NamedPageQuery]) 
     summary="Create a batch of codes",
     openapi_extra=also_answers(409),
 )
-def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
+@requires("codes.write")
+def create_batch(request: HttpRequest, actor: Actor, body: BatchIn) -> HttpResponse:
     """The codes are generated when they are downloaded, once. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "codes.write")
 
     def act() -> Answer:
         batch = codes.create_batch(
@@ -262,24 +258,22 @@ def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
 
 
 @router.get("/code-batches/{id}", response=BatchOut, summary="Show a batch of codes")
-def show_batch(request: HttpRequest, id: str) -> BatchOut:
+def show_batch(actor: Actor, id: str) -> BatchOut:
     """One batch, without its codes."""
-    return BatchOut(**serialize_batch(access_batch(actors.actor_of(request), id)))
+    return BatchOut(**serialize_batch(access_batch(actor, id)))
 
 
 @router.post("/code-batches/{id}/download", summary="Download the codes", response={200: str})
-def download_batch(request: HttpRequest, id: str) -> HttpResponse:
+@requires("codes.write")
+def download_batch(actor: Actor, id: str) -> HttpResponse:
     """The codes as CSV, once: only their hashes are stored."""
-    actor = actors.actor_of(request)
-    access.require(actor, "codes.write")
     return codes_file(access_batch(actor, id), actor)
 
 
 @router.post("/code-batches/{id}/kill", response=BatchOut, summary="Disable a batch")
-def kill_batch(request: HttpRequest, id: str) -> BatchOut:
+@requires("codes.write")
+def kill_batch(actor: Actor, id: str) -> BatchOut:
     """From now on, its codes cannot be redeemed. Redeemed codes are not affected."""
-    actor = actors.actor_of(request)
-    access.require(actor, "codes.write")
     return BatchOut(**serialize_batch(codes.kill_batch(actor, access_batch(actor, id))))
 
 

@@ -2,11 +2,12 @@
 
 import datetime as dt
 
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.access import exchange_rates
 from billing.currency.answers import answer_of
 from billing.currency.exchange_rates import SOURCE_MAX, RateFields, add_rates, rate_text
@@ -53,28 +54,25 @@ class ExchangeRatesOut(Schema):
 
 
 @router.get("/exchange-rates", response=ExchangeRatePage, summary="List exchange rates")
-def list_exchange_rates(
-    request: HttpRequest, query: Query[pagination.PageQuery]
-) -> ExchangeRatePage:
+def list_exchange_rates(actor: Actor, query: Query[pagination.PageQuery]) -> ExchangeRatePage:
     """Newest first. Of several rates of one currency and day, the newest counts."""
-    rows = exchange_rates(actors.actor_of(request))
+    rows = exchange_rates(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return ExchangeRatePage(items=[_serialize_rate(row) for row in page.items], next=page.next)
 
 
 @router.get("/exchange-rates/{id}", response=ExchangeRateOut, summary="Show an exchange rate")
-def show_exchange_rate(request: HttpRequest, id: str) -> ExchangeRateOut:
+def show_exchange_rate(actor: Actor, id: str) -> ExchangeRateOut:
     """One rate."""
-    return _serialize_rate(access.get_by_id(exchange_rates(actors.actor_of(request)), id))
+    return _serialize_rate(access.get_by_id(exchange_rates(actor), id))
 
 
 @router.post("/exchange-rates", response={201: ExchangeRatesOut}, summary="Add exchange rates")
-def add_exchange_rates(request: HttpRequest, body: ExchangeRatesIn) -> Status[ExchangeRatesOut]:
+@requires("credits.write")
+def add_exchange_rates(actor: Actor, body: ExchangeRatesIn) -> Status[ExchangeRatesOut]:
     """For organisations that show amounts in a currency of their own. Charges and documents stay in
     USD. Rates are never changed: to correct one, add another of the same day, in a request of its
     own."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     rates = [RateFields(one.currency, one.day, one.rate, one.source) for one in body.items]
     return Status(
         201, ExchangeRatesOut(items=[_serialize_rate(row) for row in add_rates(actor, rates)])

@@ -4,11 +4,13 @@ and the taxes; for each organisation, its own billing details. Pages call the sa
 import datetime as dt
 from typing import Literal
 
-from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Status
+from django.http import HttpResponse
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.access import (
     access_invoice,
     access_tax_rate,
@@ -94,17 +96,17 @@ class PdfQuery(Input):
 
 
 @router.get("/invoices", response=InvoicePage, summary="List invoices")
-def list_invoices(request: HttpRequest, query: Query[pagination.PageQuery]) -> InvoicePage:
+def list_invoices(actor: Actor, query: Query[pagination.PageQuery]) -> InvoicePage:
     """The organisation's invoices, credit and debit notes, newest first."""
-    rows = visible_invoices(actors.actor_of(request))
+    rows = visible_invoices(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return InvoicePage(items=[_serialize_invoice(row) for row in page.items], next=page.next)
 
 
 @router.get("/invoices/{no}", response=InvoiceDetailOut, summary="Show an invoice")
-def show_invoice(request: HttpRequest, no: str) -> InvoiceDetailOut:
+def show_invoice(actor: Actor, no: str) -> InvoiceDetailOut:
     """One document with its lines, by its number, or its ID."""
-    invoice = access_invoice(actors.actor_of(request), no)
+    invoice = access_invoice(actor, no)
     return InvoiceDetailOut(
         **_serialize_invoice(invoice).model_dump(),
         seller=_party(invoice.seller),
@@ -114,9 +116,9 @@ def show_invoice(request: HttpRequest, no: str) -> InvoiceDetailOut:
 
 
 @router.get("/invoices/{no}/pdf", response={200: bytes}, summary="Download an invoice")
-def download_invoice(request: HttpRequest, no: str, query: Query[PdfQuery]) -> HttpResponse:
+def download_invoice(actor: Actor, no: str, query: Query[PdfQuery]) -> HttpResponse:
     """The document as tagged PDF. None before the month is closed."""
-    return pdf_file(access_invoice(actors.actor_of(request), no), query.language)
+    return pdf_file(access_invoice(actor, no), query.language)
 
 
 def _serialize_invoice(invoice: Invoice) -> InvoiceOut:
@@ -211,55 +213,52 @@ class TaxRatePage(Schema):
 
 
 @router.get("/billing-details", response=BillingDetailsOut, summary="Show billing details")
-def show_billing_details(request: HttpRequest) -> BillingDetailsOut:
+def show_billing_details(actor: Actor) -> BillingDetailsOut:
     """Who stands on the organisation's invoices as the buyer."""
-    organisation = access_wallet(actors.actor_of(request), "balance.read")
+    organisation = access_wallet(actor, "balance.read")
     return _buyer(billing_details.buyer_of(organisation))
 
 
 @router.put("/billing-details", response=BillingDetailsOut, summary="Change billing details")
-def change_billing_details(request: HttpRequest, body: BillingDetailsIn) -> BillingDetailsOut:
+def change_billing_details(actor: Actor, body: BillingDetailsIn) -> BillingDetailsOut:
     """Replaces all of them. Documents that are closed already stay as they are."""
-    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
     return _buyer(billing_details.set_buyer(actor, organisation, **body.model_dump()))
 
 
 @operator_router.get("/seller", response=SellerOut, summary="Show the seller")
-def show_seller(request: HttpRequest) -> SellerOut:
+@requires("credits.read")
+def show_seller(actor: Actor) -> SellerOut:
     """Who stands on all invoices as the seller."""
-    access.require(actors.actor_of(request), "credits.read")
     return SellerOut(**billing_details.seller().document())
 
 
 @operator_router.put("/seller", response=SellerOut, summary="Change the seller")
-def change_seller(request: HttpRequest, body: SellerIn) -> SellerOut:
+@requires("credits.write")
+def change_seller(actor: Actor, body: SellerIn) -> SellerOut:
     """Replaces all details. Documents that are closed already stay as they are."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     return SellerOut(**billing_details.set_seller(actor, **body.model_dump()).document())
 
 
 @operator_router.get("/tax-rates", response=TaxRatePage, summary="List tax rates")
-def list_tax_rates(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> TaxRatePage:
+def list_tax_rates(actor: Actor, query: Query[pagination.NamedPageQuery]) -> TaxRatePage:
     """Taxes by country and day, oldest first."""
-    rows = query.filter_by_name(tax_rates(actors.actor_of(request)))
+    rows = query.filter_by_name(tax_rates(actor))
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     return TaxRatePage(items=[_tax_rate(row) for row in page.items], next=page.next)
 
 
 @operator_router.post("/tax-rates", response={201: TaxRateOut}, summary="Add a tax rate")
-def create_tax_rate(request: HttpRequest, body: TaxRateIn) -> Status[TaxRateOut]:
+@requires("credits.write")
+def create_tax_rate(actor: Actor, body: TaxRateIn) -> Status[TaxRateOut]:
     """A rate is never changed: a new one applies from its day on."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     return Status(201, _tax_rate(billing_details.add_tax_rate(actor, **body.model_dump())))
 
 
 @operator_router.get("/tax-rates/{id}", response=TaxRateOut, summary="Show a tax rate")
-def show_tax_rate(request: HttpRequest, id: str) -> TaxRateOut:
+def show_tax_rate(actor: Actor, id: str) -> TaxRateOut:
     """One rate."""
-    return _tax_rate(access_tax_rate(actors.actor_of(request), id))
+    return _tax_rate(access_tax_rate(actor, id))
 
 
 def _buyer(detail: BuyerDetail) -> BillingDetailsOut:

@@ -4,10 +4,12 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.utils.translation import gettext
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from accounts.sign_in.reauthentication import check_signed_in_recently
 from billing.access import organisation_named
 from billing.currency.money import MoneyInvalid, parse_usd
@@ -46,20 +48,17 @@ class SafeguardPage(Schema):
 
 
 @router.get("/safeguards", response=SafeguardPage, summary="List safeguards")
-def list_safeguards(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
-) -> dict[str, Any]:
+def list_safeguards(actor: Actor, query: Query[pagination.NamedPageQuery]) -> dict[str, Any]:
     """The values that operators have set or proposed."""
-    rows = list(query.filter_by_name(safeguards.all_safeguards(actors.actor_of(request))))
+    rows = list(query.filter_by_name(safeguards.all_safeguards(actor)))
     page = pagination.page_by_key(rows, query.limit, query.cursor, lambda row: str(row.pk))
     return {"items": [_serialize(row) for row in page.items], "next": page.next}
 
 
 @router.post("/safeguards", response=SafeguardOut, summary="Set a safeguard")
-def set_safeguard(request: HttpRequest, body: SafeguardIn) -> dict[str, Any]:
+@requires("credits.write")
+def set_safeguard(request: HttpRequest, actor: Actor, body: SafeguardIn) -> dict[str, Any]:
     """Sets a stricter value. Another one is proposed, and holds when another operator approves."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     organisation = organisation_named(actor, body.organisation) if body.organisation else None
     check_signed_in_recently(request)
     value = _parse(body)
@@ -67,20 +66,18 @@ def set_safeguard(request: HttpRequest, body: SafeguardIn) -> dict[str, Any]:
 
 
 @router.post("/safeguards/{id}/approve", response=SafeguardOut, summary="Approve a safeguard")
-def approve_safeguard(request: HttpRequest, id: str) -> dict[str, Any]:
+@requires("credits.write")
+def approve_safeguard(request: HttpRequest, actor: Actor, id: str) -> dict[str, Any]:
     """Sets the proposed value. Rejected for the operator who proposed it."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     row = safeguards.access_safeguard(actor, id)
     check_signed_in_recently(request)
     return _serialize(safeguards.approve_safeguard(actor, row))
 
 
 @router.post("/safeguards/{id}/reject", response=SafeguardOut, summary="Reject a safeguard")
-def reject_safeguard(request: HttpRequest, id: str) -> dict[str, Any]:
+@requires("credits.write")
+def reject_safeguard(request: HttpRequest, actor: Actor, id: str) -> dict[str, Any]:
     """Drops the proposed value. Whoever proposed it withdraws it this way."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     row = safeguards.access_safeguard(actor, id)
     check_signed_in_recently(request)
     return _serialize(safeguards.reject_safeguard(actor, row))

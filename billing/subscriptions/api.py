@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
 from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from accounts.models import Organisation
 from billing.access import (
     access_subscription_plan,
@@ -178,9 +179,8 @@ class WrittenPlanPage(Schema):
 
 
 @router.get("/subscription", response=CurrentOut, summary="Show the subscription")
-def show_subscription(request: HttpRequest) -> CurrentOut:
+def show_subscription(actor: Actor) -> CurrentOut:
     """The organisation's subscription, and the plans that it can choose."""
-    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "balance.read")
     current = subscriptions.subscription_of(organisation)
     return CurrentOut(
@@ -192,9 +192,8 @@ def show_subscription(request: HttpRequest) -> CurrentOut:
 @router.post(
     "/subscription/preview", response=SubscriptionPreviewOut, summary="Preview a change of plan"
 )
-def preview_subscription(request: HttpRequest, body: ChoiceIn) -> SubscriptionPreviewOut:
+def preview_subscription(actor: Actor, body: ChoiceIn) -> SubscriptionPreviewOut:
     """Nothing is changed. Days are those of the organisation's invoices, today among them."""
-    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
     preview = subscriptions.preview_plan(organisation, _require_offered_plan(actor, body.plan))
     return SubscriptionPreviewOut(
@@ -220,16 +219,15 @@ def preview_subscription(request: HttpRequest, body: ChoiceIn) -> SubscriptionPr
     summary="Choose a plan",
     openapi_extra=also_answers(409),
 )
-def choose_plan(request: HttpRequest, body: ChoiceIn) -> HttpResponse:
+def choose_plan(request: HttpRequest, actor: Actor, body: ChoiceIn) -> HttpResponse:
     """Subscribes, or changes the plan from today on, pro rata by the day. Supports
     `Idempotency-Key`."""
-    actor = actors.actor_of(request)
 
     def choose(organisation: Organisation) -> Subscription:
         plan = _require_offered_plan(actor, body.plan)
         return subscriptions.choose_plan(actor, organisation, plan)
 
-    return _answer_request(request, choose)
+    return _answer_request(request, actor, choose)
 
 
 @router.post(
@@ -238,10 +236,11 @@ def choose_plan(request: HttpRequest, body: ChoiceIn) -> HttpResponse:
     summary="Cancel the subscription",
     openapi_extra=also_answers(409, 422),
 )
-def cancel_subscription(request: HttpRequest) -> HttpResponse:
+def cancel_subscription(request: HttpRequest, actor: Actor) -> HttpResponse:
     """It ends with the month that is paid. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    return _answer_request(request, lambda owner: subscriptions.cancel_subscription(actor, owner))
+    return _answer_request(
+        request, actor, lambda owner: subscriptions.cancel_subscription(actor, owner)
+    )
 
 
 @router.post(
@@ -250,20 +249,21 @@ def cancel_subscription(request: HttpRequest) -> HttpResponse:
     summary="Resume the subscription",
     openapi_extra=also_answers(409, 422),
 )
-def resume_subscription(request: HttpRequest) -> HttpResponse:
+def resume_subscription(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Takes a cancellation back before the month is over. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    return _answer_request(request, lambda owner: subscriptions.resume_subscription(actor, owner))
+    return _answer_request(
+        request, actor, lambda owner: subscriptions.resume_subscription(actor, owner)
+    )
 
 
 @operator_router.get(
     "/subscription-plans", response=WrittenPlanPage, summary="List subscription plans"
 )
 def list_subscription_plans(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
+    actor: Actor, query: Query[pagination.NamedPageQuery]
 ) -> WrittenPlanPage:
     """Every plan, newest first."""
-    rows = visible_subscription_plans(actors.actor_of(request))
+    rows = visible_subscription_plans(actor)
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return WrittenPlanPage(
         items=[WrittenPlanOut(**_serialize_plan(row)) for row in page.items], next=page.next
@@ -273,9 +273,9 @@ def list_subscription_plans(
 @operator_router.get(
     "/subscription-plans/{id}", response=WrittenPlanOut, summary="Show a subscription plan"
 )
-def show_subscription_plan(request: HttpRequest, id: str) -> WrittenPlanOut:
+def show_subscription_plan(actor: Actor, id: str) -> WrittenPlanOut:
     """One plan, offered or not."""
-    return WrittenPlanOut(**_serialize_plan(access_subscription_plan(actors.actor_of(request), id)))
+    return WrittenPlanOut(**_serialize_plan(access_subscription_plan(actor, id)))
 
 
 @operator_router.post(
@@ -284,10 +284,11 @@ def show_subscription_plan(request: HttpRequest, id: str) -> WrittenPlanOut:
     summary="Create a subscription plan",
     openapi_extra=also_answers(409),
 )
-def create_subscription_plan(request: HttpRequest, body: SubscriptionPlanIn) -> HttpResponse:
+@requires("credits.write")
+def create_subscription_plan(
+    request: HttpRequest, actor: Actor, body: SubscriptionPlanIn
+) -> HttpResponse:
     """A draft, which no organisation sees until it is offered. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
 
     def act() -> Answer:
         units = tuple(unit_term(one.meter, one.models, one.units) for one in body.units)
@@ -311,11 +312,10 @@ def create_subscription_plan(request: HttpRequest, body: SubscriptionPlanIn) -> 
     summary="Offer a subscription plan",
     openapi_extra=also_answers(409),
 )
-def offer_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
+@requires("credits.write")
+def offer_subscription_plan(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Organisations can subscribe from now on. One that includes far more than it costs is offered
     by another operator than the one who created it. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     plan = access_subscription_plan(actor, id)
     act = subscription_plans.offer_plan
     return answer_idempotently(
@@ -329,10 +329,9 @@ def offer_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
     summary="Archive a subscription plan",
     openapi_extra=also_answers(409),
 )
-def archive_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
+@requires("credits.write")
+def archive_subscription_plan(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """It is offered no more; present subscriptions go on. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     plan = access_subscription_plan(actor, id)
     act = subscription_plans.archive_plan
     return answer_idempotently(
@@ -341,9 +340,8 @@ def archive_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
 
 
 def _answer_request(
-    request: HttpRequest, act: Callable[[Organisation], Subscription]
+    request: HttpRequest, actor: Actor, act: Callable[[Organisation], Subscription]
 ) -> HttpResponse:
-    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
     return answer_idempotently(
         request, actor, lambda: Answer(200, _subscription(act(organisation)))

@@ -3,10 +3,11 @@
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from accounts.sign_in.reauthentication import check_signed_in_recently
 from billing.trials import trials
 from billing.trials.rules import DAYS_MAX
@@ -42,17 +43,18 @@ class TrialCreditOut(Schema):
 
 
 @router.get("/trial-credit", response=TrialCreditOut, summary="Show trial credit")
-def read_trial_credit(request: HttpRequest) -> dict[str, Any]:
+@requires("credits.read")
+def read_trial_credit(actor: Actor) -> dict[str, Any]:
     """What an organisation gets when a new person creates it."""
-    access.require(actors.actor_of(request), "credits.read")
     return trials.describe_setting()
 
 
 @router.patch("/trial-credit", response=TrialCreditOut, summary="Change trial credit")
-def change_trial_credit(request: HttpRequest, body: TrialCreditChange) -> dict[str, Any]:
+@requires("credits.write")
+def change_trial_credit(
+    request: HttpRequest, actor: Actor, body: TrialCreditChange
+) -> dict[str, Any]:
     """Credit that was given stays as it is."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     check_signed_in_recently(request)
     trials.save_trial_setting(actor, **body.dict(exclude_unset=True))
     return trials.describe_setting()

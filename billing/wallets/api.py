@@ -6,11 +6,12 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
-from accounts.access.actors import organisation_of
+from accounts.access import access, api_auth
+from accounts.access.actors import Actor, organisation_of
+from accounts.access.operations import Router, requires
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.balances import balances
 from billing.credits import codes
@@ -45,10 +46,9 @@ class BalanceOut(Schema):
 
 
 @router.get("/balance", response=BalanceOut, summary="Show the balance")
-def show_balance(request: HttpRequest) -> BalanceOut:
+@requires("balance.read")
+def show_balance(actor: Actor) -> BalanceOut:
     """Your organisation's current balance."""
-    actor = actors.actor_of(request)
-    access.require(actor, "balance.read")
     organisation = organisation_of(actor)
     balance = balances.balance(organisation)
     return BalanceOut(
@@ -78,12 +78,11 @@ class RedemptionOut(Schema):
     summary="Redeem a code",
     openapi_extra=also_answers(409, 429),
 )
-def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
+def redeem_code(request: HttpRequest, actor: Actor, body: CodeIn) -> HttpResponse:
     """Adds a code's value to the balance, once for each organisation. Supports `Idempotency-Key`.
 
     After five wrong codes within ten minutes, all codes are rejected for a while.
     """
-    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "codes.redeem")
     network = request.META.get("REMOTE_ADDR", "")
 
@@ -135,9 +134,9 @@ class LedgerOut(Schema):
 
 
 @router.get("/ledger", response=LedgerOut, summary="Show the ledger of a month")
-def show_ledger(request: HttpRequest, query: Query[LedgerQuery]) -> LedgerOut:
+def show_ledger(actor: Actor, query: Query[LedgerQuery]) -> LedgerOut:
     """Balance changes, newest first, with usage grouped by day (UTC)."""
-    organisation = access_wallet(actors.actor_of(request), "balance.read")
+    organisation = access_wallet(actor, "balance.read")
     month_statement = statement.statement(organisation, statement.month_of(query.month))
     return LedgerOut(
         month=f"{month_statement.month:%Y-%m}",
@@ -220,9 +219,8 @@ class WalletSettingOut(Schema):
     summary="Create a top-up",
     openapi_extra=also_answers(409, 503),
 )
-def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
+def order_top_up(request: HttpRequest, actor: Actor, body: TopUpIn) -> HttpResponse:
     """Creates a top-up and returns the URL where it is paid. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "topups.write")
 
     def act() -> Answer:
@@ -245,9 +243,9 @@ def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
 
 
 @router.get("/top-ups", response=TopUpPage, summary="List top-ups")
-def list_top_ups(request: HttpRequest, query: Query[pagination.PageQuery]) -> TopUpPage:
+def list_top_ups(actor: Actor, query: Query[pagination.PageQuery]) -> TopUpPage:
     """The organisation's top-ups, newest first."""
-    rows = visible_top_ups(actors.actor_of(request))
+    rows = visible_top_ups(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return TopUpPage(
         items=[TopUpOut(**serialize_top_up(row)) for row in page.items], next=page.next
@@ -255,15 +253,15 @@ def list_top_ups(request: HttpRequest, query: Query[pagination.PageQuery]) -> To
 
 
 @router.get("/top-ups/{id}/receipt", response={200: bytes}, summary="Download a receipt")
-def download_receipt(request: HttpRequest, id: str, query: Query[PdfQuery]) -> HttpResponse:
+def download_receipt(actor: Actor, id: str, query: Query[PdfQuery]) -> HttpResponse:
     """The receipt of a paid top-up as tagged PDF. None before it is paid."""
-    return receipt_answer(access_top_up(actors.actor_of(request), id), query.language)
+    return receipt_answer(access_top_up(actor, id), query.language)
 
 
 @router.get("/top-ups/{id}", response=TopUpOut, summary="Show a top-up")
-def show_top_up(request: HttpRequest, id: str) -> TopUpOut:
+def show_top_up(actor: Actor, id: str) -> TopUpOut:
     """One top-up and the current state of its payment."""
-    return TopUpOut(**serialize_top_up(access_top_up(actors.actor_of(request), id)))
+    return TopUpOut(**serialize_top_up(access_top_up(actor, id)))
 
 
 @router.post(
@@ -273,11 +271,10 @@ def show_top_up(request: HttpRequest, id: str) -> TopUpOut:
     auth=api_auth.installation_auth,
     openapi_extra=also_answers(409),
 )
-def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpResponse:
+@requires("credits.write")
+def confirm_transfer(request: HttpRequest, actor: Actor, id: str, body: TransferIn) -> HttpResponse:
     """For operators: a bank transfer has arrived. Above the limit a second operator must confirm
     it too. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     top_up = any_top_up(actor, id)
     return answer_idempotently(
         request,
@@ -289,10 +286,9 @@ def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpRes
 
 
 @router.post("/top-ups/{id}/cancel", response=TopUpOut, summary="Cancel a transfer")
-def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
+def cancel_transfer(actor: Actor, id: str) -> TopUpOut:
     """Cancels a bank transfer that was not credited: your own until an operator has confirmed it,
     any for operators."""
-    actor = actors.actor_of(request)
     operator = access.scope_of(actor, "credits.write") is not None
     if operator:
         tenancy.enter(None)
@@ -304,9 +300,9 @@ def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
 
 
 @router.get("/wallet", response=WalletSettingOut, summary="Show billing settings")
-def show_wallet(request: HttpRequest) -> WalletSettingOut:
+def show_wallet(actor: Actor) -> WalletSettingOut:
     """Low-balance alerts and automatic top-ups."""
-    organisation = access_wallet(actors.actor_of(request), "balance.read")
+    organisation = access_wallet(actor, "balance.read")
     setting = balances.wallet_setting(organisation)
     return WalletSettingOut(
         low_balance=None if setting.low_nano is None else format_usd(setting.low_nano),
@@ -318,9 +314,8 @@ def show_wallet(request: HttpRequest) -> WalletSettingOut:
 
 
 @router.put("/wallet", response=WalletSettingOut, summary="Change billing settings")
-def change_wallet(request: HttpRequest, body: WalletSettingIn) -> WalletSettingOut:
+def change_wallet(request: HttpRequest, actor: Actor, body: WalletSettingIn) -> WalletSettingOut:
     """Replaces all settings."""
-    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
     low = body.low_balance
     with transaction.atomic():
@@ -334,7 +329,7 @@ def change_wallet(request: HttpRequest, body: WalletSettingIn) -> WalletSettingO
             below_nano=amount_of(body.automatic_below, "automatic_below"),
             amount_nano=amount_of(body.automatic_amount, "automatic_amount"),
         )
-    return show_wallet(request)
+    return show_wallet(actor)
 
 
 def serialize_top_up(top_up: TopUp) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from ninja import Router, Status
+from ninja import Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, api_auth
 from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from accounts.audit.audit import REASON_MAX
 from accounts.members import access as member_access
 from accounts.members.departures import KeyFate
 from accounts.models import Organisation, User
-from accounts.roles.rules import Action
 from accounts.sign_in.reauthentication import check_may_handle_personal_data
 from config.erasure.views import operator_actor, remaining_copies
 from lib.api.openapi import RequestBody, Schema
@@ -102,21 +102,23 @@ class ErasureOut(Schema):
 @own_router.get(
     "/members/{id}/erasure", response=ErasureOut, summary="Preview the erasure of a member"
 )
-def preview_member_erasure(request: HttpRequest, id: str) -> ErasureOut:
+@requires("organisation.write")
+def preview_member_erasure(actor: Actor, id: str) -> ErasureOut:
     """What erasing a member would take away in the organisation. Only for owners."""
-    actor = _actor(request, "organisation.write")
     person = member_access.writable_member(actor, id).user
     with use_tenant(None):
         return _describe_erasure(person, erasable_part(actor, person))
 
 
 @own_router.post("/members/{id}/erase", response={202: ErasureOut}, summary="Erase a member")
-def erase_member(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
+@requires("organisation.write")
+def erase_member(
+    request: HttpRequest, actor: Actor, id: str, body: ErasureIn
+) -> Status[ErasureOut]:
     """Removes a member, and erases their chats, prompts, files, notes and the texts that name them
     in the organisation. The account stays, with its name and what belongs to other organisations:
     the person deletes it, or an operator. Only for owners. Keys may do it only where the
     installation sets `PERSONAL_DATA_BY_KEY`."""
-    actor = _actor(request, "organisation.write")
     check_may_handle_personal_data(request)
     person = member_access.writable_member(actor, id).user
     with use_tenant(None):
@@ -124,52 +126,51 @@ def erase_member(request: HttpRequest, id: str, body: ErasureIn) -> Status[Erasu
 
 
 @own_router.get("/members/{id}/data", summary="Download the data of a member", openapi_extra=_ZIP)
-def download_member_data(request: HttpRequest, id: str) -> HttpResponseBase:
+@requires("organisation.write")
+def download_member_data(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """A ZIP archive of what the organisation stores about a member: keys, requests, audit events
     and invitations of this organisation. Chats, prompts, files and sign-ins are the member's own:
     they download them on their account page. Only for owners. Keys may do it only where the
     installation sets `PERSONAL_DATA_BY_KEY`."""
-    actor = _actor(request, "organisation.write")
     check_may_handle_personal_data(request)
     person = member_access.writable_member(actor, id).user
     return _archive(actor, person, erasable_part(actor, person))
 
 
 @router.get("/people/{id}/erasure", response=ErasureOut, summary="Show the erasure of a person")
-def read_person_erasure(request: HttpRequest, id: str) -> ErasureOut:
+@requires("organisations.write")
+def read_person_erasure(actor: Actor, id: str) -> ErasureOut:
     """What erasing a person would take away; afterwards, how far it is."""
-    actor = operator_actor(_actor(request, "organisations.write"))
-    person = access.access_person(actor, id)
-    return _describe_erasure(person, erasable_part(actor, person))
+    operator = operator_actor(actor)
+    person = access.access_person(operator, id)
+    return _describe_erasure(person, erasable_part(operator, person))
 
 
 @router.post("/people/{id}/erase", response={202: ErasureOut}, summary="Erase a person")
-def erase_person(request: HttpRequest, id: str, body: ErasureIn) -> Status[ErasureOut]:
+@requires("organisations.write")
+def erase_person(
+    request: HttpRequest, actor: Actor, id: str, body: ErasureIn
+) -> Status[ErasureOut]:
     """Erases name, email address, sign-ins, chats, prompts and files of a person. The
     ledger, requests and the audit log keep a pseudonym. The last owner of an organisation and the
     last operator cannot be erased. Keys may do it only where the installation sets
     `PERSONAL_DATA_BY_KEY`."""
-    actor = operator_actor(_actor(request, "organisations.write"))
+    operator = operator_actor(actor)
     check_may_handle_personal_data(request)
-    person = access.access_person(actor, id)
-    return Status(202, _erase(actor, person, body))
+    person = access.access_person(operator, id)
+    return Status(202, _erase(operator, person, body))
 
 
 @router.get("/people/{id}/data", summary="Download the data of a person", openapi_extra=_ZIP)
-def download_person_data(request: HttpRequest, id: str) -> HttpResponseBase:
+@requires("organisations.write")
+def download_person_data(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """A ZIP archive of what is stored about a person, without chats, prompts and files, which only
     the person reads: they download them on their account page. Keys may do it only where the
     installation sets `PERSONAL_DATA_BY_KEY`."""
-    actor = operator_actor(_actor(request, "organisations.write"))
+    operator = operator_actor(actor)
     check_may_handle_personal_data(request)
-    person = access.access_person(actor, id)
-    return _archive(actor, person, erasable_part(actor, person))
-
-
-def _actor(request: HttpRequest, action: Action) -> Actor:
-    actor = actors.actor_of(request)
-    access.require(actor, action)
-    return actor
+    person = access.access_person(operator, id)
+    return _archive(operator, person, erasable_part(operator, person))
 
 
 def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:

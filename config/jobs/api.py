@@ -4,11 +4,12 @@ same."""
 import datetime as dt
 from typing import Any, Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from config.jobs.runs import JobState, job_states
 from lib.api import pagination
 from lib.api.openapi import Schema
@@ -43,9 +44,9 @@ class JobPage(Schema):
 
 
 @router.get("/jobs", response=JobPage, summary="List background jobs")
-def list_jobs(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+@requires("channels.read")
+def list_jobs(actor: Actor, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """Background jobs and their status."""
-    access.require(actors.actor_of(request), "channels.read")
     page = pagination.page_by_key(
         job_states(), query.limit, query.cursor, lambda state: state.job.task
     )

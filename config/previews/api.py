@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from django.http import HttpRequest
-from ninja import Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.money import format_usd
 from config.previews.route_preview import preview_route
 from config.previews.sent_preview import preview_sent
@@ -83,11 +84,10 @@ class RoutePreviewOut(Schema):
 
 
 @router.post("/routes/preview", response=RoutePreviewOut, summary="Preview a route")
-def show_route(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
+@requires("channels.read")
+def show_route(request: HttpRequest, actor: Actor, data: RoutePreviewIn) -> dict[str, Any]:
     """The channels a request would be sent to, in order, and those that are skipped. Nothing is
     sent or held."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.read")
     body = msgspec.json.encode(data.body)
     headers = {str(name): text for name, text in data.headers.items()}
     return _serialize_preview(preview_route(request, actor, data.key, data.path, body, headers))
@@ -156,10 +156,11 @@ class SentPreviewOut(Schema):
 
 
 @router.post("/channels/{id}/preview", response=SentPreviewOut, summary="Preview overrides")
-def preview_sent_request(request: HttpRequest, id: str, data: SentPreviewIn) -> dict[str, Any]:
+@requires("channels.write")
+def preview_sent_request(
+    request: HttpRequest, actor: Actor, id: str, data: SentPreviewIn
+) -> dict[str, Any]:
     """The headers and body the provider would receive for a request. Nothing is sent."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     channel = access_channel(actor, id)
     overrides = channel.overrides
     if data.overrides is not None:

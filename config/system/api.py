@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Any, Literal
 
-from django.http import HttpRequest
-from ninja import Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from config.system.state import serialize_state, system_state
 from lib.api.openapi import Schema
 
@@ -121,8 +121,8 @@ class SystemOut(Schema):
 
 
 @router.get("/system", response=SystemOut, summary="Show the system's state")
-def read_system(request: HttpRequest) -> dict[str, Any]:
+@requires("channels.read")
+def read_system(actor: Actor) -> dict[str, Any]:
     """Versions, migrations, queues, partitions, disk, clock, and when the last backup and the last
     verification were."""
-    access.require(actors.actor_of(request), "channels.read")
     return serialize_state(system_state())

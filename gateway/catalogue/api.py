@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.answers import answer_of
 from billing.idempotency import Answer, answer_idempotently
 from gateway.access import (
@@ -145,19 +147,18 @@ class IgnoreRulePage(Schema):
 
 
 @router.get("/catalogue-updates", response=UpdatePage, summary="List catalogue updates")
-def list_updates(request: HttpRequest, query: Query[pagination.PageQuery]) -> UpdatePage:
+def list_updates(actor: Actor, query: Query[pagination.PageQuery]) -> UpdatePage:
     """The lists that were compared, newest first."""
-    rows = visible_updates(actors.actor_of(request))
+    rows = visible_updates(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return UpdatePage(items=[_update(item) for item in page.items], next=page.next)
 
 
 @router.post("/catalogue-updates", response={201: UpdateOut}, summary="Compare with a list")
-def compare_catalogue(request: HttpRequest, body: UpdateIn) -> HttpResponse:
+@requires("prices.write")
+def compare_catalogue(request: HttpRequest, actor: Actor, body: UpdateIn) -> HttpResponse:
     """Compares a list of models and prices with what applies. Differences become proposals; nothing
     applies by itself."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     if (body.address is None) == (body.models is None):
         raise Refused("address", "Send either an address or models.")
     if body.address is not None:
@@ -175,43 +176,39 @@ def compare_catalogue(request: HttpRequest, body: UpdateIn) -> HttpResponse:
 
 
 @router.get("/catalogue-updates/{id}", response=UpdateOut, summary="Show a catalogue update")
-def show_update(request: HttpRequest, id: str) -> UpdateOut:
+def show_update(actor: Actor, id: str) -> UpdateOut:
     """What one comparison came to."""
-    return _update(access.get_by_id(visible_updates(actors.actor_of(request)), id))
+    return _update(access.get_by_id(visible_updates(actor), id))
 
 
 @router.get("/model-proposals", response=FactPage, summary="List proposed facts of models")
-def list_facts(request: HttpRequest, query: Query[pagination.ModelPageQuery]) -> FactPage:
+def list_facts(actor: Actor, query: Query[pagination.ModelPageQuery]) -> FactPage:
     """What lists and probes say otherwise, newest first. Prices are among /price-proposals."""
-    rows = visible_model_proposals(actors.actor_of(request)).order_by("-id")
+    rows = visible_model_proposals(actor).order_by("-id")
     page = pagination.page_by_id(query.of_model(rows), query.limit, query.cursor)
     return FactPage(items=[_fact(item) for item in page.items], next=page.next)
 
 
 @router.post("/model-proposals/accept", response=DecisionOut, summary="Accept proposals")
-def accept_model_proposals(request: HttpRequest, body: DecisionIn) -> DecisionOut:
+@requires("prices.write")
+def accept_model_proposals(actor: Actor, body: DecisionIn) -> DecisionOut:
     """All or none."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     decided = accept_proposals(actor, _ids(body.ids))
     return DecisionOut(decided=decided.made, waiting=decided.waiting)
 
 
 @router.post("/model-proposals/dismiss", response=DecisionOut, summary="Dismiss proposals")
-def dismiss_model_proposals(request: HttpRequest, body: DecisionIn) -> DecisionOut:
+@requires("prices.write")
+def dismiss_model_proposals(actor: Actor, body: DecisionIn) -> DecisionOut:
     """The same list does not propose them again."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     decided = dismiss_proposals(actor, _ids(body.ids))
     return DecisionOut(decided=decided.made, waiting=decided.waiting)
 
 
 @router.get("/catalogue-ignore-rules", response=IgnoreRulePage, summary="List ignore rules")
-def list_ignore_rules(
-    request: HttpRequest, query: Query[pagination.ModelPageQuery]
-) -> IgnoreRulePage:
+def list_ignore_rules(actor: Actor, query: Query[pagination.ModelPageQuery]) -> IgnoreRulePage:
     """What lists never propose, oldest first."""
-    rows = visible_ignore_rules(actors.actor_of(request)).order_by("id")
+    rows = visible_ignore_rules(actor).order_by("id")
     page = pagination.page_by_number(query.of_model(rows), query.limit, query.cursor)
     return IgnoreRulePage(items=[_rule(item) for item in page.items], next=page.next)
 
@@ -219,26 +216,24 @@ def list_ignore_rules(
 @router.post(
     "/catalogue-ignore-rules", response={201: IgnoreRuleOut}, summary="Create an ignore rule"
 )
-def create_ignore_rule(request: HttpRequest, body: IgnoreRuleIn) -> Status[IgnoreRuleOut]:
+@requires("prices.write")
+def create_ignore_rule(actor: Actor, body: IgnoreRuleIn) -> Status[IgnoreRuleOut]:
     """Applies to the next update."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     return Status(201, _rule(add_ignore_rule(actor, body.model, body.field)))
 
 
 @router.get("/catalogue-ignore-rules/{id}", response=IgnoreRuleOut, summary="Show an ignore rule")
-def show_ignore_rule(request: HttpRequest, id: str) -> IgnoreRuleOut:
+def show_ignore_rule(actor: Actor, id: str) -> IgnoreRuleOut:
     """One rule."""
-    return _rule(access_ignore_rule(actors.actor_of(request), id))
+    return _rule(access_ignore_rule(actor, id))
 
 
 @router.patch(
     "/catalogue-ignore-rules/{id}", response=IgnoreRuleOut, summary="Change an ignore rule"
 )
-def change_ignore_rule(request: HttpRequest, id: str, body: IgnoreRuleChange) -> IgnoreRuleOut:
+@requires("prices.write")
+def change_ignore_rule(actor: Actor, id: str, body: IgnoreRuleChange) -> IgnoreRuleOut:
     """Applies to the next update."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     rule = access_ignore_rule(actor, id)
     fields = body.model_dump(exclude_none=True)
     return _rule(catalogue_updates.change_ignore_rule(actor, rule, **fields))
@@ -247,10 +242,9 @@ def change_ignore_rule(request: HttpRequest, id: str, body: IgnoreRuleChange) ->
 @router.delete(
     "/catalogue-ignore-rules/{id}", response={204: None}, summary="Delete an ignore rule"
 )
-def delete_ignore_rule(request: HttpRequest, id: str) -> Status[None]:
+@requires("prices.write")
+def delete_ignore_rule(actor: Actor, id: str) -> Status[None]:
     """Lists then propose it again."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     remove_ignore_rule(actor, access_ignore_rule(actor, id))
     return Status(204, None)
 
@@ -314,18 +308,17 @@ class DecisionsIn(RequestBody):
     response=ModelChangesOut,
     summary="Show changes of a provider's models",
 )
-def show_model_changes(request: HttpRequest, id: str) -> ModelChangesOut:
+def show_model_changes(actor: Actor, id: str) -> ModelChangesOut:
     """What changed in the provider's list since the first check, and was not decided on."""
-    return _changes(access_channel(actors.actor_of(request), id))
+    return _changes(access_channel(actor, id))
 
 
 @model_change_router.post(
     "/channels/{id}/model-changes/check", response=ModelChangesOut, summary="Check for new models"
 )
-def check_provider_models(request: HttpRequest, id: str) -> ModelChangesOut:
+@requires("channels.test")
+def check_provider_models(actor: Actor, id: str) -> ModelChangesOut:
     """Reads the provider's list now. The first time, it is what later ones are compared with."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.test")
     channel = access_channel(actor, id)
     check_models(actor, channel)
     return _changes(channel)
@@ -334,10 +327,9 @@ def check_provider_models(request: HttpRequest, id: str) -> ModelChangesOut:
 @model_change_router.post(
     "/channels/{id}/model-changes", response=ModelChangesOut, summary="Accept or ignore changes"
 )
-def decide_model_changes(request: HttpRequest, id: str, body: DecisionsIn) -> ModelChangesOut:
+@requires("channels.write")
+def decide_model_changes(actor: Actor, id: str, body: DecisionsIn) -> ModelChangesOut:
     """All of them or none. Takes effect everywhere within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     decide(actor, access_channel(actor, id), body.accept, body.ignore)
     return _changes(access_channel(actor, id))
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.db import transaction
-from django.http import HttpRequest
 from django.utils.translation import gettext
-from ninja import Body, Query, Router, Status
+from ninja import Body, Query, Status
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.answers import answer_of
 from billing.currency.money import format_usd, parse_usd
 from gateway.access import (
@@ -73,44 +74,40 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 
 @router.get("/channels", response=ChannelPage, summary="List channels")
-def list_channels(request: HttpRequest, query: Query[ChannelQuery]) -> ChannelPage:
+def list_channels(actor: Actor, query: Query[ChannelQuery]) -> ChannelPage:
     """Connections to providers, newest first."""
-    actor = actors.actor_of(request)
     rows = every_channel(actor) if query.archived else visible_channels(actor)
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return ChannelPage(items=[_channel(channel) for channel in page.items], next=page.next)
 
 
 @router.post("/channels", response={201: ChannelOut}, summary="Add a channel")
-def create_channel(request: HttpRequest, body: ChannelIn) -> Status[ChannelOut]:
+@requires("channels.write")
+def create_channel(actor: Actor, body: ChannelIn) -> Status[ChannelOut]:
     """Requests use it within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     channel = channels.create_channel(actor, body.name, _fields(body))
     return Status(201, _channel(channel))
 
 
 @router.get("/channels/{id}", response=ChannelOut, summary="Show a channel")
-def show_channel(request: HttpRequest, id: str) -> ChannelOut:
+def show_channel(actor: Actor, id: str) -> ChannelOut:
     """One channel, archived or not."""
-    return _channel(access_channel(actors.actor_of(request), id))
+    return _channel(access_channel(actor, id))
 
 
 @router.patch("/channels/{id}", response=ChannelOut, summary="Change a channel")
-def change_channel(request: HttpRequest, id: str, body: ChannelPatch) -> ChannelOut:
+@requires("channels.write")
+def change_channel(actor: Actor, id: str, body: ChannelPatch) -> ChannelOut:
     """Changes the given fields. Takes effect everywhere within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     channel = access_channel(actor, id)
     return _channel(channels.change_channel(actor, channel, _fields(body), seen=body.version))
 
 
 @router.post("/channel-changes", response=ChannelDifferences, summary="Change several channels")
-def change_channels(request: HttpRequest, body: ChannelsChange) -> ChannelDifferences:
+@requires("channels.write")
+def change_channels(actor: Actor, body: ChannelsChange) -> ChannelDifferences:
     """Changes all of them or none, and answers with what has changed of each. With `preview`, it
     answers with what would change, and changes nothing."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     refused = body.change.model_fields_set & OF_ONE
     if refused:
         text = gettext("This can only be changed of one channel at a time.")
@@ -128,69 +125,60 @@ def change_channels(request: HttpRequest, body: ChannelsChange) -> ChannelDiffer
 
 
 @router.delete("/channels/{id}", response={204: None}, summary="Delete a channel")
-def remove_channel(request: HttpRequest, id: str) -> Status[None]:
+@requires("channels.write")
+def remove_channel(actor: Actor, id: str) -> Status[None]:
     """Permanently deletes a channel with its keys. Usage records keep its name."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     channels.remove_channel(actor, access_channel(actor, id))
     return Status(204, None)
 
 
 @router.post("/channels/{id}/copy", response={201: ChannelOut}, summary="Copy a channel")
-def copy_channel(request: HttpRequest, id: str, body: CopyIn) -> Status[ChannelOut]:
+@requires("channels.write")
+def copy_channel(actor: Actor, id: str, body: CopyIn) -> Status[ChannelOut]:
     """The copy has the same keys and models, and is off."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     copy = channels.copy_channel(actor, access_channel(actor, id), body.name)
     return Status(201, _channel(copy))
 
 
 @router.post("/channels/{id}/archive", response=ChannelOut, summary="Archive a channel")
-def archive_channel(request: HttpRequest, id: str) -> ChannelOut:
+@requires("channels.write")
+def archive_channel(actor: Actor, id: str) -> ChannelOut:
     """Turns it off and removes it from lists. Its keys stay stored."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     return _channel(channels.archive_channel(actor, access_channel(actor, id)))
 
 
 @router.post("/channels/{id}/restore", response=ChannelOut, summary="Restore a channel")
-def restore_channel(request: HttpRequest, id: str) -> ChannelOut:
+@requires("channels.write")
+def restore_channel(actor: Actor, id: str) -> ChannelOut:
     """Brings it back from the archive, turned off."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     return _channel(channels.restore_channel(actor, access_channel(actor, id)))
 
 
 @router.get("/channels/{id}/keys", response=ChannelKeyPage, summary="List a channel's keys")
-def list_channel_keys(
-    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
-) -> ChannelKeyPage:
+def list_channel_keys(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> ChannelKeyPage:
     """The keys of a channel, in the order in which they take turns."""
-    keys = list(access_channel(actors.actor_of(request), id).keys.all())
+    keys = list(access_channel(actor, id).keys.all())
     page = pagination.page_by_key(keys, query.limit, query.cursor, lambda key: id_text(key.id))
     return ChannelKeyPage(items=[_key(key) for key in page.items], next=page.next)
 
 
 @router.get("/channels/{id}/keys/{key}", response=ChannelKeyOut, summary="Show a channel's key")
-def show_channel_key(request: HttpRequest, id: str, key: str) -> ChannelKeyOut:
+def show_channel_key(actor: Actor, id: str, key: str) -> ChannelKeyOut:
     """One key of a channel, by its last characters."""
-    actor = actors.actor_of(request)
     return _key(access_channel_key(actor, access_channel(actor, id), key))
 
 
 @router.post("/channels/{id}/keys", response={201: ChannelKeyOut}, summary="Add a key")
-def add_key(request: HttpRequest, id: str, body: ChannelKeyIn) -> Status[ChannelKeyOut]:
+@requires("channels.write")
+def add_key(actor: Actor, id: str, body: ChannelKeyIn) -> Status[ChannelKeyOut]:
     """The keys of a channel take turns."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     return Status(201, _key(channels.add_key(actor, access_channel(actor, id), body.secret)))
 
 
 @router.patch("/channels/{id}/keys/{key}", response=ChannelKeyOut, summary="Disable a key")
-def switch_key(request: HttpRequest, id: str, key: str, body: KeySwitch) -> ChannelKeyOut:
+@requires("channels.write")
+def switch_key(actor: Actor, id: str, key: str, body: KeySwitch) -> ChannelKeyOut:
     """Disables a key, or enables it again."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     channel = access_channel(actor, id)
     stored = access_channel_key(actor, channel, key)
     channels.switch_key(actor, channel, stored, enabled=body.enabled)
@@ -198,20 +186,18 @@ def switch_key(request: HttpRequest, id: str, key: str, body: KeySwitch) -> Chan
 
 
 @router.delete("/channels/{id}/keys/{key}", response={204: None}, summary="Remove a key")
-def remove_key(request: HttpRequest, id: str, key: str) -> Status[None]:
+@requires("channels.write")
+def remove_key(actor: Actor, id: str, key: str) -> Status[None]:
     """Permanently removes a key from a channel."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     channel = access_channel(actor, id)
     channels.remove_key(actor, channel, access_channel_key(actor, channel, key))
     return Status(204, None)
 
 
 @router.post("/channels/{id}/test", response=ChannelTestOut, summary="Test a channel")
-def test_channel(request: HttpRequest, id: str, body: TestIn) -> ChannelTestOut:
+@requires("channels.test")
+def test_channel(actor: Actor, id: str, body: TestIn) -> ChannelTestOut:
     """Sends one short request to the provider. No customer is charged."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.test")
     channel = access_channel(actor, id)
     if upstream_name(channel, body.model) is None:
         raise ChannelRefused("model", f"The channel does not serve {body.model}.")
@@ -221,11 +207,10 @@ def test_channel(request: HttpRequest, id: str, body: TestIn) -> ChannelTestOut:
 
 
 @router.post("/channels/{id}/balance", response=ChannelOut, summary="Ask for a balance")
-def ask_balance(request: HttpRequest, id: str) -> ChannelOut:
+@requires("channels.test")
+def ask_balance(actor: Actor, id: str) -> ChannelOut:
     """Asks the provider what each key has left, and acts on it as the job does every ten
     minutes."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.test")
     channel = access_channel(actor, id)
     if not reads_balance(channel):
         raise ChannelRefused("balance_source", gettext("Choose where the balance is read first."))
@@ -234,34 +219,32 @@ def ask_balance(request: HttpRequest, id: str) -> ChannelOut:
 
 
 @router.post("/channel-tests", response={201: TestRunOut}, summary="Test all channels")
-def test_all_channels(request: HttpRequest, body: TestRunIn) -> Status[TestRunOut]:
+@requires("channels.test")
+def test_all_channels(actor: Actor, body: TestRunIn) -> Status[TestRunOut]:
     """Tests every channel in the background, one after the other."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.test")
     return Status(201, _serialize_run(start_run(actor, body.variant)))
 
 
 @router.get("/channel-tests", response=TestRunPage, summary="List tests of all channels")
-def list_test_runs(request: HttpRequest, query: Query[pagination.PageQuery]) -> TestRunPage:
+def list_test_runs(actor: Actor, query: Query[pagination.PageQuery]) -> TestRunPage:
     """Tests of all channels, newest first."""
-    rows = visible_test_runs(actors.actor_of(request))
+    rows = visible_test_runs(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return TestRunPage(items=[_serialize_run(run) for run in page.items], next=page.next)
 
 
 @router.get("/channel-tests/{id}", response=TestRunOut, summary="Show a test of all channels")
-def show_test_run(request: HttpRequest, id: str) -> TestRunOut:
+def show_test_run(actor: Actor, id: str) -> TestRunOut:
     """How far it has come, and the results so far."""
-    return _serialize_run(access_test_run(actors.actor_of(request), id))
+    return _serialize_run(access_test_run(actor, id))
 
 
 @router.post(
     "/channels/{id}/provider-models", response=ModelListOut, summary="List a provider's models"
 )
-def list_provider_models(request: HttpRequest, id: str) -> ModelListOut:
+@requires("channels.test")
+def list_provider_models(actor: Actor, id: str) -> ModelListOut:
     """Asks the provider which models the channel's key can call."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.test")
     try:
         target = target_of(access_channel(actor, id))
     except VaultError as error:
@@ -270,11 +253,10 @@ def list_provider_models(request: HttpRequest, id: str) -> ModelListOut:
 
 
 @router.post("/provider-models", response=ModelListOut, summary="Try a provider")
-def try_provider(request: HttpRequest, body: Annotated[TargetIn, Body()]) -> ModelListOut:
+@requires("channels.write")
+def try_provider(actor: Actor, body: Annotated[TargetIn, Body()]) -> ModelListOut:
     """Asks a provider which models a key can call, before a channel is added. Nothing is
     stored."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     target = Target(body.provider, body.base_url, body.secret, channels.TIMEOUTS)
     return _model_list(list_models(target))
 

@@ -3,11 +3,12 @@
 import datetime as dt
 from typing import Any, Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from gateway.access import access_channel, visible_channels
 from gateway.channels.rows import model_statuses
 from gateway.health.figures import ChannelFigures, Figures, last_uses
@@ -83,11 +84,9 @@ class ChannelHealthPage(Schema):
 
 
 @router.get("/channel-health", response=ChannelHealthPage, summary="List the health of channels")
-def list_channel_health(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
-) -> ChannelHealthPage:
+def list_channel_health(actor: Actor, query: Query[pagination.NamedPageQuery]) -> ChannelHealthPage:
     """State and figures of each channel, over all processes."""
-    rows = visible_channels(actors.actor_of(request))
+    rows = visible_channels(actor)
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     troubles, figures = ChannelTroubles(), ChannelFigures()
     items = [
@@ -99,9 +98,9 @@ def list_channel_health(
 @router.get(
     "/channels/{id}/health", response=ChannelHealthDetail, summary="Show the health of a channel"
 )
-def show_channel_health(request: HttpRequest, id: str) -> ChannelHealthDetail:
+def show_channel_health(actor: Actor, id: str) -> ChannelHealthDetail:
     """State and figures of a channel, of each model that it serves and of each of its keys."""
-    channel = access_channel(actors.actor_of(request), id)
+    channel = access_channel(actor, id)
     trouble, figures = ChannelTroubles().of(channel), ChannelFigures(channel.id)
     statuses = model_statuses(channel, trouble.models)
     models = [

@@ -6,12 +6,12 @@ A key goes in and never out: an answer has four characters of it.
 
 import datetime as dt
 
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import actors, api_auth
 from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.money import format_usd, parse_usd
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.access import access_channel
@@ -144,28 +144,24 @@ class ChannelOfferOut(Schema):
 
 
 @router.get("/provider-key-offers", response=OfferPage, summary="List providers for own keys")
-def list_offers(request: HttpRequest, query: Query[pagination.PageQuery]) -> OfferPage:
+def list_offers(actor: Actor, query: Query[pagination.PageQuery]) -> OfferPage:
     """The providers that your organisation may use with its own key, by title."""
-    rows = list(visible_offers(actors.actor_of(request)))
+    rows = list(visible_offers(actor))
     page = pagination.page_by_key(rows, query.limit, query.cursor, lambda offer: offer.title)
     return OfferPage(items=[_offer(row) for row in page.items], next=page.next)
 
 
 @router.get("/provider-keys", response=ProviderKeyPage, summary="List provider keys")
-def list_provider_keys(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
-) -> ProviderKeyPage:
+def list_provider_keys(actor: Actor, query: Query[pagination.NamedPageQuery]) -> ProviderKeyPage:
     """Your organisation's own keys for providers, newest first."""
-    actor = actors.actor_of(request)
     rows = query.filter_by_name(visible_own_keys(actor).order_by("-id"))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return ProviderKeyPage(items=[_key(row) for row in page.items], next=page.next)
 
 
 @router.post("/provider-keys", response={201: ProviderKeyOut}, summary="Add a provider key")
-def add_provider_key(request: HttpRequest, body: ProviderKeyIn) -> Status[ProviderKeyOut]:
+def add_provider_key(actor: Actor, body: ProviderKeyIn) -> Status[ProviderKeyOut]:
     """Requests for the provider's models use it within a second."""
-    actor = actors.actor_of(request)
     team = access_holder(actor, body.team)
     key = own_keys.add_own_key(
         actor,
@@ -180,15 +176,14 @@ def add_provider_key(request: HttpRequest, body: ProviderKeyIn) -> Status[Provid
 
 
 @router.get("/provider-keys/{id}", response=ProviderKeyOut, summary="Show a provider key")
-def show_provider_key(request: HttpRequest, id: str) -> ProviderKeyOut:
+def show_provider_key(actor: Actor, id: str) -> ProviderKeyOut:
     """One key, without its secret."""
-    return _key(access_own_key(actors.actor_of(request), id))
+    return _key(access_own_key(actor, id))
 
 
 @router.patch("/provider-keys/{id}", response=ProviderKeyOut, summary="Change a provider key")
-def change_provider_key(request: HttpRequest, id: str, body: ProviderKeyChange) -> ProviderKeyOut:
+def change_provider_key(actor: Actor, id: str, body: ProviderKeyChange) -> ProviderKeyOut:
     """Changes the given fields. What a fall-back costs is listed by `fallback-prices`."""
-    actor = actors.actor_of(request)
     key = own_keys.change_own_key(
         actor,
         access_own_key(actor, id),
@@ -200,16 +195,14 @@ def change_provider_key(request: HttpRequest, id: str, body: ProviderKeyChange) 
 
 
 @router.post("/provider-keys/{id}/rotate", response=ProviderKeyOut, summary="Replace the secret")
-def rotate_provider_key(request: HttpRequest, id: str, body: SecretIn) -> ProviderKeyOut:
+def rotate_provider_key(actor: Actor, id: str, body: SecretIn) -> ProviderKeyOut:
     """Requests use the new secret within a second."""
-    actor = actors.actor_of(request)
     return _stored(actor, own_keys.rotate_own_key(actor, access_own_key(actor, id), body.secret))
 
 
 @router.delete("/provider-keys/{id}", response={204: None}, summary="Delete a provider key")
-def remove_provider_key(request: HttpRequest, id: str) -> Status[None]:
+def remove_provider_key(actor: Actor, id: str) -> Status[None]:
     """Deletes it with its secret. Requests then use the installation's channels, at their price."""
-    actor = actors.actor_of(request)
     own_keys.remove_own_key(actor, access_own_key(actor, id))
     return Status(204, None)
 
@@ -220,11 +213,10 @@ def remove_provider_key(request: HttpRequest, id: str) -> Status[None]:
     summary="List the prices of a fall-back",
 )
 def list_fallback_prices(
-    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
+    actor: Actor, id: str, query: Query[pagination.PageQuery]
 ) -> FallbackPricesOut:
     """What requests cost that fall back from this key to the installation's channels, for 50
     models at most, by name."""
-    actor = actors.actor_of(request)
     prices = fallback_prices(actor, access_own_key(actor, id).channel)
     page = pagination.page_by_key(prices, query.limit, query.cursor, lambda price: price.model)
     items = [FallbackPriceOut(**price._asdict()) for price in page.items]
@@ -236,9 +228,9 @@ def list_fallback_prices(
     response=ChannelOfferOut,
     summary="Show who may use their own keys",
 )
-def show_channel_offer(request: HttpRequest, id: str) -> ChannelOfferOut:
+def show_channel_offer(actor: Actor, id: str) -> ChannelOfferOut:
     """The offer of a channel to organisations with their own keys."""
-    return _channel_offer(access_channel_offer(actors.actor_of(request), id))
+    return _channel_offer(access_channel_offer(actor, id))
 
 
 @operator_router.put(
@@ -246,10 +238,9 @@ def show_channel_offer(request: HttpRequest, id: str) -> ChannelOfferOut:
     response=ChannelOfferOut,
     summary="Set who may use their own keys",
 )
-def set_channel_offer(request: HttpRequest, id: str, body: ChannelOfferIn) -> ChannelOfferOut:
+@requires("channels.write")
+def set_channel_offer(actor: Actor, id: str, body: ChannelOfferIn) -> ChannelOfferOut:
     """Offers a channel to organisations with their own keys, or changes the offer."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     offer = offers.set_offer(
         actor,
         access_channel(actor, id),
@@ -265,10 +256,9 @@ def set_channel_offer(request: HttpRequest, id: str, body: ChannelOfferIn) -> Ch
 @operator_router.delete(
     "/channels/{id}/own-key-offer", response={204: None}, summary="End an offer of own keys"
 )
-def end_channel_offer(request: HttpRequest, id: str) -> Status[None]:
+@requires("channels.write")
+def end_channel_offer(actor: Actor, id: str) -> Status[None]:
     """Keys that were added stay, and are not used. Requests that may only use them are rejected."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     offers.end_offer(actor, access_channel_offer(actor, id))
     return Status(204, None)
 

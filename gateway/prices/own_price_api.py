@@ -5,11 +5,11 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.money import format_multiplier, format_scaled
 from billing.prices.meters import scale_digits
 from billing.prices.written_conditions import write_conditions
@@ -76,10 +76,9 @@ class PriceQuery(pagination.PageQuery):
 
 
 @router.get("/prices", response=PriceListOut, summary="List your prices")
-def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any]:
+@requires("models.read")
+def list_prices(actor: Actor, query: Query[PriceQuery]) -> dict[str, Any]:
     """The exact price you pay per model, by your own plan, your team's or your organisation's."""
-    actor = actors.actor_of(request)
-    access.require(actor, "models.read")
     at = query.as_of or clock.now()
     book = price_book(actor, at)
     entries = [

@@ -5,13 +5,13 @@ from contextlib import suppress
 from typing import Annotated, Final
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.translation import gettext
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import actors, api_auth
+from accounts.access import api_auth
 from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from accounts.models import Membership, Organisation, Team
 from billing.access import all_organisations
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
@@ -100,17 +100,16 @@ class HolderPage(Schema):
 
 
 @router.get("/plans", response=PlanPage, summary="List plans")
-def list_plans(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> PlanPage:
+def list_plans(actor: Actor, query: Query[pagination.NamedPageQuery]) -> PlanPage:
     """All plans, oldest first."""
-    rows: QuerySet[Plan] = visible_plans(actors.actor_of(request)).order_by("id")
+    rows: QuerySet[Plan] = visible_plans(actor).order_by("id")
     page = pagination.page_by_number(query.filter_by_name(rows), query.limit, query.cursor)
     return PlanPage(items=[_plan(plan) for plan in page.items], next=page.next)
 
 
 @router.post("/plans", response={201: PlanOut}, summary="Create a plan")
-def create_plan(request: HttpRequest, body: PlanIn) -> Status[PlanOut]:
+def create_plan(actor: Actor, body: PlanIn) -> Status[PlanOut]:
     """No one is on it yet."""
-    actor = actors.actor_of(request)
     if visible_plans(actor).filter(name=body.name).exists():
         text = gettext("Another plan is already named %(plan)s.")
         raise Refused("name", text % {"plan": body.name}, already_exists=True)
@@ -120,16 +119,15 @@ def create_plan(request: HttpRequest, body: PlanIn) -> Status[PlanOut]:
 
 
 @router.get("/plans/{id}", response=PlanOut, summary="Show a plan")
-def show_plan(request: HttpRequest, id: str) -> PlanOut:
+def show_plan(actor: Actor, id: str) -> PlanOut:
     """One plan."""
-    return _plan(access_plan(actors.actor_of(request), id))
+    return _plan(access_plan(actor, id))
 
 
 @router.patch("/plans/{id}", response=PlanOut, summary="Change a plan")
-def change_plan(request: HttpRequest, id: str, body: PlanChange) -> PlanOut:
+def change_plan(actor: Actor, id: str, body: PlanChange) -> PlanOut:
     """Applies to new requests. A cut of a multiplier that is in use by more than half waits until a
     second operator makes the same change."""
-    actor = actors.actor_of(request)
     plan = access_plan(actor, id)
     ppm = _multiplier(body.multiplier) if body.multiplier else None
     with suppress(SecondPersonNeeded):  # reported by `waiting_multiplier`
@@ -138,9 +136,8 @@ def change_plan(request: HttpRequest, id: str, body: PlanChange) -> PlanOut:
 
 
 @router.delete("/plans/{id}", response={204: None}, summary="Delete a plan")
-def delete_plan(request: HttpRequest, id: str) -> Status[None]:
+def delete_plan(actor: Actor, id: str) -> Status[None]:
     """Only possible when no one is on it."""
-    actor = actors.actor_of(request)
     try:
         remove_plan(actor, access_plan(actor, id))
     except PlanRefused as error:
@@ -149,10 +146,10 @@ def delete_plan(request: HttpRequest, id: str) -> Status[None]:
 
 
 @router.get("/plans/{id}/holders", response=HolderPage, summary="List who is on a plan")
-def list_holders(request: HttpRequest, id: str, query: Query[pagination.PageQuery]) -> HolderPage:
+def list_holders(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> HolderPage:
     """Organisations, then teams, then members. The plan of a member applies before that of a team,
     and that before the organisation's."""
-    holders = holders_of(access_plan(actors.actor_of(request), id))
+    holders = holders_of(access_plan(actor, id))
     page = pagination.page_by_key(
         holders, query.limit, query.cursor, lambda holder: f"{type(holder).__name__}:{holder.pk}"
     )
@@ -160,11 +157,10 @@ def list_holders(request: HttpRequest, id: str, query: Query[pagination.PageQuer
 
 
 @router.put("/plans/{id}/holders", response=HolderState, summary="Change who is on a plan")
-def change_holder(request: HttpRequest, id: str, body: HolderIn) -> HolderState:
+def change_holder(actor: Actor, id: str, body: HolderIn) -> HolderState:
     """Puts an organisation, a team or a member on this plan instead of the one before, or takes it
     off. Applies to new requests. If prices fall by more than half, a second operator must make the
     same change."""
-    actor = actors.actor_of(request)
     plan = access_plan(actor, id)
     holder = _find_holder(actor, body)
     if not body.on and holder not in holders_of(plan):

@@ -9,11 +9,12 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.answers import answer_of
 from billing.currency.money import MoneyInvalid, format_usd
 from billing.models import PriceProposal, PriceVersion
@@ -209,9 +210,9 @@ class PreviewPage(Schema):
 
 
 @router.get("/price-versions", response=VersionPage, summary="List price versions")
-def list_versions(request: HttpRequest, query: Query[VersionQuery]) -> VersionPage:
+def list_versions(actor: Actor, query: Query[VersionQuery]) -> VersionPage:
     """All versions of all prices, past and scheduled, oldest first."""
-    rows = visible_versions(actors.actor_of(request))
+    rows = visible_versions(actor)
     if query.model is not None:
         rows = rows.filter(price__model=query.model)
     if query.kind is not None:
@@ -225,19 +226,18 @@ def list_versions(request: HttpRequest, query: Query[VersionQuery]) -> VersionPa
 @router.post(
     "/price-versions/{id}/withdraw", response=VersionOut, summary="Withdraw a scheduled version"
 )
-def withdraw_version(request: HttpRequest, id: int) -> VersionOut:
+def withdraw_version(actor: Actor, id: int) -> VersionOut:
     """Only possible before it starts. The price before it stays in effect until the next
     version."""
-    actor = actors.actor_of(request)
     version = access_version(actor, id)
     withdraw(actor, version)
     return _version(version)
 
 
 @router.get("/price-proposals", response=ProposalPage, summary="List price proposals")
-def list_proposals(request: HttpRequest, query: Query[ProposalQuery]) -> ProposalPage:
+def list_proposals(actor: Actor, query: Query[ProposalQuery]) -> ProposalPage:
     """Drafts, and what newer catalogues and the prices of providers propose, newest first."""
-    rows = visible_proposals(actors.actor_of(request))
+    rows = visible_proposals(actor)
     if query.state is not None:
         rows = rows.filter(state=query.state)
     if query.source is not None:
@@ -247,10 +247,9 @@ def list_proposals(request: HttpRequest, query: Query[ProposalQuery]) -> Proposa
 
 
 @router.post("/price-proposals", response={201: ProposalOut}, summary="Propose a price")
-def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOut]:
+@requires("prices.write")
+def create_proposal(actor: Actor, body: ProposalIn) -> Status[ProposalOut]:
     """Takes effect once it is accepted."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     key = PriceKey(**{name: getattr(body, name) for name in PriceKey._fields})
     rates: dict[str, Any] = {"meters": _serialize_rates(body.meters)}
     if body.tiers:
@@ -281,9 +280,9 @@ def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOu
 
 
 @router.get("/price-proposals/{id}", response=ProposalOut, summary="Show a price proposal")
-def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
+def show_proposal(actor: Actor, id: str) -> ProposalOut:
     """One proposal, pending or decided."""
-    return _proposal(access_proposal(actors.actor_of(request), id))
+    return _proposal(access_proposal(actor, id))
 
 
 @router.post(
@@ -292,51 +291,47 @@ def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
     summary="Accept a price",
     openapi_extra=also_answers(409),
 )
-def accept_proposal(request: HttpRequest, id: str, body: AcceptIn) -> ProposalOut:
+def accept_proposal(actor: Actor, id: str, body: AcceptIn) -> ProposalOut:
     """Creates a version that applies until the next scheduled one. If a rate falls by more than
     half, a second operator must accept it too. A version scheduled for the same time is only
     replaced if it is named."""
-    actor = actors.actor_of(request)
     named = _version_id(body.replaces)
     accept(actor, [access_proposal(actor, id).id], replaces=named)
     return _proposal(access_proposal(actor, id))
 
 
 @router.post("/price-proposals/{id}/ignore", response=ProposalOut, summary="Dismiss a price")
-def ignore_proposal(request: HttpRequest, id: str) -> ProposalOut:
+def ignore_proposal(actor: Actor, id: str) -> ProposalOut:
     """The same catalogue does not propose it again."""
-    actor = actors.actor_of(request)
     ignore(actor, [access_proposal(actor, id).id])
     return _proposal(access_proposal(actor, id))
 
 
 @router.get("/price-previews", response=PreviewPage, summary="List price previews")
-def list_previews(request: HttpRequest, query: Query[pagination.PageQuery]) -> PreviewPage:
+def list_previews(actor: Actor, query: Query[pagination.PageQuery]) -> PreviewPage:
     """Previews and their progress, newest first."""
-    rows = visible_previews(actors.actor_of(request))
+    rows = visible_previews(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return PreviewPage(items=[_preview(preview) for preview in page.items], next=page.next)
 
 
 @router.post("/price-previews", response={201: PricePreviewOut}, summary="Preview prices")
-def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PricePreviewOut]:
+@requires("prices.write")
+def create_preview(actor: Actor, body: PreviewIn) -> Status[PricePreviewOut]:
     """Recalculates the usage of the last days as if these proposals were in effect."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     ids = [access_proposal(actor, id).id for id in body.proposals]
     return Status(201, _preview(start_preview(actor, ids, body.days)))
 
 
 @router.get("/price-previews/{id}", response=PricePreviewOut, summary="Show a price preview")
-def show_preview(request: HttpRequest, id: str) -> PricePreviewOut:
+def show_preview(actor: Actor, id: str) -> PricePreviewOut:
     """Its progress and its result."""
-    return _preview(access_preview(actors.actor_of(request), id))
+    return _preview(access_preview(actor, id))
 
 
 @router.post("/price-previews/{id}/cancel", response=PricePreviewOut, summary="Cancel a preview")
-def stop_preview(request: HttpRequest, id: str) -> PricePreviewOut:
+def stop_preview(actor: Actor, id: str) -> PricePreviewOut:
     """Stops a preview that is still running."""
-    actor = actors.actor_of(request)
     cancel_preview(actor, access_preview(actor, id))
     return _preview(access_preview(actor, id))
 

@@ -4,11 +4,13 @@ functions."""
 import datetime as dt
 from typing import Annotated, Any, cast
 
-from django.http import Http404, HttpRequest
-from ninja import Query, Router, Status
+from django.http import Http404
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.money import format_usd
 from gateway.access import access_channel, access_model, visible_models
 from gateway.channels import bounds as bounds
@@ -131,9 +133,9 @@ class ModelPage(Schema):
 
 
 @router.get("/public-models", response=ModelPage, summary="List public models")
-def list_models(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> ModelPage:
+def list_models(actor: Actor, query: Query[pagination.NamedPageQuery]) -> ModelPage:
     """Every name that clients can request, by name; then the patterns."""
-    models = visible_models(actors.actor_of(request))
+    models = visible_models(actor)
     if query.name is not None:
         models = [model for model in models if model.name == query.name]
     page = pagination.page_by_key(models, query.limit, query.cursor, lambda model: model.name)
@@ -141,16 +143,15 @@ def list_models(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -
 
 
 @router.get("/public-models/{path:name}", response=ModelOut, summary="Show a public model")
-def show_model(request: HttpRequest, name: str) -> ModelOut:
+def show_model(actor: Actor, name: str) -> ModelOut:
     """One model."""
-    return _model(access_model(actors.actor_of(request), name))
+    return _model(access_model(actor, name))
 
 
 @router.patch("/public-models/{path:name}", response=ModelOut, summary="Change a public model")
-def change_model(request: HttpRequest, name: str, body: ModelChange) -> ModelOut:
+@requires("channels.write")
+def change_model(actor: Actor, name: str, body: ModelChange) -> ModelOut:
     """Applies to new requests within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     model, changes = access_model(actor, name), body.model_dump(exclude_unset=True)
     empty: dict[str, Any] = {"can": {}, "replacement": "", "forwards": False}
     empty |= {"plans": [], "roles": [], "aliases": []}
@@ -161,10 +162,9 @@ def change_model(request: HttpRequest, name: str, body: ModelChange) -> ModelOut
 
 
 @router.delete("/public-models/{path:name}", response={204: None}, summary="Reset a public model")
-def reset_model(request: HttpRequest, name: str) -> Status[None]:
+@requires("channels.write")
+def reset_model(actor: Actor, name: str) -> Status[None]:
     """Removes everything set for it: the catalogue applies again, for everyone."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     entry = access_model(actor, name).entry
     if entry is None:
         raise Http404
@@ -173,11 +173,10 @@ def reset_model(request: HttpRequest, name: str) -> Status[None]:
 
 
 @router.post("/model-probes", response=ModelOut, summary="Probe a model")
-def probe_public_model(request: HttpRequest, body: ProbeIn) -> ModelOut:
+@requires("channels.test")
+def probe_public_model(actor: Actor, body: ProbeIn) -> ModelOut:
     """Sends small requests to the provider to find out what the model can do. No customer is
     charged. Differences become proposals."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.test")
     model = access_model(actor, body.model)
     probe_model(actor, model, access_channel(actor, body.channel), body.tries)
     return _model(access_model(actor, body.model))

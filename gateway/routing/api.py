@@ -4,12 +4,13 @@ and of the results of shadow traffic. Pages call the same functions."""
 import datetime as dt
 from typing import Annotated, Final, cast
 
-from django.http import HttpRequest
 from django.utils.translation import gettext
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
 from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
@@ -130,18 +131,17 @@ class AliasPage(Schema):
 
 
 @router.get("/model-rules", response=ModelRulePage, summary="List model rules")
-def list_rules(request: HttpRequest, query: Query[pagination.ModelPageQuery]) -> ModelRulePage:
+def list_rules(actor: Actor, query: Query[pagination.ModelPageQuery]) -> ModelRulePage:
     """What holds for models whichever channel serves them, oldest first."""
-    rows = visible_rules(actors.actor_of(request)).order_by("id")
+    rows = visible_rules(actor).order_by("id")
     page = pagination.page_by_number(query.of_model(rows), query.limit, query.cursor)
     return ModelRulePage(items=[_rule(rule) for rule in page.items], next=page.next)
 
 
 @router.post("/model-rules", response={201: ModelRuleOut}, summary="Create a model rule")
-def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]:
+@requires("channels.write")
+def create_rule(actor: Actor, body: ModelRuleIn) -> Status[ModelRuleOut]:
     """One rule applies to a model: that for its name, or else the longest pattern."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     if visible_rules(actor).filter(model=body.model).exists():
         text = gettext("There is already a rule for %(model)s.") % {"model": body.model}
         raise Refused("model", text, already_exists=True)
@@ -149,43 +149,40 @@ def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]
 
 
 @router.get("/model-rules/{id}", response=ModelRuleOut, summary="Show a model rule")
-def show_rule(request: HttpRequest, id: str) -> ModelRuleOut:
+def show_rule(actor: Actor, id: str) -> ModelRuleOut:
     """One rule."""
-    return _rule(access_rule(actors.actor_of(request), id))
+    return _rule(access_rule(actor, id))
 
 
 @router.patch("/model-rules/{id}", response=ModelRuleOut, summary="Change a model rule")
-def change_rule(request: HttpRequest, id: str, body: ModelRuleChange) -> ModelRuleOut:
+@requires("channels.write")
+def change_rule(actor: Actor, id: str, body: ModelRuleChange) -> ModelRuleOut:
     """Applies to new requests within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     rule = access_rule(actor, id)
     return _rule(save_rule(actor, rule.model, **_read_fields(body)))
 
 
 @router.delete("/model-rules/{id}", response={204: None}, summary="Delete a model rule")
-def delete_rule(request: HttpRequest, id: str) -> Status[None]:
+@requires("channels.write")
+def delete_rule(actor: Actor, id: str) -> Status[None]:
     """The model is then served by its own channels alone."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     remove_rule(actor, access_rule(actor, id))
     return Status(204, None)
 
 
 @router.get("/aliases", response=AliasPage, summary="List aliases")
-def list_aliases(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> AliasPage:
+def list_aliases(actor: Actor, query: Query[pagination.NamedPageQuery]) -> AliasPage:
     """Model names that stand for others, oldest first."""
-    rows = visible_aliases(actors.actor_of(request)).order_by("id")
+    rows = visible_aliases(actor).order_by("id")
     page = pagination.page_by_number(query.filter_by_name(rows), query.limit, query.cursor)
     return AliasPage(items=[_alias(alias) for alias in page.items], next=page.next)
 
 
 @router.post("/aliases", response={201: AliasOut}, summary="Create an alias")
-def create_alias(request: HttpRequest, body: AliasIn) -> Status[AliasOut]:
+@requires("channels.write")
+def create_alias(actor: Actor, body: AliasIn) -> Status[AliasOut]:
     """Requests for the name are served by the model at the end of the chain, at its price. A chain
     that leads back to its beginning is rejected."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     if visible_aliases(actor).filter(name=body.name).exists():
         text = gettext("There is already an alias named %(name)s.") % {"name": body.name}
         raise Refused("name", text, already_exists=True)
@@ -193,24 +190,22 @@ def create_alias(request: HttpRequest, body: AliasIn) -> Status[AliasOut]:
 
 
 @router.get("/aliases/{id}", response=AliasOut, summary="Show an alias")
-def show_alias(request: HttpRequest, id: str) -> AliasOut:
+def show_alias(actor: Actor, id: str) -> AliasOut:
     """One alias."""
-    return _alias(access_alias(actors.actor_of(request), id))
+    return _alias(access_alias(actor, id))
 
 
 @router.patch("/aliases/{id}", response=AliasOut, summary="Change an alias")
-def change_alias(request: HttpRequest, id: str, body: AliasChange) -> AliasOut:
+@requires("channels.write")
+def change_alias(actor: Actor, id: str, body: AliasChange) -> AliasOut:
     """Applies to new requests within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     return _alias(save_alias(actor, access_alias(actor, id).name, body.target))
 
 
 @router.delete("/aliases/{id}", response={204: None}, summary="Delete an alias")
-def delete_alias(request: HttpRequest, id: str) -> Status[None]:
+@requires("channels.write")
+def delete_alias(actor: Actor, id: str) -> Status[None]:
     """The name then stands for itself."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     remove_alias(actor, access_alias(actor, id))
     return Status(204, None)
 
@@ -328,18 +323,18 @@ class ShadowAnswerPage(Schema):
 
 
 @router.get("/shadow-traffic", response=ShadowFiguresPage, summary="Show shadow traffic")
-def show_shadow_traffic(request: HttpRequest, query: Query[Since]) -> ShadowFiguresPage:
+@requires("channels.read")
+def show_shadow_traffic(actor: Actor, query: Query[Since]) -> ShadowFiguresPage:
     """How the answers of shadow channels compare with those the clients got."""
-    access.require(actors.actor_of(request), "channels.read")
     page = pagination.page_by_position(shadow_figures(query.hours), query.limit, query.cursor)
     items = [answer_of(ShadowFiguresOut, row) for row in page.items]
     return ShadowFiguresPage(items=items, next=page.next)
 
 
 @router.get("/shadow-spend", response=ShadowSpendPage, summary="Show the cost of shadow traffic")
-def show_shadow_spend(request: HttpRequest, query: Query[Days]) -> ShadowSpendPage:
+@requires("channels.read")
+def show_shadow_spend(actor: Actor, query: Query[Days]) -> ShadowSpendPage:
     """What the shadows of each rule have cost on each day (UTC)."""
-    access.require(actors.actor_of(request), "channels.read")
     spent = spent_by_day(query.until or clock.now().date(), query.days)
     items = [ShadowSpendOut(day=day, rule=rule, cost=format_usd(nano)) for day, rule, nano in spent]
     total = format_usd(sum(nano for _, _, nano in spent))
@@ -348,11 +343,9 @@ def show_shadow_spend(request: HttpRequest, query: Query[Days]) -> ShadowSpendPa
 
 
 @router.get("/shadow-answers", response=ShadowAnswerPage, summary="List shadow answers")
-def list_shadow_answers(
-    request: HttpRequest, query: Query[pagination.PageQuery]
-) -> ShadowAnswerPage:
+def list_shadow_answers(actor: Actor, query: Query[pagination.PageQuery]) -> ShadowAnswerPage:
     """Each request that was sent to a shadow channel as well, newest first."""
-    rows = visible_shadow_answers(actors.actor_of(request))
+    rows = visible_shadow_answers(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     items = [answer_of(ShadowAnswerOut, row) for row in page.items]
     return ShadowAnswerPage(items=items, next=page.next)

@@ -5,10 +5,12 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from accounts.sign_in.reauthentication import check_signed_in_recently
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.settings.changes import (
@@ -101,26 +103,27 @@ class SettingChangePage(Schema):
 
 
 @router.get("/settings", response=InstallationSettingsOut, summary="Show settings")
-def read_settings(request: HttpRequest) -> dict[str, Any]:
+@requires("channels.write")
+def read_settings(actor: Actor) -> dict[str, Any]:
     """The settings of the installation that can be changed while it runs."""
-    access.require(actors.actor_of(request), "channels.write")
     return _serialize_settings()
 
 
 @router.patch("/settings", response=InstallationSettingsOut, summary="Change settings")
-def change_settings(request: HttpRequest, body: InstallationSettingsChange) -> dict[str, Any]:
+@requires("channels.write")
+def change_settings(
+    request: HttpRequest, actor: Actor, body: InstallationSettingsChange
+) -> dict[str, Any]:
     """Changes the given settings. Every process applies them within a second."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     check_signed_in_recently(request)
     save_settings(actor, **body.dict(exclude_unset=True))
     return _serialize_settings()
 
 
 @router.get("/settings/changes", response=SettingChangePage, summary="List changes of settings")
-def list_changes(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+def list_changes(actor: Actor, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """The last 50 changes of settings and of sign-up, with who made them."""
-    changes = setting_changes(actors.actor_of(request))
+    changes = setting_changes(actor)
     page = pagination.page_by_key(changes, query.limit, query.cursor, lambda change: change.id)
     return {"items": [_serialize_change(change) for change in page.items], "next": page.next}
 
@@ -130,10 +133,9 @@ def list_changes(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
     response=InstallationSettingsOut,
     summary="Undo a change of settings",
 )
-def undo_change(request: HttpRequest, id: str) -> dict[str, Any]:
+def undo_change(request: HttpRequest, actor: Actor, id: str) -> dict[str, Any]:
     """Restores the values from before the change, as a new change. Rejected if the settings have
     been changed again since."""
-    actor = actors.actor_of(request)
     event = access_setting_change(actor, id)
     check_signed_in_recently(request)
     undo_setting_change(actor, event)

@@ -4,11 +4,12 @@ call the same functions."""
 import datetime as dt
 from typing import Any, Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import AwareDatetime, Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from gateway.access import access_announcement, visible_announcements
 from gateway.models import Announcement
 from gateway.status.announcements import change_announcement, end_announcement, publish_announcement
@@ -63,11 +64,9 @@ class AnnouncementPage(Schema):
 
 
 @router.get("/announcements", response=AnnouncementPage, summary="List announcements")
-def list_announcements(
-    request: HttpRequest, query: Query[pagination.PageQuery]
-) -> AnnouncementPage:
+def list_announcements(actor: Actor, query: Query[pagination.PageQuery]) -> AnnouncementPage:
     """Every announcement, newest first, ended ones too."""
-    rows = visible_announcements(actors.actor_of(request))
+    rows = visible_announcements(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return AnnouncementPage(
         items=[_serialize_announcement(row) for row in page.items], next=page.next
@@ -75,25 +74,23 @@ def list_announcements(
 
 
 @router.post("/announcements", response={201: AnnouncementOut}, summary="Publish an announcement")
-def create_announcement(request: HttpRequest, body: AnnouncementIn) -> Status[AnnouncementOut]:
+@requires("channels.write")
+def create_announcement(actor: Actor, body: AnnouncementIn) -> Status[AnnouncementOut]:
     """Everyone who is signed in sees it from its start."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     fields = body.model_dump() | {"starts_at": body.starts_at or clock.now()}
     return Status(201, _serialize_announcement(publish_announcement(actor, **fields)))
 
 
 @router.get("/announcements/{id}", response=AnnouncementOut, summary="Show an announcement")
-def show_announcement(request: HttpRequest, id: str) -> AnnouncementOut:
+def show_announcement(actor: Actor, id: str) -> AnnouncementOut:
     """One announcement."""
-    return _serialize_announcement(access_announcement(actors.actor_of(request), id))
+    return _serialize_announcement(access_announcement(actor, id))
 
 
 @router.patch("/announcements/{id}", response=AnnouncementOut, summary="Change an announcement")
-def edit_announcement(request: HttpRequest, id: str, body: AnnouncementChange) -> AnnouncementOut:
+@requires("channels.write")
+def edit_announcement(actor: Actor, id: str, body: AnnouncementChange) -> AnnouncementOut:
     """Whoever had closed it sees it again."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     stored = access_announcement(actor, id)
     changes = body.model_dump(exclude_unset=True)
     fields = {
@@ -107,10 +104,9 @@ def edit_announcement(request: HttpRequest, id: str, body: AnnouncementChange) -
 
 
 @router.delete("/announcements/{id}", response={204: None}, summary="End an announcement")
-def remove_announcement(request: HttpRequest, id: str) -> Status[None]:
+@requires("channels.write")
+def remove_announcement(actor: Actor, id: str) -> Status[None]:
     """It is no longer shown. One that has begun stays in the list, with its end."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     end_announcement(actor, access_announcement(actor, id))
     return Status(204, None)
 
@@ -155,40 +151,38 @@ class AnnotationChange(RequestBody):
 
 
 @usage_mark_router.get("/usage/annotations", response=AnnotationList, summary="List annotations")
-def list_annotations(request: HttpRequest, query: Query[AnnotationQuery]) -> dict[str, Any]:
+def list_annotations(actor: Actor, query: Query[AnnotationQuery]) -> dict[str, Any]:
     """What happened in a period, in its order: new prices of the models you can use,
     announcements, notes of your teams; for operators also channels turned on and off."""
     usage_filter = usage_filter_of(query)
-    marks = marks_of(actors.actor_of(request), usage_filter.span, usage_filter.scope)
+    marks = marks_of(actor, usage_filter.span, usage_filter.scope)
     page = pagination.page_by_position(marks, query.limit, query.cursor)
     return {"items": [_serialize_mark(mark) for mark in page.items], "next": page.next}
 
 
 @usage_mark_router.post("/usage/annotations", response={201: AnnotationOut}, summary="Add a note")
-def add_annotation(request: HttpRequest, body: AnnotationIn) -> Status[AnnotationOut]:
+def add_annotation(actor: Actor, body: AnnotationIn) -> Status[AnnotationOut]:
     """A note on the charts of usage, for one of the teams that you administer, or for everyone."""
-    note = chart_notes.add_note(actors.actor_of(request), body.at, body.text, body.team or "")
+    note = chart_notes.add_note(actor, body.at, body.text, body.team or "")
     return Status(201, AnnotationOut(**_note(note)))
 
 
 @usage_mark_router.get("/usage/annotations/{id}", response=AnnotationOut, summary="Show a note")
-def show_annotation(request: HttpRequest, id: str) -> dict[str, Any]:
+def show_annotation(actor: Actor, id: str) -> dict[str, Any]:
     """One note that you may change."""
-    return _note(chart_notes.writable_note(actors.actor_of(request), id))
+    return _note(chart_notes.writable_note(actor, id))
 
 
 @usage_mark_router.patch("/usage/annotations/{id}", response=AnnotationOut, summary="Change a note")
-def change_annotation(request: HttpRequest, id: str, body: AnnotationChange) -> dict[str, Any]:
+def change_annotation(actor: Actor, id: str, body: AnnotationChange) -> dict[str, Any]:
     """Changes the given fields."""
-    actor = actors.actor_of(request)
     note = chart_notes.writable_note(actor, id)
     return _note(chart_notes.change_note(actor, note, at=body.at, text=body.text))
 
 
 @usage_mark_router.delete("/usage/annotations/{id}", response={204: None}, summary="Delete a note")
-def delete_annotation(request: HttpRequest, id: str) -> Status[None]:
+def delete_annotation(actor: Actor, id: str) -> Status[None]:
     """Prices, announcements and channels cannot be deleted here."""
-    actor = actors.actor_of(request)
     chart_notes.delete_note(actor, chart_notes.writable_note(actor, id))
     return Status(204, None)
 

@@ -3,12 +3,12 @@
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
-from accounts.access.actors import organisation_of
+from accounts.access import api_auth
+from accounts.access.actors import Actor, organisation_of
+from accounts.access.operations import Router, requires
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
@@ -117,9 +117,9 @@ class DeliveryPage(Schema):
 
 
 @router.get("/webhooks", response=WebhookPage, summary="List webhooks")
-def list_webhooks(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> WebhookPage:
+def list_webhooks(actor: Actor, query: Query[pagination.NamedPageQuery]) -> WebhookPage:
     """The organisation's webhooks, newest first."""
-    rows = visible_endpoints(actors.actor_of(request))
+    rows = visible_endpoints(actor)
     page = pagination.page_by_id(query.filter_by_name(rows), query.limit, query.cursor)
     return WebhookPage(
         items=[WebhookOut(**_serialize_endpoint(row)) for row in page.items], next=page.next
@@ -127,55 +127,50 @@ def list_webhooks(request: HttpRequest, query: Query[pagination.NamedPageQuery])
 
 
 @router.post("/webhooks", response={201: NewWebhookOut}, summary="Create a webhook")
-def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
+@requires("webhooks.write")
+def create_webhook(actor: Actor, body: WebhookIn) -> Status[NewWebhookOut]:
     """Sends signed events to your URL, or messages to a chat. Only this response has the secret."""
-    actor = actors.actor_of(request)
-    access.require(actor, "webhooks.write")
     organisation = organisation_of(actor)
     endpoint, secret = endpoints.create_endpoint(actor, organisation, **body.model_dump())
     return Status(201, NewWebhookOut(**_serialize_endpoint(endpoint), secret=secret))
 
 
 @router.get("/webhooks/{id}", response=WebhookOut, summary="Show a webhook")
-def show_webhook(request: HttpRequest, id: str) -> WebhookOut:
+def show_webhook(actor: Actor, id: str) -> WebhookOut:
     """One webhook, without its secret."""
-    return WebhookOut(**_serialize_endpoint(access_endpoint(actors.actor_of(request), id)))
+    return WebhookOut(**_serialize_endpoint(access_endpoint(actor, id)))
 
 
 @router.patch("/webhooks/{id}", response=WebhookOut, summary="Change a webhook")
-def change_webhook(request: HttpRequest, id: str, body: WebhookChange) -> WebhookOut:
+@requires("webhooks.write")
+def change_webhook(actor: Actor, id: str, body: WebhookChange) -> WebhookOut:
     """Changes the given fields. Its secret stays."""
-    actor = actors.actor_of(request)
-    access.require(actor, "webhooks.write")
     endpoint = access_endpoint(actor, id)
     fields = body.model_dump(exclude_none=True)
     return WebhookOut(**_serialize_endpoint(endpoints.change_endpoint(actor, endpoint, **fields)))
 
 
 @router.delete("/webhooks/{id}", response={204: None}, summary="Delete a webhook")
-def remove_webhook(request: HttpRequest, id: str) -> Status[None]:
+@requires("webhooks.write")
+def remove_webhook(actor: Actor, id: str) -> Status[None]:
     """Permanently deletes a webhook."""
-    actor = actors.actor_of(request)
-    access.require(actor, "webhooks.write")
     endpoints.remove_endpoint(actor, access_endpoint(actor, id))
     return Status(204, None)
 
 
 @router.post("/webhooks/{id}/rotate", response=NewWebhookOut, summary="Rotate a secret")
-def rotate_webhook(request: HttpRequest, id: str) -> NewWebhookOut:
+@requires("webhooks.write")
+def rotate_webhook(actor: Actor, id: str) -> NewWebhookOut:
     """Creates a new secret. For one day, events are signed with the previous one as well."""
-    actor = actors.actor_of(request)
-    access.require(actor, "webhooks.write")
     endpoint = access_endpoint(actor, id)
     secret = endpoints.rotate_secret(actor, endpoint)
     return NewWebhookOut(**_serialize_endpoint(endpoint), secret=secret)
 
 
 @router.post("/webhooks/{id}/test", response={202: DeliveryOut}, summary="Test a webhook")
-def test_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
+@requires("webhooks.write")
+def test_webhook(actor: Actor, id: str) -> Status[DeliveryOut]:
     """Sends a test event."""
-    actor = actors.actor_of(request)
-    access.require(actor, "webhooks.write")
     delivery = endpoints.send_test(actor, access_endpoint(actor, id))
     return Status(202, _delivery(delivery))
 
@@ -186,10 +181,7 @@ def test_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
     summary="List deliveries",
     description=f"Events sent to a webhook, newest first, kept for {deliveries.KEPT_DAYS} days.",
 )
-def list_deliveries(
-    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
-) -> DeliveryPage:
-    actor = actors.actor_of(request)
+def list_deliveries(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> DeliveryPage:
     rows = visible_deliveries(actor, access_endpoint(actor, id))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return DeliveryPage(items=[_delivery(row) for row in page.items], next=page.next)
@@ -200,21 +192,18 @@ def list_deliveries(
     response={202: DeliveryOut},
     summary="Resend a delivery",
 )
-def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[DeliveryOut]:
+@requires("webhooks.write")
+def repeat_delivery(actor: Actor, id: str, delivery: str) -> Status[DeliveryOut]:
     """Resends a delivery. Your server can recognise it by the event's ID."""
-    actor = actors.actor_of(request)
-    access.require(actor, "webhooks.write")
     stored = access_delivery(actor, access_endpoint(actor, id), delivery)
     return Status(202, _delivery(deliveries.send_again(actor, stored)))
 
 
 @operator_router.get("/operator-webhooks", response=WebhookPage, summary="List operator alerts")
-def list_operator_webhooks(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
-) -> WebhookPage:
+def list_operator_webhooks(actor: Actor, query: Query[pagination.NamedPageQuery]) -> WebhookPage:
     """The operators' chats and webhooks, newest first."""
     page = pagination.page_by_id(
-        query.filter_by_name(operator_endpoints(actors.actor_of(request))),
+        query.filter_by_name(operator_endpoints(actor)),
         query.limit,
         query.cursor,
     )
@@ -226,10 +215,9 @@ def list_operator_webhooks(
 @operator_router.post(
     "/operator-webhooks", response={201: NewWebhookOut}, summary="Create an operator alert"
 )
-def create_operator_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
+@requires("channels.write")
+def create_operator_webhook(actor: Actor, body: WebhookIn) -> Status[NewWebhookOut]:
     """Sends the alerts of operators to a chat or your URL. Only this response has the secret."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     endpoint, secret = endpoints.create_endpoint(actor, None, **body.model_dump())
     return Status(201, NewWebhookOut(**_serialize_endpoint(endpoint), secret=secret))
 
@@ -237,18 +225,17 @@ def create_operator_webhook(request: HttpRequest, body: WebhookIn) -> Status[New
 @operator_router.get(
     "/operator-webhooks/{id}", response=WebhookOut, summary="Show an operator alert"
 )
-def show_operator_webhook(request: HttpRequest, id: str) -> WebhookOut:
+def show_operator_webhook(actor: Actor, id: str) -> WebhookOut:
     """One of the operators' chats and webhooks."""
-    return WebhookOut(**_serialize_endpoint(operator_endpoint(actors.actor_of(request), id)))
+    return WebhookOut(**_serialize_endpoint(operator_endpoint(actor, id)))
 
 
 @operator_router.patch(
     "/operator-webhooks/{id}", response=WebhookOut, summary="Change an operator alert"
 )
-def change_operator_webhook(request: HttpRequest, id: str, body: WebhookChange) -> WebhookOut:
+@requires("channels.write")
+def change_operator_webhook(actor: Actor, id: str, body: WebhookChange) -> WebhookOut:
     """Changes the given fields."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     endpoint = operator_endpoint(actor, id)
     fields = body.model_dump(exclude_none=True)
     return WebhookOut(**_serialize_endpoint(endpoints.change_endpoint(actor, endpoint, **fields)))
@@ -257,20 +244,18 @@ def change_operator_webhook(request: HttpRequest, id: str, body: WebhookChange) 
 @operator_router.post(
     "/operator-webhooks/{id}/test", response={202: DeliveryOut}, summary="Test an operator alert"
 )
-def test_operator_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
+@requires("channels.write")
+def test_operator_webhook(actor: Actor, id: str) -> Status[DeliveryOut]:
     """Sends a test event."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     return Status(202, _delivery(endpoints.send_test(actor, operator_endpoint(actor, id))))
 
 
 @operator_router.delete(
     "/operator-webhooks/{id}", response={204: None}, summary="Delete an operator alert"
 )
-def remove_operator_webhook(request: HttpRequest, id: str) -> Status[None]:
+@requires("channels.write")
+def remove_operator_webhook(actor: Actor, id: str) -> Status[None]:
     """Permanently deletes it."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     endpoints.remove_endpoint(actor, operator_endpoint(actor, id))
     return Status(204, None)
 

@@ -2,11 +2,12 @@
 
 from typing import Literal
 
-from django.http import HttpRequest
-from ninja import Router, Status
+from ninja import Status
 from pydantic import Field
 
-from accounts.access import access, actors
+from accounts.access import actors
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from accounts.members import departures
 from accounts.members.departures import KeyFate, Receiver
 from accounts.models import Membership
@@ -40,12 +41,11 @@ class RemovalIn(RequestBody):
 
 
 @router.post("/members/{id}/remove", response={204: None}, summary="Remove a member")
-def remove_member(request: HttpRequest, id: str, body: RemovalIn) -> Status[None]:
+@requires("members.read")
+def remove_member(actor: Actor, id: str, body: RemovalIn) -> Status[None]:
     """Ends a membership, also your own. The member's keys stop working at once, pending increase
     requests are closed and pending invitations withdrawn. The last owner cannot be
     removed."""
-    actor = actors.actor_of(request)
-    access.require(actor, "members.read")
     member = departures.access_leaving(actor, id)
     fate = KeyFate(body.keys, _receiver(actor, member, body.keys_to))
     heir = _find_heir(actor, member, body.chats_to) if body.chats == "transfer" else None

@@ -4,14 +4,13 @@ import datetime as dt
 from typing import Any, Literal
 
 from django.db import transaction
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from ninja.errors import HttpError
 from pydantic import Field
 
 from accounts.access import actors
-from accounts.access.access import require
 from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import TypedWhole, Whole
@@ -120,10 +119,9 @@ class PayerRules(RequestBody):
     summary="Show who may pay",
     tags=["Organisation"],
 )
-def show_payer_rules(request: HttpRequest) -> dict[str, Any]:
+@requires("playground.write")
+def show_payer_rules(actor: Actor) -> dict[str, Any]:
     """Which keys people of each role may pay with in the playground."""
-    actor = actors.actor_of(request)
-    require(actor, "playground.write")
     return {"rules": payer_rules.rules_of(actors.organisation_of(actor))}
 
 
@@ -133,15 +131,14 @@ def show_payer_rules(request: HttpRequest) -> dict[str, Any]:
     summary="Change who may pay",
     tags=["Organisation"],
 )
-def change_payer_rules(request: HttpRequest, body: PayerRules) -> dict[str, Any]:
+def change_payer_rules(actor: Actor, body: PayerRules) -> dict[str, Any]:
     """Applies to the next message."""
-    return {"rules": payer_rules.change_rules(actors.actor_of(request), body.rules)}
+    return {"rules": payer_rules.change_rules(actor, body.rules)}
 
 
 @router.get("/prompts", response=PromptPage, summary="List saved prompts")
-def list_prompts(request: HttpRequest, query: Query[pagination.NamedPageQuery]) -> dict[str, Any]:
+def list_prompts(actor: Actor, query: Query[pagination.NamedPageQuery]) -> dict[str, Any]:
     """Prompts shared in your organisation, and your own."""
-    actor = actors.actor_of(request)
     visible = list(query.filter_by_name(prompts.visible_prompts(actor)))
     page = pagination.page_by_key(visible, query.limit, query.cursor, lambda prompt: prompt.slug)
     items = [_out(prompts.find_version(actor, prompt.slug)) for prompt in page.items]
@@ -149,17 +146,14 @@ def list_prompts(request: HttpRequest, query: Query[pagination.NamedPageQuery]) 
 
 
 @router.get("/prompts/{slug}", response=PromptOut, summary="Show a version of a prompt")
-def show_prompt(
-    request: HttpRequest, slug: str, version: TypedWhole | None = None
-) -> dict[str, Any]:
+def show_prompt(actor: Actor, slug: str, version: TypedWhole | None = None) -> dict[str, Any]:
     """The named version, else the one in production, else the latest."""
-    return _out(prompts.find_version(actors.actor_of(request), slug, str(version or "")))
+    return _out(prompts.find_version(actor, slug, str(version or "")))
 
 
 @router.post("/prompts", response={201: PromptOut}, summary="Save a prompt")
-def create_prompt(request: HttpRequest, body: PromptIn) -> Status[PromptOut]:
+def create_prompt(actor: Actor, body: PromptIn) -> Status[PromptOut]:
     """Saves a prompt with its first version."""
-    actor = actors.actor_of(request)
     prompts.check_free(actor, body.name)
     return Status(201, PromptOut(**_out(_save(actor, body.name, body, shared=body.shared))))
 
@@ -167,18 +161,16 @@ def create_prompt(request: HttpRequest, body: PromptIn) -> Status[PromptOut]:
 @router.post(
     "/prompts/{slug}/versions", response={201: PromptOut}, summary="Save a version of a prompt"
 )
-def create_version(request: HttpRequest, slug: str, body: VersionIn) -> Status[PromptOut]:
+def create_version(actor: Actor, slug: str, body: VersionIn) -> Status[PromptOut]:
     """Adds a version. Callers get it once it is in production, or if none is."""
-    actor = actors.actor_of(request)
     prompts.require_person(actor)
     prompt = prompts.access_prompt(actor, slug)
     return Status(201, PromptOut(**_out(_save(actor, prompt.name, body, shared=prompt.shared))))
 
 
 @router.patch("/prompts/{slug}", response=PromptOut, summary="Change a prompt")
-def change_prompt(request: HttpRequest, slug: str, body: PromptChange) -> dict[str, Any]:
+def change_prompt(actor: Actor, slug: str, body: PromptChange) -> dict[str, Any]:
     """Puts a version in production, or shares the prompt."""
-    actor = actors.actor_of(request)
     prompts.require_person(actor)
     prompt = prompts.access_prompt(actor, slug)
     with transaction.atomic():
@@ -191,18 +183,17 @@ def change_prompt(request: HttpRequest, slug: str, body: PromptChange) -> dict[s
 
 
 @router.delete("/prompts/{slug}", response={204: None}, summary="Delete a prompt")
-def delete_prompt(request: HttpRequest, slug: str) -> Status[None]:
+def delete_prompt(actor: Actor, slug: str) -> Status[None]:
     """Deletes a prompt with its versions: your own, or a shared one if you manage the
     playground."""
-    actor = actors.actor_of(request)
     prompts.delete_prompt(actor, prompts.owned_prompt(actor, slug))
     return Status(204, None)
 
 
 @router.post("/prompts/{slug}/render", response=dict[str, Any], summary="Render a prompt")
-def render_prompt(request: HttpRequest, slug: str, rendered: RenderIn) -> dict[str, Any]:
+def render_prompt(actor: Actor, slug: str, rendered: RenderIn) -> dict[str, Any]:
     """The chat request for this version. Send it to `/v1/chat/completions` unchanged."""
-    version = prompts.find_version(actors.actor_of(request), slug, str(rendered.version or ""))
+    version = prompts.find_version(actor, slug, str(rendered.version or ""))
     try:
         return prompts.request_of_version(version, rendered.variables, rendered.input)
     except prompts.PromptRefused as refused:

@@ -3,11 +3,12 @@
 import datetime as dt
 from typing import Any
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.answers import answer_of
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
@@ -57,9 +58,9 @@ class FindingPage(Schema):
 
 
 @router.get("/findings", response=FindingPage, summary="List ledger findings")
-def list_findings(request: HttpRequest, query: Query[FindingQuery]) -> dict[str, Any]:
+def list_findings(actor: Actor, query: Query[FindingQuery]) -> dict[str, Any]:
     """Findings of the ledger checks, oldest first."""
-    rows = findings.all_findings(actors.actor_of(request))
+    rows = findings.all_findings(actor)
     if query.open is not None:
         rows = rows.filter(acknowledged_at__isnull=query.open)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
@@ -67,18 +68,17 @@ def list_findings(request: HttpRequest, query: Query[FindingQuery]) -> dict[str,
 
 
 @router.get("/findings/{id}", response=FindingOut, summary="Show a ledger finding")
-def read_finding(request: HttpRequest, id: str) -> FindingOut:
+def read_finding(actor: Actor, id: str) -> FindingOut:
     """One finding of the ledger checks."""
-    return _serialize_finding(findings.access_finding(actors.actor_of(request), id))
+    return _serialize_finding(findings.access_finding(actor, id))
 
 
 @router.post(
     "/findings/{id}/acknowledge", response=FindingOut, summary="Acknowledge a ledger finding"
 )
-def acknowledge_finding(request: HttpRequest, id: str, body: AcknowledgementIn) -> FindingOut:
+@requires("channels.write")
+def acknowledge_finding(actor: Actor, id: str, body: AcknowledgementIn) -> FindingOut:
     """Takes a finding off the list of open ones, once."""
-    actor = actors.actor_of(request)
-    access.require(actor, "channels.write")
     finding = findings.access_finding(actor, id)
     return _serialize_finding(findings.acknowledge(actor, finding, body.reason))
 

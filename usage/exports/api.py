@@ -5,11 +5,12 @@ from typing import Final, Literal
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import get_language
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from ninja.errors import HttpError
 from pydantic import Field
 
-from accounts.access import actors
+from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from billing.currency.answers import answer_of
 from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
@@ -66,7 +67,7 @@ class ExportList(Schema):
 
 
 @router.post("/exports", response={201: ExportOut}, summary="Start an export")
-def start_export(request: HttpRequest, body: ExportIn) -> Status[ExportOut]:
+def start_export(actor: Actor, body: ExportIn) -> Status[ExportOut]:
     """Requests, or costs as FOCUS, as a file, made in the background and kept for 7 days.
 
     Default: the last 30 days. At most 3 exports of yours can be in progress.
@@ -83,23 +84,22 @@ def start_export(request: HttpRequest, body: ExportIn) -> Status[ExportOut]:
     )
     if body.format == exports.FOCUS:
         query = usage_filter.query()
-    actor = actors.actor_of(request)
     export = exports.start_export(actor, body.format, query, get_language() or "en")
     return Status(201, _serialize_export(export))
 
 
 @router.get("/exports", response=ExportList, summary="List exports")
-def list_exports(request: HttpRequest, query: Query[pagination.PageQuery]) -> ExportList:
+def list_exports(actor: Actor, query: Query[pagination.PageQuery]) -> ExportList:
     """Your exports of the last 30 days, newest first."""
-    exports_visible = exports.visible_exports(actors.actor_of(request))
+    exports_visible = exports.visible_exports(actor)
     page = pagination.page_by_id(exports_visible, query.limit, query.cursor)
     return ExportList(items=[_serialize_export(export) for export in page.items], next=page.next)
 
 
 @router.get("/exports/{id}", response=ExportOut, summary="Show an export")
-def show_export(request: HttpRequest, id: str) -> ExportOut:
+def show_export(actor: Actor, id: str) -> ExportOut:
     """Its state. Ask again every few seconds until it is `done`."""
-    return _serialize_export(exports.access_export(actors.actor_of(request), id))
+    return _serialize_export(exports.access_export(actor, id))
 
 
 @router.get(
@@ -108,9 +108,8 @@ def show_export(request: HttpRequest, id: str) -> ExportOut:
     summary="Download an export",
     openapi_extra=also_answers(409),
 )
-def download_export(request: HttpRequest, id: str) -> HttpResponseBase:
+def download_export(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """The file. 409 while it is made, and after it has expired."""
-    actor = actors.actor_of(request)
     export = exports.access_export(actor, id)
     if not exports.has_file(export):
         raise HttpError(409, f"The export has no file: it is {_state(export)}.")
@@ -118,9 +117,8 @@ def download_export(request: HttpRequest, id: str) -> HttpResponseBase:
 
 
 @router.delete("/exports/{id}", response={204: None}, summary="Delete an export")
-def delete_export(request: HttpRequest, id: str) -> Status[None]:
+def delete_export(actor: Actor, id: str) -> Status[None]:
     """Deletes the file, or stops making it."""
-    actor = actors.actor_of(request)
     exports.delete_export(actor, exports.access_export(actor, id))
     return Status(204, None)
 

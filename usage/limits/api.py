@@ -5,12 +5,13 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from django.http import Http404, HttpRequest
-from ninja import Query, Router, Status
+from django.http import Http404
+from ninja import Query, Status
 from pydantic import AfterValidator, Field
 
 from accounts.access import access, actors
-from accounts.access.actors import organisation_of
+from accounts.access.actors import Actor, organisation_of
+from accounts.access.operations import Router, requires
 from accounts.members.access import visible_members
 from accounts.models import Membership
 from billing.currency.answers import answer_of
@@ -190,9 +191,9 @@ class BudgetQuery(pagination.PageQuery):
 
 
 @router.get("/budgets", response=BudgetPage, summary="List budgets")
-def list_budgets(request: HttpRequest, query: Query[BudgetQuery]) -> BudgetPage:
+def list_budgets(actor: Actor, query: Query[BudgetQuery]) -> BudgetPage:
     """The budgets you have access to, oldest first, with their current figures."""
-    rows = budgets.visible_budgets(actors.actor_of(request))
+    rows = budgets.visible_budgets(actor)
     if query.scope is not None:
         rows = rows.filter(scope=query.scope)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
@@ -200,10 +201,9 @@ def list_budgets(request: HttpRequest, query: Query[BudgetQuery]) -> BudgetPage:
 
 
 @router.post("/budgets", response={201: BudgetOut}, summary="Create a budget")
-def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
+@requires("budgets.write")
+def create_budget(actor: Actor, body: BudgetIn) -> Status[BudgetOut]:
     """Takes effect at once in every process, including for running requests."""
-    actor = actors.actor_of(request)
-    access.require(actor, "budgets.write")
     budget = budget_simulation.create_budget(
         actor,
         organisation_of(actor),
@@ -219,16 +219,15 @@ def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
 
 
 @router.get("/budgets/{id}", response=BudgetOut, summary="Show a budget")
-def show_budget(request: HttpRequest, id: str) -> BudgetOut:
+def show_budget(actor: Actor, id: str) -> BudgetOut:
     """One budget you have access to, with its current figures."""
-    return _serialize_budget(budgets.access_budget(actors.actor_of(request), id))
+    return _serialize_budget(budgets.access_budget(actor, id))
 
 
 @router.patch("/budgets/{id}", response=BudgetOut, summary="Change a budget")
-def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOut:
+def change_budget(actor: Actor, id: str, body: BudgetChange) -> BudgetOut:
     """If it is below what was already spent, further requests are rejected until the period
     ends."""
-    actor = actors.actor_of(request)
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     amount_nano = None if body.amount is None else parse_usd(body.amount)
@@ -240,9 +239,8 @@ def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOu
 
 
 @router.delete("/budgets/{id}", response={204: None}, summary="Delete a budget")
-def remove_budget(request: HttpRequest, id: str) -> Status[None]:
+def remove_budget(actor: Actor, id: str) -> Status[None]:
     """Takes effect at once. Past charges are not affected. It can be restored."""
-    actor = actors.actor_of(request)
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     budgets.remove_budget(actor, budget)
@@ -250,36 +248,34 @@ def remove_budget(request: HttpRequest, id: str) -> Status[None]:
 
 
 @router.post("/budgets/{id}/restore", response=BudgetOut, summary="Restore a budget")
-def restore_budget(request: HttpRequest, id: str) -> BudgetOut:
+@requires("budgets.write")
+def restore_budget(actor: Actor, id: str) -> BudgetOut:
     """Restores a deleted budget. It applies at once, and includes what was already spent in its
     period."""
-    actor = actors.actor_of(request)
-    access.require(actor, "budgets.write")
     return _serialize_budget(budget_simulation.restore_budget(actor, id))
 
 
 @router.get("/budgets/{id}/alerts", response=AlertPage, summary="List a budget's alerts")
-def list_alerts(request: HttpRequest, id: str, query: Query[pagination.PageQuery]) -> AlertPage:
+def list_alerts(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> AlertPage:
     """Recent alerts, newest first."""
-    budget = budgets.access_budget(actors.actor_of(request), id)
+    budget = budgets.access_budget(actor, id)
     alerts = budget_alerts.alerts_of(budget)
     page = pagination.page_by_key(alerts, query.limit, query.cursor, lambda alert: str(alert.pk))
     return AlertPage(items=[_alert(alert) for alert in page.items], next=page.next)
 
 
 @router.post("/budgets/{id}/test-alert", response={202: AlertOut}, summary="Test a budget's alerts")
-def test_alert(request: HttpRequest, id: str) -> Status[AlertOut]:
+def test_alert(actor: Actor, id: str) -> Status[AlertOut]:
     """Notifies everyone who would be notified, by email and webhook."""
-    actor = actors.actor_of(request)
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     return Status(202, _alert(budget_alerts.send_test(actor, budget)))
 
 
 @router.get("/budget-requests", response=RaisePage, summary="List increase requests")
-def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
+def list_raises(actor: Actor, query: Query[RaiseQuery]) -> RaisePage:
     """Requests you decide on, else your own, newest first."""
-    rows = budget_increases.visible_raises(actors.actor_of(request))
+    rows = budget_increases.visible_raises(actor)
     if query.state is not None:
         rows = rows.filter(state=query.state)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
@@ -293,21 +289,16 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
 
 
 @router.get("/budget-requests/{id}", response=RaiseOut, summary="Show an increase request")
-def show_raise(request: HttpRequest, id: str) -> RaiseOut:
+def show_raise(actor: Actor, id: str) -> RaiseOut:
     """One request that you decide on, or your own."""
-    return RaiseOut(
-        **budget_increases.serialize_raise(
-            budget_increases.access_raise(actors.actor_of(request), id)
-        )
-    )
+    return RaiseOut(**budget_increases.serialize_raise(budget_increases.access_raise(actor, id)))
 
 
 @router.post(
     "/budgets/{id}/requests", response={201: RaiseOut}, summary="Request a budget increase"
 )
-def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOut]:
+def ask_for_more(actor: Actor, id: str, body: RaiseIn) -> Status[RaiseOut]:
     """Request a temporarily higher budget on behalf of the person the key belongs to."""
-    actor = actors.actor_of(request)
     budget = budget_increases.askable_budget(actor, id)
     budget_raise = budget_increases.ask_for_more(
         actor, budget, amount_nano=parse_usd(body.amount), until=body.until, reason=body.reason
@@ -318,36 +309,35 @@ def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOu
 @router.post(
     "/budget-requests/{id}/approve", response=RaiseOut, summary="Approve an increase request"
 )
-def approve_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
+@requires("budgets.write")
+def approve_raise(actor: Actor, id: str, body: RaiseAnswer) -> RaiseOut:
     """The limit is higher from now on and returns to its old value automatically."""
     return _decide(
-        request,
+        actor,
         id,
         lambda actor, budget_raise: budget_increases.approve(actor, budget_raise, body.answer),
     )
 
 
 @router.post("/budget-requests/{id}/deny", response=RaiseOut, summary="Reject an increase request")
-def deny_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
+@requires("budgets.write")
+def deny_raise(actor: Actor, id: str, body: RaiseAnswer) -> RaiseOut:
     """The budget stays unchanged. A reply is required."""
     return _decide(
-        request,
+        actor,
         id,
         lambda actor, budget_raise: budget_increases.deny(actor, budget_raise, body.answer),
     )
 
 
 @router.post("/budget-requests/{id}/end", response=RaiseOut, summary="End an increase")
-def end_raise(request: HttpRequest, id: str) -> RaiseOut:
+@requires("budgets.write")
+def end_raise(actor: Actor, id: str) -> RaiseOut:
     """End an increase early."""
-    return _decide(request, id, budget_increases.end_raise)
+    return _decide(actor, id, budget_increases.end_raise)
 
 
-def _decide(
-    request: HttpRequest, id: str, decide: Callable[[actors.Actor, BudgetRaise], BudgetRaise]
-) -> RaiseOut:
-    actor = actors.actor_of(request)
-    access.require(actor, "budgets.write")
+def _decide(actor: Actor, id: str, decide: Callable[[Actor, BudgetRaise], BudgetRaise]) -> RaiseOut:
     decide(actor, budget_increases.raise_to_decide(actor, id))
     return RaiseOut(**budget_increases.serialize_raise(budget_increases.access_raise(actor, id)))
 
@@ -411,10 +401,9 @@ class SettingPage(Schema):
 @effective_router.get(
     "/effective-settings", response=SettingPage, summary="List effective settings"
 )
-def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> SettingPage:
+@requires("teams.read")
+def list_effective_settings(actor: Actor, query: Query[Subject]) -> SettingPage:
     """Every limit, budget and setting that applies, and the level each comes from."""
-    actor = actors.actor_of(request)
-    access.require(actor, "teams.read")
     rows = effective_settings(
         actor,
         team=access.access_any_team(actor, query.team) if query.team else None,

@@ -2,11 +2,12 @@
 
 import datetime as dt
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from billing.currency.answers import answer_of
 from lib import clock
 from lib.api.openapi import Input, Schema
@@ -53,11 +54,11 @@ class MarginOut(Schema):
 
 
 @router.get("/margin", response=MarginOut, summary="Show margins")
-def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
+def show_margin(actor: Actor, query: Query[MarginQuery]) -> MarginOut:
     """Revenue minus cost of the requests of some days, the least first."""
     last_on = query.to or clock.now().date()
     first_on = query.from_ or first_day(last_on)
-    rows = margin(actors.actor_of(request), query.by, first_on, last_on)
+    rows = margin(actor, query.by, first_on, last_on)
     return MarginOut(
         items=[_serialize_row(row) for row in rows],
         total=_serialize_row(total(rows)),

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.access import all_invoices, any_invoice
 from billing.credits.api import amount_of
 from billing.currency.money import format_usd
@@ -95,9 +97,9 @@ class PaymentIn(RequestBody):
 
 
 @router.get("/documents", response=DocumentPage, summary="List invoices of all organisations")
-def list_documents(request: HttpRequest, query: Query[DocumentQuery]) -> DocumentPage:
+def list_documents(actor: Actor, query: Query[DocumentQuery]) -> DocumentPage:
     """Invoices, credit and debit notes, drafts among them, newest first."""
-    rows = all_invoices(actors.actor_of(request))
+    rows = all_invoices(actor)
     if query.organisation:
         rows = rows.filter(organisation__slug=query.organisation)
     if query.state:
@@ -111,17 +113,17 @@ def list_documents(request: HttpRequest, query: Query[DocumentQuery]) -> Documen
 
 
 @router.get("/documents/{id}", response=DocumentOut, summary="Show an invoice of any organisation")
-def show_document(request: HttpRequest, id: str) -> DocumentOut:
+def show_document(actor: Actor, id: str) -> DocumentOut:
     """One document, by its ID."""
-    return DocumentOut(**_serialize_invoice(any_invoice(actors.actor_of(request), id)))
+    return DocumentOut(**_serialize_invoice(any_invoice(actor, id)))
 
 
 @router.get(
     "/documents/{id}/pdf", response={200: bytes}, summary="Download an invoice of any organisation"
 )
-def download_document(request: HttpRequest, id: str, query: Query[PdfQuery]) -> HttpResponse:
+def download_document(actor: Actor, id: str, query: Query[PdfQuery]) -> HttpResponse:
     """The document as a file to print. None before it is closed."""
-    return pdf_file(any_invoice(actors.actor_of(request), id), query.language)
+    return pdf_file(any_invoice(actor, id), query.language)
 
 
 @router.post(
@@ -130,10 +132,10 @@ def download_document(request: HttpRequest, id: str, query: Query[PdfQuery]) -> 
     summary="Propose an invoice",
     openapi_extra=also_answers(409),
 )
-def propose_document(request: HttpRequest, id: str) -> HttpResponse:
+@requires("credits.write")
+def propose_document(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The first operator's word on a draft. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    return _change_document(request, id, lambda invoice: month_close.propose(actor, invoice))
+    return _change_document(request, actor, id, lambda invoice: month_close.propose(actor, invoice))
 
 
 @router.post(
@@ -142,12 +144,12 @@ def propose_document(request: HttpRequest, id: str) -> HttpResponse:
     summary="Close an invoice",
     openapi_extra=also_answers(409),
 )
-def close_document(request: HttpRequest, id: str, body: CloseIn) -> HttpResponse:
+@requires("credits.write")
+def close_document(request: HttpRequest, actor: Actor, id: str, body: CloseIn) -> HttpResponse:
     """The second operator's word, on the document with this checksum. Supports
     `Idempotency-Key`."""
-    actor = actors.actor_of(request)
     return _change_document(
-        request, id, lambda invoice: month_close.close(actor, invoice, body.checksum)
+        request, actor, id, lambda invoice: month_close.close(actor, invoice, body.checksum)
     )
 
 
@@ -157,15 +159,16 @@ def close_document(request: HttpRequest, id: str, body: CloseIn) -> HttpResponse
     summary="Propose a note",
     openapi_extra=also_answers(409),
 )
-def propose_note(request: HttpRequest, id: str, body: DocumentNoteIn) -> HttpResponse:
+@requires("credits.write")
+def propose_note(request: HttpRequest, actor: Actor, id: str, body: DocumentNoteIn) -> HttpResponse:
     """A credit or debit note on a closed invoice; another operator closes it. Supports
     `Idempotency-Key`."""
-    actor, kind = actors.actor_of(request), InvoiceKind(body.kind)
+    kind = InvoiceKind(body.kind)
 
     def note(invoice: Invoice) -> Invoice:
         return invoices.propose_note(actor, invoice, kind, amount_of(body.amount), body.reason)
 
-    return _change_document(request, id, note, 201)
+    return _change_document(request, actor, id, note, 201)
 
 
 @router.post(
@@ -174,16 +177,16 @@ def propose_note(request: HttpRequest, id: str, body: DocumentNoteIn) -> HttpRes
     summary="Void an invoice",
     openapi_extra=also_answers(409),
 )
-def void_document(request: HttpRequest, id: str, body: VoidIn) -> HttpResponse:
+@requires("credits.write")
+def void_document(request: HttpRequest, actor: Actor, id: str, body: VoidIn) -> HttpResponse:
     """Proposes a credit note over all that is left of a closed invoice; another operator closes it.
     Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
 
     def note(invoice: Invoice) -> Invoice:
         left = invoices.creditable_nano(invoice)
         return invoices.propose_note(actor, invoice, InvoiceKind.CREDIT_NOTE, left, body.reason)
 
-    return _change_document(request, id, note, 201)
+    return _change_document(request, actor, id, note, 201)
 
 
 @router.post(
@@ -192,9 +195,9 @@ def void_document(request: HttpRequest, id: str, body: VoidIn) -> HttpResponse:
     summary="Record a payment of an invoice",
     openapi_extra=also_answers(409),
 )
-def record_payment(request: HttpRequest, id: str, body: PaymentIn) -> HttpResponse:
+@requires("credits.write")
+def record_payment(request: HttpRequest, actor: Actor, id: str, body: PaymentIn) -> HttpResponse:
     """Says how it was paid, and moves no money. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
 
     def record(invoice: Invoice) -> Invoice:
         invoice_payments.record_payment(
@@ -202,14 +205,16 @@ def record_payment(request: HttpRequest, id: str, body: PaymentIn) -> HttpRespon
         )
         return invoice
 
-    return _change_document(request, id, record, 201)
+    return _change_document(request, actor, id, record, 201)
 
 
 def _change_document(
-    request: HttpRequest, id: str, act: Callable[[Invoice], Invoice], status: int = 200
+    request: HttpRequest,
+    actor: Actor,
+    id: str,
+    act: Callable[[Invoice], Invoice],
+    status: int = 200,
 ) -> HttpResponse:
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     invoice = any_invoice(actor, id)
     return answer_idempotently(
         request, actor, lambda: Answer(status, _serialize_invoice(act(invoice)))

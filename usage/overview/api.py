@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from ninja import Query, Router
+from ninja import Query
 from ninja.errors import HttpError
 from pydantic import Field
 
-from accounts.access import actors
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from billing.currency.money import format_usd
 from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
@@ -356,13 +356,12 @@ class RequestQuery(PeriodQuery):
 
 
 @router.get("/usage", response=UsageOut, by_alias=True, summary="Aggregate usage")
-def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]:
+def show_usage(actor: Actor, query: Query[UsageQuery]) -> dict[str, Any]:
     """Requests, quantities and charges of a period by group, highest charge first (days in order).
 
     A model key sees its own usage, a developer their own. Labels, applications and statuses are
     read from single requests: 400 if the period has more than 500,000.
     """
-    actor = actors.actor_of(request)
     usage_filter = usage_filter_of(query)
     by = read_groupings(query.group_by, _AXES)
     if "channel" in by and not actor.operator:
@@ -411,18 +410,16 @@ def _day(usage_filter: UsageFilter, number: str) -> str:
     summary="Export costs as FOCUS",
     openapi_extra={"responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}},
 )
-def export_focus(request: HttpRequest, query: Query[FocusQuery]) -> HttpResponseBase:
+def export_focus(request: HttpRequest, actor: Actor, query: Query[FocusQuery]) -> HttpResponseBase:
     """Daily costs by key and model as CSV, in the columns of the FinOps Open Cost and Usage
     Specification 1.2. Days are of UTC; the default is the last 30."""
-    actor = actors.actor_of(request)
     pieces = focus_csv(actor, usage_filter_of(query))
     return stream(request, "focus.csv", CSV_TYPE, iterate_in_locale(pieces))
 
 
 @router.get("/requests", response=RequestList, summary="List requests")
-def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str, Any]:
+def list_requests(actor: Actor, query: Query[RequestQuery]) -> dict[str, Any]:
     """Completed requests, newest first. A model key sees its own, a developer their own."""
-    actor = actors.actor_of(request)
     period = period_of(query)
     page = request_log.request_page(
         actor,
@@ -443,11 +440,10 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
 
 
 @router.get("/requests/{id}", response=RequestDetailOut, summary="Show a request")
-def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
+def show_request(actor: Actor, id: str) -> dict[str, Any]:
     """One request you have access to; 404 with the code `month_detached` where its month is in a
     file. Its `status` is null until it is settled, a moment after
     the answer."""
-    actor = actors.actor_of(request)
     detail = receipts.request_detail(actor, id)
     route = [_attempt(attempt) for attempt in detail.attempts if attempt.n]
     return {
@@ -464,11 +460,11 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     summary="Show a request's receipt",
     openapi_extra=also_answers(409),
 )
-def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
+def show_receipt(actor: Actor, id: str) -> dict[str, Any]:
     """The charge of a request and how it was calculated. The script
     `/static/recompute_receipt.py` recomputes it. 409 until the request is
     settled."""
-    receipt = receipts.document(receipts.request_detail(actors.actor_of(request), id))
+    receipt = receipts.document(receipts.request_detail(actor, id))
     if receipt is None:
         raise HttpError(
             409, "The request is still running or has just ended. Request its receipt again."

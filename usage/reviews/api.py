@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 from billing.idempotency import Answer, answer_idempotently
 from lib import clock
@@ -119,18 +121,18 @@ class ReviewPage(Schema):
 
 
 @router.get("/reviews", response=ReviewPage, summary="List requests under review")
-def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+def list_reviews(actor: Actor, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """Requests of all organisations with an implausible or unpriced count, newest first."""
     before = pagination.after_id(query.cursor)
-    reviews_ = reviews.open_reviews(actors.actor_of(request), query.limit + 1, before)
+    reviews_ = reviews.open_reviews(actor, query.limit + 1, before)
     page = pagination.cut_page(reviews_, query.limit, lambda review: review.attempt_id)
     return {"items": [_item(review) for review in page.items], "next": page.next}
 
 
 @router.get("/review-kinds", response=UnknownKinds, summary="List unknown kinds of usage")
-def list_kinds(request: HttpRequest) -> dict[str, Any]:
+def list_kinds(actor: Actor) -> dict[str, Any]:
     """What of the usage that providers report is not classified, by provider, latest first."""
-    kinds = reviews.unknown_kinds(actors.actor_of(request))
+    kinds = reviews.unknown_kinds(actor)
     return {
         "items": [
             {
@@ -154,13 +156,13 @@ def list_kinds(request: HttpRequest) -> dict[str, Any]:
     summary="Settle all requests of a kind",
     openapi_extra=also_answers(404),
 )
-def settle_kind(request: HttpRequest, body: KindIn) -> dict[str, Any]:
+def settle_kind(actor: Actor, body: KindIn) -> dict[str, Any]:
     """Settles every request under review for the same unknown usage of a provider, up to 1,000 at
     once. A request that was settled before is left as it is."""
     if body.accept and not body.dialect:
         raise ReviewRefused("dialect", gettext("Enter the dialect of the usage to accept it."))
     settled = reviews.settle_kind(
-        actors.actor_of(request),
+        actor,
         body.provider,
         body.unknown,
         SettleAs(body.settle_as),
@@ -171,9 +173,9 @@ def settle_kind(request: HttpRequest, body: KindIn) -> dict[str, Any]:
 
 
 @router.get("/accepted-members", response=AcceptedMembers, summary="List accepted usage members")
-def list_accepted(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+def list_accepted(actor: Actor, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """Members of usage without a classification that an operator counts as free, oldest first."""
-    members = accepted_members.accepted_members(actors.actor_of(request))
+    members = accepted_members.accepted_members(actor)
     page = pagination.page_by_number(members, query.limit, query.cursor)
     return {"items": [_serialize_member(member) for member in page.items], "next": page.next}
 
@@ -184,9 +186,9 @@ def list_accepted(request: HttpRequest, query: Query[pagination.PageQuery]) -> d
     summary="Revoke an accepted usage member",
     openapi_extra=also_answers(404),
 )
-def revoke_accepted(request: HttpRequest, id: str) -> dict[str, Any]:
+def revoke_accepted(actor: Actor, id: str) -> dict[str, Any]:
     """Later requests whose usage has the member are under review again."""
-    return _serialize_member(accepted_members.revoke_member(actors.actor_of(request), id))
+    return _serialize_member(accepted_members.revoke_member(actor, id))
 
 
 def _serialize_member(member: AcceptedMember) -> dict[str, Any]:
@@ -207,10 +209,9 @@ def _serialize_member(member: AcceptedMember) -> dict[str, Any]:
     summary="Settle a request",
     openapi_extra=also_answers(409),
 )
-def settle_request(request: HttpRequest, id: str, body: ReviewIn) -> HttpResponse:
+@requires("credits.write")
+def settle_request(request: HttpRequest, actor: Actor, id: str, body: ReviewIn) -> HttpResponse:
     """Settles a request under review, once. Supports `Idempotency-Key`."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     request_id = parse_id(id)
     if request_id is None:
         raise Http404

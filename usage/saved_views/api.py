@@ -5,12 +5,12 @@ import datetime as dt
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.http import HttpRequest
 from django.utils.translation import gettext
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import actors
+from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text
@@ -82,33 +82,29 @@ class ReportOut(Schema):
 
 
 @router.get("/saved-views", response=SavedViewPage, summary="List saved views")
-def list_saved_views(
-    request: HttpRequest, query: Query[pagination.NamedPageQuery]
-) -> SavedViewPage:
+def list_saved_views(actor: Actor, query: Query[pagination.NamedPageQuery]) -> SavedViewPage:
     """Your own views and those that are shared, newest first."""
-    rows = query.filter_by_name(saved_views.visible_views(actors.actor_of(request)))
+    rows = query.filter_by_name(saved_views.visible_views(actor))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return SavedViewPage(items=[_view(row) for row in page.items], next=page.next)
 
 
 @router.post("/saved-views", response={201: SavedViewOut}, summary="Save a view")
-def create_saved_view(request: HttpRequest, body: SavedViewIn) -> Status[SavedViewOut]:
+def create_saved_view(actor: Actor, body: SavedViewIn) -> Status[SavedViewOut]:
     """Keeps the filters of a page."""
-    actor = actors.actor_of(request)
     saved_views.check_free(actor, body.page, body.name)
     return Status(201, _view(saved_views.save_view(actor, **body.model_dump())))
 
 
 @router.get("/saved-views/{id}", response=SavedViewOut, summary="Show a saved view")
-def show_saved_view(request: HttpRequest, id: str) -> SavedViewOut:
+def show_saved_view(actor: Actor, id: str) -> SavedViewOut:
     """One of your own views, or one that is shared."""
-    return _view(saved_views.access_view(actors.actor_of(request), id))
+    return _view(saved_views.access_view(actor, id))
 
 
 @router.patch("/saved-views/{id}", response=SavedViewOut, summary="Change a saved view")
-def change_saved_view(request: HttpRequest, id: str, body: SavedViewChange) -> SavedViewOut:
+def change_saved_view(actor: Actor, id: str, body: SavedViewChange) -> SavedViewOut:
     """Only the person it belongs to can change it."""
-    actor = actors.actor_of(request)
     view = saved_views.own_view(actor, id)
     changed = saved_views.change_view(
         actor,
@@ -121,24 +117,22 @@ def change_saved_view(request: HttpRequest, id: str, body: SavedViewChange) -> S
 
 
 @router.delete("/saved-views/{id}", response={204: None}, summary="Delete a saved view")
-def delete_saved_view(request: HttpRequest, id: str) -> Status[None]:
+def delete_saved_view(actor: Actor, id: str) -> Status[None]:
     """Deletes the view and its report."""
-    actor = actors.actor_of(request)
     saved_views.delete_view(actor, saved_views.own_view(actor, id))
     return Status(204, None)
 
 
 @router.get("/saved-views/{id}/report", response=ReportOut, summary="Show a report")
-def show_report(request: HttpRequest, id: str) -> ReportOut:
+def show_report(actor: Actor, id: str) -> ReportOut:
     """When one of your views is sent by email, and to whom."""
-    return _report(saved_views.access_schedule(actors.actor_of(request), id))
+    return _report(saved_views.access_schedule(actor, id))
 
 
 @router.put("/saved-views/{id}/report", response=ReportOut, summary="Schedule a report")
-def set_report(request: HttpRequest, id: str, body: ReportIn) -> ReportOut:
+def set_report(actor: Actor, id: str, body: ReportIn) -> ReportOut:
     """Sends one of your views by email, instead of what was scheduled before. Each receiver gets
     the figures that they may see."""
-    actor = actors.actor_of(request)
     view = saved_views.own_view(actor, id)
     try:
         zone = ZoneInfo(body.timezone)
@@ -155,9 +149,8 @@ def set_report(request: HttpRequest, id: str, body: ReportIn) -> ReportOut:
 
 
 @router.delete("/saved-views/{id}/report", response={204: None}, summary="End a report")
-def end_report(request: HttpRequest, id: str) -> Status[None]:
+def end_report(actor: Actor, id: str) -> Status[None]:
     """The view stays."""
-    actor = actors.actor_of(request)
     scheduled_reports.end_schedule(actor, saved_views.access_schedule(actor, id))
     return Status(204, None)
 

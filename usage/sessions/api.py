@@ -4,12 +4,11 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import actors
 from accounts.access.actors import Actor, organisation_of
+from accounts.access.operations import Router
 from billing.currency.money import format_usd
 from billing.limits import ended_sessions
 from lib.api import pagination
@@ -128,10 +127,9 @@ class SessionList(Schema):
 
 
 @router.get("/sessions", response=SessionList, summary="List sessions")
-def list_sessions(request: HttpRequest, query: Query[SessionQuery]) -> dict[str, Any]:
+def list_sessions(actor: Actor, query: Query[SessionQuery]) -> dict[str, Any]:
     """Sessions with completed requests in a period, the latest first; counted are the requests of
     the period that the filters leave. A developer sees their own."""
-    actor = actors.actor_of(request)
     period = period_of(query)
     source = SessionSource(actor, period, scope_of(query), name=query.name)
     rows = source.fetch(_ORDERS, _boundary(query.cursor), backwards=False, limit=query.limit + 1)
@@ -146,10 +144,9 @@ def list_sessions(request: HttpRequest, query: Query[SessionQuery]) -> dict[str,
 
 
 @router.get("/sessions/{id}", response=SessionDetailOut, summary="Show a session")
-def show_session(request: HttpRequest, id: str) -> dict[str, Any]:
+def show_session(actor: Actor, id: str) -> dict[str, Any]:
     """One session with all its completed turns that you have access to. `GET /requests?session=`
     lists them."""
-    actor = actors.actor_of(request)
     row = read_session(actor, parse_id(id))
     limits = read_limits([row.id]).get(row.id, ())
     return {
@@ -161,10 +158,9 @@ def show_session(request: HttpRequest, id: str) -> dict[str, Any]:
 
 
 @router.post("/sessions/{id}/end", response=EndedSessionOut, summary="End a session")
-def end_session(request: HttpRequest, id: str) -> dict[str, Any]:
+def end_session(actor: Actor, id: str) -> dict[str, Any]:
     """Its requests are rejected from now on with the error `session_ended`, and those that run end
     within a second. A developer ends their own. Repeating it changes nothing."""
-    actor = actors.actor_of(request)
     session = endings.access_endable(actor, parse_id(id))
     return _serialize_ended(
         session, ended_sessions.end_session(actor, organisation_of(actor), *session).ended_at
@@ -172,9 +168,8 @@ def end_session(request: HttpRequest, id: str) -> dict[str, Any]:
 
 
 @router.post("/sessions/{id}/reopen", response=EndedSessionOut, summary="Reopen a session")
-def reopen_session(request: HttpRequest, id: str) -> dict[str, Any]:
+def reopen_session(actor: Actor, id: str) -> dict[str, Any]:
     """The session continues with its next request. Repeating it changes nothing."""
-    actor = actors.actor_of(request)
     session = endings.access_endable(actor, parse_id(id))
     ended_sessions.reopen_session(actor, organisation_of(actor), *session)
     return _serialize_ended(session, None)

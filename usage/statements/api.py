@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query
 from pydantic import Field
 
-from accounts.access import actors
+from accounts.access.actors import Actor
+from accounts.access.operations import Router
 from billing.access import access_wallet
 from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
@@ -82,9 +82,9 @@ class StatementOut(StatementMonthOut):
 
 
 @router.get("/statements", response=StatementMonths, summary="List statements")
-def list_statements(request: HttpRequest, query: Query[pagination.PageQuery]) -> StatementMonths:
+def list_statements(actor: Actor, query: Query[pagination.PageQuery]) -> StatementMonths:
     """The months that have a statement, newest first."""
-    organisation = access_wallet(actors.actor_of(request), "balance.read")
+    organisation = access_wallet(actor, "balance.read")
     months = statements.months_of(organisation)
     page = pagination.page_by_key(months, query.limit, query.cursor, lambda row: f"{row[0]:%Y-%m}")
     return StatementMonths(
@@ -101,9 +101,9 @@ def list_statements(request: HttpRequest, query: Query[pagination.PageQuery]) ->
 
 
 @router.get("/statements/{period}", response=StatementOut, summary="Show a statement")
-def show_statement(request: HttpRequest, period: str) -> StatementOut:
+def show_statement(actor: Actor, period: str) -> StatementOut:
     """What moved the balance in a month such as `2026-11`, in the time zone of the invoices."""
-    organisation = access_wallet(actors.actor_of(request), "balance.read")
+    organisation = access_wallet(actor, "balance.read")
     comparison = statements.tie_out(organisation, read_statement_month(organisation, period))
     statement = comparison.statement
     moved = {group: format_usd(nano) for group, nano in statement.moved().items()}

@@ -3,11 +3,12 @@ functions. Differences are among the price proposals."""
 
 import datetime as dt
 
-from django.http import HttpRequest
-from ninja import Router, Status
+from ninja import Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from gateway.access import access_channel
 from gateway.channels.channel_tests.words import words_of
@@ -73,10 +74,10 @@ class UpstreamPricesOut(Schema):
     response=UpstreamPricesOut,
     summary="Show a provider's prices",
 )
-def show_upstream_prices(request: HttpRequest, id: str) -> UpstreamPricesOut:
+def show_upstream_prices(actor: Actor, id: str) -> UpstreamPricesOut:
     """What the provider published the last time it was asked. The differences are price
     proposals of the given source."""
-    return _serialize_prices(access_channel(actors.actor_of(request), id))
+    return _serialize_prices(access_channel(actor, id))
 
 
 @router.put(
@@ -84,13 +85,10 @@ def show_upstream_prices(request: HttpRequest, id: str) -> UpstreamPricesOut:
     response=UpstreamPricesOut,
     summary="Read a provider's prices",
 )
-def follow_upstream_prices(
-    request: HttpRequest, id: str, body: UpstreamPricesIn
-) -> UpstreamPricesOut:
+@requires("prices.write")
+def follow_upstream_prices(actor: Actor, id: str, body: UpstreamPricesIn) -> UpstreamPricesOut:
     """Reads them now, and then each day. What differs becomes price proposals; nothing is billed
     otherwise until they are accepted."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     channel = access_channel(actor, id)
     try:
         ppm = None if body.multiplier is None else parse_multiplier(body.multiplier)
@@ -103,10 +101,9 @@ def follow_upstream_prices(
 @router.delete(
     "/channels/{id}/upstream-prices", response={204: None}, summary="Stop reading prices"
 )
-def unfollow_upstream_prices(request: HttpRequest, id: str) -> Status[None]:
+@requires("prices.write")
+def unfollow_upstream_prices(actor: Actor, id: str) -> Status[None]:
     """Open proposals stay."""
-    actor = actors.actor_of(request)
-    access.require(actor, "prices.write")
     unfollow_prices(actor, access_channel(actor, id))
     return Status(204, None)
 

@@ -5,11 +5,12 @@ import datetime as dt
 from io import BytesIO
 from typing import Final, Literal
 
-from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import api_auth
+from accounts.access.actors import Actor
+from accounts.access.operations import Router, requires
 from billing.currency.answers import answer_of
 from billing.currency.money import parse_usd
 from gateway.access import access_channel
@@ -113,9 +114,9 @@ class DifferenceNoteIn(RequestBody):
 
 
 @router.get("/provider-bills", response=BillPage, summary="List providers' bills")
-def list_bills(request: HttpRequest, query: Query[BillQuery]) -> BillPage:
+def list_bills(actor: Actor, query: Query[BillQuery]) -> BillPage:
     """The bills that were compared, newest first."""
-    rows = provider_bills.visible_bills(actors.actor_of(request))
+    rows = provider_bills.visible_bills(actor)
     if query.provider is not None:
         rows = rows.filter(provider=query.provider)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
@@ -123,10 +124,9 @@ def list_bills(request: HttpRequest, query: Query[BillQuery]) -> BillPage:
 
 
 @router.post("/provider-bills", response={201: BillOut}, summary="Compare a provider's bill")
-def create_bill(request: HttpRequest, body: BillIn) -> Status[BillOut]:
+@requires("credits.write")
+def create_bill(actor: Actor, body: BillIn) -> Status[BillOut]:
     """Compares the bill with our records. The file is not kept, only what differs is."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     columns = body.model_dump(
         include={"match", "request_column", "day_column", "model_column", "amount_column"}
     )
@@ -147,17 +147,15 @@ def create_bill(request: HttpRequest, body: BillIn) -> Status[BillOut]:
 
 
 @router.get("/provider-bills/{id}", response=BillOut, summary="Show a provider's bill")
-def show_bill(request: HttpRequest, id: str) -> BillOut:
+def show_bill(actor: Actor, id: str) -> BillOut:
     """One bill, with how much of it is open."""
-    return _bill(provider_bills.access_bill(actors.actor_of(request), id))
+    return _bill(provider_bills.access_bill(actor, id))
 
 
 @router.get("/provider-bills/{id}/differences", response=DifferencePage, summary="List differences")
-def list_differences(
-    request: HttpRequest, id: str, query: Query[DifferenceQuery]
-) -> DifferencePage:
+def list_differences(actor: Actor, id: str, query: Query[DifferenceQuery]) -> DifferencePage:
     """What a bill and our records do not have alike, the largest first."""
-    bill = provider_bills.access_bill(actors.actor_of(request), id)
+    bill = provider_bills.access_bill(actor, id)
     rows = bill.differences.select_related("settled_by").order_by("n")
     if query.state is not None:
         rows = rows.filter(settled_at__isnull=query.state == "open")
@@ -168,9 +166,8 @@ def list_differences(
 @router.get(
     "/provider-bills/{id}/differences/{n}", response=DifferenceOut, summary="Show a difference"
 )
-def show_difference(request: HttpRequest, id: str, n: TypedWhole) -> DifferenceOut:
+def show_difference(actor: Actor, id: str, n: TypedWhole) -> DifferenceOut:
     """One difference."""
-    actor = actors.actor_of(request)
     return _difference(
         provider_bills.access_difference(actor, provider_bills.access_bill(actor, id), n)
     )
@@ -181,12 +178,11 @@ def show_difference(request: HttpRequest, id: str, n: TypedWhole) -> DifferenceO
     response=DifferenceOut,
     summary="Settle a difference",
 )
+@requires("credits.write")
 def settle_difference(
-    request: HttpRequest, id: str, n: TypedWhole, body: DifferenceNoteIn
+    actor: Actor, id: str, n: TypedWhole, body: DifferenceNoteIn
 ) -> DifferenceOut:
     """Says what came of it. Nothing is posted."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     bill = provider_bills.access_bill(actor, id)
     provider_bills.settle_difference(
         actor, provider_bills.access_difference(actor, bill, n), body.note
@@ -199,10 +195,9 @@ def settle_difference(
     response=DifferenceOut,
     summary="Reopen a difference",
 )
-def reopen_difference(request: HttpRequest, id: str, n: TypedWhole) -> DifferenceOut:
+@requires("credits.write")
+def reopen_difference(actor: Actor, id: str, n: TypedWhole) -> DifferenceOut:
     """It is open again; its note stays."""
-    actor = actors.actor_of(request)
-    access.require(actor, "credits.write")
     bill = provider_bills.access_bill(actor, id)
     provider_bills.reopen_difference(actor, provider_bills.access_difference(actor, bill, n))
     return _difference(provider_bills.access_difference(actor, bill, n))
