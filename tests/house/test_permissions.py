@@ -159,6 +159,8 @@ def asking() -> Iterator[tuple[str, str]]:
                     continue
                 if "actor" not in {one.arg for one in function.args.args[:1]}:
                     continue
+                if any("router" in ast.unparse(one) for one in function.decorator_list):
+                    continue
                 for call in ast.walk(function):
                     if isinstance(call, ast.Call) and ast.unparse(call.func) in _REQUIRE:
                         asked = call.args[1]
