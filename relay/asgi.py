@@ -17,9 +17,9 @@ from lib.process.log_context import REQUEST_ID
 from relay.config import RelayConfig
 from relay.endpoints.request import Endpoint, Handler, Request
 from relay.endpoints.table import find_endpoint, read_invocation
+from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import MethodNotAllowed, too_busy
-from relay.front.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.http_sink import PREFLIGHT, HttpSink
 from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan

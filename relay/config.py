@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from billing.limits.charge_rule import DRAIN_SECONDS
-from relay.front.load_shedding import WAIT_S_MAX
+from relay.load.load_shedding import WAIT_S_MAX
 
 MIB = 1024 * 1024
 # The maximum size of a request body, where a body is accepted.

@@ -15,8 +15,8 @@ from gateway.models import Channel
 from gateway.providers import UnknownProvider
 from gateway.providers.provider import BadAddress
 from lib.refusal import Refused
+from relay.errors import DatabaseFailed
 from relay.front.error_answers import answer_to
-from relay.front.errors import DatabaseFailed
 from relay.routing.sent_preview import SentPreview
 from relay.routing.snapshot_build import ChannelRow, RouteRow
 

@@ -36,7 +36,7 @@ from playground.payers.paying import Payer, payers_context
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
 from relay.config import SESSION_IDLE_S, SESSION_S
-from relay.front.errors import DatabaseAway
+from relay.errors import DatabaseAway
 
 _PATH: Final = "/v1/realtime"
 _REQUESTS_MAX: Final = 500

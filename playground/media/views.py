@@ -53,7 +53,7 @@ from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
-from relay.front.errors import DatabaseAway, DatabaseRefused
+from relay.errors import DatabaseAway, DatabaseRefused
 from relay.front.in_process import PAGE_PATHS
 from relay.requests.context import PageOperation
 from relay.upstream.upstream import UpstreamFailed

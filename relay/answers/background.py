@@ -41,9 +41,9 @@ from relay.answers.idempotency import (
 )
 from relay.answers.state_store import StateStore, state_id
 from relay.credentials.keys import Principal
+from relay.database.database import Row, Statement
+from relay.errors import DatabaseFailed
 from relay.front.downstream import ErrorAnswer, Head
-from relay.front.errors import DatabaseFailed
-from relay.ledger.database import Row, Statement
 
 log = logging.getLogger(__name__)
 

@@ -43,9 +43,9 @@ from lib.process.waiting import timeout
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
 from relay.credentials.keys import Principal
+from relay.database.database import Statement
+from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer, Head, Sink
-from relay.front.errors import DatabaseFailed, RelayError
-from relay.ledger.database import Statement
 from relay.requests.context import RequestContext
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from accounts.organisations.data_policy import RETENTION_HOURS_MAX
 from dialects.json.body import Body
 from lib.vault import Vault, VaultError
 from relay.credentials.keys import Principal
-from relay.front.errors import DatabaseFailed, DatabaseRefused
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseFailed, DatabaseRefused
 
 log = logging.getLogger(__name__)
 

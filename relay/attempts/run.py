@@ -31,9 +31,9 @@ from relay.attempts.attempt import Attempt
 from relay.attempts.attempt_end import final_end
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts, RoutedModels
 from relay.attempts.rules import backoff_s_max
-from relay.attempts.settlement import Settlement
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.counting.count_endpoint import COUNTERS, count_tokens
+from relay.errors import DatabaseFailed
 from relay.front.deadline import EndReason
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import (
@@ -43,11 +43,11 @@ from relay.front.error_answers import (
     answer_to,
     answer_to_failures,
 )
-from relay.front.errors import DatabaseFailed
 from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.preview import check_means
+from relay.ledger.settlement import Settlement
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.continuation import Continuation, continue_request
 from relay.requests.reader import RequestReader

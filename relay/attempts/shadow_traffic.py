@@ -44,10 +44,10 @@ from relay.answers.unary import UnaryFacts
 from relay.counting.own_count import UsageEvidence, count_own
 from relay.counting.usage_meter import cost_of, tokens_of
 from relay.counting.vocabularies import family_of
+from relay.database.database import Row, Statement
+from relay.errors import DatabaseFailed, DatabaseRefused
 from relay.front.error_answers import failure_inside
-from relay.front.errors import DatabaseFailed, DatabaseRefused
 from relay.health.channels_out import ChannelsOut
-from relay.ledger.database import Row, Statement
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.prepared import PreparedRequest
 from relay.requests.translator import RequestTranslator

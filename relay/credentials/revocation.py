@@ -17,8 +17,8 @@ from accounts.keys.sql import holder_is_active
 from lib.database.row_arrays import optional_id_array
 from lib.ids import id_array
 from relay.credentials.keys import Principal
+from relay.database.database import Row, Statement
 from relay.front.deadline import EndReason
-from relay.ledger.database import Row, Statement
 
 
 class Revocable(Protocol):

@@ -33,9 +33,9 @@ from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
 from relay.endpoints.request import Request, watch_client
+from relay.errors import DatabaseFailed
 from relay.front.downstream import Head, KeepAlive, Sink
 from relay.front.error_answers import INTERNAL, STOPPING, answer_to
-from relay.front.errors import DatabaseFailed
 from relay.health.channel_health import HealthProbe
 from relay.requests.context import RequestContext, context_of_task
 

@@ -12,7 +12,7 @@ from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault, message_of, quote_value, retry_after_s
 from gateway.health.channel_state import BarReason
 from lib.ids import id_text
-from relay.front.errors import RelayError
+from relay.errors import RelayError
 from relay.requests.sessions import Session
 from usage.sessions.sources import CAP_HEADER
 

@@ -5,7 +5,7 @@ import contextlib
 import signal
 from types import FrameType
 
-from relay.ledger.database import PipelinedConnection
+from relay.database.database import PipelinedConnection
 from relay.ledger.writer import LedgerWriter
 from relay.routing.refresher import Refresher
 

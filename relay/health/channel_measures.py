@@ -8,7 +8,7 @@ from typing import Final
 
 from billing.prices.name_patterns import matches
 from gateway.routing.tie_breaking import MEASURED, NOTHING, Measured, Pick, figures_of
-from relay.ledger.database import Row, Statement
+from relay.database.database import Row, Statement
 from relay.routing.snapshot import Snapshot
 
 RECENT_S: Final = 900

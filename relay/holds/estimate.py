@@ -12,7 +12,7 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price
 from relay.answers.unary import Cappable, UnaryFacts
-from relay.front.errors import RelayError
+from relay.errors import RelayError
 from relay.holds.rules import (
     OUTPUT_CAP_MIN,
     bounds,

@@ -15,9 +15,7 @@ from gateway.prices.lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
 from lib.id_types import AttemptId, CostVersionId, PriceVersionId
 from lib.ids import new_id
-from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
 from relay.attempts.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
-from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
 from relay.front.downstream import NOTHING_LIMITED
 from relay.front.limit_answers import (
@@ -29,6 +27,8 @@ from relay.front.limit_answers import (
 )
 from relay.holds.estimate import Size
 from relay.holds.rules import estimate_tokens
+from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
+from relay.ledger.settlement import Settlement
 from relay.requests.context import RequestContext
 from relay.routing.routing import RoutedRequest
 from relay.routing.snapshot import Channel

@@ -9,8 +9,8 @@ from typing import Final
 from lib.database.database_clock import DatabaseClock
 from lib.vault import Vault, WrongSecret, check_secrets
 from relay.config import RelayConfig
-from relay.front.errors import DatabaseFailed
-from relay.ledger.database import Row, Statement
+from relay.database.database import Row, Statement
+from relay.errors import DatabaseFailed
 from relay.routing import snapshot_sql as statements
 
 log = logging.getLogger(__name__)

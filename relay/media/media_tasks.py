@@ -22,10 +22,10 @@ from dialects.media.videos import TaskError, Video, VideoState
 from gateway.media_tasks.rules import HOLD_S
 from lib.vault import VaultError
 from relay.answers.state_store import StateStore
-from relay.attempts import settlement
 from relay.credentials.keys import Principal
-from relay.front.errors import DatabaseAway, DatabaseFailed
-from relay.ledger.database import Row
+from relay.database.database import Row
+from relay.errors import DatabaseAway, DatabaseFailed
+from relay.ledger import settlement
 
 _TABLE: Final = "gateway_mediatask"
 TaskKind = Literal["video", "midjourney", "suno"]

@@ -21,8 +21,8 @@ from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.front.deadline import Deadline
 from relay.front.downstream import Downstream, ErrorAnswer, Sink
-from relay.front.load import Turns
 from relay.health.channel_health import Health
+from relay.load.load import Turns
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.sessions import Session
 from relay.routing.snapshot import Snapshot

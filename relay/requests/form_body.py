@@ -10,7 +10,7 @@ from lib.process.asgi import Receive
 from lib.process.waiting import timeout
 from relay.config import MIB, RelayConfig
 from relay.endpoints.request import too_large
-from relay.front.errors import ClientGone
+from relay.errors import ClientGone
 from relay.requests.uploads import Form, UploadedFile
 
 FORM_BYTES_MAX: Final = 128 * MIB

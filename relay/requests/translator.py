@@ -56,7 +56,7 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.answers.unary import Exchange, Passing, UnaryFacts
-from relay.front.errors import DatabaseFailed
+from relay.errors import DatabaseFailed
 from relay.media.accepted_video import add_callback
 from relay.requests.context import OtherOperation, RequestContext
 from relay.requests.continuation import Continuation

@@ -19,7 +19,7 @@ from lib.vault import Vault, WrongSecret
 from relay.config import RelayConfig
 from relay.credentials.keys import Authenticator
 from relay.credentials.revocation import Running
-from relay.front.errors import DatabaseFailed
+from relay.errors import DatabaseFailed
 from relay.health.operator_alerts import Alert
 from relay.ledger.database_fit import Ask, DatabaseFit
 from relay.requests.context import Parts

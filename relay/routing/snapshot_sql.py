@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from gateway.provider_accounts.balances.rules import EVERY
-from relay.ledger.database import Statement
+from relay.database.database import Statement
 from relay.routing.snapshot_build import ChannelRow
 
 

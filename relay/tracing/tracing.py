@@ -41,16 +41,16 @@ from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
 from relay.answers.observer import ObservedAnswer
 from relay.asgi import Relay
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement, LateSettlement, Settlement
 from relay.config import RelayConfig
+from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
 from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
-from relay.ledger.database import PipelinedConnection
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.journal import Journal
 from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.settlement import AnySettlement, LateSettlement, Settlement
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome, RequestContext

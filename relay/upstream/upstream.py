@@ -27,7 +27,7 @@ from gateway.providers.signing import Signer, secret_words
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
-from relay.front.errors import RelayError
+from relay.errors import RelayError
 from relay.requests.uploads import OutgoingForm
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool

@@ -378,7 +378,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "relay.attempts.abandoned": {
         "_TOKENS_MAX": "1000000000",
     },
-    "relay.attempts.admission": {
+    "relay.ledger.admission": {
         "_TRIES_MAX": "4",
     },
     "relay.attempts.rules": {

@@ -248,7 +248,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/front/lifespan.py:Lifespan._run": Task(
         "with a look-up", (), "with its answer, also when the caller is cancelled"
     ),
-    "relay/ledger/database.py:PipelinedConnection.open_later": Task(
+    "relay/database/database.py:PipelinedConnection.open_later": Task(
         "when the connection is lost", ("PipelinedConnection.close",), "when it is back"
     ),
     "relay/ledger/writer.py:LedgerWriter._wake": Task(

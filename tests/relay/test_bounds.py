@@ -27,8 +27,8 @@ from relay.counting.usage_meter import UsageMeter
 from relay.counting.vocabularies import family_of
 from relay.endpoints import balance, stored_responses
 from relay.endpoints.responses_socket.connection import _Connection
-from relay.front.load import Turns
 from relay.ledger.database_fit import DatabaseFit
+from relay.load.load import Turns
 from relay.media import media_operation, signed_addresses
 from relay.media.answers import midjourney_answers, task_answers
 from relay.media.live.delegations import Delegations
@@ -301,8 +301,8 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/media/realtime/session.py:_begin:_RESPONSES_MAX": Bound(
         lambda n: begins(RealtimeSession, "_holds", n), None, 15
     ),
-    "relay/front/load.py:_may_go_ahead:AHEAD_MAX": Bound(lambda n: goes_ahead(n, n), None, 3),
-    "relay/front/load.py:_may_go_ahead:BEGUN_MAX": Bound(lambda n: goes_ahead(0, n), None, 7),
+    "relay/load/load.py:_may_go_ahead:AHEAD_MAX": Bound(lambda n: goes_ahead(n, n), None, 3),
+    "relay/load/load.py:_may_go_ahead:BEGUN_MAX": Bound(lambda n: goes_ahead(0, n), None, 7),
     "relay/media/signed_addresses.py:_seconds:_DIGITS_MAX": Bound(
         lambda n: signed_addresses._seconds("1" * n) is not None, None, 11
     ),
@@ -353,14 +353,14 @@ ELSEWHERE: Final = {
     "relay/attempts/shadow_traffic.py:_has_room:IN_FLIGHT_MAX": (
         "tests/relay/attempts/test_shadow_traffic.py"
     ),
-    "relay/front/load.py:enter:UNDER_WAY_MIN": "tests/relay/front/test_too_busy.py",
-    "relay/front/load.py:_watch_crowd:UNDER_WAY_MIN": "tests/relay/front/test_too_busy.py",
-    "relay/front/load.py:begin:BEGUN_MAX": "tests/relay/front/test_turns.py",
-    "relay/front/load_shedding.py:measured:UNDER_WAY_MIN": (
-        "tests/relay/front/test_load_shedding.py"
+    "relay/load/load.py:enter:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
+    "relay/load/load.py:_watch_crowd:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
+    "relay/load/load.py:begin:BEGUN_MAX": "tests/relay/load/test_turns.py",
+    "relay/load/load_shedding.py:measured:UNDER_WAY_MIN": (
+        "tests/relay/load/test_load_shedding.py"
     ),
-    "relay/front/load_shedding.py:measured:BUSY_MIN": "tests/relay/front/test_too_busy.py",
-    "relay/front/turn_order.py:next_allowance:TURN_S_MAX": "tests/relay/front/test_turns_rules.py",
+    "relay/load/load_shedding.py:measured:BUSY_MIN": "tests/relay/load/test_too_busy.py",
+    "relay/load/turn_order.py:next_allowance:TURN_S_MAX": "tests/relay/load/test_turns_rules.py",
     "relay/media/answers/linked_picture.py:_open:PICTURE_BYTES_MAX": (
         "tests/relay/media/test_picture_links.py"
     ),

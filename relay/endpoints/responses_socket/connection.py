@@ -46,6 +46,7 @@ from relay.endpoints.responses_socket.memory import (
 )
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
+from relay.errors import DatabaseFailed, RelayError
 from relay.front.deadline import EndReason
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import (
@@ -56,7 +57,6 @@ from relay.front.error_answers import (
     answer_to,
     too_busy,
 )
-from relay.front.errors import DatabaseFailed, RelayError
 from relay.media.realtime.sink import (
     CODES,
     LAST_WORDS_S,

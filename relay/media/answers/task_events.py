@@ -17,7 +17,7 @@ from dialects.codec import EVENT_STREAM
 from dialects.media import videos
 from lib.process.asgi import Receive
 from relay.endpoints.request import Request
-from relay.front.errors import DatabaseFailed
+from relay.errors import DatabaseFailed
 from relay.front.http_sink import HttpSink
 from relay.media.answers import task_answers
 from relay.media.media_tasks import Task

@@ -10,7 +10,6 @@ from lib.ids import id_text
 from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
-from relay.attempts.settlement import Settlement
 from relay.config import SESSION_S
 from relay.counting.usage_meter import UsageMeter, cost_of
 from relay.front.deadline import EndReason
@@ -23,6 +22,7 @@ from relay.front.error_answers import (
     failure_of_limit,
 )
 from relay.health.channel_health import HealthProbe
+from relay.ledger.settlement import Settlement
 from relay.media.realtime.operation import ResponseBound
 from relay.media.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.media.realtime.session import RealtimeSession

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from relay.attempts.settlement import Settlement
 from relay.front.downstream import ErrorAnswer
+from relay.ledger.settlement import Settlement
 from relay.media.realtime.response import MeteredRequest
 from relay.media.realtime.session_holds import (
     EventRefused,

@@ -11,9 +11,9 @@ from lib.id_types import ModelName, RequestId
 from relay.answers.unary import Passing
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
-from relay.attempts.settlement import Settlement
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text
 from relay.front.downstream import ErrorAnswer
+from relay.ledger.settlement import Settlement
 from relay.media.realtime.operation import FixedBound, ResponseBound
 from relay.media.realtime.sink import RealtimeSink, SessionListener
 from relay.requests.context import Outcome, RequestContext

@@ -21,9 +21,9 @@ from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentRequests
 from relay.answers.state_store import StateStore
 from relay.endpoints import background
 from relay.endpoints.background import _Follower, _forget, _start
+from relay.errors import DatabaseAway
 from relay.front.downstream import Head
 from relay.front.error_answers import INTERNAL
-from relay.front.errors import DatabaseAway
 from tests.relay.answers.test_background import events_of
 
 

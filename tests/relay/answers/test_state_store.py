@@ -9,8 +9,8 @@ import pytest
 
 from lib.vault import Vault
 from relay.answers.state_store import StateStore
-from relay.front.errors import DatabaseAway, DatabaseRefused
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseAway, DatabaseRefused
 
 KEK = base64.b64encode(bytes(32)).decode()
 

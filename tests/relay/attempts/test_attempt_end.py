@@ -10,9 +10,9 @@ from billing.limits.charge_rule import ChargeRule
 from billing.prices.pricing import PriceVersion
 from lib.ids import new_id
 from relay.attempts.attempt_end import AttemptEnd
-from relay.attempts.settlement import Settlement
 from relay.counting.usage_meter import Bill
 from relay.front.error_answers import INTERNAL
+from relay.ledger.settlement import Settlement
 from relay.upstream.upstream import upstream_failure
 
 # What the input of an attempt has cost by its size.

@@ -11,11 +11,11 @@ import pytest
 
 from lib.ids import id_text
 from relay.asgi import Relay
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement
-from relay.front.errors import DatabaseAway
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseAway
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batch import BatchWriter
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.ledger.settlement import AnySettlement
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream

@@ -12,7 +12,7 @@ from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.limits.budget_windows import count_guards
 from lib.ids import new_id
 from relay.asgi import Relay
-from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream

@@ -9,13 +9,13 @@ import pytest
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
 from relay.attempts.admitted_attempt import Chosen, PlacedHold
-from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
 from relay.credentials.revocation import Revocable, Running
+from relay.database.database import PipelinedConnection, Row, Statement
 from relay.front import queue_sink
 from relay.front.deadline import EndReason
 from relay.holds.place_hold import HoldPlacer
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.ledger.settlement import Settlement
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant

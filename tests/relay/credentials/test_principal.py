@@ -30,8 +30,8 @@ from relay.credentials.keys import (
     read_credentials,
 )
 from relay.credentials.revocation import Running, _check_callers
+from relay.database.database import Row
 from relay.front.deadline import EndReason
-from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
 from tests.cast import Cast, make_key
 

@@ -20,12 +20,12 @@ from dialects.errors.errors import RequestFault
 from dialects.openai.stream.decode import Decoder
 from lib.ids import id_text, new_id
 from relay.asgi import Relay
-from relay.attempts.settlement import AnySettlement, Marked, Settlement
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
 from relay.front.queue_sink import QueueSink
 from relay.ledger.journal import _SLOT_BYTES
+from relay.ledger.settlement import AnySettlement, Marked, Settlement
 from relay.ledger.spool import read
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome

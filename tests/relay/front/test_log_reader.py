@@ -22,7 +22,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.hub import ROOT, Hub, running_hub
 from tests.relay.chatty import LINES, LONG
 from tests.relay.crowd import crowd_beside, put_on
-from tests.relay.front.test_overload import request_of
+from tests.relay.load.test_overload import request_of
 
 WAIT_S = 120.0
 

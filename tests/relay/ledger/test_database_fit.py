@@ -8,7 +8,7 @@ import psycopg
 import pytest_asyncio
 
 from relay.config import RelayConfig
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.database.database import PipelinedConnection, Row, Statement
 from relay.ledger.database_fit import DatabaseFit
 from relay.routing import snapshot_sql as snapshot_statements
 from tests.hub import Hub

@@ -7,7 +7,7 @@ import pytest
 
 from lib.ids import new_id
 from relay.answers.state_store import StateStore
-from relay.ledger.database import Row, Statement
+from relay.database.database import Row, Statement
 from relay.media import media_tasks
 from relay.media.media_tasks import HoldGone, NewTask
 

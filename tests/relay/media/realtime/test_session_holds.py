@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from lib.id_types import RequestId
-from relay.attempts.settlement import Settlement
-from relay.front.errors import DatabaseAway
+from relay.errors import DatabaseAway
+from relay.ledger.settlement import Settlement
 from relay.media.realtime import session_holds
 from relay.media.realtime.next_hold import Kind, NextHold
 from relay.media.realtime.session_holds import Replaced, SessionHolds, SessionOver, Wanted

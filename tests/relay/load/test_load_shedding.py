@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from relay.front.load_shedding import (
+from relay.load.load_shedding import (
     COME_AGAIN_S,
     LIMITED_PATIENCE_S,
     MEASURED_EACH_S,

@@ -25,7 +25,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
-from relay.front.errors import DatabaseAway, DatabaseRefused
+from relay.errors import DatabaseAway, DatabaseRefused
 
 log = logging.getLogger(__name__)
 

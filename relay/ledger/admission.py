@@ -15,8 +15,8 @@ from billing.limits import budget_rules, budget_windows, enforcement
 from billing.limits.channel_limits import ChannelLimits
 from billing.limits.enforcement import HoldRequest, place_holds
 from lib.id_types import KeyId, UserId
-from relay.attempts.settlement import Settlement
-from relay.ledger.database import Row, Statement
+from relay.database.database import Row, Statement
+from relay.ledger.settlement import Settlement
 from usage.records import sql as usage
 from usage.sessions.windows import SessionWindow, open_session_windows
 

@@ -14,10 +14,10 @@ from lib.process.asgi import Message
 from relay.asgi import Relay
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
-from relay.front import load_shedding
-from relay.front.load import Load
-from relay.front.load_shedding import LoadShedding
-from relay.front.turn_order import TURNS_EACH
+from relay.load import load_shedding
+from relay.load.load import Load
+from relay.load.load_shedding import LoadShedding
+from relay.load.turn_order import TURNS_EACH
 
 
 class Refusing(Load):
@@ -97,7 +97,7 @@ async def test_the_wait_is_measured_while_the_loop_runs(
     """Any wait is longer than a nanosecond; and any work is enough."""
     monkeypatch.setattr(load_shedding, "PATIENCE_S", 0.0)
     monkeypatch.setattr(load_shedding, "BUSY_MIN", 0.0)
-    monkeypatch.setattr("relay.front.load.MEASURED_EACH_S", 0.001)
+    monkeypatch.setattr("relay.load.load.MEASURED_EACH_S", 0.001)
     too_busy = asyncio.Event()
     monkeypatch.setattr(Load, "_log_limit", lambda load: too_busy.set())
     many = 2 * load_shedding.UNDER_WAY_MIN
@@ -112,7 +112,7 @@ async def test_the_wait_is_measured_while_the_loop_runs(
 
 async def test_a_wait_for_a_turn_is_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where requests wait in a queue before they begin, the event loop itself is never late."""
-    monkeypatch.setattr("relay.front.load.MEASURED_EACH_S", 0.0)
+    monkeypatch.setattr("relay.load.load.MEASURED_EACH_S", 0.0)
     measured: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def hear(_: LoadShedding, wait_s: float, *__: object) -> None:
@@ -210,7 +210,7 @@ def test_those_that_could_not_be_counted_are_counted_later() -> None:
 async def test_a_process_that_rests_is_not_woken_to_be_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.front.load.MEASURED_EACH_S", 0.0)
+    monkeypatch.setattr("relay.load.load.MEASURED_EACH_S", 0.0)
     under_way, measured = 0, asyncio.Event()
     load = Load(1.0, lambda: under_way, float)
     monkeypatch.setattr(LoadShedding, "measured", lambda *_: measured.set())

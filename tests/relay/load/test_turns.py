@@ -18,15 +18,15 @@ import pytest
 
 from lib.ids import id_text, new_id
 from relay.credentials.keys import Principal
-from relay.front.load import Turns
-from relay.front.turn_order import AHEAD_MAX, BEGUN_MAX
+from relay.load.load import Turns
+from relay.load.turn_order import AHEAD_MAX, BEGUN_MAX
 from tests.bench.process import cpu_ns
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.costly_hub import COST_S
 from tests.relay.crowd import Taken, crowd_beside, put_on
-from tests.relay.front.test_overload import request_of
+from tests.relay.load.test_overload import request_of
 
 # Clients of the organisation that asks most: in a queue of all, each request waits for them all.
 MANY = 150

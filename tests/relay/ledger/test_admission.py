@@ -8,8 +8,8 @@ import pytest
 
 from billing.limits.enforcement import HoldRequest
 from lib.id_types import OrganisationId, UserId
-from relay.attempts import admission
-from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
+from relay.ledger import admission
+from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
 from usage.records.sql import AttemptOpened
 
 ORGANISATION: Final = OrganisationId(uuid4())

@@ -1,5 +1,5 @@
 """Measures how busy this process is, refuses requests when it is overloaded, and starts the others
-in turn; the rules are in `relay/front/load_shedding.py` and `relay/front/turn_order.py`.
+in turn; the rules are in `relay/load/load_shedding.py` and `relay/load/turn_order.py`.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from uuid import UUID
 
 from gateway.health.sql import add_to_total
 from relay.credentials.keys import Principal
-from relay.front.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding, is_within_share
-from relay.front.turn_order import AHEAD_MAX, BEGUN_MAX, TURNS_EACH, TurnQueue, next_allowance
-from relay.ledger.database import Statement
+from relay.database.database import Statement
+from relay.load.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding, is_within_share
+from relay.load.turn_order import AHEAD_MAX, BEGUN_MAX, TURNS_EACH, TurnQueue, next_allowance
 
 log = logging.getLogger(__name__)
 

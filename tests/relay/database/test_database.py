@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from psycopg.pq.abc import PGconn
 
-from relay.front.errors import DatabaseRefused
-from relay.ledger.database import PipelinedConnection, Statement
+from relay.database.database import PipelinedConnection, Statement
+from relay.errors import DatabaseRefused
 from tests.hub import Hub
 
 _TABLE: Statement = (

@@ -18,7 +18,7 @@ from billing.limits.budget_windows import note_refused
 from billing.limits.enforcement import lock_channels
 from lib.id_types import AttemptId, ChannelId, OrganisationId
 from lib.ids import new_ids
-from relay.ledger.database import Row, Statement
+from relay.database.database import Row, Statement
 from usage.records import sql as usage
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.front.load_shedding import LoadShedding, is_within_share
-from relay.front.turn_order import BEGUN_MAX, TURN_S_MAX, TurnQueue, next_allowance, order_by_turns
+from relay.load.load_shedding import LoadShedding, is_within_share
+from relay.load.turn_order import BEGUN_MAX, TURN_S_MAX, TurnQueue, next_allowance, order_by_turns
 
 Waiting = list[tuple[str, str, int]]
 

@@ -8,8 +8,8 @@ from billing.holds.resolve_holds import HoldResolved
 from billing.limits.budget_windows import note_refused
 from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId
 from lib.ids import new_id
-from relay.attempts import settlement as settling
-from relay.attempts.settlement import Settlement, late, statements
+from relay.ledger import settlement as settling
+from relay.ledger.settlement import Settlement, late, statements
 from usage.records.sql import Ending, Refusal
 
 
