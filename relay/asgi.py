@@ -15,14 +15,14 @@ from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.config import RelayConfig
-from relay.endpoints.request import Endpoint, Handler, Request
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import MethodNotAllowed, too_busy
+from relay.downstream.http_sink import PREFLIGHT, HttpSink
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import MethodNotAllowed, too_busy
-from relay.front.http_sink import PREFLIGHT, HttpSink
 from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan
+from relay.front.request import Endpoint, Handler, Request
 from relay.health.channels_out import ChannelsOut
 from relay.ledger.writer import LedgerWriter
 from relay.media.gemini_live.sink import LiveSink

@@ -23,8 +23,8 @@ RelayError
 
 Errors that a client gets for its request are RequestFault (`dialects/errors/errors.py`) and its
 subclasses LimitReached, UsedUp, MethodNotAllowed, TooLarge, ResponseMissing, SecretRefused and
-SignedRequest. `relay/front/error_answers.py` maps all of these to answers. An error with attributes
-of its own is defined where it is raised.
+SignedRequest. `relay/downstream/error_answers.py` maps all of these to answers. An error with
+attributes of its own is defined where it is raised.
 """
 
 

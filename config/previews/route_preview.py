@@ -22,8 +22,8 @@ from gateway.access import visible_channels
 from gateway.models import Channel
 from lib.refusal import Refused
 from relay.credentials.keys import Principal
+from relay.downstream.error_answers import answer_to
 from relay.errors import DatabaseFailed
-from relay.front.error_answers import answer_to
 from relay.routing.route_preview import RoutePreview, SkippedChannel
 
 PATHS: Final = (

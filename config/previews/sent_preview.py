@@ -15,10 +15,10 @@ from gateway.models import Channel
 from gateway.providers import UnknownProvider
 from gateway.providers.provider import BadAddress
 from lib.refusal import Refused
+from relay.catalogue.snapshot_build import ChannelRow, RouteRow
+from relay.downstream.error_answers import answer_to
 from relay.errors import DatabaseFailed
-from relay.front.error_answers import answer_to
 from relay.routing.sent_preview import SentPreview
-from relay.routing.snapshot_build import ChannelRow, RouteRow
 
 
 class SentPreviewRefused(Refused):

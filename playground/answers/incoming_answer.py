@@ -5,7 +5,7 @@ from dialects.openai.stream.decode import Decoder
 from playground.answers.answer_parts import AnswerCollector
 from playground.answers.progress import Progress
 from playground.rendering.render import storable
-from relay.front.downstream import Head
+from relay.downstream.downstream import Head
 from relay.requests.context import Outcome
 
 

@@ -22,7 +22,7 @@ from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from playground.payers.payer_rules import check_playground_key
 from playground.relaying.relaying import relay_of
-from relay.front.downstream import Head
+from relay.downstream.downstream import Head
 from relay.requests.context import Outcome
 
 

@@ -23,7 +23,7 @@ from relay.answers.cost_in_answer import with_cost
 from relay.answers.unary import Exchange
 from relay.attempts.attempt_end import AttemptParts
 from relay.counting.usage_meter import Bill
-from relay.front.error_answers import failure_inside
+from relay.downstream.error_answers import failure_inside
 from relay.media.accepted_video import begin_task
 from relay.media.picture_links import LinkedPicture, expiry, picture_link
 from relay.media.video_order import AcceptedTask

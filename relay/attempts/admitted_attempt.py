@@ -11,14 +11,14 @@ from gateway.channels.timeouts import Timeouts
 from gateway.prices.lookup import Price
 from gateway.routing.channel_order import Candidate, Skipped
 from lib.id_types import AttemptId, UpstreamModelName
+from relay.catalogue.snapshot import Channel
 from relay.credentials.keys import Principal
-from relay.front.downstream import Head
-from relay.front.limit_answers import Headroom
+from relay.downstream.downstream import Head
+from relay.downstream.limit_answers import Headroom
 from relay.holds.estimate import Size
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.prepared import PreparedRequest
-from relay.routing.snapshot import Channel
 from usage.requests.choices import Why
 
 

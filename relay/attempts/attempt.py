@@ -25,18 +25,18 @@ from relay.answers.whole_answer import WholeRelay
 from relay.attempts.abandoned import may_be_absorbed
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd, AttemptParts, state_of
+from relay.catalogue.snapshot import Channel
 from relay.config import REST_S, USAGE_AFTER_TEXT_S
 from relay.counting.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
-from relay.front.deadline import EndReason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import INTERNAL, STOPPING, answer_of_end, failure_of_limit
+from relay.downstream.deadline import EndReason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import INTERNAL, STOPPING, answer_of_end, failure_of_limit
 from relay.health.channel_health import HealthProbe
 from relay.ledger.settlement import Settlement
 from relay.media.accepted_video import intend_video
 from relay.media.media_tasks import withdraw
 from relay.media.video_order import AcceptedVideo
 from relay.requests.context import Outcome, RequestContext
-from relay.routing.snapshot import Channel
 from relay.upstream.turn_socket import Post
 from relay.upstream.upstream import Answer, UpstreamFailed, read_rest, request_id_of
 

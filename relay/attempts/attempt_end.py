@@ -16,17 +16,17 @@ from dialects.chat.reasoning_seals import REMEMBERED, collect_reasoning
 from gateway.health.faults import FAULTS
 from lib.id_types import CostVersionId, PriceVersionId
 from lib.ids import id_text
-from relay.answers.large_events import Gathering
-from relay.answers.state_store import State, may_keep
 from relay.attempts.abandoned import DrainLimit, absorb_cost, drain_limit, rule_of
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text, tokens_of
 from relay.credentials.keys import Principal
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import CLIENT_CLOSED
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import CLIENT_CLOSED
 from relay.health.channel_health import HealthProbe
 from relay.ledger.settlement import Settlement
 from relay.requests.context import Outcome, RequestContext, kept_message
+from relay.states.state_store import State, may_keep
+from relay.upstream.large_events import Gathering
 from relay.upstream.upstream import UpstreamFailed
 from usage.records.outcomes import UNCHARGED
 from usage.records.sql import DROPPED_LENGTH, Ending

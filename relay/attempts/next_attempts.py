@@ -26,7 +26,7 @@ from relay.attempts.rules import (
     may_fall_back,
     next_candidate,
 )
-from relay.front.limit_answers import ChannelFull
+from relay.downstream.limit_answers import ChannelFull
 from relay.health.channels_out import ChannelsOut, none_ready
 from relay.holds.place_hold import HoldPlacer
 from relay.requests.context import RequestContext

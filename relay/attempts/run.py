@@ -32,18 +32,19 @@ from relay.attempts.attempt_end import final_end
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts, RoutedModels
 from relay.attempts.rules import backoff_s_max
 from relay.attempts.shadow_traffic import MainAnswer
+from relay.catalogue.snapshot import Channel
 from relay.counting.count_endpoint import COUNTERS, count_tokens
-from relay.errors import DatabaseFailed
-from relay.front.deadline import EndReason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import (
+from relay.downstream.deadline import EndReason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import (
     CLIENT_CLOSED,
     OVERLOADED,
     STOPPING,
     answer_to,
     answer_to_failures,
 )
-from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
+from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
+from relay.errors import DatabaseFailed
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.preview import check_means
@@ -54,7 +55,6 @@ from relay.requests.reader import RequestReader
 from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import read_session_members
 from relay.routing.routing import plan_own_keys, screen
-from relay.routing.snapshot import Channel
 from relay.upstream.upstream import UpstreamFailed
 from usage.sessions.sources import CAP_HEADER, FIRST_RESPONSE, OWN_HEADER
 

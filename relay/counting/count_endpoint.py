@@ -25,7 +25,7 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import id_text, new_id
 from relay.counting.tokenizer import count_request
 from relay.counting.vocabularies import family_of
-from relay.front.downstream import ErrorAnswer, Head
+from relay.downstream.downstream import ErrorAnswer, Head
 from relay.holds.rules import estimate_tokens
 from relay.requests.context import RequestContext
 from relay.requests.translator import overridden_headers, passed_headers

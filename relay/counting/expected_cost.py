@@ -10,6 +10,7 @@ from typing import Final
 
 from billing.prices.pricing import total_of
 from relay.answers.unary import UnaryFacts
+from relay.catalogue.snapshot import Channel
 from relay.counting.tokenizer import count_request
 from relay.counting.vocabularies import Family, family_of
 from relay.holds.estimate import add_request_meter
@@ -19,7 +20,6 @@ from relay.holds.tool_loop import usual_result_tokens
 from relay.requests.context import Bound, RequestContext
 from relay.requests.reader import RequestReader
 from relay.routing.routing import RoutedRequest, route
-from relay.routing.snapshot import Channel
 
 # The mean of all answers (openrouter.ai, "State of AI", 2025-12).
 ANSWER_TOKENS: Final = 400

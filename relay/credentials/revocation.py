@@ -18,7 +18,7 @@ from lib.database.row_arrays import optional_id_array
 from lib.ids import id_array
 from relay.credentials.keys import Principal
 from relay.database.database import Row, Statement
-from relay.front.deadline import EndReason
+from relay.downstream.deadline import EndReason
 
 
 class Revocable(Protocol):

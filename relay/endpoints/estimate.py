@@ -9,7 +9,7 @@ from billing.currency.money import format_usd, round_half_even
 from billing.prices.meters import format_rate
 from billing.prices.pricing import PPM, CostLine, CostLines, price_bound
 from relay.attempts.admitted_attempt import OwnKeyHold
-from relay.endpoints.request import Request
+from relay.front.request import Request
 from relay.holds.estimate import PricedBound
 from relay.holds.place_hold import own_hold_of
 from relay.requests.context import RequestContext

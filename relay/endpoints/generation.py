@@ -9,13 +9,12 @@ from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import Receive
-from relay.answers.background_forms import BACKGROUND_KINDS
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
+from relay.downstream.error_answers import answer_to
 from relay.endpoints.background import answer_in_background, background_body
 from relay.endpoints.estimate import answer_estimate
-from relay.endpoints.request import Endpoint, Request, read_headers, too_large, watch_client
-from relay.front.error_answers import answer_to
+from relay.front.request import Endpoint, Request, read_headers, too_large, watch_client
 from relay.media.answers import task_answers
 from relay.media.media_operation import MediaOperation
 from relay.media.sourced_operation import SourcedOperation, about_its_source
@@ -24,6 +23,7 @@ from relay.requests.context import Invocation, RequestContext
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
 from relay.requests.several_prompts import Prompts
 from relay.requests.uploads import Form
+from relay.states.background_forms import BACKGROUND_KINDS
 
 _FindSource = Callable[[Request, Invocation, bytes], Awaitable[Invocation]]
 """Returns the invocation with the earlier task that it refers to. Raises the same exceptions as a

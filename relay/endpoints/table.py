@@ -37,6 +37,8 @@ from relay.answers.unary import (
     RERANK_JINA,
 )
 from relay.config import BODY_BYTES_MAX as _BODY
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import ErrorResponse, error_response
 from relay.endpoints import cloud_rows
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import (
@@ -49,7 +51,6 @@ from relay.endpoints.generation import (
 from relay.endpoints.models import form_of, list_models, show_model
 from relay.endpoints.passthrough.endpoint import pass_through
 from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
-from relay.endpoints.request import Endpoint, Request
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import (
     cancel_interaction,
@@ -58,8 +59,7 @@ from relay.endpoints.stored_responses import (
     show_interaction,
     show_response,
 )
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import ErrorResponse, error_response
+from relay.front.request import Endpoint, Request
 from relay.media.answers import midjourney_answers, suno_answers
 from relay.media.answers.linked_picture import stream_linked_picture
 from relay.media.answers.midjourney_picture import stream_picture

@@ -17,14 +17,15 @@ from lib.ids import new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
+from relay.catalogue.snapshot_build import ChannelRow, build_single_channel
 from relay.counting.expected_cost import read_bound
 from relay.credentials.keys import Principal
+from relay.downstream.downstream import Head
 from relay.endpoints.generation import generate
-from relay.endpoints.request import read_headers
 from relay.endpoints.table import find_endpoint, read_invocation
-from relay.front.downstream import Head
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
+from relay.front.request import read_headers
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation
@@ -44,7 +45,6 @@ from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.uploads import Form
 from relay.routing.route_preview import RoutePreview, preview_route
 from relay.routing.sent_preview import MASK, SentPreview, preview_sent
-from relay.routing.snapshot_build import ChannelRow, build_single_channel
 
 PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
     "chat_completions": "/v1/chat/completions",

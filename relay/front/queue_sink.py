@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from relay.attempts.run import Run
-from relay.front.downstream import ErrorAnswer, Head
+from relay.downstream.downstream import ErrorAnswer, Head
 from relay.requests.context import Outcome
 
 _QUEUED_MAX: Final = 64

@@ -6,8 +6,8 @@ import signal
 from types import FrameType
 
 from relay.database.database import PipelinedConnection
+from relay.front.refresher import Refresher
 from relay.ledger.writer import LedgerWriter
-from relay.routing.refresher import Refresher
 
 
 class Readiness:

@@ -12,6 +12,7 @@ from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price
 from relay.answers.unary import Cappable, UnaryFacts
+from relay.catalogue.snapshot import Channel
 from relay.errors import RelayError
 from relay.holds.rules import (
     OUTPUT_CAP_MIN,
@@ -22,7 +23,6 @@ from relay.holds.rules import (
     worst_quantities,
 )
 from relay.holds.tool_loop import NOTHING_READ, Reading, ToolLoop
-from relay.routing.snapshot import Channel
 
 # How many times the assumed length an answer may reach if its provider was sent no cap.
 _UNCAPPED_TIMES: Final = 4

@@ -8,7 +8,7 @@ from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
 from relay.attempts.admitted_attempt import OwnKeyHold
 from relay.credentials.keys import Principal
-from relay.front.limit_answers import UsedUp
+from relay.downstream.limit_answers import UsedUp
 from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, own_hold_of, take_units
 from relay.requests.context import Bound, RequestContext
 from relay.routing.routing import RoutedRequest, route

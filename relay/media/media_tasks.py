@@ -21,11 +21,11 @@ from dialects.media.shown_task import ShownTask
 from dialects.media.videos import TaskError, Video, VideoState
 from gateway.media_tasks.rules import HOLD_S
 from lib.vault import VaultError
-from relay.answers.state_store import StateStore
 from relay.credentials.keys import Principal
 from relay.database.database import Row
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.ledger import settlement
+from relay.states.state_store import StateStore
 
 _TABLE: Final = "gateway_mediatask"
 TaskKind = Literal["video", "midjourney", "suno"]

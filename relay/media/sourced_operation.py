@@ -8,12 +8,12 @@ from typing import Self
 from dialects.errors.errors import RequestFault
 from lib.network.egress import EgressPolicy
 from notify.endpoints.signing import key_secret
-from relay.answers.state_store import StateStore
 from relay.answers.unary import UnaryOperation
 from relay.credentials.keys import Principal
 from relay.media import media_tasks
 from relay.media.media_tasks import Task, TaskKind
 from relay.media.video_order import Source
+from relay.states.state_store import StateStore
 
 
 class SourcedOperation(UnaryOperation):

@@ -15,17 +15,17 @@ from dialects.codec import Codec, Facts, Target
 from dialects.errors.errors import ErrorKind, message_of
 from dialects.errors.task_errors import Family
 from lib.id_types import ModelName, RequestId
-from relay.answers.large_events import LargeEvents
-from relay.answers.state_store import StateStore
+from relay.catalogue.snapshot import Snapshot
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
-from relay.front.deadline import Deadline
-from relay.front.downstream import Downstream, ErrorAnswer, Sink
+from relay.downstream.deadline import Deadline
+from relay.downstream.downstream import Downstream, ErrorAnswer, Sink
 from relay.health.channel_health import Health
 from relay.load.load import Turns
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.sessions import Session
-from relay.routing.snapshot import Snapshot
+from relay.states.state_store import StateStore
+from relay.upstream.large_events import LargeEvents
 from relay.upstream.upstream import Upstreams
 from usage.records.sql import Ending, Refusal
 

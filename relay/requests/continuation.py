@@ -30,10 +30,10 @@ from dialects.json.body import Body
 from dialects.responses import state as responses
 from dialects.responses.request.read import ChatFacts as ResponseFacts
 from dialects.streams.background import id_of
-from relay.answers.background_forms import BACKGROUND_KINDS
-from relay.answers.state_store import State, StateKind
 from relay.requests.context import RequestContext
 from relay.requests.sessions import Session, opening_session
+from relay.states.background_forms import BACKGROUND_KINDS
+from relay.states.state_store import State, StateKind
 
 ContinuedFacts = ResponseFacts | InteractionFacts
 

@@ -9,8 +9,8 @@ from dialects.json.forms import FormReader, PartHead
 from lib.process.asgi import Receive
 from lib.process.waiting import timeout
 from relay.config import MIB, RelayConfig
-from relay.endpoints.request import too_large
 from relay.errors import ClientGone
+from relay.front.request import too_large
 from relay.requests.uploads import Form, UploadedFile
 
 FORM_BYTES_MAX: Final = 128 * MIB

@@ -35,8 +35,8 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
-from relay.front.deadline import Deadline, EndReason
-from relay.front.downstream import Downstream, ErrorAnswer, Head
+from relay.downstream.deadline import Deadline, EndReason
+from relay.downstream.downstream import Downstream, ErrorAnswer, Head
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.translator import has_operation
 

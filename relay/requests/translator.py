@@ -56,6 +56,7 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.answers.unary import Exchange, Passing, UnaryFacts
+from relay.catalogue.snapshot import Channel
 from relay.errors import DatabaseFailed
 from relay.media.accepted_video import add_callback
 from relay.requests.context import OtherOperation, RequestContext
@@ -69,7 +70,6 @@ from relay.requests.prepared import (
     PreparedRequest,
     TranslatedBody,
 )
-from relay.routing.snapshot import Channel
 
 _THOUGHT_RULE: Final[Flag] = "reasoning_content_rule"
 _CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(

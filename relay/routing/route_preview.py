@@ -10,8 +10,8 @@ from gateway.routing.model_rule_bounds import Cause
 from relay.attempts.next_attempts import RoutedModel, RoutedModels, Translator
 from relay.attempts.rules import ATTEMPTS_MAX, AttemptsLeft, attempt_order
 from relay.counting.expected_cost import expected_bound
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import answer_to
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import answer_to
 from relay.health.channels_out import ChannelsOut
 from relay.holds.preview import ReadAvailable
 from relay.requests.context import Bound, RequestContext

@@ -24,6 +24,7 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
 from gateway.routing.tie_breaking import MEASURED, Ordering
 from relay.answers.unary import UnaryFacts
+from relay.catalogue.snapshot import Channel
 from relay.health.channels_out import none_on, none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
@@ -32,7 +33,6 @@ from relay.holds.tool_loop import ToolLoop, loop_of
 from relay.requests.context import RequestContext
 from relay.requests.fitting_overrides import fit_overrides
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
-from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
 
 # The members of a body in which a conversation may be.

@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 from dialects.errors.errors import RequestFault
 from gateway.routing import channel_order
 from lib.ids import id_text, new_id
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import answer_to
+from relay.catalogue.snapshot import Channel
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import answer_to
 from relay.requests.context import RequestContext
 from relay.requests.continuation import continue_request
 from relay.requests.file_fetching import leave_files
 from relay.requests.reader import RequestReader
 from relay.requests.translator import RequestTranslator
-from relay.routing.snapshot import Channel
 from relay.upstream.upstream import request_head
 
 MASK: Final = "*" * 8

@@ -41,6 +41,7 @@ from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
 from relay.answers.observer import ObservedAnswer
 from relay.asgi import Relay
+from relay.catalogue.snapshot import Channel
 from relay.config import RelayConfig
 from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
@@ -54,7 +55,6 @@ from relay.ledger.settlement import AnySettlement, LateSettlement, Settlement
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome, RequestContext
-from relay.routing.snapshot import Channel
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
 from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
 from relay.tracing.telemetry_session import telemetry_session

@@ -21,8 +21,8 @@ from dialects.json.body import read_body
 from dialects.responses import websocket
 from gateway.providers.provider import Quirk
 from lib.network.egress import EgressPolicy
+from relay.catalogue.snapshot import Channel
 from relay.config import EVENT_BYTES_MAX
-from relay.routing.snapshot import Channel
 from relay.upstream.upstream import (
     Answer,
     OutgoingRequest,

@@ -27,9 +27,9 @@ from gateway.providers.signing import Signer, secret_words
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
+from relay.catalogue.snapshot import Channel, Snapshot
 from relay.errors import RelayError
 from relay.requests.uploads import OutgoingForm
-from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool
 from relay.upstream.credential_cache import CredentialCache, NoCredentials
 from relay.upstream.http1 import Connection, Reason, headers_bytes, target_of

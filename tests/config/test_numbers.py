@@ -401,7 +401,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "relay.credentials.keys": {
         "_CACHED_MAX": "20000",
     },
-    "relay.front.limit_answers": {
+    "relay.downstream.limit_answers": {
         "_WINDOW_MS": "60000",
         "_THRESHOLDS": "(95, 75)",
     },

@@ -80,17 +80,17 @@ TIMERS: Final[Mapping[str, Timer]] = {
         "when a client sends what is no WebSocket", (), "after 2 s: the connection closes",
         ("test_a_socket_that_was_refused_is_closed_after_a_while",),
     ),
-    "relay/endpoints/request.py:ClientWatch.__init__": Timer(
+    "relay/front/request.py:ClientWatch.__init__": Timer(
         "with a request", ("ClientWatch.stop",), "after 0.05 s: the client is watched",
         ("test_a_watch_tells_only_of_a_client_that_left",),
     ),
-    "relay/front/deadline.py:Deadline._call_at": Timer(
+    "relay/downstream/deadline.py:Deadline._call_at": Timer(
         "with each limit that is nearer", (), "when a step or the whole is over", _DEADLINE
     ),
-    "relay/front/downstream.py:KeepAlive.__init__": Timer(
+    "relay/downstream/downstream.py:KeepAlive.__init__": Timer(
         "with a stream", ("KeepAlive.stop",), "after a silence", _KEEP_ALIVE
     ),
-    "relay/front/downstream.py:KeepAlive._look": Timer(
+    "relay/downstream/downstream.py:KeepAlive._look": Timer(
         "after each look", ("KeepAlive.stop",), "after a silence", _KEEP_ALIVE
     ),
     "relay/front/readiness.py:Readiness.drain_at_sigterm.on_signal": Timer(
@@ -209,7 +209,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/answers/idempotency.py:IdempotentRequests.enter": Task(
         "with the first answer", (), "with the last one"
     ),
-    "relay/answers/state_store.py:StateStore.run": Task(
+    "relay/states/state_store.py:StateStore.run": Task(
         "with a write that waits", (), "when none waits; a shutdown waits for it"
     ),
     "relay/attempts/attempt.py:_give_back": Task(
@@ -224,7 +224,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/credentials/keys.py:Authenticator._look_up": Task(
         "with an unknown key", (), "with the look-up, which several requests share"
     ),
-    "relay/endpoints/request.py:ClientWatch._begin": Task(
+    "relay/front/request.py:ClientWatch._begin": Task(
         "0.05 s after a request", ("ClientWatch.stop",), "when the client leaves"
     ),
     "relay/endpoints/responses_socket/connection.py:_Connection._converse": Task(
@@ -236,7 +236,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/endpoints/responses_socket/lane.py:Lane.add": Task(
         "with a lane's first turn", ("Lane.cancel",), "with its last turn"
     ),
-    "relay/front/downstream.py:KeepAlive._look": Task(
+    "relay/downstream/downstream.py:KeepAlive._look": Task(
         "with a silence", ("KeepAlive.stop",), "when the comment is written"
     ),
     "relay/front/in_process.py:InProcessRelay.chat": Task(

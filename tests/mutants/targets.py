@@ -152,7 +152,7 @@ PATTERNS: Final = (
     "relay/ledger/admission.py",
     "relay/holds/estimate.py",
     "relay/holds/place_hold.py",
-    "relay/front/limit_answers.py",
+    "relay/downstream/limit_answers.py",
     "relay/media/media_tasks.py",
     "relay/attempts/next_attempts.py",
     "relay/media/realtime/holds.py",

@@ -28,7 +28,7 @@ from relay.answers.stream import StreamRelay
 from relay.answers.whole_answer import WholeRelay
 from relay.counting.usage_meter import UsageMeter
 from relay.credentials.keys import Authenticator
-from relay.front import http_sink
+from relay.downstream import http_sink
 from relay.ledger import writer as ledger_writer
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batch import BatchWriter

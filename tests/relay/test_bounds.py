@@ -20,20 +20,21 @@ from dialects.codec import EVENT_STREAM
 from dialects.errors.errors import RequestFault
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed
 from lib.network.egress import EgressPolicy
-from relay.answers import idempotency, state_store
+from relay.answers import idempotency
 from relay.attempts import shadow_traffic
 from relay.counting import tokenizer
 from relay.counting.usage_meter import UsageMeter
 from relay.counting.vocabularies import family_of
 from relay.endpoints import balance, stored_responses
 from relay.endpoints.responses_socket.connection import _Connection
-from relay.ledger.database_fit import DatabaseFit
+from relay.front.database_fit import DatabaseFit
 from relay.load.load import Turns
 from relay.media import media_operation, signed_addresses
 from relay.media.answers import midjourney_answers, task_answers
 from relay.media.live.delegations import Delegations
 from relay.media.realtime.session import RealtimeSession
 from relay.requests import file_fetching, form_body, reader, uploads
+from relay.states import state_store
 from relay.upstream import credential_cache, http1, turn_socket, upstream
 from relay.upstream.upstream import UpstreamFailed
 from tests.config.test_bounds import _NAME, ROOT, bounds_in
@@ -249,7 +250,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/answers/idempotency.py:read_key:LENGTH_MAX": Bound(
         lambda n: idempotency.read_key(b"k" * n), 1, 128
     ),
-    "relay/answers/state_store.py:put:_STATE_BYTES_MAX": Bound(keeps_state, None, 32 * MIB),
+    "relay/states/state_store.py:put:_STATE_BYTES_MAX": Bound(keeps_state, None, 32 * MIB),
     "relay/attempts/shadow_traffic.py:_read_whole:_ANSWER_BYTES_MAX": Bound(
         lambda n: reads_shadow(n, stream=False), None, MIB
     ),
@@ -284,7 +285,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/endpoints/stored_responses.py:_read_limit:_LIMIT_MAX": Bound(
         lambda n: stored_responses._read_limit(str(n)), 1, 100
     ),
-    "relay/ledger/database_fit.py:fits:_SKEW_S_MAX": Bound(is_in_step, -60, 60),
+    "relay/front/database_fit.py:fits:_SKEW_S_MAX": Bound(is_in_step, -60, 60),
     "relay/media/answers/midjourney_answers.py:_read_body:_BYTES_MAX": Bound(
         lambda n: asyncio.run(midjourney_answers._read_body(cast(Any, Pieces([bytes(n)])))),
         None, 65_536,
@@ -375,7 +376,7 @@ _FORGOTTEN: Final = "what is known is forgotten, and asked anew"
 # Bounds of which nobody sees on which side something is.
 UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
-    "relay/answers/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
+    "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
     "relay/counting/count_endpoint.py:_request_count:_COUNT_BYTES_MAX": (
         "a count has a hundred bytes; a provider that sends more is not believed"
     ),
@@ -390,13 +391,13 @@ UNSEEN: Final = {
     "relay/endpoints/responses_socket/outbox.py:send_each:_QUEUED_MAX": _SLOWER,
     "relay/front/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
     "relay/front/queue_sink.py:write_now:_QUEUED_MAX": _SLOWER,
-    "relay/ledger/database_fit.py:read_epoch:_SKEW_S_MAX": "it is logged, once",
+    "relay/front/database_fit.py:read_epoch:_SKEW_S_MAX": "it is logged, once",
     "relay/media/answers/task_content.py:_linked:_LINK_BYTES_MAX": (
         "an address has a thousand bytes; what is longer is none"
     ),
     "relay/media/video_operations.py:send:_PREFIX_MAX": ("each prefix is in our code, and shorter"),
     "relay/routing/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
-    "relay/routing/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
+    "relay/catalogue/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
     "relay/upstream/http1.py:_hand_over:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:_take_pieces:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:first_pieces:_PIECES_BYTES_MAX": "it is passed in more pieces",

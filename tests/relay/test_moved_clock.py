@@ -14,9 +14,9 @@ from config.server import protocol as server
 from config.server import websocket as server_socket
 from lib.process.waiting import timeout
 from relay.config import HEARTBEAT_S, USAGE_AFTER_TEXT_S
-from relay.endpoints.request import ClientWatch
-from relay.front.deadline import Deadline
-from relay.front.downstream import KeepAlive
+from relay.downstream.deadline import Deadline
+from relay.downstream.downstream import KeepAlive
+from relay.front.request import ClientWatch
 from relay.media.gemini_live import session as gemini_live
 from relay.upstream import turn_socket
 from relay.upstream import websocket as upstream_socket

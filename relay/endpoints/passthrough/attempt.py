@@ -32,15 +32,15 @@ from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt import Attempt
 from relay.attempts.attempt_end import AttemptEnd, AttemptParts
 from relay.counting.usage_meter import Bill, UsageMeter
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import answer_behind_content, answer_to
+from relay.downstream.http_sink import HttpSink
+from relay.downstream.limit_answers import limit_headers
 from relay.endpoints.passthrough.answer_value import MISSING, Value, ValueReader
 from relay.endpoints.passthrough.headers import Fields, returned_headers
 from relay.endpoints.passthrough.incoming_body import IncomingBody
 from relay.endpoints.passthrough.operation import PassThrough, codec_of
 from relay.endpoints.passthrough.secret_mask import SecretMask
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import answer_behind_content, answer_to
-from relay.front.http_sink import HttpSink
-from relay.front.limit_answers import limit_headers
 from relay.health.channel_health import HealthProbe
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.translator import overridden_headers

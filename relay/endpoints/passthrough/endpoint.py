@@ -7,7 +7,7 @@ from relay.endpoints.generation import Registration
 from relay.endpoints.passthrough.attempt import PassThroughAttempt
 from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX, IncomingBody
 from relay.endpoints.passthrough.operation import PassThrough, read_target, route_to
-from relay.endpoints.request import Request, read_headers
+from relay.front.request import Request, read_headers
 from relay.health.channel_health import HealthProbe
 from relay.requests.context import RequestContext
 from relay.requests.reader import RequestReader

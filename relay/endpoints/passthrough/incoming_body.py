@@ -8,7 +8,7 @@ from dialects.errors.errors import RequestFault
 from lib.process.asgi import Message, Receive
 from lib.process.waiting import timeout
 from relay.config import MIB
-from relay.endpoints.request import too_large
+from relay.front.request import too_large
 
 BODY_BYTES_MAX: Final = 1024 * MIB
 

@@ -29,9 +29,10 @@ from lib.id_types import ModelName, UpstreamModelName
 from lib.process.asgi import Scope
 from relay.answers.unary import Rates, UnaryFacts
 from relay.attempts.next_attempts import NO_FALLBACKS, NextAttempts, RoutedModel, RoutedModels
+from relay.catalogue.snapshot import Channel, Snapshot
 from relay.counting.vocabularies import Family
+from relay.downstream.error_answers import MethodNotAllowed
 from relay.endpoints.passthrough.headers import forwarded_headers
-from relay.front.error_answers import MethodNotAllowed
 from relay.health.channels_out import none_ready
 from relay.holds.estimate import UnaryHoldEstimate
 from relay.holds.place_hold import HoldPlacer
@@ -40,7 +41,6 @@ from relay.requests.continuation import Continuation
 from relay.requests.prepared import AnswerTraits, ExchangeBody, PreparedRequest
 from relay.requests.reader import RequestReader
 from relay.routing.routing import RoutedRequest, screen
-from relay.routing.snapshot import Channel, Snapshot
 
 _OWN_KEY_ONLY: Final = (
     "your organisation uses this channel with its own provider key only, and pass-through uses the "

@@ -36,7 +36,16 @@ from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
-from relay.endpoints.request import Request, read_headers
+from relay.downstream.deadline import EndReason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import (
+    INTERNAL,
+    KEY_ENDED,
+    OVERLOADED,
+    STOPPING,
+    answer_to,
+    too_busy,
+)
 from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
 from relay.endpoints.responses_socket.memory import (
     MIB_MAX,
@@ -47,16 +56,7 @@ from relay.endpoints.responses_socket.memory import (
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
 from relay.errors import DatabaseFailed, RelayError
-from relay.front.deadline import EndReason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import (
-    INTERNAL,
-    KEY_ENDED,
-    OVERLOADED,
-    STOPPING,
-    answer_to,
-    too_busy,
-)
+from relay.front.request import Request, read_headers
 from relay.media.realtime.sink import (
     CODES,
     LAST_WORDS_S,

@@ -8,12 +8,12 @@ from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
 from lib.process.waiting import timeout
+from relay.catalogue.snapshot import Channel
 from relay.config import PICTURE_BYTES_MAX
-from relay.endpoints.request import Request
-from relay.front.error_answers import answer_to_failures
+from relay.downstream.error_answers import answer_to_failures
+from relay.front.request import Request
 from relay.media.answers.task_content import asked_range, pass_on
 from relay.media.picture_links import LinkedPicture, open_link
-from relay.routing.snapshot import Channel
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
 _GONE: Final = frozenset({403, 404, 410})

@@ -13,8 +13,8 @@ from gateway.providers.midjourney_proxy import FORM
 from gateway.providers.provider import BadModelName
 from lib.ids import id_text
 from lib.process.waiting import timeout
-from relay.endpoints.request import Request
-from relay.front.error_answers import answer_to_failures
+from relay.downstream.error_answers import answer_to_failures
+from relay.front.request import Request
 from relay.media import media_tasks
 from relay.media.answers.task_content import channel_of, key_of
 from relay.media.media_tasks import Task

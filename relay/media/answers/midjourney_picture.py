@@ -8,8 +8,8 @@ from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
 from lib.process.waiting import timeout
-from relay.endpoints.request import Request
-from relay.front.error_answers import answer_to_failures
+from relay.downstream.error_answers import answer_to_failures
+from relay.front.request import Request
 from relay.media import media_tasks
 from relay.media.answers.task_content import asked_range, channel_of, pass_on
 from relay.upstream.upstream import UpstreamFailed, upstream_failure

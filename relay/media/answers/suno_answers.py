@@ -3,7 +3,7 @@
 from dialects.errors.errors import RequestFault
 from dialects.media import suno
 from gateway.media_tasks.content_links import song_link
-from relay.endpoints.request import Request
+from relay.front.request import Request
 from relay.media import media_tasks
 from relay.media.media_tasks import Task
 

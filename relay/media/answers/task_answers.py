@@ -8,12 +8,12 @@ from dialects.errors.errors import RequestFault
 from dialects.media import jimeng, kling, veo, video_generations, videos
 from gateway.media_tasks.content_links import signed_link
 from lib.ids import id_text
-from relay.answers.state_store import StateStore
 from relay.credentials.keys import Principal
-from relay.endpoints.request import Request
+from relay.front.request import Request
 from relay.media import media_tasks
 from relay.media.media_tasks import Task
 from relay.media.video_order import Source
+from relay.states.state_store import StateStore
 
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100

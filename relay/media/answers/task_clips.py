@@ -10,9 +10,10 @@ from dialects.errors.errors import RequestFault
 from dialects.media import suno
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
+from relay.catalogue.snapshot import Channel, Snapshot
 from relay.credentials.keys import Principal
-from relay.endpoints.request import Request
-from relay.front.error_answers import answer_to_failures
+from relay.downstream.error_answers import answer_to_failures
+from relay.front.request import Request
 from relay.media import media_tasks
 from relay.media.answers.task_content import (
     VideoContent,
@@ -23,7 +24,6 @@ from relay.media.answers.task_content import (
 )
 from relay.media.media_tasks import Task
 from relay.requests.context import Parts
-from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
 _GONE: Final = frozenset({403, 404, 410})

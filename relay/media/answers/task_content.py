@@ -18,14 +18,14 @@ from gateway.providers.video_forms.form import VideoForm
 from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope
 from lib.process.waiting import timeout
+from relay.catalogue.snapshot import Channel, Snapshot
 from relay.credentials.keys import Principal
-from relay.endpoints.request import Request
-from relay.front.error_answers import answer_to_failures
-from relay.front.http_sink import HttpSink
+from relay.downstream.error_answers import answer_to_failures
+from relay.downstream.http_sink import HttpSink
+from relay.front.request import Request
 from relay.media.answers import task_answers
 from relay.media.media_tasks import Task
 from relay.requests.context import Parts
-from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_failure
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")

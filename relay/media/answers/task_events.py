@@ -16,9 +16,9 @@ import msgspec
 from dialects.codec import EVENT_STREAM
 from dialects.media import videos
 from lib.process.asgi import Receive
-from relay.endpoints.request import Request
+from relay.downstream.http_sink import HttpSink
 from relay.errors import DatabaseFailed
-from relay.front.http_sink import HttpSink
+from relay.front.request import Request
 from relay.media.answers import task_answers
 from relay.media.media_tasks import Task
 

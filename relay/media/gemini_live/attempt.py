@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from dialects.realtime import gemini_live as live
 from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.catalogue.snapshot import Snapshot
 from relay.health.channel_health import HealthProbe
 from relay.media.gemini_live.operation import LiveOrder
 from relay.media.gemini_live.session import LiveSession
@@ -15,7 +16,6 @@ from relay.media.realtime.attempt import RealtimeAttempt
 from relay.media.realtime.response import MeteredResponse
 from relay.media.realtime.session import RealtimeSession
 from relay.requests.context import RequestContext
-from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import UpstreamFailed, failure_of_status, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

@@ -5,7 +5,7 @@ import msgspec
 from dialects.endpoints.auth_tokens import read_request, write_answer
 from lib.ids import new_id
 from relay.credentials.client_secrets import AuthTokenTerms
-from relay.endpoints.request import Request
+from relay.front.request import Request
 from relay.media.realtime.new_client_secret import issue, new_secret
 
 

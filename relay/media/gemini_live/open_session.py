@@ -12,8 +12,8 @@ from dialects.realtime.fixed_setup import FixedSetup
 from dialects.realtime.gemini_live import read_setup
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
-from relay.endpoints.request import Request, read_headers
-from relay.front.error_answers import STOPPING
+from relay.downstream.error_answers import STOPPING
+from relay.front.request import Request, read_headers
 from relay.media.gemini_live.attempt import LiveAttempt
 from relay.media.gemini_live.handles import open_handle
 from relay.media.gemini_live.operation import Live, LiveOrder

@@ -13,12 +13,12 @@ from dialects.media.passed_answer import PassedAnswer
 from dialects.realtime.gemini_live import LiveResponse, Setup
 from dialects.usage.usage import Quantities
 from relay.answers.unary import Billable, Passing, Rates, Sending, UnaryFacts, Urls, not_offered
+from relay.catalogue.snapshot import Snapshot
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import AuthTokenTerms
 from relay.media.gemini_live.handles import Handle
 from relay.media.realtime.operation import FIRST_CONTEXT, Realtime, ResponseBound, response_bound
-from relay.routing.snapshot import Snapshot
 
 # A token of text is rarely shorter, in any script.
 _BYTES_A_TOKEN: Final = 3

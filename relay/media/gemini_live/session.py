@@ -25,9 +25,10 @@ from dialects.realtime.realtime import Response
 from gateway.providers.suffixes import RequestedModel
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.catalogue.snapshot import Snapshot
 from relay.config import SESSION_IDLE_S, USAGE_AFTER_TEXT_S
-from relay.front.deadline import Reason
-from relay.front.error_answers import answer_to
+from relay.downstream.deadline import Reason
+from relay.downstream.error_answers import answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.media.gemini_live.conversation import LiveConversation
@@ -40,7 +41,6 @@ from relay.media.realtime.session_holds import EventRefused, SessionOver
 from relay.media.realtime.sink import RealtimeSink
 from relay.requests.context import RequestContext
 from relay.routing.model_products import unpriced_members_fault
-from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from dialects.errors.errors import RequestFault
 from lib.process.waiting import timeout
-from relay.front.downstream import ErrorAnswer, Head
+from relay.downstream.downstream import ErrorAnswer, Head
 from relay.media.realtime.sink import CODES, LAST_WORDS_S, POLICY, ClientLeft, RealtimeSink
 
 # The close code of Google's for an invalid argument (RFC 6455, section 7.4).

@@ -10,8 +10,9 @@ from dialects.errors.errors import RequestFault
 from dialects.realtime import live
 from dialects.realtime.live import Settings
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import INTERNAL, answer_to
+from relay.catalogue.snapshot import Snapshot
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import INTERNAL, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.media.live.delegations import Delegations
@@ -23,7 +24,6 @@ from relay.media.realtime.session_holds import SessionHolds, SessionOver
 from relay.media.realtime.sink import RealtimeSink
 from relay.media.realtime.socket_session import SocketSession
 from relay.requests.context import RequestContext
-from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import failure_of_status, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

@@ -30,7 +30,7 @@ from relay.attempts.attempt_end import AttemptEnd
 from relay.counting.own_count import NO_USAGE, UsageEvidence
 from relay.counting.usage_meter import UsageMeter, count, meters_text
 from relay.counting.vocabularies import Family
-from relay.front.downstream import ErrorAnswer
+from relay.downstream.downstream import ErrorAnswer
 from relay.health.channels_out import ChannelsOut
 from relay.holds.rules import estimate_tokens
 from relay.media.live.operation import BackendBound, Live, backend_bound, backend_invocation

@@ -8,8 +8,8 @@ import msgspec
 from dialects.errors.errors import RequestFault
 from dialects.realtime import live
 from relay.attempts.run import Run
-from relay.endpoints.request import Request, read_headers
-from relay.front.error_answers import STOPPING
+from relay.downstream.error_answers import STOPPING
+from relay.front.request import Request, read_headers
 from relay.media.live.attempt import LiveAttempt
 from relay.media.live.operation import live_invocation
 from relay.media.realtime.open_session import first_message

@@ -25,11 +25,11 @@ from relay.answers.unary import (
     Urls,
     not_offered,
 )
+from relay.catalogue.snapshot import Snapshot
 from relay.config import SESSION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.requests.context import Invocation
-from relay.routing.snapshot import Snapshot
 
 METER: Final = "session_minutes"
 STRETCH_MS: Final = 60_000

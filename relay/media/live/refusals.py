@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from dialects.errors.errors import RequestFault
-from relay.endpoints.request import Request
-from relay.front.error_answers import answer_to
+from relay.downstream.error_answers import answer_to
+from relay.front.request import Request
 
 _PAST_WEIR: Final = (
     " Sound over WebRTC or SIP goes past Weir, which could neither count nor end the session. "

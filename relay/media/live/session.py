@@ -17,8 +17,8 @@ from dialects.realtime import live
 from dialects.realtime.live import ClientEvent, ServerEvent, Settings
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import CLIENT_CLOSED, answer_to
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.media.live.delegations import Delegations

@@ -15,7 +15,7 @@ from dialects.usage.session_time import session_minutes
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.counting.usage_meter import UsageMeter, meters_text
-from relay.front.downstream import ErrorAnswer
+from relay.downstream.downstream import ErrorAnswer
 from relay.media.live.operation import METER, Stretch, StretchBound
 from relay.media.live.session_time import SessionTime, part_of
 from relay.media.realtime.response import MeteredRequest

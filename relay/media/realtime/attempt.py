@@ -10,11 +10,12 @@ from lib.ids import id_text
 from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
+from relay.catalogue.snapshot import Channel, Snapshot
 from relay.config import SESSION_S
 from relay.counting.usage_meter import UsageMeter, cost_of
-from relay.front.deadline import EndReason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import (
+from relay.downstream.deadline import EndReason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import (
     CLIENT_CLOSED,
     INTERNAL,
     STOPPING,
@@ -30,7 +31,6 @@ from relay.media.realtime.session_holds import SessionOver
 from relay.media.realtime.sink import RealtimeSink
 from relay.media.realtime.socket_session import SocketSession
 from relay.requests.context import Outcome, RequestContext
-from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import UpstreamSocket
 

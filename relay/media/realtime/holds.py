@@ -3,7 +3,7 @@
 from typing import Final
 
 from relay.attempts.attempt_end import AttemptEnd
-from relay.front.downstream import ErrorAnswer
+from relay.downstream.downstream import ErrorAnswer
 from relay.media.realtime.conversation import Conversation
 from relay.media.realtime.next_hold import Kind, NextHold
 from relay.media.realtime.operation import FixedBound, ResponseBound, Used, response_bound

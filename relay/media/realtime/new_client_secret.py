@@ -13,7 +13,7 @@ from lib.ids import id_text
 from relay.answers.unary import not_offered
 from relay.credentials import client_secrets
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX, ClientSecret, SecretTooLong
-from relay.endpoints.request import Request
+from relay.front.request import Request
 from relay.media.realtime.operation import Realtime, first_bound
 from relay.requests.context import RequestContext, RequestOptions
 from relay.requests.reader import RequestReader

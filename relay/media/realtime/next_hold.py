@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from relay.front.downstream import ErrorAnswer
+from relay.downstream.downstream import ErrorAnswer
 from relay.ledger.settlement import Settlement
 from relay.media.realtime.response import MeteredRequest
 from relay.media.realtime.session_holds import (

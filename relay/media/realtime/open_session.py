@@ -12,8 +12,8 @@ from lib.process.asgi import Scope
 from lib.process.waiting import timeout
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret
-from relay.endpoints.request import Request, read_headers
 from relay.front.lifespan import Lifespan
+from relay.front.request import Request, read_headers
 from relay.media.realtime.attempt import RealtimeAttempt
 from relay.media.realtime.operation import session_invocation
 from relay.media.realtime.sink import STOPPING_EXTENSION, RealtimeSink

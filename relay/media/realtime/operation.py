@@ -28,12 +28,12 @@ from relay.answers.unary import (
     Urls,
     not_offered,
 )
+from relay.catalogue.snapshot import Snapshot
 from relay.config import SESSION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import ClientSecret
 from relay.requests.context import Invocation
-from relay.routing.snapshot import Snapshot
 
 # The input held before anything about a session is known.
 FIRST_CONTEXT: Final = 4_096

@@ -15,10 +15,10 @@ from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.counting.expected_cost import read_bound
 from relay.credentials.keys import Principal
+from relay.downstream.downstream import ErrorAnswer, Sink
+from relay.downstream.error_answers import too_busy
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import DatabaseFailed
-from relay.front.downstream import ErrorAnswer, Sink
-from relay.front.error_answers import too_busy
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.media.realtime.open_session import run_session

@@ -12,7 +12,7 @@ from relay.answers.unary import Passing
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text
-from relay.front.downstream import ErrorAnswer
+from relay.downstream.downstream import ErrorAnswer
 from relay.ledger.settlement import Settlement
 from relay.media.realtime.operation import FixedBound, ResponseBound
 from relay.media.realtime.sink import RealtimeSink, SessionListener

@@ -22,11 +22,12 @@ from dialects.realtime.realtime import ClientEvent, ServerEvent
 from dialects.streams.model_alias import name_answer
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.catalogue.snapshot import Snapshot
 from relay.config import USAGE_AFTER_TEXT_S
 from relay.counting.own_count import UsageEvidence
 from relay.counting.usage_meter import count
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import CLIENT_CLOSED, answer_to
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.media.realtime.conversation import Conversation
@@ -38,7 +39,6 @@ from relay.media.realtime.session_holds import EventRefused, SessionHolds, Sessi
 from relay.media.realtime.sink import RealtimeSink
 from relay.media.realtime.socket_session import SocketSession
 from relay.requests.context import Outcome, RequestContext
-from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

@@ -12,17 +12,17 @@ from lib.id_types import RequestId
 from lib.ids import new_id
 from relay.answers.unary import Billable, UnaryOperation
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen
+from relay.catalogue.snapshot import Snapshot
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import OVERLOADED, answer_to
+from relay.downstream.limit_answers import ChannelFull, LimitReached
 from relay.errors import DatabaseFailed, RelayError
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import OVERLOADED, answer_to
-from relay.front.limit_answers import ChannelFull, LimitReached
 from relay.health.channels_out import ChannelsOut
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.settlement import Settlement
 from relay.requests.context import Invocation, RequestContext
 from relay.requests.reader import RequestReader
 from relay.routing.routing import stay
-from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import UpstreamFailed
 
 _FULL_WAIT_S: Final = 1.0

@@ -11,9 +11,9 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
+from relay.downstream.downstream import ErrorAnswer, Head
+from relay.downstream.http_sink import HttpSink
 from relay.errors import ClientGone
-from relay.front.downstream import ErrorAnswer, Head
-from relay.front.http_sink import HttpSink
 from relay.requests.context import Invocation, Outcome
 
 STOPPING_EXTENSION: Final = "weir.stopping"

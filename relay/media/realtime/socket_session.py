@@ -17,9 +17,9 @@ from typing import Any, Final
 from lib.process.waiting import timeout
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.config import SESSION_IDLE_S, SESSION_S
-from relay.front.deadline import Reason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import (
+from relay.downstream.deadline import Reason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import (
     STOPPING,
     answer_behind_content,
     answer_of_end,

@@ -12,7 +12,7 @@ from accounts.models import Key, KeyKind
 from config.previews import route_preview, sent_preview
 from gateway.models import Channel, Route
 from lib.ids import id_text, new_id
-from relay.front.downstream import ErrorAnswer
+from relay.downstream.downstream import ErrorAnswer
 from relay.requests.context import Bound
 from relay.routing.route_preview import PreviewedAttempt, RoutePreview, SkippedChannel
 from tests import cast

@@ -10,7 +10,7 @@ import pytest
 
 from lib.database.async_database import run_in_database
 from playground.models import RunEvent
-from relay.front.downstream import Head
+from relay.downstream.downstream import Head
 from relay.requests.context import Outcome
 from tests.cast import Cast
 from tests.playground.sending.test_views import ScriptedRelay, outcome, people, send

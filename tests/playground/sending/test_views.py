@@ -42,7 +42,7 @@ from playground.sending.stream import stream_events
 from playground.turns import turns
 from playground.turns.turns import Column, Turn, TurnForm, begin_turns, end_run
 from relay.credentials.keys import Principal
-from relay.front.downstream import Head
+from relay.downstream.downstream import Head
 from relay.requests.context import Bound, Outcome
 from relay.requests.labels import NO_LABELS, Labels
 from tests import cast

@@ -14,7 +14,7 @@ from relay.attempts import attempt as module
 from relay.attempts.attempt import Attempt
 from relay.config import USAGE_AFTER_TEXT_S
 from relay.counting.usage_meter import Bill
-from relay.front.error_answers import INTERNAL, STOPPING
+from relay.downstream.error_answers import INTERNAL, STOPPING
 from relay.media.video_order import AcceptedVideo
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 from tests.relay.calls import Calls

@@ -11,7 +11,7 @@ from billing.prices.pricing import PriceVersion
 from lib.ids import new_id
 from relay.attempts.attempt_end import AttemptEnd
 from relay.counting.usage_meter import Bill
-from relay.front.error_answers import INTERNAL
+from relay.downstream.error_answers import INTERNAL
 from relay.ledger.settlement import Settlement
 from relay.upstream.upstream import upstream_failure
 

@@ -21,11 +21,11 @@ from relay.attempts.next_attempts import Failed
 from relay.attempts.rules import backoff_s_max
 from relay.attempts.run import Run
 from relay.attempts.shadow_traffic import MainAnswer
+from relay.downstream.deadline import Deadline
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING
+from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseAway, DatabaseFailed
-from relay.front.deadline import Deadline
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING
-from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.health.channels_out import ChannelsOut
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 

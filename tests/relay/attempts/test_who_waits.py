@@ -12,8 +12,8 @@ from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.credentials.keys import Principal
 from relay.credentials.revocation import Revocable, Running
 from relay.database.database import PipelinedConnection, Row, Statement
+from relay.downstream.deadline import EndReason
 from relay.front import queue_sink
-from relay.front.deadline import EndReason
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.settlement import Settlement
 from relay.requests.context import Outcome

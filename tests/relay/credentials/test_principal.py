@@ -31,7 +31,7 @@ from relay.credentials.keys import (
 )
 from relay.credentials.revocation import Running, _check_callers
 from relay.database.database import Row
-from relay.front.deadline import EndReason
+from relay.downstream.deadline import EndReason
 from relay.requests.labels import NO_LABELS, Labels
 from tests.cast import Cast, make_key
 

@@ -22,7 +22,7 @@ from lib.ids import id_text, new_id
 from relay.asgi import Relay
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
-from relay.front.downstream import Head
+from relay.downstream.downstream import Head
 from relay.front.queue_sink import QueueSink
 from relay.ledger.journal import _SLOT_BYTES
 from relay.ledger.settlement import AnySettlement, Marked, Settlement

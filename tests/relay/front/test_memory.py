@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from relay.endpoints.request import ClientWatch
+from relay.front.request import ClientWatch
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant, running_hub
 from tests.relay.asking import ask

@@ -6,10 +6,10 @@ from typing import Any, Final, cast
 import pytest
 
 from lib.ids import new_id
-from relay.answers.state_store import StateStore
 from relay.database.database import Row, Statement
 from relay.media import media_tasks
 from relay.media.media_tasks import HoldGone, NewTask
+from relay.states.state_store import StateStore
 
 CREATED_S: Final = 1_700_000_000
 

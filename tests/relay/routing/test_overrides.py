@@ -12,9 +12,9 @@ from uuid import uuid4
 import pytest
 
 from lib.ids import id_text
+from relay.catalogue.snapshot_build import ChannelRow, RouteRow
 from relay.holds.rules import text_tokens_max
 from relay.routing.sent_preview import MASK
-from relay.routing.snapshot_build import ChannelRow, RouteRow
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub, Tenant
 from tests.pairwise import slow_unless

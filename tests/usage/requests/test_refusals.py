@@ -5,11 +5,11 @@ import pytest
 from accounts.access.actors import SYSTEM
 from billing.currency.money import parse_usd
 from lib.ids import id_text
-from relay.front.limit_answers import UsedUp
+from relay.downstream.limit_answers import UsedUp
 from tests.cast import Cast, make_key, signed_in
 from tests.lists import file_of
 from tests.markup import squeezed
-from tests.relay.front.test_limit_answers import BUDGET
+from tests.relay.downstream.test_limit_answers import BUDGET
 from tests.usage.rows import refuse
 from usage.limits import budget_simulation
 from usage.requests.refusals import budget_id_of, budget_refusal, display_kind, is_by_budget

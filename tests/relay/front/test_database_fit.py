@@ -7,10 +7,10 @@ from typing import Any, cast
 import psycopg
 import pytest_asyncio
 
+from relay.catalogue import snapshot_sql as snapshot_statements
 from relay.config import RelayConfig
 from relay.database.database import PipelinedConnection, Row, Statement
-from relay.ledger.database_fit import DatabaseFit
-from relay.routing import snapshot_sql as snapshot_statements
+from relay.front.database_fit import DatabaseFit
 from tests.hub import Hub
 
 OURS = ("weir", "0001_ours")

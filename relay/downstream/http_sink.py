@@ -18,9 +18,9 @@ from dialects.errors.errors import RequestFault, message_of, quote_value
 from lib.id_types import RequestId
 from lib.ids import id_text
 from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
-from relay.front.downstream import ErrorAnswer, Head
-from relay.front.error_answers import OVERLOADED, answer_to, error_response
-from relay.front.limit_answers import limit_headers
+from relay.downstream.downstream import ErrorAnswer, Head
+from relay.downstream.error_answers import OVERLOADED, answer_to, error_response
+from relay.downstream.limit_answers import limit_headers
 from relay.health.channels_out import ChannelsOut
 from relay.requests.context import Invocation
 

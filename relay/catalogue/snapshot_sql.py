@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from gateway.provider_accounts.balances.rules import EVERY
+from relay.catalogue.snapshot_build import ChannelRow
 from relay.database.database import Statement
-from relay.routing.snapshot_build import ChannelRow
 
 
 def load_statement() -> Statement:

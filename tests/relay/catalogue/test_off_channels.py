@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from relay.routing.off_channels import OffChannel
+from relay.catalogue.off_channels import OffChannel
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask
-from tests.relay.routing.test_snapshot import channel, price, snapshot
+from tests.relay.catalogue.test_snapshot import channel, price, snapshot
 
 OFF = "its channel is turned off"
 RESTS = "its channel rests by a rule of the operator"

@@ -8,7 +8,7 @@ from dialects.interactions.stream.encode import ID_PREFIX as INTERACTION_PREFIX
 from dialects.responses import background as responses
 from dialects.responses.answer.response_object import ID_PREFIX as RESPONSE_PREFIX
 from dialects.streams.background import BackgroundForm
-from relay.answers.state_store import StateKind
+from relay.states.state_store import StateKind
 
 
 class BackgroundKind(NamedTuple):

@@ -12,9 +12,9 @@ from dialects.errors.errors import KINDS, ErrorKind
 from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import answer_to, answer_to_failures, error_response
-from relay.front.limit_answers import (
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import answer_to, answer_to_failures, error_response
+from relay.downstream.limit_answers import (
     ChannelFull,
     Headroom,
     LimitReached,

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from lib.vault import Vault
-from relay.answers.state_store import StateStore
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway, DatabaseRefused
+from relay.states.state_store import StateStore
 
 KEK = base64.b64encode(bytes(32)).decode()
 

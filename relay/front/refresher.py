@@ -16,16 +16,16 @@ from psycopg.pq.abc import PGconn
 
 from lib.ids import id_text
 from lib.vault import Vault, WrongSecret
+from relay.catalogue import snapshot_sql as statements
+from relay.catalogue.snapshot import EMPTY, Snapshot
+from relay.catalogue.snapshot_build import build
 from relay.config import RelayConfig
 from relay.credentials.keys import Authenticator
 from relay.credentials.revocation import Running
 from relay.errors import DatabaseFailed
+from relay.front.database_fit import Ask, DatabaseFit
 from relay.health.operator_alerts import Alert
-from relay.ledger.database_fit import Ask, DatabaseFit
 from relay.requests.context import Parts
-from relay.routing import snapshot_sql as statements
-from relay.routing.snapshot import EMPTY, Snapshot
-from relay.routing.snapshot_build import build
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,5 @@
-from relay.answers.large_events import LargeEvents
 from relay.config import MIB
+from relay.upstream.large_events import LargeEvents
 
 
 def test_the_first_mebibyte_is_free_and_the_rest_is_shared() -> None:

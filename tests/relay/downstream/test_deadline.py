@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lib.process import waiting
-from relay.front.deadline import Deadline, Reason
+from relay.downstream.deadline import Deadline, Reason
 
 
 async def interrupted(arrange: Callable[[Deadline], None]) -> Reason | None:

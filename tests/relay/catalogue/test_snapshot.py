@@ -12,8 +12,8 @@ import pytest
 from lib.database.database_clock import DatabaseClock
 from lib.ids import new_id
 from lib.vault import Vault
-from relay.routing.snapshot import Snapshot
-from relay.routing.snapshot_build import build
+from relay.catalogue.snapshot import Snapshot
+from relay.catalogue.snapshot_build import build
 
 KEK = base64.b64encode(os.urandom(32)).decode()
 VAULT = Vault(KEK)

@@ -34,7 +34,7 @@ from lib.database.database_clock import DatabaseClock
 from lib.id_types import ChannelId, ChannelName
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
-from relay.routing.off_channels import OffChannel
+from relay.catalogue.off_channels import OffChannel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

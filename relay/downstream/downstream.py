@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from dialects.errors.errors import ErrorKind
-from relay.front.limit_answers import Headroom
+from relay.downstream.limit_answers import Headroom
 
 NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from lib.database.database_clock import DatabaseClock
 from lib.vault import Vault, WrongSecret, check_secrets
+from relay.catalogue import snapshot_sql as statements
 from relay.config import RelayConfig
 from relay.database.database import Row, Statement
 from relay.errors import DatabaseFailed
-from relay.routing import snapshot_sql as statements
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from dialects.chat.kept import KeptResponse, decode_kept
 from dialects.responses import state
-from relay.answers.state_store import StateKind, StateStore
 from relay.credentials.keys import Principal
+from relay.states.state_store import StateKind, StateStore
 
 
 async def find_response(

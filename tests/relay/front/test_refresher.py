@@ -6,8 +6,8 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from relay.routing import refresher
-from relay.routing.refresher import Refresher
+from relay.front import refresher
+from relay.front.refresher import Refresher
 from tests.hub import Hub
 
 WAIT_S = 20

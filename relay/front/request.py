@@ -28,8 +28,8 @@ from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
+from relay.downstream.http_sink import HttpSink
 from relay.errors import ClientGone
-from relay.front.http_sink import HttpSink
 from relay.front.lifespan import Lifespan
 from relay.requests.client_apps import client_app
 from relay.requests.context import (

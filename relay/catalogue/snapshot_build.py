@@ -1,4 +1,4 @@
-"""Build the snapshot from the rows of its statement (relay/routing/snapshot_sql.py)."""
+"""Build the snapshot from the rows of its statement (relay/catalogue/snapshot_sql.py)."""
 
 import base64
 import logging
@@ -34,8 +34,8 @@ from lib.id_types import ChannelId
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
-from relay.routing.off_channels import OffChannel
-from relay.routing.snapshot import Channel, OwnKeyTerms, Plan, Snapshot, StoredChannel
+from relay.catalogue.off_channels import OffChannel
+from relay.catalogue.snapshot import Channel, OwnKeyTerms, Plan, Snapshot, StoredChannel
 
 log = logging.getLogger(__name__)
 
