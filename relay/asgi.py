@@ -25,8 +25,8 @@ from relay.front.lifespan import Lifespan
 from relay.front.request import Endpoint, Handler, Request
 from relay.health.channels_out import ChannelsOut
 from relay.ledger.writer import LedgerWriter
-from relay.media.gemini_live.sink import LiveSink
-from relay.media.realtime.sink import RealtimeSink
+from relay.realtime.gemini_live.sink import LiveSink
+from relay.realtime.sink import RealtimeSink
 from relay.upstream.upstream import Upstreams
 
 log = logging.getLogger(__name__)

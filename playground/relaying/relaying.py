@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from accounts.keys.last_uses import PLAYGROUND
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
-from relay.media.answers.task_content import VideoContent
+from relay.media.task_content import VideoContent
 from relay.requests.context import Bound, Outcome, PageOperation, Source
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.uploads import Form

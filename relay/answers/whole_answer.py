@@ -20,13 +20,13 @@ from dialects.streams.model_alias import name_answer
 from dialects.streams.service_tier import TierReader, tier_of_answer
 from dialects.streams.surrogate_pairs import Pairs
 from relay.answers.cost_in_answer import with_cost
-from relay.answers.unary import Exchange
 from relay.attempts.attempt_end import AttemptParts
 from relay.counting.usage_meter import Bill
 from relay.downstream.error_answers import failure_inside
 from relay.media.accepted_video import begin_task
 from relay.media.picture_links import LinkedPicture, expiry, picture_link
-from relay.media.video_order import AcceptedTask
+from relay.media_tasks.video_order import AcceptedTask
+from relay.operations.unary import Exchange
 from relay.requests.context import Outcome
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 

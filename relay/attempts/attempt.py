@@ -20,7 +20,6 @@ from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.media_relay import MediaRelay
 from relay.answers.stream import StreamRelay
-from relay.answers.unary import Exchange, Passing
 from relay.answers.whole_answer import WholeRelay
 from relay.attempts.abandoned import may_be_absorbed
 from relay.attempts.admitted_attempt import AdmittedAttempt
@@ -34,8 +33,9 @@ from relay.downstream.error_answers import INTERNAL, STOPPING, answer_of_end, fa
 from relay.health.channel_health import HealthProbe
 from relay.ledger.settlement import Settlement
 from relay.media.accepted_video import intend_video
-from relay.media.media_tasks import withdraw
-from relay.media.video_order import AcceptedVideo
+from relay.media_tasks.media_tasks import withdraw
+from relay.media_tasks.video_order import AcceptedVideo
+from relay.operations.unary import Exchange, Passing
 from relay.requests.context import Outcome, RequestContext
 from relay.upstream.turn_socket import Post
 from relay.upstream.upstream import Answer, UpstreamFailed, read_rest, request_id_of

@@ -25,7 +25,6 @@ from dialects.json.body import check_nested_names
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import plan
 from gateway.routing.tie_breaking import order_keys
-from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempts.attempt import Attempt
 from relay.attempts.attempt_end import final_end
@@ -49,6 +48,7 @@ from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.preview import check_means
 from relay.ledger.settlement import Settlement
+from relay.operations.unary import UnaryFacts
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.continuation import Continuation, continue_request
 from relay.requests.reader import RequestReader

@@ -40,7 +40,6 @@ from gateway.routing.shadow_sql import read_shadow_spend, write_shadow_answers
 from lib.id_types import UpstreamModelName
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
-from relay.answers.unary import UnaryFacts
 from relay.catalogue.snapshot import Channel, Snapshot
 from relay.counting.own_count import UsageEvidence, count_own
 from relay.counting.usage_meter import cost_of, tokens_of
@@ -49,6 +48,7 @@ from relay.database.database import Row, Statement
 from relay.downstream.error_answers import failure_inside
 from relay.errors import DatabaseFailed, DatabaseRefused
 from relay.health.channels_out import ChannelsOut
+from relay.operations.unary import UnaryFacts
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.prepared import PreparedRequest
 from relay.requests.translator import RequestTranslator

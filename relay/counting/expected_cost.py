@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from billing.prices.pricing import total_of
-from relay.answers.unary import UnaryFacts
 from relay.catalogue.snapshot import Channel
 from relay.counting.tokenizer import count_request
 from relay.counting.vocabularies import Family, family_of
@@ -17,6 +16,7 @@ from relay.holds.estimate import add_request_meter
 from relay.holds.preview import ReadAvailable, bound_of
 from relay.holds.rules import estimate_tokens
 from relay.holds.tool_loop import usual_result_tokens
+from relay.operations.unary import UnaryFacts
 from relay.requests.context import Bound, RequestContext
 from relay.requests.reader import RequestReader
 from relay.routing.routing import RoutedRequest, route

@@ -31,12 +31,12 @@ from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
 from gateway.prices.lookup import Price
 from gateway.providers.models import find_row
 from relay.answers.output_cap import initial_count, next_count, tokens_allowed
-from relay.answers.unary import Exchange, Passing
 from relay.attempts.admitted_attempt import AdmittedAttempt, OwnKeyHold
 from relay.counting.own_count import NO_USAGE, UsageEvidence, count_own, estimate_tokens_of_text
 from relay.counting.vocabularies import Family, family_of
 from relay.holds.estimate import add_request_meter
 from relay.holds.rules import input_tokens_min
+from relay.operations.unary import Exchange, Passing
 
 _MARK_PIECES: Final = 32
 # The stored sample of an answer: the number of pieces per block, and of stored blocks.

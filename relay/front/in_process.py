@@ -26,11 +26,11 @@ from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
 from relay.front.request import read_headers
-from relay.media.answers.task_clips import open_clip
-from relay.media.answers.task_content import VideoContent, open_content
-from relay.media.media_operation import MediaOperation
 from relay.media.realtime.page_session import PageSession, attach_session, read_session_bound
-from relay.media.sourced_operation import SourcedOperation, about_its_source
+from relay.media.task_clips import open_clip
+from relay.media.task_content import VideoContent, open_content
+from relay.operations.media_operation import MediaOperation
+from relay.operations.sourced_operation import SourcedOperation, about_its_source
 from relay.requests.context import (
     Bound,
     Invocation,

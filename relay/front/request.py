@@ -24,13 +24,13 @@ from dialects.media import jimeng
 from lib.process.asgi import HEED, Receive, Scope
 from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key
-from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.downstream.http_sink import HttpSink
 from relay.errors import ClientGone
 from relay.front.lifespan import Lifespan
+from relay.operations.unary import UnaryOperation
 from relay.requests.client_apps import client_app
 from relay.requests.context import (
     NO_OPTIONS,

@@ -11,7 +11,6 @@ from billing.prices.pricing import PriceVersion, total_bound
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.prices.lookup import Price
-from relay.answers.unary import Cappable, UnaryFacts
 from relay.catalogue.snapshot import Channel
 from relay.errors import RelayError
 from relay.holds.rules import (
@@ -23,6 +22,7 @@ from relay.holds.rules import (
     worst_quantities,
 )
 from relay.holds.tool_loop import NOTHING_READ, Reading, ToolLoop
+from relay.operations.unary import Cappable, UnaryFacts
 
 # How many times the assumed length an answer may reach if its provider was sent no cap.
 _UNCAPPED_TIMES: Final = 4

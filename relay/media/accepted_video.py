@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 
-from relay.answers.unary import Exchange, Sending
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.media import media_tasks
-from relay.media.media_tasks import NewTask, TaskContent, TaskHook
-from relay.media.video_order import AcceptedTask, AcceptedVideo
+from relay.media_tasks import media_tasks
+from relay.media_tasks.media_tasks import NewTask, TaskContent, TaskHook
+from relay.media_tasks.video_order import AcceptedTask, AcceptedVideo
+from relay.operations.unary import Exchange, Sending
 from relay.requests.context import MODEL_LENGTH_MAX, RequestContext
 
 _PATIENCE_S: Final = 60.0

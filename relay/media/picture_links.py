@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.media_tasks.content_links import LINK_S
 from relay.credentials.sealed_texts import open_text, seal_text
-from relay.media.signed_addresses import valid_until
+from relay.media_tasks.signed_addresses import valid_until
 
 _PURPOSE: Final = b"weir picture link, AES-256-GCM"
 # Signed addresses of object stores are much shorter.

@@ -11,7 +11,7 @@ from dialects.codec import Codec, Decoder, Facts
 from dialects.json.body import NO_QUIRKS, Quirks
 from dialects.openai.think_tags import TagsDecoder
 from gateway.channels.overrides.rules import RequestOverrides
-from relay.answers.unary import Exchange, Passing
+from relay.operations.unary import Exchange, Passing
 from relay.requests.uploads import OutgoingForm, UploadedFile
 from relay.upstream.upstream import OutgoingRequest
 

@@ -13,8 +13,8 @@ from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from gateway.routing.model_rule_bounds import FAILURES
 from lib.id_types import ModelName
-from relay.answers.unary import UnaryFacts
 from relay.attempts.next_attempts import NO_FALLBACKS, Fallbacks
+from relay.operations.unary import UnaryFacts
 from relay.requests.context import MODEL_LENGTH_MAX, Invocation, RequestContext
 from relay.requests.labels import LABELS_HEADER
 from relay.routing.retired_models import answering_model

@@ -55,10 +55,10 @@ from gateway.providers.targets import dialect_for, must_stream, needs_of, upstre
 from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
-from relay.answers.unary import Exchange, Passing, UnaryFacts
 from relay.catalogue.snapshot import Channel
 from relay.errors import DatabaseFailed
 from relay.media.accepted_video import add_callback
+from relay.operations.unary import Exchange, Passing, UnaryFacts
 from relay.requests.context import OtherOperation, RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.file_fetching import fetch

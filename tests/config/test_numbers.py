@@ -391,10 +391,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_NONCE": "12",
         "_TAG": "16",
     },
-    "relay.media.live.session_time": {
+    "relay.realtime.live.connection_time": {
         "SLACK_MS": "10000",
     },
-    "relay.media.live.stretches": {
+    "relay.realtime.live.stretches": {
         "LEAD_MS": "5000",
         "MARGIN_MS": "2000",
     },
@@ -444,11 +444,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_TURNS": "16",
         "_TURNS_ALONE": "4",
     },
-    "relay.media.media_tasks": {
+    "relay.media_tasks.media_tasks": {
         "_FIRST": "00000000-0000-0000-0000-000000000000",
         "_LAST": "ffffffff-ffff-ffff-ffff-ffffffffffff",
     },
-    "relay.media.realtime.holds": {
+    "relay.realtime.holds": {
         "_ROOM_TOKENS": "1024",
     },
     "relay.endpoints.passthrough.answer_value": {

@@ -31,8 +31,8 @@ from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
 from relay import config as relay_config
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
-from relay.media.live.session_time import SLACK_MS
-from relay.media.live.stretches import LEAD_MS, MARGIN_MS
+from relay.realtime.live.connection_time import SLACK_MS
+from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS
 from relay.requests import uploads
 from relay.requests.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT

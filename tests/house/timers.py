@@ -107,7 +107,7 @@ TIMERS: Final[Mapping[str, Timer]] = {
     "relay/ledger/queue.py:LedgerMarks._check": Timer(
         "after each look, while streams run", (), "after 0.05 s", "it ends nothing"
     ),
-    "relay/media/gemini_live/session.py:LiveSession._take": Timer(
+    "relay/realtime/gemini_live/connection.py:LiveSession._take": Timer(
         "when a turn ends without its usage", ("LiveSession._finish_answer",),
         "after 2 s: the turn is settled by our own count",
         ("test_a_live_answer_is_not_settled_by_the_turn_before",),
@@ -254,22 +254,22 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/ledger/writer.py:LedgerWriter._wake": Task(
         "with what waits", (), "when nothing waits; a shutdown waits for it"
     ),
-    "relay/media/answers/task_content.py:pass_on": Task(
+    "relay/media/task_content.py:pass_on": Task(
         "with a download", ("pass_on",), "when the client leaves"
     ),
-    "relay/media/answers/task_events.py:stream_events": Task(
+    "relay/media/task_events.py:stream_events": Task(
         "with a stream of events", ("stream_events",), "when the client leaves"
     ),
-    "relay/media/media_tasks.py:begin": Task(
+    "relay/media_tasks/media_tasks.py:begin": Task(
         "with a write", (), "with the write, also when the caller is cancelled"
     ),
-    "relay/media/media_tasks.py:confirm": Task(
+    "relay/media_tasks/media_tasks.py:confirm": Task(
         "with a write", (), "with the write, also when the caller is cancelled"
     ),
-    "relay/media/realtime/open_session.py:first_message": Task(
+    "relay/realtime/open_connection.py:first_message": Task(
         "with a session", ("first_message",), "with its first message", times=2
     ),
-    "relay/media/realtime/socket_session.py:SocketSession._pass_events": Task(
+    "relay/realtime/socket_connection.py:SocketSession._pass_events": Task(
         "with a session", ("SocketSession._pass_events",), "with the first of them that ends"
     ),
     "relay/tracing/tracing.py:TracedRelay.stop": Task(

@@ -3,9 +3,9 @@ hour, and half a second in place of a quarter of one; a connection of the
 Responses API after ten seconds, and one."""
 
 from relay.endpoints.responses_socket import connection as responses_socket
-from relay.media.gemini_live import session as gemini_session
-from relay.media.realtime import attempt as realtime_attempt
-from relay.media.realtime import socket_session
+from relay.realtime import attempt as realtime_attempt
+from relay.realtime import socket_connection as socket_session
+from relay.realtime.gemini_live import connection as gemini_session
 
 vars(realtime_attempt)["SESSION_S"] = 4.0
 vars(socket_session)["SESSION_IDLE_S"] = 0.5

@@ -1,7 +1,7 @@
 """The hub with Live sessions that need the next minute half a second after their start, for
 `Hub(application=…)`, and end a second after it if they cannot have it."""
 
-from relay.media.live import session as live_session
+from relay.realtime.live import connection as live_session
 
 vars(live_session)["LEAD_MS"] = 59_500
 vars(live_session)["MARGIN_MS"] = 59_000

@@ -29,10 +29,11 @@ from relay.endpoints import balance, stored_responses
 from relay.endpoints.responses_socket.connection import _Connection
 from relay.front.database_fit import DatabaseFit
 from relay.load.load import Turns
-from relay.media import media_operation, signed_addresses
-from relay.media.answers import midjourney_answers, task_answers
-from relay.media.live.delegations import Delegations
-from relay.media.realtime.session import RealtimeSession
+from relay.media import midjourney_answers, task_answers
+from relay.media_tasks import signed_addresses
+from relay.operations import media_operation
+from relay.realtime.connection import RealtimeSession
+from relay.realtime.live.delegations import Delegations
 from relay.requests import file_fetching, form_body, reader, uploads
 from relay.states import state_store
 from relay.upstream import credential_cache, http1, turn_socket, upstream
@@ -286,25 +287,25 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda n: stored_responses._read_limit(str(n)), 1, 100
     ),
     "relay/front/database_fit.py:fits:_SKEW_S_MAX": Bound(is_in_step, -60, 60),
-    "relay/media/answers/midjourney_answers.py:_read_body:_BYTES_MAX": Bound(
+    "relay/media/midjourney_answers.py:_read_body:_BYTES_MAX": Bound(
         lambda n: asyncio.run(midjourney_answers._read_body(cast(Any, Pieces([bytes(n)])))),
         None, 65_536,
     ),
-    "relay/media/answers/task_answers.py:_read_limit:_LIMIT_MAX": Bound(
+    "relay/media/task_answers.py:_read_limit:_LIMIT_MAX": Bound(
         lambda n: task_answers._read_limit(str(n)), 1, 100
     ),
-    "relay/media/live/delegations.py:_begin:_RESPONSES_MAX": Bound(
+    "relay/realtime/live/delegations.py:_begin:_RESPONSES_MAX": Bound(
         lambda n: begins(Delegations, "_next", n), None, 15
     ),
-    "relay/media/media_operation.py:data_urls_of:_FILES_IN_BODY_MAX": Bound(
+    "relay/operations/media_operation.py:data_urls_of:_FILES_IN_BODY_MAX": Bound(
         sends_files, None, 20 * MIB
     ),
-    "relay/media/realtime/session.py:_begin:_RESPONSES_MAX": Bound(
+    "relay/realtime/connection.py:_begin:_RESPONSES_MAX": Bound(
         lambda n: begins(RealtimeSession, "_holds", n), None, 15
     ),
     "relay/load/load.py:_may_go_ahead:AHEAD_MAX": Bound(lambda n: goes_ahead(n, n), None, 3),
     "relay/load/load.py:_may_go_ahead:BEGUN_MAX": Bound(lambda n: goes_ahead(0, n), None, 7),
-    "relay/media/signed_addresses.py:_seconds:_DIGITS_MAX": Bound(
+    "relay/media_tasks/signed_addresses.py:_seconds:_DIGITS_MAX": Bound(
         lambda n: signed_addresses._seconds("1" * n) is not None, None, 11
     ),
     "relay/requests/file_fetching.py:_fetch_one:PICTURE_BYTES_MAX": Bound(
@@ -362,7 +363,7 @@ ELSEWHERE: Final = {
     ),
     "relay/load/load_shedding.py:measured:BUSY_MIN": "tests/relay/load/test_too_busy.py",
     "relay/load/turn_order.py:next_allowance:TURN_S_MAX": "tests/relay/load/test_turns_rules.py",
-    "relay/media/answers/linked_picture.py:_open:PICTURE_BYTES_MAX": (
+    "relay/media/linked_picture.py:_open:PICTURE_BYTES_MAX": (
         "tests/relay/media/test_picture_links.py"
     ),
     "relay/upstream/connection_pool.py:connection:_CONNECTIONS_MAX": (
@@ -392,10 +393,12 @@ UNSEEN: Final = {
     "relay/front/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
     "relay/front/queue_sink.py:write_now:_QUEUED_MAX": _SLOWER,
     "relay/front/database_fit.py:read_epoch:_SKEW_S_MAX": "it is logged, once",
-    "relay/media/answers/task_content.py:_linked:_LINK_BYTES_MAX": (
+    "relay/media/task_content.py:_linked:_LINK_BYTES_MAX": (
         "an address has a thousand bytes; what is longer is none"
     ),
-    "relay/media/video_operations.py:send:_PREFIX_MAX": ("each prefix is in our code, and shorter"),
+    "relay/operations/video_operations.py:send:_PREFIX_MAX": (
+        "each prefix is in our code, and shorter"
+    ),
     "relay/routing/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
     "relay/catalogue/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
     "relay/upstream/http1.py:_hand_over:_BUFFER_BYTES_MAX": _SLOWER,

@@ -17,7 +17,7 @@ from relay.config import HEARTBEAT_S, USAGE_AFTER_TEXT_S
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import KeepAlive
 from relay.front.request import ClientWatch
-from relay.media.gemini_live import session as gemini_live
+from relay.realtime.gemini_live import connection as gemini_live
 from relay.upstream import turn_socket
 from relay.upstream import websocket as upstream_socket
 from relay.upstream.connection_pool import KEEP_ALIVE_S, ConnectionPool

@@ -16,7 +16,7 @@ from tests import openapi
 from tests.fakes.media import picture, wav
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
-from tests.relay.media.test_images import post_form
+from tests.relay.operations.test_images import post_form
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, frames
 from tests.relay.test_matrix import open_model, send
 

@@ -27,7 +27,6 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Route, plan
 from lib.id_types import ModelName, UpstreamModelName
 from lib.process.asgi import Scope
-from relay.answers.unary import Rates, UnaryFacts
 from relay.attempts.next_attempts import NO_FALLBACKS, NextAttempts, RoutedModel, RoutedModels
 from relay.catalogue.snapshot import Channel, Snapshot
 from relay.counting.vocabularies import Family
@@ -36,6 +35,7 @@ from relay.endpoints.passthrough.headers import forwarded_headers
 from relay.health.channels_out import none_ready
 from relay.holds.estimate import UnaryHoldEstimate
 from relay.holds.place_hold import HoldPlacer
+from relay.operations.unary import Rates, UnaryFacts
 from relay.requests.context import MODEL_LENGTH_MAX, RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.prepared import AnswerTraits, ExchangeBody, PreparedRequest

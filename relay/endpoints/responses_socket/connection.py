@@ -57,7 +57,7 @@ from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
 from relay.errors import DatabaseFailed, RelayError
 from relay.front.request import Request, read_headers
-from relay.media.realtime.sink import (
+from relay.realtime.sink import (
     CODES,
     LAST_WORDS_S,
     POLICY,

@@ -21,9 +21,9 @@ from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import DatabaseFailed
 from relay.front.lifespan import Lifespan
 from relay.front.queue_sink import QueueSink
-from relay.media.realtime.open_session import run_session
-from relay.media.realtime.operation import Realtime, first_bound
-from relay.media.realtime.sink import RealtimeSink, SessionListener
+from relay.realtime.open_connection import run_session
+from relay.realtime.operation import Realtime, first_bound
+from relay.realtime.sink import RealtimeSink, SessionListener
 from relay.requests.context import (
     NO_OPTIONS,
     Bound,

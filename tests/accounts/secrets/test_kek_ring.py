@@ -42,7 +42,7 @@ from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
 from relay.answers import idempotency as relay_idempotency
 from relay.downstream.downstream import Head
-from relay.media import media_tasks
+from relay.media_tasks import media_tasks
 from relay.states import state_store
 from tests import cast as people_cast
 from tests.cast import Cast

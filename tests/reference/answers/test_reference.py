@@ -29,7 +29,7 @@ from relay.counting.count_endpoint import COUNTERS
 from relay.endpoints.generation import count_tokens
 from relay.endpoints.table import find_endpoint, listed_rows, target_of
 from relay.front.request import Endpoint
-from relay.media.media_operation import MediaOperation
+from relay.operations.media_operation import MediaOperation
 from relay.requests.uploads import Form, UploadedFile
 from tests.cast import Cast, signed_in
 

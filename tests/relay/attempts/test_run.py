@@ -14,7 +14,6 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
-from relay.answers.unary import UnaryFacts
 from relay.attempts import attempt
 from relay.attempts import run as run_module
 from relay.attempts.next_attempts import Failed
@@ -27,6 +26,7 @@ from relay.downstream.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING
 from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.health.channels_out import ChannelsOut
+from relay.operations.unary import UnaryFacts
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 
 

@@ -27,7 +27,7 @@ from tests.relay import canned
 from tests.relay.canned import Canned
 from tests.relay.counting.golden_usages import GOLDEN, IDS, Golden, cost_rate, cost_rates
 from tests.relay.counting.test_golden_usages import in_force
-from tests.relay.media.realtime.test_realtime import session
+from tests.relay.realtime.test_realtime import session
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
 PROVIDERS = {

@@ -15,7 +15,7 @@ from lib.id_types import RequestId
 from lib.ids import new_id
 from lib.process.asgi import Message
 from relay.endpoints.responses_socket.outbox import Outbox
-from relay.media.realtime.sink import ClientLeft, RealtimeSink
+from relay.realtime.sink import ClientLeft, RealtimeSink
 from relay.requests.context import Invocation
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream

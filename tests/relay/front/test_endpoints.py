@@ -12,8 +12,8 @@ from relay.endpoints.generation import generate
 from relay.endpoints.models import list_models, show_model
 from relay.endpoints.table import ENDPOINTS, find_endpoint, is_claimed
 from relay.front.request import Handler
-from relay.media.answers import midjourney_answers, suno_answers
-from relay.media.answers.midjourney_picture import stream_picture
+from relay.media import midjourney_answers, suno_answers
+from relay.media.midjourney_picture import stream_picture
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 

@@ -26,7 +26,7 @@ from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
 from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.many import Post, post_all
-from tests.relay.media.test_images import post_form
+from tests.relay.operations.test_images import post_form
 from tests.relay.sweeper import receipt, sweep
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"

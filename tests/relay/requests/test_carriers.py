@@ -18,7 +18,7 @@ from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import refuse_not_implemented, remix_video
 from relay.endpoints.table import listed_rows
 from relay.front.request import Endpoint
-from relay.media.live.refusals import refuse_live
+from relay.realtime.live.refusals import refuse_live
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 
