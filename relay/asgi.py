@@ -1,4 +1,4 @@
-"""The relay as an ASGI application. Our own pages use `relay/front/in_process.py` instead. A
+"""The relay as an ASGI application. Our own pages use `relay/pages/in_process.py` instead. A
 request is matched to its row in `relay/endpoints/table.py`, authenticated, queued for its turn, and
 answered by the row's handler.
 """
@@ -20,11 +20,11 @@ from relay.downstream.error_answers import MethodNotAllowed, too_busy
 from relay.downstream.http_sink import PREFLIGHT, HttpSink
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
-from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan
 from relay.front.request import Endpoint, Handler, Request
 from relay.health.channels_out import ChannelsOut
 from relay.ledger.writer import LedgerWriter
+from relay.pages.in_process import InProcessRelay
 from relay.realtime.gemini_live.sink import LiveSink
 from relay.realtime.sink import RealtimeSink
 from relay.upstream.upstream import Upstreams

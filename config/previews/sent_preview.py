@@ -18,7 +18,7 @@ from lib.refusal import Refused
 from relay.catalogue.snapshot_build import ChannelRow, RouteRow
 from relay.downstream.error_answers import answer_to
 from relay.errors import DatabaseFailed
-from relay.routing.sent_preview import SentPreview
+from relay.pages.sent_preview import SentPreview
 
 
 class SentPreviewRefused(Refused):
@@ -26,7 +26,7 @@ class SentPreviewRefused(Refused):
 
 
 class SendingRelay(Protocol):
-    """The part of the relay that a preview needs (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the relay that a preview needs (`relay.pages.in_process.InProcessRelay`)."""
 
     async def preview_sent(
         self,

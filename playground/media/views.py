@@ -53,9 +53,9 @@ from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
+from relay.context.context import PageOperation
 from relay.errors import DatabaseAway, DatabaseRefused
-from relay.front.in_process import PAGE_PATHS
-from relay.requests.context import PageOperation
+from relay.pages.in_process import PAGE_PATHS
 from relay.upstream.upstream import UpstreamFailed
 
 GALLERY_MAX: Final = 24

@@ -7,16 +7,16 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from accounts.keys.last_uses import PLAYGROUND
+from relay.context.context import Bound, Outcome, PageOperation, Source
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
 from relay.media.task_content import VideoContent
-from relay.requests.context import Bound, Outcome, PageOperation, Source
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.uploads import Form
 
 
 class ChatRelay(Protocol):
-    """The part of the running relay that a run uses (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the running relay that a run uses (`relay.pages.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """Return the principal of a key without its text, as a person uses it."""

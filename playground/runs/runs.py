@@ -43,9 +43,9 @@ from playground.runs import watching
 from playground.runs.frames import FrameWriter
 from playground.turns.request import build_request
 from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_path
+from relay.context.context import Bound, Outcome
 from relay.credentials.keys import Principal
 from relay.errors import RelayError
-from relay.requests.context import Bound, Outcome
 from relay.requests.labels import Labels
 from usage.models import UsageRecord
 

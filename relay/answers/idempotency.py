@@ -41,11 +41,11 @@ from lib.id_types import RequestId
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from lib.vault import VaultError
+from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
 from relay.database.database import Statement
 from relay.downstream.downstream import ErrorAnswer, Head, Sink
 from relay.errors import DatabaseFailed, RelayError
-from relay.requests.context import RequestContext
 from relay.states.state_store import StateStore, hex_of, may_keep, state_id
 
 log = logging.getLogger(__name__)

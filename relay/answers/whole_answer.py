@@ -19,15 +19,15 @@ from dialects.streams.json_repair import repair
 from dialects.streams.model_alias import name_answer
 from dialects.streams.service_tier import TierReader, tier_of_answer
 from dialects.streams.surrogate_pairs import Pairs
+from relay.answers.accepted_video import begin_task
+from relay.answers.attempt_end import AttemptParts
 from relay.answers.cost_in_answer import with_cost
-from relay.attempts.attempt_end import AttemptParts
-from relay.counting.usage_meter import Bill
+from relay.answers.picture_links import LinkedPicture, expiry, picture_link
+from relay.context.context import Outcome
 from relay.downstream.error_answers import failure_inside
-from relay.media.accepted_video import begin_task
-from relay.media.picture_links import LinkedPicture, expiry, picture_link
 from relay.media_tasks.video_order import AcceptedTask
+from relay.metering.usage_meter import Bill
 from relay.operations.unary import Exchange
-from relay.requests.context import Outcome
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
 _R = TypeVar("_R", WholeAnswer, PlainAnswer)

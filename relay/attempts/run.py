@@ -2,7 +2,7 @@
 
     read -> route -> bound -> admit -> send -> first content (commit point) -> relay -> settle
 
-    relay/requests/reader.py          its body, and the model that it names
+    relay/attempts/request_reader.py          its body, and the model that it names
     relay/routing/routing.py          the channels that may answer, the price, and the hold
     next_attempts.py                  the next channel after a failed attempt, and the other models
                                       that may answer in its place
@@ -25,14 +25,15 @@ from dialects.json.body import check_nested_names
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import plan
 from gateway.routing.tie_breaking import order_keys
-from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
+from relay.answers.attempt_end import final_end
 from relay.attempts.attempt import Attempt
-from relay.attempts.attempt_end import final_end
+from relay.attempts.count_endpoint import COUNTERS, count_tokens
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts, RoutedModels
+from relay.attempts.request_reader import RequestReader
 from relay.attempts.rules import backoff_s_max
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.catalogue.snapshot import Channel
-from relay.counting.count_endpoint import COUNTERS, count_tokens
+from relay.context.context import Outcome, RequestContext
 from relay.downstream.deadline import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -46,12 +47,11 @@ from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseFailed
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
+from relay.holds.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.holds.preview import check_means
 from relay.ledger.settlement import Settlement
 from relay.operations.unary import UnaryFacts
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.continuation import Continuation, continue_request
-from relay.requests.reader import RequestReader
+from relay.preparation.continuation import Continuation, continue_request
 from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import read_session_members
 from relay.routing.routing import plan_own_keys, screen

@@ -41,17 +41,17 @@ from lib.id_types import UpstreamModelName
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Channel, Snapshot
+from relay.context.context import Outcome, RequestContext
 from relay.counting.own_count import UsageEvidence, count_own
-from relay.counting.usage_meter import cost_of, tokens_of
 from relay.counting.vocabularies import family_of
 from relay.database.database import Row, Statement
 from relay.downstream.error_answers import failure_inside
 from relay.errors import DatabaseFailed, DatabaseRefused
 from relay.health.channels_out import ChannelsOut
+from relay.metering.usage_meter import cost_of, tokens_of
 from relay.operations.unary import UnaryFacts
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.prepared import PreparedRequest
-from relay.requests.translator import RequestTranslator
+from relay.preparation.prepared import PreparedRequest
+from relay.preparation.translator import RequestTranslator
 from relay.routing.routing import has_tools, screen
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 

@@ -13,7 +13,7 @@ import msgspec
 from dialects.usage.usage import Quantities
 from relay.counting.tokenizer import count_request, count_text
 from relay.counting.vocabularies import UNKNOWN, Family
-from relay.holds.rules import estimate_tokens
+from relay.hold_sizes.rules import estimate_tokens
 
 NO_USAGE: Final = Quantities({}, ("usage_missing",))
 

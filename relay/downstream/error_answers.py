@@ -34,12 +34,12 @@ from dialects.upstream_errors.upstream_errors import provider_limit_message
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
+from relay.context.context import Invocation
 from relay.downstream.deadline import EndReason, Reason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.limit_answers import LimitReached, UsedUp, limit_headers, session_ended
 from relay.errors import DatabaseFailed
 from relay.health.channels_out import ChannelsOut, jittered
-from relay.requests.context import Invocation
 from relay.requests.sessions import Session
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 

@@ -25,16 +25,16 @@ from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.answers.background import AGAIN_S, BackgroundAnswer, BackgroundSink, read_events
 from relay.answers.idempotency import IdempotentRequest
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
+from relay.context.context import RequestContext, context_of_task
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head, KeepAlive, Sink
 from relay.downstream.error_answers import INTERNAL, STOPPING, answer_to
 from relay.errors import DatabaseFailed
 from relay.front.request import Request, watch_client
 from relay.health.channel_health import HealthProbe
-from relay.requests.context import RequestContext, context_of_task
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.states.background_forms import BACKGROUND_KINDS, BackgroundKind
 from relay.states.state_store import StateStore
 from relay.states.stored_response import forget_response

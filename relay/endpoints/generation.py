@@ -11,17 +11,17 @@ from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
+from relay.context.context import Invocation, RequestContext
 from relay.downstream.error_answers import answer_to
 from relay.endpoints.background import answer_in_background, background_body
 from relay.endpoints.estimate import answer_estimate
+from relay.endpoints.several_prompts import Prompts
 from relay.front.request import Endpoint, Request, read_headers, too_large, watch_client
 from relay.media import task_answers
 from relay.operations.media_operation import MediaOperation
 from relay.operations.sourced_operation import SourcedOperation, about_its_source
 from relay.operations.video_operations import Remix
-from relay.requests.context import Invocation, RequestContext
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
-from relay.requests.several_prompts import Prompts
 from relay.requests.uploads import Form
 from relay.states.background_forms import BACKGROUND_KINDS
 

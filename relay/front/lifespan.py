@@ -24,6 +24,7 @@ from relay.answers.idempotency import IdempotentRequests
 from relay.attempts.shadow_traffic import ShadowTraffic
 from relay.catalogue.snapshot import Snapshot
 from relay.config import RelayConfig
+from relay.context.context import Parts
 from relay.counting.tokenizer import read_vocabulary
 from relay.credentials.client_secrets import AuthTokenTerms
 from relay.credentials.keys import Authenticator, Principal
@@ -45,7 +46,6 @@ from relay.ledger.journal import Journal
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
 from relay.load.load import Load, Turns, count_refused
-from relay.requests.context import Parts
 from relay.states.state_store import StateStore
 from relay.upstream.large_events import LargeEvents
 from relay.upstream.upstream import Upstreams

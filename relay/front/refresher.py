@@ -20,12 +20,12 @@ from relay.catalogue import snapshot_sql as statements
 from relay.catalogue.snapshot import EMPTY, Snapshot
 from relay.catalogue.snapshot_build import build
 from relay.config import RelayConfig
+from relay.context.context import Parts
 from relay.credentials.keys import Authenticator
 from relay.credentials.revocation import Running
 from relay.errors import DatabaseFailed
 from relay.front.database_fit import Ask, DatabaseFit
 from relay.health.operator_alerts import Alert
-from relay.requests.context import Parts
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,13 @@ from lib.process.asgi import HEED, Receive, Scope
 from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key
 from relay.config import RelayConfig
+from relay.context.context import (
+    NO_OPTIONS,
+    Invocation,
+    RequestContext,
+    RequestOptions,
+    context_of_task,
+)
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.downstream.http_sink import HttpSink
@@ -32,13 +39,6 @@ from relay.errors import ClientGone
 from relay.front.lifespan import Lifespan
 from relay.operations.unary import UnaryOperation
 from relay.requests.client_apps import client_app
-from relay.requests.context import (
-    NO_OPTIONS,
-    Invocation,
-    RequestContext,
-    RequestOptions,
-    context_of_task,
-)
 from relay.requests.data_policy import DATA_POLICY_HEADER, read_data_policy
 from relay.requests.labels import LABELS_HEADER, NO_LABELS, Labels, read_labels
 from relay.requests.sessions import SESSION_HEADERS, read_session_headers

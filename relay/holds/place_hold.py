@@ -15,8 +15,8 @@ from gateway.prices.lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
 from lib.id_types import AttemptId, CostVersionId, PriceVersionId
 from lib.ids import new_id
-from relay.attempts.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
 from relay.catalogue.snapshot import Channel
+from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import NOTHING_LIMITED
 from relay.downstream.limit_answers import (
@@ -26,11 +26,11 @@ from relay.downstream.limit_answers import (
     read_headroom,
     session_ended,
 )
-from relay.holds.estimate import Size
-from relay.holds.rules import estimate_tokens
+from relay.hold_sizes.estimate import Size
+from relay.hold_sizes.rules import estimate_tokens
+from relay.holds.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
 from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
 from relay.ledger.settlement import Settlement
-from relay.requests.context import RequestContext
 from relay.routing.routing import RoutedRequest
 from usage.records.sql import END_USER_LENGTH, AttemptOpened
 

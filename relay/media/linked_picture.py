@@ -1,4 +1,4 @@
-"""The bytes of a picture that an answer links to (relay/media/picture_links.py). The provider
+"""The bytes of a picture that an answer links to (relay/answers/picture_links.py). The provider
 stores it, and it is forwarded as it arrives. The link is all that is needed to open it: browsers
 send no key."""
 
@@ -8,11 +8,11 @@ from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
 from lib.process.waiting import timeout
+from relay.answers.picture_links import LinkedPicture, open_link
 from relay.catalogue.snapshot import Channel
 from relay.config import PICTURE_BYTES_MAX
 from relay.downstream.error_answers import answer_to_failures
 from relay.front.request import Request
-from relay.media.picture_links import LinkedPicture, open_link
 from relay.media.task_content import asked_range, pass_on
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 

@@ -11,6 +11,7 @@ from dialects.media import suno
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Channel, Snapshot
+from relay.context.context import Parts
 from relay.credentials.keys import Principal
 from relay.downstream.error_answers import answer_to_failures
 from relay.front.request import Request
@@ -23,7 +24,6 @@ from relay.media.task_content import (
 )
 from relay.media_tasks import media_tasks
 from relay.media_tasks.media_tasks import Task
-from relay.requests.context import Parts
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
 _GONE: Final = frozenset({403, 404, 410})

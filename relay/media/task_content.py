@@ -19,13 +19,13 @@ from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Channel, Snapshot
+from relay.context.context import Parts
 from relay.credentials.keys import Principal
 from relay.downstream.error_answers import answer_to_failures
 from relay.downstream.http_sink import HttpSink
 from relay.front.request import Request
 from relay.media import task_answers
 from relay.media_tasks.media_tasks import Task
-from relay.requests.context import Parts
 from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_failure
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")

@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 from dialects.realtime.fixed_settings import FixedSettings
 from lib.ids import id_text
-from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.attempt_end import AttemptEnd
+from relay.answers.attempt_end import AttemptEnd
 from relay.catalogue.snapshot import Channel, Snapshot
 from relay.config import SESSION_S
-from relay.counting.usage_meter import UsageMeter, cost_of
+from relay.context.context import Outcome, RequestContext
 from relay.downstream.deadline import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -22,7 +21,9 @@ from relay.downstream.error_answers import (
     failure_of_limit,
 )
 from relay.health.channel_health import HealthProbe
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.ledger.settlement import Settlement
+from relay.metering.usage_meter import UsageMeter, cost_of
 from relay.operations.unary import UnaryFacts
 from relay.realtime.connection import RealtimeSession
 from relay.realtime.connection_holds import SessionOver
@@ -30,7 +31,6 @@ from relay.realtime.operation import ResponseBound
 from relay.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
-from relay.requests.context import Outcome, RequestContext
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import UpstreamSocket
 

@@ -21,15 +21,16 @@ from dialects.realtime.fixed_settings import OPENING_ID, FixedSettings
 from dialects.realtime.realtime import ClientEvent, ServerEvent
 from dialects.streams.model_alias import name_answer
 from lib.process.waiting import timeout
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.catalogue.snapshot import Snapshot
 from relay.config import USAGE_AFTER_TEXT_S
+from relay.context.context import Outcome, RequestContext
 from relay.counting.own_count import UsageEvidence
-from relay.counting.usage_meter import count
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.metering.usage_meter import count
 from relay.realtime.connection_holds import EventRefused, SessionHolds, SessionOver
 from relay.realtime.conversation import Conversation
 from relay.realtime.holds import ResponseHolds
@@ -38,7 +39,6 @@ from relay.realtime.output_limit import OutputLimit
 from relay.realtime.response import MeteredResponse, RunningResponses
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
-from relay.requests.context import Outcome, RequestContext
 from relay.upstream.upstream import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

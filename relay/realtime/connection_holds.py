@@ -10,18 +10,18 @@ from dialects.codec import Target
 from dialects.errors.errors import RequestFault, message_of, retry_after_s
 from lib.id_types import RequestId
 from lib.ids import new_id
-from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen
+from relay.attempts.request_reader import RequestReader
 from relay.catalogue.snapshot import Snapshot
+from relay.context.context import Invocation, RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import OVERLOADED, answer_to
 from relay.downstream.limit_answers import ChannelFull, LimitReached
 from relay.errors import DatabaseFailed, RelayError
 from relay.health.channels_out import ChannelsOut
+from relay.holds.admitted_attempt import AdmittedAttempt, Chosen
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.settlement import Settlement
 from relay.operations.unary import Billable, UnaryOperation
-from relay.requests.context import Invocation, RequestContext
-from relay.requests.reader import RequestReader
 from relay.routing.routing import stay
 from relay.upstream.upstream import UpstreamFailed
 

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from relay.attempts.attempt_end import AttemptEnd
+from relay.answers.attempt_end import AttemptEnd
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.realtime.connection_holds import EventRefused, Placed, SessionHolds, SessionOver
 from relay.realtime.conversation import Conversation
 from relay.realtime.next_hold import Kind, NextHold
 from relay.realtime.operation import FixedBound, ResponseBound, Used, response_bound
 from relay.realtime.response import MeteredResponse, ResponseMeter
-from relay.requests.context import RequestContext
 
 # The input that may follow a hold before its response begins: as much as 100 s of sound.
 _ROOM_TOKENS: Final = 1_024

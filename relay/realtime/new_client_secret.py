@@ -10,13 +10,13 @@ from dialects.codec import Target
 from dialects.endpoints.client_secrets import read_request, write_answer
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
+from relay.attempts.request_reader import RequestReader
+from relay.context.context import RequestContext, RequestOptions
 from relay.credentials import client_secrets
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX, ClientSecret, SecretTooLong
 from relay.front.request import Request
 from relay.operations.unary import not_offered
 from relay.realtime.operation import Realtime, first_bound
-from relay.requests.context import RequestContext, RequestOptions
-from relay.requests.reader import RequestReader
 from relay.routing.routing import route
 
 _OPERATION: Final = "client_secret"

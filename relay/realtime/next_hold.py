@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.ledger.settlement import Settlement
 from relay.realtime.connection_holds import (
@@ -25,7 +26,6 @@ from relay.realtime.connection_holds import (
     Wanted,
 )
 from relay.realtime.response import MeteredRequest
-from relay.requests.context import RequestContext
 
 
 class InputBound(Protocol):

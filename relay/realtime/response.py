@@ -8,15 +8,15 @@ from typing import Final, Generic, TypeVar
 from dialects.errors.errors import clean_upstream
 from dialects.realtime.realtime import Response, ServerEvent, SpokenResponse
 from lib.id_types import ModelName, RequestId
-from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.attempt_end import AttemptEnd
-from relay.counting.usage_meter import Bill, UsageMeter, meters_text
+from relay.answers.attempt_end import AttemptEnd
+from relay.context.context import Outcome, RequestContext
 from relay.downstream.downstream import ErrorAnswer
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.ledger.settlement import Settlement
+from relay.metering.usage_meter import Bill, UsageMeter, meters_text
 from relay.operations.unary import Passing
 from relay.realtime.operation import FixedBound, ResponseBound
 from relay.realtime.sink import RealtimeSink, SessionListener
-from relay.requests.context import Outcome, RequestContext
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
 NOT_USED: Final = Bill({}, 0, "none", (), None)

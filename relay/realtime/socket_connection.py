@@ -15,8 +15,8 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from lib.process.waiting import timeout
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.config import SESSION_IDLE_S, SESSION_S
+from relay.context.context import Outcome, RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -27,9 +27,9 @@ from relay.downstream.error_answers import (
     failure_of_limit,
 )
 from relay.health.channel_health import HealthProbe
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection_holds import SessionOver
 from relay.realtime.sink import ClientLeft, RealtimeSink
-from relay.requests.context import Outcome, RequestContext
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

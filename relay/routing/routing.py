@@ -24,14 +24,14 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
 from gateway.routing.tie_breaking import MEASURED, Ordering
 from relay.catalogue.snapshot import Channel
+from relay.context.context import RequestContext
 from relay.health.channels_out import none_on, none_ready, none_suits
 from relay.health.operator_alerts import Alert
-from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
-from relay.holds.rules import estimate_tokens
-from relay.holds.tool_loop import ToolLoop, loop_of
+from relay.hold_sizes.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
+from relay.hold_sizes.rules import estimate_tokens
+from relay.hold_sizes.tool_loop import ToolLoop, loop_of
 from relay.operations.unary import UnaryFacts
-from relay.requests.context import RequestContext
-from relay.requests.fitting_overrides import fit_overrides
+from relay.preparation.fitting_overrides import fit_overrides
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
 from usage.requests.choices import SkipReason
 

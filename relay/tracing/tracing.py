@@ -39,23 +39,23 @@ from gateway.providers.provider import Provider
 from lib.ids import id_text, new_id, parse_id
 from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
-from relay.answers.observer import ObservedAnswer
 from relay.asgi import Relay
 from relay.catalogue.snapshot import Channel
 from relay.config import RelayConfig
+from relay.context.context import Outcome, RequestContext
 from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
-from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan
-from relay.front.queue_sink import QueueSink
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.journal import Journal
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.settlement import AnySettlement, LateSettlement, Settlement
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from relay.requests.context import Outcome, RequestContext
+from relay.pages.in_process import InProcessRelay
+from relay.pages.queue_sink import QueueSink
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
+from relay.tracing.observer import ObservedAnswer
 from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
 from relay.tracing.telemetry_session import telemetry_session
 from relay.upstream.upstream import Answer, OutgoingRequest, Upstreams

@@ -375,7 +375,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "DAYS": "{'1': 1, '7': 7, '30': 30, '': None}",
         "_TOKEN_BYTES": "24",
     },
-    "relay.attempts.abandoned": {
+    "relay.answers.abandoned": {
         "_TOKENS_MAX": "1000000000",
     },
     "relay.ledger.admission": {
@@ -412,7 +412,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_KNOWN_MAX": "4096",
         "_UNPRICED_AN_HOUR": "20",
     },
-    "relay.holds.estimate": {
+    "relay.hold_sizes.estimate": {
         "_UNCAPPED_TIMES": "4",
     },
     "relay.holds.place_hold": {
@@ -421,7 +421,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SKIPPED_MAX": "16",
         "NOTHING_TAKEN": "Taken(units=(), nano=0)",
     },
-    "relay.holds.rules": {
+    "relay.hold_sizes.rules": {
         "OUTPUT_CAP_MIN": "16",
         "BYTES_PER_ESTIMATED_TOKEN": "4",
         "_READ_BYTES_MAX": "1048576",
@@ -549,7 +549,7 @@ DEFAULTS: Final = {
     "relay/attempts/next_attempts.py:NextAttempt.avoid": "-1",
     "relay/health/channel_health.py:Health.begin.avoid": "-1",
     "relay/health/channel_health.py:Health.begin.only": "-1",
-    "relay/holds/estimate.py:Step.uses": "1",
+    "relay/hold_sizes/estimate.py:Step.uses": "1",
     "usage/books/invariants.py:Span.quarters": "True",
     "usage/books/invariants.py:broken_invariants.rows_max": "5",
 }

@@ -28,7 +28,7 @@ from lib.network import clickhouse, egress, trust
 from lib.network.clickhouse import ClickHouse
 from lib.network.outbound import Outbound
 from notify.deliveries import sending
-from relay.requests import file_fetching
+from relay.preparation import file_fetching
 from relay.tracing.telemetry_session import telemetry_session
 from relay.upstream import dialer
 from tests.databases import ROOT

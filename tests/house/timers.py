@@ -239,7 +239,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/downstream/downstream.py:KeepAlive._look": Task(
         "with a silence", ("KeepAlive.stop",), "when the comment is written"
     ),
-    "relay/front/in_process.py:InProcessRelay.chat": Task(
+    "relay/pages/in_process.py:InProcessRelay.chat": Task(
         "with a page's request", ("InProcessRelay.drain",), "with its answer"
     ),
     "relay/front/lifespan.py:Lifespan.start": Task(

@@ -21,9 +21,9 @@ from dialects.errors.errors import RequestFault
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed
 from lib.network.egress import EgressPolicy
 from relay.answers import idempotency
+from relay.attempts import request_reader as reader
 from relay.attempts import shadow_traffic
 from relay.counting import tokenizer
-from relay.counting.usage_meter import UsageMeter
 from relay.counting.vocabularies import family_of
 from relay.endpoints import balance, stored_responses
 from relay.endpoints.responses_socket.connection import _Connection
@@ -31,10 +31,12 @@ from relay.front.database_fit import DatabaseFit
 from relay.load.load import Turns
 from relay.media import midjourney_answers, task_answers
 from relay.media_tasks import signed_addresses
+from relay.metering.usage_meter import UsageMeter
 from relay.operations import media_operation
+from relay.preparation import file_fetching
 from relay.realtime.connection import RealtimeSession
 from relay.realtime.live.delegations import Delegations
-from relay.requests import file_fetching, form_body, reader, uploads
+from relay.requests import form_body, uploads
 from relay.states import state_store
 from relay.upstream import credential_cache, http1, turn_socket, upstream
 from relay.upstream.upstream import UpstreamFailed
@@ -262,7 +264,7 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda n: tokenizer.count_request(b"{" + b" " * (n - 2) + b"}", GPT) is not None,
         None, 32 * MIB,
     ),
-    "relay/counting/usage_meter.py:_accepted_of:READ_MAX": Bound(accepts_members, 1, 63),
+    "relay/metering/usage_meter.py:_accepted_of:READ_MAX": Bound(accepts_members, 1, 63),
     "relay/endpoints/balance.py:_read_dates:_DAYS_MAX": Bound(asks_days, 0, 400),
     "relay/endpoints/responses_socket/connection.py:_has_room:_WAITING_MAX": Bound(
         lambda n: has_room(waiting=n), None, 63
@@ -308,7 +310,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/media_tasks/signed_addresses.py:_seconds:_DIGITS_MAX": Bound(
         lambda n: signed_addresses._seconds("1" * n) is not None, None, 11
     ),
-    "relay/requests/file_fetching.py:_fetch_one:PICTURE_BYTES_MAX": Bound(
+    "relay/preparation/file_fetching.py:_fetch_one:PICTURE_BYTES_MAX": Bound(
         fetches_picture, None, 20 * MIB
     ),
     "relay/requests/form_body.py:add:FORM_BYTES_MAX": Bound(
@@ -316,7 +318,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     ),
     "relay/requests/form_body.py:add:_TEXT_BYTES_MAX": Bound(lambda n: fills(text=n), None, MIB),
     "relay/requests/form_body.py:_begin:_FILES_MAX": Bound(holds_files, None, 17),
-    "relay/requests/reader.py:_look_up_exact:MODEL_LENGTH_MAX": Bound(knows_name, None, 200),
+    "relay/attempts/request_reader.py:_look_up_exact:MODEL_LENGTH_MAX": Bound(
+        knows_name, None, 200
+    ),
     "relay/requests/uploads.py:hold:ALL_BYTES_MAX": Bound(has_disk, None, 2_048 * MIB),
     "relay/upstream/credential_cache.py:_read_body:ANSWER_BYTES_MAX": Bound(
         lambda n: asyncio.run(read_credentials(Pieces([bytes(n)]))), None, 65_536
@@ -364,7 +368,7 @@ ELSEWHERE: Final = {
     "relay/load/load_shedding.py:measured:BUSY_MIN": "tests/relay/load/test_too_busy.py",
     "relay/load/turn_order.py:next_allowance:TURN_S_MAX": "tests/relay/load/test_turns_rules.py",
     "relay/media/linked_picture.py:_open:PICTURE_BYTES_MAX": (
-        "tests/relay/media/test_picture_links.py"
+        "tests/relay/answers/test_picture_links.py"
     ),
     "relay/upstream/connection_pool.py:connection:_CONNECTIONS_MAX": (
         "tests/relay/upstream/test_connection_pool.py"
@@ -378,20 +382,20 @@ _FORGOTTEN: Final = "what is known is forgotten, and asked anew"
 UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
     "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
-    "relay/counting/count_endpoint.py:_request_count:_COUNT_BYTES_MAX": (
+    "relay/attempts/count_endpoint.py:_request_count:_COUNT_BYTES_MAX": (
         "a count has a hundred bytes; a provider that sends more is not believed"
     ),
-    "relay/counting/count_endpoint.py:_request_count:_TRIES_MAX": (
+    "relay/attempts/count_endpoint.py:_request_count:_TRIES_MAX": (
         "a count that no provider gives is made here"
     ),
     "relay/counting/tokenizer.py:count_request:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_text:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_texts:_CHARACTERS_MAX": _SAMPLED,
-    "relay/counting/usage_meter.py:_join:_BLOCKS_MAX": "a sample has half as many blocks",
+    "relay/metering/usage_meter.py:_join:_BLOCKS_MAX": "a sample has half as many blocks",
     "relay/endpoints/responses_socket/outbox.py:put:_QUEUED_MAX": _SLOWER,
     "relay/endpoints/responses_socket/outbox.py:send_each:_QUEUED_MAX": _SLOWER,
-    "relay/front/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
-    "relay/front/queue_sink.py:write_now:_QUEUED_MAX": _SLOWER,
+    "relay/pages/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
+    "relay/pages/queue_sink.py:write_now:_QUEUED_MAX": _SLOWER,
     "relay/front/database_fit.py:read_epoch:_SKEW_S_MAX": "it is logged, once",
     "relay/media/task_content.py:_linked:_LINK_BYTES_MAX": (
         "an address has a thousand bytes; what is longer is none"
@@ -399,7 +403,7 @@ UNSEEN: Final = {
     "relay/operations/video_operations.py:send:_PREFIX_MAX": (
         "each prefix is in our code, and shorter"
     ),
-    "relay/routing/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
+    "relay/previews/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
     "relay/catalogue/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
     "relay/upstream/http1.py:_hand_over:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:_take_pieces:_BUFFER_BYTES_MAX": _SLOWER,

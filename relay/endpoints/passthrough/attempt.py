@@ -28,10 +28,9 @@ from dialects.errors.errors import message_of
 from gateway.passthrough.rules import VALUE_METER, PassThroughRule
 from lib.ids import id_text
 from lib.process.waiting import timeout
-from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.answers.attempt_end import AttemptEnd, AttemptParts
 from relay.attempts.attempt import Attempt
-from relay.attempts.attempt_end import AttemptEnd, AttemptParts
-from relay.counting.usage_meter import Bill, UsageMeter
+from relay.context.context import Outcome, RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_behind_content, answer_to
 from relay.downstream.http_sink import HttpSink
@@ -42,8 +41,9 @@ from relay.endpoints.passthrough.incoming_body import IncomingBody
 from relay.endpoints.passthrough.operation import PassThrough, codec_of
 from relay.endpoints.passthrough.secret_mask import SecretMask
 from relay.health.channel_health import HealthProbe
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.translator import overridden_headers
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.metering.usage_meter import Bill, UsageMeter
+from relay.preparation.translator import overridden_headers
 from relay.upstream.upstream import (
     Answer,
     PassedRequest,

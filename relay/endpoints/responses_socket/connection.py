@@ -36,6 +36,7 @@ from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
+from relay.context.context import RequestOptions, context_of_task
 from relay.downstream.deadline import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -65,7 +66,6 @@ from relay.realtime.sink import (
     ClientLeft,
     RealtimeSink,
 )
-from relay.requests.context import RequestOptions, context_of_task
 from relay.requests.sessions import Session, opening_session, read_session_members
 from relay.upstream.turn_socket import TurnSocket
 

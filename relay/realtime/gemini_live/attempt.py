@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable
 
 from dialects.realtime import gemini_live as live
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.catalogue.snapshot import Snapshot
+from relay.context.context import RequestContext
 from relay.health.channel_health import HealthProbe
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.attempt import RealtimeAttempt
 from relay.realtime.connection import RealtimeSession
 from relay.realtime.gemini_live.connection import LiveSession
 from relay.realtime.gemini_live.operation import LiveOrder
 from relay.realtime.gemini_live.sink import LiveSink
 from relay.realtime.response import MeteredResponse
-from relay.requests.context import RequestContext
 from relay.upstream.upstream import UpstreamFailed, failure_of_status, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

@@ -24,13 +24,14 @@ from dialects.realtime.gemini_live import ClientMessage, LiveResponse
 from dialects.realtime.realtime import Response
 from gateway.providers.suffixes import RequestedModel
 from lib.process.waiting import timeout
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.catalogue.snapshot import Snapshot
 from relay.config import SESSION_IDLE_S, USAGE_AFTER_TEXT_S
+from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.error_answers import answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection import RealtimeSession
 from relay.realtime.connection_holds import EventRefused, SessionOver
 from relay.realtime.gemini_live.conversation import LiveConversation
@@ -39,7 +40,6 @@ from relay.realtime.gemini_live.operation import LiveOrder
 from relay.realtime.holds import ResponseHolds
 from relay.realtime.response import MeteredResponse
 from relay.realtime.sink import RealtimeSink
-from relay.requests.context import RequestContext
 from relay.routing.model_products import unpriced_members_fault
 from relay.upstream.upstream import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket

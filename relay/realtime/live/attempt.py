@@ -9,12 +9,13 @@ from typing import Final
 from dialects.errors.errors import RequestFault
 from dialects.realtime import live
 from dialects.realtime.live import Settings
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.catalogue.snapshot import Snapshot
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import INTERNAL, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.attempt import SessionAttempt
 from relay.realtime.connection_holds import SessionHolds, SessionOver
 from relay.realtime.live.connection import LiveParts, LiveSession
@@ -23,7 +24,6 @@ from relay.realtime.live.operation import Live, StretchBound
 from relay.realtime.live.stretches import MeteredStretch, StretchMeter
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
-from relay.requests.context import RequestContext
 from relay.upstream.upstream import failure_of_status, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 

@@ -16,18 +16,18 @@ from dialects.errors.errors import RequestFault, quote_value
 from dialects.realtime import live
 from dialects.realtime.live import ClientEvent, ServerEvent, Settings
 from lib.process.waiting import timeout
-from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.context.context import Outcome, RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
+from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection_holds import EventRefused, SessionHolds, SessionOver
 from relay.realtime.live.connection_time import SessionTime
 from relay.realtime.live.delegations import Delegations
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS, MeteredStretch, Stretches
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
-from relay.requests.context import Outcome, RequestContext
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 # How long a session may take to close, and after how long a refused stretch is asked for again.

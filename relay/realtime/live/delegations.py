@@ -24,14 +24,15 @@ from dialects.realtime.live import ServerEvent, Settings
 from dialects.responses.usage import quantities
 from dialects.responses.websocket import ENDS
 from dialects.usage.usage import Quantities
-from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.attempt_end import AttemptEnd
+from relay.answers.attempt_end import AttemptEnd
+from relay.context.context import RequestContext
 from relay.counting.own_count import NO_USAGE, UsageEvidence
-from relay.counting.usage_meter import UsageMeter, count, meters_text
 from relay.counting.vocabularies import Family
 from relay.downstream.downstream import ErrorAnswer
 from relay.health.channels_out import ChannelsOut
-from relay.holds.rules import estimate_tokens
+from relay.hold_sizes.rules import estimate_tokens
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.metering.usage_meter import UsageMeter, count, meters_text
 from relay.operations.unary import Billable, Passing, Rates
 from relay.realtime.connection_holds import (
     EventRefused,
@@ -45,7 +46,6 @@ from relay.realtime.live.operation import BackendBound, Live, backend_bound, bac
 from relay.realtime.next_hold import Kind, NextHold
 from relay.realtime.operation import Used
 from relay.realtime.response import NOT_USED, MeteredRequest
-from relay.requests.context import RequestContext
 
 # The input that may follow a hold before its response begins.
 _ROOM_TOKENS: Final = 8_192

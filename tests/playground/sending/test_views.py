@@ -41,9 +41,9 @@ from playground.runs import runs
 from playground.sending.stream import stream_events
 from playground.turns import turns
 from playground.turns.turns import Column, Turn, TurnForm, begin_turns, end_run
+from relay.context.context import Bound, Outcome
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
-from relay.requests.context import Bound, Outcome
 from relay.requests.labels import NO_LABELS, Labels
 from tests import cast
 from tests.cast import Cast, signed_in

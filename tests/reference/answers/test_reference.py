@@ -25,7 +25,7 @@ from reference.answers.headers import ANSWERED, SENT
 from reference.answers.schemas import SCHEMAS
 from reference.operations.all_pages import PAGES
 from reference.views import GUIDES
-from relay.counting.count_endpoint import COUNTERS
+from relay.attempts.count_endpoint import COUNTERS
 from relay.endpoints.generation import count_tokens
 from relay.endpoints.table import find_endpoint, listed_rows, target_of
 from relay.front.request import Endpoint

@@ -12,9 +12,9 @@ from billing.limits.charge_rule import ChargeRule
 from relay.attempts import attempt as module
 from relay.attempts.attempt import Attempt
 from relay.config import USAGE_AFTER_TEXT_S
-from relay.counting.usage_meter import Bill
 from relay.downstream.error_answers import INTERNAL, STOPPING
 from relay.media_tasks.video_order import AcceptedVideo
+from relay.metering.usage_meter import Bill
 from relay.operations.unary import Exchange, Passing
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 from tests.relay.calls import Calls

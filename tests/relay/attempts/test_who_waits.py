@@ -8,18 +8,18 @@ import pytest
 
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
-from relay.attempts.admitted_attempt import Chosen, PlacedHold
+from relay.context.context import Outcome
 from relay.credentials.keys import Principal
 from relay.credentials.revocation import Revocable, Running
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.downstream.deadline import EndReason
-from relay.front import queue_sink
+from relay.holds.admitted_attempt import Chosen, PlacedHold
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.settlement import Settlement
-from relay.requests.context import Outcome
+from relay.pages import queue_sink
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
-from tests.relay.front.test_in_process import body, knows, principal, read_events, relay
+from tests.relay.pages.test_in_process import body, knows, principal, read_events, relay
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 __all__ = ["relay"]

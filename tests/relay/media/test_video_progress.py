@@ -13,7 +13,7 @@ import pytest
 from dialects.chat.chat import Encoded
 from dialects.media.videos import VideoRequest
 from gateway.providers.video_forms import VIDEO_FORMS
-from relay.media.accepted_video import add_callback
+from relay.answers.accepted_video import add_callback
 from relay.media_tasks.video_order import AcceptedVideo
 from relay.operations.unary import Exchange, Sending
 from tests.fakes.videos import FakeVideos

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.media.picture_links import expiry
+from relay.answers.picture_links import expiry
 from relay.media_tasks.signed_addresses import valid_until
 
 END = 1_767_229_200  # 2026-01-01T01:00:00Z

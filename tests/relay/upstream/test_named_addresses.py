@@ -18,7 +18,7 @@ from tests.fakes.suno import SOUND, FakeSuno
 from tests.fakes.task_server import TaskServer
 from tests.hub import Hub, Tenant
 from tests.lib.inside import Canary, canary, inside_forms
-from tests.relay.front.test_in_process import config, principal
+from tests.relay.pages.test_in_process import config, principal
 from tests.relay.poller import poll
 from tests.relay.task_services import serve
 from tests.relay.upstream.test_http1 import WAITS, Failed
