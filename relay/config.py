@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 from billing.limits.charge_rule import DRAIN_SECONDS
-from relay.load.load_shedding import WAIT_S_MAX
 
 MIB = 1024 * 1024
 # The maximum size of a request body, where a body is accepted.
@@ -28,6 +27,7 @@ HEARTBEAT_S: Final = 20.0
 
 # Settings from the installation's environment.
 KEEP_ALIVE_S: Final = 15.0
+WAIT_S_MAX: Final = 0.035
 DRAIN_S: Final = 600.0
 ACCEPT_WHILE_DRAINING_S: Final = 5.0
 

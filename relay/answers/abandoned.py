@@ -16,7 +16,7 @@ from billing.limits.charge_rule import (
 )
 from billing.prices.pricing import PriceVersion, total_of
 from relay.context.context import RequestContext
-from relay.hold_sizes.rules import BYTES_PER_ESTIMATED_TOKEN
+from relay.counting.estimates import BYTES_PER_ESTIMATED_TOKEN
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import Bill
 

@@ -27,7 +27,7 @@ from relay.answers.whole_answer import WholeRelay
 from relay.catalogue.snapshot import Channel
 from relay.config import REST_S, USAGE_AFTER_TEXT_S
 from relay.context.context import Outcome, RequestContext
-from relay.downstream.deadline import EndReason
+from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import INTERNAL, STOPPING, answer_of_end, failure_of_limit
 from relay.health.channel_health import HealthProbe

@@ -24,10 +24,10 @@ from gateway.providers.provider import BadAddress
 from gateway.routing.channel_order import Candidate
 from lib.ids import id_text, new_id
 from relay.context.context import RequestContext
+from relay.counting.estimates import estimate_tokens
 from relay.counting.tokenizer import count_request
 from relay.counting.vocabularies import family_of
 from relay.downstream.downstream import ErrorAnswer, Head
-from relay.hold_sizes.rules import estimate_tokens
 from relay.preparation.translator import overridden_headers, passed_headers
 from relay.upstream.upstream import OutgoingRequest, UpstreamFailed
 

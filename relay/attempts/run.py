@@ -34,7 +34,7 @@ from relay.attempts.rules import backoff_s_max
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.catalogue.snapshot import Channel
 from relay.context.context import Outcome, RequestContext
-from relay.downstream.deadline import EndReason
+from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
     CLIENT_CLOSED,

@@ -10,7 +10,7 @@ possible (`Attempt.revoke`).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from accounts.keys.sql import holder_is_active
@@ -18,7 +18,9 @@ from lib.database.row_arrays import optional_id_array
 from lib.ids import id_array
 from relay.credentials.keys import Principal
 from relay.database.database import Row, Statement
-from relay.downstream.deadline import EndReason
+
+EndReason = Literal["revoked", "session_ended"]
+"""Why a running request loses its permission: its key has ended, or its session."""
 
 
 class Revocable(Protocol):

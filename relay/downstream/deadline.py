@@ -13,9 +13,8 @@ import asyncio
 from typing import Literal
 
 from lib.process.waiting import was_away
+from relay.credentials.revocation import EndReason
 
-EndReason = Literal["revoked", "session_ended"]
-"""Why a running request loses its permission: its key has ended, or its session."""
 Reason = Literal["first_content", "idle", "total", "stall", "drain", "left"] | EndReason
 
 _FAR = 86_400.0

@@ -35,7 +35,8 @@ from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
 from relay.context.context import Invocation
-from relay.downstream.deadline import EndReason, Reason
+from relay.credentials.revocation import EndReason
+from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.limit_answers import LimitReached, UsedUp, limit_headers, session_ended
 from relay.errors import DatabaseFailed

@@ -16,12 +16,14 @@ from relay.downstream.error_answers import answer_to
 from relay.endpoints.background import answer_in_background, background_body
 from relay.endpoints.estimate import answer_estimate
 from relay.endpoints.several_prompts import Prompts
-from relay.front.request import Endpoint, Request, read_headers, too_large, watch_client
+from relay.front.request import Endpoint, Request, watch_client
 from relay.media import task_answers
 from relay.operations.media_operation import MediaOperation
 from relay.operations.sourced_operation import SourcedOperation, about_its_source
 from relay.operations.video_operations import Remix
+from relay.requests.body import TooLarge
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
+from relay.requests.headers import read_headers
 from relay.requests.uploads import Form
 from relay.states.background_forms import BACKGROUND_KINDS
 
@@ -144,7 +146,7 @@ def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invo
     operation = invocation.unary
     if not isinstance(operation, MediaOperation):
         if (size := sum(file.size for file in form.files)) > bytes_max // 2:
-            raise too_large(size, bytes_max // 2)
+            raise TooLarge(size, bytes_max // 2)
         for file in form.files:
             file.check("image")
         pictures = [

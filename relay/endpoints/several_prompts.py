@@ -36,7 +36,8 @@ from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
 from relay.context.context import Outcome, RequestContext
-from relay.downstream.deadline import Deadline, EndReason
+from relay.credentials.revocation import EndReason
+from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import Downstream, ErrorAnswer, Head
 from relay.preparation.translator import has_operation
 

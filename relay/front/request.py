@@ -5,26 +5,20 @@ handler. A handler reads what it needs and answers through the request's sink; w
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, is_client_secret
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
-from dialects.errors.errors import RequestFault, message_of
+from dialects.errors.errors import RequestFault
 from dialects.errors.task_errors import Family
-from dialects.json.max_cost import read_amount
 from dialects.media import jimeng
 from lib.process.asgi import HEED, Receive, Scope
-from lib.process.waiting import timeout
-from relay.answers.idempotency import read_key
-from relay.config import RelayConfig
 from relay.context.context import (
     NO_OPTIONS,
     Invocation,
@@ -35,20 +29,17 @@ from relay.context.context import (
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.downstream.http_sink import HttpSink
-from relay.errors import ClientGone
 from relay.front.lifespan import Lifespan
 from relay.operations.unary import UnaryOperation
+from relay.requests.body import read_body
 from relay.requests.client_apps import client_app
-from relay.requests.data_policy import DATA_POLICY_HEADER, read_data_policy
-from relay.requests.labels import LABELS_HEADER, NO_LABELS, Labels, read_labels
-from relay.requests.sessions import SESSION_HEADERS, read_session_headers
+from relay.requests.headers import RequestHeaders, read_headers
+from relay.requests.sessions import read_session_headers
 from usage.records.sql import ADDRESS_LENGTH
-from usage.sessions.sources import CAP_HEADER
 
 # A request that ends sooner needs no watch on its client; a disconnect must be noticed within 250
 # ms (P6).
 _WATCH_AFTER_S: Final = 0.05
-_MAX_COST_HEADER: Final = "x-weir-max-cost"
 _JSON: Final = ((b"content-type", b"application/json"),)
 # Rows that every key may use: those that show the catalogue, and the estimate, for which a key
 # needs the endpoint that it is about.
@@ -129,163 +120,6 @@ class Endpoint:
         words = dict(parse_qsl(query.decode("latin-1")))
         jimeng.check_query(words)
         return self.asking if words["Action"] == jimeng.RESULT else self
-
-
-class RequestHeaders(msgspec.Struct):
-    """The headers about the body, and our own headers: cost, labels, idempotency key, and the names
-    of the calling application and its session.
-    """
-
-    bytes_max: int
-    # The Content-Type of a form, if one is accepted; "" for JSON.
-    form_type: str = ""
-    takes_form: bool = False
-    idempotency_key: str | None = None
-    length: int | None = None
-    max_cost_nano: int | None = None
-    labels: Labels = NO_LABELS
-    include_cost: bool | None = None
-    data_policy: DataPolicy = NO_POLICY
-    app_title: str = ""
-    app_address: str = ""
-    session_cap_nano: int | None = None
-    # The headers that name a session.
-    session: dict[bytes, bytes] = msgspec.field(default_factory=dict)
-
-
-def read_headers(
-    lines: Sequence[tuple[bytes, bytes]], bytes_max: int, *, takes_form: bool = False
-) -> RequestHeaders:
-    """Read the headers. Raises RequestFault for another content type or encoding, a body that is
-    too large, or an invalid header of Weir."""
-    headers = RequestHeaders(bytes_max, takes_form=takes_form)
-    for name, value in lines:
-        read = _READERS.get(name)
-        if read is not None:
-            read(headers, value)
-    return headers
-
-
-def _check_type(headers: RequestHeaders, value: bytes) -> None:
-    if value == b"application/json":
-        return
-    kind = value.partition(b";")[0].strip().lower()
-    if headers.takes_form and kind == b"multipart/form-data":
-        headers.form_type = value.decode("latin-1")
-    elif kind not in (b"application/json", b""):
-        wanted = " or multipart/form-data" if headers.takes_form else ""
-        what = f"Content-Type must be application/json{wanted}"
-        raise RequestFault("unsupported_media_type", None, what)
-
-
-def _check_encoding(headers: RequestHeaders, value: bytes) -> None:
-    if value.strip().lower() not in (b"identity", b""):
-        raise RequestFault("unsupported_media_type", None, "Content-Encoding must be identity")
-
-
-def _read_length(headers: RequestHeaders, value: bytes) -> None:
-    # The server's parser only accepts digits.
-    headers.length = int(value)
-    if headers.length > headers.bytes_max:
-        raise too_large(headers.length, headers.bytes_max)
-
-
-def _read_key(headers: RequestHeaders, value: bytes) -> None:
-    headers.idempotency_key = read_key(value)
-
-
-def _read_max_cost(headers: RequestHeaders, value: bytes) -> None:
-    headers.max_cost_nano = read_amount(value.decode("latin-1"), _MAX_COST_HEADER)
-
-
-def _read_session_cap(headers: RequestHeaders, value: bytes) -> None:
-    cap_nano = read_amount(value.decode("latin-1"), CAP_HEADER)
-    earlier_nano = headers.session_cap_nano
-    # If the header is repeated, all its limits apply.
-    headers.session_cap_nano = cap_nano if earlier_nano is None else min(cap_nano, earlier_nano)
-
-
-def _read_include_cost(headers: RequestHeaders, value: bytes) -> None:
-    headers.include_cost = value.strip().lower() in (b"true", b"1")
-
-
-def _read_labels(headers: RequestHeaders, value: bytes) -> None:
-    headers.labels = read_labels(value)
-
-
-def _read_data_policy(headers: RequestHeaders, value: bytes) -> None:
-    # If the header is repeated, both policies apply.
-    headers.data_policy = combine_policies((headers.data_policy, read_data_policy(value)))
-
-
-def _read_app_title(headers: RequestHeaders, value: bytes) -> None:
-    headers.app_title = value.decode(errors="replace")
-
-
-def _read_app_address(headers: RequestHeaders, value: bytes) -> None:
-    headers.app_address = value.decode(errors="replace")
-
-
-def _note_session(name: bytes, headers: RequestHeaders, value: bytes) -> None:
-    headers.session[name] = value
-
-
-_READERS: Final[Mapping[bytes, Callable[[RequestHeaders, bytes], None]]] = {
-    b"content-type": _check_type,
-    b"content-encoding": _check_encoding,
-    b"content-length": _read_length,
-    b"idempotency-key": _read_key,
-    _MAX_COST_HEADER.encode(): _read_max_cost,
-    CAP_HEADER.encode(): _read_session_cap,
-    b"x-weir-include-cost": _read_include_cost,
-    LABELS_HEADER.encode(): _read_labels,
-    DATA_POLICY_HEADER.encode(): _read_data_policy,
-    b"x-title": _read_app_title,
-    b"http-referer": _read_app_address,
-    **{name: partial(_note_session, name) for name in SESSION_HEADERS},
-}
-
-
-async def read_body(
-    receive: Receive, length: int | None, bytes_max: int, config: RelayConfig
-) -> bytes:
-    """Read the whole body. Raises RequestFault if it is too large or too slow, ClientGone."""
-    message = await receive()
-    if message["type"] != "http.request":
-        raise ClientGone
-    raw: bytes = message["body"]
-    if not message["more_body"]:
-        return raw
-    # One minute, or as long as the body takes at the minimum accepted rate.
-    seconds = max(config.body_wait_s, (length or 0) // config.body_rate_min)
-    pieces, size = [raw], len(raw)
-    try:
-        async with timeout(seconds):
-            while message["more_body"]:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ClientGone
-                pieces.append(message["body"])
-                size += len(message["body"])
-                if size > bytes_max:
-                    raise too_large(size, bytes_max)
-    except TimeoutError:
-        what = f"the body did not arrive within {int(seconds)} s; send it again"
-        raise RequestFault("request_timeout", None, what) from None
-    return b"".join(pieces)
-
-
-class TooLarge(RequestFault):
-    """The body exceeds the limit; the message has both sizes."""
-
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__("body_too_large", None, "the body")
-        self.message = message_of("body_too_large", "the body", size=size, limit=limit)
-
-
-def too_large(size: int, limit: int) -> RequestFault:
-    """Return the error for a body of this size."""
-    return TooLarge(size, limit)
 
 
 class Request:

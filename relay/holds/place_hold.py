@@ -17,6 +17,7 @@ from lib.id_types import AttemptId, CostVersionId, PriceVersionId
 from lib.ids import new_id
 from relay.catalogue.snapshot import Channel
 from relay.context.context import RequestContext
+from relay.counting.estimates import estimate_tokens
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import NOTHING_LIMITED
 from relay.downstream.limit_answers import (
@@ -27,7 +28,6 @@ from relay.downstream.limit_answers import (
     session_ended,
 )
 from relay.hold_sizes.estimate import Size
-from relay.hold_sizes.rules import estimate_tokens
 from relay.holds.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
 from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
 from relay.ledger.settlement import Settlement

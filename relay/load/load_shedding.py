@@ -23,7 +23,6 @@ from math import exp
 from typing import Final
 
 MEASURED_EACH_S: Final = 0.05
-WAIT_S_MAX: Final = 0.035
 PATIENCE_S: Final = 2.0
 """How long a wait must stay long before the first refusal, and between two reductions of the
 limit.
@@ -56,7 +55,7 @@ class LoadShedding:
         "_wait_s_max", "limit", "wait_s",
     )  # fmt: skip
 
-    def __init__(self, wait_s_max: float = WAIT_S_MAX) -> None:
+    def __init__(self, wait_s_max: float) -> None:
         self.limit: float | None = None
         self.wait_s = 0.0
         self._wait_s_max = wait_s_max

@@ -30,10 +30,10 @@ from dialects.usage.usage import Quantities, UsagePart, storable
 from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
 from gateway.prices.lookup import Price
 from gateway.providers.models import find_row
+from relay.counting.estimates import input_tokens_min
 from relay.counting.own_count import NO_USAGE, UsageEvidence, count_own, estimate_tokens_of_text
 from relay.counting.vocabularies import Family, family_of
 from relay.hold_sizes.estimate import add_request_meter
-from relay.hold_sizes.rules import input_tokens_min
 from relay.holds.admitted_attempt import AdmittedAttempt, OwnKeyHold
 from relay.metering.output_cap import initial_count, next_count, tokens_allowed
 from relay.operations.unary import Exchange, Passing

@@ -33,7 +33,6 @@ from relay.downstream.downstream import Head
 from relay.endpoints.generation import generate
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.lifespan import Lifespan
-from relay.front.request import read_headers
 from relay.media.task_clips import open_clip
 from relay.media.task_content import VideoContent, open_content
 from relay.operations.media_operation import MediaOperation
@@ -43,6 +42,7 @@ from relay.pages.queue_sink import QueueSink
 from relay.pages.sent_preview import MASK, SentPreview, preview_sent
 from relay.previews.expected_cost import read_bound
 from relay.previews.route_preview import RoutePreview, preview_route
+from relay.requests.headers import read_headers
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.uploads import Form
 

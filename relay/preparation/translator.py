@@ -55,11 +55,11 @@ from gateway.providers.targets import dialect_for, must_stream, needs_of, upstre
 from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
-from relay.answers.accepted_video import add_callback
 from relay.catalogue.snapshot import Channel
 from relay.context.context import OtherOperation, RequestContext
 from relay.errors import DatabaseFailed
 from relay.operations.unary import Exchange, Passing, UnaryFacts
+from relay.operations.video_callbacks import add_callback
 from relay.preparation.continuation import Continuation
 from relay.preparation.file_fetching import fetch
 from relay.preparation.fitting_overrides import fit_overrides

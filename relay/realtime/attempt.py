@@ -11,7 +11,7 @@ from relay.answers.attempt_end import AttemptEnd
 from relay.catalogue.snapshot import Channel, Snapshot
 from relay.config import SESSION_S
 from relay.context.context import Outcome, RequestContext
-from relay.downstream.deadline import EndReason
+from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
     CLIENT_CLOSED,

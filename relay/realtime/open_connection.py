@@ -14,10 +14,11 @@ from relay.attempts.run import Run
 from relay.context.context import RequestContext, RequestOptions
 from relay.credentials.client_secrets import ClientSecret
 from relay.front.lifespan import Lifespan
-from relay.front.request import Request, read_headers
+from relay.front.request import Request
 from relay.realtime.attempt import RealtimeAttempt
 from relay.realtime.operation import session_invocation
 from relay.realtime.sink import STOPPING_EXTENSION, RealtimeSink
+from relay.requests.headers import read_headers
 from relay.requests.labels import LABELS_HEADER, NO_LABELS
 from relay.requests.sessions import realtime_session
 

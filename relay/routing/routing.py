@@ -25,10 +25,10 @@ from gateway.routing.channel_order import Candidate, Skipped, plan
 from gateway.routing.tie_breaking import MEASURED, Ordering
 from relay.catalogue.snapshot import Channel
 from relay.context.context import RequestContext
+from relay.counting.estimates import estimate_tokens
 from relay.health.channels_out import none_on, none_ready, none_suits
 from relay.health.operator_alerts import Alert
 from relay.hold_sizes.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
-from relay.hold_sizes.rules import estimate_tokens
 from relay.hold_sizes.tool_loop import ToolLoop, loop_of
 from relay.operations.unary import UnaryFacts
 from relay.preparation.fitting_overrides import fit_overrides

@@ -421,10 +421,12 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SKIPPED_MAX": "16",
         "NOTHING_TAKEN": "Taken(units=(), nano=0)",
     },
-    "relay.hold_sizes.rules": {
-        "OUTPUT_CAP_MIN": "16",
+    "relay.counting.estimates": {
         "BYTES_PER_ESTIMATED_TOKEN": "4",
         "_READ_BYTES_MAX": "1048576",
+    },
+    "relay.hold_sizes.rules": {
+        "OUTPUT_CAP_MIN": "16",
     },
     "relay.ledger.journal": {
         "_SLOT_BYTES": "2048",

@@ -146,6 +146,7 @@ PATTERNS: Final = (
     "relay/health/channel_health.py",
     "relay/health/operator_alerts.py",
     "relay/attempts/rules.py",
+    "relay/counting/estimates.py",
     "relay/hold_sizes/rules.py",
     "gateway/media_tasks/rules.py",
     "relay/answers/abandoned.py",

@@ -20,7 +20,6 @@ from dialects.codec import EVENT_STREAM
 from dialects.errors.errors import RequestFault
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed
 from lib.network.egress import EgressPolicy
-from relay.answers import idempotency
 from relay.attempts import request_reader as reader
 from relay.attempts import shadow_traffic
 from relay.counting import tokenizer
@@ -36,7 +35,7 @@ from relay.operations import media_operation
 from relay.preparation import file_fetching
 from relay.realtime.connection import RealtimeSession
 from relay.realtime.live.delegations import Delegations
-from relay.requests import form_body, uploads
+from relay.requests import form_body, headers, uploads
 from relay.states import state_store
 from relay.upstream import credential_cache, http1, turn_socket, upstream
 from relay.upstream.upstream import UpstreamFailed
@@ -250,8 +249,8 @@ async def read_credentials(answer: Any) -> bytes:
 
 
 BOUNDS: Final[dict[str, Bound]] = {
-    "relay/answers/idempotency.py:read_key:LENGTH_MAX": Bound(
-        lambda n: idempotency.read_key(b"k" * n), 1, 128
+    "relay/requests/headers.py:_read_key:_KEY_LENGTH_MAX": Bound(
+        lambda n: headers.read_headers([(b"idempotency-key", b"k" * n)], 0), 1, 128
     ),
     "relay/states/state_store.py:put:_STATE_BYTES_MAX": Bound(keeps_state, None, 32 * MIB),
     "relay/attempts/shadow_traffic.py:_read_whole:_ANSWER_BYTES_MAX": Bound(

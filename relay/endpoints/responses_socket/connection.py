@@ -37,7 +37,7 @@ from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.context.context import RequestOptions, context_of_task
-from relay.downstream.deadline import EndReason
+from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
     INTERNAL,
@@ -57,7 +57,7 @@ from relay.endpoints.responses_socket.memory import (
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
 from relay.errors import DatabaseFailed, RelayError
-from relay.front.request import Request, read_headers
+from relay.front.request import Request
 from relay.realtime.sink import (
     CODES,
     LAST_WORDS_S,
@@ -66,6 +66,7 @@ from relay.realtime.sink import (
     ClientLeft,
     RealtimeSink,
 )
+from relay.requests.headers import read_headers
 from relay.requests.sessions import Session, opening_session, read_session_members
 from relay.upstream.turn_socket import TurnSocket
 

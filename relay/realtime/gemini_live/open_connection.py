@@ -13,13 +13,14 @@ from dialects.realtime.gemini_live import read_setup
 from relay.attempts.run import Run
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.downstream.error_answers import STOPPING
-from relay.front.request import Request, read_headers
+from relay.front.request import Request
 from relay.realtime.gemini_live.attempt import LiveAttempt
 from relay.realtime.gemini_live.handles import open_handle
 from relay.realtime.gemini_live.operation import Live, LiveOrder
 from relay.realtime.gemini_live.sink import LiveSink
 from relay.realtime.open_connection import first_message, options_within
 from relay.realtime.sink import STOPPING_EXTENSION
+from relay.requests.headers import read_headers
 from relay.requests.sessions import realtime_session
 
 

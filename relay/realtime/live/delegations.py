@@ -26,11 +26,11 @@ from dialects.responses.websocket import ENDS
 from dialects.usage.usage import Quantities
 from relay.answers.attempt_end import AttemptEnd
 from relay.context.context import RequestContext
+from relay.counting.estimates import estimate_tokens
 from relay.counting.own_count import NO_USAGE, UsageEvidence
 from relay.counting.vocabularies import Family
 from relay.downstream.downstream import ErrorAnswer
 from relay.health.channels_out import ChannelsOut
-from relay.hold_sizes.rules import estimate_tokens
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import UsageMeter, count, meters_text
 from relay.operations.unary import Billable, Passing, Rates

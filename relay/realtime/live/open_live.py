@@ -9,11 +9,12 @@ from dialects.errors.errors import RequestFault
 from dialects.realtime import live
 from relay.attempts.run import Run
 from relay.downstream.error_answers import STOPPING
-from relay.front.request import Request, read_headers
+from relay.front.request import Request
 from relay.realtime.live.attempt import LiveAttempt
 from relay.realtime.live.operation import live_invocation
 from relay.realtime.open_connection import first_message
 from relay.realtime.sink import STOPPING_EXTENSION, RealtimeSink
+from relay.requests.headers import read_headers
 from relay.requests.sessions import realtime_session
 
 

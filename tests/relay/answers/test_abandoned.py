@@ -8,7 +8,7 @@ import pytest
 from billing.limits.charge_rule import ChargeRule, Kind
 from billing.prices.pricing import PriceVersion
 from relay.answers.abandoned import _TOKENS_MAX, drain_limit, may_be_absorbed
-from relay.hold_sizes.rules import BYTES_PER_ESTIMATED_TOKEN
+from relay.counting.estimates import BYTES_PER_ESTIMATED_TOKEN
 from relay.metering.usage_meter import Bill
 
 # 3 nano for a token of output.

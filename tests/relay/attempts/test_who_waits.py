@@ -10,9 +10,8 @@ from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
 from relay.context.context import Outcome
 from relay.credentials.keys import Principal
-from relay.credentials.revocation import Revocable, Running
+from relay.credentials.revocation import EndReason, Revocable, Running
 from relay.database.database import PipelinedConnection, Row, Statement
-from relay.downstream.deadline import EndReason
 from relay.holds.admitted_attempt import Chosen, PlacedHold
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.settlement import Settlement

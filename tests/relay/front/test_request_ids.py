@@ -18,7 +18,7 @@ from lib.ids import id_text, new_id, parse_id
 from relay.config import RelayConfig
 from relay.downstream.downstream import ErrorAnswer
 from relay.endpoints.table import find_endpoint, response_at
-from relay.front.request import read_body
+from relay.requests.body import read_body
 from tests.config.server.test_protocol import LARGE, Transport, connect
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant

@@ -6,8 +6,6 @@ from billing.prices.meters import Bound
 from billing.prices.pricing import CostLines, PriceVersion, price_bound
 from relay.hold_sizes.rules import (
     bounds,
-    estimate_tokens,
-    input_tokens_min,
     media_tokens_max,
     shrink_cap,
     text_tokens_max,
@@ -85,29 +83,6 @@ def test_the_shrunk_cap_is_affordable_and_the_largest(
     else:
         assert cost(quantities_of(cap)) <= available
         assert cap == most or cost(quantities_of(cap + 1)) > available
-
-
-@pytest.mark.parametrize(("size", "count"), [(0, 0), (1, 1), (4, 1), (5, 2)])
-def test_estimate(size: int, count: int) -> None:
-    assert estimate_tokens(size) == count
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ('{"model": "a b", "messages": [{"role": "user", "content": "one two\\nthree"}]}', 3),
-        ('{"messages": [{"content": [{"type": "text", "text": "one"}, {"text": " "}]}]}', 1),
-        ('{"messages": [{"content": [{"image_url": {"url": "data: a b c"}}]}], "stream": true}', 0),
-        ('{"system": [{"text": "be brief"}], "messages": [{"content": "hi"}]}', 3),
-        ('{"instructions": "be brief", "input": [{"content": [{"text": "hi"}]}]}', 3),
-        ('{"contents": [{"parts": [{"text": "a b"}]}], "systemInstruction": {"parts": []}}', 2),
-        ('{"messages": [{"content": null}, {"content": 7}]}', 0),
-        ('{"input": "' + "a " * 600_000 + '"}', 0),
-    ],
-)
-def test_no_provider_counts_less_input_than_words(body: str, words: int) -> None:
-    """A hold is settled from it when its process was killed: never above the provider's count."""
-    assert input_tokens_min(body.encode()) == words
 
 
 def test_searches_and_pictures_are_held_where_they_have_a_rate() -> None:

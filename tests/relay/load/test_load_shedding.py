@@ -6,13 +6,13 @@ from random import Random
 
 import pytest
 
+from relay.config import WAIT_S_MAX
 from relay.load.load_shedding import (
     COME_AGAIN_S,
     LIMITED_PATIENCE_S,
     MEASURED_EACH_S,
     PATIENCE_S,
     UNDER_WAY_MIN,
-    WAIT_S_MAX,
     LoadShedding,
 )
 
@@ -57,7 +57,7 @@ def test_nobody_is_refused(
 
 
 def test_bursts_with_a_pause_between_them_are_taken() -> None:
-    shedding, now = LoadShedding(), 0.0
+    shedding, now = LoadShedding(WAIT_S_MAX), 0.0
     for _ in range(5):
         now = measure(shedding, LONG, PATIENCE_S - MEASURED_EACH_S, at=now)
         now = measure(shedding, 0.0, 0.5, at=now)
@@ -66,7 +66,7 @@ def test_bursts_with_a_pause_between_them_are_taken() -> None:
 
 def test_waves_lower_no_limit() -> None:
     """Each makes the process wait, and has some rest behind it."""
-    shedding = LoadShedding()
+    shedding = LoadShedding(WAIT_S_MAX)
     now = measure(shedding, LONG, PATIENCE_S + 1)
     limit = shedding.limit
     for _ in range(10):
@@ -78,7 +78,7 @@ def test_waves_lower_no_limit() -> None:
 
 
 def test_a_wait_that_stays_long_leaves_ever_fewer_but_some() -> None:
-    shedding = LoadShedding()
+    shedding = LoadShedding(WAIT_S_MAX)
     now = measure(shedding, LONG, PATIENCE_S + 4 * MEASURED_EACH_S)
     for under_way in (1000, 500, 100, 65):
         now = measure(shedding, LONG, MEASURED_EACH_S, at=now, under_way=under_way)
@@ -88,7 +88,7 @@ def test_a_wait_that_stays_long_leaves_ever_fewer_but_some() -> None:
 
 
 def test_a_short_wait_lets_ever_more_in_and_then_all() -> None:
-    shedding, limits = LoadShedding(), list[float]()
+    shedding, limits = LoadShedding(WAIT_S_MAX), list[float]()
     now = measure(shedding, LONG, PATIENCE_S + 1, under_way=500)
     now = measure(shedding, SHORT, 0.5, at=now, under_way=500)
     while shedding.limit is not None:
@@ -104,7 +104,7 @@ def test_a_short_wait_lets_ever_more_in_and_then_all() -> None:
 @pytest.mark.parametrize("clients", [10, 1000, 3000])
 def test_who_is_refused_comes_again_when_it_can_be_their_turn(clients: int) -> None:
     """However many wait: for each that is taken hardly more than one is refused in vain."""
-    shedding, random, now = LoadShedding(), Random(1), 0.0
+    shedding, random, now = LoadShedding(WAIT_S_MAX), Random(1), 0.0
     taken = refused = 0
     due = [0.0] * clients
     measure(shedding, LONG, PATIENCE_S + 1)
@@ -132,7 +132,7 @@ def test_who_is_refused_comes_again_when_it_can_be_their_turn(clients: int) -> N
 
 
 def test_a_wait_to_come_again_has_bounds() -> None:
-    shedding = LoadShedding()
+    shedding = LoadShedding(WAIT_S_MAX)
     now = measure(shedding, LONG, PATIENCE_S + 1)
     assert shedding.come_again_s() == COME_AGAIN_S[0]
     for tick in range(200):
@@ -185,7 +185,7 @@ class Process:
         self.random = Random(1)
         self.every_s = 1 / RATE / times
         self.provider_s = provider_s
-        self.shedding = LoadShedding()
+        self.shedding = LoadShedding(WAIT_S_MAX)
         self.now = self.measured_at = self.comes_at = 0.0
         self.awake = False
         self.under_way = self.served = 0

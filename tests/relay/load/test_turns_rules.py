@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.config import WAIT_S_MAX
 from relay.load.load_shedding import LoadShedding, is_within_share
 from relay.load.turn_order import BEGUN_MAX, TURN_S_MAX, TurnQueue, next_allowance, order_by_turns
 
@@ -111,7 +112,7 @@ def test_how_many_begin_follows_from_the_last_turn(
 def test_above_the_limit_nobody_takes_more_than_a_fair_share(
     of_key: int, of_keys: list[int], of_organisations: list[int], taken: bool
 ) -> None:
-    shedding = LoadShedding()
+    shedding = LoadShedding(WAIT_S_MAX)
     shedding.limit = 100.0
     share = partial(
         is_within_share, of_key=of_key, of_keys=of_keys, of_organisations=of_organisations
