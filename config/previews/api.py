@@ -19,7 +19,7 @@ from gateway.channels.overrides.overrides import check_overrides, check_rule_tea
 from gateway.channels.schemas import OverridesIn
 from gateway.routing.model_rule_bounds import Cause
 from lib.api.openapi import RequestBody, Schema
-from relay.context.context import Bound
+from relay.hold_sizes.bound import Bound
 from relay.pages.sent_preview import SentPreview
 from relay.previews.route_preview import RoutePreview
 from usage.requests.choices import SkipReason, Why

@@ -18,8 +18,8 @@ from lib.database.async_database import run_in_database
 from lib.ids import id_text
 from lib.process.asgi import Message, Receive, Scope, Send
 from playground.media.realtime import claim_ticket
-from relay.context.context import Outcome
 from relay.pages.page_connection import PageSession
+from relay.requests.outcome import Outcome
 
 TICKET_PROTOCOL: Final = "weir-ticket."
 _POLICY: Final = 1008

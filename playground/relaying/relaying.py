@@ -7,11 +7,14 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from accounts.keys.last_uses import PLAYGROUND
-from relay.context.context import Bound, Outcome, PageOperation, Source
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
+from relay.hold_sizes.bound import Bound
 from relay.media.task_content import VideoContent
+from relay.pages.page_operations import PageOperation
 from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.options import Source
+from relay.requests.outcome import Outcome
 from relay.requests.uploads import Form
 
 

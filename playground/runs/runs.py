@@ -43,10 +43,11 @@ from playground.runs import watching
 from playground.runs.frames import FrameWriter
 from playground.turns.request import build_request
 from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_path
-from relay.context.context import Bound, Outcome
 from relay.credentials.keys import Principal
 from relay.errors import RelayError
+from relay.hold_sizes.bound import Bound
 from relay.requests.labels import Labels
+from relay.requests.outcome import Outcome
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)

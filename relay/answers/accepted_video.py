@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from relay.context.context import MODEL_LENGTH_MAX, RequestContext
+from relay.context.context import RequestContext
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.media_tasks import media_tasks
 from relay.media_tasks.media_tasks import NewTask, TaskContent, TaskHook
 from relay.media_tasks.video_order import AcceptedTask, AcceptedVideo
+from relay.requests.invocation import MODEL_LENGTH_MAX
 
 _PATIENCE_S: Final = 60.0
 

@@ -17,7 +17,8 @@ from gateway.health.faults import FAULTS
 from lib.id_types import CostVersionId, PriceVersionId
 from lib.ids import id_text
 from relay.answers.abandoned import DrainLimit, absorb_cost, drain_limit, rule_of
-from relay.context.context import Outcome, RequestContext, kept_message
+from relay.context.context import RequestContext
+from relay.context.records import kept_message
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import CLIENT_CLOSED
@@ -25,9 +26,10 @@ from relay.health.channel_health import HealthProbe
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.ledger.settlement import Settlement
 from relay.metering.usage_meter import Bill, UsageMeter, meters_text, tokens_of
+from relay.requests.outcome import Outcome
 from relay.states.state_store import State, may_keep
+from relay.upstream.failures import UpstreamFailed
 from relay.upstream.large_events import Gathering
-from relay.upstream.upstream import UpstreamFailed
 from usage.records.outcomes import UNCHARGED
 from usage.records.sql import DROPPED_LENGTH, Ending
 

@@ -22,11 +22,12 @@ from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.attempt_end import AttemptParts
 from relay.answers.cost_in_answer import with_cost
-from relay.context.context import Outcome
 from relay.downstream.downstream import ErrorAnswer, Head
 from relay.downstream.error_answers import answer_behind_content, failure_inside
 from relay.operations.unary import Passing
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 _LAST_WORDS_S: Final = 1.0
 

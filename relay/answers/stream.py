@@ -25,14 +25,16 @@ from lib.process.waiting import timeout
 from relay.answers.attempt_end import AnswerState, AttemptEnd, AttemptParts
 from relay.answers.cost_in_answer import last_with_cost
 from relay.config import USAGE_AFTER_TEXT_S
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_behind_content, failure_inside
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import Bill, UsageMeter
 from relay.preparation.prepared import PreparedRequest
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 from relay.upstream.large_events import Gathering
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 # In the client's own dialect ----------------------------------------------------------------------
 

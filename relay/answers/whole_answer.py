@@ -23,12 +23,13 @@ from relay.answers.accepted_video import begin_task
 from relay.answers.attempt_end import AttemptParts
 from relay.answers.cost_in_answer import with_cost
 from relay.answers.picture_links import LinkedPicture, expiry, picture_link
-from relay.context.context import Outcome
 from relay.downstream.error_answers import failure_inside
 from relay.media_tasks.video_order import AcceptedTask
 from relay.metering.usage_meter import Bill
 from relay.operations.unary import Exchange
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 _R = TypeVar("_R", WholeAnswer, PlainAnswer)
 _NO_BYTES: Final = b""

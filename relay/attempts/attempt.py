@@ -26,7 +26,7 @@ from relay.answers.stream import StreamRelay
 from relay.answers.whole_answer import WholeRelay
 from relay.catalogue.snapshot import Channel
 from relay.config import REST_S, USAGE_AFTER_TEXT_S
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import INTERNAL, STOPPING, answer_of_end, failure_of_limit
@@ -37,8 +37,10 @@ from relay.media_tasks.media_tasks import withdraw
 from relay.media_tasks.video_order import AcceptedVideo
 from relay.metering.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
 from relay.operations.unary import Exchange, Passing
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed
 from relay.upstream.turn_socket import Post
-from relay.upstream.upstream import Answer, UpstreamFailed, read_rest, request_id_of
+from relay.upstream.upstream import Answer, read_rest, request_id_of
 
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
 _NOBODY_PAYS: Final = Bill({}, 0, "absorbed", (), None)

@@ -29,7 +29,8 @@ from relay.counting.tokenizer import count_request
 from relay.counting.vocabularies import family_of
 from relay.downstream.downstream import ErrorAnswer, Head
 from relay.preparation.translator import overridden_headers, passed_headers
-from relay.upstream.upstream import OutgoingRequest, UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
+from relay.upstream.outgoing import OutgoingRequest
 
 _COUNT_S: Final = 30.0
 _TRIES_MAX: Final = 2

@@ -35,7 +35,7 @@ from relay.preparation.file_fetching import fetch
 from relay.preparation.prepared import PreparedRequest
 from relay.preparation.translator import FetchFiles, RequestTranslator
 from relay.routing.routing import RoutedRequest, route
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from usage.requests.choices import Why
 
 # Faults that would repeat at the same channel, and those that would repeat with the same key.

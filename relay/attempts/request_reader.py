@@ -14,8 +14,9 @@ from gateway.providers.suffixes import RequestedModel, has_ending, read_requeste
 from gateway.routing.model_rule_bounds import FAILURES
 from lib.id_types import ModelName
 from relay.attempts.next_attempts import NO_FALLBACKS, Fallbacks
-from relay.context.context import MODEL_LENGTH_MAX, Invocation, RequestContext
+from relay.context.context import RequestContext
 from relay.operations.unary import UnaryFacts
+from relay.requests.invocation import MODEL_LENGTH_MAX, Invocation
 from relay.requests.labels import LABELS_HEADER
 from relay.routing.retired_models import answering_model
 

@@ -33,7 +33,8 @@ from relay.attempts.request_reader import RequestReader
 from relay.attempts.rules import backoff_s_max
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.catalogue.snapshot import Channel
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
+from relay.context.records import record_refusal, uncharged_outcome
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -52,10 +53,11 @@ from relay.holds.preview import check_means
 from relay.ledger.settlement import Settlement
 from relay.operations.unary import UnaryFacts
 from relay.preparation.continuation import Continuation, continue_request
+from relay.requests.outcome import Outcome
 from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import read_session_members
 from relay.routing.routing import plan_own_keys, screen
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from usage.sessions.sources import CAP_HEADER, FIRST_RESPONSE, OWN_HEADER
 
 
@@ -157,7 +159,7 @@ class Run:
         except DatabaseFailed as error:
             answer = answer_to(error)
             await context.downstream.refuse(answer)
-            return context.uncharged_outcome(answer)
+            return uncharged_outcome(context, answer)
         finally:
             context.deadline.stop()
             context.downstream.stop_keep_alive()
@@ -253,8 +255,8 @@ class Run:
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader
         window_id = error.window_id if isinstance(error, UsedUp) else None
-        outcome = self._context.record_refusal(
-            answer, reader.model_name, stream=reader.stream, window_id=window_id
+        outcome = record_refusal(
+            self._context, answer, reader.model_name, stream=reader.stream, window_id=window_id
         )
         await self._context.downstream.refuse(answer)
         return outcome
@@ -303,7 +305,7 @@ class Run:
                 # The client may leave while its hold is being placed; admission then writes the
                 # record.
                 self._reraise_unless_left()
-                return self._context.uncharged_outcome(CLIENT_CLOSED)
+                return uncharged_outcome(self._context, CLIENT_CLOSED)
             self._attempt = attempt
             if self._revoked is not None:
                 attempt.revoke(self._revoked)
@@ -433,7 +435,7 @@ class Run:
         self._settle(attempt.failed(self._next.failed[-1].failure, final=True), STOPPING)
         if not context.downstream.client_gone:
             await context.downstream.refuse(STOPPING)
-        return context.uncharged_outcome(STOPPING)
+        return uncharged_outcome(context, STOPPING)
 
     async def _give_up_unadmitted(self) -> Outcome:
         """Answer with the last failure, because the next attempt was not admitted."""
@@ -449,11 +451,11 @@ class Run:
         ended = attempt.failed(failures[-1], final=True)
         if self._context.downstream.client_gone:
             self._settle(ended, CLIENT_CLOSED)
-            return self._context.uncharged_outcome(CLIENT_CLOSED)
+            return uncharged_outcome(self._context, CLIENT_CLOSED)
         error = answer_to_failures(failures)
         self._settle(ended, error)
         await self._context.downstream.refuse(error)
-        return self._context.uncharged_outcome(error, basis=ended.ending.basis)
+        return uncharged_outcome(self._context, error, basis=ended.ending.basis)
 
     def _reraise_unless_left(self) -> None:
         """Re-raise a cancellation unless the client has left. Call this in `except
@@ -470,8 +472,12 @@ class Run:
 
     def _record(self, error: ErrorAnswer, *, after_attempts: bool = False) -> Outcome:
         routed = self._next.answering.routed
-        return self._context.record_refusal(
-            error, routed.model.name, stream=routed.facts.stream, after_attempts=after_attempts
+        return record_refusal(
+            self._context,
+            error,
+            routed.model.name,
+            stream=routed.facts.stream,
+            after_attempts=after_attempts,
         )
 
     # ---- shadow traffic

@@ -41,7 +41,7 @@ from lib.id_types import UpstreamModelName
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Channel, Snapshot
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.counting.own_count import UsageEvidence, count_own
 from relay.counting.vocabularies import family_of
 from relay.database.database import Row, Statement
@@ -52,8 +52,10 @@ from relay.metering.usage_meter import cost_of, tokens_of
 from relay.operations.unary import UnaryFacts
 from relay.preparation.prepared import PreparedRequest
 from relay.preparation.translator import RequestTranslator
+from relay.requests.outcome import Outcome
 from relay.routing.routing import has_tools, screen
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 log = logging.getLogger(__name__)
 

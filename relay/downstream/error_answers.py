@@ -34,15 +34,15 @@ from dialects.upstream_errors.upstream_errors import provider_limit_message
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
-from relay.context.context import Invocation
 from relay.credentials.revocation import EndReason
 from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.limit_answers import LimitReached, UsedUp, limit_headers, session_ended
 from relay.errors import DatabaseFailed
 from relay.health.channels_out import ChannelsOut, jittered
+from relay.requests.invocation import Invocation
 from relay.requests.sessions import Session
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
 # The statuses of passing errors: a slow body, and another request that is still running.

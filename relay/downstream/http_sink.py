@@ -18,11 +18,11 @@ from dialects.errors.errors import RequestFault, message_of, quote_value
 from lib.id_types import RequestId
 from lib.ids import id_text
 from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
-from relay.context.context import Invocation
 from relay.downstream.downstream import ErrorAnswer, Head
 from relay.downstream.error_answers import OVERLOADED, answer_to, error_response
 from relay.downstream.limit_answers import limit_headers
 from relay.health.channels_out import ChannelsOut
+from relay.requests.invocation import Invocation
 
 # What pages of other origins may send and read (CORS): everything except cookies.
 ALLOW_ORIGIN: Final = (b"access-control-allow-origin", b"*")

@@ -28,6 +28,7 @@ from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.context.context import RequestContext, context_of_task
+from relay.context.records import record_refusal
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head, KeepAlive, Sink
 from relay.downstream.error_answers import INTERNAL, STOPPING, answer_to
@@ -145,7 +146,7 @@ async def _start(
     fault = _refusal(request, body)
     if fault is not None:
         error = answer_to(fault)
-        context.record_refusal(error, as_text(value_of(body.value("model"))), stream=False)
+        record_refusal(context, error, as_text(value_of(body.value("model"))), stream=False)
         await client.refuse(error)
         return
     life, principal = request.life, request.principal

@@ -11,7 +11,8 @@ from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
-from relay.context.context import Invocation, RequestContext
+from relay.context.context import RequestContext
+from relay.context.records import record_refusal
 from relay.downstream.error_answers import answer_to
 from relay.endpoints.background import answer_in_background, background_body
 from relay.endpoints.estimate import answer_estimate
@@ -24,6 +25,7 @@ from relay.operations.video_operations import Remix
 from relay.requests.body import TooLarge
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
 from relay.requests.headers import read_headers
+from relay.requests.invocation import Invocation
 from relay.requests.uploads import Form
 from relay.states.background_forms import BACKGROUND_KINDS
 
@@ -64,7 +66,7 @@ async def count_tokens(request: Request) -> None:
 async def refuse_not_implemented(request: Request) -> None:
     """Record a request to an endpoint that is not implemented, and raise RequestFault."""
     fault = RequestFault("not_implemented", None, "")
-    request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)
+    record_refusal(request.make_context(request.invocation), answer_to(fault), "", stream=False)
     raise fault
 
 

@@ -35,11 +35,12 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
 from relay.downstream.deadline import Deadline
 from relay.downstream.downstream import Downstream, ErrorAnswer, Head
 from relay.preparation.translator import has_operation
+from relay.requests.outcome import Outcome
 
 _NATIVE: Final[Operation] = "completions"
 

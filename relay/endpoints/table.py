@@ -29,7 +29,6 @@ from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
 from gateway.passthrough.rules import METHODS, ROOT
 from relay.config import BODY_BYTES_MAX as _BODY
-from relay.context.context import Invocation
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse, error_response
 from relay.endpoints import cloud_rows
@@ -92,6 +91,7 @@ from relay.realtime.live.open_live import open_live
 from relay.realtime.live.refusals import refuse_live
 from relay.realtime.new_client_secret import create_client_secret
 from relay.realtime.open_connection import open_session
+from relay.requests.invocation import Invocation
 
 
 async def _estimate(request: Request) -> None:

@@ -19,13 +19,7 @@ from dialects.errors.errors import RequestFault
 from dialects.errors.task_errors import Family
 from dialects.media import jimeng
 from lib.process.asgi import HEED, Receive, Scope
-from relay.context.context import (
-    NO_OPTIONS,
-    Invocation,
-    RequestContext,
-    RequestOptions,
-    context_of_task,
-)
+from relay.context.context import RequestContext, context_of_task
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.downstream.http_sink import HttpSink
@@ -34,6 +28,8 @@ from relay.operations.unary import UnaryOperation
 from relay.requests.body import read_body
 from relay.requests.client_apps import client_app
 from relay.requests.headers import RequestHeaders, read_headers
+from relay.requests.invocation import Invocation
+from relay.requests.options import NO_OPTIONS, RequestOptions
 from relay.requests.sessions import read_session_headers
 from usage.records.sql import ADDRESS_LENGTH
 

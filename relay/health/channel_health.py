@@ -23,7 +23,7 @@ from lib.ids import id_text
 from relay.catalogue.snapshot import Channel, Snapshot
 from relay.health.channel_measures import ChannelMeasures
 from relay.health.operator_alerts import LONG_S, Alert, Alerts, Cause
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 
 log = logging.getLogger(__name__)
 

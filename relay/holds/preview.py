@@ -6,9 +6,10 @@ from billing.currency.money import format_usd
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
-from relay.context.context import Bound, RequestContext
+from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
 from relay.downstream.limit_answers import UsedUp
+from relay.hold_sizes.bound import Bound
 from relay.holds.admitted_attempt import OwnKeyHold
 from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, own_hold_of, take_units
 from relay.routing.routing import RoutedRequest, route

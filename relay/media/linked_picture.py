@@ -14,7 +14,8 @@ from relay.config import PICTURE_BYTES_MAX
 from relay.downstream.error_answers import answer_to_failures
 from relay.front.request import Request
 from relay.media.task_content import asked_range, pass_on
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 _GONE: Final = frozenset({403, 404, 410})
 

@@ -18,7 +18,8 @@ from relay.front.request import Request
 from relay.media.task_content import channel_of, key_of
 from relay.media_tasks import media_tasks
 from relay.media_tasks.media_tasks import Task
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 _SEED_PATH: Final = "/task/{id}/image-seed"
 _BYTES_MAX: Final = 64 * 1024

@@ -12,7 +12,7 @@ from relay.downstream.error_answers import answer_to_failures
 from relay.front.request import Request
 from relay.media.task_content import asked_range, channel_of, pass_on
 from relay.media_tasks import media_tasks
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 
 _GONE: Final = frozenset({403, 404, 410})
 

@@ -24,7 +24,8 @@ from relay.media.task_content import (
 )
 from relay.media_tasks import media_tasks
 from relay.media_tasks.media_tasks import Task
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 _GONE: Final = frozenset({403, 404, 410})
 

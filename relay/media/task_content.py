@@ -26,7 +26,8 @@ from relay.downstream.http_sink import HttpSink
 from relay.front.request import Request
 from relay.media import task_answers
 from relay.media_tasks.media_tasks import Task
-from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer, Upstreams
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")

@@ -25,7 +25,7 @@ from relay.media_tasks.media_tasks import Task, TaskKind
 from relay.media_tasks.video_order import Ordered
 from relay.operations.sourced_operation import SourcedOperation
 from relay.operations.unary import Exchange, Sending, UnaryFacts, Unit, not_offered, pass_unchanged
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 
 _ACCEPTED: Final = PlainAnswer(Quantities({}, ()))
 _CALL: Final = Unit("requests", 1, lambda family: 1)

@@ -18,53 +18,30 @@ from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
 from relay.catalogue.snapshot_build import ChannelRow, build_single_channel
-from relay.context.context import (
-    Bound,
-    Invocation,
-    Outcome,
-    PageOperation,
-    RequestContext,
-    RequestOptions,
-    Source,
-    context_of_task,
-)
+from relay.context.context import RequestContext, context_of_task
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
 from relay.endpoints.generation import generate
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.lifespan import Lifespan
+from relay.hold_sizes.bound import Bound
 from relay.media.task_clips import open_clip
 from relay.media.task_content import VideoContent, open_content
 from relay.operations.media_operation import MediaOperation
 from relay.operations.sourced_operation import SourcedOperation, about_its_source
 from relay.pages.page_connection import PageSession, attach_session, read_session_bound
+from relay.pages.page_operations import PAGE_PATHS, PageOperation
 from relay.pages.queue_sink import QueueSink
 from relay.pages.sent_preview import MASK, SentPreview, preview_sent
 from relay.previews.expected_cost import read_bound
 from relay.previews.route_preview import RoutePreview, preview_route
 from relay.requests.headers import read_headers
+from relay.requests.invocation import Invocation
 from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.options import RequestOptions, Source
+from relay.requests.outcome import Outcome
 from relay.requests.uploads import Form
 
-PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
-    "chat_completions": "/v1/chat/completions",
-    "embeddings": "/v1/embeddings",
-    "image_generations": "/v1/images/generations",
-    "image_edits": "/v1/images/edits",
-    "speech": "/v1/audio/speech",
-    "transcriptions": "/v1/audio/transcriptions",
-    "translations": "/v1/audio/translations",
-    "videos": "/v1/videos",
-    "suno_music": "/suno/submit/music",
-    "suno_lyrics": "/suno/submit/lyrics",
-    "midjourney_imagine": "/mj/submit/imagine",
-    "midjourney_describe": "/mj/submit/describe",
-    "midjourney_blend": "/mj/submit/blend",
-    "midjourney_shorten": "/mj/submit/shorten",
-    "midjourney_action": "/mj/submit/action",
-    "midjourney_modal": "/mj/submit/modal",
-}
-"""The path of each operation that pages of the playground call."""
 _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
     operation: read_invocation(find_endpoint(path), path, (), b"")
     for operation, path in PAGE_PATHS.items()

@@ -13,25 +13,21 @@ from lib.id_types import RequestId
 from lib.ids import new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
-from relay.context.context import (
-    NO_OPTIONS,
-    Bound,
-    RequestContext,
-    RequestOptions,
-    context_of_task,
-)
+from relay.context.context import RequestContext, context_of_task
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import ErrorAnswer, Sink
 from relay.downstream.error_answers import too_busy
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import DatabaseFailed
 from relay.front.lifespan import Lifespan
+from relay.hold_sizes.bound import Bound
 from relay.pages.queue_sink import QueueSink
 from relay.previews.expected_cost import read_bound
 from relay.realtime.open_connection import run_session
 from relay.realtime.operation import Realtime, first_bound
 from relay.realtime.sink import RealtimeSink, SessionListener
 from relay.requests.labels import Labels
+from relay.requests.options import NO_OPTIONS, RequestOptions
 from relay.requests.sessions import realtime_session
 
 _PATH: Final = "/v1/realtime"

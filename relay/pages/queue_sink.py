@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from relay.attempts.run import Run
-from relay.context.context import Outcome
 from relay.downstream.downstream import ErrorAnswer, Head
+from relay.requests.outcome import Outcome
 
 _QUEUED_MAX: Final = 64
 

@@ -13,7 +13,7 @@ from dialects.openai.think_tags import TagsDecoder
 from gateway.channels.overrides.rules import RequestOverrides
 from relay.operations.unary import Exchange, Passing
 from relay.requests.uploads import OutgoingForm, UploadedFile
-from relay.upstream.upstream import OutgoingRequest
+from relay.upstream.outgoing import OutgoingRequest
 
 
 class ForwardedBody(msgspec.Struct, frozen=True):

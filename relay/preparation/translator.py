@@ -56,7 +56,7 @@ from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.catalogue.snapshot import Channel
-from relay.context.context import OtherOperation, RequestContext
+from relay.context.context import RequestContext
 from relay.errors import DatabaseFailed
 from relay.operations.unary import Exchange, Passing, UnaryFacts
 from relay.operations.video_callbacks import add_callback
@@ -70,6 +70,7 @@ from relay.preparation.prepared import (
     PreparedRequest,
     TranslatedBody,
 )
+from relay.requests.invocation import OtherOperation
 
 _THOUGHT_RULE: Final[Flag] = "reasoning_content_rule"
 _CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(

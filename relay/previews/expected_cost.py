@@ -11,10 +11,11 @@ from typing import Final
 from billing.prices.pricing import total_of
 from relay.attempts.request_reader import RequestReader
 from relay.catalogue.snapshot import Channel
-from relay.context.context import Bound, RequestContext
+from relay.context.context import RequestContext
 from relay.counting.estimates import estimate_tokens
 from relay.counting.tokenizer import count_request
 from relay.counting.vocabularies import Family, family_of
+from relay.hold_sizes.bound import Bound
 from relay.hold_sizes.estimate import add_request_meter
 from relay.hold_sizes.tool_loop import usual_result_tokens
 from relay.holds.preview import ReadAvailable, bound_of

@@ -10,10 +10,11 @@ from gateway.routing.model_rule_bounds import Cause
 from relay.attempts.next_attempts import RoutedModel, RoutedModels, Translator
 from relay.attempts.request_reader import RequestReader
 from relay.attempts.rules import ATTEMPTS_MAX, AttemptsLeft, attempt_order
-from relay.context.context import Bound, RequestContext
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_to
 from relay.health.channels_out import ChannelsOut
+from relay.hold_sizes.bound import Bound
 from relay.holds.preview import ReadAvailable
 from relay.preparation.continuation import continue_request
 from relay.preparation.file_fetching import leave_files

@@ -10,7 +10,7 @@ from lib.ids import id_text
 from relay.answers.attempt_end import AttemptEnd
 from relay.catalogue.snapshot import Channel, Snapshot
 from relay.config import SESSION_S
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -31,7 +31,8 @@ from relay.realtime.operation import ResponseBound
 from relay.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import UpstreamSocket
 
 

@@ -23,7 +23,7 @@ from dialects.streams.model_alias import name_answer
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Snapshot
 from relay.config import USAGE_AFTER_TEXT_S
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.counting.own_count import UsageEvidence
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
@@ -39,7 +39,8 @@ from relay.realtime.output_limit import OutputLimit
 from relay.realtime.response import MeteredResponse, RunningResponses
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
-from relay.upstream.upstream import upstream_failure
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 # Parallel responses; OpenAI makes one in the conversation and some outside it.

@@ -12,7 +12,7 @@ from lib.id_types import RequestId
 from lib.ids import new_id
 from relay.attempts.request_reader import RequestReader
 from relay.catalogue.snapshot import Snapshot
-from relay.context.context import Invocation, RequestContext
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import OVERLOADED, answer_to
 from relay.downstream.limit_answers import ChannelFull, LimitReached
@@ -22,8 +22,9 @@ from relay.holds.admitted_attempt import AdmittedAttempt, Chosen
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.settlement import Settlement
 from relay.operations.unary import Billable, UnaryOperation
+from relay.requests.invocation import Invocation
 from relay.routing.routing import stay
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 
 _FULL_WAIT_S: Final = 1.0
 

@@ -11,12 +11,14 @@ from dialects.endpoints.client_secrets import read_request, write_answer
 from dialects.errors.errors import RequestFault
 from lib.ids import id_text
 from relay.attempts.request_reader import RequestReader
-from relay.context.context import RequestContext, RequestOptions
+from relay.context.context import RequestContext
+from relay.context.records import record_answer
 from relay.credentials import client_secrets
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX, ClientSecret, SecretTooLong
 from relay.front.request import Request
 from relay.operations.unary import not_offered
 from relay.realtime.operation import Realtime, first_bound
+from relay.requests.options import RequestOptions
 from relay.routing.routing import route
 
 _OPERATION: Final = "client_secret"
@@ -57,7 +59,7 @@ async def issue(
         )
         raise RequestFault("invalid_value", member, what) from None
     await request.life.count_request(request.principal)
-    context.record_answer(model, _OPERATION)
+    record_answer(context, model, _OPERATION)
     return text
 
 

@@ -11,7 +11,7 @@ from dialects.realtime.fixed_settings import FixedSettings
 from lib.process.asgi import Scope
 from lib.process.waiting import timeout
 from relay.attempts.run import Run
-from relay.context.context import RequestContext, RequestOptions
+from relay.context.context import RequestContext
 from relay.credentials.client_secrets import ClientSecret
 from relay.front.lifespan import Lifespan
 from relay.front.request import Request
@@ -20,6 +20,7 @@ from relay.realtime.operation import session_invocation
 from relay.realtime.sink import STOPPING_EXTENSION, RealtimeSink
 from relay.requests.headers import read_headers
 from relay.requests.labels import LABELS_HEADER, NO_LABELS
+from relay.requests.options import RequestOptions
 from relay.requests.sessions import realtime_session
 
 

@@ -20,7 +20,6 @@ from gateway.providers.models import find_row
 from lib.process.asgi import Scope
 from relay.catalogue.snapshot import Snapshot
 from relay.config import SESSION_S
-from relay.context.context import Invocation
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import ClientSecret
@@ -34,6 +33,7 @@ from relay.operations.unary import (
     Urls,
     not_offered,
 )
+from relay.requests.invocation import Invocation
 
 # The input held before anything about a session is known.
 FIRST_CONTEXT: Final = 4_096

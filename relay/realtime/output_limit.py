@@ -5,7 +5,7 @@ from typing import Literal
 
 from dialects.realtime import realtime
 from dialects.realtime.realtime import SessionSettings
-from relay.context.context import Invocation
+from relay.requests.invocation import Invocation
 from relay.upstream.websocket import UpstreamSocket
 
 

@@ -9,7 +9,8 @@ from dialects.errors.errors import clean_upstream
 from dialects.realtime.realtime import Response, ServerEvent, SpokenResponse
 from lib.id_types import ModelName, RequestId
 from relay.answers.attempt_end import AttemptEnd
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
+from relay.context.records import record_refusal
 from relay.downstream.downstream import ErrorAnswer
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.ledger.settlement import Settlement
@@ -17,6 +18,7 @@ from relay.metering.usage_meter import Bill, UsageMeter, meters_text
 from relay.operations.unary import Passing
 from relay.realtime.operation import FixedBound, ResponseBound
 from relay.realtime.sink import RealtimeSink, SessionListener
+from relay.requests.outcome import Outcome
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
 NOT_USED: Final = Bill({}, 0, "none", (), None)
@@ -127,7 +129,7 @@ class MeteredRequest(Generic[M, B]):
     def refuse(self, error: ErrorAnswer) -> None:
         """End the request, because no other hold could replace its current one."""
         model = self._admitted.facts.model
-        self._context.record_refusal(error, model, stream=True, after_attempts=True)
+        record_refusal(self._context, error, model, stream=True, after_attempts=True)
 
     def start(self, id: str) -> None:
         """Begin the request. `id` is the provider's id, "" for none."""

@@ -11,10 +11,11 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from lib.process.waiting import timeout
-from relay.context.context import Invocation, Outcome
 from relay.downstream.downstream import ErrorAnswer, Head
 from relay.downstream.http_sink import HttpSink
 from relay.errors import ClientGone
+from relay.requests.invocation import Invocation
+from relay.requests.outcome import Outcome
 
 STOPPING_EXTENSION: Final = "weir.stopping"
 """The key in the scope of an event (`asyncio.Event`) that is set when the server is about to

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from lib.process.waiting import timeout
 from relay.config import SESSION_IDLE_S, SESSION_S
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -30,7 +30,8 @@ from relay.health.channel_health import HealthProbe
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.connection_holds import SessionOver
 from relay.realtime.sink import ClientLeft, RealtimeSink
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 _CLOSE_S: Final = 1.0

@@ -42,7 +42,7 @@ from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
 from relay.asgi import Relay
 from relay.catalogue.snapshot import Channel
 from relay.config import RelayConfig
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
 from relay.front.lifespan import Lifespan
@@ -54,11 +54,13 @@ from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
 from relay.pages.in_process import InProcessRelay
 from relay.pages.queue_sink import QueueSink
+from relay.requests.outcome import Outcome
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
 from relay.tracing.observer import ObservedAnswer
 from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
 from relay.tracing.telemetry_session import telemetry_session
-from relay.upstream.upstream import Answer, OutgoingRequest, Upstreams
+from relay.upstream.outgoing import OutgoingRequest
+from relay.upstream.upstream import Answer, Upstreams
 from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import AttemptOpened, Ending, Refusal
 

@@ -38,7 +38,7 @@ from relay.realtime.live.delegations import Delegations
 from relay.requests import form_body, headers, uploads
 from relay.states import state_store
 from relay.upstream import credential_cache, http1, turn_socket, upstream
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.config.test_bounds import _NAME, ROOT, bounds_in
 from tests.mutants.targets import target_files
 

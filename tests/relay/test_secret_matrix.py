@@ -33,7 +33,8 @@ from lib.network.outbound import Outbound, read_proxy
 from relay.catalogue.snapshot import Channel
 from relay.upstream import dialer, upstream
 from relay.upstream.credential_cache import CredentialCache
-from relay.upstream.upstream import OutgoingRequest, Upstreams
+from relay.upstream.outgoing import OutgoingRequest
+from relay.upstream.upstream import Upstreams
 from tests.fakes.listeners import Authority, tls_context
 from tests.fakes.proxies import FakeProxy
 

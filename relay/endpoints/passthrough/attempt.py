@@ -30,7 +30,7 @@ from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.attempt_end import AttemptEnd, AttemptParts
 from relay.attempts.attempt import Attempt
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_behind_content, answer_to
 from relay.downstream.http_sink import HttpSink
@@ -44,16 +44,15 @@ from relay.health.channel_health import HealthProbe
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import Bill, UsageMeter
 from relay.preparation.translator import overridden_headers
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, failure_of_status, upstream_failure
+from relay.upstream.outgoing import PassedRequest
 from relay.upstream.upstream import (
     Answer,
-    PassedRequest,
-    UpstreamFailed,
     check_encoding,
-    failure_of_status,
     read_beginning,
     read_failure,
     request_id_of,
-    upstream_failure,
 )
 
 _NOT_CHARGED: Final = Bill({}, 0, "none", (), None)

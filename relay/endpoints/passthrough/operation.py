@@ -30,7 +30,7 @@ from lib.process.asgi import Scope
 from relay.attempts.next_attempts import NO_FALLBACKS, NextAttempts, RoutedModel, RoutedModels
 from relay.attempts.request_reader import RequestReader
 from relay.catalogue.snapshot import Channel, Snapshot
-from relay.context.context import MODEL_LENGTH_MAX, RequestContext
+from relay.context.context import RequestContext
 from relay.counting.vocabularies import Family
 from relay.downstream.error_answers import MethodNotAllowed
 from relay.endpoints.passthrough.headers import forwarded_headers
@@ -40,6 +40,7 @@ from relay.holds.place_hold import HoldPlacer
 from relay.operations.unary import Rates, UnaryFacts
 from relay.preparation.continuation import Continuation
 from relay.preparation.prepared import AnswerTraits, ExchangeBody, PreparedRequest
+from relay.requests.invocation import MODEL_LENGTH_MAX
 from relay.routing.routing import RoutedRequest, screen
 
 _OWN_KEY_ONLY: Final = (

@@ -36,7 +36,7 @@ from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
-from relay.context.context import RequestOptions, context_of_task
+from relay.context.context import context_of_task
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import (
@@ -67,6 +67,7 @@ from relay.realtime.sink import (
     RealtimeSink,
 )
 from relay.requests.headers import read_headers
+from relay.requests.options import RequestOptions
 from relay.requests.sessions import Session, opening_session, read_session_members
 from relay.upstream.turn_socket import TurnSocket
 

@@ -16,7 +16,7 @@ from relay.realtime.gemini_live.connection import LiveSession
 from relay.realtime.gemini_live.operation import LiveOrder
 from relay.realtime.gemini_live.sink import LiveSink
 from relay.realtime.response import MeteredResponse
-from relay.upstream.upstream import UpstreamFailed, failure_of_status, upstream_failure
+from relay.upstream.failures import UpstreamFailed, failure_of_status, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 

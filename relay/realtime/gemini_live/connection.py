@@ -41,7 +41,7 @@ from relay.realtime.holds import ResponseHolds
 from relay.realtime.response import MeteredResponse
 from relay.realtime.sink import RealtimeSink
 from relay.routing.model_products import unpriced_members_fault
-from relay.upstream.upstream import upstream_failure
+from relay.upstream.failures import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 # The id of the only running answer, because Google gives answers no id.

@@ -24,7 +24,7 @@ from relay.realtime.live.operation import Live, StretchBound
 from relay.realtime.live.stretches import MeteredStretch, StretchMeter
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
-from relay.upstream.upstream import failure_of_status, upstream_failure
+from relay.upstream.failures import failure_of_status, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 _TOO_LARGE: Final = 1009

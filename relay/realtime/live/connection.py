@@ -16,7 +16,7 @@ from dialects.errors.errors import RequestFault, quote_value
 from dialects.realtime import live
 from dialects.realtime.live import ClientEvent, ServerEvent, Settings
 from lib.process.waiting import timeout
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
 from relay.health.channel_health import HealthProbe
@@ -28,6 +28,7 @@ from relay.realtime.live.delegations import Delegations
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS, MeteredStretch, Stretches
 from relay.realtime.sink import RealtimeSink
 from relay.realtime.socket_connection import SocketSession
+from relay.requests.outcome import Outcome
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 # How long a session may take to close, and after how long a refused stretch is asked for again.

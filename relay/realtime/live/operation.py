@@ -17,7 +17,6 @@ from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row
 from relay.catalogue.snapshot import Snapshot
 from relay.config import SESSION_S
-from relay.context.context import Invocation
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.operations.unary import (
@@ -30,6 +29,7 @@ from relay.operations.unary import (
     Urls,
     not_offered,
 )
+from relay.requests.invocation import Invocation
 
 METER: Final = "session_minutes"
 STRETCH_MS: Final = 60_000

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dialects.errors.errors import RequestFault
+from relay.context.records import record_refusal
 from relay.downstream.error_answers import answer_to
 from relay.front.request import Request
 
@@ -31,5 +32,5 @@ async def refuse_live(request: Request) -> None:
     """Record a request that is not relayed, and refuse it with the reason. Raises RequestFault."""
     action = request.scope["path"].rstrip("/").rpartition("/")[2]
     fault = RequestFault("not_implemented", None, _REASONS.get(action, _PAST_WEIR))
-    request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)
+    record_refusal(request.make_context(request.invocation), answer_to(fault), "", stream=False)
     raise fault

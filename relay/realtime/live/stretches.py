@@ -13,7 +13,7 @@ from typing import Final
 from dialects.realtime.live import TimeReading
 from dialects.usage.session_time import session_minutes
 from relay.answers.attempt_end import AttemptEnd
-from relay.context.context import Outcome, RequestContext
+from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import UsageMeter, meters_text
@@ -21,6 +21,7 @@ from relay.realtime.connection_holds import Placed, SessionHolds
 from relay.realtime.live.connection_time import SessionTime, part_of
 from relay.realtime.live.operation import METER, Stretch, StretchBound
 from relay.realtime.response import MeteredRequest
+from relay.requests.outcome import Outcome
 
 # The next stretch is held this long before the current one can be over, and the session is ended
 # this long before if that is refused.

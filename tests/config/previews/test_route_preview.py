@@ -12,8 +12,8 @@ from accounts.models import Key, KeyKind
 from config.previews import route_preview, sent_preview
 from gateway.models import Channel, Route
 from lib.ids import id_text, new_id
-from relay.context.context import Bound
 from relay.downstream.downstream import ErrorAnswer
+from relay.hold_sizes.bound import Bound
 from relay.previews.route_preview import PreviewedAttempt, RoutePreview, SkippedChannel
 from tests import cast
 

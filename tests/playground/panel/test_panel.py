@@ -29,7 +29,7 @@ from playground.models import (
     Vote,
 )
 from playground.runs import runs
-from relay.context.context import Bound
+from relay.hold_sizes.bound import Bound
 from tests.cast import Cast, make_key, signed_in
 from tests.lists import file_of, rows_of
 from tests.markup import squeezed

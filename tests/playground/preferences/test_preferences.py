@@ -26,7 +26,7 @@ from playground.preferences.preferences import (
     preference_of,
     toggle_favourite,
 )
-from relay.context.context import Bound
+from relay.hold_sizes.bound import Bound
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed

@@ -10,8 +10,8 @@ import pytest
 
 from lib.database.async_database import run_in_database
 from playground.models import RunEvent
-from relay.context.context import Outcome
 from relay.downstream.downstream import Head
+from relay.requests.outcome import Outcome
 from tests.cast import Cast
 from tests.playground.sending.test_views import ScriptedRelay, outcome, people, send
 

@@ -41,10 +41,11 @@ from playground.runs import runs
 from playground.sending.stream import stream_events
 from playground.turns import turns
 from playground.turns.turns import Column, Turn, TurnForm, begin_turns, end_run
-from relay.context.context import Bound, Outcome
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
+from relay.hold_sizes.bound import Bound
 from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.outcome import Outcome
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed

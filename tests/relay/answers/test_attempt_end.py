@@ -13,7 +13,7 @@ from relay.answers.attempt_end import AttemptEnd
 from relay.downstream.error_answers import INTERNAL
 from relay.ledger.settlement import Settlement
 from relay.metering.usage_meter import Bill
-from relay.upstream.upstream import upstream_failure
+from relay.upstream.failures import upstream_failure
 
 # What the input of an attempt has cost by its size.
 UNKNOWN_NANO: Final = 9

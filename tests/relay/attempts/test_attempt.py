@@ -16,7 +16,7 @@ from relay.downstream.error_answers import INTERNAL, STOPPING
 from relay.media_tasks.video_order import AcceptedVideo
 from relay.metering.usage_meter import Bill
 from relay.operations.unary import Exchange, Passing
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 from tests.relay.calls import Calls
 
 CUT, DRAIN = SimpleNamespace(kind="cut"), SimpleNamespace(kind="drain", seconds=9, cost_nano=None)

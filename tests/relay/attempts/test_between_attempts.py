@@ -11,13 +11,13 @@ import pytest
 
 from lib.ids import id_text
 from relay.asgi import Relay
-from relay.context.context import Outcome
 from relay.database.database import PipelinedConnection, Row, Statement
 from relay.errors import DatabaseAway
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batch import BatchWriter
 from relay.ledger.settlement import AnySettlement
 from relay.ledger.writer import LedgerWriter
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
 from tests.relay.ledger.test_ledger_writer import asked, ended

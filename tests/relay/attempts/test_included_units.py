@@ -12,9 +12,9 @@ from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.limits.budget_windows import count_guards
 from lib.ids import new_id
 from relay.asgi import Relay
-from relay.context.context import Outcome
 from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.writer import LedgerWriter
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.fakes.videos import FakeVideos
 from tests.hub import Hub, Tenant

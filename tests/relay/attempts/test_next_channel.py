@@ -16,7 +16,7 @@ from lib.id_types import UpstreamModelName
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.downstream.limit_answers import ChannelFull
 from relay.health.channels_out import ChannelsOut
-from relay.upstream.upstream import upstream_failure
+from relay.upstream.failures import upstream_failure
 
 ORGANISATION: Final = UUID(int=1)
 A, B, C, D = (Candidate(name, UpstreamModelName("up"), 2, why="priority") for name in "abcd")

@@ -27,7 +27,7 @@ from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.health.channels_out import ChannelsOut
 from relay.operations.unary import UnaryFacts
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 
 
 class Refusing:
@@ -149,9 +149,8 @@ class Script:
                 health=SimpleNamespace(begin=self._begin),
                 shadows=SimpleNamespace(follow=lambda *values: self.wrote.append(values)),
             ),
-            record_refusal=self._record,
+            record=self._record,
             invocation=SimpleNamespace(target=SimpleNamespace(model="", stream=False)),
-            uncharged_outcome=lambda error, basis="none": ("uncharged", error.kind, basis),
         )  # fmt: skip
         routed = SimpleNamespace(
             model=SimpleNamespace(name="m"), facts=facts or SimpleNamespace(stream=True),
@@ -239,6 +238,13 @@ class Script:
 def ends_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "final_end", lambda ended, error, principal: (ended, error))
     monkeypatch.setattr(run_module, "answer_to_failures", lambda failures: LAST)
+    monkeypatch.setattr(
+        run_module, "uncharged_outcome",
+        lambda context, error, basis="none": ("uncharged", error.kind, basis),
+    )  # fmt: skip
+    monkeypatch.setattr(
+        run_module, "record_refusal", lambda context, *error, **how: context.record(*error, **how)
+    )
 
 
 def recorded(error: ErrorAnswer, *, after: bool) -> tuple[Any, ...]:

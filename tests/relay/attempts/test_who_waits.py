@@ -8,7 +8,6 @@ import pytest
 
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
-from relay.context.context import Outcome
 from relay.credentials.keys import Principal
 from relay.credentials.revocation import EndReason, Revocable, Running
 from relay.database.database import PipelinedConnection, Row, Statement
@@ -16,6 +15,7 @@ from relay.holds.admitted_attempt import Chosen, PlacedHold
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.settlement import Settlement
 from relay.pages import queue_sink
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
 from tests.relay.pages.test_in_process import body, knows, principal, read_events, relay

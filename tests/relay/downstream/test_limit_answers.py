@@ -12,7 +12,6 @@ from dialects.errors.errors import KINDS, ErrorKind
 from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
-from relay.context.context import Invocation
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_to, answer_to_failures, error_response
 from relay.downstream.limit_answers import (
@@ -25,7 +24,8 @@ from relay.downstream.limit_answers import (
 )
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
-from relay.upstream.upstream import UpstreamFailed
+from relay.requests.invocation import Invocation
+from relay.upstream.failures import UpstreamFailed
 from tests.relay.health.test_health import CHANNEL, WHO
 
 NOW = 1_795_262_400.0

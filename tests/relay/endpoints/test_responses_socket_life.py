@@ -14,9 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from lib.id_types import RequestId
 from lib.ids import new_id
 from lib.process.asgi import Message
-from relay.context.context import Invocation
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.realtime.sink import ClientLeft, RealtimeSink
+from relay.requests.invocation import Invocation
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub

@@ -19,7 +19,7 @@ from relay.catalogue.snapshot import EMPTY, Channel, OwnKeyTerms
 from relay.health import channel_health
 from relay.health.channel_health import Health, HealthProbe
 from relay.health.operator_alerts import LONG_S, Alert
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO
 
 OPEN_S = 10.0

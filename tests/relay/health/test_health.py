@@ -23,7 +23,7 @@ from lib.id_types import ChannelId, ChannelName, UpstreamModelName
 from relay.catalogue.snapshot import EMPTY, Channel
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Answer, Hub, Tenant

@@ -16,7 +16,7 @@ from lib.id_types import UpstreamModelName
 from relay.catalogue.snapshot import EMPTY
 from relay.health.channel_health import Health
 from relay.health.health_sharing import ChannelReport, HealthSharing, read
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask

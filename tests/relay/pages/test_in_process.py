@@ -21,7 +21,6 @@ from dialects.openai.stream.decode import Decoder
 from lib.ids import id_text, new_id
 from relay.asgi import Relay
 from relay.config import RelayConfig
-from relay.context.context import Outcome
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
 from relay.ledger.journal import _SLOT_BYTES
@@ -29,6 +28,7 @@ from relay.ledger.settlement import AnySettlement, Marked, Settlement
 from relay.ledger.spool import read
 from relay.ledger.writer import LedgerWriter
 from relay.pages.queue_sink import QueueSink
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub, Tenant
 from tests.relay.asking import ask

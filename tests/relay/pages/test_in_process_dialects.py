@@ -8,7 +8,7 @@ import pytest
 from dialects.chat.events import End, ReasoningDelta, TextDelta
 from lib.ids import id_text
 from relay.asgi import Relay
-from relay.context.context import Outcome
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask

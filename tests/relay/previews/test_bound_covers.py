@@ -7,7 +7,7 @@ import random
 import pytest
 
 from relay.asgi import Relay
-from relay.context.context import Outcome
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask

@@ -20,11 +20,11 @@ from gateway.routing.model_rule_bounds import CAUSES
 from gateway.routing.tie_breaking import MEASURED, PICKS, STICKY
 from lib.ids import new_id
 from relay.asgi import Relay
-from relay.context.context import Outcome
 from relay.health.channel_health import Health
 from relay.health.channel_measures import ChannelMeasures
 from relay.previews.route_preview import RoutePreview
-from relay.upstream.upstream import UpstreamFailed
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub, Tenant
 from tests.relay.asking import ask

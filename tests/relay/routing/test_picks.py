@@ -10,7 +10,7 @@ import pytest
 
 from lib.ids import new_id
 from relay.asgi import Relay
-from relay.context.context import Outcome
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, Hub, Tenant
 from tests.relay.asking import ask

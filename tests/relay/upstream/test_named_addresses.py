@@ -11,7 +11,7 @@ from lib.network.egress import EgressDenied, EgressPolicy, check_form_of_named
 from lib.network.outbound import Outbound, read_proxy
 from relay.asgi import Relay
 from relay.upstream.connection_pool import ConnectionPool
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes.midjourney import PICTURE, FakeMidjourney
 from tests.fakes.proxies import FakeProxy
 from tests.fakes.suno import SOUND, FakeSuno

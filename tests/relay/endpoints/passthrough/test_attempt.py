@@ -16,7 +16,7 @@ from relay.endpoints.passthrough import attempt as passing
 from relay.endpoints.passthrough.answer_value import MISSING, Value
 from relay.endpoints.passthrough.attempt import PassedRelay, PassThroughAttempt, PathMeter
 from relay.metering.usage_meter import Bill
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 from tests.relay.calls import Calls
 
 VERSION: Final = PriceVersion.from_stored({"meters": {"requests": 10**9, "answer_micros": 10**6}})
