@@ -18,11 +18,11 @@ PICTURE_BYTES_MAX: Final = 20 * MIB
 USAGE_AFTER_TEXT_S: Final = 2.0
 REST_S: Final = 1.0
 
-# Realtime sessions: the maximum size of an event, the maximum duration of a session and of a mutual
+# Realtime connections: the maximum size of an event, the maximum duration of one and of a mutual
 # silence, and how often either end is checked.
 EVENT_BYTES_MAX: Final = 15 * MIB
-SESSION_S: Final = 3600.0
-SESSION_IDLE_S: Final = 900.0
+CONNECTION_S: Final = 3600.0
+CONNECTION_IDLE_S: Final = 900.0
 HEARTBEAT_S: Final = 20.0
 
 # Settings from the installation's environment.

@@ -14,7 +14,7 @@ RelayError
   · Unreadable             a response is not valid HTTP; becomes UpstreamFailed
   · SocketLost             a provider's WebSocket has closed; becomes UpstreamFailed
   · Unpriced               the price has no rate for the request
-  · SessionOver            a realtime session ends
+  · RealtimeOver            a realtime session ends
   · ConnectionOver         a WebSocket of the Responses API ends
   · EventRefused           a realtime session refuses one event
   · SecretTooLong          the settings of a client secret do not fit into a header

@@ -35,7 +35,7 @@ class ChatRelay(Protocol):
     ) -> Bound:
         """Return the hold that `chat` would place for this body now."""
 
-    async def session_bound(self, principal: Principal, model: str) -> Bound:
+    async def connection_bound(self, principal: Principal, model: str) -> Bound:
         """Return the hold for the first response of a realtime session with this model."""
 
     def chat(

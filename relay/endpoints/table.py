@@ -86,11 +86,11 @@ from relay.operations.unary import (
 )
 from relay.operations.video_operations import VIDEO_GENERATIONS, VIDEOS
 from relay.realtime.gemini_live.new_auth_token import create_auth_token
-from relay.realtime.gemini_live.open_connection import open_live_session
+from relay.realtime.gemini_live.open_connection import open_live_connection
 from relay.realtime.live.open_live import open_live
 from relay.realtime.live.refusals import refuse_live
 from relay.realtime.new_client_secret import create_client_secret
-from relay.realtime.open_connection import open_session
+from relay.realtime.open_connection import open_connection
 from relay.requests.invocation import Invocation
 
 
@@ -223,13 +223,13 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
     ),
 }
 _REALTIME: Final = Endpoint(
-    open_session, ("GET",), operation="realtime", socket=open_session,
+    open_connection, ("GET",), operation="realtime", socket=open_connection,
     secret_prefix=CLIENT_SECRET_PREFIX,
 )  # fmt: skip
 # Google's form of it.
 _LIVE: Final = Endpoint(
-    open_live_session, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
-    socket=open_live_session,
+    open_live_connection, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
+    socket=open_live_connection,
 )  # fmt: skip
 _LIVE_PATH: Final = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiGenerateContent"
 # The method that Google's clients call with an ephemeral token.

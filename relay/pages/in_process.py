@@ -29,7 +29,7 @@ from relay.media.task_clips import open_clip
 from relay.media.task_content import VideoContent, open_content
 from relay.operations.media_operation import MediaOperation
 from relay.operations.sourced_operation import SourcedOperation, about_its_source
-from relay.pages.page_connection import PageSession, attach_session, read_session_bound
+from relay.pages.page_connection import PageConnection, attach_connection, read_connection_bound
 from relay.pages.page_operations import PAGE_PATHS, PageOperation
 from relay.pages.queue_sink import QueueSink
 from relay.pages.sent_preview import MASK, SentPreview, preview_sent
@@ -153,19 +153,19 @@ class InProcessRelay:
         )
         return await read_bound(context, body, life.available_nano)
 
-    async def session_bound(self, principal: Principal, model: str) -> Bound:
-        """Return what a realtime session of this model would hold for its first response, without
-        holding anything. Raises RequestFault, DatabaseAway.
+    async def connection_bound(self, principal: Principal, model: str) -> Bound:
+        """Return what a realtime connection of this model would hold for its first response,
+        without holding anything. Raises RequestFault, DatabaseAway.
         """
-        return await read_session_bound(self._started(), principal, model)
+        return await read_connection_bound(self._started(), principal, model)
 
     async def converse(
-        self, session: PageSession, scope: Scope, receive: Receive, send: Send
+        self, connection: PageConnection, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Run a page's realtime session to its end, with the same holds and books as over the API.
-        A refusal is sent to the page as an event.
+        """Run a page's realtime connection to its end, with the same holds and books as over the
+        API. A refusal is sent to the page as an event.
         """
-        await attach_session(self._started(), session, scope, receive, send)
+        await attach_connection(self._started(), connection, scope, receive, send)
 
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""

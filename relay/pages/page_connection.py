@@ -1,5 +1,5 @@
-"""Realtime sessions of our own pages, with the same holds and records as over the API, and with a
-key whose text the page never has."""
+"""Realtime connections of our own pages, with the same holds and records as over the API, and with
+a key whose text the page never has."""
 
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -23,29 +23,29 @@ from relay.front.lifespan import Lifespan
 from relay.hold_sizes.bound import Bound
 from relay.pages.queue_sink import QueueSink
 from relay.previews.expected_cost import read_bound
-from relay.realtime.open_connection import run_session
+from relay.realtime.open_connection import run_connection
 from relay.realtime.operation import Realtime, first_bound
-from relay.realtime.sink import RealtimeSink, SessionListener
+from relay.realtime.sink import ConnectionListener, RealtimeSink
 from relay.requests.labels import Labels
 from relay.requests.options import NO_OPTIONS, RequestOptions
-from relay.requests.sessions import realtime_session
+from relay.requests.sessions import session_of_connection
 
 _PATH: Final = "/v1/realtime"
 _INVOCATION: Final = read_invocation(find_endpoint(_PATH), _PATH, (), b"")
 
 
-class PageSession(NamedTuple):
-    """A session that a page opens: the payer, the caller, the model, and a listener."""
+class PageConnection(NamedTuple):
+    """A connection that a page opens: the payer, the caller, the model, and a listener."""
 
     key_id: UUID
     user_id: int
     model: str
     labels: Labels
-    listener: SessionListener
+    listener: ConnectionListener
 
 
 class _PageSink(RealtimeSink):
-    """Reports a refusal inside the session, because browsers do not show pages the response of a
+    """Reports a refusal inside the connection, because browsers do not show pages the response of a
     refused handshake."""
 
     __slots__ = ()
@@ -56,19 +56,19 @@ class _PageSink(RealtimeSink):
         await super().refuse(error, *fields)
 
 
-async def attach_session(
-    life: Lifespan, session: PageSession, scope: Scope, receive: Receive, send: Send
+async def attach_connection(
+    life: Lifespan, connection: PageConnection, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Run a session to its end. Nothing that the page, its key or a provider does makes it
+    """Run a connection to its end. Nothing that the page, its key or a provider does makes it
     raise."""
     sink = _PageSink(scope, send, RequestId(new_id()), _INVOCATION)
     sink.listen(receive)
-    sink.listener = session.listener
+    sink.listener = connection.listener
     REQUEST_ID.set(sink.request_id)
     life.open_requests.enter()
     try:
         principal = await life.authenticator.principal_of_key(
-            session.key_id, life.snapshot.now(), session.user_id
+            connection.key_id, life.snapshot.now(), connection.user_id
         )
         if not life.load.enter(principal):
             await sink.refuse(too_busy(life.load.come_again_ms()))
@@ -77,7 +77,7 @@ async def attach_session(
             if principal.endpoints and not principal.may_call(_INVOCATION.operation):
                 raise RequestFault("permission", None, f"endpoint {_INVOCATION.operation}")
             LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
-            await _converse(life, principal, session, sink, scope)
+            await _converse(life, principal, connection, sink, scope)
         finally:
             life.load.leave(principal)
     except RequestFault as fault:
@@ -89,17 +89,23 @@ async def attach_session(
 
 
 async def _converse(
-    life: Lifespan, principal: Principal, session: PageSession, sink: RealtimeSink, scope: Scope
+    life: Lifespan,
+    principal: Principal,
+    connection: PageConnection,
+    sink: RealtimeSink,
+    scope: Scope,
 ) -> None:
     options = RequestOptions(
-        labels=session.labels, client_app=PLAYGROUND, session=realtime_session(sink.request_id)
+        labels=connection.labels,
+        client_app=PLAYGROUND,
+        session=session_of_connection(sink.request_id),
     )
-    context = _context(life, principal, sink, session.model, sink.request_id, options)
-    await run_session(life, context, sink, scope)
+    context = _context(life, principal, sink, connection.model, sink.request_id, options)
+    await run_connection(life, context, sink, scope)
 
 
-async def read_session_bound(life: Lifespan, principal: Principal, model: str) -> Bound:
-    """Return what the first response of a session would hold now. Raises RequestFault,
+async def read_connection_bound(life: Lifespan, principal: Principal, model: str) -> Bound:
+    """Return what the first response of a connection would hold now. Raises RequestFault,
     DatabaseAway.
     """
     context = _context(life, principal, QueueSink(), model, RequestId(new_id()), NO_OPTIONS)

@@ -1,5 +1,5 @@
-"""The attempt to open a session at one channel. Other channels may be tried until the channel's
-WebSocket is open and has begun a session; then the session runs."""
+"""The attempt to open a connection at one channel. Other channels may be tried until the channel's
+WebSocket is open and the provider has begun; then the connection runs."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from dialects.realtime.fixed_settings import FixedSettings
 from lib.ids import id_text
 from relay.answers.attempt_end import AttemptEnd
 from relay.catalogue.snapshot import Channel, Snapshot
-from relay.config import SESSION_S
+from relay.config import CONNECTION_S
 from relay.context.context import RequestContext
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
@@ -25,19 +25,19 @@ from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.ledger.settlement import Settlement
 from relay.metering.usage_meter import UsageMeter, cost_of
 from relay.operations.unary import UnaryFacts
-from relay.realtime.connection import RealtimeSession
-from relay.realtime.connection_holds import SessionOver
+from relay.realtime.connection import RealtimeConnection
+from relay.realtime.connection_holds import RealtimeOver
 from relay.realtime.operation import ResponseBound
 from relay.realtime.response import NOT_USED, MeteredResponse, ResponseMeter
 from relay.realtime.sink import RealtimeSink
-from relay.realtime.socket_connection import SocketSession
+from relay.realtime.socket_connection import SocketConnection
 from relay.requests.outcome import Outcome
 from relay.upstream.failures import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import UpstreamSocket
 
 
-class SessionAttempt(ABC):
-    """An admitted attempt to open a session, with the interface of `Attempt`. `meter` counts its
+class ConnectionAttempt(ABC):
+    """An admitted attempt to open a connection, with the interface of `Attempt`. `meter` counts its
     first request; `stopping` is set when the process is about to stop."""
 
     def __init__(
@@ -59,9 +59,9 @@ class SessionAttempt(ABC):
         self._failed = False
 
     @abstractmethod
-    async def _begin(self, socket: UpstreamSocket) -> SocketSession:
-        """Begin a session on an open WebSocket. Raises UpstreamFailed, and SessionOver if no
-        session may begin.
+    async def _begin(self, socket: UpstreamSocket) -> SocketConnection:
+        """Begin a connection on an open WebSocket. Raises UpstreamFailed, and RealtimeOver if no
+        connection may begin.
         """
 
     @property
@@ -83,23 +83,23 @@ class SessionAttempt(ABC):
         self._context.deadline.interrupt("left")
 
     def revoke(self, reason: EndReason = "revoked") -> None:
-        """End the session, because its key has ended or a person ended the session."""
+        """End the connection, because its key has ended or a person ended its session."""
         self._context.deadline.interrupt(reason)
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
-        """Return the end of this attempt, which began no session."""
+        """Return the end of this attempt, which began no connection."""
         return self._end.failed(failure, final=final)
 
     async def execute(self, *, fresh: bool) -> Outcome:
-        """Open the session and run it to its end. Raises UpstreamFailed if none began."""
+        """Open the connection and run it to its end. Raises UpstreamFailed if none began."""
         socket: UpstreamSocket | None = None
         try:
             socket = await self._open()
-            session = await self._begin(socket)
-            return await session.run()
+            connection = await self._begin(socket)
+            return await connection.run()
         except asyncio.CancelledError:
             return await self._end_cancelled()
-        except SessionOver as over:
+        except RealtimeOver as over:
             return await self._refuse(over.error or CLIENT_CLOSED)
         except UpstreamFailed as failure:
             self._failed = True
@@ -114,7 +114,7 @@ class SessionAttempt(ABC):
 
     async def _open(self) -> UpstreamSocket:
         context, admitted = self._context, self._admitted
-        context.deadline.limit("total", SESSION_S)
+        context.deadline.limit("total", CONNECTION_S)
         context.deadline.allow("first_content", admitted.first_content_s)
         socket = await context.parts.upstreams.change_over(
             admitted.channel,
@@ -127,13 +127,13 @@ class SessionAttempt(ABC):
         return socket
 
     async def _refuse(self, error: ErrorAnswer) -> Outcome:
-        """Settle the attempt, because its session may not begin."""
+        """Settle the attempt, because its connection may not begin."""
         outcome = self._end.settle(error, NOT_USED)
         await self._sink.refuse(error)
         return outcome
 
     async def _end_cancelled(self) -> Outcome:
-        """Settle the attempt after a cancellation before a session began."""
+        """Settle the attempt after a cancellation before a connection began."""
         reason = self._context.deadline.caught()
         if reason in ("first_content", "total", "idle"):
             failure = failure_of_limit(
@@ -150,8 +150,8 @@ class SessionAttempt(ABC):
         return await self._refuse(error)
 
 
-class RealtimeAttempt(SessionAttempt):
-    """The attempt to open a realtime session. `newest` returns the current snapshot; `fixed` are
+class RealtimeAttempt(ConnectionAttempt):
+    """The attempt to open a realtime connection. `newest` returns the current snapshot; `fixed` are
     settings that the client may not change."""
 
     def __init__(
@@ -169,16 +169,16 @@ class RealtimeAttempt(SessionAttempt):
         self._newest = newest
         self._fixed = fixed
 
-    async def _begin(self, socket: UpstreamSocket) -> SocketSession:
+    async def _begin(self, socket: UpstreamSocket) -> SocketConnection:
         facts = self._admitted.facts
         unit = facts.units[0] if isinstance(facts, UnaryFacts) else None
         if not isinstance(unit, ResponseBound):
-            raise TypeError("the operation is no session")
+            raise TypeError("the operation is no connection")
         first = MeteredResponse(self._context, self._admitted, self._meter, self._end, unit)
-        return self._new_session(socket, first)
+        return self._new_connection(socket, first)
 
-    def _new_session(self, socket: UpstreamSocket, first: MeteredResponse) -> RealtimeSession:
-        return RealtimeSession(
+    def _new_connection(self, socket: UpstreamSocket, first: MeteredResponse) -> RealtimeConnection:
+        return RealtimeConnection(
             context=self._context,
             admitted=self._admitted,
             probe=self._probe,

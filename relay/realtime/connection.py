@@ -1,5 +1,5 @@
-"""A realtime session between a client and an upstream: events pass unchanged, and each response is
-held before it can begin and settled when it ends.
+"""A realtime connection between a client and an upstream: events pass unchanged, and each response
+is held before it can begin and settled when it ends.
 
     client --response.create, sound--> a hold is placed --> upstream
     upstream --response.created--> uses the hold; without one, one is placed first
@@ -31,14 +31,14 @@ from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import count
-from relay.realtime.connection_holds import EventRefused, SessionHolds, SessionOver
+from relay.realtime.connection_holds import ConnectionHolds, EventRefused, RealtimeOver
 from relay.realtime.conversation import Conversation
 from relay.realtime.holds import ResponseHolds
 from relay.realtime.operation import Realtime, Used
 from relay.realtime.output_limit import OutputLimit
 from relay.realtime.response import MeteredResponse, RunningResponses
 from relay.realtime.sink import RealtimeSink
-from relay.realtime.socket_connection import SocketSession
+from relay.realtime.socket_connection import SocketConnection
 from relay.requests.outcome import Outcome
 from relay.upstream.failures import upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
@@ -48,10 +48,10 @@ _RESPONSES_MAX: Final = 16
 _HEARD: Final = "conversation.item.input_audio_transcription.completed"
 
 
-class RealtimeSession(SocketSession):
-    """Relays one session. `first` is the response whose hold was placed with the session's request.
-    `fixed` are settings that the client may not change; they are sent before the client's first
-    event."""
+class RealtimeConnection(SocketConnection):
+    """Relays one connection. `first` is the response whose hold was placed with the connection's
+    request. `fixed` are settings that the client may not change; they are sent before the client's
+    first event."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class RealtimeSession(SocketSession):
         super().__init__(context, admitted, probe, socket, sink, stopping)
         self._first = first
         self._conversation = Conversation()
-        self._session_holds = SessionHolds(
+        self._connection_holds = ConnectionHolds(
             context, admitted, probe.key, newest, _operation_of(context).with_unit
         )
         self._holds = ResponseHolds(
-            context, admitted.facts.model, self._session_holds, first, self._conversation
+            context, admitted.facts.model, self._connection_holds, first, self._conversation
         )
         self._running = RunningResponses()
         # A response was requested, and no event has arrived since.
@@ -82,14 +82,14 @@ class RealtimeSession(SocketSession):
         # The provider has confirmed the fixed settings, or there are none to set.
         self._fixed_in_use = asyncio.Event()
 
-    async def _begin_session(self) -> None:
+    async def _begin_connection(self) -> None:
         await self._sink.accept(self._admitted.head(self._context, None))
         await self._send_fixed()
         await self._output_limit.set(self._first.output_cap)
 
     async def _send_fixed(self) -> None:
-        """Send the settings of the client secret. Raises SocketLost, and SessionOver if the key may
-        not use the transcription model here."""
+        """Send the settings of the client secret. Raises SocketLost, and RealtimeOver if the key
+        may not use the transcription model here."""
         raw = None if self._fixed is None else self._fixed.opening
         if raw is None:
             self._fixed_in_use.set()
@@ -98,7 +98,7 @@ class RealtimeSession(SocketSession):
         try:
             raw = self._fit_settings(event, raw)
         except (RequestFault, ChannelsOut) as fault:
-            raise SessionOver(answer_to(fault)) from None
+            raise RealtimeOver(answer_to(fault)) from None
         await self._socket.send(raw)
         self._conversation.note_sent(event, len(raw))
 
@@ -125,7 +125,7 @@ class RealtimeSession(SocketSession):
         self._note_sent(event, len(raw))
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
-        """Return the event to forward. Raises RequestFault if the event is refused, SessionOver if
+        """Return the event to forward. Raises RequestFault if the event is refused, RealtimeOver if
         no more money can be held."""
         if event.type == "session.update":
             return self._fit_settings(event, raw)
@@ -261,12 +261,12 @@ class RealtimeSession(SocketSession):
 
     # ---- its end
 
-    def _release(self, over: SessionOver, error: ErrorAnswer | None, fault: str) -> None:
+    def _release(self, over: RealtimeOver, error: ErrorAnswer | None, fault: str) -> None:
         self._holds.release(error, fault)
         for response in self._running.values():
             response.end.unheard = over.error or CLIENT_CLOSED
 
-    def _settle(self, over: SessionOver, fault: str) -> Outcome:
+    def _settle(self, over: RealtimeOver, fault: str) -> Outcome:
         for response in self._running.values():
             response.break_off(over.error, fault)
         self._running.clear()
@@ -292,12 +292,12 @@ class RealtimeSession(SocketSession):
 
 
 def _check_opening(error: ServerEvent) -> None:
-    """Check that the provider accepted the fixed settings. Raises SessionOver."""
+    """Check that the provider accepted the fixed settings. Raises RealtimeOver."""
     message = error.error_about(OPENING_ID)
     if message is not None:
         what = f"the provider refused the session of the client secret: {clean_upstream(message)}"
         answer = ErrorAnswer("provider_rejected", 400, message_of("provider_rejected", what))
-        raise SessionOver(answer)
+        raise RealtimeOver(answer)
 
 
 async def _wait(event: asyncio.Event) -> None:
@@ -307,5 +307,5 @@ async def _wait(event: asyncio.Event) -> None:
 def _operation_of(context: RequestContext) -> Realtime:
     operation = context.invocation.unary
     if not isinstance(operation, Realtime):
-        raise TypeError("the operation is no session")
+        raise TypeError("the operation is no connection")
     return operation

@@ -1,5 +1,5 @@
-"""The holds of an open session, for the requests after its first one: at the same channel and key,
-at the prices when they are placed."""
+"""The holds of an open connection, for the requests after its first one: at the same channel and
+key, at the prices when they are placed."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -31,8 +31,8 @@ _FULL_WAIT_S: Final = 1.0
 P = TypeVar("P")
 
 
-class SessionOver(RelayError):
-    """The session ends; `error` is None if the client has left, or the upstream has closed
+class RealtimeOver(RelayError):
+    """The connection ends; `error` is None if the client has left, or the upstream has closed
     normally.
     """
 
@@ -51,8 +51,8 @@ class EventRefused(RelayError):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A request on an open session: the operation that bills it, the model, and the invocation. The
-    body `raw` says what may be charged."""
+    """A request on an open connection: the operation that bills it, the model, and the invocation.
+    The body `raw` says what may be charged."""
 
     model: str
     unary: UnaryOperation
@@ -75,10 +75,10 @@ class Placed(msgspec.Struct, frozen=True):
     admitted: AdmittedAttempt
 
 
-class SessionHolds:
-    """Places the holds of one session. `admitted` is the session's first attempt, at the channel's
-    `key`; `newest` returns the current snapshot; `operation` makes the operation for a way to
-    bill."""
+class ConnectionHolds:
+    """Places the holds of one connection. `admitted` is the connection's first attempt, at the
+    channel's `key`; `newest` returns the current snapshot; `operation` makes the operation for a
+    way to bill."""
 
     __slots__ = ("_admitted", "_context", "_key", "_newest", "_operation", "limited")
 
@@ -104,7 +104,7 @@ class SessionHolds:
         return self._newest()
 
     def wanted(self, model: str, unit: Billable) -> Wanted:
-        """Return a request of this session for a model, billed by `unit`."""
+        """Return a request of this connection for a model, billed by `unit`."""
         return Wanted(model, self._operation(unit), self._context.invocation)
 
     def find_upstream_model(self, wanted: Wanted) -> str:
@@ -117,7 +117,7 @@ class SessionHolds:
         return routed.planned[0].upstream_model or lookup.name
 
     async def granted(self, placing: Awaitable[P]) -> P:
-        """Wait for a hold to be placed and return it. Raises SessionOver, EventRefused."""
+        """Wait for a hold to be placed and return it. Raises RealtimeOver, EventRefused."""
         try:
             return await placing
         except LimitReached as fault:
@@ -128,14 +128,14 @@ class SessionHolds:
             message = message_of("rate_limited", "the channel of the model", seconds=seconds)
             error = ErrorAnswer("rate_limited", 429, message)
         except (RequestFault, ChannelsOut) as fault:
-            raise SessionOver(answer_to(fault)) from None
+            raise RealtimeOver(answer_to(fault)) from None
         except DatabaseFailed:
-            raise SessionOver(OVERLOADED) from None
+            raise RealtimeOver(OVERLOADED) from None
         self.limited = self._context.time() + max(_FULL_WAIT_S, (wait_ms or 0) / 1000), error
         raise EventRefused(error)
 
     async def place(self, wanted: Wanted, replaced: Replaced | None = None) -> Placed:
-        """Place the hold of another request of this session at the current prices; or, if
+        """Place the hold of another request of this connection at the current prices; or, if
         `replaced` is given, another hold of the same request. Raises RequestFault, ChannelsOut,
         LimitReached, ChannelFull, DatabaseFailed."""
         context, admitted = self._next_context(wanted, replaced), self._admitted

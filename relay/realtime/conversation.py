@@ -1,5 +1,5 @@
-"""Our own count of a realtime session's input and output: an upper bound for what its next response
-reads."""
+"""Our own count of a realtime connection's input and output: an upper bound for what its next
+response reads."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Final
@@ -14,8 +14,8 @@ _DEFAULT_BYTES_MS: Final = 48
 
 
 class Conversation:
-    """Counts what one session has sent and received. `transcription` is the model that transcribes
-    input, "" for none."""
+    """Counts what one connection has sent and received. `transcription` is the model that
+    transcribes input, "" for none."""
 
     __slots__ = (
         "_heard", "_heard_bytes_ms", "_heard_ms", "_known", "_measured", "_sent_bytes",

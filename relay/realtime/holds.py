@@ -1,11 +1,11 @@
-"""The holds of a realtime session's responses: one is placed before a response may begin."""
+"""The holds of a realtime connection's responses: one is placed before a response may begin."""
 
 from typing import Final
 
 from relay.answers.attempt_end import AttemptEnd
 from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
-from relay.realtime.connection_holds import EventRefused, Placed, SessionHolds, SessionOver
+from relay.realtime.connection_holds import ConnectionHolds, EventRefused, Placed, RealtimeOver
 from relay.realtime.conversation import Conversation
 from relay.realtime.next_hold import Kind, NextHold
 from relay.realtime.operation import FixedBound, ResponseBound, Used, response_bound
@@ -16,9 +16,9 @@ _ROOM_TOKENS: Final = 1_024
 
 
 class ResponseHolds:
-    """The holds of the responses of one session of `model`. The hold of `first` was placed with the
-    session's request. `fixed_output` is the output limit of all responses, if the provider accepts
-    no other."""
+    """The holds of the responses of one connection of `model`. The hold of `first` was placed with
+    the connection's request. `fixed_output` is the output limit of all responses, if the provider
+    accepts no other."""
 
     __slots__ = ("_holds", "_next")
 
@@ -26,7 +26,7 @@ class ResponseHolds:
         self,
         context: RequestContext,
         model: str,
-        holds: SessionHolds,
+        holds: ConnectionHolds,
         first: MeteredResponse,
         conversation: Conversation,
         fixed_output: int | None = None,
@@ -46,13 +46,13 @@ class ResponseHolds:
         self._next = NextHold(context, holds, kind, first)
 
     async def next(self, *, asked: bool) -> MeteredResponse:
-        """Return the next response that may begin. Raises SessionOver if no response may;
+        """Return the next response that may begin. Raises RealtimeOver if no response may;
         EventRefused for a request limit if the client `asked` for the response."""
         return await self._next.next(asked=asked)
 
     async def take(self) -> MeteredResponse:
         """Return the response that begins now, whether or not the client asked for it. Raises
-        SessionOver."""
+        RealtimeOver."""
         return await self._next.take()
 
     def release(self, error: ErrorAnswer | None, fault: str = "") -> None:
@@ -60,11 +60,11 @@ class ResponseHolds:
         self._next.release(error, fault)
 
     async def place_used(self, model: str, unit: Used) -> MeteredResponse:
-        """Place a hold for usage that is already known. Raises SessionOver."""
+        """Place a hold for usage that is already known. Raises RealtimeOver."""
         try:
             placed = await self._holds.granted(self._holds.place(self._holds.wanted(model, unit)))
         except EventRefused as limited:
-            raise SessionOver(limited.error) from None
+            raise RealtimeOver(limited.error) from None
         return meter_response(placed, ResponseBound(0, 0))
 
     def check_allowed(self, model: str) -> None:

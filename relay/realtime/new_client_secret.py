@@ -1,6 +1,6 @@
-"""Create a client secret, in any of its forms: it opens realtime sessions as the key that asks for
-it, in a browser that must not have the key. Nothing is held or charged: its sessions are. It counts
-as a request of the key's minute, and leaves a record.
+"""Create a client secret, in any of its forms: it opens realtime connections as the key that asks
+for it, in a browser that must not have the key. Nothing is held or charged: its connections are. It
+counts as a request of the key's minute, and leaves a record.
 """
 
 from typing import Any, Final
@@ -22,11 +22,11 @@ from relay.requests.options import RequestOptions
 from relay.routing.routing import route
 
 _OPERATION: Final = "client_secret"
-"""What its record is called: not a session, which it opens."""
+"""What its record is called: not a connection, which it opens."""
 
 
 async def create_client_secret(request: Request) -> None:
-    """Answer with a client secret. Raises RequestFault if the key may not open such sessions, or
+    """Answer with a client secret. Raises RequestFault if the key may not open such connections, or
     has reached its limit of requests; DatabaseFailed.
     """
     headers = request.read_headers()
@@ -64,7 +64,7 @@ async def issue(
 
 
 def _check_model(context: RequestContext, model: str, operation: Operation) -> None:
-    """Raise RequestFault if the key could open no session of this model, whichever channel is
+    """Raise RequestFault if the key could open no connection of this model, whichever channel is
     available now.
     """
     named = RequestReader(context).find_model(model)

@@ -1,4 +1,4 @@
-"""The hold of what may begin next in a session, for what it can read by then and say, limited by
+"""The hold of what may begin next in a connection, for what it can read by then and say, limited by
 the balance.
 
     no input --> hold --> input exceeds it --> replaced by another hold
@@ -18,11 +18,11 @@ from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.ledger.settlement import Settlement
 from relay.realtime.connection_holds import (
+    ConnectionHolds,
     EventRefused,
     Placed,
+    RealtimeOver,
     Replaced,
-    SessionHolds,
-    SessionOver,
     Wanted,
 )
 from relay.realtime.response import MeteredRequest
@@ -60,12 +60,12 @@ class Kind(Generic[R, B]):
 
 
 class NextHold(Generic[R, B]):
-    """The hold of one kind in one session. `first` is already placed, None for none."""
+    """The hold of one kind in one connection. `first` is already placed, None for none."""
 
     __slots__ = ("_context", "_free", "_holds", "_kind", "_placing")
 
     def __init__(
-        self, context: RequestContext, holds: SessionHolds, kind: Kind[R, B], first: R | None
+        self, context: RequestContext, holds: ConnectionHolds, kind: Kind[R, B], first: R | None
     ) -> None:
         self._context = context
         self._holds = holds
@@ -75,8 +75,8 @@ class NextHold(Generic[R, B]):
         self._placing = asyncio.Lock()
 
     async def next(self, *, asked: bool) -> R:
-        """Return what may begin next. Raises SessionOver if nothing may; EventRefused for a request
-        limit if the client `asked` for it."""
+        """Return what may begin next. Raises RealtimeOver if nothing may; EventRefused for a
+        request limit if the client `asked` for it."""
         async with self._placing:
             needed = self._kind.needed()
             held = self._free
@@ -87,16 +87,16 @@ class NextHold(Generic[R, B]):
                 raise EventRefused(limited[1])
             try:
                 placed = self._free = await self._holds.granted(self._place(needed, held))
-            except (EventRefused, SessionOver) as refused:
+            except (EventRefused, RealtimeOver) as refused:
                 if held is not None and self._free is None and refused.error is not None:
                     held.refuse(refused.error)
-                if asked or isinstance(refused, SessionOver):
+                if asked or isinstance(refused, RealtimeOver):
                     raise
-                raise SessionOver(refused.error) from None
+                raise RealtimeOver(refused.error) from None
             return placed
 
     async def take(self) -> R:
-        """Return what begins now, whether or not the client asked for it. Raises SessionOver."""
+        """Return what begins now, whether or not the client asked for it. Raises RealtimeOver."""
         begun = await self.next(asked=False)
         self._free = None
         return begun

@@ -1,4 +1,4 @@
-"""Realtime sessions from their first event to their last, for clients and for our own pages."""
+"""Realtime connections from their first event to their last, for clients and for our own pages."""
 
 import asyncio
 from functools import partial
@@ -16,30 +16,30 @@ from relay.credentials.client_secrets import ClientSecret
 from relay.front.lifespan import Lifespan
 from relay.front.request import Request
 from relay.realtime.attempt import RealtimeAttempt
-from relay.realtime.operation import session_invocation
+from relay.realtime.operation import connection_invocation
 from relay.realtime.sink import STOPPING_EXTENSION, RealtimeSink
 from relay.requests.headers import read_headers
 from relay.requests.labels import LABELS_HEADER, NO_LABELS
 from relay.requests.options import RequestOptions
-from relay.requests.sessions import realtime_session
+from relay.requests.sessions import session_of_connection
 
 
-async def open_session(request: Request) -> None:
-    """Open a session and relay it to its end. Raises RequestFault."""
+async def open_connection(request: Request) -> None:
+    """Open a connection and relay it to its end. Raises RequestFault."""
     sink = request.sink
     options = request.options_of(read_headers(request.scope["headers"], 0))
     if not isinstance(sink, RealtimeSink):
         raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
     secret = request.client_secret
-    invocation = session_invocation(request.invocation, request.snapshot, request.scope, secret)
+    invocation = connection_invocation(request.invocation, request.snapshot, request.scope, secret)
     fixed = None
     if secret is not None:
         options = options_within(secret, options)
         fixed = FixedSettings(secret.session)
-    options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
+    options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
     sink.listen(request.receive)
     context = request.make_context(invocation, options)
-    await run_session(request.life, context, sink, request.scope, fixed)
+    await run_connection(request.life, context, sink, request.scope, fixed)
 
 
 def options_within(secret: ClientSecret, options: RequestOptions) -> RequestOptions:
@@ -65,15 +65,15 @@ def _lower(one: int | None, other: int | None) -> int | None:
     return min((nano for nano in (one, other) if nano is not None), default=None)
 
 
-async def run_session(
+async def run_connection(
     life: Lifespan,
     context: RequestContext,
     sink: RealtimeSink,
     scope: Scope,
     fixed: FixedSettings | None = None,
 ) -> None:
-    """Open a session at a channel and run it to its end; `fixed` are the settings that its client
-    may not change.
+    """Open a connection at a channel and run it to its end; `fixed` are the settings that its
+    client may not change.
     """
     stopping = scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     run = Run(context, partial(RealtimeAttempt, sink, lambda: life.snapshot, stopping, fixed))

@@ -1,5 +1,5 @@
-"""A realtime session as an operation: the channels that may serve it, and how each response is held
-and billed.
+"""A realtime connection as an operation: the channels that may serve it, and how each response is
+held and billed.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row
 from lib.process.asgi import Scope
 from relay.catalogue.snapshot import Snapshot
-from relay.config import SESSION_S
+from relay.config import CONNECTION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.credentials.client_secrets import ClientSecret
@@ -35,7 +35,7 @@ from relay.operations.unary import (
 )
 from relay.requests.invocation import Invocation
 
-# The input held before anything about a session is known.
+# The input held before anything about a connection is known.
 FIRST_CONTEXT: Final = 4_096
 # The limits of an unknown model: those of gpt-realtime.
 _CONTEXT: Final = 32_000
@@ -111,15 +111,15 @@ class Used(NamedTuple):
 
 
 class Realtime(UnaryOperation):
-    """One session. Each response in it is a request. `unit` is how a response is held."""
+    """One connection. Each response in it is a request. `unit` is how a response is held."""
 
-    lasts_s: ClassVar[float] = SESSION_S
+    lasts_s: ClassVar[float] = CONNECTION_S
 
     def __init__(self, unit: Billable) -> None:
         self._unit = unit
 
     def with_unit(self, unit: Billable) -> "Realtime":
-        """Return the operation of another response of the session."""
+        """Return the operation of another response of the connection."""
         return Realtime(unit)
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
@@ -151,14 +151,14 @@ def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
 
 
 def first_bound(snapshot: Snapshot, model: str) -> ResponseBound:
-    """Return the bound of the first response, which is held before the session is open."""
+    """Return the bound of the first response, which is held before the connection is open."""
     return response_bound(snapshot, model).within(FIRST_CONTEXT)
 
 
-def session_invocation(
+def connection_invocation(
     invocation: Invocation, snapshot: Snapshot, scope: Scope, secret: ClientSecret | None
 ) -> Invocation:
-    """Return the invocation of a session by its query and subprotocols, restricted by its client
+    """Return the invocation of a connection by its query and subprotocols, restricted by its client
     secret. Raises RequestFault."""
     named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
     model = named[-1] if secret is None else _model_within(secret, named[-1])
@@ -176,7 +176,7 @@ def session_invocation(
 
 
 def _model_within(secret: ClientSecret, named: str) -> str:
-    """Return the model of a secret's session; `named` is the model in the query. Raises
+    """Return the model of a secret's connection; `named` is the model in the query. Raises
     RequestFault."""
     own: str = secret.session.get("model") or named
     if named and named != own:

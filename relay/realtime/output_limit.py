@@ -1,4 +1,4 @@
-"""Limit the length of a realtime session's responses when the balance does not cover the model's
+"""Limit the length of a realtime connection's responses when the balance does not cover the model's
 maximum. The limit is sent to the provider."""
 
 from typing import Literal
@@ -10,7 +10,7 @@ from relay.upstream.websocket import UpstreamSocket
 
 
 class OutputLimit:
-    """The limit of one session, in addition to the one that its client sets."""
+    """The limit of one connection, in addition to the one that its client sets."""
 
     __slots__ = ("_limit", "_name", "_socket", "_wished")
 

@@ -1,5 +1,5 @@
-"""One response of a realtime session. It is an attempt: held before it begins, and settled once, by
-the usage that the provider reports."""
+"""One response of a realtime connection. It is an attempt: held before it begins, and settled once,
+by the usage that the provider reports."""
 
 import asyncio
 from collections import deque
@@ -17,7 +17,7 @@ from relay.ledger.settlement import Settlement
 from relay.metering.usage_meter import Bill, UsageMeter, meters_text
 from relay.operations.unary import Passing
 from relay.realtime.operation import FixedBound, ResponseBound
-from relay.realtime.sink import RealtimeSink, SessionListener
+from relay.realtime.sink import ConnectionListener, RealtimeSink
 from relay.requests.outcome import Outcome
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
@@ -57,7 +57,7 @@ def _open_answer(admitted: AdmittedAttempt) -> SpokenResponse:
     exchange = admitted.prepared.exchange
     answer = exchange.open() if isinstance(exchange, Passing) else None
     if not isinstance(answer, SpokenResponse):
-        raise TypeError("the operation is no session")
+        raise TypeError("the operation is no connection")
     return answer
 
 
@@ -66,8 +66,8 @@ B = TypeVar("B")
 
 
 class MeteredRequest(Generic[M, B]):
-    """One request of a session, from the placing of its hold on; the hold covers `bound`. `id` is
-    the provider's id, "" until the request begins or if it has none."""
+    """One request of a connection, from the placing of its hold on; the hold covers `bound`. `id`
+    is the provider's id, "" until the request begins or if it has none."""
 
     __slots__ = ("_admitted", "_context", "_listener", "bound", "end", "id", "meter")
 
@@ -86,7 +86,7 @@ class MeteredRequest(Generic[M, B]):
         self.end = end
         self.id = ""
         sink = context.downstream.sink
-        self._listener: SessionListener | None = (
+        self._listener: ConnectionListener | None = (
             sink.listener if isinstance(sink, RealtimeSink) else None
         )
         if self._listener is not None:
@@ -152,7 +152,7 @@ class MeteredRequest(Generic[M, B]):
 
 
 class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound]):
-    """A response of a realtime session."""
+    """A response of a realtime connection."""
 
     __slots__ = ()
 
@@ -196,8 +196,8 @@ class MeteredResponse(MeteredRequest[ResponseMeter, ResponseBound | FixedBound])
 
 
 class RunningResponses(dict[str, MeteredResponse]):
-    """The running responses of a session, by id. `none_left` is set while there are none; `ended`
-    are the ids of the last finished ones.
+    """The running responses of a connection, by id. `none_left` is set while there are none;
+    `ended` are the ids of the last finished ones.
     """
 
     __slots__ = ("ended", "none_left")

@@ -1,4 +1,4 @@
-"""The client's end of a realtime session: an HTTP response until it is accepted, then events."""
+"""The client's end of a realtime connection: an HTTP response until it is accepted, then events."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -45,8 +45,8 @@ class ClientLeft(ClientGone):
     """The client closed its WebSocket."""
 
 
-class SessionListener(Protocol):
-    """Receives the holds and charges of the session's responses, in addition to the client's
+class ConnectionListener(Protocol):
+    """Receives the holds and charges of the connection's responses, in addition to the client's
     events.
     """
 
@@ -58,8 +58,8 @@ class SessionListener(Protocol):
 
 
 class RealtimeSink(HttpSink):
-    """The sink of one session. `listener` receives its holds and charges; `write_error` writes an
-    error as an event, with the arguments of `realtime.error_event`.
+    """The sink of one connection. `listener` receives its holds and charges; `write_error` writes
+    an error as an event, with the arguments of `realtime.error_event`.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class RealtimeSink(HttpSink):
         self._send_event = send
         self._subprotocols = scope.get("subprotocols", ())
         self.accepted = False
-        self.listener: SessionListener | None = None
+        self.listener: ConnectionListener | None = None
         self._closed = False
         self.write_error: Callable[..., str] = error_event
 
@@ -84,7 +84,7 @@ class RealtimeSink(HttpSink):
         self._receive = receive
 
     async def accept(self, head: Head) -> None:
-        """Accept the WebSocket, which begins the session. Raises ClientLeft."""
+        """Accept the WebSocket, which begins the connection. Raises ClientLeft."""
         await self.open([pair for pair in self._fields(head) if pair[0] != b"content-type"])
 
     async def open(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
@@ -111,7 +111,7 @@ class RealtimeSink(HttpSink):
         await self._put({"type": "websocket.send", "text": text})
 
     async def send_error(self, error: ErrorAnswer, event_id: Any = None) -> None:
-        """Send an error that does not end the session. Raises ClientLeft."""
+        """Send an error that does not end the connection. Raises ClientLeft."""
         id = id_text(new_id())
         await self.send_text(
             self.write_error(
@@ -121,8 +121,8 @@ class RealtimeSink(HttpSink):
         )  # fmt: skip
 
     async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
-        """End the session with an error: by an HTTP response before the WebSocket is accepted, by
-        an event and a close afterwards."""
+        """End the connection with an error: by an HTTP response before the WebSocket is accepted,
+        by an event and a close afterwards."""
         if not self.accepted:
             await super().refuse(error, *fields)
             return

@@ -1,7 +1,7 @@
-"""A session between a client's WebSocket and an upstream's, whatever its events are: what both
+"""A connection between a client's WebSocket and an upstream's, whatever its events are: what both
 sides send is passed on, until one side, a limit or the process ends it.
 
-    client   --admitted, and changed where the session's limits require it--> upstream
+    client   --admitted, and changed where the connection's limits require it--> upstream
     upstream --counted--> client
     money used up, key ended, a time limit, the process stops, either end lost
              --> the client gets an error and a close --> the upstream is asked to stop, and told
@@ -15,7 +15,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from lib.process.waiting import timeout
-from relay.config import SESSION_IDLE_S, SESSION_S
+from relay.config import CONNECTION_IDLE_S, CONNECTION_S
 from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer
@@ -28,7 +28,7 @@ from relay.downstream.error_answers import (
 )
 from relay.health.channel_health import HealthProbe
 from relay.holds.admitted_attempt import AdmittedAttempt
-from relay.realtime.connection_holds import SessionOver
+from relay.realtime.connection_holds import RealtimeOver
 from relay.realtime.sink import ClientLeft, RealtimeSink
 from relay.requests.outcome import Outcome
 from relay.upstream.failures import UpstreamFailed, upstream_failure
@@ -42,8 +42,8 @@ _NOT_TEXT: Final = ErrorAnswer(
 )
 
 
-class SocketSession(ABC):
-    """Relays one session. `socket` is the open WebSocket to the upstream; `stopping` is set when
+class SocketConnection(ABC):
+    """Relays one connection. `socket` is the open WebSocket to the upstream; `stopping` is set when
     the process is about to stop."""
 
     def __init__(
@@ -63,28 +63,28 @@ class SocketSession(ABC):
         self._stopping = stopping
 
     async def run(self) -> Outcome:
-        """Forward events until the session ends, then settle its usage. Nothing that either side
+        """Forward events until the connection ends, then settle its usage. Nothing that either side
         does makes it raise."""
-        over = SessionOver(None)
+        over = RealtimeOver(None)
         try:
             over = await self._pass_events()
         except asyncio.CancelledError:
             over = self._by_deadline(self._context.deadline.caught())
-        except SessionOver as ended:
-            # The session ended before the first event was forwarded.
+        except RealtimeOver as ended:
+            # The connection ended before the first event was forwarded.
             over = ended
         except SocketLost as lost:
             over = self._lost(lost)
         except ClientLeft:
             # The client left before its WebSocket was accepted.
-            over = SessionOver(None)
+            over = RealtimeOver(None)
         finally:
             self._context.deadline.stop()
             outcome = await self._end(over)
         return outcome
 
-    async def _pass_events(self) -> SessionOver:
-        await self._begin_session()
+    async def _pass_events(self) -> RealtimeOver:
+        await self._begin_connection()
         self._touch()
         pumps = [asyncio.create_task(pump) for pump in self._pumps()]
         try:
@@ -96,20 +96,20 @@ class SocketSession(ABC):
             await asyncio.gather(*pumps, return_exceptions=True)
 
     def _pumps(self) -> list[Any]:
-        """Return the coroutines that run until the session ends."""
+        """Return the coroutines that run until the connection ends."""
         return [self._from_client(), self._from_upstream(), self._until_stopped()]
 
-    # ---- what a kind of session does
+    # ---- what a kind of connection does
 
     @abstractmethod
-    async def _begin_session(self) -> None:
-        """Accept the client, and send what precedes its events. Raises SessionOver, SocketLost,
+    async def _begin_connection(self) -> None:
+        """Accept the client, and send what precedes its events. Raises RealtimeOver, SocketLost,
         ClientLeft.
         """
 
     @abstractmethod
     async def _forward(self, raw: bytes) -> None:
-        """Send a client's event to the upstream, or refuse it. Raises SessionOver, SocketLost,
+        """Send a client's event to the upstream, or refuse it. Raises RealtimeOver, SocketLost,
         UpstreamFailed.
         """
 
@@ -131,10 +131,10 @@ class SocketSession(ABC):
     @property
     @abstractmethod
     def _ends_in_order(self) -> bool:
-        """Whether the upstream may close the session now without an error."""
+        """Whether the upstream may close the connection now without an error."""
 
     @abstractmethod
-    def _release(self, over: SessionOver, error: ErrorAnswer | None, fault: str) -> None:
+    def _release(self, over: RealtimeOver, error: ErrorAnswer | None, fault: str) -> None:
         """Release the holds of what has not begun; `error` is the error of a failed upstream."""
 
     @abstractmethod
@@ -143,7 +143,7 @@ class SocketSession(ABC):
         raises."""
 
     @abstractmethod
-    def _settle(self, over: SessionOver, fault: str) -> Outcome:
+    def _settle(self, over: RealtimeOver, fault: str) -> Outcome:
         """Settle every request that is open. Return the outcome of the first request."""
 
     # ---- both directions
@@ -182,16 +182,16 @@ class SocketSession(ABC):
             await self._say(forwarded)
 
     async def _say(self, text: str) -> None:
-        """Send an event to the client. Raises SessionOver if the client does not read."""
+        """Send an event to the client. Raises RealtimeOver if the client does not read."""
         try:
             async with timeout(self._stall_s):
                 await self._sink.send_text(text)
         except TimeoutError:
-            raise SessionOver(None) from None
+            raise RealtimeOver(None) from None
 
-    def _lost(self, lost: SocketLost) -> SessionOver:
+    def _lost(self, lost: SocketLost) -> RealtimeOver:
         if lost.code == _IN_ORDER and self._ends_in_order:
-            return SessionOver(None)
+            return RealtimeOver(None)
         return over_by_failure(upstream_failure("F17" if lost.code == _TOO_LARGE else "F14"))
 
     # ---- times
@@ -202,8 +202,8 @@ class SocketSession(ABC):
 
     @property
     def _idle_s(self) -> float:
-        """Return the seconds of silence after which the session ends."""
-        return SESSION_IDLE_S
+        """Return the seconds of silence after which the connection ends."""
+        return CONNECTION_IDLE_S
 
     @property
     def _stall_s(self) -> float:
@@ -211,34 +211,35 @@ class SocketSession(ABC):
         return self._context.parts.config.write_stall_s
 
     async def _until_stopped(self) -> None:
-        """Wait until the process stops, let the current responses finish, and end the session."""
+        """Wait until the process stops, let the current responses finish, and end the
+        connection."""
         await self._stopping.wait()
         await self._finish_work()
-        raise SessionOver(STOPPING)
+        raise RealtimeOver(STOPPING)
 
-    def _by_deadline(self, reason: Reason | None) -> SessionOver:
+    def _by_deadline(self, reason: Reason | None) -> RealtimeOver:
         if reason is None:
-            return SessionOver(STOPPING)
+            return RealtimeOver(STOPPING)
         if reason == "revoked" or reason == "session_ended":
             context = self._context
             url = context.parts.config.public_url
-            return SessionOver(answer_of_end(reason, context.session, url))
+            return RealtimeOver(answer_of_end(reason, context.session, url))
         if reason == "left":
-            return SessionOver(None)
+            return RealtimeOver(None)
         if reason == "total":
-            return SessionOver(
-                _expired_answer(f"the session has lasted for {SESSION_S / 60:.0f} minutes")
+            return RealtimeOver(
+                _expired_answer(f"the session has lasted for {CONNECTION_S / 60:.0f} minutes")
             )
         if not self._is_generating:
-            what = f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes"
-            return SessionOver(_expired_answer(what))
+            what = f"nothing was sent for {CONNECTION_IDLE_S / 60:.0f} minutes"
+            return RealtimeOver(_expired_answer(what))
         failure = failure_of_limit(reason, self._admitted.timeouts, self._admitted.first_content_s)
         return over_by_failure(failure or upstream_failure("F13"))
 
     # ---- its end
 
-    async def _end(self, over: SessionOver) -> Outcome:
-        """End the session: notify the client, stop the upstream, and settle everything."""
+    async def _end(self, over: RealtimeOver) -> Outcome:
+        """End the connection: notify the client, stop the upstream, and settle everything."""
         downstream, fault = self._context.downstream, ""
         failed = None
         if over.failure is not None:
@@ -256,7 +257,7 @@ class SocketSession(ABC):
             self._socket.close()
         return outcome
 
-    async def _tell(self, over: SessionOver) -> None:
+    async def _tell(self, over: RealtimeOver) -> None:
         if over.error is not None:
             await self._sink.refuse(over.error)
             return
@@ -265,13 +266,13 @@ class SocketSession(ABC):
                 await self._sink.close(_IN_ORDER)
 
 
-def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
+def _over_reason(done: "set[asyncio.Task[None]]") -> RealtimeOver:
     """Return why the first pump ended. Re-raises an unexpected exception."""
     error = next(filter(None, (task.exception() for task in done)))
-    if isinstance(error, SessionOver):
+    if isinstance(error, RealtimeOver):
         return error
     if isinstance(error, ClientLeft):
-        return SessionOver(None)
+        return RealtimeOver(None)
     if isinstance(error, UpstreamFailed):
         return over_by_failure(error)
     if isinstance(error, SocketLost):
@@ -279,9 +280,9 @@ def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
     raise error
 
 
-def over_by_failure(failure: UpstreamFailed) -> SessionOver:
-    """Return the end of a session whose upstream failed."""
-    return SessionOver(answer_behind_content(failure), failure)
+def over_by_failure(failure: UpstreamFailed) -> RealtimeOver:
+    """Return the end of a connection whose upstream failed."""
+    return RealtimeOver(answer_behind_content(failure), failure)
 
 
 def _expired_answer(what: str) -> ErrorAnswer:

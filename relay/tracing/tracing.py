@@ -58,7 +58,7 @@ from relay.requests.outcome import Outcome
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
 from relay.tracing.observer import ObservedAnswer
 from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
-from relay.tracing.telemetry_session import telemetry_session
+from relay.tracing.telemetry_client import telemetry_client
 from relay.upstream.outgoing import OutgoingRequest
 from relay.upstream.upstream import Answer, Upstreams
 from relay.upstream.websocket import UpstreamSocket
@@ -139,7 +139,7 @@ class TracedRelay(Relay):
         if self._traces:
             tracer_provider = TracerProvider(resource=resource)
             tracer_provider.add_span_processor(
-                BatchSpanProcessor(OTLPSpanExporter(session=telemetry_session()))
+                BatchSpanProcessor(OTLPSpanExporter(session=telemetry_client()))
             )
             self._tracer = tracer_provider.get_tracer("weir", self._version)
             self._providers.append(tracer_provider)

@@ -107,8 +107,8 @@ TIMERS: Final[Mapping[str, Timer]] = {
     "relay/ledger/queue.py:LedgerMarks._check": Timer(
         "after each look, while streams run", (), "after 0.05 s", "it ends nothing"
     ),
-    "relay/realtime/gemini_live/connection.py:LiveSession._take": Timer(
-        "when a turn ends without its usage", ("LiveSession._finish_answer",),
+    "relay/realtime/gemini_live/connection.py:LiveConnection._take": Timer(
+        "when a turn ends without its usage", ("LiveConnection._finish_answer",),
         "after 2 s: the turn is settled by our own count",
         ("test_a_live_answer_is_not_settled_by_the_turn_before",),
     ),
@@ -269,8 +269,8 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/realtime/open_connection.py:first_message": Task(
         "with a session", ("first_message",), "with its first message", times=2
     ),
-    "relay/realtime/socket_connection.py:SocketSession._pass_events": Task(
-        "with a session", ("SocketSession._pass_events",), "with the first of them that ends"
+    "relay/realtime/socket_connection.py:SocketConnection._pass_events": Task(
+        "with a session", ("SocketConnection._pass_events",), "with the first of them that ends"
     ),
     "relay/tracing/tracing.py:TracedRelay.stop": Task(
         "when the process stops", (), "when what is left is sent, at most after `_FLUSH_S`"

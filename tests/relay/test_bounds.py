@@ -33,7 +33,7 @@ from relay.media_tasks import signed_addresses
 from relay.metering.usage_meter import UsageMeter
 from relay.operations import media_operation
 from relay.preparation import file_fetching
-from relay.realtime.connection import RealtimeSession
+from relay.realtime.connection import RealtimeConnection
 from relay.realtime.live.delegations import Delegations
 from relay.requests import form_body, headers, uploads
 from relay.states import state_store
@@ -302,7 +302,7 @@ BOUNDS: Final[dict[str, Bound]] = {
         sends_files, None, 20 * MIB
     ),
     "relay/realtime/connection.py:_begin:_RESPONSES_MAX": Bound(
-        lambda n: begins(RealtimeSession, "_holds", n), None, 15
+        lambda n: begins(RealtimeConnection, "_holds", n), None, 15
     ),
     "relay/load/load.py:_may_go_ahead:AHEAD_MAX": Bound(lambda n: goes_ahead(n, n), None, 3),
     "relay/load/load.py:_may_go_ahead:BEGUN_MAX": Bound(lambda n: goes_ahead(0, n), None, 7),

@@ -441,7 +441,7 @@ def live_session(turns: Turns) -> Any:
 
             return SimpleNamespace(finish=finish)
 
-    session: Any = gemini_live.LiveSession.__new__(gemini_live.LiveSession)
+    session: Any = gemini_live.LiveConnection.__new__(gemini_live.LiveConnection)
     session._usage_due, session._running = None, Running()
     session._interrupted = session._settled_without_usage = session._client_works = False
     session._goodbye = False

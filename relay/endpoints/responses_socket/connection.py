@@ -35,7 +35,7 @@ from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
-from relay.config import SESSION_IDLE_S, SESSION_S
+from relay.config import CONNECTION_IDLE_S, CONNECTION_S
 from relay.context.context import context_of_task
 from relay.credentials.revocation import EndReason
 from relay.downstream.downstream import ErrorAnswer
@@ -105,8 +105,8 @@ def _expired(what: str) -> ErrorAnswer:
     return ErrorAnswer("invalid_value", 400, message, code="websocket_connection_limit_reached")
 
 
-_TOO_LONG: Final = _expired(f"the connection has lasted for {SESSION_S / 60:.0f} minutes")
-_IDLE: Final = _expired(f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes")
+_TOO_LONG: Final = _expired(f"the connection has lasted for {CONNECTION_S / 60:.0f} minutes")
+_IDLE: Final = _expired(f"nothing was sent for {CONNECTION_IDLE_S / 60:.0f} minutes")
 
 
 async def open_responses(request: Request) -> None:
@@ -246,7 +246,7 @@ class _Connection:
         raise ConnectionOver(KEY_ENDED, POLICY)
 
     async def _until_too_long(self) -> None:
-        await asyncio.sleep(SESSION_S)
+        await asyncio.sleep(CONNECTION_S)
         raise ConnectionOver(_TOO_LONG, _IN_ORDER)
 
     async def _until_idle(self) -> None:
@@ -255,7 +255,7 @@ class _Connection:
         while True:
             if any(lane.turn for lane in self._lanes.values()):
                 self._active_at = loop.time()
-            left_s = self._active_at + SESSION_IDLE_S - loop.time()
+            left_s = self._active_at + CONNECTION_IDLE_S - loop.time()
             if left_s <= 0:
                 raise ConnectionOver(_IDLE, _IN_ORDER)
             with contextlib.suppress(TimeoutError):

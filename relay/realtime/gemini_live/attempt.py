@@ -1,5 +1,5 @@
-"""The attempt to open a live session at one channel. Other channels may be tried until its provider
-has completed the setup; then the session begins.
+"""The attempt to open a live connection at one channel. Other channels may be tried until its
+provider has completed the setup; then the connection begins.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from relay.context.context import RequestContext
 from relay.health.channel_health import HealthProbe
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.realtime.attempt import RealtimeAttempt
-from relay.realtime.connection import RealtimeSession
-from relay.realtime.gemini_live.connection import LiveSession
+from relay.realtime.connection import RealtimeConnection
+from relay.realtime.gemini_live.connection import LiveConnection
 from relay.realtime.gemini_live.operation import LiveOrder
 from relay.realtime.gemini_live.sink import LiveSink
 from relay.realtime.response import MeteredResponse
@@ -77,8 +77,8 @@ class LiveAttempt(RealtimeAttempt):
         body = live.error_body(status, lost.reason)
         return failure_of_status(status, {}, body, self._admitted.prepared.codec)
 
-    def _new_session(self, socket: UpstreamSocket, first: MeteredResponse) -> RealtimeSession:
-        return LiveSession(
+    def _new_connection(self, socket: UpstreamSocket, first: MeteredResponse) -> RealtimeConnection:
+        return LiveConnection(
             context=self._context,
             admitted=self._admitted,
             probe=self._probe,

@@ -1,11 +1,11 @@
-"""A live session between a client and Google: messages pass unchanged, and each answer is held
+"""A live connection between a client and Google: messages pass unchanged, and each answer is held
 before it can begin and settled by the usage that follows it.
 
     client --turnComplete, input, toolResponse--> a hold is placed --> upstream
     upstream --content, toolCall--> uses the hold; without one, one is placed first
              --usageMetadata--> the answer so far is settled by it; Google bills each of them
              --turnComplete without usage--> usage is awaited briefly, then counted here
-    whatever ends the session --> the client gets a close with its reason --> usage is awaited
+    whatever ends the connection --> the client gets a close with its reason --> usage is awaited
         briefly, because an answer cannot be cancelled --> settled
 """
 
@@ -25,15 +25,15 @@ from dialects.realtime.realtime import Response
 from gateway.providers.suffixes import RequestedModel
 from lib.process.waiting import timeout
 from relay.catalogue.snapshot import Snapshot
-from relay.config import SESSION_IDLE_S, USAGE_AFTER_TEXT_S
+from relay.config import CONNECTION_IDLE_S, USAGE_AFTER_TEXT_S
 from relay.context.context import RequestContext
 from relay.downstream.deadline import Reason
 from relay.downstream.error_answers import answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.admitted_attempt import AdmittedAttempt
-from relay.realtime.connection import RealtimeSession
-from relay.realtime.connection_holds import EventRefused, SessionOver
+from relay.realtime.connection import RealtimeConnection
+from relay.realtime.connection_holds import EventRefused, RealtimeOver
 from relay.realtime.gemini_live.conversation import LiveConversation
 from relay.realtime.gemini_live.handles import Handle, seal_handle
 from relay.realtime.gemini_live.operation import LiveOrder
@@ -48,8 +48,8 @@ from relay.upstream.websocket import SocketLost, UpstreamSocket
 _TURN: Final = "turn"
 
 
-class LiveSession(RealtimeSession):
-    """Relays one live session. `opening` is the provider's first message."""
+class LiveConnection(RealtimeConnection):
+    """Relays one live connection. `opening` is the provider's first message."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class LiveSession(RealtimeSession):
         self._holds = ResponseHolds(
             context,
             admitted.facts.model,
-            self._session_holds,
+            self._connection_holds,
             first,
             self._conversation,
             limit,
@@ -100,7 +100,7 @@ class LiveSession(RealtimeSession):
         self._settled_without_usage = False
         self._goodbye = False
 
-    async def _begin_session(self) -> None:
+    async def _begin_connection(self) -> None:
         await self._sink.accept(self._admitted.head(self._context, None))
         await self._sink.send_text(self._opening.decode())
 
@@ -113,9 +113,9 @@ class LiveSession(RealtimeSession):
                 message = live.read_client_message(raw)
                 await self._admit_message(message)
             except (RequestFault, ChannelsOut) as fault:
-                raise SessionOver(answer_to(fault)) from None
+                raise RealtimeOver(answer_to(fault)) from None
             except EventRefused as limited:
-                raise SessionOver(limited.error) from None
+                raise RealtimeOver(limited.error) from None
             try:
                 async with timeout(self._stall_s):
                     await self._socket.send(raw)
@@ -125,7 +125,7 @@ class LiveSession(RealtimeSession):
 
     async def _admit_message(self, message: ClientMessage) -> None:
         """Place the hold of the answer that a message may cause. Raises RequestFault, EventRefused,
-        SessionOver."""
+        RealtimeOver."""
         if message.may_set and self._is_fixed:
             what = f"{message.kind[:60] or 'the message'} may change what the ephemeral token sets"
             raise RequestFault("invalid_value", message.kind[:60] or None, what)
@@ -232,7 +232,7 @@ class LiveSession(RealtimeSession):
     def _answer(self, response: MeteredResponse) -> LiveResponse:
         answer = response.meter.response
         if not isinstance(answer, LiveResponse):
-            raise TypeError("the operation is no live session")
+            raise TypeError("the operation is no live connection")
         return answer
 
     def _seal_resumption(self, handle: str) -> str:
@@ -249,21 +249,21 @@ class LiveSession(RealtimeSession):
             ),
         )
 
-    def _lost(self, lost: SocketLost) -> SessionOver:
+    def _lost(self, lost: SocketLost) -> RealtimeOver:
         if self._goodbye and not self._running:
             # The provider announced that it would close.
-            return SessionOver(None)
+            return RealtimeOver(None)
         return super()._lost(lost)
 
     # ---- times
 
-    def _by_deadline(self, reason: Reason | None) -> SessionOver:
+    def _by_deadline(self, reason: Reason | None) -> RealtimeOver:
         over, token = super()._by_deadline(reason), self._token
         ended = token is not None and self._newest().now() >= token.ends_at
         if reason != "revoked" or over.error is None or not ended:
             return over
         what = "the ephemeral token has expired, and its sessions end with it"
-        return SessionOver(over.error._replace(message=f"{over.error.message}: {what}"))
+        return RealtimeOver(over.error._replace(message=f"{over.error.message}: {what}"))
 
     @property
     def _is_generating(self) -> bool:
@@ -274,7 +274,7 @@ class LiveSession(RealtimeSession):
         """Restart the silence timer: the client's limit while functions of the client run, else the
         provider's."""
         if self._client_works:
-            self._context.deadline.allow("idle", SESSION_IDLE_S)
+            self._context.deadline.allow("idle", CONNECTION_IDLE_S)
         else:
             super()._touch()
 

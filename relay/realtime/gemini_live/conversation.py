@@ -1,4 +1,4 @@
-"""Our own count of a live session's input and output."""
+"""Our own count of a live connection's input and output."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _PICTURE_TOKENS: Final = 1_120
 
 
 class LiveConversation(Conversation):
-    """Counts the context of one live session, which begins with at most `context_tokens`."""
+    """Counts the context of one live connection, which begins with at most `context_tokens`."""
 
     __slots__ = ()
 

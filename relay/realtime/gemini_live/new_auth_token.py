@@ -10,7 +10,7 @@ from relay.realtime.new_client_secret import issue, new_secret
 
 
 async def create_auth_token(request: Request) -> None:
-    """Answer with a token. Raises RequestFault if the key may not open such sessions, or has
+    """Answer with a token. Raises RequestFault if the key may not open such connections, or has
     reached its limit of requests; DatabaseFailed.
     """
     headers = request.read_headers()

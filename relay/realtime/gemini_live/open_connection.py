@@ -1,5 +1,5 @@
-"""Live sessions in Google's form, from their first message to their last. The client's WebSocket is
-accepted before the model is known, because the first message names the model."""
+"""Live connections in Google's form, from their first message to their last. The client's WebSocket
+is accepted before the model is known, because the first message names the model."""
 
 import asyncio
 from functools import partial
@@ -21,16 +21,16 @@ from relay.realtime.gemini_live.sink import LiveSink
 from relay.realtime.open_connection import first_message, options_within
 from relay.realtime.sink import STOPPING_EXTENSION
 from relay.requests.headers import read_headers
-from relay.requests.sessions import realtime_session
+from relay.requests.sessions import session_of_connection
 
 
-async def open_live_session(request: Request) -> None:
-    """Open a session and run it to its end. Raises RequestFault, ClientGone, DatabaseAway."""
+async def open_live_connection(request: Request) -> None:
+    """Open a connection and run it to its end. Raises RequestFault, ClientGone, DatabaseAway."""
     sink, life = request.sink, request.life
     options = request.options_of(read_headers(request.scope["headers"], 0))
     if not isinstance(sink, LiveSink):
         raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
-    options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
+    options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
     sink.listen(request.receive)
     stopping = request.scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     await sink.open()
@@ -77,7 +77,7 @@ def _read_order(request: Request, raw: bytes) -> LiveOrder:
 
 
 async def _count_use(request: Request, secret: ClientSecret, order: LiveOrder) -> None:
-    """Count a use of an ephemeral token; a session that it opened may be resumed. Raises
+    """Count a use of an ephemeral token; a conversation that it opened may be resumed. Raises
     SecretRefused if it has none left, DatabaseFailed.
     """
     token, resumed = order.token, order.resumed

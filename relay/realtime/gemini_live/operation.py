@@ -1,5 +1,5 @@
-"""A live session as an operation: the channels that may serve it, and how each answer is held and
-billed.
+"""A live connection as an operation: the channels that may serve it, and how each answer is held
+and billed.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class LiveOrder(NamedTuple):
 
     @property
     def context_tokens(self) -> int:
-        """An upper bound of the context with which the session begins."""
+        """An upper bound of the context with which the connection begins."""
         resumed = 0 if self.resumed is None else self.resumed.tokens
         return resumed + self.size // _BYTES_A_TOKEN
 
@@ -48,7 +48,7 @@ class LiveOrder(NamedTuple):
 
 
 class Live(Realtime):
-    """One live session. Each answer in it is a request."""
+    """One live connection. Each answer in it is a request."""
 
     def __init__(self, unit: Billable, order: LiveOrder) -> None:
         super().__init__(unit)

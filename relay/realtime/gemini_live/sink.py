@@ -1,4 +1,4 @@
-"""The client's end of a live session: frames in both directions. Errors are sent as the code and
+"""The client's end of a live connection: frames in both directions. Errors are sent as the code and
 reason of a close, as Google does."""
 
 import contextlib
@@ -15,7 +15,7 @@ _INVALID_STATUSES: Final = frozenset({400, 404, 405, 413, 415, 422})
 
 
 class LiveSink(RealtimeSink):
-    """The sink of one live session. The WebSocket is accepted before the model is known."""
+    """The sink of one live connection. The WebSocket is accepted before the model is known."""
 
     __slots__ = ()
 
@@ -45,8 +45,8 @@ class LiveSink(RealtimeSink):
         await self._put({"type": "websocket.send", "bytes": text.encode()})
 
     async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
-        """End the session with an error: by an HTTP response before the WebSocket is accepted, by a
-        close afterwards."""
+        """End the connection with an error: by an HTTP response before the WebSocket is accepted,
+        by a close afterwards."""
         if not self.accepted:
             await super().refuse(error, *fields)
             return

@@ -1,5 +1,5 @@
-"""The attempt to start a Live session at one channel. Other channels may be tried until the
-provider confirms the start; then the session runs.
+"""The attempt to start a Live connection at one channel. Other channels may be tried until the
+provider confirms the start; then the connection runs.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ from relay.downstream.error_answers import INTERNAL, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.admitted_attempt import AdmittedAttempt
-from relay.realtime.attempt import SessionAttempt
-from relay.realtime.connection_holds import SessionHolds, SessionOver
-from relay.realtime.live.connection import LiveParts, LiveSession
+from relay.realtime.attempt import ConnectionAttempt
+from relay.realtime.connection_holds import ConnectionHolds, RealtimeOver
+from relay.realtime.live.connection import LiveConnection, LiveParts
 from relay.realtime.live.delegations import Delegations
 from relay.realtime.live.operation import Live, StretchBound
 from relay.realtime.live.stretches import MeteredStretch, StretchMeter
 from relay.realtime.sink import RealtimeSink
-from relay.realtime.socket_connection import SocketSession
+from relay.realtime.socket_connection import SocketConnection
 from relay.upstream.failures import failure_of_status, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 _TOO_LARGE: Final = 1009
 
 
-class LiveAttempt(SessionAttempt):
+class LiveAttempt(ConnectionAttempt):
     """An admitted attempt. `start` is the client's first event, with its `settings`."""
 
     def __init__(
@@ -49,10 +49,10 @@ class LiveAttempt(SessionAttempt):
         self._first = MeteredStretch(context, admitted, meter, self._end, StretchBound())
         self._start = start
         self._settings = settings
-        self._holds = SessionHolds(context, admitted, probe.key, newest, Live)
+        self._holds = ConnectionHolds(context, admitted, probe.key, newest, Live)
         self._delegations = Delegations(context, self._holds, settings)
 
-    async def _begin(self, socket: UpstreamSocket) -> SocketSession:
+    async def _begin(self, socket: UpstreamSocket) -> SocketConnection:
         raw = live.name_models(
             self._start,
             self._admitted.upstream_model or self._admitted.facts.model,
@@ -68,7 +68,7 @@ class LiveAttempt(SessionAttempt):
             if not started:
                 self._delegations.release(None, "", INTERNAL)
         parts = LiveParts(self._first, self._holds, self._delegations, self._settings, started)
-        return LiveSession(
+        return LiveConnection(
             context=self._context,
             admitted=self._admitted,
             probe=self._probe,
@@ -82,7 +82,7 @@ class LiveAttempt(SessionAttempt):
         try:
             return self._delegations.find_upstream_model()
         except (RequestFault, ChannelsOut) as fault:
-            raise SessionOver(_at_delegation(answer_to(fault), self._settings)) from None
+            raise RealtimeOver(_at_delegation(answer_to(fault), self._settings)) from None
 
     async def _confirm(self, socket: UpstreamSocket, raw: bytes) -> bytes:
         """Send the start. Return the provider's event that confirms it. Raises UpstreamFailed."""
@@ -104,6 +104,6 @@ class LiveAttempt(SessionAttempt):
 
 
 def _at_delegation(error: ErrorAnswer, settings: Settings) -> ErrorAnswer:
-    """Return an error about the model that a session delegates to, with the member of the settings
-    that names it."""
+    """Return an error about the model that a connection delegates to, with the member of the
+    settings that names it."""
     return error._replace(param=f"{settings.path}.model")

@@ -1,5 +1,5 @@
-"""A Live session between a client and an upstream (GPT-Live): events pass unchanged, and its time
-and what its model delegates are held before they are used.
+"""A Live connection between a client and an upstream (GPT-Live): events pass unchanged, and its
+time and what its model delegates are held before they are used.
 
     the clock, sound of the client --> the next stretch is held before the last one can be over
     upstream --session.usage.updated--> full stretches are settled
@@ -22,16 +22,16 @@ from relay.downstream.error_answers import CLIENT_CLOSED, answer_to
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.admitted_attempt import AdmittedAttempt
-from relay.realtime.connection_holds import EventRefused, SessionHolds, SessionOver
-from relay.realtime.live.connection_time import SessionTime
+from relay.realtime.connection_holds import ConnectionHolds, EventRefused, RealtimeOver
+from relay.realtime.live.connection_time import ConnectionTime
 from relay.realtime.live.delegations import Delegations
 from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS, MeteredStretch, Stretches
 from relay.realtime.sink import RealtimeSink
-from relay.realtime.socket_connection import SocketSession
+from relay.realtime.socket_connection import SocketConnection
 from relay.requests.outcome import Outcome
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
-# How long a session may take to close, and after how long a refused stretch is asked for again.
+# How long a connection may take to close, and after how long a refused stretch is asked for again.
 _CLOSES_S: Final = 5.0
 _AGAIN_S: Final = 1.0
 _TEXTS: Final = frozenset({"session.input_transcript.delta", "session.output_transcript.delta"})
@@ -44,13 +44,13 @@ _CONTEXT_EVENTS: Final = frozenset(
 
 
 class LiveParts:
-    """What a session has at its start: the stretch whose hold was placed with the request, the
+    """What a connection has at its start: the stretch whose hold was placed with the request, the
     delegated responses, the channel's name for the model that they use, and the settings."""
 
     def __init__(
         self,
         first: MeteredStretch,
-        holds: SessionHolds,
+        holds: ConnectionHolds,
         delegations: Delegations,
         settings: Settings,
         started: bytes,
@@ -62,8 +62,8 @@ class LiveParts:
         self.started = started
 
 
-class LiveSession(SocketSession):
-    """One session, which the upstream has started."""
+class LiveConnection(SocketConnection):
+    """One connection, which the upstream has started."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class LiveSession(SocketSession):
         self._started = parts.started
         self._bytes_ms = parts.settings.bytes_ms
         self._delegations = parts.delegations
-        self._time = SessionTime(context.time())
+        self._time = ConnectionTime(context.time())
         self._stretches = Stretches(parts.first, parts.holds, admitted.facts.model, self._time)
-        # The provider has closed the session, and its last report can be used.
+        # The provider has closed the connection, and its last report can be used.
         self._closed = self._is_final = False
 
-    async def _begin_session(self) -> None:
+    async def _begin_connection(self) -> None:
         self._first.start(live.session_id(self._started))
         self._probe.first_content()
         self._probe.good()
@@ -111,7 +111,7 @@ class LiveSession(SocketSession):
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
         """Return the event to forward. Raises RequestFault, ChannelsOut, EventRefused if the event
-        is refused, SessionOver if no more time or money can be held."""
+        is refused, RealtimeOver if no more time or money can be held."""
         kind = event.type
         if kind not in live.CLIENT_EVENTS:
             what = f"type must be an event of the Live API, and {quote_value(kind[:60])} is none"
@@ -145,7 +145,7 @@ class LiveSession(SocketSession):
 
     async def _count(self, event: ServerEvent) -> None:
         """Count an event before the client receives it. Raises ValueError for an unreadable one,
-        SessionOver if what it reports cannot be held."""
+        RealtimeOver if what it reports cannot be held."""
         kind = event.type
         if event.position_ms > self._time.position_ms:
             self._time.reach(min(event.position_ms, self._time.most_ms(self._now)))
@@ -178,7 +178,7 @@ class LiveSession(SocketSession):
 
     async def _keep_covered(self) -> None:
         """Place the hold of each stretch before the stretch before it can be over. Raises
-        SessionOver if that is refused until then."""
+        RealtimeOver if that is refused until then."""
         while True:
             most_ms = self._time.most_ms(self._now)
             left_ms = self._stretches.covered_ms - most_ms
@@ -188,9 +188,9 @@ class LiveSession(SocketSession):
                 try:
                     await self._stretches.cover(self._stretches.covered_ms + 1)
                     continue
-                except (EventRefused, SessionOver) as refused:
+                except (EventRefused, RealtimeOver) as refused:
                     if left_ms <= MARGIN_MS:
-                        raise SessionOver(refused.error) from None
+                        raise RealtimeOver(refused.error) from None
             await asyncio.sleep(wait_s)
 
     # ---- its end
@@ -204,25 +204,25 @@ class LiveSession(SocketSession):
         return self._closed
 
     async def _finish_work(self) -> None:
-        """End the session immediately, because it has no end of its own to wait for."""
+        """End the connection immediately, because it has no end of its own to wait for."""
 
-    def _release(self, over: SessionOver, error: ErrorAnswer | None, fault: str) -> None:
+    def _release(self, over: RealtimeOver, error: ErrorAnswer | None, fault: str) -> None:
         self._delegations.release(error, fault, over.error or CLIENT_CLOSED)
 
     async def _wind_down(self) -> None:
-        """Close the session at the provider, and wait for its last report."""
+        """Close the connection at the provider, and wait for its last report."""
         if self._closed:
             return
-        with contextlib.suppress(SocketLost, TimeoutError, ValueError, SessionOver):
+        with contextlib.suppress(SocketLost, TimeoutError, ValueError, RealtimeOver):
             async with timeout(_CLOSES_S):
                 await self._socket.send(live.CLOSE)
                 while not self._closed:
                     await self._count(live.read_server_event(await self._socket.receive()))
 
-    def _settle(self, over: SessionOver, fault: str) -> Outcome:
+    def _settle(self, over: RealtimeOver, fault: str) -> Outcome:
         self._delegations.settle(over.error, fault)
         if over.error is None:
-            # Clients end a Live session by leaving it, so nothing was abandoned.
+            # Clients end a Live connection by leaving it, so nothing was abandoned.
             self._context.downstream.client_gone = False
         last = self._stretches.finish(over.error, fault, self._now, is_final=self._is_final)
         return self._first.end.outcome or last

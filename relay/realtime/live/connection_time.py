@@ -1,4 +1,4 @@
-"""The time of a Live session, by its provider and by our own count. Times of the clock are in
+"""The time of a Live connection, by its provider and by our own count. Times of the clock are in
 seconds, lengths in milliseconds.
 
     reported    the last total of the provider
@@ -21,8 +21,8 @@ def part_of(total_ms: int, from_ms: int, length_ms: int, *, is_last: bool) -> in
     return part if is_last else min(part, length_ms)
 
 
-class SessionTime:
-    """The time of one session that started at `now`."""
+class ConnectionTime:
+    """The time of one connection that started at `now`."""
 
     __slots__ = ("_input_ms", "_output_ms", "_reported_at", "position_ms", "reported_ms")
 
@@ -44,7 +44,7 @@ class SessionTime:
         self.position_ms = max(self.position_ms, ms)
 
     def most_ms(self, now: float, more_ms: int = 0) -> int:
-        """Return an upper bound of the session's time, if the client has sent `more_ms` more of
+        """Return an upper bound of the connection's time, if the client has sent `more_ms` more of
         sound."""
         clock_ms = self.reported_ms + int((now - self._reported_at) * 1000)
         return max(clock_ms, self._input_ms + more_ms)

@@ -1,8 +1,8 @@
-"""What the model of a Live session delegates: responses and decisions of another model, each a
+"""What the model of a Live connection delegates: responses and decisions of another model, each a
 request of its own, charged by its usage.
 
     session.start   the model for it, which the key must be allowed to use, with its tools
-                    --> a hold for the next response, before the session starts
+                    --> a hold for the next response, before the connection starts
     response.event  response.created --> the response takes the hold
                     its events       --> read as those of any streamed response
                     its end          --> settled by its usage, and another hold is placed
@@ -35,10 +35,10 @@ from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import UsageMeter, count, meters_text
 from relay.operations.unary import Billable, Passing, Rates
 from relay.realtime.connection_holds import (
+    ConnectionHolds,
     EventRefused,
     Placed,
-    SessionHolds,
-    SessionOver,
+    RealtimeOver,
     Wanted,
 )
 from relay.realtime.conversation import Conversation
@@ -49,7 +49,7 @@ from relay.realtime.response import NOT_USED, MeteredRequest
 
 # The input that may follow a hold before its response begins.
 _ROOM_TOKENS: Final = 8_192
-# Parallel responses of one session.
+# Parallel responses of one connection.
 _RESPONSES_MAX: Final = 16
 _PIECES: Final = (TextDelta, ReasoningDelta, RefusalDelta, ToolArgumentsDelta)
 _TEXT_EVENT: Final = realtime.ClientEvent(type="text")
@@ -97,11 +97,11 @@ DelegatedResponse = MeteredRequest[DelegatedMeter, BackendBound]
 
 
 class Delegations:
-    """The delegated responses of one session, by the settings of its start."""
+    """The delegated responses of one connection, by the settings of its start."""
 
     __slots__ = ("_holds", "_input", "_invocation", "_next", "_running", "_settings")
 
-    def __init__(self, context: RequestContext, holds: SessionHolds, settings: Settings) -> None:
+    def __init__(self, context: RequestContext, holds: ConnectionHolds, settings: Settings) -> None:
         self._holds = holds
         self._settings = settings
         self._input = Conversation()
@@ -157,13 +157,13 @@ class Delegations:
         self._input.note_sent(_TEXT_EVENT, size)
 
     async def prepare(self, *, asked: bool = False) -> None:
-        """Place the hold of the next response. Raises SessionOver; EventRefused if the client
+        """Place the hold of the next response. Raises RealtimeOver; EventRefused if the client
         `asked` for the response."""
         if self._settings.delegate == "responses":
             await self._next.next(asked=asked)
 
     async def note(self, event: ServerEvent) -> None:
-        """Count an event of a delegated response. Raises SessionOver, ValueError."""
+        """Count an event of a delegated response. Raises RealtimeOver, ValueError."""
         nested = live.read_delegated(event.event)
         if self._settings.delegate != "responses":
             raise ValueError("a response that nobody delegated")
@@ -181,7 +181,7 @@ class Delegations:
             await self.prepare()
 
     async def charge_decision(self, event: ServerEvent) -> None:
-        """Settle a delegated decision. Raises SessionOver, ValueError."""
+        """Settle a delegated decision. Raises RealtimeOver, ValueError."""
         decision = live.read_decision(live.read_delegated(event.event))
         if self._settings.delegate != "decisions":
             raise ValueError("a decision that nobody delegated")
@@ -191,7 +191,7 @@ class Delegations:
         try:
             placed = await self._holds.granted(self._holds.place(self._want(unit)))
         except EventRefused as limited:
-            raise SessionOver(limited.error) from None
+            raise RealtimeOver(limited.error) from None
         decided = _meter(placed, BackendBound(0, 0))
         decided.start("")
         evidence = UsageEvidence(0, reported, usage, here=lambda: dict(unit.meters))

@@ -1,4 +1,5 @@
-"""Open a Live session: the client's WebSocket is accepted, and its first event names the model."""
+"""Open a Live connection: the client's WebSocket is accepted, and its first event names the
+model."""
 
 import asyncio
 from functools import partial
@@ -15,11 +16,11 @@ from relay.realtime.live.operation import live_invocation
 from relay.realtime.open_connection import first_message
 from relay.realtime.sink import STOPPING_EXTENSION, RealtimeSink
 from relay.requests.headers import read_headers
-from relay.requests.sessions import realtime_session
+from relay.requests.sessions import session_of_connection
 
 
 async def open_live(request: Request) -> None:
-    """Open a session and relay it to its end. Raises RequestFault."""
+    """Open a connection and relay it to its end. Raises RequestFault."""
     sink = request.sink
     options = request.options_of(read_headers(request.scope["headers"], 0))
     if not isinstance(sink, RealtimeSink):
@@ -38,7 +39,7 @@ async def open_live(request: Request) -> None:
     raw = text.encode()
     settings = live.read_start(raw)
     await request.refresh()
-    options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
+    options = msgspec.structs.replace(options, session=session_of_connection(sink.request_id))
     context = request.make_context(live_invocation(request.invocation, settings.model), options)
     life = request.life
     attempt = partial(LiveAttempt, sink, lambda: life.snapshot, stopping, raw, settings)

@@ -1,4 +1,4 @@
-"""A Live session as an operation: the channels that may serve it, and how its time and the
+"""A Live connection as an operation: the channels that may serve it, and how its time and the
 responses that its model delegates are held and billed.
 """
 
@@ -16,7 +16,7 @@ from dialects.usage.session_time import session_minutes
 from dialects.usage.usage import Quantities
 from gateway.providers.models import find_row
 from relay.catalogue.snapshot import Snapshot
-from relay.config import SESSION_S
+from relay.config import CONNECTION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
 from relay.operations.unary import (
@@ -33,7 +33,7 @@ from relay.requests.invocation import Invocation
 
 METER: Final = "session_minutes"
 STRETCH_MS: Final = 60_000
-"""The length of a stretch of a session: each is a request."""
+"""The length of a stretch of a connection: each is a request."""
 
 # The limits of a model that is not in the catalogue.
 _CONTEXT: Final = 128_000
@@ -76,9 +76,9 @@ class BackendBound(NamedTuple):
 
 
 class Live(UnaryOperation):
-    """One session, or one request within a session. `unit` is how the request is held."""
+    """One connection, or one request within a connection. `unit` is how the request is held."""
 
-    lasts_s: ClassVar[float] = SESSION_S
+    lasts_s: ClassVar[float] = CONNECTION_S
     has_tools: ClassVar[bool] = True
 
     def __init__(self, unit: Billable) -> None:
@@ -103,9 +103,9 @@ class Live(UnaryOperation):
 
 
 class Stretch(PassedAnswer):
-    """One stretch of a session, while it lasts. `used_ms` is the stretch's part of the provider's
-    count, None before the first, and `own_ms` of our own count; no count is below `least_ms`.
-    `flags` and `unknown` belong to a report that cannot be used."""
+    """One stretch of a connection, while it lasts. `used_ms` is the stretch's part of the
+    provider's count, None before the first, and `own_ms` of our own count; no count is below
+    `least_ms`. `flags` and `unknown` belong to a report that cannot be used."""
 
     def __init__(self) -> None:
         self.used_ms: int | None = None
@@ -114,7 +114,7 @@ class Stretch(PassedAnswer):
         self.unknown: tuple[str, ...] = ()
 
     def feed(self, chunk: bytes) -> bytes:
-        """Do nothing, because the session reads the events."""
+        """Do nothing, because the connection reads the events."""
         return chunk
 
     def end(self) -> bytes:
@@ -134,7 +134,7 @@ def backend_bound(snapshot: Snapshot, model: str, output_max: int | None) -> Bac
 
 
 def live_invocation(invocation: Invocation, model: str) -> Invocation:
-    """Return the invocation of a session with this model."""
+    """Return the invocation of a connection with this model."""
     unary = Live(StretchBound())
     return msgspec.structs.replace(invocation, target=Target(model), unary=unary)
 

@@ -1,5 +1,5 @@
-"""The stretches of a Live session: each minute of it is a request of its own, held before it begins
-and settled when its end is reported.
+"""The stretches of a Live connection: each minute of it is a request of its own, held before it
+begins and settled when its end is reported.
 
     hold of the 1st minute --> the session starts --> hold of the 2nd minute, before the 1st can end
     the provider's total   --> filled in, in order --> a full stretch is settled
@@ -17,13 +17,13 @@ from relay.context.context import RequestContext
 from relay.downstream.downstream import ErrorAnswer
 from relay.holds.admitted_attempt import AdmittedAttempt
 from relay.metering.usage_meter import UsageMeter, meters_text
-from relay.realtime.connection_holds import Placed, SessionHolds
-from relay.realtime.live.connection_time import SessionTime, part_of
+from relay.realtime.connection_holds import ConnectionHolds, Placed
+from relay.realtime.live.connection_time import ConnectionTime, part_of
 from relay.realtime.live.operation import METER, Stretch, StretchBound
 from relay.realtime.response import MeteredRequest
 from relay.requests.outcome import Outcome
 
-# The next stretch is held this long before the current one can be over, and the session is ended
+# The next stretch is held this long before the current one can be over, and the connection is ended
 # this long before if that is refused.
 LEAD_MS: Final = 5_000
 MARGIN_MS: Final = 2_000
@@ -51,7 +51,7 @@ class StretchMeter(UsageMeter):
 
 
 class MeteredStretch(MeteredRequest[StretchMeter, StretchBound]):
-    """A stretch that begins at `from_ms` of its session, the first one at 0."""
+    """A stretch that begins at `from_ms` of its connection, the first one at 0."""
 
     __slots__ = ("from_ms",)
 
@@ -73,29 +73,29 @@ class MeteredStretch(MeteredRequest[StretchMeter, StretchBound]):
         return self.meter.stretch
 
     def part_of(self, total_ms: int, *, is_last: bool) -> int:
-        """Return this stretch's part of a time of the session. The last stretch has the rest."""
+        """Return this stretch's part of a time of the connection. The last stretch has the rest."""
         return part_of(total_ms, self.from_ms, self.bound.ms, is_last=is_last)
 
 
 class Stretches:
-    """The stretches of one session of `model` that are not settled. The hold of `first` was placed
-    with the session's request."""
+    """The stretches of one connection of `model` that are not settled. The hold of `first` was
+    placed with the connection's request."""
 
     __slots__ = ("_holds", "_model", "_open", "_placing", "_time", "covered_ms")
 
     def __init__(
-        self, first: MeteredStretch, holds: SessionHolds, model: str, time: SessionTime
+        self, first: MeteredStretch, holds: ConnectionHolds, model: str, time: ConnectionTime
     ) -> None:
         self._holds = holds
         self._model = model
         self._time = time
         self._open = deque([first])
         self._placing = asyncio.Lock()
-        # The time of the session for which holds were placed.
+        # The time of the connection for which holds were placed.
         self.covered_ms = first.bound.ms
 
     async def cover(self, ms: int) -> None:
-        """Place the holds for `ms` of the session. Raises SessionOver, EventRefused."""
+        """Place the holds for `ms` of the connection. Raises RealtimeOver, EventRefused."""
         async with self._placing:
             while self.covered_ms < ms:
                 wanted = self._holds.wanted(self._model, StretchBound())

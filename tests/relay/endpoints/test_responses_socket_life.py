@@ -283,7 +283,7 @@ def test_connections_that_last_too_long(agents: FakeUpstream) -> None:
     """Silence of both ends has a limit, counted from the end of a response however long it took;
     and so has the whole connection, whoever speaks."""
     with own_database("hub") as dsn:
-        hub = Hub(dsn, application="tests.relay.short_sessions")
+        hub = Hub(dsn, application="tests.relay.short_connections")
         try:
             hub.settings()
             hub.start()

@@ -11,8 +11,8 @@ import pytest
 from lib.id_types import RequestId
 from relay.errors import DatabaseAway
 from relay.ledger.settlement import Settlement
-from relay.realtime import connection_holds as session_holds
-from relay.realtime.connection_holds import Replaced, SessionHolds, SessionOver, Wanted
+from relay.realtime import connection_holds
+from relay.realtime.connection_holds import ConnectionHolds, RealtimeOver, Replaced, Wanted
 from relay.realtime.next_hold import Kind, NextHold
 from tests.relay.calls import Calls
 
@@ -61,16 +61,16 @@ async def test_a_hold_that_was_to_be_replaced_ends_though_the_database_failed(
     routed = SimpleNamespace(planned=[SimpleNamespace(why="")])
     unary = SimpleNamespace(read=lambda raw, target: None)
     reader = SimpleNamespace(find_model=lambda name: SimpleNamespace(name=name, alias=""))
-    monkeypatch.setattr(SessionHolds, "_next_context", lambda *_: context)
-    monkeypatch.setattr(session_holds, "RequestReader", lambda _: reader)
-    monkeypatch.setattr(session_holds, "stay", lambda *_: routed)
-    monkeypatch.setattr(session_holds, "HoldPlacer", Away)
+    monkeypatch.setattr(ConnectionHolds, "_next_context", lambda *_: context)
+    monkeypatch.setattr(connection_holds, "RequestReader", lambda _: reader)
+    monkeypatch.setattr(connection_holds, "stay", lambda *_: routed)
+    monkeypatch.setattr(connection_holds, "HoldPlacer", Away)
     admitted = SimpleNamespace(channel=channel)
-    holds = SessionHolds(*cast(Any, (context, admitted, 0, None, None)))
+    holds = ConnectionHolds(*cast(Any, (context, admitted, 0, None, None)))
     end = cast(Settlement, object())
     replaced = Replaced(RequestId(UUID(int=1)), 1, lambda: end) if replaces else None
     wanted = Wanted("m", cast(Any, unary), cast(Any, None))
-    with pytest.raises(SessionOver) as over:
+    with pytest.raises(RealtimeOver) as over:
         await holds.granted(holds.place(wanted, replaced))
     assert over.value.error is not None
     assert over.value.error.status == 503

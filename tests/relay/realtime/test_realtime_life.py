@@ -48,7 +48,7 @@ def test_a_process_that_stops_says_so(own_hub: Hub, provider: FakeRealtime) -> N
 def test_sessions_that_last_too_long(provider: FakeRealtime) -> None:
     """Silence of both ends has a limit, and so has all of it, whoever speaks."""
     with own_database("hub") as dsn:
-        hub = Hub(dsn, application="tests.relay.short_sessions")
+        hub = Hub(dsn, application="tests.relay.short_connections")
         try:
             hub.settings()
             hub.start()

@@ -201,7 +201,7 @@ def test_sessions_that_last_too_long(provider: FakeGeminiLive) -> None:
     """Silence of both ends has a limit, also while the client's functions run, and so has all of
     it, whoever speaks."""
     with own_database("hub") as dsn:
-        hub = Hub(dsn, application="tests.relay.short_sessions")
+        hub = Hub(dsn, application="tests.relay.short_connections")
         try:
             hub.settings()
             hub.start()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from billing.prices.pricing import PriceVersion, total_of
 from dialects.realtime.live import TimeReading, read_time
 from dialects.usage.session_time import session_minutes
-from relay.realtime.live.connection_time import SLACK_MS, SessionTime, part_of
+from relay.realtime.live.connection_time import SLACK_MS, ConnectionTime, part_of
 from relay.realtime.live.operation import METER, STRETCH_MS
 from relay.realtime.live.stretches import StretchMeter
 
@@ -70,7 +70,7 @@ def test_a_stretch_has_a_new_mark_only_once_its_time_has_moved() -> None:
 
 
 def test_a_time_is_at_most_that_of_the_clock_or_of_the_sound() -> None:
-    time = SessionTime(100.0)
+    time = ConnectionTime(100.0)
     assert time.most_ms(107.5) == 7_500
     assert time.most_ms(107.5, more_ms=9_000) == 9_000
     time.add_input(20_000)
@@ -82,7 +82,7 @@ def test_a_time_is_at_most_that_of_the_clock_or_of_the_sound() -> None:
 
 
 def test_our_own_count_is_that_of_the_sound() -> None:
-    time = SessionTime(0.0)
+    time = ConnectionTime(0.0)
     time.add_output(3_000)
     assert (time.own_ms(1.0), time.own_ms(9.0)) == (1_000, 3_000)
     time.add_input(5_000)
@@ -95,7 +95,7 @@ def test_our_own_count_is_that_of_the_sound() -> None:
 
 def test_reports_that_cannot_be() -> None:
     """F27: time does not go back, nor run faster than the clock and the sound."""
-    time = SessionTime(0.0)
+    time = ConnectionTime(0.0)
     assert time.report(10_000 + SLACK_MS, 10.0) == ""
     assert time.report(10_000 + SLACK_MS - 1, 10.0) == "usage_negative"
     assert time.report(10_000 + 2 * SLACK_MS, 10.0) == ""

@@ -94,7 +94,7 @@ def test_a_process_that_is_killed(own_hub: Hub, provider: FakeLive) -> None:
 def test_sessions_that_last_too_long(provider: FakeLive) -> None:
     """Silence of both ends has a limit, and so has all of it. Reports of time are no speech."""
     with own_database("hub") as dsn:
-        hub = Hub(dsn, application="tests.relay.short_sessions")
+        hub = Hub(dsn, application="tests.relay.short_connections")
         try:
             hub.settings()
             hub.start()

@@ -17,8 +17,8 @@ class _TrustingAdapter(HTTPAdapter):
         super().init_poolmanager(*arguments, ssl_context=trusted_context(), **settings)
 
 
-def telemetry_session() -> Session:
-    """Return a session for an OpenTelemetry exporter."""
-    session = Session()
-    session.mount("https://", _TrustingAdapter())
-    return session
+def telemetry_client() -> Session:
+    """Return the client of an OpenTelemetry exporter."""
+    client = Session()
+    client.mount("https://", _TrustingAdapter())
+    return client
