@@ -27,9 +27,8 @@ from lib.database.writer import ReadReplica, check_writer
 from lib.process.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
-from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig
+from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, WAIT_S_MAX, RelayConfig
 from relay.endpoints.table import is_claimed
-from relay.front.load_shedding import WAIT_S_MAX
 
 # A collection takes the longer the more requests run: 25 ms for 500. A wave of requests must not
 # start one, because everybody waits for it (P35).

@@ -1,4 +1,4 @@
-"""The relay as an ASGI application. Our own pages use `relay/front/in_process.py` instead. A
+"""The relay as an ASGI application. Our own pages use `relay/pages/in_process.py` instead. A
 request is matched to its row in `relay/endpoints/table.py`, authenticated, queued for its turn, and
 answered by the row's handler.
 """
@@ -15,18 +15,18 @@ from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.config import RelayConfig
-from relay.endpoints.request import Endpoint, Handler, Request
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import MethodNotAllowed, too_busy
+from relay.downstream.http_sink import PREFLIGHT, HttpSink
 from relay.endpoints.table import find_endpoint, read_invocation
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import MethodNotAllowed, too_busy
-from relay.front.errors import ClientGone, DatabaseAway, DatabaseFailed
-from relay.front.http_sink import PREFLIGHT, HttpSink
-from relay.front.in_process import InProcessRelay
+from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.lifespan import Lifespan
+from relay.front.request import Endpoint, Handler, Request
 from relay.health.channels_out import ChannelsOut
 from relay.ledger.writer import LedgerWriter
-from relay.media.gemini_live.sink import LiveSink
-from relay.media.realtime.sink import RealtimeSink
+from relay.pages.in_process import InProcessRelay
+from relay.realtime.gemini_live.sink import LiveSink
+from relay.realtime.sink import RealtimeSink
 from relay.upstream.upstream import Upstreams
 
 log = logging.getLogger(__name__)

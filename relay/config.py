@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 from billing.limits.charge_rule import DRAIN_SECONDS
-from relay.front.load_shedding import WAIT_S_MAX
 
 MIB = 1024 * 1024
 # The maximum size of a request body, where a body is accepted.
@@ -19,15 +18,16 @@ PICTURE_BYTES_MAX: Final = 20 * MIB
 USAGE_AFTER_TEXT_S: Final = 2.0
 REST_S: Final = 1.0
 
-# Realtime sessions: the maximum size of an event, the maximum duration of a session and of a mutual
+# Realtime connections: the maximum size of an event, the maximum duration of one and of a mutual
 # silence, and how often either end is checked.
 EVENT_BYTES_MAX: Final = 15 * MIB
-SESSION_S: Final = 3600.0
-SESSION_IDLE_S: Final = 900.0
+CONNECTION_S: Final = 3600.0
+CONNECTION_IDLE_S: Final = 900.0
 HEARTBEAT_S: Final = 20.0
 
 # Settings from the installation's environment.
 KEEP_ALIVE_S: Final = 15.0
+WAIT_S_MAX: Final = 0.035
 DRAIN_S: Final = 600.0
 ACCEPT_WHILE_DRAINING_S: Final = 5.0
 

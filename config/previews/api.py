@@ -20,9 +20,9 @@ from gateway.channels.overrides.overrides import check_overrides, check_rule_tea
 from gateway.channels.schemas import OverridesIn
 from gateway.routing.model_rule_bounds import Cause
 from lib.api.openapi import RequestBody, Schema
-from relay.requests.context import Bound
-from relay.routing.route_preview import RoutePreview
-from relay.routing.sent_preview import SentPreview
+from relay.hold_sizes.bound import Bound
+from relay.pages.sent_preview import SentPreview
+from relay.previews.route_preview import RoutePreview
 from usage.requests.choices import SkipReason, Why
 
 router = Router(tags=["Channels"], auth=api_auth.installation_auth)

@@ -22,9 +22,9 @@ from gateway.access import visible_channels
 from gateway.models import Channel
 from lib.refusal import Refused
 from relay.credentials.keys import Principal
-from relay.front.error_answers import answer_to
-from relay.front.errors import DatabaseFailed
-from relay.routing.route_preview import RoutePreview, SkippedChannel
+from relay.downstream.error_answers import answer_to
+from relay.errors import DatabaseFailed
+from relay.previews.route_preview import RoutePreview, SkippedChannel
 
 PATHS: Final = (
     "/v1/chat/completions",
@@ -63,7 +63,7 @@ class PreviewRefused(Refused):
 
 
 class PreviewingRelay(Protocol):
-    """The part of the relay that a preview needs (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the relay that a preview needs (`relay.pages.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """Return the principal of a key without knowing its text."""

@@ -15,10 +15,10 @@ from gateway.models import Channel
 from gateway.providers import UnknownProvider
 from gateway.providers.provider import BadAddress
 from lib.refusal import Refused
-from relay.front.error_answers import answer_to
-from relay.front.errors import DatabaseFailed
-from relay.routing.sent_preview import SentPreview
-from relay.routing.snapshot_build import ChannelRow, RouteRow
+from relay.catalogue.snapshot_build import ChannelRow, RouteRow
+from relay.downstream.error_answers import answer_to
+from relay.errors import DatabaseFailed
+from relay.pages.sent_preview import SentPreview
 
 
 class SentPreviewRefused(Refused):
@@ -26,7 +26,7 @@ class SentPreviewRefused(Refused):
 
 
 class SendingRelay(Protocol):
-    """The part of the relay that a preview needs (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the relay that a preview needs (`relay.pages.in_process.InProcessRelay`)."""
 
     async def preview_sent(
         self,

@@ -38,10 +38,10 @@ from gateway.routing.views import CAUSE_WORDS
 from lib.forms.picker import Choice, PickText, answer_choices, typed_text
 from lib.htmx import render_part, see_other
 from lib.ids import id_text
+from relay.pages.sent_preview import SentPreview
+from relay.previews.route_preview import RoutePreview
 from relay.requests.data_policy import DATA_POLICY_HEADER
 from relay.requests.labels import LABELS_HEADER
-from relay.routing.route_preview import RoutePreview
-from relay.routing.sent_preview import SentPreview
 from usage.requests import words
 
 

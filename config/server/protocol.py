@@ -48,9 +48,9 @@ from config.server.websocket import RealtimeProtocol, is_session
 from dialects.errors.errors import message_of
 from lib.ids import id_text, new_id
 from lib.process.asgi import HEED, RESPOND, Fields, Scope
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import ErrorResponse
 from relay.endpoints.table import response_at
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import ErrorResponse
 
 # The most unsent data of a client in memory, per stream (P9).
 _UNSENT_BYTES_MAX: Final = 16 * 1024

@@ -21,7 +21,7 @@ from dialects.realtime.realtime import error_event
 from lib.ids import id_text, new_id
 from relay.config import EVENT_BYTES_MAX
 from relay.endpoints.table import find_endpoint
-from relay.media.realtime.sink import STOPPING_EXTENSION
+from relay.realtime.sink import STOPPING_EXTENSION
 
 # How long a client may continue sending a refused event.
 _LINGER_S: Final = 2.0

@@ -9,7 +9,7 @@ class KeptState(models.Model):
     """The state that a later request may continue from: a stored response, or the seals of a tool
     call.
 
-    `id` is derived from its kind, team and name (relay/answers/state_store.py), which are stored
+    `id` is derived from its kind, team and name (relay/states/state_store.py), which are stored
     nowhere; `sealed` opens for this row only. `user_id` is whose request it was. Nothing is kept
     for more than 24 hours.
     """

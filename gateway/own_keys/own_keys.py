@@ -214,5 +214,5 @@ def _set_secret(key: OwnKey, channel: Channel, secret: str) -> None:
 
 
 def _seal_context(key: OwnKey) -> str:
-    """Return the place that relay/routing/snapshot_build.py opens the key for."""
+    """Return the place that relay/catalogue/snapshot_build.py opens the key for."""
     return f"gateway_ownkey|{key.id}|sealed"

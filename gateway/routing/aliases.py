@@ -1,7 +1,7 @@
 """Aliases: public names that lead to other public names, in any number of steps.
 
 A change that would create a cycle is refused, and the message names the whole cycle. The relay
-reads where each name ends, not the steps (`relay/routing/snapshot_build.py`).
+reads where each name ends, not the steps (`relay/catalogue/snapshot_build.py`).
 """
 
 from collections.abc import Sequence

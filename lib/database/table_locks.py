@@ -4,4 +4,4 @@ from typing import Final
 
 LOCK_WAIT_MS: Final = 300
 """Statements that come later wait behind a waiting change, even reads. A request waits at most
-1,000 ms for a lock (relay/ledger/database.py), so a change gives up well before that."""
+1,000 ms for a lock (relay/database/database.py), so a change gives up well before that."""

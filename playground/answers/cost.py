@@ -1,7 +1,7 @@
 """Estimates the cost of an answer in progress, until its charge is known."""
 
 from billing.prices.pricing import CostLines, PriceVersion, price
-from relay.holds.rules import estimate_tokens
+from relay.counting.estimates import estimate_tokens
 
 
 class Meter:

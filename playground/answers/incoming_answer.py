@@ -5,8 +5,8 @@ from dialects.openai.stream.decode import Decoder
 from playground.answers.answer_parts import AnswerCollector
 from playground.answers.progress import Progress
 from playground.rendering.render import storable
-from relay.front.downstream import Head
-from relay.requests.context import Outcome
+from relay.downstream.downstream import Head
+from relay.requests.outcome import Outcome
 
 
 class IncomingAnswer:

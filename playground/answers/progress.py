@@ -2,7 +2,7 @@
 approximate length. Times are seconds of a monotonic clock."""
 
 from dialects.chat.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
-from relay.holds.rules import estimate_tokens
+from relay.counting.estimates import estimate_tokens
 
 
 class Progress:

@@ -46,7 +46,7 @@ from playground.preferences.preferences import (
 from playground.preferences.shortcuts import DEFAULTS, LETTERS, ShortcutConflict, read_letters
 from playground.preferences.unwatched import MINUTES
 from playground.relaying.relaying import relay_of
-from relay.front.errors import DatabaseAway
+from relay.errors import DatabaseAway
 
 # What saves a part of a form, by the field that shows that the form has it.
 _Parts: TypeAlias = Mapping[str, Callable[[Actor, Mapping[str, str]], None]]

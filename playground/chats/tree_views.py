@@ -32,7 +32,7 @@ from playground.side_requests.side_requests import AsideRefused
 from playground.turns.form import read_form
 from playground.turns.summaries import Summarised, drop_summary, summarise
 from playground.turns.turns import TEXT_MAX, TurnForm, TurnRefused
-from relay.front.errors import DatabaseAway
+from relay.errors import DatabaseAway
 
 
 @organisation_page("playground.use")

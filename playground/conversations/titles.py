@@ -39,7 +39,7 @@ from playground.preferences.preferences import preference_of
 from playground.relaying.relaying import ChatRelay
 from playground.side_requests import side_requests
 from playground.side_requests.side_requests import AsideRefused, ask_aside
-from relay.front.errors import DatabaseAway
+from relay.errors import DatabaseAway
 from usage.models import UsageRecord
 from usage.requests.words import CHAT_TITLE
 

@@ -21,7 +21,8 @@ from playground.payers.payer_rules import rule_of
 from playground.payers.paying import Payer, checked_default
 from playground.relaying.relaying import ChatRelay
 from relay.credentials.keys import Principal
-from relay.requests.context import Bound, Outcome
+from relay.hold_sizes.bound import Bound
+from relay.requests.outcome import Outcome
 
 LINES_MAX: Final = 32
 TEXT_MAX: Final = 100_000

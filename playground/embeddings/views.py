@@ -29,7 +29,7 @@ from playground.embeddings.embedding import (
 from playground.embeddings.vectors import cosines, length_of
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
-from relay.front.errors import DatabaseAway
+from relay.errors import DatabaseAway
 
 _FIRST_VALUES: Final = 6
 

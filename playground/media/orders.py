@@ -33,7 +33,7 @@ from playground.models_offered.media_model import MediaModel
 from playground.models_offered.offered_models import media_models
 from playground.payers.paying import Payer, checked_default, read_payer
 from playground.relaying.relaying import ChatRelay
-from relay.requests.context import Bound
+from relay.hold_sizes.bound import Bound
 from relay.requests.uploads import Form
 
 COMPARED_MAX: Final = 2

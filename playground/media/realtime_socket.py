@@ -18,8 +18,8 @@ from lib.database.async_database import run_in_database
 from lib.ids import id_text
 from lib.process.asgi import Message, Receive, Scope, Send
 from playground.media.realtime import claim_ticket
-from relay.media.realtime.page_session import PageSession
-from relay.requests.context import Outcome
+from relay.pages.page_connection import PageConnection
+from relay.requests.outcome import Outcome
 
 TICKET_PROTOCOL: Final = "weir-ticket."
 _POLICY: Final = 1008
@@ -27,7 +27,7 @@ _POLICY: Final = 1008
 
 class _Relay(Protocol):
     async def converse(
-        self, session: PageSession, scope: Scope, receive: Receive, send: Send
+        self, session: PageConnection, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Run a session to its end."""
 
@@ -50,7 +50,7 @@ async def serve(relay: _Relay, scope: Scope, receive: Receive, send: Send) -> No
         return
     actor, payer, model = claimed
     sender = _HoldReporter(send)
-    session = PageSession(payer.key.id, person_of(actor).id, model, payer.labels, sender)
+    session = PageConnection(payer.key.id, person_of(actor).id, model, payer.labels, sender)
     await relay.converse(session, scope, receive, sender.send)
 
 

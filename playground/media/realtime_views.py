@@ -35,8 +35,8 @@ from playground.models_offered.offered_models import media_models, realtime_mode
 from playground.payers.paying import Payer, payers_context
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
-from relay.config import SESSION_IDLE_S, SESSION_S
-from relay.front.errors import DatabaseAway
+from relay.config import CONNECTION_IDLE_S, CONNECTION_S
+from relay.errors import DatabaseAway
 
 _PATH: Final = "/v1/realtime"
 _REQUESTS_MAX: Final = 500
@@ -63,8 +63,8 @@ def realtime_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "instructions_max": INSTRUCTIONS_MAX,
         "writers": [model.name for model in media_models(actor, "transcription")],
         "rate": RATE,
-        "session_minutes": int(SESSION_S // 60),
-        "idle_minutes": int(SESSION_IDLE_S // 60),
+        "session_minutes": int(CONNECTION_S // 60),
+        "idle_minutes": int(CONNECTION_IDLE_S // 60),
         "may_send": may_send,
         **(payers_context(actor, form, None) if may_send else {}),
     }
@@ -101,7 +101,7 @@ async def realtime_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase
         model, payer = await run_in_database(_read_request, actor, form_values(request.POST))
         relay = relay_of(request)
         principal = await payer.principal(actor, relay)
-        context["bound"] = await relay.session_bound(principal, model)
+        context["bound"] = await relay.connection_bound(principal, model)
     except Refused as refused:
         context["blocked"] = refused.message
     except RequestFault as fault:

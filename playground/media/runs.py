@@ -37,7 +37,7 @@ from playground.media.orders import body_of, form_of
 from playground.models import Attachment, MediaKind, MediaRun, RunState
 from playground.relaying.relaying import ChatRelay
 from playground.runs.runs import HEARTBEAT_S, facts_of, read_settlement, run_in_background
-from relay.requests.context import Outcome
+from relay.requests.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -53,10 +53,9 @@ from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
-from relay.front.errors import DatabaseAway, DatabaseRefused
-from relay.front.in_process import PAGE_PATHS
-from relay.requests.context import PageOperation
-from relay.upstream.upstream import UpstreamFailed
+from relay.errors import DatabaseAway, DatabaseRefused
+from relay.pages.page_operations import PAGE_PATHS, PageOperation
+from relay.upstream.failures import UpstreamFailed
 
 GALLERY_MAX: Final = 24
 

@@ -37,7 +37,8 @@ from playground.rendering.html_changes import partial
 from playground.rendering.markdown import MarkdownLabels, render_whole
 from playground.rendering.render import AnswerLabels, growing_call_html, reasoning_html
 from playground.rendering.structured import is_structured
-from relay.requests.context import Bound, Outcome
+from relay.hold_sizes.bound import Bound
+from relay.requests.outcome import Outcome
 from usage.requests.refusals import BUDGET_LINK, budget_id_of
 
 

@@ -8,15 +8,18 @@ from django.http import HttpRequest
 
 from accounts.keys.last_uses import PLAYGROUND
 from relay.credentials.keys import Principal
-from relay.front.downstream import Head
-from relay.media.answers.task_content import VideoContent
-from relay.requests.context import Bound, Outcome, PageOperation, Source
+from relay.downstream.downstream import Head
+from relay.hold_sizes.bound import Bound
+from relay.media.task_content import VideoContent
+from relay.pages.page_operations import PageOperation
 from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.options import Source
+from relay.requests.outcome import Outcome
 from relay.requests.uploads import Form
 
 
 class ChatRelay(Protocol):
-    """The part of the running relay that a run uses (`relay.front.in_process.InProcessRelay`)."""
+    """The part of the running relay that a run uses (`relay.pages.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
         """Return the principal of a key without its text, as a person uses it."""
@@ -32,7 +35,7 @@ class ChatRelay(Protocol):
     ) -> Bound:
         """Return the hold that `chat` would place for this body now."""
 
-    async def session_bound(self, principal: Principal, model: str) -> Bound:
+    async def connection_bound(self, principal: Principal, model: str) -> Bound:
         """Return the hold for the first response of a realtime session with this model."""
 
     def chat(

@@ -17,7 +17,7 @@ from playground.models import Run, RunState
 from playground.rendering.render import AnswerPainter, Frame
 from playground.rendering.structured import is_structured
 from playground.turns.turns import end_run
-from relay.requests.context import Bound
+from relay.hold_sizes.bound import Bound
 
 STATS_S: Final = 0.5
 SLOW_S: Final = (5, 20)

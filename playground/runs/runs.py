@@ -44,9 +44,10 @@ from playground.runs.frames import FrameWriter
 from playground.turns.request import build_request
 from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_path
 from relay.credentials.keys import Principal
-from relay.front.errors import RelayError
-from relay.requests.context import Bound, Outcome
+from relay.errors import RelayError
+from relay.hold_sizes.bound import Bound
 from relay.requests.labels import Labels
+from relay.requests.outcome import Outcome
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)

@@ -53,8 +53,8 @@ from playground.turns.form import form_values, panel_settings, read_form
 from playground.turns.request import build_request, context_for, shorten_request
 from playground.turns.summaries import most_nano, plan_summary
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
-from relay.front.errors import DatabaseAway
-from relay.requests.context import Bound
+from relay.errors import DatabaseAway
+from relay.hold_sizes.bound import Bound
 
 # Longer files are shortened in the code of a request, because nobody reads or pastes them.
 _CODE_CHARACTERS_MAX = 200_000

@@ -22,8 +22,8 @@ from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from playground.payers.payer_rules import check_playground_key
 from playground.relaying.relaying import relay_of
-from relay.front.downstream import Head
-from relay.requests.context import Outcome
+from relay.downstream.downstream import Head
+from relay.requests.outcome import Outcome
 
 
 @session_page("playground.use")

@@ -8,7 +8,7 @@ from uuid import UUID
 from accounts.access.actors import Actor
 from playground.payers.paying import Payer
 from playground.relaying.relaying import ChatRelay
-from relay.requests.context import Outcome
+from relay.requests.outcome import Outcome
 
 
 class AsideRefused(Exception):

@@ -2,8 +2,8 @@
 large.
 
 The oldest messages may be replaced by a summary, which is stored in the parts of the last of them.
-All values are estimated as in `relay.holds.rules`, so a turn near the limit may be refused by its
-provider, or left-out messages might have fitted.
+All values are estimated as in `relay.counting.estimates`, so a turn near the limit may be refused
+by its provider, or left-out messages might have fitted.
 """
 
 import json
@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
 from playground.attachments.rules import FileInfo, estimated_tokens
-from relay.holds.rules import estimate_tokens
+from relay.counting.estimates import estimate_tokens
 
 _ANSWER_MAX: Final = 4_096
 """Tokens reserved for an answer without a limit of its own, at most an eighth of the context."""

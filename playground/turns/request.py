@@ -18,7 +18,7 @@ from playground.panel.parameters import wire_of
 from playground.panel.settings import Settings
 from playground.panel.variables import fill
 from playground.turns.context_window import Context, apply_summary, context_of, messages_left_out
-from relay.holds.rules import estimate_tokens
+from relay.counting.estimates import estimate_tokens
 
 _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav",
                          "audio/webm": "webm", "audio/ogg": "ogg", "audio/mp4": "m4a",

@@ -39,11 +39,11 @@ from relay.answers.idempotency import (
     IdempotentRequests,
     RunnerDied,
 )
-from relay.answers.state_store import StateStore, state_id
 from relay.credentials.keys import Principal
-from relay.front.downstream import ErrorAnswer, Head
-from relay.front.errors import DatabaseFailed
-from relay.ledger.database import Row, Statement
+from relay.database.database import Row, Statement
+from relay.downstream.downstream import ErrorAnswer, Head
+from relay.errors import DatabaseFailed
+from relay.states.state_store import StateStore, state_id
 
 log = logging.getLogger(__name__)
 

@@ -41,12 +41,13 @@ from lib.id_types import RequestId
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from lib.vault import VaultError
-from relay.answers.state_store import StateStore, hex_of, may_keep, state_id
+from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
-from relay.front.downstream import ErrorAnswer, Head, Sink
-from relay.front.errors import DatabaseFailed, RelayError
-from relay.ledger.database import Statement
-from relay.requests.context import RequestContext
+from relay.database.database import Statement
+from relay.downstream.downstream import ErrorAnswer, Head, Sink
+from relay.errors import DatabaseFailed, RelayError
+from relay.requests.headers import IDEMPOTENCY_KEY
+from relay.states.state_store import StateStore, hex_of, may_keep, state_id
 
 log = logging.getLogger(__name__)
 
@@ -405,8 +406,6 @@ _PIECES = """
 # The repeated request -------------------------------------------------------------------
 
 
-NAME: Final = "idempotency-key"
-LENGTH_MAX: Final = 128
 # How often heartbeats are renewed, and how soon again when the database was away.
 _RENEW_S: Final = 5.0
 _RENEW_AGAIN_S: Final = 1.0
@@ -424,15 +423,6 @@ def body_digest(operation: str, path: Sequence[object], raw: bytes) -> bytes:
     digest."""
     words = "|".join([operation, *map(str, path)])
     return sha256(words.encode(errors="surrogatepass") + b"\0" + raw).digest()
-
-
-def read_key(value: bytes) -> str:
-    """Return the client's key. Raises RequestFault."""
-    text = value.decode("latin-1").strip()
-    if not 1 <= len(text) <= LENGTH_MAX:
-        what = f"Idempotency-Key must have between 1 and {LENGTH_MAX} characters"
-        raise RequestFault("invalid_value", NAME, what)
-    return text
 
 
 class IdempotentRequests:
@@ -517,17 +507,17 @@ class IdempotentRequest:
         """
         if not use.same_body:
             what = "the Idempotency-Key was used with another body: use a new key for a new request"
-            raise RequestFault("idempotency_mismatch", NAME, what)
+            raise RequestFault("idempotency_mismatch", IDEMPOTENCY_KEY, what)
         running = use.state == "running"
         if use.state == "not_kept" or (running and not use.alive and use.head is None):
             what = (
                 f"the answer to this Idempotency-Key was not kept; request "
                 f"{id_text(use.request_id)} is in the log"
             )
-            raise RequestFault("unsupported_capability", NAME, what)
+            raise RequestFault("unsupported_capability", IDEMPOTENCY_KEY, what)
         if running and (not self._streams or not self._keeps):
             what = "the request with this Idempotency-Key is still running: retry when it has ended"
-            raise RequestFault("conflict", NAME, what)
+            raise RequestFault("conflict", IDEMPOTENCY_KEY, what)
         if use.head is None:
             return False
         await self._replay(use)

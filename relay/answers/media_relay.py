@@ -20,13 +20,14 @@ from dialects.media.passed_answer import PassedAnswer
 from dialects.streams.model_alias import name_answer
 from lib.ids import id_text
 from lib.process.waiting import timeout
+from relay.answers.attempt_end import AttemptParts
 from relay.answers.cost_in_answer import with_cost
-from relay.answers.unary import Passing
-from relay.attempts.attempt_end import AttemptParts
-from relay.front.downstream import ErrorAnswer, Head
-from relay.front.error_answers import answer_behind_content, failure_inside
-from relay.requests.context import Outcome
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.downstream.downstream import ErrorAnswer, Head
+from relay.downstream.error_answers import answer_behind_content, failure_inside
+from relay.operations.unary import Passing
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 _LAST_WORDS_S: Final = 1.0
 

@@ -22,17 +22,19 @@ from dialects.streams.service_tier import Source, TierReader
 from dialects.translation import StreamTranslator
 from lib.ids import id_text
 from lib.process.waiting import timeout
+from relay.answers.attempt_end import AnswerState, AttemptEnd, AttemptParts
 from relay.answers.cost_in_answer import last_with_cost
-from relay.answers.large_events import Gathering
-from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.attempt_end import AnswerState, AttemptEnd, AttemptParts
 from relay.config import USAGE_AFTER_TEXT_S
-from relay.counting.usage_meter import Bill, UsageMeter
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import answer_behind_content, failure_inside
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.prepared import PreparedRequest
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.context.context import RequestContext
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import answer_behind_content, failure_inside
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.metering.usage_meter import Bill, UsageMeter
+from relay.preparation.prepared import PreparedRequest
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.large_events import Gathering
+from relay.upstream.upstream import Answer
 
 # In the client's own dialect ----------------------------------------------------------------------
 

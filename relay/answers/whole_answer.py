@@ -19,16 +19,17 @@ from dialects.streams.json_repair import repair
 from dialects.streams.model_alias import name_answer
 from dialects.streams.service_tier import TierReader, tier_of_answer
 from dialects.streams.surrogate_pairs import Pairs
+from relay.answers.accepted_video import begin_task
+from relay.answers.attempt_end import AttemptParts
 from relay.answers.cost_in_answer import with_cost
-from relay.answers.unary import Exchange
-from relay.attempts.attempt_end import AttemptParts
-from relay.counting.usage_meter import Bill
-from relay.front.error_answers import failure_inside
-from relay.media.accepted_video import begin_task
-from relay.media.picture_links import LinkedPicture, expiry, picture_link
-from relay.media.video_order import AcceptedTask
-from relay.requests.context import Outcome
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.answers.picture_links import LinkedPicture, expiry, picture_link
+from relay.downstream.error_answers import failure_inside
+from relay.media_tasks.video_order import AcceptedTask
+from relay.metering.usage_meter import Bill
+from relay.operations.unary import Exchange
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 _R = TypeVar("_R", WholeAnswer, PlainAnswer)
 _NO_BYTES: Final = b""

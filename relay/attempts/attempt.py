@@ -18,27 +18,29 @@ from billing.limits.charge_rule import ChargeRule
 from billing.prices.pricing import PPM
 from lib.ids import id_text
 from lib.process.waiting import timeout
+from relay.answers.abandoned import may_be_absorbed
+from relay.answers.accepted_video import intend_video
+from relay.answers.attempt_end import AttemptEnd, AttemptParts, state_of
 from relay.answers.media_relay import MediaRelay
 from relay.answers.stream import StreamRelay
-from relay.answers.unary import Exchange, Passing
 from relay.answers.whole_answer import WholeRelay
-from relay.attempts.abandoned import may_be_absorbed
-from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.attempt_end import AttemptEnd, AttemptParts, state_of
-from relay.attempts.settlement import Settlement
+from relay.catalogue.snapshot import Channel
 from relay.config import REST_S, USAGE_AFTER_TEXT_S
-from relay.counting.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
-from relay.front.deadline import EndReason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import INTERNAL, STOPPING, answer_of_end, failure_of_limit
+from relay.context.context import RequestContext
+from relay.credentials.revocation import EndReason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import INTERNAL, STOPPING, answer_of_end, failure_of_limit
 from relay.health.channel_health import HealthProbe
-from relay.media.accepted_video import intend_video
-from relay.media.media_tasks import withdraw
-from relay.media.video_order import AcceptedVideo
-from relay.requests.context import Outcome, RequestContext
-from relay.routing.snapshot import Channel
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.ledger.settlement import Settlement
+from relay.media_tasks.media_tasks import withdraw
+from relay.media_tasks.video_order import AcceptedVideo
+from relay.metering.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
+from relay.operations.unary import Exchange, Passing
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed
 from relay.upstream.turn_socket import Post
-from relay.upstream.upstream import Answer, UpstreamFailed, read_rest, request_id_of
+from relay.upstream.upstream import Answer, read_rest, request_id_of
 
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
 _NOBODY_PAYS: Final = Bill({}, 0, "absorbed", (), None)

@@ -26,16 +26,16 @@ from relay.attempts.rules import (
     may_fall_back,
     next_candidate,
 )
-from relay.front.limit_answers import ChannelFull
+from relay.context.context import RequestContext
+from relay.downstream.limit_answers import ChannelFull
 from relay.health.channels_out import ChannelsOut, none_ready
 from relay.holds.place_hold import HoldPlacer
-from relay.requests.context import RequestContext
-from relay.requests.continuation import Continuation
-from relay.requests.file_fetching import fetch
-from relay.requests.prepared import PreparedRequest
-from relay.requests.translator import FetchFiles, RequestTranslator
+from relay.preparation.continuation import Continuation
+from relay.preparation.file_fetching import fetch
+from relay.preparation.prepared import PreparedRequest
+from relay.preparation.translator import FetchFiles, RequestTranslator
 from relay.routing.routing import RoutedRequest, route
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from usage.requests.choices import Why
 
 # Faults that would repeat at the same channel, and those that would repeat with the same key.

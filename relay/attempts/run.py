@@ -2,7 +2,7 @@
 
     read -> route -> bound -> admit -> send -> first content (commit point) -> relay -> settle
 
-    relay/requests/reader.py          its body, and the model that it names
+    relay/attempts/request_reader.py          its body, and the model that it names
     relay/routing/routing.py          the channels that may answer, the price, and the hold
     next_attempts.py                  the next channel after a failed attempt, and the other models
                                       that may answer in its place
@@ -25,37 +25,39 @@ from dialects.json.body import check_nested_names
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import plan
 from gateway.routing.tie_breaking import order_keys
-from relay.answers.unary import UnaryFacts
-from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
+from relay.answers.attempt_end import final_end
 from relay.attempts.attempt import Attempt
-from relay.attempts.attempt_end import final_end
+from relay.attempts.count_endpoint import COUNTERS, count_tokens
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts, RoutedModels
+from relay.attempts.request_reader import RequestReader
 from relay.attempts.rules import backoff_s_max
-from relay.attempts.settlement import Settlement
 from relay.attempts.shadow_traffic import MainAnswer
-from relay.counting.count_endpoint import COUNTERS, count_tokens
-from relay.front.deadline import EndReason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import (
+from relay.catalogue.snapshot import Channel
+from relay.context.context import RequestContext
+from relay.context.records import record_refusal, uncharged_outcome
+from relay.credentials.revocation import EndReason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import (
     CLIENT_CLOSED,
     OVERLOADED,
     STOPPING,
     answer_to,
     answer_to_failures,
 )
-from relay.front.errors import DatabaseFailed
-from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
+from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
+from relay.errors import DatabaseFailed
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
+from relay.holds.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.holds.preview import check_means
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.continuation import Continuation, continue_request
-from relay.requests.reader import RequestReader
+from relay.ledger.settlement import Settlement
+from relay.operations.unary import UnaryFacts
+from relay.preparation.continuation import Continuation, continue_request
+from relay.requests.outcome import Outcome
 from relay.requests.session_prefix import prefix_session
 from relay.requests.sessions import read_session_members
 from relay.routing.routing import plan_own_keys, screen
-from relay.routing.snapshot import Channel
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from usage.sessions.sources import CAP_HEADER, FIRST_RESPONSE, OWN_HEADER
 
 
@@ -157,7 +159,7 @@ class Run:
         except DatabaseFailed as error:
             answer = answer_to(error)
             await context.downstream.refuse(answer)
-            return context.uncharged_outcome(answer)
+            return uncharged_outcome(context, answer)
         finally:
             context.deadline.stop()
             context.downstream.stop_keep_alive()
@@ -253,8 +255,8 @@ class Run:
     async def _refuse(self, error: RequestFault | ChannelsOut) -> Outcome:
         answer, reader = answer_to(error), self._reader
         window_id = error.window_id if isinstance(error, UsedUp) else None
-        outcome = self._context.record_refusal(
-            answer, reader.model_name, stream=reader.stream, window_id=window_id
+        outcome = record_refusal(
+            self._context, answer, reader.model_name, stream=reader.stream, window_id=window_id
         )
         await self._context.downstream.refuse(answer)
         return outcome
@@ -303,7 +305,7 @@ class Run:
                 # The client may leave while its hold is being placed; admission then writes the
                 # record.
                 self._reraise_unless_left()
-                return self._context.uncharged_outcome(CLIENT_CLOSED)
+                return uncharged_outcome(self._context, CLIENT_CLOSED)
             self._attempt = attempt
             if self._revoked is not None:
                 attempt.revoke(self._revoked)
@@ -433,7 +435,7 @@ class Run:
         self._settle(attempt.failed(self._next.failed[-1].failure, final=True), STOPPING)
         if not context.downstream.client_gone:
             await context.downstream.refuse(STOPPING)
-        return context.uncharged_outcome(STOPPING)
+        return uncharged_outcome(context, STOPPING)
 
     async def _give_up_unadmitted(self) -> Outcome:
         """Answer with the last failure, because the next attempt was not admitted."""
@@ -449,11 +451,11 @@ class Run:
         ended = attempt.failed(failures[-1], final=True)
         if self._context.downstream.client_gone:
             self._settle(ended, CLIENT_CLOSED)
-            return self._context.uncharged_outcome(CLIENT_CLOSED)
+            return uncharged_outcome(self._context, CLIENT_CLOSED)
         error = answer_to_failures(failures)
         self._settle(ended, error)
         await self._context.downstream.refuse(error)
-        return self._context.uncharged_outcome(error, basis=ended.ending.basis)
+        return uncharged_outcome(self._context, error, basis=ended.ending.basis)
 
     def _reraise_unless_left(self) -> None:
         """Re-raise a cancellation unless the client has left. Call this in `except
@@ -470,8 +472,12 @@ class Run:
 
     def _record(self, error: ErrorAnswer, *, after_attempts: bool = False) -> Outcome:
         routed = self._next.answering.routed
-        return self._context.record_refusal(
-            error, routed.model.name, stream=routed.facts.stream, after_attempts=after_attempts
+        return record_refusal(
+            self._context,
+            error,
+            routed.model.name,
+            stream=routed.facts.stream,
+            after_attempts=after_attempts,
         )
 
     # ---- shadow traffic

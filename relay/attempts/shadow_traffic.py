@@ -40,20 +40,22 @@ from gateway.routing.shadow_sql import read_shadow_spend, write_shadow_answers
 from lib.id_types import UpstreamModelName
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
-from relay.answers.unary import UnaryFacts
+from relay.catalogue.snapshot import Channel, Snapshot
+from relay.context.context import RequestContext
 from relay.counting.own_count import UsageEvidence, count_own
-from relay.counting.usage_meter import cost_of, tokens_of
 from relay.counting.vocabularies import family_of
-from relay.front.error_answers import failure_inside
-from relay.front.errors import DatabaseFailed, DatabaseRefused
+from relay.database.database import Row, Statement
+from relay.downstream.error_answers import failure_inside
+from relay.errors import DatabaseFailed, DatabaseRefused
 from relay.health.channels_out import ChannelsOut
-from relay.ledger.database import Row, Statement
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.prepared import PreparedRequest
-from relay.requests.translator import RequestTranslator
+from relay.metering.usage_meter import cost_of, tokens_of
+from relay.operations.unary import UnaryFacts
+from relay.preparation.prepared import PreparedRequest
+from relay.preparation.translator import RequestTranslator
+from relay.requests.outcome import Outcome
 from relay.routing.routing import has_tools, screen
-from relay.routing.snapshot import Channel, Snapshot
-from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
+from relay.upstream.failures import UpstreamFailed, upstream_failure
+from relay.upstream.upstream import Answer
 
 log = logging.getLogger(__name__)
 

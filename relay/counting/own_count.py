@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from dialects.usage.usage import Quantities
+from relay.counting.estimates import estimate_tokens
 from relay.counting.tokenizer import count_request, count_text
 from relay.counting.vocabularies import UNKNOWN, Family
-from relay.holds.rules import estimate_tokens
 
 NO_USAGE: Final = Quantities({}, ("usage_missing",))
 

@@ -20,7 +20,7 @@ from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.errors.errors import RequestFault
 from relay.credentials.sealed_texts import open_text, seal_text
-from relay.front.errors import RelayError
+from relay.errors import RelayError
 from relay.requests.labels import NO_LABELS, Labels
 
 CONTENT_BYTES_MAX: Final = 5_000

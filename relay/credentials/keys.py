@@ -34,7 +34,7 @@ from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.credentials import client_secrets
 from relay.credentials.client_secrets import ClientSecret, SecretRefused
-from relay.ledger.database import Row
+from relay.database.database import Row
 from relay.requests.labels import NO_LABELS, Attribution, Labels
 
 Statement = tuple[str, Mapping[str, object]]

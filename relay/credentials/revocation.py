@@ -10,15 +10,17 @@ possible (`Attempt.revoke`).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from accounts.keys.sql import holder_is_active
 from lib.database.row_arrays import optional_id_array
 from lib.ids import id_array
 from relay.credentials.keys import Principal
-from relay.front.deadline import EndReason
-from relay.ledger.database import Row, Statement
+from relay.database.database import Row, Statement
+
+EndReason = Literal["revoked", "session_ended"]
+"""Why a running request loses its permission: its key has ended, or its session."""
 
 
 class Revocable(Protocol):

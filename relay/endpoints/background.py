@@ -24,20 +24,21 @@ from lib.ids import id_text
 from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.answers.background import AGAIN_S, BackgroundAnswer, BackgroundSink, read_events
-from relay.answers.background_forms import BACKGROUND_KINDS, BackgroundKind
 from relay.answers.idempotency import IdempotentRequest
-from relay.answers.state_store import StateStore
-from relay.answers.stored_response import forget_response
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
+from relay.context.context import RequestContext, context_of_task
+from relay.context.records import record_refusal
 from relay.credentials.keys import Principal
-from relay.endpoints.request import Request, watch_client
-from relay.front.downstream import Head, KeepAlive, Sink
-from relay.front.error_answers import INTERNAL, STOPPING, answer_to
-from relay.front.errors import DatabaseFailed
+from relay.downstream.downstream import Head, KeepAlive, Sink
+from relay.downstream.error_answers import INTERNAL, STOPPING, answer_to
+from relay.errors import DatabaseFailed
+from relay.front.request import Request, watch_client
 from relay.health.channel_health import HealthProbe
-from relay.requests.context import RequestContext, context_of_task
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.states.background_forms import BACKGROUND_KINDS, BackgroundKind
+from relay.states.state_store import StateStore
+from relay.states.stored_response import forget_response
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ async def _start(
     fault = _refusal(request, body)
     if fault is not None:
         error = answer_to(fault)
-        context.record_refusal(error, as_text(value_of(body.value("model"))), stream=False)
+        record_refusal(context, error, as_text(value_of(body.value("model"))), stream=False)
         await client.refuse(error)
         return
     life, principal = request.life, request.principal

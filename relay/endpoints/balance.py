@@ -18,7 +18,7 @@ import msgspec
 from billing.currency.money import format_scaled, format_usd
 from dialects.errors.errors import RequestFault
 from relay.credentials.keys import Principal
-from relay.endpoints.request import Request
+from relay.front.request import Request
 
 _CENT_DIGITS: Final = 7
 _DAYS_MAX: Final = 400

@@ -20,7 +20,7 @@ from dialects.chat.chat import Dialect
 from dialects.endpoints.bedrock_count import BedrockCountCodec
 from relay.config import BODY_BYTES_MAX
 from relay.endpoints.generation import count_tokens, generate
-from relay.endpoints.request import Endpoint
+from relay.front.request import Endpoint
 
 BEDROCK: Final = "/model/"
 # The relay answers all paths below these, with 404 if there is no row.

@@ -8,13 +8,13 @@ from typing import Any
 from billing.currency.money import format_usd, round_half_even
 from billing.prices.meters import format_rate
 from billing.prices.pricing import PPM, CostLine, CostLines, price_bound
-from relay.attempts.admitted_attempt import OwnKeyHold
-from relay.endpoints.request import Request
-from relay.holds.estimate import PricedBound
+from relay.context.context import RequestContext
+from relay.endpoints.several_prompts import Prompts
+from relay.front.request import Request
+from relay.hold_sizes.estimate import PricedBound
+from relay.holds.admitted_attempt import OwnKeyHold
 from relay.holds.place_hold import own_hold_of
-from relay.requests.context import RequestContext
-from relay.requests.several_prompts import Prompts
-from relay.routing.route_preview import RoutePreview, preview_route
+from relay.previews.route_preview import RoutePreview, preview_route
 from relay.routing.routing import RoutedRequest
 
 

@@ -9,21 +9,25 @@ from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import Receive
-from relay.answers.background_forms import BACKGROUND_KINDS
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
+from relay.context.context import RequestContext
+from relay.context.records import record_refusal
+from relay.downstream.error_answers import answer_to
 from relay.endpoints.background import answer_in_background, background_body
 from relay.endpoints.estimate import answer_estimate
-from relay.endpoints.request import Endpoint, Request, read_headers, too_large, watch_client
-from relay.front.error_answers import answer_to
-from relay.media.answers import task_answers
-from relay.media.media_operation import MediaOperation
-from relay.media.sourced_operation import SourcedOperation, about_its_source
-from relay.media.video_operations import Remix
-from relay.requests.context import Invocation, RequestContext
+from relay.endpoints.several_prompts import Prompts
+from relay.front.request import Endpoint, Request, watch_client
+from relay.media import task_answers
+from relay.operations.media_operation import MediaOperation
+from relay.operations.sourced_operation import SourcedOperation, about_its_source
+from relay.operations.video_operations import Remix
+from relay.requests.body import TooLarge
 from relay.requests.form_body import FORM_BYTES_MAX, read_form
-from relay.requests.several_prompts import Prompts
+from relay.requests.headers import read_headers
+from relay.requests.invocation import Invocation
 from relay.requests.uploads import Form
+from relay.states.background_forms import BACKGROUND_KINDS
 
 _FindSource = Callable[[Request, Invocation, bytes], Awaitable[Invocation]]
 """Returns the invocation with the earlier task that it refers to. Raises the same exceptions as a
@@ -62,7 +66,7 @@ async def count_tokens(request: Request) -> None:
 async def refuse_not_implemented(request: Request) -> None:
     """Record a request to an endpoint that is not implemented, and raise RequestFault."""
     fault = RequestFault("not_implemented", None, "")
-    request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)
+    record_refusal(request.make_context(request.invocation), answer_to(fault), "", stream=False)
     raise fault
 
 
@@ -144,7 +148,7 @@ def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invo
     operation = invocation.unary
     if not isinstance(operation, MediaOperation):
         if (size := sum(file.size for file in form.files)) > bytes_max // 2:
-            raise too_large(size, bytes_max // 2)
+            raise TooLarge(size, bytes_max // 2)
         for file in form.files:
             file.check("image")
         pictures = [

@@ -13,11 +13,11 @@ from gateway.providers.models import Capabilities, find_row
 from gateway.providers.overrides import UNSAID, apply_overrides
 from gateway.providers.parameters import supported_parameters
 from gateway.routing.channel_order import Candidate, plan
+from relay.catalogue.snapshot import Snapshot
 from relay.credentials.keys import Principal
-from relay.endpoints.request import Request
+from relay.front.request import Request
 from relay.health.channels_out import none_on
 from relay.routing.retired_models import retired_fault
-from relay.routing.snapshot import Snapshot
 
 _OWNER = "weir"
 _MODALITIES = ("text", "image", "audio", "file", "video")

@@ -20,11 +20,11 @@ from relay.answers.background import (
     find_background,
     read_input,
 )
-from relay.answers.background_forms import INTERACTIONS, RESPONSES, BackgroundKind
-from relay.answers.state_store import StateKind
-from relay.answers.stored_response import find_response, forget_response
 from relay.endpoints.background import follow_response
-from relay.endpoints.request import Request
+from relay.front.request import Request
+from relay.states.background_forms import INTERACTIONS, RESPONSES, BackgroundKind
+from relay.states.state_store import StateKind
+from relay.states.stored_response import find_response, forget_response
 
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100

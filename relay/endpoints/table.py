@@ -28,15 +28,9 @@ from dialects.media import veo
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
 from gateway.passthrough.rules import METHODS, ROOT
-from relay.answers.unary import (
-    BATCH_EMBED_CONTENTS,
-    EMBED_CONTENT,
-    EMBEDDINGS,
-    MODERATIONS,
-    RERANK_COHERE,
-    RERANK_JINA,
-)
 from relay.config import BODY_BYTES_MAX as _BODY
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import ErrorResponse, error_response
 from relay.endpoints import cloud_rows
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import (
@@ -49,7 +43,6 @@ from relay.endpoints.generation import (
 from relay.endpoints.models import form_of, list_models, show_model
 from relay.endpoints.passthrough.endpoint import pass_through
 from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
-from relay.endpoints.request import Endpoint, Request
 from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import (
     cancel_interaction,
@@ -58,12 +51,11 @@ from relay.endpoints.stored_responses import (
     show_interaction,
     show_response,
 )
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import ErrorResponse, error_response
-from relay.media.answers import midjourney_answers, suno_answers
-from relay.media.answers.linked_picture import stream_linked_picture
-from relay.media.answers.midjourney_picture import stream_picture
-from relay.media.answers.task_answers import (
+from relay.front.request import Endpoint, Request
+from relay.media import midjourney_answers, suno_answers
+from relay.media.linked_picture import stream_linked_picture
+from relay.media.midjourney_picture import stream_picture
+from relay.media.task_answers import (
     list_videos,
     show_generation,
     show_jimeng_result,
@@ -71,27 +63,35 @@ from relay.media.answers.task_answers import (
     show_veo_operation,
     show_video,
 )
-from relay.media.answers.task_clips import stream_file
-from relay.media.answers.task_content import stream_content
-from relay.media.answers.task_events import stream_events
-from relay.media.gemini_live.new_auth_token import create_auth_token
-from relay.media.gemini_live.open_session import open_live_session
-from relay.media.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
-from relay.media.kling_operations import (
+from relay.media.task_clips import stream_file
+from relay.media.task_content import stream_content
+from relay.media.task_events import stream_events
+from relay.operations.image_operations import IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS
+from relay.operations.kling_operations import (
     IMAGE_TO_VIDEO,
     JIMENG_VIDEOS,
     PREDICT_LONG_RUNNING,
     TEXT_TO_VIDEO,
 )
-from relay.media.live.open_live import open_live
-from relay.media.live.refusals import refuse_live
-from relay.media.media_operation import MediaOperation
-from relay.media.realtime.new_client_secret import create_client_secret
-from relay.media.realtime.open_session import open_session
-from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
-from relay.media.task_operations import submit_picture, submit_song
-from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
-from relay.requests.context import Invocation
+from relay.operations.media_operation import MediaOperation
+from relay.operations.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from relay.operations.task_operations import submit_picture, submit_song
+from relay.operations.unary import (
+    BATCH_EMBED_CONTENTS,
+    EMBED_CONTENT,
+    EMBEDDINGS,
+    MODERATIONS,
+    RERANK_COHERE,
+    RERANK_JINA,
+)
+from relay.operations.video_operations import VIDEO_GENERATIONS, VIDEOS
+from relay.realtime.gemini_live.new_auth_token import create_auth_token
+from relay.realtime.gemini_live.open_connection import open_live_connection
+from relay.realtime.live.open_live import open_live
+from relay.realtime.live.refusals import refuse_live
+from relay.realtime.new_client_secret import create_client_secret
+from relay.realtime.open_connection import open_connection
+from relay.requests.invocation import Invocation
 
 
 async def _estimate(request: Request) -> None:
@@ -223,13 +223,13 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
     ),
 }
 _REALTIME: Final = Endpoint(
-    open_session, ("GET",), operation="realtime", socket=open_session,
+    open_connection, ("GET",), operation="realtime", socket=open_connection,
     secret_prefix=CLIENT_SECRET_PREFIX,
 )  # fmt: skip
 # Google's form of it.
 _LIVE: Final = Endpoint(
-    open_live_session, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
-    socket=open_live_session,
+    open_live_connection, ("GET",), "gemini", "realtime", shows="live_session", key_in_query=True,
+    socket=open_live_connection,
 )  # fmt: skip
 _LIVE_PATH: Final = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiGenerateContent"
 # The method that Google's clients call with an ephemeral token.

@@ -21,19 +21,19 @@ from lib.ids import new_id
 from lib.vault import Vault
 from relay.answers.background import BackgroundResponses
 from relay.answers.idempotency import IdempotentRequests
-from relay.answers.large_events import LargeEvents
-from relay.answers.state_store import StateStore
-from relay.attempts import admission
 from relay.attempts.shadow_traffic import ShadowTraffic
+from relay.catalogue.snapshot import Snapshot
 from relay.config import RelayConfig
+from relay.context.context import Parts
 from relay.counting.tokenizer import read_vocabulary
 from relay.credentials.client_secrets import AuthTokenTerms
 from relay.credentials.keys import Authenticator, Principal
 from relay.credentials.revocation import Running
-from relay.front.errors import DatabaseAway, DatabaseFailed
-from relay.front.limit_answers import LimitReached
-from relay.front.load import Load, Turns, count_refused
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.downstream.limit_answers import LimitReached
+from relay.errors import DatabaseAway, DatabaseFailed
 from relay.front.readiness import Readiness
+from relay.front.refresher import Refresher
 from relay.health.channel_health import Health
 from relay.health.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
 from relay.health.health_sharing import read as read_reports
@@ -41,13 +41,13 @@ from relay.health.health_sharing import statement as report_statement
 from relay.health.operator_alerts import DamagedRecords, damaged_statement, statement
 from relay.health.spend_caps import apply_spend_caps
 from relay.holds.place_hold import NOTHING_TAKEN, Taken
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.ledger import admission
 from relay.ledger.journal import Journal
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from relay.requests.context import Parts
-from relay.routing.refresher import Refresher
-from relay.routing.snapshot import Snapshot
+from relay.load.load import Load, Turns, count_refused
+from relay.states.state_store import StateStore
+from relay.upstream.large_events import LargeEvents
 from relay.upstream.upstream import Upstreams
 from usage.records.sql import key_charges
 

@@ -5,9 +5,9 @@ import contextlib
 import signal
 from types import FrameType
 
-from relay.ledger.database import PipelinedConnection
+from relay.database.database import PipelinedConnection
+from relay.front.refresher import Refresher
 from relay.ledger.writer import LedgerWriter
-from relay.routing.refresher import Refresher
 
 
 class Readiness:

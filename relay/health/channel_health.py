@@ -20,10 +20,10 @@ from gateway.health.faults import FAULTS
 from gateway.health.state_names import ChannelStatus
 from gateway.routing.channel_order import Candidate, Skipped
 from lib.ids import id_text
+from relay.catalogue.snapshot import Channel, Snapshot
 from relay.health.channel_measures import ChannelMeasures
 from relay.health.operator_alerts import LONG_S, Alert, Alerts, Cause
-from relay.routing.snapshot import Channel, Snapshot
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from billing.prices.name_patterns import matches
 from gateway.routing.tie_breaking import MEASURED, NOTHING, Measured, Pick, figures_of
-from relay.ledger.database import Row, Statement
-from relay.routing.snapshot import Snapshot
+from relay.catalogue.snapshot import Snapshot
+from relay.database.database import Row, Statement
 
 RECENT_S: Final = 900
 """The period of finished attempts that count; a channel unused for longer is unknown."""

@@ -11,8 +11,8 @@ from dialects.errors.errors import ErrorKind, message_of, retry_after_s
 from gateway.health.breaker import RETRY_AFTER_S_MAX
 from gateway.health.channel_state import Block, BlockReason
 from gateway.routing.channel_order import Skipped
-from relay.front.errors import RelayError
-from relay.routing.off_channels import OffChannel, OffReason
+from relay.catalogue.off_channels import OffChannel, OffReason
+from relay.errors import RelayError
 
 _JITTER: Final = 0.1
 # The window of the operator's limits, and the longest wait that a provider may ask for (F8).

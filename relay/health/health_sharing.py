@@ -21,9 +21,9 @@ from uuid import UUID
 import msgspec
 
 from gateway.health.state_names import ChannelStatus, KeyReason, KeyStatus, ModelStatus
+from relay.catalogue.snapshot import Snapshot
+from relay.database.database import Row, Statement
 from relay.health.channel_health import ChannelState, Health
-from relay.ledger.database import Row, Statement
-from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import Upstreams
 
 TICK_S: Final = 1.0

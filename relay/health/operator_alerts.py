@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from relay.ledger.database import Statement
+from relay.database.database import Statement
 
 Cause = Literal[
     "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable",

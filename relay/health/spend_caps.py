@@ -7,9 +7,9 @@ from typing import Final, Literal
 from uuid import UUID
 
 from gateway.health.sql import Spend, read_spend
+from relay.catalogue.snapshot import Channel, Snapshot
+from relay.database.database import Row, Statement
 from relay.health.channel_health import Health
-from relay.ledger.database import Row, Statement
-from relay.routing.snapshot import Channel, Snapshot
 
 _SpendReason = Literal["spend_day", "spend_month"]
 _REASONS: Final[tuple[_SpendReason, _SpendReason]] = ("spend_day", "spend_month")

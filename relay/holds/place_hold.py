@@ -15,23 +15,23 @@ from gateway.prices.lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
 from lib.id_types import AttemptId, CostVersionId, PriceVersionId
 from lib.ids import new_id
-from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
-from relay.attempts.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
-from relay.attempts.settlement import Settlement
+from relay.catalogue.snapshot import Channel
+from relay.context.context import RequestContext
+from relay.counting.estimates import estimate_tokens
 from relay.credentials.keys import Principal
-from relay.front.downstream import NOTHING_LIMITED
-from relay.front.limit_answers import (
+from relay.downstream.downstream import NOTHING_LIMITED
+from relay.downstream.limit_answers import (
     ChannelFull,
     LimitReached,
     UsedUp,
     read_headroom,
     session_ended,
 )
-from relay.holds.estimate import Size
-from relay.holds.rules import estimate_tokens
-from relay.requests.context import RequestContext
+from relay.hold_sizes.estimate import Size
+from relay.holds.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
+from relay.ledger.admission import AdmissionRequest, Guarded, Verdict
+from relay.ledger.settlement import Settlement
 from relay.routing.routing import RoutedRequest
-from relay.routing.snapshot import Channel
 from usage.records.sql import END_USER_LENGTH, AttemptOpened
 
 # Other requests may use the same wallet before the smaller hold arrives, and budgets may change in

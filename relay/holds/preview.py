@@ -6,11 +6,12 @@ from billing.currency.money import format_usd
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
-from relay.attempts.admitted_attempt import OwnKeyHold
+from relay.context.context import RequestContext
 from relay.credentials.keys import Principal
-from relay.front.limit_answers import UsedUp
+from relay.downstream.limit_answers import UsedUp
+from relay.hold_sizes.bound import Bound
+from relay.holds.admitted_attempt import OwnKeyHold
 from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, own_hold_of, take_units
-from relay.requests.context import Bound, RequestContext
 from relay.routing.routing import RoutedRequest, route
 
 ReadAvailable = Callable[[Principal, Iterable[int], Taken], Awaitable[int]]

@@ -15,13 +15,13 @@ import msgspec
 
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from lib.id_types import ChannelId
-from relay.attempts import admission, settlement
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement, Settlement
-from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
-from relay.ledger.database import PipelinedConnection, Statement
+from relay.database.database import PipelinedConnection, Statement
+from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
+from relay.ledger import admission, settlement
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue, Waiting
 from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.settlement import AnySettlement, Settlement
 from usage.records.sql import Ending, Refusal
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from uuid import UUID
 import msgspec
 
 from lib.ids import id_text
-from relay.attempts.settlement import AnySettlement, Marked, Settlement
+from relay.ledger.settlement import AnySettlement, Marked, Settlement
 from relay.ledger.spool import UNREADABLE, Kept, SpoolUnusable, line, read
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement
-from relay.front.turn_order import order_by_turns
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.settlement import AnySettlement
+from relay.load.turn_order import order_by_turns
 
 BATCH_MAX: Final = 256
 # While requests of several keys are running (P35). A request waits for up to two transactions, and

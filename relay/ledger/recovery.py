@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from relay.attempts.settlement import AnySettlement, LateSettlement, Marked, Settlement
 from relay.ledger.journal import Journal
+from relay.ledger.settlement import AnySettlement, LateSettlement, Marked, Settlement
 from relay.ledger.spool import Spool, SpoolUnusable
 
 log = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from uuid import UUID
 import msgspec
 
 from lib.ids import id_text
-from relay.attempts.settlement import AnySettlement, LateSettlement, Marked, Settlement
-from relay.front.errors import RelayError
+from relay.errors import RelayError
+from relay.ledger.settlement import AnySettlement, LateSettlement, Marked, Settlement
 from usage.records.sql import Refusal
 
 log = logging.getLogger(__name__)

@@ -30,14 +30,14 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final
 
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement
-from relay.front.errors import DatabaseAway, DatabaseFailed
+from relay.database.database import PipelinedConnection
+from relay.errors import DatabaseAway, DatabaseFailed
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batch import BatchWriter
-from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
 from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.settlement import AnySettlement
 from relay.ledger.spool import Spool
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from dialects.json.forms import FormReader, PartHead
 from lib.process.asgi import Receive
 from lib.process.waiting import timeout
 from relay.config import MIB, RelayConfig
-from relay.endpoints.request import too_large
-from relay.front.errors import ClientGone
+from relay.errors import ClientGone
+from relay.requests.body import TooLarge
 from relay.requests.uploads import Form, UploadedFile
 
 FORM_BYTES_MAX: Final = 128 * MIB
@@ -58,7 +58,7 @@ class _Filling:
     def add(self, reader: FormReader, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._size > FORM_BYTES_MAX:
-            raise too_large(self._size, FORM_BYTES_MAX)
+            raise TooLarge(self._size, FORM_BYTES_MAX)
         self._form.hold(len(chunk))
         for part in reader.feed(chunk):
             if isinstance(part, PartHead):
@@ -69,7 +69,7 @@ class _Filling:
             else:
                 self._text_size += len(part)
                 if self._text_size > _TEXT_BYTES_MAX:
-                    raise too_large(self._text_size, _TEXT_BYTES_MAX)
+                    raise TooLarge(self._text_size, _TEXT_BYTES_MAX)
                 self._text.append(part)
 
     def end(self) -> None:

@@ -78,7 +78,7 @@ _user_id: Final = msgspec.json.Decoder(_UserId)
 _any: Final = msgspec.json.Decoder()
 
 
-def realtime_session(request_id: UUID) -> Session:
+def session_of_connection(request_id: UUID) -> Session:
     """Return the session of a realtime connection, named after the request that opened it."""
     return Session(request_id, "", REALTIME)
 

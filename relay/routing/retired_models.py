@@ -1,7 +1,7 @@
 """Retired models: their replacement, or the error for clients."""
 
 from dialects.errors.errors import RequestFault
-from relay.routing.snapshot import Snapshot
+from relay.catalogue.snapshot import Snapshot
 
 
 def answering_model(snapshot: Snapshot, name: str, param: str) -> str:

@@ -23,16 +23,16 @@ from gateway.providers.overrides import apply_overrides
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
 from gateway.routing.tie_breaking import MEASURED, Ordering
-from relay.answers.unary import UnaryFacts
+from relay.catalogue.snapshot import Channel
+from relay.context.context import RequestContext
+from relay.counting.estimates import estimate_tokens
 from relay.health.channels_out import none_on, none_ready, none_suits
 from relay.health.operator_alerts import Alert
-from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
-from relay.holds.rules import estimate_tokens
-from relay.holds.tool_loop import ToolLoop, loop_of
-from relay.requests.context import RequestContext
-from relay.requests.fitting_overrides import fit_overrides
+from relay.hold_sizes.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
+from relay.hold_sizes.tool_loop import ToolLoop, loop_of
+from relay.operations.unary import UnaryFacts
+from relay.preparation.fitting_overrides import fit_overrides
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
-from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
 
 # The members of a body in which a conversation may be.

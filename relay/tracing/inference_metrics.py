@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.util.types import AttributeValue
 
-from relay.tracing.telemetry_session import telemetry_session
+from relay.tracing.telemetry_client import telemetry_client
 
 Attributes = Mapping[str, AttributeValue]
 
@@ -60,7 +60,7 @@ class InferenceMetrics:
 def meter_provider(resource: Resource) -> MeterProvider:
     """Return the provider of meters. The environment variables OTEL_* say where and how often
     metrics are sent."""
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(session=telemetry_session()))
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(session=telemetry_client()))
     return MeterProvider([reader], resource=resource, shutdown_on_exit=False)
 
 

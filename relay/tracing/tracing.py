@@ -39,26 +39,28 @@ from gateway.providers.provider import Provider
 from lib.ids import id_text, new_id, parse_id
 from lib.network.egress import EgressPolicy
 from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
-from relay.answers.observer import ObservedAnswer
 from relay.asgi import Relay
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement, LateSettlement, Settlement
+from relay.catalogue.snapshot import Channel
 from relay.config import RelayConfig
+from relay.context.context import RequestContext
+from relay.database.database import PipelinedConnection
 from relay.endpoints.table import find_endpoint
-from relay.front.in_process import InProcessRelay
 from relay.front.lifespan import Lifespan
-from relay.front.queue_sink import QueueSink
-from relay.ledger.database import PipelinedConnection
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.journal import Journal
 from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.settlement import AnySettlement, LateSettlement, Settlement
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from relay.requests.context import Outcome, RequestContext
-from relay.routing.snapshot import Channel
+from relay.pages.in_process import InProcessRelay
+from relay.pages.queue_sink import QueueSink
+from relay.requests.outcome import Outcome
 from relay.tracing.inference_metrics import InferenceMetrics, meter_provider
+from relay.tracing.observer import ObservedAnswer
 from relay.tracing.sent_parameters import Parameters, chat_parameters, embedding_parameters
-from relay.tracing.telemetry_session import telemetry_session
-from relay.upstream.upstream import Answer, OutgoingRequest, Upstreams
+from relay.tracing.telemetry_client import telemetry_client
+from relay.upstream.outgoing import OutgoingRequest
+from relay.upstream.upstream import Answer, Upstreams
 from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import AttemptOpened, Ending, Refusal
 
@@ -137,7 +139,7 @@ class TracedRelay(Relay):
         if self._traces:
             tracer_provider = TracerProvider(resource=resource)
             tracer_provider.add_span_processor(
-                BatchSpanProcessor(OTLPSpanExporter(session=telemetry_session()))
+                BatchSpanProcessor(OTLPSpanExporter(session=telemetry_client()))
             )
             self._tracer = tracer_provider.get_tracer("weir", self._version)
             self._providers.append(tracer_provider)

@@ -28,8 +28,8 @@ from lib.network.credential_sources import (
 from lib.network.egress import EgressDenied, EgressPolicy
 from lib.network.outbound import DIRECT, Outbound
 from lib.process.waiting import timeout
-from relay.front.errors import RelayError
-from relay.routing.snapshot import Channel, Snapshot
+from relay.catalogue.snapshot import Channel, Snapshot
+from relay.errors import RelayError
 from relay.upstream.connection_pool import ConnectionPool
 from relay.upstream.http1 import Connection, Reason, headers_bytes, target_of
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from relay.front.errors import RelayError
+from relay.errors import RelayError
 
 # The response -------------------------------------------------------------------------------------
 

@@ -21,17 +21,16 @@ from dialects.json.body import read_body
 from dialects.responses import websocket
 from gateway.providers.provider import Quirk
 from lib.network.egress import EgressPolicy
+from relay.catalogue.snapshot import Channel
 from relay.config import EVENT_BYTES_MAX
-from relay.routing.snapshot import Channel
-from relay.upstream.upstream import (
-    Answer,
-    OutgoingRequest,
+from relay.upstream.failures import (
     UpstreamFailed,
-    Upstreams,
     connection_lost,
     failure_of_status,
     upstream_failure,
 )
+from relay.upstream.outgoing import OutgoingRequest
+from relay.upstream.upstream import Answer, Upstreams
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
 # How long a socket waits for the next turn. A channel's connections are limited, and after this the

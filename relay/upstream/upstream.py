@@ -1,6 +1,5 @@
-"""Upstreams: one guarded connection pool per channel, and their errors mapped once to faults.
-
-    UpstreamFailed     the attempt failed; `fault` is a row of the fault table
+"""Upstreams: one guarded connection pool per channel, and their errors mapped once to faults
+(`failures.py`).
 
 Redirects are not followed, answers are not decompressed, cookies are not stored, and the
 environment is not read. Addresses are checked after DNS resolution, by the operator's policy
@@ -8,31 +7,36 @@ environment is not read. Addresses are checked after DNS resolution, by the oper
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-import msgspec
 from websockets.http11 import Response
 
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
-from dialects.errors.errors import KINDS, ErrorKind, message_of
+from dialects.errors.errors import message_of
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import Quirk
 from gateway.providers.signing import Signer, secret_words
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
-from relay.front.errors import RelayError
+from relay.catalogue.snapshot import Channel, Snapshot
 from relay.requests.uploads import OutgoingForm
-from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool
 from relay.upstream.credential_cache import CredentialCache, NoCredentials
+from relay.upstream.failures import (
+    UpstreamFailed,
+    connection_lost,
+    failure_of_status,
+    upstream_failure,
+)
 from relay.upstream.http1 import Connection, Reason, headers_bytes, target_of
+from relay.upstream.outgoing import OutgoingRequest, PassedRequest
 from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
@@ -44,7 +48,6 @@ _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
 _CACHED_MAX = 256
-_LOST = "the provider closed the connection behind the request, before it answered"
 # OpenAI and most others; Anthropic; Azure; Amazon.
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
@@ -65,55 +68,6 @@ _HEADERS = {
 _PLAIN = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "weir"}
 
 
-class UpstreamFailed(RelayError):
-    """An attempt failed. `fault` is a row of the fault table. The other fields are for the client:
-    the kind with its status and message, the provider's code and param, and the wait that the
-    upstream asked for. `detail` is for the operator, `upstream_status` the HTTP status, 0 for none;
-    `expired`: the credentials have expired.
-    """
-
-    def __init__(
-        self,
-        fault: str,
-        kind: ErrorKind,
-        message: str,
-        *,
-        status: int | None = None,
-        code: str | None = None,
-        param: str | None = None,
-        retry_after_ms: int | None = None,
-        detail: str = "",
-        upstream_status: int = 0,
-        expired: bool = False,
-    ) -> None:
-        super().__init__(f"{fault} {detail or message}")
-        self.fault = fault
-        self.kind = kind
-        self.status = KINDS[kind].status if status is None else status
-        self.message = message
-        self.code = code
-        self.param = param
-        self.retry_after_ms = retry_after_ms
-        self.detail = detail
-        self.upstream_status = upstream_status
-        self.expired = expired
-        # The upstream's id of the request, "" if it does not report one.
-        self.request_id = ""
-
-
-def upstream_failure(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
-    """Return the failure for a row whose kind the table names; `what` completes its phrase."""
-    kind = FAULTS[fault].kind or "upstream_error"
-    return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
-
-
-def connection_lost(fault: str, detail: str = "") -> UpstreamFailed:
-    """Return the failure of a connection that ended behind the request (F32, F33)."""
-    failure = upstream_failure(fault, _LOST)
-    failure.detail = detail or _LOST
-    return failure
-
-
 @dataclass(slots=True)
 class _Upstream:
     """How a channel is reached: its origin, and the common headers of requests to it."""
@@ -122,33 +76,6 @@ class _Upstream:
     pool: ConnectionPool
     fields: dict[tuple[int, Dialect, tuple[tuple[str, str], ...], bool], bytes]
     targets: dict[str, bytes]
-
-
-class OutgoingRequest(msgspec.Struct, frozen=True):
-    """An outgoing request: its address, dialect, the client's headers, and the content type that
-    its answer must have; `others` are further acceptable types, where `audio/*` is any of sound. A
-    `form` is sent instead of the body.
-    """
-
-    codec: Codec[Any]
-    url: str
-    body: bytes
-    content_type: str
-    client_headers: tuple[tuple[str, str], ...] = ()
-    others: frozenset[str] = frozenset()
-    form: OutgoingForm | None = None
-
-
-class PassedRequest(msgspec.Struct, frozen=True):
-    """A client's request to be sent as it came: the address at the provider, the client's headers,
-    and its body while it arrives, None without one, with the header line of its length.
-    """
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    pieces: AsyncIterator[bytes] | None = None
-    framing: bytes = b""
 
 
 Answer = Connection
@@ -692,25 +619,6 @@ async def read_failure(answer: Answer, codec: Codec[Any]) -> UpstreamFailed:
     failure = failure_of_status(answer.status, answer.headers, body, codec)
     failure.request_id = request_id_of(answer)
     return failure
-
-
-def failure_of_status(
-    status: int, headers: Mapping[str, str], body: bytes, codec: Codec[Any]
-) -> UpstreamFailed:
-    """Return the failure for an unsuccessful answer."""
-    error = codec.read_error(status, headers, body, int(time.time()))
-    return UpstreamFailed(
-        error.fault,
-        error.kind,
-        error.message,
-        status=error.status,
-        code=error.code,
-        param=error.param,
-        retry_after_ms=error.retry_after_ms,
-        detail=error.detail,
-        upstream_status=status,
-        expired=error.expired,
-    )
 
 
 async def read_beginning(answer: Answer) -> bytes:

@@ -18,7 +18,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from relay.config import EVENT_BYTES_MAX, HEARTBEAT_S
-from relay.front.errors import RelayError
+from relay.errors import RelayError
 from relay.upstream.http1 import Connection
 
 # How long a peer has to receive the last bytes after a close.

@@ -4,9 +4,9 @@ Every request is admitted by nobody and settled nowhere. Only the bench starts t
 durable accounting costs the web process; the product has no such switch.
 """
 
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement
 from relay.front import lifespan
+from relay.ledger.admission import AdmissionRequest, Verdict
+from relay.ledger.settlement import AnySettlement
 from relay.ledger.writer import LedgerWriter
 
 

@@ -23,9 +23,9 @@ from lib.id_types import (
     UserId,
 )
 from lib.ids import new_id
-from relay.attempts.admission import AdmissionRequest
-from relay.attempts.settlement import Settlement
-from relay.ledger.database import PipelinedConnection
+from relay.database.database import PipelinedConnection
+from relay.ledger.admission import AdmissionRequest
+from relay.ledger.settlement import Settlement
 from relay.ledger.writer import LedgerWriter
 from tests.bench.cost import seconds_of
 from usage.records.sql import AttemptOpened, Ending

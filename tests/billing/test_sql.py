@@ -26,7 +26,7 @@ from billing.subscriptions.included_units import Paid
 from lib import clock
 from lib.id_types import AttemptId, KeyId, OrganisationId
 from lib.ids import first_id_at, new_id
-from relay.front.limit_answers import UsedUp
+from relay.downstream.limit_answers import UsedUp
 
 pytestmark = pytest.mark.django_db
 

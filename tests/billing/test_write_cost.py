@@ -28,9 +28,9 @@ from lib.id_types import (
     UpstreamModelName,
 )
 from lib.ids import new_id
-from relay.attempts.admission import AdmissionRequest
-from relay.attempts.settlement import Settlement
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.ledger.admission import AdmissionRequest
+from relay.ledger.settlement import Settlement
 from relay.ledger.writer import LedgerWriter
 from tests.runner.databases import own_database
 from tests.support.hub import Hub, Tenant

@@ -64,13 +64,13 @@ from gateway.passthrough import passthrough
 from gateway.passthrough.rules import is_pattern, is_pointer, normalise_path
 from gateway.providers import PROVIDERS
 from lib import clock
-from relay.attempts import admission
-from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.counting.estimates import input_tokens_min
 from relay.endpoints.passthrough.answer_value import MISSING, UNREADABLE, ValueReader, read_value
 from relay.endpoints.passthrough.secret_mask import SecretMask
 from relay.health.channel_health import Health
 from relay.health.operator_alerts import Alert, Alerts
-from relay.holds.rules import input_tokens_min
+from relay.ledger import admission
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.requests import sessions
 from tests.mutants.targets import target_files
 from tests.support.cast import Cast, actor, make_key
@@ -401,10 +401,10 @@ BOUNDS: Final[dict[str, Bound]] = {
     "gateway/health/breaker.py:bad:CONNECTS_MAX": Bound(
         lambda _, n: stays_closed(n, connect=True), None, 4
     ),
-    "relay/holds/rules.py:input_tokens_min:_READ_BYTES_MAX": Bound(
+    "relay/counting/estimates.py:input_tokens_min:_READ_BYTES_MAX": Bound(
         lambda _, n: input_tokens_min(b'"' + b"w" * (n - 2) + b'"') == 1, None, 2**20
     ),
-    "relay/attempts/admission.py:ask_again:_TRIES_MAX": Bound(
+    "relay/ledger/admission.py:ask_again:_TRIES_MAX": Bound(
         lambda _, n: is_asked_again(n), None, 3
     ),
 }

@@ -375,10 +375,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "DAYS": "{'1': 1, '7': 7, '30': 30, '': None}",
         "_TOKEN_BYTES": "24",
     },
-    "relay.attempts.abandoned": {
+    "relay.answers.abandoned": {
         "_TOKENS_MAX": "1000000000",
     },
-    "relay.attempts.admission": {
+    "relay.ledger.admission": {
         "_TRIES_MAX": "4",
     },
     "relay.attempts.rules": {
@@ -391,17 +391,17 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_NONCE": "12",
         "_TAG": "16",
     },
-    "relay.media.live.session_time": {
+    "relay.realtime.live.connection_time": {
         "SLACK_MS": "10000",
     },
-    "relay.media.live.stretches": {
+    "relay.realtime.live.stretches": {
         "LEAD_MS": "5000",
         "MARGIN_MS": "2000",
     },
     "relay.credentials.keys": {
         "_CACHED_MAX": "20000",
     },
-    "relay.front.limit_answers": {
+    "relay.downstream.limit_answers": {
         "_WINDOW_MS": "60000",
         "_THRESHOLDS": "(95, 75)",
     },
@@ -412,7 +412,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_KNOWN_MAX": "4096",
         "_UNPRICED_AN_HOUR": "20",
     },
-    "relay.holds.estimate": {
+    "relay.hold_sizes.estimate": {
         "_UNCAPPED_TIMES": "4",
     },
     "relay.holds.place_hold": {
@@ -421,10 +421,12 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SKIPPED_MAX": "16",
         "NOTHING_TAKEN": "Taken(units=(), nano=0)",
     },
-    "relay.holds.rules": {
-        "OUTPUT_CAP_MIN": "16",
+    "relay.counting.estimates": {
         "BYTES_PER_ESTIMATED_TOKEN": "4",
         "_READ_BYTES_MAX": "1048576",
+    },
+    "relay.hold_sizes.rules": {
+        "OUTPUT_CAP_MIN": "16",
     },
     "relay.ledger.journal": {
         "_SLOT_BYTES": "2048",
@@ -444,11 +446,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_TURNS": "16",
         "_TURNS_ALONE": "4",
     },
-    "relay.media.media_tasks": {
+    "relay.media_tasks.media_tasks": {
         "_FIRST": "00000000-0000-0000-0000-000000000000",
         "_LAST": "ffffffff-ffff-ffff-ffff-ffffffffffff",
     },
-    "relay.media.realtime.holds": {
+    "relay.realtime.holds": {
         "_ROOM_TOKENS": "1024",
     },
     "relay.endpoints.passthrough.answer_value": {
@@ -549,7 +551,7 @@ DEFAULTS: Final = {
     "relay/attempts/next_attempts.py:NextAttempt.avoid": "-1",
     "relay/health/channel_health.py:Health.begin.avoid": "-1",
     "relay/health/channel_health.py:Health.begin.only": "-1",
-    "relay/holds/estimate.py:Step.uses": "1",
+    "relay/hold_sizes/estimate.py:Step.uses": "1",
     "usage/books/invariants.py:Span.quarters": "True",
     "usage/books/invariants.py:broken_invariants.rows_max": "5",
 }

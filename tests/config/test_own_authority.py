@@ -28,8 +28,8 @@ from lib.network import clickhouse, egress, trust
 from lib.network.clickhouse import ClickHouse
 from lib.network.outbound import Outbound
 from notify.deliveries import sending
-from relay.requests import file_fetching
-from relay.tracing.telemetry_session import telemetry_session
+from relay.preparation import file_fetching
+from relay.tracing.telemetry_client import telemetry_client
 from relay.upstream import dialer
 from tests.fakes.listeners import Authority, tls_context
 from tests.runner.databases import ROOT
@@ -152,7 +152,7 @@ def send_email(url: str) -> None:
 
 
 def send_trace(url: str) -> None:
-    telemetry_session().post(url, data=b"", timeout=5)
+    telemetry_client().post(url, data=b"", timeout=5)
 
 
 SINKS: dict[str, Callable[[str], Any]] = {

@@ -21,8 +21,8 @@ from accounts.audit import log as audit_log
 from accounts.audit.words import OBJECTS
 from accounts.models import AuditEvent, Epoch, FormerSecret, Key
 from outbox.models import Fact
+from relay.catalogue import snapshot_sql as snapshot_statements
 from relay.credentials import keys as auth
-from relay.routing import snapshot_sql as snapshot_statements
 from tests.config.writes import BEFORE, WRITES
 from tests.config.writes.world import BANK_ACCOUNT, World, world
 

@@ -19,7 +19,7 @@ from dialects.responses.request import read as responses_facts
 from gateway.providers.models import UNKNOWN
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.settings import read_settings
-from relay.endpoints.request import read_headers
+from relay.requests.headers import read_headers
 
 SAID: Final = [{"role": "user", "content": "hi"}]
 CHAT: Final = {"model": "m", "messages": SAID}

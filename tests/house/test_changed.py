@@ -49,7 +49,7 @@ def test_files_and_lines_are_read_from_a_difference() -> None:
     ("file", "reached"),
     [
         ("billing/credits/codes.py", "tests/billing/credits/test_codes.py"),
-        ("billing/currency/money.py", "tests/relay/counting/test_golden_charges.py"),
+        ("billing/currency/money.py", "tests/relay/metering/test_golden_charges.py"),
         ("usage/overview/views.py", "tests/usage/overview/test_pages.py"),
         ("templates/usage/margin/margin.html", "tests/usage/margin/test_margin.py"),
         ("tests/support/cast.py", "tests/billing/test_pages.py"),

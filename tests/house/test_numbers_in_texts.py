@@ -31,8 +31,8 @@ from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
 from relay import config as relay_config
 from relay.credentials.client_secrets import CONTENT_BYTES_MAX
-from relay.media.live.session_time import SLACK_MS
-from relay.media.live.stretches import LEAD_MS, MARGIN_MS
+from relay.realtime.live.connection_time import SLACK_MS
+from relay.realtime.live.stretches import LEAD_MS, MARGIN_MS
 from relay.requests import uploads
 from relay.requests.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
@@ -81,14 +81,17 @@ _SAYS: Final = [
         f"{FORM_BYTES_MAX // _MIB} MiB; {uploads.ALL_BYTES_MAX // _MIB // 1024} GiB",
     ),
     ("reference/operations/realtime_pages.py", f"up to {relay_config.EVENT_BYTES_MAX // _MIB} MiB"),
-    ("reference/operations/realtime_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
+    (
+        "reference/operations/realtime_pages.py",
+        f"last {relay_config.CONNECTION_S / 60:.0f} minutes",
+    ),
     ("reference/operations/realtime_pages.py", _SECRET_S),
     ("reference/operations/realtime_pages.py", f"{client_secrets.SECONDS_DEFAULT}. An open"),
     ("docs/guides/realtime.md", f"{client_secrets.SECONDS_MIN} to {client_secrets.SECONDS_MAX:,}"),
     ("docs/guides/realtime.md", f"by default {client_secrets.SECONDS_DEFAULT}"),
     ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
-    ("docs/promises.md", f"A realtime or Live session | {relay_config.SESSION_S / 60:.0f} min"),
-    ("reference/operations/live_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
+    ("docs/promises.md", f"A realtime or Live session | {relay_config.CONNECTION_S / 60:.0f} min"),
+    ("reference/operations/live_pages.py", f"last {relay_config.CONNECTION_S / 60:.0f} minutes"),
     ("docs/guides/realtime.md", f"reserved {LEAD_MS // 1000} seconds before"),
     ("docs/guides/realtime.md", f"closed {MARGIN_MS // 1000} seconds before"),
     ("docs/promises.md", f"next one {LEAD_MS // 1000} s before"),

@@ -17,7 +17,7 @@ MEDIAN_MAX = {
     "config": 8_800,
     "playground": 9_800,
     "reference": 25_600,
-    "relay": 14_500,
+    "relay": 8_800,
     "gateway": 5_500,
     "usage": 5_100,
     "billing": 1_200,

@@ -155,7 +155,7 @@ def test_each_is_cancelled_by_what_its_row_says() -> None:
         for place, one in found.items()
         if place not in both and one.cancelled_by != frozenset(rows[place].cancelled_by)
     }
-    assert (wrong, both) == ({}, {"relay/front/downstream.py:KeepAlive._look"})
+    assert (wrong, both) == ({}, {"relay/downstream/downstream.py:KeepAlive._look"})
 
 
 def test_each_timer_runs_under_a_moved_clock() -> None:

@@ -80,17 +80,17 @@ TIMERS: Final[Mapping[str, Timer]] = {
         "when a client sends what is no WebSocket", (), "after 2 s: the connection closes",
         ("test_a_socket_that_was_refused_is_closed_after_a_while",),
     ),
-    "relay/endpoints/request.py:ClientWatch.__init__": Timer(
+    "relay/front/request.py:ClientWatch.__init__": Timer(
         "with a request", ("ClientWatch.stop",), "after 0.05 s: the client is watched",
         ("test_a_watch_tells_only_of_a_client_that_left",),
     ),
-    "relay/front/deadline.py:Deadline._call_at": Timer(
+    "relay/downstream/deadline.py:Deadline._call_at": Timer(
         "with each limit that is nearer", (), "when a step or the whole is over", _DEADLINE
     ),
-    "relay/front/downstream.py:KeepAlive.__init__": Timer(
+    "relay/downstream/downstream.py:KeepAlive.__init__": Timer(
         "with a stream", ("KeepAlive.stop",), "after a silence", _KEEP_ALIVE
     ),
-    "relay/front/downstream.py:KeepAlive._look": Timer(
+    "relay/downstream/downstream.py:KeepAlive._look": Timer(
         "after each look", ("KeepAlive.stop",), "after a silence", _KEEP_ALIVE
     ),
     "relay/front/readiness.py:Readiness.drain_at_sigterm.on_signal": Timer(
@@ -107,8 +107,8 @@ TIMERS: Final[Mapping[str, Timer]] = {
     "relay/ledger/queue.py:LedgerMarks._check": Timer(
         "after each look, while streams run", (), "after 0.05 s", "it ends nothing"
     ),
-    "relay/media/gemini_live/session.py:LiveSession._take": Timer(
-        "when a turn ends without its usage", ("LiveSession._finish_answer",),
+    "relay/realtime/gemini_live/connection.py:LiveConnection._take": Timer(
+        "when a turn ends without its usage", ("LiveConnection._finish_answer",),
         "after 2 s: the turn is settled by our own count",
         ("test_a_live_answer_is_not_settled_by_the_turn_before",),
     ),
@@ -209,7 +209,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/answers/idempotency.py:IdempotentRequests.enter": Task(
         "with the first answer", (), "with the last one"
     ),
-    "relay/answers/state_store.py:StateStore.run": Task(
+    "relay/states/state_store.py:StateStore.run": Task(
         "with a write that waits", (), "when none waits; a shutdown waits for it"
     ),
     "relay/attempts/attempt.py:_give_back": Task(
@@ -224,7 +224,7 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/credentials/keys.py:Authenticator._look_up": Task(
         "with an unknown key", (), "with the look-up, which several requests share"
     ),
-    "relay/endpoints/request.py:ClientWatch._begin": Task(
+    "relay/front/request.py:ClientWatch._begin": Task(
         "0.05 s after a request", ("ClientWatch.stop",), "when the client leaves"
     ),
     "relay/endpoints/responses_socket/connection.py:_Connection._converse": Task(
@@ -236,10 +236,10 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/endpoints/responses_socket/lane.py:Lane.add": Task(
         "with a lane's first turn", ("Lane.cancel",), "with its last turn"
     ),
-    "relay/front/downstream.py:KeepAlive._look": Task(
+    "relay/downstream/downstream.py:KeepAlive._look": Task(
         "with a silence", ("KeepAlive.stop",), "when the comment is written"
     ),
-    "relay/front/in_process.py:InProcessRelay.chat": Task(
+    "relay/pages/in_process.py:InProcessRelay.chat": Task(
         "with a page's request", ("InProcessRelay.drain",), "with its answer"
     ),
     "relay/front/lifespan.py:Lifespan.start": Task(
@@ -248,29 +248,29 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/front/lifespan.py:Lifespan._run": Task(
         "with a look-up", (), "with its answer, also when the caller is cancelled"
     ),
-    "relay/ledger/database.py:PipelinedConnection.open_later": Task(
+    "relay/database/database.py:PipelinedConnection.open_later": Task(
         "when the connection is lost", ("PipelinedConnection.close",), "when it is back"
     ),
     "relay/ledger/writer.py:LedgerWriter._wake": Task(
         "with what waits", (), "when nothing waits; a shutdown waits for it"
     ),
-    "relay/media/answers/task_content.py:pass_on": Task(
+    "relay/media/task_content.py:pass_on": Task(
         "with a download", ("pass_on",), "when the client leaves"
     ),
-    "relay/media/answers/task_events.py:stream_events": Task(
+    "relay/media/task_events.py:stream_events": Task(
         "with a stream of events", ("stream_events",), "when the client leaves"
     ),
-    "relay/media/media_tasks.py:begin": Task(
+    "relay/media_tasks/media_tasks.py:begin": Task(
         "with a write", (), "with the write, also when the caller is cancelled"
     ),
-    "relay/media/media_tasks.py:confirm": Task(
+    "relay/media_tasks/media_tasks.py:confirm": Task(
         "with a write", (), "with the write, also when the caller is cancelled"
     ),
-    "relay/media/realtime/open_session.py:first_message": Task(
+    "relay/realtime/open_connection.py:first_message": Task(
         "with a session", ("first_message",), "with its first message", times=2
     ),
-    "relay/media/realtime/socket_session.py:SocketSession._pass_events": Task(
-        "with a session", ("SocketSession._pass_events",), "with the first of them that ends"
+    "relay/realtime/socket_connection.py:SocketConnection._pass_events": Task(
+        "with a session", ("SocketConnection._pass_events",), "with the first of them that ends"
     ),
     "relay/tracing/tracing.py:TracedRelay.stop": Task(
         "when the process stops", (), "when what is left is sent, at most after `_FLUSH_S`"

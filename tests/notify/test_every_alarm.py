@@ -59,8 +59,8 @@ from notify.endpoints import endpoints
 from notify.events.kinds import KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from outbox.models import Fact
+from relay.database.database import PipelinedConnection
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
-from relay.ledger.database import PipelinedConnection
 from relay.ledger.spool import Spool
 from stack.database.prepare import load_queues
 from stack.up import worker_command

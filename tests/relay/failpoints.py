@@ -26,14 +26,14 @@ from lib.process.asgi import Receive, Scope, Send
 from relay.answers import whole_answer
 from relay.answers.stream import StreamRelay
 from relay.answers.whole_answer import WholeRelay
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement, Settlement
-from relay.counting.usage_meter import UsageMeter
+from relay.attempts.request_reader import RequestReader
 from relay.credentials.keys import Authenticator
-from relay.front import http_sink
+from relay.downstream import http_sink
 from relay.ledger import writer as ledger_writer
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batch import BatchWriter
-from relay.requests.reader import RequestReader
+from relay.ledger.settlement import AnySettlement, Settlement
+from relay.metering.usage_meter import UsageMeter
 from relay.upstream.http1 import Connection, State
 from relay.upstream.upstream import Upstreams
 

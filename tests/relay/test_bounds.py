@@ -20,22 +20,25 @@ from dialects.codec import EVENT_STREAM
 from dialects.errors.errors import RequestFault
 from gateway.providers.cloud_credentials.credentials import CredentialsFailed
 from lib.network.egress import EgressPolicy
-from relay.answers import idempotency, state_store
+from relay.attempts import request_reader as reader
 from relay.attempts import shadow_traffic
 from relay.counting import tokenizer
-from relay.counting.usage_meter import UsageMeter
 from relay.counting.vocabularies import family_of
 from relay.endpoints import balance, stored_responses
 from relay.endpoints.responses_socket.connection import _Connection
-from relay.front.load import Turns
-from relay.ledger.database_fit import DatabaseFit
-from relay.media import media_operation, signed_addresses
-from relay.media.answers import midjourney_answers, task_answers
-from relay.media.live.delegations import Delegations
-from relay.media.realtime.session import RealtimeSession
-from relay.requests import file_fetching, form_body, reader, uploads
+from relay.front.database_fit import DatabaseFit
+from relay.load.load import Turns
+from relay.media import midjourney_answers, task_answers
+from relay.media_tasks import signed_addresses
+from relay.metering.usage_meter import UsageMeter
+from relay.operations import media_operation
+from relay.preparation import file_fetching
+from relay.realtime.connection import RealtimeConnection
+from relay.realtime.live.delegations import Delegations
+from relay.requests import form_body, headers, uploads
+from relay.states import state_store
 from relay.upstream import credential_cache, http1, turn_socket, upstream
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.config.test_bounds import _NAME, ROOT, bounds_in
 from tests.mutants.targets import target_files
 
@@ -246,10 +249,10 @@ async def read_credentials(answer: Any) -> bytes:
 
 
 BOUNDS: Final[dict[str, Bound]] = {
-    "relay/answers/idempotency.py:read_key:LENGTH_MAX": Bound(
-        lambda n: idempotency.read_key(b"k" * n), 1, 128
+    "relay/requests/headers.py:_read_key:_KEY_LENGTH_MAX": Bound(
+        lambda n: headers.read_headers([(b"idempotency-key", b"k" * n)], 0), 1, 128
     ),
-    "relay/answers/state_store.py:put:_STATE_BYTES_MAX": Bound(keeps_state, None, 32 * MIB),
+    "relay/states/state_store.py:put:_STATE_BYTES_MAX": Bound(keeps_state, None, 32 * MIB),
     "relay/attempts/shadow_traffic.py:_read_whole:_ANSWER_BYTES_MAX": Bound(
         lambda n: reads_shadow(n, stream=False), None, MIB
     ),
@@ -260,7 +263,7 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda n: tokenizer.count_request(b"{" + b" " * (n - 2) + b"}", GPT) is not None,
         None, 32 * MIB,
     ),
-    "relay/counting/usage_meter.py:_accepted_of:READ_MAX": Bound(accepts_members, 1, 63),
+    "relay/metering/usage_meter.py:_accepted_of:READ_MAX": Bound(accepts_members, 1, 63),
     "relay/endpoints/balance.py:_read_dates:_DAYS_MAX": Bound(asks_days, 0, 400),
     "relay/endpoints/responses_socket/connection.py:_has_room:_WAITING_MAX": Bound(
         lambda n: has_room(waiting=n), None, 63
@@ -284,29 +287,29 @@ BOUNDS: Final[dict[str, Bound]] = {
     "relay/endpoints/stored_responses.py:_read_limit:_LIMIT_MAX": Bound(
         lambda n: stored_responses._read_limit(str(n)), 1, 100
     ),
-    "relay/ledger/database_fit.py:fits:_SKEW_S_MAX": Bound(is_in_step, -60, 60),
-    "relay/media/answers/midjourney_answers.py:_read_body:_BYTES_MAX": Bound(
+    "relay/front/database_fit.py:fits:_SKEW_S_MAX": Bound(is_in_step, -60, 60),
+    "relay/media/midjourney_answers.py:_read_body:_BYTES_MAX": Bound(
         lambda n: asyncio.run(midjourney_answers._read_body(cast(Any, Pieces([bytes(n)])))),
         None, 65_536,
     ),
-    "relay/media/answers/task_answers.py:_read_limit:_LIMIT_MAX": Bound(
+    "relay/media/task_answers.py:_read_limit:_LIMIT_MAX": Bound(
         lambda n: task_answers._read_limit(str(n)), 1, 100
     ),
-    "relay/media/live/delegations.py:_begin:_RESPONSES_MAX": Bound(
+    "relay/realtime/live/delegations.py:_begin:_RESPONSES_MAX": Bound(
         lambda n: begins(Delegations, "_next", n), None, 15
     ),
-    "relay/media/media_operation.py:data_urls_of:_FILES_IN_BODY_MAX": Bound(
+    "relay/operations/media_operation.py:data_urls_of:_FILES_IN_BODY_MAX": Bound(
         sends_files, None, 20 * MIB
     ),
-    "relay/media/realtime/session.py:_begin:_RESPONSES_MAX": Bound(
-        lambda n: begins(RealtimeSession, "_holds", n), None, 15
+    "relay/realtime/connection.py:_begin:_RESPONSES_MAX": Bound(
+        lambda n: begins(RealtimeConnection, "_holds", n), None, 15
     ),
-    "relay/front/load.py:_may_go_ahead:AHEAD_MAX": Bound(lambda n: goes_ahead(n, n), None, 3),
-    "relay/front/load.py:_may_go_ahead:BEGUN_MAX": Bound(lambda n: goes_ahead(0, n), None, 7),
-    "relay/media/signed_addresses.py:_seconds:_DIGITS_MAX": Bound(
+    "relay/load/load.py:_may_go_ahead:AHEAD_MAX": Bound(lambda n: goes_ahead(n, n), None, 3),
+    "relay/load/load.py:_may_go_ahead:BEGUN_MAX": Bound(lambda n: goes_ahead(0, n), None, 7),
+    "relay/media_tasks/signed_addresses.py:_seconds:_DIGITS_MAX": Bound(
         lambda n: signed_addresses._seconds("1" * n) is not None, None, 11
     ),
-    "relay/requests/file_fetching.py:_fetch_one:PICTURE_BYTES_MAX": Bound(
+    "relay/preparation/file_fetching.py:_fetch_one:PICTURE_BYTES_MAX": Bound(
         fetches_picture, None, 20 * MIB
     ),
     "relay/requests/form_body.py:add:FORM_BYTES_MAX": Bound(
@@ -314,7 +317,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     ),
     "relay/requests/form_body.py:add:_TEXT_BYTES_MAX": Bound(lambda n: fills(text=n), None, MIB),
     "relay/requests/form_body.py:_begin:_FILES_MAX": Bound(holds_files, None, 17),
-    "relay/requests/reader.py:_look_up_exact:MODEL_LENGTH_MAX": Bound(knows_name, None, 200),
+    "relay/attempts/request_reader.py:_look_up_exact:MODEL_LENGTH_MAX": Bound(
+        knows_name, None, 200
+    ),
     "relay/requests/uploads.py:hold:ALL_BYTES_MAX": Bound(has_disk, None, 2_048 * MIB),
     "relay/upstream/credential_cache.py:_read_body:ANSWER_BYTES_MAX": Bound(
         lambda n: asyncio.run(read_credentials(Pieces([bytes(n)]))), None, 65_536
@@ -353,16 +358,16 @@ ELSEWHERE: Final = {
     "relay/attempts/shadow_traffic.py:_has_room:IN_FLIGHT_MAX": (
         "tests/relay/attempts/test_shadow_traffic.py"
     ),
-    "relay/front/load.py:enter:UNDER_WAY_MIN": "tests/relay/front/test_too_busy.py",
-    "relay/front/load.py:_watch_crowd:UNDER_WAY_MIN": "tests/relay/front/test_too_busy.py",
-    "relay/front/load.py:begin:BEGUN_MAX": "tests/relay/front/test_turns.py",
-    "relay/front/load_shedding.py:measured:UNDER_WAY_MIN": (
-        "tests/relay/front/test_load_shedding.py"
+    "relay/load/load.py:enter:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
+    "relay/load/load.py:_watch_crowd:UNDER_WAY_MIN": "tests/relay/load/test_too_busy.py",
+    "relay/load/load.py:begin:BEGUN_MAX": "tests/relay/load/test_turns.py",
+    "relay/load/load_shedding.py:measured:UNDER_WAY_MIN": (
+        "tests/relay/load/test_load_shedding.py"
     ),
-    "relay/front/load_shedding.py:measured:BUSY_MIN": "tests/relay/front/test_too_busy.py",
-    "relay/front/turn_order.py:next_allowance:TURN_S_MAX": "tests/relay/front/test_turns_rules.py",
-    "relay/media/answers/linked_picture.py:_open:PICTURE_BYTES_MAX": (
-        "tests/relay/media/test_picture_links.py"
+    "relay/load/load_shedding.py:measured:BUSY_MIN": "tests/relay/load/test_too_busy.py",
+    "relay/load/turn_order.py:next_allowance:TURN_S_MAX": "tests/relay/load/test_turns_rules.py",
+    "relay/media/linked_picture.py:_open:PICTURE_BYTES_MAX": (
+        "tests/relay/answers/test_picture_links.py"
     ),
     "relay/upstream/connection_pool.py:connection:_CONNECTIONS_MAX": (
         "tests/relay/upstream/test_connection_pool.py"
@@ -375,28 +380,30 @@ _FORGOTTEN: Final = "what is known is forgotten, and asked anew"
 # Bounds of which nobody sees on which side something is.
 UNSEEN: Final = {
     "relay/answers/background.py:write_now:_WAITING_BYTES_MAX": _SLOWER,
-    "relay/answers/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
-    "relay/counting/count_endpoint.py:_request_count:_COUNT_BYTES_MAX": (
+    "relay/states/state_store.py:seal:_SEAL_HERE_MAX": "it is sealed in a thread, or here",
+    "relay/attempts/count_endpoint.py:_request_count:_COUNT_BYTES_MAX": (
         "a count has a hundred bytes; a provider that sends more is not believed"
     ),
-    "relay/counting/count_endpoint.py:_request_count:_TRIES_MAX": (
+    "relay/attempts/count_endpoint.py:_request_count:_TRIES_MAX": (
         "a count that no provider gives is made here"
     ),
     "relay/counting/tokenizer.py:count_request:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_text:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_texts:_CHARACTERS_MAX": _SAMPLED,
-    "relay/counting/usage_meter.py:_join:_BLOCKS_MAX": "a sample has half as many blocks",
+    "relay/metering/usage_meter.py:_join:_BLOCKS_MAX": "a sample has half as many blocks",
     "relay/endpoints/responses_socket/outbox.py:put:_QUEUED_MAX": _SLOWER,
     "relay/endpoints/responses_socket/outbox.py:send_each:_QUEUED_MAX": _SLOWER,
-    "relay/front/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
-    "relay/front/queue_sink.py:write_now:_QUEUED_MAX": _SLOWER,
-    "relay/ledger/database_fit.py:read_epoch:_SKEW_S_MAX": "it is logged, once",
-    "relay/media/answers/task_content.py:_linked:_LINK_BYTES_MAX": (
+    "relay/pages/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
+    "relay/pages/queue_sink.py:write_now:_QUEUED_MAX": _SLOWER,
+    "relay/front/database_fit.py:read_epoch:_SKEW_S_MAX": "it is logged, once",
+    "relay/media/task_content.py:_linked:_LINK_BYTES_MAX": (
         "an address has a thousand bytes; what is longer is none"
     ),
-    "relay/media/video_operations.py:send:_PREFIX_MAX": ("each prefix is in our code, and shorter"),
-    "relay/routing/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
-    "relay/routing/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
+    "relay/operations/video_operations.py:send:_PREFIX_MAX": (
+        "each prefix is in our code, and shorter"
+    ),
+    "relay/previews/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
+    "relay/catalogue/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
     "relay/upstream/http1.py:_hand_over:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:_take_pieces:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:first_pieces:_PIECES_BYTES_MAX": "it is passed in more pieces",

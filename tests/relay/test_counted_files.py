@@ -18,7 +18,7 @@ TIMERS = {
     "billing/holds/sweep_holds.py", "config/jobs/sweeping.py", "relay/attempts/shadow_traffic.py",
     "relay/health/channel_measures.py", "relay/health/health_sharing.py",
     "relay/health/operator_alerts.py", "relay/health/spend_caps.py",
-    "relay/ledger/database_fit.py", "relay/routing/refresher.py", "relay/routing/snapshot_sql.py",
+    "relay/front/database_fit.py", "relay/front/refresher.py", "relay/catalogue/snapshot_sql.py",
 }  # fmt: skip
 
 

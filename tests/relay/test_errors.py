@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dialects.errors.errors import KINDS
-from relay.front import errors
+from relay import errors
 
 _RELAY: Final = Path(errors.__file__).parents[1]
 _ROOT: Final = _RELAY.parent

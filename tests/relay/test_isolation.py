@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from relay.endpoints.request import Endpoint
 from relay.endpoints.table import listed_rows
+from relay.front.request import Endpoint
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.credentials.test_revocation import ENDS, of_key, tenant_of
 from tests.relay.requests.test_carriers import CARRIERS, ask

@@ -14,10 +14,10 @@ from config.server import protocol as server
 from config.server import websocket as server_socket
 from lib.process.waiting import timeout
 from relay.config import HEARTBEAT_S, USAGE_AFTER_TEXT_S
-from relay.endpoints.request import ClientWatch
-from relay.front.deadline import Deadline
-from relay.front.downstream import KeepAlive
-from relay.media.gemini_live import session as gemini_live
+from relay.downstream.deadline import Deadline
+from relay.downstream.downstream import KeepAlive
+from relay.front.request import ClientWatch
+from relay.realtime.gemini_live import connection as gemini_live
 from relay.upstream import turn_socket
 from relay.upstream import websocket as upstream_socket
 from relay.upstream.connection_pool import KEEP_ALIVE_S, ConnectionPool
@@ -441,7 +441,7 @@ def live_session(turns: Turns) -> Any:
 
             return SimpleNamespace(finish=finish)
 
-    session: Any = gemini_live.LiveSession.__new__(gemini_live.LiveSession)
+    session: Any = gemini_live.LiveConnection.__new__(gemini_live.LiveConnection)
     session._usage_due, session._running = None, Running()
     session._interrupted = session._settled_without_usage = session._client_works = False
     session._goodbye = False

@@ -9,8 +9,8 @@ from openai import OpenAI
 from lib.ids import id_text
 from relay.requests.sessions import session_id
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.relay.answers.test_text_endpoints import CHANNELS, TALK, price_of
 from tests.relay.asking import chunks_of
+from tests.relay.operations.test_text_endpoints import CHANNELS, TALK, price_of
 from tests.support.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")

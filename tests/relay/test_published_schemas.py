@@ -14,7 +14,7 @@ import pytest
 
 from tests.fakes.media import picture, wav
 from tests.fakes.upstream import FakeUpstream
-from tests.relay.media.test_images import post_form
+from tests.relay.operations.test_images import post_form
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, frames
 from tests.relay.test_matrix import open_model, send
 from tests.support import openapi

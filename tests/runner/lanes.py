@@ -40,8 +40,9 @@ ALWAYS_S: Final = 0.02
 DECIDING: Final = (
     "tests/accounts/", "tests/billing/", "tests/gateway/own_keys/", "tests/isolation/",
     "tests/lib/network/", "tests/playground/payers/", "tests/relay/attempts/",
-    "tests/relay/counting/", "tests/relay/credentials/", "tests/relay/holds/",
-    "tests/relay/ledger/", "tests/relay/own_keys/", "tests/usage/books/", "tests/usage/months/",
+    "tests/relay/counting/", "tests/relay/credentials/", "tests/relay/hold_sizes/",
+    "tests/relay/holds/", "tests/relay/ledger/", "tests/relay/metering/", "tests/relay/own_keys/",
+    "tests/usage/books/", "tests/usage/months/",
 )  # fmt: skip
 # What each of these proves, nothing cheaper does.
 WHOLE: Final[Mapping[str, str]] = {
@@ -59,7 +60,7 @@ WHOLE: Final[Mapping[str, str]] = {
     ),
     "tests/config/test_every_write.py::test_whatever_changes_something_is_audited": "every write",
     "tests/notify/test_every_alarm.py::test_it_is_received_from_a_real_worker": "every alarm",
-    "tests/relay/counting/test_golden_charges.py"
+    "tests/relay/metering/test_golden_charges.py"
     "::test_a_documented_usage_is_charged_to_the_nano": "every kind of usage",
     "tests/browser/test_main_job.py::test_keyboard_alone_from_signing_in_to_the_receipt": (
         "the main job in a browser"

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from relay.front.errors import DatabaseRefused
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseRefused
 
 # Failures that another try may cure: two transactions met, and a statement took too long.
 MET, CANCELLED = "40001", "57014"

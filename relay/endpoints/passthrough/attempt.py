@@ -28,32 +28,31 @@ from dialects.errors.errors import message_of
 from gateway.passthrough.rules import VALUE_METER, PassThroughRule
 from lib.ids import id_text
 from lib.process.waiting import timeout
-from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.answers.attempt_end import AttemptEnd, AttemptParts
 from relay.attempts.attempt import Attempt
-from relay.attempts.attempt_end import AttemptEnd, AttemptParts
-from relay.counting.usage_meter import Bill, UsageMeter
+from relay.context.context import RequestContext
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import answer_behind_content, answer_to
+from relay.downstream.http_sink import HttpSink
+from relay.downstream.limit_answers import limit_headers
 from relay.endpoints.passthrough.answer_value import MISSING, Value, ValueReader
 from relay.endpoints.passthrough.headers import Fields, returned_headers
 from relay.endpoints.passthrough.incoming_body import IncomingBody
 from relay.endpoints.passthrough.operation import PassThrough, codec_of
 from relay.endpoints.passthrough.secret_mask import SecretMask
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import answer_behind_content, answer_to
-from relay.front.http_sink import HttpSink
-from relay.front.limit_answers import limit_headers
 from relay.health.channel_health import HealthProbe
-from relay.requests.context import Outcome, RequestContext
-from relay.requests.translator import overridden_headers
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.metering.usage_meter import Bill, UsageMeter
+from relay.preparation.translator import overridden_headers
+from relay.requests.outcome import Outcome
+from relay.upstream.failures import UpstreamFailed, failure_of_status, upstream_failure
+from relay.upstream.outgoing import PassedRequest
 from relay.upstream.upstream import (
     Answer,
-    PassedRequest,
-    UpstreamFailed,
     check_encoding,
-    failure_of_status,
     read_beginning,
     read_failure,
     request_id_of,
-    upstream_failure,
 )
 
 _NOT_CHARGED: Final = Bill({}, 0, "none", (), None)

@@ -1,16 +1,17 @@
 """Forward a request to a channel, as the channel's pass-through rules allow."""
 
-from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.next_attempts import NextAttempts
+from relay.attempts.request_reader import RequestReader
 from relay.attempts.run import Run
+from relay.context.context import RequestContext
 from relay.endpoints.generation import Registration
 from relay.endpoints.passthrough.attempt import PassThroughAttempt
 from relay.endpoints.passthrough.incoming_body import BODY_BYTES_MAX, IncomingBody
 from relay.endpoints.passthrough.operation import PassThrough, read_target, route_to
-from relay.endpoints.request import Request, read_headers
+from relay.front.request import Request
 from relay.health.channel_health import HealthProbe
-from relay.requests.context import RequestContext
-from relay.requests.reader import RequestReader
+from relay.holds.admitted_attempt import AdmittedAttempt
+from relay.requests.headers import read_headers
 
 # Headers about a body of ours, which the provider reads here.
 _OF_THE_BODY = frozenset({b"content-type", b"content-encoding", b"idempotency-key"})

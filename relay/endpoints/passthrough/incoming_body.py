@@ -8,7 +8,7 @@ from dialects.errors.errors import RequestFault
 from lib.process.asgi import Message, Receive
 from lib.process.waiting import timeout
 from relay.config import MIB
-from relay.endpoints.request import too_large
+from relay.requests.body import TooLarge
 
 BODY_BYTES_MAX: Final = 1024 * MIB
 
@@ -45,7 +45,7 @@ class IncomingBody:
                 more = message["more_body"]
                 size += len(piece)
                 if size > BODY_BYTES_MAX:
-                    await self._give_up(too_large(size, BODY_BYTES_MAX))
+                    await self._give_up(TooLarge(size, BODY_BYTES_MAX))
                 self.offer(True)
                 if self._length is not None:
                     yield piece

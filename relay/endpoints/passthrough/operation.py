@@ -27,20 +27,21 @@ from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Route, plan
 from lib.id_types import ModelName, UpstreamModelName
 from lib.process.asgi import Scope
-from relay.answers.unary import Rates, UnaryFacts
 from relay.attempts.next_attempts import NO_FALLBACKS, NextAttempts, RoutedModel, RoutedModels
+from relay.attempts.request_reader import RequestReader
+from relay.catalogue.snapshot import Channel, Snapshot
+from relay.context.context import RequestContext
 from relay.counting.vocabularies import Family
+from relay.downstream.error_answers import MethodNotAllowed
 from relay.endpoints.passthrough.headers import forwarded_headers
-from relay.front.error_answers import MethodNotAllowed
 from relay.health.channels_out import none_ready
-from relay.holds.estimate import UnaryHoldEstimate
+from relay.hold_sizes.estimate import UnaryHoldEstimate
 from relay.holds.place_hold import HoldPlacer
-from relay.requests.context import MODEL_LENGTH_MAX, RequestContext
-from relay.requests.continuation import Continuation
-from relay.requests.prepared import AnswerTraits, ExchangeBody, PreparedRequest
-from relay.requests.reader import RequestReader
+from relay.operations.unary import Rates, UnaryFacts
+from relay.preparation.continuation import Continuation
+from relay.preparation.prepared import AnswerTraits, ExchangeBody, PreparedRequest
+from relay.requests.invocation import MODEL_LENGTH_MAX
 from relay.routing.routing import RoutedRequest, screen
-from relay.routing.snapshot import Channel, Snapshot
 
 _OWN_KEY_ONLY: Final = (
     "your organisation uses this channel with its own provider key only, and pass-through uses the "

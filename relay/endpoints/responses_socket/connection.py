@@ -35,8 +35,18 @@ from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
 from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
-from relay.config import SESSION_IDLE_S, SESSION_S
-from relay.endpoints.request import Request, read_headers
+from relay.config import CONNECTION_IDLE_S, CONNECTION_S
+from relay.context.context import context_of_task
+from relay.credentials.revocation import EndReason
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import (
+    INTERNAL,
+    KEY_ENDED,
+    OVERLOADED,
+    STOPPING,
+    answer_to,
+    too_busy,
+)
 from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
 from relay.endpoints.responses_socket.memory import (
     MIB_MAX,
@@ -46,18 +56,9 @@ from relay.endpoints.responses_socket.memory import (
 )
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
-from relay.front.deadline import EndReason
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import (
-    INTERNAL,
-    KEY_ENDED,
-    OVERLOADED,
-    STOPPING,
-    answer_to,
-    too_busy,
-)
-from relay.front.errors import DatabaseFailed, RelayError
-from relay.media.realtime.sink import (
+from relay.errors import DatabaseFailed, RelayError
+from relay.front.request import Request
+from relay.realtime.sink import (
     CODES,
     LAST_WORDS_S,
     POLICY,
@@ -65,7 +66,8 @@ from relay.media.realtime.sink import (
     ClientLeft,
     RealtimeSink,
 )
-from relay.requests.context import RequestOptions, context_of_task
+from relay.requests.headers import read_headers
+from relay.requests.options import RequestOptions
 from relay.requests.sessions import Session, opening_session, read_session_members
 from relay.upstream.turn_socket import TurnSocket
 
@@ -103,8 +105,8 @@ def _expired(what: str) -> ErrorAnswer:
     return ErrorAnswer("invalid_value", 400, message, code="websocket_connection_limit_reached")
 
 
-_TOO_LONG: Final = _expired(f"the connection has lasted for {SESSION_S / 60:.0f} minutes")
-_IDLE: Final = _expired(f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes")
+_TOO_LONG: Final = _expired(f"the connection has lasted for {CONNECTION_S / 60:.0f} minutes")
+_IDLE: Final = _expired(f"nothing was sent for {CONNECTION_IDLE_S / 60:.0f} minutes")
 
 
 async def open_responses(request: Request) -> None:
@@ -244,7 +246,7 @@ class _Connection:
         raise ConnectionOver(KEY_ENDED, POLICY)
 
     async def _until_too_long(self) -> None:
-        await asyncio.sleep(SESSION_S)
+        await asyncio.sleep(CONNECTION_S)
         raise ConnectionOver(_TOO_LONG, _IN_ORDER)
 
     async def _until_idle(self) -> None:
@@ -253,7 +255,7 @@ class _Connection:
         while True:
             if any(lane.turn for lane in self._lanes.values()):
                 self._active_at = loop.time()
-            left_s = self._active_at + SESSION_IDLE_S - loop.time()
+            left_s = self._active_at + CONNECTION_IDLE_S - loop.time()
             if left_s <= 0:
                 raise ConnectionOver(_IDLE, _IN_ORDER)
             with contextlib.suppress(TimeoutError):

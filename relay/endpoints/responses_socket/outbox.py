@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from lib.process.waiting import timeout
-from relay.media.realtime.sink import ClientLeft, RealtimeSink
+from relay.realtime.sink import ClientLeft, RealtimeSink
 
 _QUEUED_MAX: Final = 64
 

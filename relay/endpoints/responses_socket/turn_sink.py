@@ -10,10 +10,10 @@ from dialects.responses.websocket import StreamEvent
 from dialects.streams.sse import FrameSplitter
 from lib.id_types import RequestId
 from lib.ids import id_text
+from relay.downstream.downstream import ErrorAnswer, Head
+from relay.downstream.error_answers import answer_of_kind, error_response
 from relay.endpoints.responses_socket.outbox import Outbox
-from relay.front.downstream import ErrorAnswer, Head
-from relay.front.error_answers import answer_of_kind, error_response
-from relay.requests.context import Invocation
+from relay.requests.invocation import Invocation
 
 _DONE: Final = b"[DONE]"
 _NOT_FOUND: Final = "previous_response_not_found"

@@ -41,9 +41,9 @@ from notify.endpoints.endpoints import create_endpoint, rotate_secret, secrets_i
 from notify.models import Delivery, WebhookEndpoint
 from outbox.facts import put
 from relay.answers import idempotency as relay_idempotency
-from relay.answers import state_store
-from relay.front.downstream import Head
-from relay.media import media_tasks
+from relay.downstream.downstream import Head
+from relay.media_tasks import media_tasks
+from relay.states import state_store
 from tests.support import cast as people_cast
 from tests.support.cast import Cast
 

@@ -12,9 +12,9 @@ from accounts.models import Key, KeyKind
 from config.previews import route_preview, sent_preview
 from gateway.models import Channel, Route
 from lib.ids import id_text, new_id
-from relay.front.downstream import ErrorAnswer
-from relay.requests.context import Bound
-from relay.routing.route_preview import PreviewedAttempt, RoutePreview, SkippedChannel
+from relay.downstream.downstream import ErrorAnswer
+from relay.hold_sizes.bound import Bound
+from relay.previews.route_preview import PreviewedAttempt, RoutePreview, SkippedChannel
 from tests.support import cast
 
 pytestmark = pytest.mark.django_db

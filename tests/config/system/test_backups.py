@@ -33,7 +33,7 @@ from lib.database import postgres_tools
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import new_id, parse_id
 from lib.vault import WrongSecret
-from relay.attempts.settlement import Settlement
+from relay.ledger.settlement import Settlement
 from relay.ledger.spool import Spool
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask, text_of

@@ -28,7 +28,7 @@ from gateway.models import Channel, ChannelReport, Route, TrafficCursor, Traffic
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import new_id
-from relay.front.load import count_refused
+from relay.load.load import count_refused
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.health.test_many_processes import processes

@@ -12,7 +12,7 @@ from django.db import connection
 
 from config.management.commands import migrate
 from lib.database.table_locks import LOCK_WAIT_MS
-from relay.ledger import database
+from relay.database import database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -56,7 +56,7 @@ from lib.database.tenancy import NOBODY, ROLE, own_context, use_tenant
 from lib.ids import id_text
 from notify.models import WebhookEndpoint
 from playground.models import Conversation, Message
-from relay.ledger.database import SESSION, Prepared
+from relay.database.database import SESSION, Prepared
 from tests.support import cast
 from tests.support.stage import scene
 from tests.usage.rows import credit, happen

@@ -11,7 +11,7 @@ from gateway.channels.fields import SETTINGS
 from gateway.channels.forms import SettingsForm
 from gateway.channels.schemas import ChannelIn, ChannelOut, ChannelPatch
 from gateway.models import Channel
-from relay.routing.snapshot_build import ChannelRow
+from relay.catalogue.snapshot_build import ChannelRow
 
 COLUMNS = {field.name for field in Channel._meta.concrete_fields}
 

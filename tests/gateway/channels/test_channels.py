@@ -29,9 +29,9 @@ from gateway.models import Channel, ChannelKey, Route
 from lib.database.database_clock import DatabaseClock
 from lib.ids import id_text
 from lib.vault import VaultError
-from relay.routing.snapshot import Snapshot
-from relay.routing.snapshot_build import build
-from relay.routing.snapshot_sql import load_statement
+from relay.catalogue.snapshot import Snapshot
+from relay.catalogue.snapshot_build import build
+from relay.catalogue.snapshot_sql import load_statement
 
 pytestmark = pytest.mark.django_db
 

@@ -167,8 +167,8 @@ OTHERS = {
     "gone": SnippetRequest("response", "/v1/responses/resp_1", method="DELETE", argument="resp_1"),
 }
 # The calls of all operations, as the reference shows them. A session is no such call
-# (tests/relay/media/realtime/test_realtime_clients.py, tests/relay/media/live/test_live_code.py,
-# tests/relay/media/gemini_live/test_gemini_live_code.py),
+# (tests/relay/realtime/test_realtime_clients.py, tests/relay/realtime/live/test_live_code.py,
+# tests/relay/realtime/gemini_live/test_gemini_live_code.py),
 # and what is not offered has no example.
 PAGES_CALLED = {
     slug: page

@@ -17,7 +17,7 @@ from gateway.media_tasks.rules import LIMIT_S, OPEN
 from gateway.models import MediaTask
 from lib import clock
 from outbox.models import Fact
-from relay.media import media_tasks as relayed
+from relay.media_tasks import media_tasks as relayed
 from tests.support.cast import Cast, make_key
 from tests.usage.rows import admit, credit, price_version
 from usage.models import UsageRecord

@@ -29,7 +29,7 @@ from playground.models import (
     Vote,
 )
 from playground.runs import runs
-from relay.requests.context import Bound
+from relay.hold_sizes.bound import Bound
 from tests.playground.attachments.test_files import PNG
 from tests.playground.conversations.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.sending.test_views import (

@@ -6,7 +6,7 @@ from django.utils import translation
 from accounts.access.actors import SYSTEM
 from billing.models import BudgetScope, BudgetWindow
 from playground.messages.page import error_text, refusal_text
-from relay.requests.context import Outcome
+from relay.requests.outcome import Outcome
 from tests.support.cast import Cast
 from usage.limits import budget_simulation
 

@@ -26,7 +26,7 @@ from playground.preferences.preferences import (
     preference_of,
     toggle_favourite,
 )
-from relay.requests.context import Bound
+from relay.hold_sizes.bound import Bound
 from tests.playground.sending.test_views import ScriptedRelay, chat_of, outcome, page, people, send
 from tests.support import cast
 from tests.support.cast import Cast, signed_in

@@ -10,8 +10,8 @@ import pytest
 
 from lib.database.async_database import run_in_database
 from playground.models import RunEvent
-from relay.front.downstream import Head
-from relay.requests.context import Outcome
+from relay.downstream.downstream import Head
+from relay.requests.outcome import Outcome
 from tests.playground.sending.test_views import ScriptedRelay, outcome, people, send
 from tests.support.cast import Cast
 

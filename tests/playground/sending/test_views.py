@@ -42,9 +42,10 @@ from playground.sending.stream import stream_events
 from playground.turns import turns
 from playground.turns.turns import Column, Turn, TurnForm, begin_turns, end_run
 from relay.credentials.keys import Principal
-from relay.front.downstream import Head
-from relay.requests.context import Bound, Outcome
+from relay.downstream.downstream import Head
+from relay.hold_sizes.bound import Bound
 from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.outcome import Outcome
 from tests.support import cast
 from tests.support.cast import Cast, signed_in
 from tests.support.markup import squeezed

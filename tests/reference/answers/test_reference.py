@@ -25,11 +25,11 @@ from reference.answers.headers import ANSWERED, SENT
 from reference.answers.schemas import SCHEMAS
 from reference.operations.all_pages import PAGES
 from reference.views import GUIDES
-from relay.counting.count_endpoint import COUNTERS
+from relay.attempts.count_endpoint import COUNTERS
 from relay.endpoints.generation import count_tokens
-from relay.endpoints.request import Endpoint
 from relay.endpoints.table import find_endpoint, listed_rows, target_of
-from relay.media.media_operation import MediaOperation
+from relay.front.request import Endpoint
+from relay.operations.media_operation import MediaOperation
 from relay.requests.uploads import Form, UploadedFile
 from tests.support.cast import Cast, signed_in
 

@@ -16,14 +16,14 @@ from dialects.json.body import read_body
 from dialects.responses.background import BackgroundEvents, queued_response
 from lib.id_types import RequestId
 from relay.answers.background import BackgroundAnswer, BackgroundResponses, BackgroundSink
-from relay.answers.background_forms import RESPONSES
 from relay.answers.idempotency import FIRST_BACKGROUND_PIECE, IdempotentRequests
-from relay.answers.state_store import StateStore
+from relay.downstream.downstream import Head
+from relay.downstream.error_answers import INTERNAL
 from relay.endpoints import background
 from relay.endpoints.background import _Follower, _forget, _start
-from relay.front.downstream import Head
-from relay.front.error_answers import INTERNAL
-from relay.front.errors import DatabaseAway
+from relay.errors import DatabaseAway
+from relay.states.background_forms import RESPONSES
+from relay.states.state_store import StateStore
 from tests.relay.answers.test_background import events_of
 
 

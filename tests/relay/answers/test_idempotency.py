@@ -23,8 +23,8 @@ from relay.answers.idempotency import (
     KeyUse,
     body_digest,
 )
-from relay.front.downstream import Head
-from relay.front.errors import DatabaseAway
+from relay.downstream.downstream import Head
+from relay.errors import DatabaseAway
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask, chunks_of, text_of
 from tests.relay.clients import Clients

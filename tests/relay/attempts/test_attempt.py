@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from billing.limits.charge_rule import ChargeRule
-from relay.answers.unary import Exchange, Passing
 from relay.attempts import attempt as module
 from relay.attempts.attempt import Attempt
 from relay.config import USAGE_AFTER_TEXT_S
-from relay.counting.usage_meter import Bill
-from relay.front.error_answers import INTERNAL, STOPPING
-from relay.media.video_order import AcceptedVideo
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.downstream.error_answers import INTERNAL, STOPPING
+from relay.media_tasks.video_order import AcceptedVideo
+from relay.metering.usage_meter import Bill
+from relay.operations.unary import Exchange, Passing
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 from tests.relay.calls import Calls
 
 CUT, DRAIN = SimpleNamespace(kind="cut"), SimpleNamespace(kind="drain", seconds=9, cost_nano=None)

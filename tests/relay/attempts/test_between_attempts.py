@@ -11,17 +11,17 @@ import pytest
 
 from lib.ids import id_text
 from relay.asgi import Relay
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import AnySettlement
-from relay.front.errors import DatabaseAway
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseAway
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.batch import BatchWriter
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.ledger.settlement import AnySettlement
 from relay.ledger.writer import LedgerWriter
-from relay.requests.context import Outcome
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
-from tests.relay.front.test_in_process import body, config, knows, principal, read_events
-from tests.relay.front.test_in_process import relay as relay_fixture
 from tests.relay.ledger.test_ledger_writer import asked, ended
+from tests.relay.pages.test_in_process import body, config, knows, principal, read_events
+from tests.relay.pages.test_in_process import relay as relay_fixture
 from tests.support.hub import Hub, Tenant
 
 relay = relay_fixture

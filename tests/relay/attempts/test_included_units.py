@@ -12,16 +12,16 @@ from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.limits.budget_windows import count_guards
 from lib.ids import new_id
 from relay.asgi import Relay
-from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.writer import LedgerWriter
-from relay.requests.context import Outcome
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.fakes.videos import FakeVideos
 from tests.relay.asking import ask
 from tests.relay.clients import Clients
-from tests.relay.front.test_in_process import body, knows, principal, read_events, relay
 from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.media.test_videos import PER_MS, accepted, video_model
+from tests.relay.pages.test_in_process import body, knows, principal, read_events, relay
 from tests.relay.poller import poll
 from tests.relay.sweeper import sweep
 from tests.support.hub import Hub, Tenant

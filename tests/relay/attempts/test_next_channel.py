@@ -14,9 +14,9 @@ from gateway.health.channel_state import Block
 from gateway.routing.channel_order import Candidate, Skipped
 from lib.id_types import UpstreamModelName
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts
-from relay.front.limit_answers import ChannelFull
+from relay.downstream.limit_answers import ChannelFull
 from relay.health.channels_out import ChannelsOut
-from relay.upstream.upstream import upstream_failure
+from relay.upstream.failures import upstream_failure
 
 ORGANISATION: Final = UUID(int=1)
 A, B, C, D = (Candidate(name, UpstreamModelName("up"), 2, why="priority") for name in "abcd")

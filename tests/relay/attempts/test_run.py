@@ -14,20 +14,20 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
-from relay.answers.unary import UnaryFacts
 from relay.attempts import attempt
 from relay.attempts import run as run_module
 from relay.attempts.next_attempts import Failed
 from relay.attempts.rules import backoff_s_max
 from relay.attempts.run import Run
 from relay.attempts.shadow_traffic import MainAnswer
-from relay.front.deadline import Deadline
-from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING
-from relay.front.errors import DatabaseAway, DatabaseFailed
-from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
+from relay.downstream.deadline import Deadline
+from relay.downstream.downstream import ErrorAnswer
+from relay.downstream.error_answers import CLIENT_CLOSED, OVERLOADED, STOPPING
+from relay.downstream.limit_answers import BY_BUDGET, ChannelFull, UsedUp
+from relay.errors import DatabaseAway, DatabaseFailed
 from relay.health.channels_out import ChannelsOut
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.operations.unary import UnaryFacts
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 
 
 class Refusing:
@@ -149,9 +149,8 @@ class Script:
                 health=SimpleNamespace(begin=self._begin),
                 shadows=SimpleNamespace(follow=lambda *values: self.wrote.append(values)),
             ),
-            record_refusal=self._record,
+            record=self._record,
             invocation=SimpleNamespace(target=SimpleNamespace(model="", stream=False)),
-            uncharged_outcome=lambda error, basis="none": ("uncharged", error.kind, basis),
         )  # fmt: skip
         routed = SimpleNamespace(
             model=SimpleNamespace(name="m"), facts=facts or SimpleNamespace(stream=True),
@@ -239,6 +238,13 @@ class Script:
 def ends_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "final_end", lambda ended, error, principal: (ended, error))
     monkeypatch.setattr(run_module, "answer_to_failures", lambda failures: LAST)
+    monkeypatch.setattr(
+        run_module, "uncharged_outcome",
+        lambda context, error, basis="none": ("uncharged", error.kind, basis),
+    )  # fmt: skip
+    monkeypatch.setattr(
+        run_module, "record_refusal", lambda context, *error, **how: context.record(*error, **how)
+    )
 
 
 def recorded(error: ErrorAnswer, *, after: bool) -> tuple[Any, ...]:

@@ -8,17 +8,16 @@ import pytest
 
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
-from relay.attempts.admitted_attempt import Chosen, PlacedHold
-from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
-from relay.credentials.revocation import Revocable, Running
-from relay.front import queue_sink
-from relay.front.deadline import EndReason
+from relay.credentials.revocation import EndReason, Revocable, Running
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.holds.admitted_attempt import Chosen, PlacedHold
 from relay.holds.place_hold import HoldPlacer
-from relay.ledger.database import PipelinedConnection, Row, Statement
-from relay.requests.context import Outcome
+from relay.ledger.settlement import Settlement
+from relay.pages import queue_sink
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
-from tests.relay.front.test_in_process import body, knows, principal, read_events, relay
+from tests.relay.pages.test_in_process import body, knows, principal, read_events, relay
 from tests.support.hub import Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from relay.answers.output_cap import tokens_allowed
 from relay.counting.tokenizer import count_text
 from relay.counting.vocabularies import UNKNOWN, family_of
+from relay.metering.output_cap import tokens_allowed
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.relay.asking import ask, chunks_of, text_of
 from tests.relay.speakers import SPEAKERS, UPSTREAMS, Converse, Wish, frames, messages

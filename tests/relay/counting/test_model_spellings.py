@@ -11,8 +11,8 @@ from gateway.providers.media_options import image_options, speech_options, video
 from gateway.providers.models import find_row
 from gateway.providers.video_forms.veo import lengths
 from relay.counting.tokenizer import count_request
-from relay.counting.usage_meter import _is_own
 from relay.counting.vocabularies import UNKNOWN, family_of
+from relay.metering.usage_meter import _is_own
 
 OPUS = ("claude-opus-4-6", "us.anthropic.claude-opus-4-6-v1", "eu.anthropic.claude-opus-4-6-v1",
         "apac.anthropic.claude-opus-4-6-v1:0", "global.anthropic.claude-opus-4-6-v1",

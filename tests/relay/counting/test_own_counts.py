@@ -14,11 +14,11 @@ import pytest
 from billing.prices.pricing import PriceVersion
 from dialects.codec import Target
 from gateway.prices.lookup import Price
-from relay.answers.unary import EMBEDDINGS, RERANK_JINA
 from relay.counting.own_count import UsageEvidence
 from relay.counting.tokenizer import count_request, count_text, count_texts
-from relay.counting.usage_meter import Sample, count
 from relay.counting.vocabularies import UNKNOWN, family_of
+from relay.metering.usage_meter import Sample, count
+from relay.operations.unary import EMBEDDINGS, RERANK_JINA
 
 GOLDEN: Final = Path(__file__).parents[2] / "golden" / "counting"
 CORPUS: Final[list[dict[str, Any]]] = json.loads((GOLDEN / "corpus.json").read_text())

@@ -12,8 +12,8 @@ import pytest
 from accounts.secrets import key_format
 from dialects.errors.errors import RequestFault
 from relay.credentials.keys import Authenticator, Credentials, read_credentials
-from relay.front.errors import DatabaseAway
-from relay.ledger.database import Row
+from relay.database.database import Row
+from relay.errors import DatabaseAway
 
 KEY = "sk-of-another-system-0123456789"
 

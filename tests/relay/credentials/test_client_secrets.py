@@ -29,7 +29,7 @@ from relay.credentials.client_secrets import (
     seal,
 )
 from relay.credentials.keys import Authenticator
-from relay.ledger.database import Row
+from relay.database.database import Row
 from relay.requests.labels import Labels
 
 PEPPER: Final = "pepper"

@@ -29,9 +29,8 @@ from relay.credentials.keys import (
     Principal,
     read_credentials,
 )
-from relay.credentials.revocation import Running, _check_callers
-from relay.front.deadline import EndReason
-from relay.ledger.database import Row
+from relay.credentials.revocation import EndReason, Running, _check_callers
+from relay.database.database import Row
 from relay.requests.labels import NO_LABELS, Labels
 from tests.support.cast import Cast, make_key
 

@@ -15,8 +15,8 @@ from lib.id_types import RequestId
 from lib.ids import new_id
 from lib.process.asgi import Message
 from relay.endpoints.responses_socket.outbox import Outbox
-from relay.media.realtime.sink import ClientLeft, RealtimeSink
-from relay.requests.context import Invocation
+from relay.realtime.sink import ClientLeft, RealtimeSink
+from relay.requests.invocation import Invocation
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.endpoints.test_responses_socket import Client, connected, parked, records
@@ -283,7 +283,7 @@ def test_connections_that_last_too_long(agents: FakeUpstream) -> None:
     """Silence of both ends has a limit, counted from the end of a response however long it took;
     and so has the whole connection, whoever speaks."""
     with own_database("hub") as dsn:
-        hub = Hub(dsn, application="tests.relay.short_sessions")
+        hub = Hub(dsn, application="tests.relay.short_connections")
         try:
             hub.settings()
             hub.start()

@@ -10,10 +10,10 @@ from accounts.limits import rules as limit_rules
 from relay.endpoints import cloud_rows
 from relay.endpoints.generation import generate
 from relay.endpoints.models import list_models, show_model
-from relay.endpoints.request import Handler
 from relay.endpoints.table import ENDPOINTS, find_endpoint, is_claimed
-from relay.media.answers import midjourney_answers, suno_answers
-from relay.media.answers.midjourney_picture import stream_picture
+from relay.front.request import Handler
+from relay.media import midjourney_answers, suno_answers
+from relay.media.midjourney_picture import stream_picture
 from tests.fakes.upstream import FakeUpstream
 from tests.support.hub import Hub
 

@@ -21,7 +21,7 @@ from stack.up import worker_command
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.chatty import LINES, LONG
 from tests.relay.crowd import crowd_beside, put_on
-from tests.relay.front.test_overload import request_of
+from tests.relay.load.test_overload import request_of
 from tests.support.hub import ROOT, Hub, running_hub
 
 WAIT_S = 120.0

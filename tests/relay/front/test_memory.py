@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from relay.endpoints.request import ClientWatch
+from relay.front.request import ClientWatch
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.many import Post, post_all

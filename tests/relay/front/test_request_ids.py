@@ -16,9 +16,9 @@ from config.server import protocol
 from dialects.errors.errors import KINDS, RequestFault
 from lib.ids import id_text, new_id, parse_id
 from relay.config import RelayConfig
-from relay.endpoints.request import read_body
+from relay.downstream.downstream import ErrorAnswer
 from relay.endpoints.table import find_endpoint, response_at
-from relay.front.downstream import ErrorAnswer
+from relay.requests.body import read_body
 from tests.config.server.test_protocol import LARGE, Transport, connect
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask

@@ -15,11 +15,11 @@ from gateway.health.state_names import ChannelStatus
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from lib.ids import id_text
+from relay.catalogue.snapshot import EMPTY, Channel, OwnKeyTerms
 from relay.health import channel_health
 from relay.health.channel_health import Health, HealthProbe
 from relay.health.operator_alerts import LONG_S, Alert
-from relay.routing.snapshot import EMPTY, Channel, OwnKeyTerms
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO
 
 OPEN_S = 10.0

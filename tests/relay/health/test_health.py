@@ -20,10 +20,10 @@ from gateway.health.faults import FAULTS
 from gateway.providers import provider_named
 from gateway.routing.channel_order import Candidate
 from lib.id_types import ChannelId, ChannelName, UpstreamModelName
+from relay.catalogue.snapshot import EMPTY, Channel
 from relay.health.channel_health import Health
 from relay.health.channels_out import none_ready
-from relay.routing.snapshot import EMPTY, Channel
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask

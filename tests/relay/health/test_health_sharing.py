@@ -13,10 +13,10 @@ from gateway.health.breaker import BreakerRule
 from gateway.health.channel_state import DOUBTED_MAX
 from gateway.health.state_names import ModelStatus
 from lib.id_types import UpstreamModelName
+from relay.catalogue.snapshot import EMPTY
 from relay.health.channel_health import Health
 from relay.health.health_sharing import ChannelReport, HealthSharing, read
-from relay.routing.snapshot import EMPTY
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO

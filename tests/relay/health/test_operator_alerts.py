@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from relay.health.channel_health import Health
 from relay.health.operator_alerts import Alert, Alerts
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
 from tests.relay.health.test_health import CANDIDATE, CHANNEL, WHO

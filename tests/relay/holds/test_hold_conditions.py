@@ -19,8 +19,8 @@ from dialects.usage.usage import Quantities, UsagePart
 from gateway.prices.lookup import Price, PriceList, PriceRow
 from lib.clock import now
 from relay.counting.own_count import UsageEvidence
-from relay.counting.usage_meter import OtherPrices, TierPrices, count
-from relay.holds.estimate import HoldEstimate, Step, Unpriced
+from relay.hold_sizes.estimate import HoldEstimate, Step, Unpriced
+from relay.metering.usage_meter import OtherPrices, TierPrices, count
 from tests.support.shipped import shipped_rows
 
 TEXT_BYTES, CAP = 300_000, 2_000

@@ -23,7 +23,7 @@ from tests.relay.asking import ask
 from tests.relay.clients import Client, Clients, final_record
 from tests.relay.endpoints.test_responses_socket import connected
 from tests.relay.health.test_many_processes import processes
-from tests.relay.media.realtime.test_realtime import session
+from tests.relay.realtime.test_realtime import session
 from tests.relay.speakers import UPSTREAMS
 from tests.support.hub import Answer, Hub, Tenant
 

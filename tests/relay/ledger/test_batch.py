@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from lib.ids import new_id
-from relay.attempts import settlement
-from relay.attempts.admission import Verdict
-from relay.front.errors import DatabaseAway, DatabaseRefused
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseAway, DatabaseRefused
+from relay.ledger import settlement
+from relay.ledger.admission import Verdict
 from relay.ledger.batch import BatchWriter
-from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
 from tests.relay.ledger.test_ledger_writer import one_asked

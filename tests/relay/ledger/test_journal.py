@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from lib.ids import new_id
-from relay.attempts.settlement import Marked, Settlement
 from relay.ledger.journal import Journal
+from relay.ledger.settlement import Marked, Settlement
 from tests.relay.ledger.test_spool import same, settlements
 from tests.support.hub import ROOT
 

@@ -11,11 +11,10 @@ from typing import cast
 import pytest
 
 from lib.ids import new_id
-from relay.attempts.settlement import Marked
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
+from relay.database.database import PipelinedConnection
 from relay.front.lifespan import Lifespan
-from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
 from relay.ledger.queue import (
     BATCH_MAX,
@@ -26,6 +25,7 @@ from relay.ledger.queue import (
     Waiting,
 )
 from relay.ledger.recovery import LedgerRecovery
+from relay.ledger.settlement import Marked
 from relay.ledger.spool import Spool, read
 from relay.ledger.writer import LedgerWriter
 from relay.upstream.upstream import Upstreams

@@ -24,15 +24,15 @@ from lib.id_types import (
     UpstreamModelName,
 )
 from lib.ids import new_id
-from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Settlement
-from relay.front.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
-from relay.ledger import database
+from relay.database import database
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import queue as ledger_queue
 from relay.ledger import writer as ledger_writer
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.ledger.admission import AdmissionRequest, Verdict
 from relay.ledger.journal import Journal
 from relay.ledger.queue import BATCH_MAX, Batch
+from relay.ledger.settlement import Settlement
 from relay.ledger.spool import Kept, read
 from relay.ledger.writer import LedgerWriter
 from tests.support.hub import Hub, Tenant

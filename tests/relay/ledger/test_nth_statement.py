@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from lib.ids import new_id
-from relay.front.errors import DatabaseRefused
+from relay.errors import DatabaseRefused
 from relay.ledger.writer import LedgerWriter
 from tests.relay.ledger.test_ledger_writer import asked, ended
 from tests.support.failing import CANCELLED, MET, FailingConnection, nth_statement_fails

@@ -12,11 +12,11 @@ import pytest
 
 from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId, UserId
 from lib.ids import new_id
-from relay.attempts.settlement import AnySettlement, Marked, Settlement
-from relay.front.errors import DatabaseAway
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
-from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.queue import BATCH_MAX
+from relay.ledger.settlement import AnySettlement, Marked, Settlement
 from relay.ledger.spool import Kept, Spool, SpoolUnusable, line, read
 from relay.ledger.writer import LedgerWriter
 from tests.fakes.upstream import FakeUpstream

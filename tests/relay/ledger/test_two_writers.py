@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from relay.attempts.admission import AdmissionRequest, Guarded
-from relay.ledger.database import PipelinedConnection, Row, Statement
+from relay.database.database import PipelinedConnection, Row, Statement
+from relay.ledger.admission import AdmissionRequest, Guarded
 from relay.ledger.writer import LedgerWriter
 from tests.relay.ledger.test_ledger_writer import asked, ended
 from tests.support.hub import Hub, Tenant

@@ -27,7 +27,7 @@ from lib.id_types import (
     TeamId,
     UpstreamModelName,
 )
-from relay.ledger.database import SESSION, Prepared, Statement
+from relay.database.database import SESSION, Prepared, Statement
 from tests.runner.databases import own_database
 from usage.records import sql as usage
 

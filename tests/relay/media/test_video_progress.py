@@ -13,9 +13,9 @@ import pytest
 from dialects.chat.chat import Encoded
 from dialects.media.videos import VideoRequest
 from gateway.providers.video_forms import VIDEO_FORMS
-from relay.answers.unary import Exchange, Sending
-from relay.media.accepted_video import add_callback
-from relay.media.video_order import AcceptedVideo
+from relay.media_tasks.video_order import AcceptedVideo
+from relay.operations.unary import Exchange, Sending
+from relay.operations.video_callbacks import add_callback
 from tests.fakes.videos import FakeVideos
 from tests.relay.media.test_videos import RATES, accepted, fetch_video, order, video_model
 from tests.relay.poller import poll

@@ -24,7 +24,7 @@ from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
 from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.many import Post, post_all
-from tests.relay.media.test_images import post_form
+from tests.relay.operations.test_images import post_form
 from tests.relay.sweeper import receipt, sweep
 from tests.runner.databases import own_database
 from tests.support.hub import RATES, START_LIMIT_S, Hub, Tenant

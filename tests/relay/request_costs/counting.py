@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from lib.process.asgi import Receive, Scope, Send
-from relay.ledger import database
+from relay.database import database
 from relay.ledger import queue as ledger_queue
 from tests.support.from_source import application as product
 

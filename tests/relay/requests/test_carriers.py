@@ -16,9 +16,9 @@ from dialects.media.suno import MODEL_OF
 from gateway.passthrough.rules import PassThroughRule, stored_rules
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import refuse_not_implemented, remix_video
-from relay.endpoints.request import Endpoint
 from relay.endpoints.table import listed_rows
-from relay.media.live.refusals import refuse_live
+from relay.front.request import Endpoint
+from relay.realtime.live.refusals import refuse_live
 from tests.fakes.upstream import FakeUpstream
 from tests.support.hub import Answer, Hub, Tenant
 

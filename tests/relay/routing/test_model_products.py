@@ -11,8 +11,8 @@ from gateway.providers.suffixes import RequestedModel
 from lib.id_types import ModelName
 from relay.endpoints.generation import generate, remix_video
 from relay.endpoints.table import find_endpoint, listed_rows
-from relay.media.live.open_live import open_live
-from relay.media.realtime.open_session import open_session
+from relay.realtime.live.open_live import open_live
+from relay.realtime.open_connection import open_connection
 from relay.routing.model_products import PRODUCT_OF, PRODUCTS, products_of, unpriced_fault
 from tests.fakes.upstream import FakeUpstream
 from tests.support.hub import RATES, Hub
@@ -125,7 +125,7 @@ def test_every_paid_operation_says_what_it_asks_for() -> None:
     paid = {
         row.operation
         for row in listed_rows().values()
-        if row.handler in (generate, remix_video, open_session, open_live)
+        if row.handler in (generate, remix_video, open_connection, open_live)
     }
     assert paid == set(PRODUCT_OF)
 

@@ -10,10 +10,10 @@ import pytest
 
 from lib.ids import new_id
 from relay.asgi import Relay
-from relay.requests.context import Outcome
+from relay.requests.outcome import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
-from tests.relay.front.test_in_process import config, principal
+from tests.relay.pages.test_in_process import config, principal
 from tests.support.hub import RATES, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")

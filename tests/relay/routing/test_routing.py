@@ -15,10 +15,10 @@ from gateway.own_keys.routes import OwnKeyRequired
 from gateway.providers.models import Capabilities
 from gateway.routing.channel_order import Candidate, Route, Skipped
 from lib.id_types import UpstreamModelName
-from relay.answers.unary import UnaryFacts
 from relay.health.channels_out import ChannelsOut
 from relay.health.operator_alerts import Alert
-from relay.holds.estimate import Unpriced
+from relay.hold_sizes.estimate import Unpriced
+from relay.operations.unary import UnaryFacts
 from relay.routing import routing
 from relay.routing.routing import RoutedRequest
 

@@ -9,8 +9,8 @@ import yaml
 
 from dialects.chat.chat import Dialect
 from gateway.providers import PROVIDERS
-from relay.answers.observer import ObservedAnswer
 from relay.tracing import inference_metrics
+from relay.tracing.observer import ObservedAnswer
 from relay.tracing.sent_parameters import chat_parameters, embedding_parameters
 from relay.tracing.tracing import _PROVIDERS, _usage
 from tests.fakes.collector import Collector, ReceivedPoint, ReceivedSpan

@@ -16,8 +16,8 @@ from tests.fakes.collector import Collector, ReceivedSpan
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
 from tests.relay.asking import ask
-from tests.relay.media.realtime.test_realtime import RATES as REALTIME_RATES
-from tests.relay.media.realtime.test_realtime import Talk, records
+from tests.relay.realtime.test_realtime import RATES as REALTIME_RATES
+from tests.relay.realtime.test_realtime import Talk, records
 from tests.support.hub import RATES, ROOT, Hub, running_hub
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -16,7 +16,7 @@ from gateway.providers.cloud_credentials.google import read_google_key
 from gateway.providers.signing import Signer
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT
-from relay.routing.snapshot import Channel
+from relay.catalogue.snapshot import Channel
 from relay.upstream.credential_cache import CredentialCache, NoCredentials
 from tests.fakes.google_keys import service_account_key
 from tests.fakes.listeners import refused_port

@@ -11,13 +11,13 @@ from lib.network.egress import EgressDenied, EgressPolicy, check_form_of_named
 from lib.network.outbound import Outbound, read_proxy
 from relay.asgi import Relay
 from relay.upstream.connection_pool import ConnectionPool
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.fakes.midjourney import PICTURE, FakeMidjourney
 from tests.fakes.proxies import FakeProxy
 from tests.fakes.suno import SOUND, FakeSuno
 from tests.fakes.task_server import TaskServer
 from tests.lib.inside import Canary, canary, inside_forms
-from tests.relay.front.test_in_process import config, principal
+from tests.relay.pages.test_in_process import config, principal
 from tests.relay.poller import poll
 from tests.relay.task_services import serve
 from tests.relay.upstream.test_http1 import WAITS, Failed

@@ -18,7 +18,7 @@ from gateway.health.faults import FAULTS
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from relay.health.channel_health import Health, HealthProbe
-from relay.upstream.upstream import UpstreamFailed
+from relay.upstream.failures import UpstreamFailed
 from tests.relay.health.test_health import CANDIDATE, CHANNEL
 
 ONE, OTHER = UUID(int=1), UUID(int=2)

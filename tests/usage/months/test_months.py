@@ -573,7 +573,7 @@ def refuse_late(key: Any) -> Any:
     """Write a refusal of the month as the relay does, which asks nothing back. From where a request
     came is kept where an hourly job forgets it, and never in what waits for months."""
     from billing.ledger import ledger
-    from relay.attempts import settlement
+    from relay.ledger import settlement
     from tests.support.invoicing import mid_month
     from tests.usage.rows import id_at
     from usage.records.sql import Ending, Refusal
@@ -748,7 +748,7 @@ def end_late() -> None:
 
     from billing.ledger import ledger
     from billing.models import Posting
-    from relay.attempts import settlement
+    from relay.ledger import settlement
     from tests.support.invoicing import mid_month
     from tests.usage.rows import id_at
     from usage.models import LateRecord

@@ -10,7 +10,7 @@ import pytest
 
 from accounts.models import Key, KeyKind
 from billing.prices.pricing import PriceVersion
-from relay.attempts.attempt_end import saved_of
+from relay.answers.attempt_end import saved_of
 from tests.support import cast
 from tests.usage.rows import NOON, RATES, happen, price_version, refuse
 from usage.breakdowns.explorer import explore

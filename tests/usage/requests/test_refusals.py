@@ -5,8 +5,8 @@ import pytest
 from accounts.access.actors import SYSTEM
 from billing.currency.money import parse_usd
 from lib.ids import id_text
-from relay.front.limit_answers import UsedUp
-from tests.relay.front.test_limit_answers import BUDGET
+from relay.downstream.limit_answers import UsedUp
+from tests.relay.downstream.test_limit_answers import BUDGET
 from tests.support.cast import Cast, make_key, signed_in
 from tests.support.lists import file_of
 from tests.support.markup import squeezed

@@ -11,12 +11,12 @@ from billing.prices.pricing import PriceVersion
 from gateway.providers import provider_named
 from lib.ids import new_id
 from relay.attempts.attempt import Attempt
-from relay.counting.usage_meter import Bill
+from relay.downstream.downstream import ErrorAnswer
 from relay.endpoints.passthrough import attempt as passing
 from relay.endpoints.passthrough.answer_value import MISSING, Value
 from relay.endpoints.passthrough.attempt import PassedRelay, PassThroughAttempt, PathMeter
-from relay.front.downstream import ErrorAnswer
-from relay.upstream.upstream import UpstreamFailed, upstream_failure
+from relay.metering.usage_meter import Bill
+from relay.upstream.failures import UpstreamFailed, upstream_failure
 from tests.relay.calls import Calls
 
 VERSION: Final = PriceVersion.from_stored({"meters": {"requests": 10**9, "answer_micros": 10**6}})

@@ -1,0 +1,167 @@
+"""What is booked at the end of an attempt: who is charged, by which rule, and what the installation
+loses (the fault table, "Life of an attempt"; I13, I15)."""
+
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+from billing.limits.charge_rule import ChargeRule
+from billing.prices.pricing import PriceVersion
+from lib.ids import new_id
+from relay.answers.attempt_end import AttemptEnd
+from relay.downstream.error_answers import INTERNAL
+from relay.ledger.settlement import Settlement
+from relay.metering.usage_meter import Bill
+from relay.upstream.failures import upstream_failure
+
+# What the input of an attempt has cost by its size.
+UNKNOWN_NANO: Final = 9
+VERSION: Final = PriceVersion.from_stored({"meters": {"in_text": 1_000_000, "out_text": 3_000_000}})
+MEASURED: Final = Bill({"out_text": 10}, 30, "measured", (), None)
+ABSORB: Final = ChargeRule("absorb")
+DRAIN: Final = ChargeRule("drain")
+PLAIN: Final = ChargeRule("measured")
+
+
+class One:
+    """An attempt that has been sent, and what it leaves in the ledger."""
+
+    def __init__(
+        self, *, own: bool = False, gone: bool = False, complete: bool = False,
+        organisation: ChargeRule | None = None, model: ChargeRule | None = None,
+        drains: bool = False, price: bool = True,
+    ) -> None:  # fmt: skip
+        self.settled: list[Settlement] = []
+        principal = SimpleNamespace(
+            organisation_id=new_id(), limited=False, charge_rule=organisation, retention_hours=24
+        )
+        context: Any = SimpleNamespace(
+            request_id=new_id(), elapsed_ms=lambda: 5, options=SimpleNamespace(address=""),
+            downstream=SimpleNamespace(client_gone=gone),
+            snapshot=SimpleNamespace(rule_of=lambda _: SimpleNamespace(charge_rule=model)),
+            parts=SimpleNamespace(
+                ledger=SimpleNamespace(settle=lambda one, at_once: self.settled.append(one)),
+                config=SimpleNamespace(leave_drain_s=30),
+            ),
+        )  # fmt: skip
+        admitted: Any = SimpleNamespace(
+            hold=SimpleNamespace(
+                attempt_id=new_id(), principal=principal, own="own" if own else None, units={},
+                wallet_nano=100, settles_at_once=False,
+            ),
+            channel=SimpleNamespace(
+                limits=None, drain=drains, provider=SimpleNamespace(name="openai")
+            ),
+            facts=SimpleNamespace(stream=False, model="m"), prepared=SimpleNamespace(dropped=()),
+        )  # fmt: skip
+        meter: Any = SimpleNamespace(
+            unknown_nano=lambda: UNKNOWN_NANO, complete=complete, finish_reason="stop",
+            cost_nano=lambda _: None, bill_stream=lambda _: MEASURED, text_bytes=40,
+            prices=SimpleNamespace(
+                price=SimpleNamespace(id=3, version=VERSION) if price else None, cost=None
+            ),
+        )  # fmt: skip
+        self.end = AttemptEnd(context, admitted, meter)
+
+
+@pytest.mark.parametrize(
+    ("bill", "own", "loss_nano"),
+    [
+        # Nothing was counted of what was sent: its input has cost something.
+        (Bill({}, 0, "absorbed", (), None), False, UNKNOWN_NANO),
+        (Bill({"in_text": 4}, 0, "absorbed", (), None, 4), False, 4),
+        # The organisation has paid its own provider.
+        (Bill({}, 0, "absorbed", (), None, own_nano=0), True, 0),
+        # Nothing was sent.
+        (Bill({}, 0, "none", (), None), False, 0),
+        (MEASURED, False, 0),
+        (Bill({"out_text": 40}, 100, "measured", (), None, 20), False, 20),
+    ],
+)
+def test_what_no_customer_pays_is_the_installations_loss(
+    bill: Bill, own: bool, loss_nano: int
+) -> None:
+    """I15."""
+    one = One(own=own)
+    one.end.settle(None, bill)
+    (settlement,) = one.settled
+    assert (settlement.loss_nano, settlement.ending.charge_nano) == (loss_nano, bill.charge_nano)
+
+
+@pytest.mark.parametrize(
+    ("fault", "own", "basis", "loss_nano"),
+    [
+        # Refused, or never sent.
+        ("F1", False, "none", 0),
+        ("F8", False, "none", 0),
+        # The provider may have worked.
+        ("F10", False, "absorbed", UNKNOWN_NANO),
+        ("F12", False, "absorbed", UNKNOWN_NANO),
+        ("F14", False, "absorbed", UNKNOWN_NANO),
+        ("F1", True, "none", 0),
+        ("F10", True, "none", 0),
+    ],
+)
+def test_what_an_attempt_that_failed_has_cost_is_the_installations_loss(
+    fault: str, own: bool, basis: str, loss_nano: int
+) -> None:
+    """I15: unless its organisation pays the provider itself."""
+    settlement = One(own=own).end.failed(upstream_failure(fault), final=False)
+    assert (settlement.ending.basis, settlement.loss_nano) == (basis, loss_nano)
+    assert settlement.ending.charge_nano == 0
+    assert settlement.ending.own_nano == (0 if own else None)
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "whole", "basis", "flags"),
+    [
+        # An answer that failed; its rule is named where it changes something.
+        ({}, False, False, "measured", ()),
+        ({"organisation": PLAIN}, False, False, "measured", ()),
+        ({"organisation": DRAIN}, False, False, "measured", ()),
+        ({"organisation": ABSORB}, False, False, "absorbed", ("absorb_by_organisation",)),
+        ({"model": ABSORB}, False, False, "absorbed", ("absorb_by_model",)),
+        ({"organisation": PLAIN, "model": ABSORB}, False, False, "measured", ()),
+        # One that its client left.
+        ({}, True, False, "measured", ()),
+        ({"drains": True}, True, True, "measured", ()),
+        ({"organisation": PLAIN}, True, False, "measured", ("measured_by_organisation",)),
+        ({"organisation": DRAIN}, True, False, "measured", ("drain_by_organisation",)),
+        ({"model": DRAIN}, True, True, "measured", ("drain_by_model",)),
+        ({"model": ABSORB}, True, False, "absorbed", ("absorb_by_model",)),
+        # All of it was there before.
+        ({"organisation": PLAIN}, True, True, "measured", ()),
+        ({"organisation": ABSORB}, True, True, "measured", ()),
+        ({"organisation": ABSORB, "complete": True}, True, False, "measured", ()),
+    ],
+)
+def test_a_rule_decides_about_what_was_not_whole(
+    state: dict[str, Any], left: bool, whole: bool, basis: str, flags: tuple[str, ...]
+) -> None:
+    """P6: what is charged and what is lost are together what was counted."""
+    one = One(gone=left, **state)
+    if left:
+        one.end.abandon()
+    one.end.settle(None if whole else INTERNAL, MEASURED)
+    (settlement,) = one.settled
+    assert (settlement.ending.basis, settlement.ending.flags) == (basis, flags)
+    assert settlement.ending.charge_nano == (0 if basis == "absorbed" else 30)
+    assert settlement.ending.charge_nano + settlement.loss_nano == 30
+
+
+@pytest.mark.parametrize("price", [True, False])
+def test_a_record_names_the_price_that_it_was_charged_by(price: bool) -> None:
+    one = One(price=price)
+    one.end.settle(None, MEASURED if price else Bill({"out_text": 10}, 0, "free", (), None))
+    (settlement,) = one.settled
+    assert settlement.ending.price_version_id == (3 if price else None)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_abandoned_answer_is_read_up_to_its_limit(own: bool) -> None:
+    """The installation pays 30 nano, for 10 more tokens of 4 bytes; of an own key nothing."""
+    end = One(own=own).end
+    assert not end.is_drained_out(10**9)
+    end.limit_drain(30)
+    assert [end.is_drained_out(text_bytes) for text_bytes in (80, 81)] == [False, not own]
