@@ -45,7 +45,7 @@ class Router(ninja.Router):
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     action: roles.Action | None = getattr(function, "action", None)
     signature = inspect.signature(function)
-    given = [name for name in ("request", "actor") if name in signature.parameters]
+    wanted = [name for name in ("request", "actor") if name in signature.parameters]
 
     @wraps(function)
     def guarded(request: HttpRequest, **values: Any) -> Any:
@@ -53,10 +53,10 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         if action is not None:
             require(actor, action)
         known = {"request": request, "actor": actor}
-        return function(*(known[name] for name in given), **values)
+        return function(*(known[name] for name in wanted), **values)
 
     # The framework takes each parameter that it reads there for one of the client's.
     guarded.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[one for name, one in signature.parameters.items() if name not in given]
+        parameters=[one for name, one in signature.parameters.items() if name not in wanted]
     )
     return guarded
