@@ -110,7 +110,7 @@ def install(lock: str) -> None:
     check_platform(platform.system(), platform.machine(), platform.libc_ver()[0])
     check_space(ROOT)
     started = time.monotonic()
-    print_line(f"Installing {lock} into .venv (the first time, this downloads about 200 MB) …")
+    print_line(f"Installing {lock} into .venv (the first time, this downloads about 300 MB) …")
     STAMP.unlink(missing_ok=True)
     uv = find_uv()
     if uv is None:
