@@ -374,7 +374,7 @@ Weir is running at {self.place.url}
         asking = f"""
   curl -N {self.place.url}/v1/chat/completions \\
     -H "Authorization: Bearer {self.environment["WEIR_DEMO_KEY"]}" \\
-    -H "Content-Type: application/json" \\
+    -H "Content-Type: application/json" -H "x-weir-include-cost: true" \\
     -d '{{"model": "{model.NAME}", "stream": true,
          "messages": [{{"role": "user", "content": "Tell me about rivers."}}]}}'
 """
@@ -386,9 +386,11 @@ For the model, on Debian and Ubuntu: apt-get install libgomp1, and start again.
         times = f"first page after {page_at - self.place.started_at:.1f} s"
         if token_at is not None:
             times += f", first token after {token_at - self.place.started_at:.1f} s"
+        outside = self.cluster is not None and self.cluster.is_outside
+        places = [self.place.data, *([postgres.OPEN_FOLDER] if outside else [])]
         log_line(f"""{asking if self.has_model else ""}
 {times}
-Ctrl-C stops it. The data stays in {self.place.data}
+Ctrl-C stops it. The data stays in {" and ".join(map(str, places))}
 """)
 
 

@@ -82,13 +82,21 @@ def is_subject(sub: object) -> bool:
     )
 
 
+def _is_verified(claims: Mapping[str, Any]) -> bool:
+    """Return whether the provider says that the address is verified. Entra has no `email_verified`:
+    its optional claim `xms_edov` says that the domain's owner is verified, as true or as "1"."""
+    if "email_verified" in claims:
+        # Accept only a boolean, because the text "false" would be true.
+        return claims["email_verified"] is True
+    return claims.get("xms_edov") is True or claims.get("xms_edov") in ("1", "true")
+
+
 def verified_email(claims: Mapping[str, Any]) -> str:
     """Return the address that the provider says it has verified. Raises ClaimsRefused."""
     email = claims.get("email")
     if not isinstance(email, str) or not _ADDRESS.fullmatch(email) or not email.isprintable():
         raise ClaimsRefused("no_email")
-    # Accept only a boolean, because the text "false" would be true.
-    if claims.get("email_verified") is not True:
+    if not _is_verified(claims):
         raise ClaimsRefused("unverified_email")
     return email.lower()
 

@@ -104,6 +104,11 @@ class Cluster:
         settings = [word for name, value in places.items() for word in ("-c", f"{name}={value}")]
         return [str(self.programs / "postgres"), "-D", str(self.data), *settings]
 
+    @property
+    def is_outside(self) -> bool:
+        """Return whether its data or its programs are in OPEN_FOLDER."""
+        return any(path.is_relative_to(OPEN_FOLDER) for path in (self.data, self.programs))
+
     def ready(self) -> bool:
         """Return whether the server accepts connections, as its postmaster.pid reports."""
         try:

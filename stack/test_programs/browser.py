@@ -27,8 +27,12 @@ def find() -> str | None:
 def playwright_has_one() -> bool:
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        return Path(playwright.chromium.executable_path).exists()
+    try:
+        with sync_playwright() as playwright:
+            return Path(playwright.chromium.executable_path).exists()
+    except Exception:
+        # Its driver does not start, where a library such as libatomic is missing.
+        return False
 
 
 def install() -> None:

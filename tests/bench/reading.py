@@ -199,8 +199,8 @@ def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
         f"The same questions asked of LiteLLM {peers.LITELLM}'s own tables, by its own statements, "
         "in the same Postgres, with the requests of the organisation that our pages show. "
         "Milliseconds of the database's process: of all that our page asks, of LiteLLM's "
-        "statements, and how many times ours that is. Its page of usage shows sums by the day of "
-        "UTC; those of its log are what it asks where there is no sum, such as of one customer."
+        "statements, and how many times ours that is. Its usage page shows sums by UTC day. "
+        "For figures without a stored sum, such as one customer's, it queries its log."
     ]
     yield _rows(values, _compared)
 

@@ -38,15 +38,16 @@ _METHOD = """\
   with the lowest and highest in brackets.
 - CPU is what the kernel counted for all processes and threads of a system, from the first request
   of a slot to a quarter of a second after its last answer, divided by the answers. A busy machine
-  raises all figures: compare them with each other, not with those of another day.
+  raises all figures: compare figures of one run with each other, not with another day's.
 - Weir: one web process with the production command, and Postgres with fsync on this machine's disk,
   with a key of an organisation with a balance. Each request writes its hold, attempt, posting and
   usage record. Both processes are counted. The worker and the scheduler, which aggregate usage, do
   not run.
 - *{installed}* is all that `make run` starts, on its own database: web process, Postgres, worker
-  with the scheduler, and the local model, which gets no requests. A request costs there what all of
-  them use until its usage is summed up, less what they use in the same time when nobody is there.
-- What Postgres does *in the background* is checkpoints, its log and vacuums. It comes in bursts,
+  with the scheduler, and the local model, which gets no requests. The cost of a
+  request is the CPU of all processes until its usage is summed up, minus their CPU in the same time
+  without requests.
+- *In the background*, Postgres makes checkpoints, writes its log and vacuums. It comes in bursts,
   not with each request.
 - *{bare}* is our web process with its accounting replaced by nothing; the difference is the cost of
   accounting in that process. Only the benchmark can start it this way.
@@ -54,8 +55,8 @@ _METHOD = """\
   settings, one worker, a master key, no database; its limit of 500 concurrent requests to one
   provider is raised to 4,000. Portkey's gateway: its own server in production mode. None of the
   three does accounting.
-- Delay of a chunk: the time from the provider writing it to its arrival, on one clock. What a
-  system adds is that minus the delay of a direct connection.
+- Delay of a chunk: the time from the provider writing it to its arrival, on one clock. A
+  system's own share is this delay minus the delay of a direct connection.
 - In a *burst*, the provider writes each chunk separately without pausing; *in one piece*, it writes
   all of them at once.
 - Memory is the proportional set size of a fresh system with streams that each have had their first

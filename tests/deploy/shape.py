@@ -298,6 +298,8 @@ class Shape:
         ports = self.web_ports or [web.port for web in self.webs]
         webs = "\n".join(rf"server 127.0.0.1:{port}\1;" for port in ports)
         text = _UPSTREAM.sub(webs, text)
+        # The image's nginx has it (1.27.4), Debian's not yet.
+        text = re.sub(r"keepalive_min_timeout [^;]*;", "", text)
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.edge_port};")
         text = text.replace("nginx:8080", f"127.0.0.1:{self.edge_port}")
         text = text.replace("https_port 443", f"https_port {self.tls_port}")

@@ -42,6 +42,7 @@ OF_COMPOSE = {
         "TRUST_DIR",
         "HTTP_PORT",
         "HTTPS_PORT",
+        "EDGE_IPV6",
         "WEB_REPLICAS",
         "FRONT_SUBNET",
     ),

@@ -48,7 +48,7 @@ class Authority:
         self.path = directory / "ca.pem"
         now = datetime.now(UTC)
         span = (now - timedelta(days=30), now + timedelta(days=30))
-        root = _built(self._name, self._key, self._name, span, ca=True)
+        root = _built(self._name, self._key, self._name, self._key, span, ca=True)
         signed = root.sign(self._key, hashes.SHA256())
         self.path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
@@ -60,9 +60,10 @@ class Authority:
         names: list[x509.GeneralName] = [x509.DNSName(host)]
         with contextlib.suppress(ValueError):
             names = [x509.IPAddress(ipaddress.ip_address(host))]
-        leaf = _built(subject, key, self._name if trusted else subject, span, ca=False)
+        issuer, signer = (self._name, self._key) if trusted else (subject, key)
+        leaf = _built(subject, key, issuer, signer, span, ca=False)
         leaf = leaf.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        signed = leaf.sign(self._key if trusted else key, hashes.SHA256())
+        signed = leaf.sign(signer, hashes.SHA256())
         pem = serialization.Encoding.PEM
         private = key.private_bytes(
             pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -80,11 +81,15 @@ def _built(
     name: x509.Name,
     owner: ec.EllipticCurvePrivateKey,
     issuer: x509.Name,
+    signer: ec.EllipticCurvePrivateKey,
     span: tuple[datetime, datetime],
     *,
     ca: bool,
 ) -> x509.CertificateBuilder:
-    return (
+    # RFC 5280 asks for the identifiers and an authority's usage, and so does Python from 3.13 on.
+    identifier = x509.SubjectKeyIdentifier.from_public_key(owner.public_key())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    built = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer)
@@ -93,7 +98,17 @@ def _built(
         .not_valid_before(span[0])
         .not_valid_after(span[1])
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(authority, critical=False)
     )
+    if not ca:
+        return built
+    usage = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+         "key_agreement", "encipher_only", "decipher_only"), False,
+    )  # fmt: skip
+    signs = x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage)
+    return built.add_extension(signs, critical=True)
 
 
 def tls_context(

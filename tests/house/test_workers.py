@@ -54,6 +54,13 @@ def test_uses(lasts):
     pass
 """
 
+_LEAVES_A_THREAD: Final = """
+import threading
+
+def test_leaves_one():
+    threading.Thread(target=threading.Event().wait).start()
+"""
+
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:django",
@@ -106,6 +113,13 @@ def test_a_worker_that_dies_is_a_failure_with_its_test(folder: Path) -> None:
     assert "test_dies.py::test_dies" in output
     assert "exit code 7" in output
     assert re.search(r"1 failed, 2[0-9] passed", output)
+
+
+def test_a_thread_that_a_test_left_does_not_hold_the_run(folder: Path) -> None:
+    """Python waits for it before a process ends, and for ever."""
+    (folder / "test_threads.py").write_text(_LEAVES_A_THREAD)
+    code, told = run(folder, "test_threads.py", "test_passes.py")
+    assert code == 0, told
 
 
 def test_what_breaks_at_the_end_is_a_failure(folder: Path) -> None:

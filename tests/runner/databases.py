@@ -22,6 +22,9 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = "WEIR_TEST_TEMPLATE"
 MADE_BY_MIGRATING = {"django_content_type", "auth_permission"}
 _GROWN_BYTES = 64 * 1024
+# What migrates the template. Forked workers inherit it, and Python warns of one that is collected
+# while it runs.
+_begun: list["subprocess.Popen[bytes]"] = []
 _SESSIONS = """
     SELECT pid, concat_ws(
         ', ', application_name, state, 'since', state_change::time(0), 'began',
@@ -53,9 +56,10 @@ def template() -> str:
 
 def begin_template() -> None:
     """Begin to migrate it beside what this process does; whoever needs it waits for it."""
-    command = [sys.executable, "-c", "from tests import databases; databases.template()"]
+    command = [sys.executable, "-c", "from tests.runner import databases; databases.template()"]
     # Whoever needs it fails with the reason, where it cannot be migrated.
     migrating = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    _begun.append(migrating)
     atexit.register(migrating.wait)
     atexit.register(migrating.terminate)
 

@@ -36,6 +36,8 @@ TOGETHER: Final = ("tests/browser", "tests/fakes/tests")
 _LONG_S: Final = 3.0
 # What prints, and what writes files about the whole run, is for the first process.
 _REPORTERS: Final = ("terminalreporter", "lfplugin", "nfplugin", "stepwiseplugin")
+# How long a worker may take to end once it has told all its tests.
+_ENDS_S: Final = 5.0
 _FORK: Final = multiprocessing.get_context("fork")
 _Unit = Sequence[pytest.Item]
 
@@ -151,6 +153,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         for worker in workers:
             worker.connection.close()
         for worker in workers:
+            worker.process.join(_ENDS_S)
+            # It has told all it had to. A failed test may have left a thread that nothing ends.
+            worker.process.kill()
             worker.process.join()
     if session.shouldfail:
         raise session.Failed(session.shouldfail)

@@ -57,6 +57,18 @@ def test_groups_are_read_off_a_claim(value: Any, expected: set[str]) -> None:
         ({"email": "a@acme.example"}, True, "unverified_email"),
         ({"email": "a@acme.example", "email_verified": "true"}, True, "unverified_email"),
         ({"email": "a@acme.example", "email_verified": False}, True, "unverified_email"),
+        *(
+            ({"email": "a@acme.example", "xms_edov": value}, True, "unverified_email")
+            for value in (False, None, "0", "false", "", 0, [True])
+        ),
+        # What the provider says itself comes first.
+        (
+            {"email": "a@acme.example", "email_verified": False, "xms_edov": True},
+            True,
+            "unverified_email",
+        ),
+        ({"email": "a@other.example", "xms_edov": True}, True, "foreign_domain"),
+        ({"email": "a@acme.example", "xms_edov": True}, False, "unconfirmed_domain"),
         ({"email": "a@other.example", "email_verified": True}, True, "foreign_domain"),
         ({"email": "a@sub.acme.example", "email_verified": True}, True, "foreign_domain"),
         ({"email": "a@acme.example\n", "email_verified": True}, True, "no_email"),
@@ -72,8 +84,12 @@ def test_no_account_is_taken_over(claims: dict[str, Any], confirmed: bool, reaso
     assert refused.value.reason == reason
 
 
-def test_a_verified_address_of_an_own_domain_is_taken() -> None:
-    claims = {"email": "Ada@ACME.example", "email_verified": True}
+@pytest.mark.parametrize(
+    "verified", [{"email_verified": True}, {"xms_edov": True}, {"xms_edov": "1"}]
+)
+def test_a_verified_address_of_an_own_domain_is_taken(verified: dict[str, Any]) -> None:
+    """Entra's optional claim comes in both forms."""
+    claims = {"email": "Ada@ACME.example", **verified}
     assert email_of_domain(claims, ["acme.example"], ["acme.example"]) == "ada@acme.example"
 
 

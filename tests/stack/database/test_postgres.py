@@ -182,3 +182,4 @@ def test_root_without_namespaces_runs_it_as_nobody(
     with postgres.server(closed / "postgres") as dsn:
         assert count_rows(dsn) == 2
     assert (closed / "postgres").resolve().is_relative_to(open_folder)
+    assert postgres.locate(closed / "postgres").is_outside

@@ -34,7 +34,11 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # They are not in the environment, as in that of the wheel.
     monkeypatch.setattr(local_model, "MODULES", ("weir_never_installed",))
     uv = Path(sys.executable).with_name("uv")
-    settings = {"UV": str(uv), "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(folder)}
+    # The cache is not this machine's, which may know the real packages.
+    settings = {
+        "UV": str(uv), "UV_OFFLINE": "1", "UV_FIND_LINKS": str(folder),
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+    }  # fmt: skip
     for variable, value in settings.items():
         monkeypatch.setenv(variable, value)
     return folder

@@ -2,8 +2,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from playwright import sync_api
 
 from stack.test_programs import browser
 
@@ -74,3 +76,16 @@ def test_a_failure_names_the_next_step(
     monkeypatch.setattr(browser, "install", fail)
     assert browser.main() == 1
     assert "Install Chromium by hand" in capsys.readouterr().err
+
+
+def test_a_driver_that_does_not_start_has_no_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests of pages are then skipped, as on any machine without Chromium."""
+
+    def broken() -> NoReturn:
+        raise Exception("Connection closed while reading from the driver")
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sync_api, "sync_playwright", broken)
+    assert not browser.is_browser_installed()

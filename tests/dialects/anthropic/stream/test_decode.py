@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,9 @@ from tests.dialects.anthropic.golden import (
 )
 from tests.dialects.anthropic.wire_events import check_grammar, read_frames
 from tests.dialects.exchanges import by_bytes, check_cuts, events_of, raw_of
+
+# Levels that can be decoded, but not looked through. From Python 3.12 on, more can be.
+TOO_DEEP = 700 if sys.version_info < (3, 12) else 2000
 
 
 def run(*chunks: bytes, translate: bool = True, answer_tool: str = "") -> list[Step]:
@@ -453,7 +457,7 @@ def test_secrets_in_an_error_are_masked() -> None:
     assert step.raw == b'event: error\ndata: {"error":{"message":"*** of org-***"}}\n\n'
 
 
-@pytest.mark.parametrize("odd", [b"1e400", b"[" * 700 + b"]" * 700])
+@pytest.mark.parametrize("odd", [b"1e400", b"[" * TOO_DEEP + b"]" * TOO_DEEP])
 def test_error_that_cannot_be_looked_through_shows_nothing(odd: bytes) -> None:
     (step,) = run(b'data: {"type":"error","error":{"code":' + odd + b"}}\n\n")
     assert step.raw == b""

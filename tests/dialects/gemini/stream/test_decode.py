@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,9 @@ from tests.dialects.gemini.golden import (
     load,
     run,
 )
+
+# Levels that can be decoded, but not looked through. From Python 3.12 on, more can be.
+TOO_DEEP = 700 if sys.version_info < (3, 12) else 2000
 
 SAYS_A = {"content": {"parts": [{"text": "a"}]}}
 TAILS = {SSE: b"data: {\r\n\r\n\xff: more", ARRAY: b"\r\n{ more \xff"}
@@ -450,7 +454,7 @@ def test_secrets_in_an_error_frame_are_masked() -> None:
     assert step.raw == b"data: " + masked + b"\r\n\r\n"
 
 
-@pytest.mark.parametrize("odd", [b"1e400", b"[" * 700 + b"]" * 700])
+@pytest.mark.parametrize("odd", [b"1e400", b"[" * TOO_DEEP + b"]" * TOO_DEEP])
 def test_error_frame_that_cannot_be_looked_through_shows_nothing(odd: bytes) -> None:
     for raw in (b'data: {"error":{"code":' + odd + b"}}\n\n", b'data: {"error":' + odd + b"}"):
         (step,) = run(raw)

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -34,6 +35,9 @@ from tests.dialects.openai.golden import (
     check_summary,
     check_usage,
 )
+
+# Levels that can be decoded, but not looked through. From Python 3.12 on, more can be.
+TOO_DEEP = 700 if sys.version_info < (3, 12) else 2000
 
 
 def run(*chunks: bytes, include_usage: bool = True, choices: int = 1) -> list[Step]:
@@ -278,7 +282,7 @@ def test_secrets_in_an_error_frame_are_masked() -> None:
     assert step.raw == b'data: {"error":{"message":"bad\\n*** of org-***","n":[1]}}\n\n'
 
 
-@pytest.mark.parametrize("odd", [b"1e400", b"[" * 700 + b"]" * 700])
+@pytest.mark.parametrize("odd", [b"1e400", b"[" * TOO_DEEP + b"]" * TOO_DEEP])
 def test_error_frame_that_cannot_be_looked_through_shows_nothing(odd: bytes) -> None:
     (step,) = run(b'data: {"error":{"code":' + odd + b"}}\n\n")
     assert step.raw == b""
