@@ -26,6 +26,7 @@ Sums = Mapping[tuple[str, int], int]
 _QUARTER: Final = dt.timedelta(minutes=15)
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LAST_ID: Final = (1 << 128) - 1
+_FIRST_UUID, _LAST_UUID = UUID(int=0), UUID(int=_LAST_ID)
 
 
 class Span(NamedTuple):
@@ -109,6 +110,22 @@ def _of_each_organisation(table: str, which: str) -> str:
     return f"""(
         SELECT r.* FROM accounts_organisation o CROSS JOIN LATERAL (
             SELECT * FROM {table} WHERE organisation_id = o.id AND {which} {_EACH}) r)"""
+
+
+def _of_none(table: str, which: str) -> str:
+    """Return a query for the organisations that such a table names and that do not exist. It looks
+    between the ids of existing ones, where nothing is, so that it reads nothing else."""
+    return f"""
+        SELECT DISTINCT r.organisation_id, '{table}' AS named_in FROM (
+            SELECT coalesce(lag(id) OVER (ORDER BY id), '{_FIRST_UUID}') AS after, id AS before
+            FROM accounts_organisation
+            UNION ALL
+            SELECT coalesce((SELECT id FROM accounts_organisation ORDER BY id DESC LIMIT 1),
+                            '{_FIRST_UUID}'), '{_LAST_UUID}'
+        ) gap CROSS JOIN LATERAL (
+            SELECT organisation_id FROM {table}
+            WHERE organisation_id > gap.after AND organisation_id < gap.before AND {which} {_EACH}
+        ) r"""
 
 
 _RECORDS_BY_ID: Final = f"{_of_each_organisation('usage_usagerecord', f'id {_IDS}')} r"
@@ -265,6 +282,17 @@ INVARIANTS: Final = {
         WHERE line.posting_id {_IDS} AND NOT EXISTS (
             SELECT FROM billing_posting p
             WHERE p.id = line.posting_id AND p.account_ids IS NULL {_EACH})""",
+    "I1 every line has its account": f"""
+        SELECT p.id, e.account_id FROM billing_posting p {_LINE_OF_POSTING}
+        WHERE {_SPAN} AND NOT EXISTS (
+            SELECT FROM billing_account a WHERE a.id = e.account_id {_EACH})""",
+    # The others read these tables one existing organisation at a time.
+    "every row has its organisation": f"""
+        {_of_none("usage_attempt", f"id {_IDS}")}
+        UNION ALL {_of_none("usage_usagerecord", f"id {_IDS}")}
+        UNION ALL {_of_none("usage_rollup", _IN_QUARTERS.format("bucket_at"))}
+        UNION ALL {_of_none("usage_hourrollup", _IN_QUARTERS.format("bucket_at"))}
+        UNION ALL {_of_none("usage_dayrollup", _IN_QUARTERS.format("bucket_at"))}""",
     "I2 what is written once is guarded": """
         SELECT guarded.name, trigger.name FROM unnest(ARRAY[
             'billing_posting', 'billing_ledgerline', 'billing_seal', 'accounts_auditevent',

@@ -165,6 +165,18 @@ CHANGED = {
         "UPDATE usage_dayrollup SET charge_nano = charge_nano + 1",
         "I16 a day is the sum of its hours",
     ),
+    **{
+        f"a row of {table} whose organisation is gone": (
+            f"INSERT INTO {table} SELECT (planted).* FROM (SELECT jsonb_populate_record(row,"
+            " jsonb_build_object('organisation_id', gen_random_uuid())) AS planted"
+            f" FROM {table} row) again",
+            "every row has its organisation",
+        )
+        for table in (
+            "usage_attempt", "usage_usagerecord",
+            "usage_rollup", "usage_hourrollup", "usage_dayrollup",
+        )
+    },
 }
 
 

@@ -333,6 +333,10 @@ FAULTS = {
         "UPDATE usage_usagerecord SET charge_nano = charge_nano + 1",
         "I10 revenue of a record is its charge",
     ),
+    "an account that was removed": (
+        "DELETE FROM billing_account WHERE kind = 'revenue'",
+        "I1 every line has its account",
+    ),
     "a charge above the hold": (
         "UPDATE usage_usagerecord SET hold_nano = charge_nano - 1",
         "I13 nothing is charged above its hold",
