@@ -9,6 +9,7 @@ from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.catalogue.model_proposals import open_proposals
+from gateway.listed_models.public_models import PublicModel, public_model, public_models
 from gateway.models import (
     Announcement,
     CatalogueIgnoreRule,
@@ -22,7 +23,6 @@ from gateway.models import (
     PricePreview,
     ShadowAnswer,
 )
-from gateway.public_models.public_models import PublicModel, public_model, public_models
 from gateway.status.announcements import current_announcements
 from lib.ids import parse_id, parse_number
 

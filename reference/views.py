@@ -15,7 +15,7 @@ from accounts.access.guards import open_page
 from dialects.errors.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
 from gateway.code_examples.examples import code_context, example_models, snippet_language
 from gateway.code_examples.snippets import Language, SnippetRequest
-from gateway.public_models.shown_models import models_for
+from gateway.listed_models.shown_models import models_for
 from gateway.settings.installation import installation_settings
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT, SESSIONS

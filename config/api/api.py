@@ -52,7 +52,7 @@ from config.previews.api import router as preview_router
 from config.system.api import router as system_router
 from gateway.catalogue.api import model_change_router
 from gateway.catalogue.api import router as catalogue_router
-from gateway.channels.api import router as channel_router
+from gateway.channel_setup.api import router as channel_router
 from gateway.channels.refusals import ChannelStale
 from gateway.health.api import router as health_router
 from gateway.own_keys.api import operator_router as own_key_offer_router

@@ -17,7 +17,7 @@ from accounts.keys import keys
 from accounts.models import KeyKind
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, Paste, System
 from gateway.code_examples.examples import MODEL, example_models, highlight_code, is_text_model
-from gateway.public_models.shown_models import ListedModel, models_for
+from gateway.listed_models.shown_models import ListedModel, models_for
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused

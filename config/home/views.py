@@ -37,8 +37,8 @@ from gateway.code_examples.examples import (
     first_call,
     is_text_model,
 )
+from gateway.listed_models.shown_models import models_for
 from gateway.models import Channel
-from gateway.public_models.shown_models import models_for
 from lib import clock
 from lib.htmx import render_part, see_other
 from lib.ids import id_text

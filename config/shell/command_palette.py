@@ -44,7 +44,7 @@ from config.shell.navigation import Link, all_links
 from config.shell.palette_ranking import is_made_of, rank, split_words
 from config.shell.palette_words import ACTIONS, WORDS
 from gateway.access import visible_channels
-from gateway.public_models.shown_models import models_for
+from gateway.listed_models.shown_models import models_for
 from gateway.settings.views import InstallationSettingsForm
 from lib.ids import id_text, parse_id
 from playground.conversations.conversations import visible_conversations

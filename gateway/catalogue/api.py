@@ -22,12 +22,10 @@ from gateway.access import (
     visible_model_proposals,
     visible_updates,
 )
-from gateway.catalogue import model_facts
 from gateway.catalogue import updates as catalogue_updates
 from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import changes_of, check_models, decide, listing_of
-from gateway.catalogue.model_lists import NAMES_MAX
 from gateway.catalogue.updates import (
     Choice,
     add_ignore_rule,
@@ -38,6 +36,8 @@ from gateway.catalogue.updates import (
 )
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.words import words_of
+from gateway.channels.model_lists import NAMES_MAX
+from gateway.model_entries import facts as model_facts
 from gateway.models import (
     CatalogueIgnoreRule,
     CatalogueUpdate,

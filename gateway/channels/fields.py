@@ -164,8 +164,8 @@ class ChannelFields(ChannelSettings, total=False):
     `weights`: of names with their own values. `conditions`: all of them, in the form of
     gateway/channels/overrides/condition_rules.py. `overrides`: all of its changes to requests
     (gateway/channels/overrides/rules.py). `pass_through`: all of its paths that clients may call
-    (gateway/passthrough/rules.py). `model_timeouts`: the seconds of models with their own values.
-    `proxy_login` and `client_key`: "" for none.
+    (gateway/channels/passthrough/rules.py). `model_timeouts`: the seconds of models with
+    their own values. `proxy_login` and `client_key`: "" for none.
     """
 
     keys: Sequence[str | ChannelKey]

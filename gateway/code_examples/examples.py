@@ -20,7 +20,7 @@ from gateway.code_examples.snippets import (
     convert_to_form,
     snippet,
 )
-from gateway.public_models.shown_models import ListedModel
+from gateway.listed_models.shown_models import ListedModel
 
 # Models in the examples. A page replaces them with available models of the same kind.
 MODEL: Final = "gpt-4o-mini"
@@ -72,7 +72,7 @@ def snippet_language(request: HttpRequest) -> Language:
 
 
 def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
-    """Build the context of `gateway/public_models/_code.html`."""
+    """Build the context of `gateway/code_examples/_code.html`."""
     return {
         "code": highlight_code(snippet(request, language, settings.PUBLIC_URL), _LEXERS[language]),
         "code_language": language,

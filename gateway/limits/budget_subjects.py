@@ -16,7 +16,7 @@ from accounts.models import Key, KeyKind
 from accounts.organisations.labels import is_label
 from accounts.roles.rules import Action
 from billing.models import BudgetScope
-from gateway.public_models.model_choices import offered_names
+from gateway.listed_models.model_choices import offered_names
 from lib.forms.picker import CHOICES_MAX, Choice, answer_choices, typed_text
 from lib.ids import id_text, parse_id
 

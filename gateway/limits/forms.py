@@ -18,8 +18,8 @@ from billing.currency.money import format_usd
 from billing.limits.budget_rules import Period, anchors_of, default_anchor
 from billing.models import Budget, BudgetScope
 from gateway.limits.budget_subjects import describe_subject
-from gateway.public_models.model_choices import offered_names
-from gateway.public_models.model_fields import ModelsField
+from gateway.listed_models.model_choices import offered_names
+from gateway.listed_models.model_fields import ModelsField
 from lib.forms.picker import PickText, split_words
 from lib.forms.places import ZoneField
 from usage.limits.budget_forms import SCOPE_NAMES, TermsForm, period_field

@@ -22,7 +22,7 @@ from billing.models import Budget
 from billing.prices.name_patterns import matches
 from gateway.code_examples.examples import MODEL, example_models, is_text_model
 from gateway.limits.forms import BudgetForm, KeyEditForm, NewKeyForm
-from gateway.public_models.shown_models import models_for
+from gateway.listed_models.shown_models import models_for
 from lib.htmx import back_to, redirect_to, render_dialog, sent_next
 from lib.ids import id_text
 from lib.refusal import Refused

@@ -75,7 +75,7 @@ class Channel(models.Model):
     pass_through = models.JSONField(
         default=list,
         db_default=models.Value([], output_field=models.JSONField()),
-        help_text="Which paths clients may call (gateway/passthrough/rules.py).",
+        help_text="Which paths clients may call (gateway/channels/passthrough/rules.py).",
     )
     proxy_url = models.CharField(max_length=500, blank=True, default="", db_default="")
     proxy_login = SealedField(null=True)

@@ -57,7 +57,8 @@ from gateway.access import (
     visible_proposals,
 )
 from gateway.models import PreviewState, PricePreview
-from gateway.prices.columns import PRICE_COLUMNS, add_cells
+from gateway.price_book.columns import PRICE_COLUMNS, add_cells
+from gateway.price_book.price_book import BookEntry
 from gateway.prices.forms import (
     DaysForm,
     PriceEdit,
@@ -70,7 +71,6 @@ from gateway.prices.forms import (
     read_ids,
 )
 from gateway.prices.previews import PreviewRefused, cancel_preview, start_preview
-from gateway.prices.price_book import BookEntry
 from lib import clock
 from lib.files.csv_file import csv_file
 from lib.htmx import redirect_to, render_dialog, render_part, see_other

@@ -27,15 +27,15 @@ from gateway.access import (
     visible_models,
 )
 from gateway.channels.channel_tests.words import describe_check
+from gateway.channels.served_models import Server
+from gateway.listed_models.public_models import PublicModel, Standing, availability_of
+from gateway.listed_models.shown_models import CAPABILITIES, capabilities_in
+from gateway.model_entries.entries import save_entry
 from gateway.models import ModelEntry, ModelProposal
-from gateway.prices.columns import PRICE_COLUMNS, add_cells
-from gateway.prices.price_book import BookEntry
-from gateway.public_models.entries import save_entry
+from gateway.price_book.columns import PRICE_COLUMNS, add_cells
+from gateway.price_book.price_book import BookEntry
 from gateway.public_models.forms import FIELD_WORDS, EntryForm, ProbeForm, initial_of
 from gateway.public_models.probes import probe_model
-from gateway.public_models.public_models import PublicModel, Standing, availability_of
-from gateway.public_models.served import Server
-from gateway.public_models.shown_models import CAPABILITIES, capabilities_in
 from gateway.settings.installation import installation_settings
 from lib.htmx import see_other
 from lib.ids import id_text

@@ -10,16 +10,16 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.access.access import ROLE_NAMES
 from billing.models import Plan
-from gateway.catalogue.model_facts import FIELDS, LIST_BYTES_MAX, PRICE
+from gateway.channel_overview.forms import CAPABILITY_WORDS
 from gateway.channels import bounds as bounds
-from gateway.channels.channel_tests.forms import CAPABILITY_WORDS
 from gateway.channels.channel_tests.words import VARIANT_NAMES
+from gateway.listed_models.public_models import PublicModel
+from gateway.model_entries.entries import EntryFields
+from gateway.model_entries.facts import FIELDS, LIST_BYTES_MAX, PRICE
+from gateway.model_entries.rules import ROLES
 from gateway.models import ModelEntry
 from gateway.providers.overrides import CAPABILITIES
-from gateway.public_models.entries import EntryFields
-from gateway.public_models.entry_rules import ROLES
 from gateway.public_models.probes import TRIES, Try
-from gateway.public_models.public_models import PublicModel
 from lib.forms.native import FileInput, MomentInput
 from lib.numbers.whole_numbers import WholeNumberField
 

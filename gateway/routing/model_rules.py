@@ -13,11 +13,11 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from billing.limits.charge_rule import stored_rule
 from billing.limits.charge_rule_settings import read_rule_fields
+from gateway.channel_order.tie_breaking import PICKS, Pick
 from gateway.channels import bounds as bounds
 from gateway.models import Channel, ModelRule
 from gateway.routing.model_rule_bounds import CAUSES, FAILURES, FALLBACKS_MAX, Cause
 from gateway.routing.shadow_rules import ShadowInvalid, ShadowRule, build_shadow_rule, stored_shadow
-from gateway.routing.tie_breaking import PICKS, Pick
 from lib.refusal import Refused
 
 

@@ -18,8 +18,8 @@
     the client has left, or does not read          nothing; its record says 499
 
 Statuses and phrases are in `dialects/errors/errors.py` (KINDS). What a fault means for the next
-attempt, for health and for money is in `gateway/health/faults.py`. The form of an answer is that of
-the client's dialect (`dialects/*/errors.py`).
+attempt, for health and for money is in `gateway/breaker/faults.py`. The form of an answer is that
+of the client's dialect (`dialects/*/errors.py`).
 """
 
 import time
@@ -31,9 +31,9 @@ from dialects.codec import Target
 from dialects.errors import task_errors
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
 from dialects.upstream_errors.upstream_errors import provider_limit_message
+from gateway.breaker.breaker import RETRY_AFTER_S_MAX
+from gateway.breaker.faults import final_kind
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import RETRY_AFTER_S_MAX
-from gateway.health.faults import final_kind
 from relay.front.deadline import EndReason, Reason
 from relay.front.downstream import ErrorAnswer
 from relay.front.errors import DatabaseFailed

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.health.state_names import ChannelStatus, KeyReason, KeyStatus, ModelStatus
+from gateway.breaker.state_names import ChannelStatus, KeyReason, KeyStatus, ModelStatus
 from relay.health.channel_health import ChannelState, Health
 from relay.ledger.database import Row, Statement
 from relay.routing.snapshot import Snapshot

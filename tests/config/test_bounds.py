@@ -57,11 +57,11 @@ from billing.wallets.pace import pace_of
 from dialects.endpoints import client_secrets
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
+from gateway.breaker.breaker import Breaker, BreakerRule
 from gateway.channels.channels import create_channel
-from gateway.health.breaker import Breaker, BreakerRule
+from gateway.channels.passthrough import passthrough
+from gateway.channels.passthrough.rules import is_pattern, is_pointer, normalise_path
 from gateway.own_keys import fallback_prices, offers
-from gateway.passthrough import passthrough
-from gateway.passthrough.rules import is_pattern, is_pointer, normalise_path
 from gateway.providers import PROVIDERS
 from lib import clock
 from relay.attempts import admission
@@ -262,19 +262,19 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda _, n: offers._check_fee(OwnKeyFee(million_nano=n)), 0, 10**15
     ),
     "gateway/own_keys/offers.py:set_offer:ORGANISATIONS_MAX": Bound(offer_to, None, 1_000),
-    "gateway/passthrough/passthrough.py:_check_amount:AMOUNT_NANO_MAX": Bound(
+    "gateway/channels/passthrough/passthrough.py:_check_amount:AMOUNT_NANO_MAX": Bound(
         lambda _, n: passthrough._check_amount(format_scaled(n, 9)), 0, 10**12
     ),
-    "gateway/passthrough/passthrough.py:check_rules:RULES_MAX": Bound(
+    "gateway/channels/passthrough/passthrough.py:check_rules:RULES_MAX": Bound(
         lambda _, n: pass_paths(n), None, 100
     ),
-    "gateway/passthrough/rules.py:is_pattern:PATH_MAX": Bound(
+    "gateway/channels/passthrough/rules.py:is_pattern:PATH_MAX": Bound(
         lambda _, n: is_pattern("/" * (n > 0) + "p" * (n - 1)), 1, 160
     ),
-    "gateway/passthrough/rules.py:is_pointer:POINTER_MAX": Bound(
+    "gateway/channels/passthrough/rules.py:is_pointer:POINTER_MAX": Bound(
         lambda _, n: is_pointer("/" * (n > 0) + "p" * (n - 1)), 1, 200
     ),
-    "gateway/passthrough/rules.py:normalise_path:_SEGMENTS_MAX": Bound(
+    "gateway/channels/passthrough/rules.py:normalise_path:_SEGMENTS_MAX": Bound(
         lambda _, n: normalise_path("/p" * n), 1, 60
     ),
     "relay/health/channel_health.py:budget:_BUDGETS_MAX": Bound(
@@ -395,10 +395,10 @@ BOUNDS: Final[dict[str, Bound]] = {
     "billing/topups/topups.py:check_amount:TOP_UP_MAX_NANO": Bound(
         lambda _, n: topups.check_amount(n * NANO_PER_USD // 100), 5_00, 10_000_00
     ),
-    "gateway/health/breaker.py:_too_many:SAMPLE_MIN": Bound(
+    "gateway/breaker/breaker.py:_too_many:SAMPLE_MIN": Bound(
         lambda _, n: stays_closed(n, connect=False), None, 19
     ),
-    "gateway/health/breaker.py:bad:CONNECTS_MAX": Bound(
+    "gateway/breaker/breaker.py:bad:CONNECTS_MAX": Bound(
         lambda _, n: stays_closed(n, connect=True), None, 4
     ),
     "relay/holds/rules.py:input_tokens_min:_READ_BYTES_MAX": Bound(

@@ -299,7 +299,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECONDS_MAX": "7200",
         "SECONDS_DEFAULT": "600",
     },
-    "gateway.health.breaker": {
+    "gateway.breaker.breaker": {
         "RETRY_AFTER_S_MAX": "120.0",
         "SAMPLE_MIN": "20",
         "CONNECTS_MAX": "5",
@@ -336,10 +336,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "gateway.own_keys.own_keys": {
         "NAME_MAX": "120",
     },
-    "gateway.passthrough.passthrough": {
+    "gateway.channels.passthrough.passthrough": {
         "_WORDS": "(3, 6)",
     },
-    "gateway.passthrough.rules": {
+    "gateway.channels.passthrough.rules": {
         "RULES_MAX": "100",
         "PATH_MAX": "160",
         "POINTER_MAX": "200",
@@ -544,7 +544,7 @@ DEFAULTS: Final = {
     "billing/ledger/statement.py:Line.count": "1",
     "billing/limits/budgets.py:restore_budget.enabled": "True",
     "billing/limits/enforcement.py:HoldRequest.counted": "True",
-    "gateway/health/breaker.py:BreakerRule.enabled": "True",
+    "gateway/breaker/breaker.py:BreakerRule.enabled": "True",
     "gateway/media_tasks/media_tasks.py:Poll.asked": "True",
     "relay/attempts/next_attempts.py:NextAttempt.avoid": "-1",
     "relay/health/channel_health.py:Health.begin.avoid": "-1",

@@ -139,7 +139,7 @@ _SAYS: Final = [
         f"At most {_WORDS[payment.AUTOMATIC_A_DAY]} automatic top-ups",
     ),
     ("gateway/channels/fields.py", f"at most {URL_MAX} characters"),
-    ("gateway/channels/forms.py", _SHARE),
+    ("gateway/channel_setup/edit_forms.py", _SHARE),
     ("gateway/channels/schemas.py", f"requests of {WINDOW_MIN} minutes"),
     ("docs/guides/channels.md", _SHARE),
     ("templates/gateway/health/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),

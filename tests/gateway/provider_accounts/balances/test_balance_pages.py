@@ -17,7 +17,7 @@ from lib.ids import id_text
 from tests import cast
 from tests.cast import Cast
 from tests.fakes.balances import FakeBalances
-from tests.gateway.channels.test_channel_edit import settings
+from tests.gateway.channel_setup.test_channel_edit import settings
 
 pytestmark = pytest.mark.django_db
 
