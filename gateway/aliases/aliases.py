@@ -13,8 +13,8 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from gateway.aliases.rules import find_cycle
+from gateway.channels.model_names import check_model_name
 from gateway.models import ModelAlias, ModelEntry
-from gateway.routing.model_rules import check_model_name
 from lib.refusal import Refused
 
 

@@ -15,14 +15,14 @@ from pydantic import Field
 from accounts.access import access, actors, api_auth
 from billing.currency.answers import answer_of
 from billing.idempotency import Answer, answer_idempotently
-from gateway.access import (
-    access_channel,
+from gateway.access import access_channel
+from gateway.catalogue import updates as catalogue_updates
+from gateway.catalogue.access import (
     access_ignore_rule,
     visible_ignore_rules,
     visible_model_proposals,
     visible_updates,
 )
-from gateway.catalogue import updates as catalogue_updates
 from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import changes_of, check_models, decide, listing_of

@@ -8,7 +8,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
 from gateway.channels.channel_tests.words import VARIANT_NAMES
-from gateway.listed_models.shown_models import CAPABILITIES as WORDS
+from gateway.listed_models.shown_models import CAPABILITY_WORDS
 from gateway.providers.overrides import CAPABILITIES
 
 
@@ -31,10 +31,6 @@ class CheckForm(forms.Form):
 
     def clean_variant(self) -> str:
         return str(self.cleaned_data["variant"] or "streamed")
-
-
-# Variants for operators, in addition to those for users: how the server answers.
-CAPABILITY_WORDS = {**WORDS, "think_tags": gettext_lazy("Reasoning in <think> tags")}
 
 
 class SwitchForm(forms.Form):

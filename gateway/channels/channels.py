@@ -24,6 +24,7 @@ from accounts.organisations.names import first_free_name
 from accounts.secrets.sealing import open_sealed, pepper, seal
 from gateway.breaker.breaker import BreakerRule
 from gateway.channels import bounds as bounds
+from gateway.channels.brought_keys import forget_secrets_of
 from gateway.channels.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels.egress import address_of, check_route, copy_secrets, facts_of, set_secrets
 from gateway.channels.fields import (
@@ -44,7 +45,6 @@ from gateway.channels.products import check_products
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.channels.timeouts import Timeouts
 from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
-from gateway.own_keys.own_keys import forget_secrets_of
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.vault import VaultError

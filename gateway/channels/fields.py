@@ -17,7 +17,6 @@ from gateway.channels.channel_tests.calls import STAGES
 from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ChannelKey, OnLeave
-from gateway.provider_accounts.balances.rules import Source
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider
@@ -32,6 +31,11 @@ Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
 Url = Annotated[str, Field(max_length=bounds.URL_MAX)]
 Label = Annotated[str, Field(max_length=LABEL_LENGTH)]
 Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
+BalanceSource = Literal[
+    "none", "openrouter", "openrouter_key", "deepseek", "moonshot", "siliconflow", "new_api",
+    "one_api",
+]  # fmt: skip
+"""How the balance of a key is read (gateway/provider_accounts/balances/rules.py)."""
 
 
 class ChannelSettings(TypedDict, total=False):
@@ -117,7 +121,7 @@ class ChannelSettings(TypedDict, total=False):
         ),
     ]
     balance_source: Annotated[
-        Source,
+        BalanceSource,
         Words(
             _("Balance"),
             _("Asked every 10 minutes with each key. Leave it off if the provider has none."),

@@ -49,6 +49,11 @@ CAPABILITIES: Final[Mapping[str, Promise]] = {
     "search": _("Web search"),
     "caching": _("Caching"),
 }
+CAPABILITY_WORDS: Final[Mapping[str, Promise]] = {
+    **CAPABILITIES,
+    # How the server answers, for operators only.
+    "think_tags": _("Reasoning in <think> tags"),
+}
 MODALITIES: Final[Mapping[str, Promise]] = {
     "text": _("Text"),
     "image": _("Images"),

@@ -13,11 +13,11 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from billing.models import Plan
 from gateway.aliases.aliases import AliasCycle, check_aliases, write_aliases
+from gateway.channels.model_names import check_model_name
 from gateway.model_entries import rules
 from gateway.model_entries.rules import LIMITS, PLANS_MAX, ROLES, TOKENS_MAX, is_visible
 from gateway.models import ModelEntry
 from gateway.providers.overrides import CAPABILITIES
-from gateway.routing.model_rules import check_model_name
 from lib import clock
 from lib.refusal import Refused
 

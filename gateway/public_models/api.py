@@ -10,7 +10,7 @@ from pydantic import Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.money import format_usd
-from gateway.access import access_channel, access_model, visible_models
+from gateway.access import access_channel
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.calls import Variant
 from gateway.listed_models.public_models import (
@@ -24,6 +24,7 @@ from gateway.model_entries.entries import EntryFields, facts_of, remove_entry, s
 from gateway.model_entries.rules import PLANS_MAX, TOKENS_MAX, Role
 from gateway.models import ModelEntry
 from gateway.providers.overrides import Capability
+from gateway.public_models.access import access_model, visible_models
 from gateway.public_models.probes import TRIES, Try, probe_model
 from lib.api import pagination
 from lib.api.instants import Instant

@@ -9,8 +9,8 @@ from ninja import Query, Router, Status
 from pydantic import AwareDatetime, Field
 
 from accounts.access import access, actors, api_auth
-from gateway.access import access_announcement, visible_announcements
 from gateway.models import Announcement
+from gateway.status.access import access_announcement, visible_announcements
 from gateway.status.announcements import change_announcement, end_announcement, publish_announcement
 from gateway.status.usage_marks import Mark, MarkKind, marks_of
 from lib import clock

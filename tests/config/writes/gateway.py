@@ -9,7 +9,7 @@ from billing.prices.own_key_fee import OwnKeyFee
 from gateway.aliases import aliases
 from gateway.catalogue import model_proposals
 from gateway.catalogue import updates as catalogue_updates
-from gateway.channels import channels
+from gateway.channels import brought_keys, channels
 from gateway.channels.channel_tests import scheduled_tests
 from gateway.model_entries import entries as model_entries
 from gateway.models import Announcement, ModelProposal, OwnKey, OwnKeyOffer, PricePreview
@@ -57,7 +57,7 @@ BEFORE: Final[Writes] = {
     "gateway.own_keys.offers.end_offer": offer,
     "gateway.own_keys.own_keys.add_own_key": offer,
     "gateway.own_keys.own_keys.change_own_key": own_key,
-    "gateway.own_keys.own_keys.forget_secrets_of": own_key,
+    "gateway.channels.brought_keys.forget_secrets_of": own_key,
     "gateway.own_keys.own_keys.remove_own_key": own_key,
     "gateway.own_keys.own_keys.rotate_own_key": own_key,
     "gateway.channels.channels.restore_channel": lambda w: channels.archive_channel(
@@ -139,7 +139,7 @@ WRITES: Final[Writes] = {
     "gateway.own_keys.own_keys.rotate_own_key": lambda w: own_keys.rotate_own_key(
         w.alice, own_key(w), "sk-another-secret"
     ),
-    "gateway.own_keys.own_keys.forget_secrets_of": lambda w: own_keys.forget_secrets_of(
+    "gateway.channels.brought_keys.forget_secrets_of": lambda w: brought_keys.forget_secrets_of(
         w.dora, w.channel
     ),
     "gateway.own_keys.own_keys.remove_own_key": lambda w: own_keys.remove_own_key(
