@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.keys.keys import GRACE_HOURS, GRACE_HOURS_MAX
+from accounts.limits.data_policy import CLIENT_ADDRESS_DAYS_MAX
 from accounts.limits.rules import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
 from accounts.members.access import visible_members
 from accounts.members.team_members import members_led_by
@@ -28,14 +29,13 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX
-from accounts.organisations.labels import split_labels
-from accounts.organisations.names import NAME_MAX
+from accounts.names.labels import split_labels
+from accounts.names.names import NAME_MAX
 from accounts.organisations.organisations import REASON_MAX
-from accounts.sign_in import captcha, try_counts
-from accounts.sign_in.security_changes import network_of_request
-from accounts.sign_in.throttle import Limit, limits_of_letters, limits_of_unchecked_resets
+from accounts.sessions.security_changes import network_of_request
 from accounts.sign_up import sign_up
+from accounts.throttle import captcha, try_counts
+from accounts.throttle.throttle import Limit, limits_of_letters, limits_of_unchecked_resets
 from lib import clock
 from lib.forms.picker import PickSelectMultiple, split_words
 from lib.ids import id_text

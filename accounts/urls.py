@@ -3,12 +3,12 @@ from allauth.mfa.recovery_codes import views as recovery_codes
 from django.urls import path, re_path
 from django.utils.translation import gettext_lazy as _
 
-from accounts.access.account_guard import account_page, dangerous_page
-from accounts.access.guards import public
-from accounts.audit import views as audit_views
+from accounts.audit_log import views as audit_views
 from accounts.custom_roles import views as role_views
 from accounts.device_sign_in import views as device_views
 from accounts.device_sign_in.views import device_page
+from accounts.guards.account_guard import account_page, dangerous_page
+from accounts.guards.guards import public
 from accounts.keys import views as key_revoke_views
 from accounts.mail_server import views as mail_server_views
 from accounts.members import invitation_views
@@ -17,7 +17,7 @@ from accounts.organisations import choices, operator_views
 from accounts.organisations import views as settings_views
 from accounts.preferences import table_views
 from accounts.second_factor import views as second_factor_views
-from accounts.sessions import views as session_views
+from accounts.sign_in import session_views
 from accounts.sign_in import views as sign_in_views
 from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView, throttle_view
 from accounts.sign_up import views as sign_up_views

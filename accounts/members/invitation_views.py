@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import access, guards
+from accounts.access import access
 from accounts.access.actors import LAST_ORGANISATION, Actor, organisation_of, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards import guards
+from accounts.guards.guards import organisation_page
 from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.members import access as member_access
 from accounts.members import invitations

@@ -7,15 +7,16 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
 from accounts.access.entry_requirements import has_factor, people_with_factor
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from accounts.members import members
 from accounts.models import Organisation, User
+from accounts.names.names import NAME_MAX
 from accounts.organisations import organisations
-from accounts.organisations.names import NAME_MAX
 from accounts.second_factor import second_factor
 from accounts.sessions import sessions
-from accounts.sign_in.reauthentication import check_signed_in_recently
 from accounts.sign_up import sign_up
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import access, actors
 from accounts.access.access import ROLE_NAMES, scope_of
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import organisation_page
 from accounts.forms import OrganisationForm, ProjectForm, TeamForm
+from accounts.guards.guards import organisation_page
 from accounts.models import Organisation, Project, Role, Team
 from accounts.organisations import organisations, projects, teams
 from lib.htmx import redirect_to, render_dialog, see_other

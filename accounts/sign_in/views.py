@@ -14,23 +14,24 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.access.guards import View, public
 from accounts.forms import ResetPasswordKeyForm, SetPasswordForm, SignupForm
-from accounts.mail_server.mail_server import mail_is_set_up
-from accounts.members import invitations
-from accounts.models import SignUpMode, User
-from accounts.sign_in import sign_in, try_counts
-from accounts.sign_in.password_hashing import HashingBusy
-from accounts.sign_in.reauthentication import (
+from accounts.guards.guards import View, public
+from accounts.guards.reauthentication import (
     ConfirmationMixin,
     Purpose,
     can_confirm,
     redirect_to_confirmation,
     signed_in_recently,
 )
-from accounts.sign_in.security_changes import network_of_request
-from accounts.sign_in.throttle import Action, Limit, limits_of_form, limits_of_person
+from accounts.mail_server.mail_server import mail_is_set_up
+from accounts.members import invitations
+from accounts.models import SignUpMode, User
+from accounts.secrets.password_hashing import HashingBusy
+from accounts.sessions.security_changes import network_of_request
+from accounts.sign_in import sign_in
 from accounts.sign_up import sign_up
+from accounts.throttle import try_counts
+from accounts.throttle.throttle import Action, Limit, limits_of_form, limits_of_person
 
 _BUSY_S = 5
 

@@ -15,9 +15,9 @@ from accounts.audit import audit
 from accounts.members import members
 from accounts.models import Organisation, SetUpLink, User
 from accounts.organisations import organisations
+from accounts.secrets.link_texts import link_digest, new_link_text
+from accounts.sessions.security_changes import oneself
 from accounts.sign_in import rules as sign_in_rules
-from accounts.sign_in.link_texts import link_digest, new_link_text
-from accounts.sign_in.security_changes import oneself
 from lib import clock
 from lib.refusal import Refused
 

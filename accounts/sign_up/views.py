@@ -18,10 +18,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, public
+from accounts.guards.guards import operator_page, public
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.members.forms import NewPersonForm
 from accounts.organisations.choices import pick_organisation
-from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_in.views import throttle_view
 from accounts.sign_up import sign_up
 from accounts.sign_up.first_run import SetUpDone, is_living, is_set_up, set_up

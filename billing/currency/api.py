@@ -6,7 +6,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.access import exchange_rates
 from billing.currency.answers import answer_of
 from billing.currency.exchange_rates import SOURCE_MAX, RateFields, add_rates, rate_text

@@ -7,8 +7,9 @@ from django.utils.translation import gettext
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.access import access, actors
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from billing.access import organisation_named
 from billing.currency.money import MoneyInvalid, parse_usd
 from billing.models import Safeguard

@@ -11,8 +11,9 @@ from django.utils.translation import gettext
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
 from accounts.access.actors import Actor
+from accounts.guards import api_auth
 from accounts.models import Organisation
 from billing.access import (
     access_subscription_plan,

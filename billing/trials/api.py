@@ -6,8 +6,9 @@ from django.http import HttpRequest
 from ninja import Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.access import access, actors
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from billing.trials import trials
 from billing.trials.rules import DAYS_MAX
 from lib.api.openapi import RequestBody, Schema

@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
 from accounts.access.actors import organisation_of
+from accounts.guards import api_auth
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.balances import balances
 from billing.credits import codes

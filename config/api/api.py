@@ -21,8 +21,8 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from ninja.parser import Parser
 
-from accounts.access.api_auth import KeyConflict, api_auth
-from accounts.audit.api import router as audit_router
+from accounts.audit_log.api import router as audit_router
+from accounts.guards.api_auth import KeyConflict, api_auth
 from accounts.keys.api import router as accounts_router
 from accounts.mail_server.api import router as mail_server_router
 from accounts.members.api import router as member_router

@@ -20,14 +20,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from accounts.limits.rules import LIMIT_MAX
-from accounts.mail_server.mail_server import PORT_MAX, USERNAME_MAX
-from accounts.organisations.data_policy import (
+from accounts.limits.data_policy import (
     REGION_MAX,
     REGION_PATTERN,
     RETENTION_HOURS,
     RETENTION_HOURS_MAX,
 )
+from accounts.limits.rules import LIMIT_MAX
+from accounts.mail_server.mail_server import PORT_MAX, USERNAME_MAX
 from billing.currency.money import MoneyInvalid, parse_multiplier, parse_usd
 from billing.limits.budget_rules import ALERT_PERCENTS, ALERTS_MAX
 from billing.limits.charge_rule import DRAIN_SECONDS_MAX, build_charge_rule, stored_rule

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, key_actor, organisation_of
-from accounts.access.guards import public
+from accounts.guards.guards import public
 from billing.limits.budgets import BudgetUsage, caps_of_key
 from gateway.code_examples.examples import MODEL, example_models, is_text_model
 from gateway.listed_models.shown_models import may_use, models_for

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, person_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import KeyKind
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, Paste, System

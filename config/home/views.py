@@ -22,10 +22,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, person_of, slug_of
-from accounts.access.guards import operator_page, organisation_page
+from accounts.guards.guards import operator_page, organisation_page
 from accounts.keys import keys
 from accounts.models import Key, KeyKind
-from accounts.organisations.names import NAME_MAX
+from accounts.names.names import NAME_MAX
 from accounts.roles.rules import HAS_KEYS
 from accounts.sign_up.first_run import create_first_organisation
 from config.home.overview import OVERVIEW

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from config.jobs.runs import JobState, job_states
 from lib.api import pagination
 from lib.api.openapi import Schema

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from ninja import Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.money import format_usd
 from config.previews.route_preview import preview_route
 from config.previews.sent_preview import preview_sent

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from ninja import Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from config.system.state import serialize_state, system_state
 from lib.api.openapi import Schema
 

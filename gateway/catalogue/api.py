@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.idempotency import Answer, answer_idempotently
 from gateway.access import access_channel

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM

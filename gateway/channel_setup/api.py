@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from ninja import Body, Query, Router, Status
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.currency.money import format_usd, parse_usd
 from gateway.access import (

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from gateway.access import access_channels
 from gateway.channel_setup.bulk_forms import SeveralForm
 from gateway.channels import channels

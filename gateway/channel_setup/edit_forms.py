@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.organisations.labels import LABEL_LENGTH, join_labels, split_labels
+from accounts.names.labels import LABEL_LENGTH, join_labels, split_labels
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
 from gateway.channel_setup.route_table import SECONDS, Change

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from gateway.access import access_channel, access_channel_key
 from gateway.channel_setup.edit_forms import CopyForm, KeyForm, SettingsForm
 from gateway.channel_setup.route_table import (

@@ -15,7 +15,7 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from gateway.access import access_channel
 from gateway.channel_setup.channel_setup import (
     ProposedModel,

@@ -20,7 +20,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
-from accounts.organisations.names import first_free_name
+from accounts.names.names import first_free_name
 from accounts.secrets.sealing import open_sealed, pepper, seal
 from gateway.breaker.breaker import BreakerRule
 from gateway.channels import bounds as bounds

@@ -8,10 +8,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 from pydantic import Field, Strict
 
+from accounts.limits.data_policy import REGION_MAX, is_region
 from accounts.limits.rules import LIMIT_MAX
-from accounts.organisations import names
-from accounts.organisations.data_policy import REGION_MAX, is_region
-from accounts.organisations.labels import LABEL_LENGTH, is_label
+from accounts.names import names
+from accounts.names.labels import LABEL_LENGTH, is_label
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.calls import STAGES
 from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import actors, api_auth
+from accounts.access import actors
+from accounts.guards import api_auth
 from gateway.access import access_channel, visible_channels
 from gateway.breaker.state_names import KeyStatus, ModelStatus
 from gateway.health.figures import ChannelFigures, Figures, last_uses

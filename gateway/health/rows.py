@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.organisations.labels import join_labels
+from accounts.names.labels import join_labels
 from billing.prices.name_patterns import matches
 from gateway.breaker.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.channels.channel_tests.words import describe_check

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from gateway.access import access_channel, visible_channels
 from gateway.health.figures import ChannelFigures, Figures
 from gateway.health.reports import ChannelTroubles, Trouble

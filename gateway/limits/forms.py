@@ -12,7 +12,7 @@ from accounts.access.actors import Actor, slug_of
 from accounts.forms import KeyForm, KeyPlaceForm
 from accounts.keys.keys import LIMITS
 from accounts.models import Key
-from accounts.organisations.labels import join_labels
+from accounts.names.labels import join_labels
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
 from billing.limits.budget_rules import Period, anchors_of, default_anchor

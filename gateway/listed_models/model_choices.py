@@ -10,7 +10,7 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, organisation_page
+from accounts.guards.guards import operator_page, organisation_page
 from billing.prices.name_patterns import matches
 from billing.templatetags.rates import rate
 from gateway.channels.served_models import served_models

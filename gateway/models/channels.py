@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from accounts.organisations.labels import LABEL_LENGTH
+from accounts.names.labels import LABEL_LENGTH
 from gateway.channel_order.bounds import RETRIES
 from lib.database.sealed_field import SealedField
 from lib.ids import new_id

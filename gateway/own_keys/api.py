@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
 from accounts.access.actors import Actor
+from accounts.guards import api_auth
 from billing.currency.money import format_usd, parse_usd
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.access import access_channel

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor, organisation_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
 from gateway.price_book import price_book
 from gateway.price_book.calculator import calculated_context

@@ -10,8 +10,9 @@ from django.utils.translation import gettext
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import actors, api_auth
+from accounts.access import actors
 from accounts.access.actors import Actor
+from accounts.guards import api_auth
 from accounts.models import Membership, Organisation, Team
 from billing.access import all_organisations
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier

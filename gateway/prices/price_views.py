@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.currency.display import TOTAL_PLACES
 from billing.currency.money import NANO_PER_USD, format_usd, round_half_even

@@ -8,7 +8,8 @@ from django.http import Http404, HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.money import format_usd
 from gateway.access import access_channel
 from gateway.channels import bounds as bounds

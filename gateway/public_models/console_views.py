@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import ROLE_NAMES, scope_of
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.prices.pricing import PPM
 from billing.prices.words import source_name

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import open_page, organisation_page, redirect_to_sign_in
+from accounts.guards.guards import open_page, organisation_page, redirect_to_sign_in
 from accounts.preferences.table_preferences import read_table
 from gateway.code_examples.examples import FORM_NAMES, call_of, code_context, snippet_language
 from gateway.code_examples.snippets import FORMS, Form

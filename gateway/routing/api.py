@@ -9,7 +9,8 @@ from django.utils.translation import gettext
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
 from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut

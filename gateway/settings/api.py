@@ -8,8 +8,9 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.access import access, actors
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.settings.changes import (
     SettingChange,

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import AwareDatetime, Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from gateway.models import Announcement
 from gateway.status.access import access_announcement, visible_announcements
 from gateway.status.announcements import change_announcement, end_announcement, publish_announcement

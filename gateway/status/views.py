@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import (
+from accounts.guards.guards import (
     open_page,
     operator_page,
     organisation_page,

@@ -7,8 +7,9 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
 from accounts.access.actors import organisation_of
+from accounts.guards import api_auth
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text

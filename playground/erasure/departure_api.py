@@ -7,8 +7,8 @@ from ninja import Router, Status
 from pydantic import Field
 
 from accounts.access import access, actors
-from accounts.members import departures
-from accounts.members.departures import KeyFate, Receiver
+from accounts.keys import departures
+from accounts.keys.departures import KeyFate, Receiver
 from accounts.models import Membership
 from lib.api.openapi import RequestBody
 from lib.refusal import Refused

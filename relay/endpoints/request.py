@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
+from accounts.limits.data_policy import NO_POLICY, DataPolicy, combine_policies
 from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, is_client_secret
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec

@@ -6,7 +6,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Final
 
-from accounts.organisations.data_policy import DataPolicy
+from accounts.limits.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
 from gateway.breaker.breaker import RETRY_AFTER_S_MAX
 from gateway.breaker.channel_state import Block, BlockReason

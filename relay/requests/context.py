@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from dialects.chat.operation import Operation
 from dialects.codec import Codec, Facts, Target
 from dialects.errors.errors import ErrorKind, message_of

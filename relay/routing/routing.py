@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
+from accounts.limits.data_policy import NO_POLICY, DataPolicy, combine_policies
 from billing.prices.lookup import Price, asked_conditions, requested_tier
 from dialects.chat.hosted_tools import HostedTools
 from dialects.codec import Facts

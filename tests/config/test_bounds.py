@@ -23,15 +23,15 @@ import pytest
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
+from accounts.limits.data_policy import is_region
 from accounts.limits.rules import check_limits
 from accounts.members import invitations
 from accounts.members.invitations import Offer
 from accounts.members.pseudonym import Traces, replace_person
 from accounts.models import Role
-from accounts.organisations.data_policy import is_region
-from accounts.organisations.labels import is_label
+from accounts.names.email_domains import is_domain
+from accounts.names.labels import is_label
 from accounts.sign_up import sign_up
-from accounts.sign_up.email_domains import is_domain
 from accounts.single_sign_on.rules import is_subject
 from billing import idempotency
 from billing.credits import code_format, codes
@@ -308,18 +308,16 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda people, n: invite(people, addresses=n), None, 50
     ),
     "accounts/keys/keys.py:rotate_key:GRACE_HOURS_MAX": Bound(rotate, 0, 168),
-    "accounts/organisations/data_policy.py:is_region:REGION_MAX": Bound(
+    "accounts/limits/data_policy.py:is_region:REGION_MAX": Bound(
         lambda _, n: is_region("e" * n), 1, 40
     ),
     "accounts/single_sign_on/rules.py:is_subject:SUBJECT_MAX": Bound(
         lambda _, n: is_subject("s" * n), 1, 191
     ),
-    "accounts/sign_up/email_domains.py:is_domain:_LENGTH_MAX": Bound(
+    "accounts/names/email_domains.py:is_domain:_LENGTH_MAX": Bound(
         lambda _, n: is_domain(("d" * 50 + ".") * 4 + "e" * (n - 204)), None, 253
     ),
-    "accounts/organisations/labels.py:is_label:LABEL_LENGTH": Bound(
-        lambda _, n: is_label("l" * n), 1, 100
-    ),
+    "accounts/names/labels.py:is_label:LABEL_LENGTH": Bound(lambda _, n: is_label("l" * n), 1, 100),
     "accounts/limits/rules.py:check_limits:LIMIT_MAX": Bound(
         lambda _, n: check_limits({"rpm": n}), 1, 2_147_483_647
     ),

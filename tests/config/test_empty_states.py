@@ -72,7 +72,7 @@ _OF_ONE: Final = "a part of one object, which is not asked here"
 ELSEWHERE: Final = {
     "components/table.html": "a list that its filters leave empty (`tests/lib/tables`)",
     "design/page.html": "the style sheet",
-    "accounts/audit/_audit.html": "there is an event with the first person",
+    "accounts/audit_log/_audit.html": "there is an event with the first person",
     "accounts/organisations/_people.html": "somebody reads it",
     "usage/organisations/_organisations.html": "it has the reader's own",
     "usage/organisations/_teams.html": "an organisation has a team",

@@ -41,14 +41,14 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.members.pseudonym": {
         "_WORD_MIN": "3",
     },
-    "accounts.organisations.data_policy": {
+    "accounts.limits.data_policy": {
         "RETENTION_HOURS": "24",
         "RETENTION_HOURS_MAX": "24",
         "CLIENT_ADDRESS_DAYS_MAX": "365",
         "REGION_MAX": "40",
         "REGIONS_MAX": "20",
     },
-    "accounts.organisations.labels": {
+    "accounts.names.labels": {
         "LABEL_LENGTH": "100",
         "TAGS_MAX": "20",
     },
@@ -82,7 +82,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "PASSWORD_RESET_LINK": "0:30:00",
         "SET_UP_LINK": "1 day, 0:00:00",
     },
-    "accounts.sign_in.throttle": {
+    "accounts.throttle.throttle": {
         "_PER_NETWORK": (
             "{'sign_in': 30, 'sign_up': 20, 'ask_reset': 20, 'reset': 20, 'change_password': 20, "
             "'second_factor': 30, 'passkey': 30, 'confirm': 20, 'device': 20, 'device_begin': 30, "
@@ -90,7 +90,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         ),
         "KNOWN_FOR": "180 days, 0:00:00",
     },
-    "accounts.sign_up.email_domains": {
+    "accounts.names.email_domains": {
         "_LENGTH_MAX": "253",
     },
     "accounts.sign_up.sign_up": {
@@ -538,7 +538,7 @@ def numbers_in(file: str) -> Iterator[str]:
 
 # The defaults of fields and parameters that are neither 0 nor False, by their place.
 DEFAULTS: Final = {
-    "accounts/access/api_auth.py:ApiAuth.__init__.confined": "True",
+    "accounts/guards/api_auth.py:ApiAuth.__init__.confined": "True",
     "accounts/sign_in/sign_in.py:AccountAdapter.save_user.commit": "True",
     "billing/credits/codes.py:create_batch.max_uses": "1",
     "billing/ledger/statement.py:Line.count": "1",

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from accounts.keys import keys
-from accounts.organisations import labels
-from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
+from accounts.limits.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
+from accounts.names import labels
 from accounts.sign_in import rules as sign_in_rules
 from billing import idempotency
 from billing.credits import codes

@@ -18,13 +18,13 @@ from tests.cast import Cast
 from tests.house.test_style import ROOMS, ROOT
 
 ASKED: Final = {
-    "audit.read": "accounts.audit.log.all_events accounts.audit.log.visible_events",
+    "audit.read": "accounts.audit_log.log.all_events accounts.audit_log.log.visible_events",
     "budgets.ask": (
         "billing.limits.budget_increases.askable_budgets "
         "billing.limits.budget_increases.visible_raises"
     ),
     "budgets.read": "billing.limits.budgets.visible_budgets",
-    "budgets.write": "accounts.limits.limits.limited_subjects",
+    "budgets.write": "accounts.keys.limited_subjects.limited_subjects",
     "channels.read": """
         gateway.access.access_channel_key gateway.public_models.access.access_model
         gateway.access.every_channel gateway.access.visible_test_runs

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema

@@ -17,8 +17,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
 from accounts.forms import RotationForm
+from accounts.guards.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import Key, KeyKind
 from accounts.preferences.table_preferences import read_table

@@ -6,7 +6,8 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import actors, api_auth
+from accounts.access import actors
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from lib import clock
 from lib.api.openapi import Input, Schema

@@ -56,7 +56,7 @@ SkipReason = Literal[
     "label",
     "prompt_length",
     "content",
-    # The channel may not receive the request's data: accounts/organisations/data_policy.py.
+    # The channel may not receive the request's data: accounts/limits/data_policy.py.
     "retention",
     "region",
 ]

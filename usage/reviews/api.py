@@ -8,7 +8,8 @@ from django.utils.translation import gettext
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 from billing.idempotency import Answer, answer_idempotently
 from lib import clock

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from ninja import Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from gateway.access import access_channel
 from gateway.channels.channel_tests.words import words_of

@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from accounts.access import access, actors, api_auth
+from accounts.access import access, actors
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.currency.money import parse_usd
 from gateway.access import access_channel

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, policy_of
+from accounts.limits.data_policy import NO_POLICY, DataPolicy, policy_of
 from gateway.breaker.channel_state import BarReason, Sought
 from gateway.channel_order.tie_breaking import MEASURED, PICKS, STICKY
 from gateway.routing.model_rule_bounds import CAUSES

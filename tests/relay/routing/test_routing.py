@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from dialects.chat.hosted_tools import HostedTool
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body

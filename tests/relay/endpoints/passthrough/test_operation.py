@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from billing.prices.pricing import PriceVersion
 from dialects.errors.errors import RequestFault
 from gateway.channels.passthrough.rules import PassThroughRule
