@@ -34,9 +34,9 @@ from accounts.models import User
 from accounts.sessions.devices import product_of
 from accounts.sessions.security_changes import network_of_request
 from accounts.sessions.sessions import client_address
-from accounts.sign_in.views import throttle_view
 from accounts.throttle import try_counts
 from accounts.throttle.throttle import Action, limits_of_form
+from accounts.throttled_forms.throttled_forms import throttle_view
 from lib.refusal import Refused
 
 _PAGE = "accounts/device_sign_in/device.html"

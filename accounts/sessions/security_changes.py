@@ -1,5 +1,6 @@
 """Changes to how a person signs in: they are audited, reported by email, and end other sessions."""
 
+from django.db import transaction
 from django.http import HttpRequest
 
 from accounts.access.actors import Actor
@@ -51,3 +52,21 @@ def record_change(request: HttpRequest, user: User, action: str, **detail: objec
 def write_letter(user: User, action: str, **body: object) -> None:
     """Email the person about an action, in the caller's transaction."""
     put("security.changed", None, people=[user.pk], action=action, **body)
+
+
+class PasswordChanged(Exception):
+    """The password has changed since the request began."""
+
+
+def replace_password(request: HttpRequest, user: User, password: str) -> None:
+    """Set another password. Raises PasswordChanged if a concurrent request has changed it.
+
+    One conditional UPDATE decides, so only one of several uses of a reset link sets the password.
+    """
+    before = user.password
+    user.set_password(password)
+    with transaction.atomic():
+        unchanged = User.objects.filter(pk=user.pk, password=before)
+        if not unchanged.update(password=user.password):
+            raise PasswordChanged
+        record_change(request, user, "password.changed")

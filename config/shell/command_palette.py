@@ -32,10 +32,10 @@ from accounts.access.access import (
     visible_teams,
 )
 from accounts.access.actors import Actor, slug_of
-from accounts.forms import OrganisationForm
 from accounts.mail_server.views import MailServerForm
 from accounts.members.access import named_members
 from accounts.models import Key
+from accounts.organisations.forms import OrganisationForm
 from accounts.roles.rules import Action
 from accounts.sign_up.views import SignUpSettingForm
 from billing.access import visible_invoices

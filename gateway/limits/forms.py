@@ -9,7 +9,7 @@ from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy
 
 from accounts.access.actors import Actor, slug_of
-from accounts.forms import KeyForm, KeyPlaceForm
+from accounts.keys.forms import KeyForm, KeyPlaceForm
 from accounts.keys.keys import LIMITS
 from accounts.models import Key
 from accounts.names.labels import join_labels

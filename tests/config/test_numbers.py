@@ -80,6 +80,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "PASSWORD_LENGTH_MIN": "10",
         "SIGN_IN_LINK": "0:30:00",
         "PASSWORD_RESET_LINK": "0:30:00",
+    },
+    "accounts.sign_up.first_run": {
         "SET_UP_LINK": "1 day, 0:00:00",
     },
     "accounts.throttle.throttle": {
