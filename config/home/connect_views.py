@@ -16,7 +16,9 @@ from accounts.guards.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import KeyKind
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, Paste, System
-from gateway.code_examples.examples import MODEL, example_models, highlight_code, is_text_model
+from gateway.code_examples.example_models import MODEL
+from gateway.code_examples.examples import example_models, is_text_model
+from gateway.code_examples.highlighting import highlight_code
 from gateway.listed_models.shown_models import ListedModel, models_for
 from lib import clock
 from lib.ids import id_text

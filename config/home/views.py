@@ -30,13 +30,8 @@ from accounts.roles.rules import HAS_KEYS
 from accounts.sign_up.first_run import create_first_organisation
 from config.home.overview import OVERVIEW
 from config.home.panels import PANELS, Panel, panels_for
-from gateway.code_examples.examples import (
-    MODEL,
-    codes_with_key,
-    example_models,
-    first_call,
-    is_text_model,
-)
+from gateway.code_examples.example_models import MODEL
+from gateway.code_examples.examples import codes_with_key, example_models, first_call, is_text_model
 from gateway.listed_models.shown_models import models_for
 from gateway.models import Channel
 from lib import clock

@@ -20,7 +20,8 @@ from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget
 from billing.prices.name_patterns import matches
-from gateway.code_examples.examples import MODEL, example_models, is_text_model
+from gateway.code_examples.example_models import MODEL
+from gateway.code_examples.examples import example_models, is_text_model
 from gateway.limits.forms import BudgetForm, KeyEditForm, NewKeyForm
 from gateway.listed_models.shown_models import models_for
 from lib.htmx import back_to, redirect_to, render_dialog, sent_next

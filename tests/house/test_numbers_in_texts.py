@@ -110,7 +110,10 @@ _SAYS: Final = [
     ("reference/operations/page.py", f"At most {FALLBACKS_MAX}."),
     ("docs/guides/routing.md", f"at most {FALLBACKS_MAX} of them"),
     ("accounts/keys/forms.py", f'GRACE_HOURS), gettext_lazy("{keys.GRACE_HOURS} hours")'),
-    ("accounts/keys/forms.py", f'GRACE_HOURS_MAX), gettext_lazy("{keys.GRACE_HOURS_MAX // 24} days")'),
+    (
+        "accounts/keys/forms.py",
+        f'GRACE_HOURS_MAX), gettext_lazy("{keys.GRACE_HOURS_MAX // 24} days")',
+    ),
     ("docs/promises.md", f"works for at most {keys.GRACE_HOURS_MAX // 24} days"),
     ("accounts/limits/forms.py", f"A tag has {_LABEL}"),
     ("reference/answers/headers.py", f"each label has {_LABEL}"),
