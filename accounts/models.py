@@ -8,7 +8,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.organisations.data_policy import (
+from accounts.limits.data_policy import (
     CLIENT_ADDRESS_DAYS_MAX,
     RETENTION_HOURS,
     RETENTION_HOURS_MAX,
@@ -410,7 +410,7 @@ class FormerSecret(models.Model):
 
 class SecretUse(models.Model):
     """The last use of a secret of a key: when, from where and with what
-    (`accounts/keys/last_uses.py`). Without an address, it was used on a page."""
+    (`accounts/key_uses/last_uses.py`). Without an address, it was used on a page."""
 
     digest = models.BinaryField(max_length=32, primary_key=True)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="+")

@@ -3,25 +3,27 @@ from allauth.mfa.recovery_codes import views as recovery_codes
 from django.urls import path, re_path
 from django.utils.translation import gettext_lazy as _
 
-from accounts.access.account_guard import account_page, dangerous_page
-from accounts.access.guards import public
-from accounts.audit import views as audit_views
+from accounts.audit_log import views as audit_views
 from accounts.custom_roles import views as role_views
 from accounts.device_sign_in import views as device_views
 from accounts.device_sign_in.views import device_page
+from accounts.guards.account_guard import account_page, dangerous_page
+from accounts.guards.guards import public
 from accounts.keys import views as key_revoke_views
 from accounts.mail_server import views as mail_server_views
 from accounts.members import invitation_views
 from accounts.members import views as member_views
-from accounts.organisations import choices, operator_views
+from accounts.organisations import choices, operator_views, view_as_views
 from accounts.organisations import views as settings_views
 from accounts.preferences import table_views
 from accounts.second_factor import views as second_factor_views
-from accounts.sessions import views as session_views
+from accounts.sign_in import session_views
 from accounts.sign_in import views as sign_in_views
-from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView, throttle_view
+from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView
+from accounts.sign_up import invitation_link_views
 from accounts.sign_up import views as sign_up_views
 from accounts.single_sign_on import views as single_sign_on_views
+from accounts.throttled_forms.throttled_forms import throttle_view
 
 _adds_app = dangerous_page(
     _("set up two-factor authentication"), _("Security"), _("Authenticator app")
@@ -316,11 +318,11 @@ urlpatterns = [
     path("admin/settings/mail/remove", mail_server_views.remove, name="mail_server_remove"),
     path("o/<slug:o>/audit", audit_views.event_list, name="audit"),
     path("o/<slug:o>/audit/<str:id>", audit_views.event_show, name="audit_event"),
-    path("admin/view-as", session_views.view_as, name="view_as"),
-    path("view-as/end", session_views.view_end, name="view_end"),
+    path("admin/view-as", view_as_views.view_as, name="view_as"),
+    path("view-as/end", view_as_views.view_end, name="view_end"),
     path("admin/audit", audit_views.all_event_list, name="all_audit"),
     path("admin/audit/<str:id>", audit_views.all_event_show, name="all_audit_event"),
-    path("invite/<str:text>", invitation_views.invitation, name="invitation"),
+    path("invite/<str:text>", invitation_link_views.invitation, name="invitation"),
     path("o/<slug:o>/team/bulk", member_views.member_bulk, name="members_bulk"),
     path("o/<slug:o>/team/members/<str:id>/edit", member_views.member_edit, name="member_edit"),
     path(

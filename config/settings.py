@@ -150,7 +150,7 @@ AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 # Django's hasher, limited to a few passwords at a time.
-PASSWORD_HASHERS = ["accounts.sign_in.password_hashing.PasswordHasher"]
+PASSWORD_HASHERS = ["accounts.secrets.password_hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -162,13 +162,13 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "root"
 ACCOUNT_ADAPTER = "accounts.sign_in.sign_in.AccountAdapter"
 ACCOUNT_FORMS = {
-    "login": "accounts.forms.LoginForm",
-    "signup": "accounts.forms.SignupForm",
-    "reset_password": "accounts.forms.ResetPasswordForm",
-    "reset_password_from_key": "accounts.forms.ResetPasswordKeyForm",
-    "change_password": "accounts.forms.ChangePasswordForm",
-    "set_password": "accounts.forms.SetPasswordForm",
-    "reauthenticate": "accounts.forms.ReauthenticateForm",
+    "login": "accounts.sign_in.forms.LoginForm",
+    "signup": "accounts.sign_in.forms.SignupForm",
+    "reset_password": "accounts.sign_in.forms.ResetPasswordForm",
+    "reset_password_from_key": "accounts.sign_in.forms.ResetPasswordKeyForm",
+    "change_password": "accounts.sign_in.forms.ChangePasswordForm",
+    "set_password": "accounts.sign_in.forms.SetPasswordForm",
+    "reauthenticate": "accounts.sign_in.forms.ReauthenticateForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -183,7 +183,7 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# accounts/sign_in/try_counts.py counts attempts; allauth would lock, read and write each time.
+# accounts/throttle/try_counts.py counts attempts; allauth would lock, read and write each time.
 ACCOUNT_RATE_LIMITS = dict.fromkeys(
     ["login", "login_failed", "signup", "change_password", "reset_password",
      "reset_password_from_key", "reauthenticate"]
@@ -207,7 +207,7 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 # Clocks of telephones are seldom off by more than half a minute. Each code still works only once.
 MFA_TOTP_TOLERANCE = 1
 MFA_TOTP_ISSUER = "Weir"
-# accounts/sign_in/reauthentication.py asks instead, also for single sign-on, and stores no form.
+# accounts/guards/reauthentication.py asks instead, also for single sign-on, and stores no form.
 MFA_REAUTHENTICATION_REQUIRED = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = int(session_life.RECENT_SIGN_IN.total_seconds())
 SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.single_sign_on.SingleSignOnAdapter"

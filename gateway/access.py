@@ -8,22 +8,15 @@ from django.http import Http404
 from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
-from gateway.catalogue.model_proposals import open_proposals
 from gateway.models import (
-    Announcement,
-    CatalogueIgnoreRule,
-    CatalogueUpdate,
     Channel,
     ChannelKey,
     ChannelTestRun,
     ModelAlias,
-    ModelProposal,
     ModelRule,
     PricePreview,
     ShadowAnswer,
 )
-from gateway.public_models.public_models import PublicModel, public_model, public_models
-from gateway.status.announcements import current_announcements
 from lib.ids import parse_id, parse_number
 
 
@@ -87,44 +80,6 @@ def access_alias(actor: Actor, id: str | int) -> ModelAlias:
     return get_by_id(visible_aliases(actor), parse_number(id) if isinstance(id, str) else id)
 
 
-def visible_models(actor: Actor) -> list[PublicModel]:
-    """Return every name that a client can request, by name; then the patterns."""
-    require(actor, "channels.read")
-    return public_models()
-
-
-def access_model(actor: Actor, name: str) -> PublicModel:
-    """Return a model, including one that only a pattern matches. Raises Http404."""
-    require(actor, "channels.read")
-    model = None if "*" in name else public_model(name)
-    if model is None:
-        raise Http404
-    return model
-
-
-def visible_model_proposals(actor: Actor) -> QuerySet[ModelProposal]:
-    """Return the undecided proposals of model facts from lists and probes."""
-    require(actor, "channels.read")
-    return open_proposals()
-
-
-def visible_updates(actor: Actor) -> QuerySet[CatalogueUpdate]:
-    """Return the lists of models that were compared, newest first."""
-    require(actor, "prices.write")
-    return CatalogueUpdate.objects.select_related("made_by").order_by("-id")
-
-
-def visible_ignore_rules(actor: Actor) -> QuerySet[CatalogueIgnoreRule]:
-    """Return the fields that lists must not propose, by model."""
-    require(actor, "prices.write")
-    return CatalogueIgnoreRule.objects.order_by("model", "field")
-
-
-def access_ignore_rule(actor: Actor, id: str | int) -> CatalogueIgnoreRule:
-    """Return an ignore rule. Raises Http404."""
-    return get_by_id(visible_ignore_rules(actor), parse_number(id) if isinstance(id, str) else id)
-
-
 def visible_test_runs(actor: Actor) -> QuerySet[ChannelTestRun]:
     """Return the tests of all channels, newest first."""
     require(actor, "channels.read")
@@ -185,19 +140,3 @@ def visible_plans(actor: Actor) -> QuerySet[Plan]:
     """Return the plans, by name."""
     require(actor, "prices.write")
     return Plan.objects.order_by("name")
-
-
-def visible_announcements(actor: Actor) -> QuerySet[Announcement]:
-    """Return every announcement, the latest first."""
-    require(actor, "channels.read")
-    return Announcement.objects.select_related("made_by")
-
-
-def access_announcement(actor: Actor, id: str) -> Announcement:
-    """Return an announcement by its id as text. Raises Http404."""
-    return get_by_id(visible_announcements(actor), id)
-
-
-def access_current_announcement(id: str) -> Announcement:
-    """Return a current public announcement by its id as text. Raises Http404."""
-    return get_by_id(current_announcements(), id)

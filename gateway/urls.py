@@ -1,21 +1,21 @@
 from django.urls import path
 
 from gateway.catalogue import views as catalogue_views
-from gateway.channels import edit_views
-from gateway.channels import views as channel_views
-from gateway.channels.bulk import views as several_views
+from gateway.channel_overview import views as channel_views
+from gateway.channel_setup import bulk_views as several_views
+from gateway.channel_setup import edit_views, new_views
 from gateway.channels.channel_tests import views as channel_test_views
-from gateway.channels.setup import views as new_views
 from gateway.health import views as health_views
 from gateway.limits import budget_subjects
 from gateway.limits import views as limit_views
+from gateway.listed_models import model_choices
 from gateway.media_tasks import callback_views
 from gateway.own_keys import views as own_key_views
 from gateway.prices import own_price_views, plan_views, price_views
 from gateway.prices.upstream_prices import views as upstream_price_views
 from gateway.provider_accounts.balances import views as balance_views
 from gateway.provider_accounts.reconciliation import bill_views
-from gateway.public_models import console_views, model_choices
+from gateway.public_models import console_views
 from gateway.public_models import views as model_views
 from gateway.routing import views as routing_views
 from gateway.settings import views as settings_views

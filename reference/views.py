@@ -11,11 +11,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import open_page
+from accounts.guards.guards import open_page
 from dialects.errors.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
 from gateway.code_examples.examples import code_context, example_models, snippet_language
 from gateway.code_examples.snippets import Language, SnippetRequest
-from gateway.public_models.shown_models import models_for
+from gateway.listed_models.shown_models import models_for
 from gateway.settings.installation import installation_settings
 from reference.answers.errors import ERRORS
 from reference.answers.headers import ANSWERED, SENT, SESSIONS

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from typing import Final
 
-from accounts.keys.last_uses import LAST_USES
+from accounts.key_uses.last_uses import LAST_USES
 from dialects.errors.errors import RequestFault
 from gateway.media_tasks.content_links import is_signed
 from lib.id_types import RequestId

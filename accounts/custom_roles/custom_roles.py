@@ -12,7 +12,7 @@ from accounts.audit.changes import change_row
 from accounts.audit.epoch import bump_epoch
 from accounts.members.members import check_change, check_grant
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, ServiceAccount
-from accounts.organisations.names import check_name
+from accounts.names.names import check_name
 from accounts.roles.rules import PERMISSIONS, Permission
 from lib.refusal import Refused
 

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, authority_of, organisation_of, slug_of
-from accounts.access.guards import organisation_page
 from accounts.custom_roles import custom_roles
+from accounts.guards.guards import organisation_page
 from accounts.members import access as member_access
 from accounts.members.forms import CustomRoleForm, role_label
 from accounts.models import CustomRole, Role

@@ -36,8 +36,8 @@ from accounts.keys.keys import mint_numbered_key, revoke_key
 from accounts.models import DeviceSignIn, Team
 from accounts.secrets import key_format
 from accounts.secrets.key_lookup import find_key_of
+from accounts.secrets.link_texts import link_digest, new_link_text
 from accounts.secrets.sealing import pepper
-from accounts.sign_in.link_texts import link_digest, new_link_text
 from lib import clock
 from lib.refusal import Refused
 

@@ -18,7 +18,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import entry_requirements
 from accounts.access.access import scope_of
-from accounts.access.account_guard import account_page
 from accounts.access.actors import (
     LAST_ORGANISATION,
     Actor,
@@ -26,17 +25,18 @@ from accounts.access.actors import (
     memberships,
     slug_of,
 )
-from accounts.access.guards import public
 from accounts.device_sign_in import device_sign_in
 from accounts.device_sign_in.device_sign_in import DeviceRefused
 from accounts.device_sign_in.rules import INTERVAL_S, KEY_LIFETIME, LIFETIME, read_user_code
+from accounts.guards.account_guard import account_page
+from accounts.guards.guards import public
 from accounts.models import User
 from accounts.sessions.devices import product_of
+from accounts.sessions.security_changes import network_of_request
 from accounts.sessions.sessions import client_address
-from accounts.sign_in import try_counts
-from accounts.sign_in.security_changes import network_of_request
-from accounts.sign_in.throttle import Action, limits_of_form
-from accounts.sign_in.views import throttle_view
+from accounts.throttle import try_counts
+from accounts.throttle.throttle import Action, limits_of_form
+from accounts.throttled_forms.throttled_forms import throttle_view
 from lib.refusal import Refused
 
 _PAGE = "accounts/device_sign_in/device.html"

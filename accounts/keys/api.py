@@ -10,12 +10,11 @@ from pydantic import Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
-from accounts.keys import keys, service_accounts
-from accounts.limits import limits
+from accounts.keys import keys, limited_subjects, service_accounts
 from accounts.limits.rules import LIMIT_MAX
 from accounts.members.access import find_role, role_name
 from accounts.models import CustomRole, Key, KeyKind, Role, ServiceAccount
-from accounts.organisations.names import NAME_MAX
+from accounts.names.names import NAME_MAX
 from accounts.secrets import key_lookup
 from lib import clock
 from lib.api import pagination
@@ -336,7 +335,7 @@ def _last_used(actor: Actor, key: Key) -> dict[str, Any] | None:
 @router.get("/limits", response=LimitPage, summary="List limits")
 def list_limits(actor: Actor, query: Query[pagination.PageQuery]) -> LimitPage:
     """Limits of the organisation, its teams and its people. Keys have their own."""
-    subjects = limits.limited_subjects(actor)
+    subjects = limited_subjects.limited_subjects(actor)
     page = pagination.page_by_key(
         subjects, query.limit, query.cursor, lambda subject: f"{subject.scope}:{subject.id}"
     )
@@ -346,14 +345,14 @@ def list_limits(actor: Actor, query: Query[pagination.PageQuery]) -> LimitPage:
 @router.patch("/limits", response=LimitOut, summary="Change limits")
 def change_limits(actor: Actor, body: LimitChange) -> LimitOut:
     """Changes the given fields; `null` means no limit. Takes effect everywhere within a second."""
-    limited = limits.limited_subject(actor, body.scope, body.subject)
+    limited = limited_subjects.limited_subject(actor, body.scope, body.subject)
     if limited is None:
         raise Http404
     fields = body.dict(exclude_unset=True, exclude={"scope", "subject"})
     return _limit(limited._replace(limited=keys.change_limits(actor, limited.limited, **fields)))
 
 
-def _limit(subject: limits.Subject) -> LimitOut:
+def _limit(subject: limited_subjects.Subject) -> LimitOut:
     counts = {name: getattr(subject.limited, name) for name in ("rpm", "tpm", "parallel")}
     return LimitOut(scope=subject.scope, subject=subject.id, **counts)
 

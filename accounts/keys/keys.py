@@ -29,7 +29,7 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.organisations.names import check_name, number_names
+from accounts.names.names import check_name, number_names
 from accounts.roles.authority import Authority
 from accounts.roles.authority import first_action_beyond as first_beyond_authority
 from accounts.secrets import key_format

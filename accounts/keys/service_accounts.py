@@ -12,7 +12,7 @@ from accounts.audit import audit
 from accounts.audit.changes import change_row
 from accounts.members.members import check_change, check_grant
 from accounts.models import CustomRole, Role, ServiceAccount, Team
-from accounts.organisations.names import check_name
+from accounts.names.names import check_name
 from lib.refusal import Refused
 
 

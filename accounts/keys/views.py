@@ -13,9 +13,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.access import access
 from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import organisation_page
-from accounts.forms import ServiceAccountEditForm, ServiceAccountForm
+from accounts.guards.guards import organisation_page
 from accounts.keys import keys, service_accounts
+from accounts.keys.forms import ServiceAccountEditForm, ServiceAccountForm
 from accounts.models import ServiceAccount
 from accounts.preferences.table_preferences import read_table
 from lib.htmx import redirect_to, render_dialog

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
-from accounts.organisations.data_policy import REGION_MAX, is_region
-from accounts.organisations.labels import LABEL_LENGTH, LABELS, is_label
+from accounts.limits.data_policy import REGION_MAX, is_region
+from accounts.names.labels import LABEL_LENGTH, LABELS, is_label
 
 Network = IPv4Network | IPv6Network
 

@@ -7,13 +7,13 @@ from django.utils.translation import gettext
 from ninja import Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from accounts.mail_server import mail_server
 from accounts.mail_server.trial_letter import send_trial_letter
-from accounts.sign_in.reauthentication import check_signed_in_recently
 from lib.api.openapi import RequestBody, Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)

@@ -13,7 +13,7 @@ from django.core.mail.backends import smtp
 
 from accounts.mail_server.mail_server import mail_server
 from accounts.models import MailEncryption
-from accounts.sign_in.password_hashing import release_connection
+from accounts.secrets.password_hashing import release_connection
 from lib.network.mail import NoMailServer
 from lib.network.trust import trusted_context
 

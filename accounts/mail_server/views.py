@@ -11,11 +11,11 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.mail_server import mail_server
 from accounts.mail_server.trial_letter import Outcome, send_trial_letter
 from accounts.models import MailEncryption
-from accounts.sign_in.reauthentication import recent_sign_in_required
 from lib.forms.fields import lock_fields
 from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField

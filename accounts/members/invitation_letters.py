@@ -13,9 +13,9 @@ from django.utils.translation import gettext
 from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.members.invitations import Sendable
 from accounts.models import Invitation, User
-from accounts.sign_in import try_counts
-from accounts.sign_in.password_hashing import release_connection
-from accounts.sign_in.throttle import limits_of_invitations
+from accounts.secrets.password_hashing import release_connection
+from accounts.throttle import try_counts
+from accounts.throttle.throttle import limits_of_invitations
 from lib import clock
 from lib.network.mail import render_letter
 

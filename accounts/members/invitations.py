@@ -19,9 +19,9 @@ from accounts.access.actors import Actor, actor_of_member, authority_of_member
 from accounts.audit import audit
 from accounts.members.members import check_grant, role_and_teams, set_member
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
-from accounts.organisations.names import check_email
+from accounts.names.names import check_email
 from accounts.roles.authority import Authority
-from accounts.sign_in.link_texts import link_digest, new_link_text
+from accounts.secrets.link_texts import link_digest, new_link_text
 from lib import clock
 from lib.refusal import Refused, check_text
 

@@ -27,10 +27,10 @@ from accounts.models import (
     Team,
     User,
 )
-from accounts.organisations.names import check_email
+from accounts.names.names import check_email
 from accounts.roles.authority import Authority, first_action_beyond, outranks
 from accounts.sessions import sessions
-from accounts.single_sign_on.connections import end_connections_by_domain
+from accounts.sign_on_connections.connections import end_connections_by_domain
 from lib.refusal import Refused
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor, authority_of, organisation_of, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.members import access as member_access
 from accounts.members import members, team_members
 from accounts.members.forms import MemberForm, RoleAndTeamsForm, role_label

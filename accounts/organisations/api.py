@@ -10,15 +10,15 @@ from pydantic import Field
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
-from accounts.models import Organisation, Project, Role, Team
-from accounts.organisations import organisations, projects, teams
-from accounts.organisations.data_policy import (
+from accounts.limits.data_policy import (
     CLIENT_ADDRESS_DAYS_MAX,
     REGION_MAX,
     REGION_PATTERN,
     REGIONS_MAX,
 )
-from accounts.organisations.names import NAME_MAX
+from accounts.models import Organisation, Project, Role, Team
+from accounts.names.names import NAME_MAX
+from accounts.organisations import organisations, projects, teams
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.numbers.whole_numbers import Whole

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access.access import all_organisations, visible_teams
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, organisation_page
+from accounts.guards.guards import operator_page, organisation_page
 from accounts.models import Organisation
 from lib.forms.picker import CHOICES_MAX, Choice, PickText, answer_choices, typed_text
 

@@ -1,24 +1,23 @@
 """The management API of operators on organisations and people. Pages call the same functions."""
 
 import datetime as dt
-from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, api_auth
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.entry_requirements import has_factor, people_with_factor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from accounts.members import members
 from accounts.models import Organisation, User
+from accounts.names.names import NAME_MAX
 from accounts.organisations import organisations
-from accounts.organisations.names import NAME_MAX
 from accounts.second_factor import second_factor
 from accounts.sessions import sessions
-from accounts.sign_in.reauthentication import check_signed_in_recently
-from accounts.sign_up import sign_up
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 
@@ -89,62 +88,6 @@ class PersonChange(RequestBody):
     """Changes to a person."""
 
     active: bool = Field(description="Whether the person can sign in, and their keys work.")
-
-
-class SignUpDomainIn(RequestBody):
-    """The organisation and role for people of an email domain."""
-
-    domain: str = Field(min_length=3, max_length=253)
-    organisation: str = Field(min_length=1, max_length=60, description="Its slug.")
-    role: Literal["admin", "billing", "developer", "viewer"]
-
-
-class SignUpChange(RequestBody):
-    """Changes to sign-up. Omitted fields stay as they are."""
-
-    mode: Literal["off", "invite", "domain", "open"] | None = Field(
-        None,
-        description="`off`: operators create accounts. `invite`: people with an invitation. "
-        "`domain`: also people with a listed email domain. `open`: anyone.",
-    )
-    captcha: bool | None = Field(
-        None,
-        strict=True,
-        description="Whether browsers do a proof of work where anyone can sign up, and from the "
-        "fourth password reset of a network within an hour.",
-    )
-    domains: list[SignUpDomainIn] | None = Field(
-        None, max_length=sign_up.DOMAINS_MAX, description="Replaces the whole list."
-    )
-
-
-class SignUpDomainOut(Schema):
-    domain: str
-    organisation: str
-    role: str
-
-
-class SignUpOut(Schema):
-    mode: str
-    captcha: bool
-    domains: list[SignUpDomainOut]
-
-
-@router.get("/sign-up", response=SignUpOut, summary="Show sign-up settings")
-@requires("organisations.read")
-def read_sign_up(actor: Actor) -> dict[str, Any]:
-    """Who can create an account on the installation."""
-    return sign_up.describe_settings()
-
-
-@router.patch("/sign-up", response=SignUpOut, summary="Change sign-up settings")
-@requires("organisations.write")
-def change_sign_up(request: HttpRequest, actor: Actor, body: SignUpChange) -> dict[str, Any]:
-    """Sets who can create an account. Opening sign-up needs a mail server, because each address
-    has to be confirmed."""
-    check_signed_in_recently(request)
-    sign_up.save_sign_up(actor, **body.dict(exclude_unset=True))
-    return sign_up.describe_settings()
 
 
 @router.get("/organisations", response=OrganisationPage, summary="List organisations")

@@ -17,15 +17,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access
 from accounts.access.actors import Actor, actor_in_organisation, organisation_of
 from accounts.access.entry_requirements import people_with_factor
-from accounts.access.guards import operator_page
-from accounts.forms import NewMemberForm, NewOrganisationForm, SuspensionForm
+from accounts.guards.guards import operator_page
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.members import members
 from accounts.models import Erasure, Membership, Role, User
 from accounts.organisations import organisations
+from accounts.organisations.forms import NewMemberForm, NewOrganisationForm, SuspensionForm
 from accounts.preferences.table_preferences import read_table
 from accounts.second_factor import second_factor
 from accounts.sessions import sessions
-from accounts.sign_in.reauthentication import recent_sign_in_required
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table

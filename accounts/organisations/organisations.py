@@ -13,10 +13,10 @@ from accounts.audit import audit
 from accounts.audit.changes import change_row
 from accounts.audit.epoch import bump_epoch
 from accounts.keys import keys
+from accounts.limits.data_policy import REGION_MAX, REGIONS_MAX, is_region
 from accounts.models import Membership, Organisation, Role, Team, User
-from accounts.organisations.data_policy import REGION_MAX, REGIONS_MAX, is_region
-from accounts.organisations.labels import LABELS
-from accounts.organisations.names import check_name
+from accounts.names.labels import LABELS
+from accounts.names.names import check_name
 from lib import clock
 from lib.refusal import Refused, check_text
 

@@ -12,7 +12,7 @@ from accounts.audit import audit
 from accounts.audit.changes import change_row
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation, Project, Team
-from accounts.organisations.names import check_name
+from accounts.names.names import check_name
 from accounts.organisations.organisations import slug_of_name
 from lib import clock
 from lib.refusal import Refused

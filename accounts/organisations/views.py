@@ -15,10 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import access, actors
 from accounts.access.access import ROLE_NAMES, scope_of
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import organisation_page
-from accounts.forms import OrganisationForm, ProjectForm, TeamForm
+from accounts.guards.guards import organisation_page
 from accounts.models import Organisation, Project, Role, Team
 from accounts.organisations import organisations, projects, teams
+from accounts.organisations.forms import OrganisationForm, ProjectForm, TeamForm
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 

@@ -3,7 +3,7 @@
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_POST
 
-from accounts.access.guards import signed_in_view
+from accounts.guards.guards import signed_in_view
 from accounts.models import User
 from accounts.preferences import table_preferences
 from lib.htmx import back_to, see_other

@@ -32,9 +32,9 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import User
 from accounts.secrets.sealing import open_sealed, seal
-from accounts.sessions import sessions
-from accounts.sign_in import security_changes, try_counts
-from accounts.sign_in.throttle import limits_of_codes
+from accounts.sessions import security_changes, sessions
+from accounts.throttle import try_counts
+from accounts.throttle.throttle import limits_of_codes
 from lib.refusal import Refused
 from lib.vault import VaultError
 

@@ -22,11 +22,11 @@ from django.views.generic.edit import FormView
 
 from accounts.access import entry_requirements
 from accounts.audit import audit
+from accounts.guards.reauthentication import ConfirmationMixin
 from accounts.models import User
 from accounts.second_factor import second_factor
 from accounts.second_factor.forms import LoginPasskeyForm, RenamePasskeyForm
-from accounts.sign_in import security_changes
-from accounts.sign_in.reauthentication import ConfirmationMixin
+from accounts.sessions import security_changes
 from accounts.single_sign_on import single_sign_on
 
 _HERE = reverse_lazy("mfa_index")

@@ -9,4 +9,3 @@ PASSWORD_LENGTH_MIN: Final = 10
 # How long a link stays valid.
 SIGN_IN_LINK: Final = dt.timedelta(minutes=30)
 PASSWORD_RESET_LINK: Final = dt.timedelta(minutes=30)
-SET_UP_LINK: Final = dt.timedelta(hours=24)

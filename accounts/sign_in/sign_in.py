@@ -24,19 +24,20 @@ from accounts.audit import audit
 from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.models import SignInLink, User
 from accounts.preferences.appearance import recall_appearance
+from accounts.secrets.link_texts import link_digest, new_link_text
+from accounts.secrets.password_hashing import release_connection
 from accounts.sessions import sessions
-from accounts.sign_in import rules, try_counts
-from accounts.sign_in.link_texts import link_digest, new_link_text
-from accounts.sign_in.password_hashing import release_connection
-from accounts.sign_in.security_changes import (
+from accounts.sessions.security_changes import (
     network_of_request,
     oneself,
     place_of_request,
-    record_change,
+    replace_password,
 )
-from accounts.sign_in.throttle import limits_of_failures
+from accounts.sign_in import rules
+from accounts.sign_on_connections import connections as sign_on_connections
 from accounts.sign_up import sign_up
-from accounts.single_sign_on import connections as sign_on_connections
+from accounts.throttle import try_counts
+from accounts.throttle.throttle import limits_of_failures
 from lib import clock
 from outbox.facts import put
 
@@ -111,24 +112,6 @@ def note_sign_in(request: HttpRequest, user: User) -> None:
         try_counts.remember(user, network)
         if known and network not in known:
             put("sign_in.noticed", None, people=[user.pk], **place_of_request(request))
-
-
-class PasswordChanged(Exception):
-    """The password has changed since the request began."""
-
-
-def replace_password(request: HttpRequest, user: User, password: str) -> None:
-    """Set another password. Raises PasswordChanged if a concurrent request has changed it.
-
-    One conditional UPDATE decides, so only one of several uses of a reset link sets the password.
-    """
-    before = user.password
-    user.set_password(password)
-    with transaction.atomic():
-        unchanged = User.objects.filter(pk=user.pk, password=before)
-        if not unchanged.update(password=user.password):
-            raise PasswordChanged
-        record_change(request, user, "password.changed")
 
 
 def is_own_path(url: str) -> bool:

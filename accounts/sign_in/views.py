@@ -1,86 +1,32 @@
 """Pages of signing in (W02)."""
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any, cast
 
 from allauth.account import views as allauth
 from allauth.account.internal.flows.login import record_authentication
-from allauth.account.utils import get_next_redirect_url
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.access.guards import View, public
-from accounts.forms import ResetPasswordKeyForm, SetPasswordForm, SignupForm
-from accounts.mail_server.mail_server import mail_is_set_up
-from accounts.members import invitations
-from accounts.models import SignUpMode, User
-from accounts.sign_in import sign_in, try_counts
-from accounts.sign_in.password_hashing import HashingBusy
-from accounts.sign_in.reauthentication import (
+from accounts.guards.guards import public
+from accounts.guards.reauthentication import (
     ConfirmationMixin,
     Purpose,
     can_confirm,
     redirect_to_confirmation,
     signed_in_recently,
 )
-from accounts.sign_in.security_changes import network_of_request
-from accounts.sign_in.throttle import Action, Limit, limits_of_form, limits_of_person
+from accounts.members import invitations
+from accounts.models import SignUpMode, User
+from accounts.sessions.security_changes import network_of_request
+from accounts.sign_in import sign_in
+from accounts.sign_in.forms import ResetPasswordKeyForm, SetPasswordForm, SignupForm
 from accounts.sign_up import sign_up
-
-_BUSY_S = 5
-
-
-def throttle_view(action: Action) -> Callable[[View], View]:
-    """Limit how often a form that hashes a password or sends an email can be submitted."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def slow(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-            try:
-                if request.method == "POST":
-                    try_counts.count(_limits(action, request))
-                return cast(HttpResponseBase, view(request, **kwargs))
-            except try_counts.TooManyTries as refused:
-                return _throttled_response(request, 429, refused.wait_s, action)
-            except HashingBusy:
-                return _throttled_response(request, 503, _BUSY_S, action)
-            except sign_in.PasswordChanged:
-                # The page shows the current state: either the link is used, or the person has to
-                # sign in again.
-                return redirect(request.path)
-
-        return slow
-
-    return decorate
-
-
-def _limits(action: Action, request: HttpRequest) -> tuple[Limit, ...]:
-    limits = limits_of_form(action, network_of_request(request))
-    if isinstance(request.user, User):
-        limits += limits_of_person(request.user.pk)
-    return limits
-
-
-def _throttled_response(
-    request: HttpRequest, status: int, wait_s: int, action: Action
-) -> HttpResponse:
-    context = {
-        "seconds": wait_s,
-        "minutes": -(-wait_s // 60),
-        "action": action,
-        "email": request.POST.get("login", ""),
-        "next": get_next_redirect_url(request),
-        "mail_is_set_up": mail_is_set_up(),
-    }
-    response = render(request, f"{status}.html", context, status=status)
-    response["Retry-After"] = str(wait_s)
-    response["Cache-Control"] = "private, no-store"
-    return response
+from accounts.throttle import try_counts
+from accounts.throttled_forms.throttled_forms import throttle_view
 
 
 class SignInView(allauth.LoginView):  # type: ignore[misc]

@@ -4,6 +4,9 @@ Whoever can run a command of the installation owns it. There is no default passw
 that creates an operator without the link.
 """
 
+import datetime as dt
+from typing import Final
+
 from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.db.models import QuerySet
@@ -15,11 +18,13 @@ from accounts.audit import audit
 from accounts.members import members
 from accounts.models import Organisation, SetUpLink, User
 from accounts.organisations import organisations
-from accounts.sign_in import rules as sign_in_rules
-from accounts.sign_in.link_texts import link_digest, new_link_text
-from accounts.sign_in.security_changes import oneself
+from accounts.secrets.link_texts import link_digest, new_link_text
+from accounts.sessions.security_changes import oneself
 from lib import clock
 from lib.refusal import Refused
+
+SET_UP_LINK: Final = dt.timedelta(hours=24)
+"""How long the link stays valid."""
 
 
 class SetUpDone(Exception):
@@ -41,7 +46,7 @@ def make_set_up_link() -> str:
     with transaction.atomic():
         SetUpLink.objects.all().delete()
         link = SetUpLink.objects.create(
-            digest=link_digest(text), expires_at=clock.now() + sign_in_rules.SET_UP_LINK
+            digest=link_digest(text), expires_at=clock.now() + SET_UP_LINK
         )
         audit.record(SYSTEM, None, "set_up_link.made", link)
     return reverse("set_up", args=[text])

@@ -27,10 +27,10 @@ from accounts.models import (
     SignUpSetting,
     User,
 )
+from accounts.names.email_domains import domain_of, is_domain
+from accounts.names.names import check_name
 from accounts.organisations import organisations
-from accounts.organisations.names import check_name
-from accounts.sign_in.security_changes import oneself
-from accounts.sign_up.email_domains import domain_of, is_domain
+from accounts.sessions.security_changes import oneself
 from lib.refusal import Refused
 
 DOMAINS_MAX: Final = 100

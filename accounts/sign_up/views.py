@@ -18,14 +18,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, public
+from accounts.guards.guards import operator_page, public
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.members.forms import NewPersonForm
 from accounts.organisations.choices import pick_organisation
-from accounts.sign_in.reauthentication import recent_sign_in_required
-from accounts.sign_in.views import throttle_view
 from accounts.sign_up import sign_up
 from accounts.sign_up.first_run import SetUpDone, is_living, is_set_up, set_up
 from accounts.sign_up.words import SIGN_UP_NAMES
+from accounts.throttled_forms.throttled_forms import throttle_view
 from lib.forms.rows import Cell, RowsText
 from lib.htmx import see_other
 from lib.refusal import Refused

@@ -7,13 +7,13 @@ from django.http import HttpRequest
 from ninja import Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_may_change_single_sign_on
 from accounts.models import SingleSignOn
-from accounts.sign_in.reauthentication import check_may_change_single_sign_on
+from accounts.sign_on_connections.connections import provider_id
 from accounts.single_sign_on import single_sign_on
-from accounts.single_sign_on.connections import provider_id
 from accounts.single_sign_on.oidc import ProviderFailed, callback_url_of
 from accounts.single_sign_on.single_sign_on import DOMAINS_MAX, RULES_MAX
 from lib.api.openapi import RequestBody, Schema

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from accounts.sign_up.email_domains import domain_of
+from accounts.names.email_domains import domain_of
 
 SUBJECT_MAX: Final = 191
 """Characters of a `sub` claim that are stored."""

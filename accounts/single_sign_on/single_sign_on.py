@@ -19,12 +19,12 @@ from accounts.audit import audit
 from accounts.members import members
 from accounts.members.forms import role_label
 from accounts.models import CustomRole, Membership, Organisation, Role, SingleSignOn, Team, User
+from accounts.names.email_domains import domain_of, is_domain
 from accounts.secrets.sealing import open_sealed, seal
-from accounts.sign_in import security_changes
-from accounts.sign_up.email_domains import domain_of, is_domain
-from accounts.single_sign_on import connections as sign_on_connections
+from accounts.sessions import security_changes
+from accounts.sign_on_connections import connections as sign_on_connections
+from accounts.sign_on_connections.connections import confirmed_domains, provider_id
 from accounts.single_sign_on import rules as rules
-from accounts.single_sign_on.connections import confirmed_domains, provider_id
 from accounts.single_sign_on.oidc import GuardedSession, OrganisationProvider, discover_provider
 from lib.ids import parse_id
 from lib.refusal import Refused

@@ -16,11 +16,11 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import operator_page, organisation_page
+from accounts.guards.guards import operator_page, organisation_page
+from accounts.guards.reauthentication import recent_sign_in_required, signed_in_recently
 from accounts.models import SingleSignOn, User
-from accounts.sign_in.reauthentication import recent_sign_in_required, signed_in_recently
+from accounts.sign_on_connections.connections import provider_id
 from accounts.single_sign_on import single_sign_on
-from accounts.single_sign_on.connections import provider_id
 from accounts.single_sign_on.forms import DomainsSeenForm, SingleSignOnForm
 from accounts.single_sign_on.oidc import OrganisationOAuth2Adapter, ProviderFailed, callback_url_of
 from accounts.single_sign_on.rules import ClaimsRefused

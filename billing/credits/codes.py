@@ -22,7 +22,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
-from accounts.organisations.names import check_name
+from accounts.names.names import check_name
 from accounts.secrets.sealing import pepper
 from billing.credits import code_format, promo
 from billing.currency.money import format_usd

@@ -5,9 +5,10 @@ import datetime as dt
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, api_auth
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.access import exchange_rates
 from billing.currency.answers import answer_of
 from billing.currency.exchange_rates import SOURCE_MAX, RateFields, add_rates, rate_text

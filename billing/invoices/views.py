@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
 from billing.access import access_invoice, access_wallet, visible_invoices
 from billing.invoices.billing_details import buyer_of, set_buyer, zone_of

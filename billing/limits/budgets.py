@@ -22,7 +22,7 @@ from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
-from accounts.organisations.labels import is_label
+from accounts.names.labels import is_label
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger.accounts import WALLET_KINDS, open_accounts
 from billing.ledger.hold_rules import UNRESOLVED

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from billing.access import organisation_named
 from billing.limits.charge_rule_forms import ChargeRuleForm
 from billing.limits.charge_rule_settings import charge_rule_of, read_rule_fields, set_charge_rule

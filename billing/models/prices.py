@@ -17,7 +17,7 @@ class Price(models.Model):
     """The price or cost of one model name or pattern; its versions have the rates. A cost can be
     for one `channel`, "" for any. A price of kind `path` is that of a channel's pass-through rule,
     and `path_cost` its cost: their `model` are the rule's methods and path
-    (gateway/passthrough/rules.py). `service_tier`, `hours` and `region` restrict the price
+    (gateway/channels/passthrough/rules.py). `service_tier`, `hours` and `region` restrict the price
     (billing/prices/conditions.py); other requests use the price without them."""
 
     id = models.BigAutoField(primary_key=True)

@@ -22,7 +22,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Team
-from accounts.organisations.names import check_name
+from accounts.names.names import check_name
 from billing.models import (
     MemberPlan,
     OrganisationPlan,

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
-from accounts.organisations.data_policy import is_region
+from accounts.limits.data_policy import is_region
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion
 from billing.prices import pricing
 from billing.prices.catalogue.catalogue import CATALOGUE as CATALOGUE

@@ -7,10 +7,10 @@ from django.utils.translation import gettext
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from billing.access import organisation_named
 from billing.currency.money import MoneyInvalid, parse_usd
 from billing.models import Safeguard

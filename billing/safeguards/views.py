@@ -11,9 +11,9 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.models import Organisation
-from accounts.sign_in.reauthentication import recent_sign_in_required
 from billing.access import all_organisations
 from billing.currency.forms import MoneyField
 from billing.models import Safeguard, SafeguardName

@@ -11,9 +11,9 @@ from django.utils.translation import gettext
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from accounts.models import Organisation
 from billing.access import (
     access_subscription_plan,

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.organisations.names import check_name
+from accounts.names.names import check_name
 from billing.currency.money import (
     NANO_PER_USD,
     MoneyInvalid,

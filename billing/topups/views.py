@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page, public
+from accounts.guards.guards import organisation_page, public
 from billing.access import access_top_up, visible_invoices
 from billing.invoices.pdf import LANGUAGES, invoice_pdf
 from billing.models import Invoice, TopUp, TopUpState

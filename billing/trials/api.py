@@ -5,10 +5,10 @@ from typing import Any, Literal
 from django.http import HttpRequest
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from billing.trials import trials
 from billing.trials.rules import DAYS_MAX
 from lib.api.openapi import RequestBody, Schema

@@ -14,7 +14,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
 from accounts.secrets.sealing import pepper
-from accounts.sign_in.security_changes import oneself
+from accounts.sessions.security_changes import oneself
 from accounts.sign_up import sign_up
 from billing.credits import promo
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import actors
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, signed_in_view
+from accounts.guards.guards import operator_page, signed_in_view
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.models import User
-from accounts.organisations.names import NAME_MAX
-from accounts.sign_in.reauthentication import recent_sign_in_required
+from accounts.names.names import NAME_MAX
 from accounts.sign_up import sign_up
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd

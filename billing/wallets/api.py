@@ -9,9 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import access, api_auth
+from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.balances import balances
 from billing.credits import codes

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.models import Organisation
 from accounts.preferences.table_preferences import read_table
 from billing.access import access_top_up, access_wallet, visible_top_ups

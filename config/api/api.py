@@ -21,13 +21,15 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from ninja.parser import Parser
 
-from accounts.access.api_auth import KeyConflict, api_auth
-from accounts.audit.api import router as audit_router
+from accounts.audit_log.api import router as audit_router
+from accounts.custom_roles.api import router as role_router
+from accounts.guards.api_auth import KeyConflict, api_auth
 from accounts.keys.api import router as accounts_router
 from accounts.mail_server.api import router as mail_server_router
 from accounts.members.api import router as member_router
 from accounts.organisations.api import router as organisation_router
 from accounts.organisations.operator_api import router as people_router
+from accounts.sign_up.api import router as sign_up_router
 from accounts.single_sign_on.api import operator_router as organisation_sign_on_router
 from accounts.single_sign_on.api import router as single_sign_on_router
 from billing.credits.api import router as operator_router
@@ -52,7 +54,7 @@ from config.previews.api import router as preview_router
 from config.system.api import router as system_router
 from gateway.catalogue.api import model_change_router
 from gateway.catalogue.api import router as catalogue_router
-from gateway.channels.api import router as channel_router
+from gateway.channel_setup.api import router as channel_router
 from gateway.channels.refusals import ChannelStale
 from gateway.health.api import router as health_router
 from gateway.own_keys.api import operator_router as own_key_offer_router
@@ -267,12 +269,14 @@ api.add_decorator(answer_once, mode="operation")
 api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", organisation_router)
+api.add_router("", sign_up_router)
 api.add_router("", people_router)
 api.add_router("", single_sign_on_router)
 api.add_router("", organisation_sign_on_router)
 api.add_router("", effective_router)
 api.add_router("", audit_router)
 api.add_router("", member_router)
+api.add_router("", role_router)
 api.add_router("", departure_router)
 api.add_router("", member_erasure_router)
 api.add_router("", erasure_router)

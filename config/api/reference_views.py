@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import open_page, public
+from accounts.guards.guards import open_page, public
 from config.api.description import description
 from config.api.reference import Section, sections
 

@@ -29,8 +29,8 @@ from config.apply.item_fields import (
     tuples,
 )
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, SETTINGS
+from gateway.channels.passthrough.rules import AMOUNTS
 from gateway.channels.schemas import BreakerIn, TestingIn, TimeoutsIn
-from gateway.passthrough.rules import AMOUNTS
 from playground.models import PayerRule
 
 Document = dict[str, Any]

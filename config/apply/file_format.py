@@ -20,14 +20,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from accounts.limits.rules import LIMIT_MAX
-from accounts.mail_server.mail_server import PORT_MAX, USERNAME_MAX
-from accounts.organisations.data_policy import (
+from accounts.limits.data_policy import (
     REGION_MAX,
     REGION_PATTERN,
     RETENTION_HOURS,
     RETENTION_HOURS_MAX,
 )
+from accounts.limits.rules import LIMIT_MAX
+from accounts.mail_server.mail_server import PORT_MAX, USERNAME_MAX
 from billing.currency.money import MoneyInvalid, parse_multiplier, parse_usd
 from billing.limits.budget_rules import ALERT_PERCENTS, ALERTS_MAX
 from billing.limits.charge_rule import DRAIN_SECONDS_MAX, build_charge_rule, stored_rule
@@ -35,6 +35,7 @@ from billing.limits.charge_rule import Kind as ChargeKind
 from billing.prices.conditions import ConditionInvalid, read_hours, tier_name
 from billing.prices.meters import MeterUnknown, find_meter, parse_rate
 from billing.trials.rules import DAYS_MAX
+from gateway.channel_order.tie_breaking import Pick
 from gateway.channels.bounds import MODEL_MAX, MODEL_PATTERN, NAME_MAX
 from gateway.channels.fields import ChannelSettings
 from gateway.channels.schemas import (
@@ -46,17 +47,16 @@ from gateway.channels.schemas import (
     TestingIn,
     TimeoutsIn,
 )
+from gateway.model_entries.rules import TOKENS_MAX
+from gateway.model_entries.rules import Role as ModelRole
 from gateway.models import Channel as StoredChannel
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.own_keys.offers import ORGANISATIONS_MAX, TITLE_MAX
 from gateway.providers.overrides import Capability
-from gateway.public_models.entry_rules import TOKENS_MAX
-from gateway.public_models.entry_rules import Role as ModelRole
 from gateway.routing.model_rule_bounds import FAILURES, FALLBACKS_MAX, Cause
 from gateway.routing.shadow_rules import NAME_MAX as SHADOW_NAME_MAX
 from gateway.routing.shadow_rules import build_shadow_rule as checked_shadow
 from gateway.routing.shadow_rules import stored_shadow
-from gateway.routing.tie_breaking import Pick
 from lib.forms.fields import take_fields
 
 KEEP: Final = "keep"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from accounts.limits.rules import LimitInvalid, check_limits
-from accounts.organisations.labels import LABEL_LENGTH, is_label
+from accounts.names.labels import LABEL_LENGTH, is_label
 from accounts.secrets import key_format
 from billing.limits.budget_rules import (
     LABEL_SCOPES,

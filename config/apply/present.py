@@ -50,14 +50,14 @@ from config.apply.item_fields import (
     tuples,
 )
 from config.apply.wanted import price_id
+from gateway.aliases.aliases import all_aliases
 from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, SETTINGS
+from gateway.channels.passthrough.rules import read_rules, stored_rules
+from gateway.model_entries import entries as model_entries
+from gateway.model_entries.entries import visible_entries
 from gateway.models import Channel, ChannelKey, ModelRule, OwnKeyOffer
-from gateway.passthrough.rules import read_rules, stored_rules
-from gateway.public_models import entries as model_entries
-from gateway.public_models.entries import visible_entries
-from gateway.routing.aliases import all_aliases
 from gateway.routing.model_rules import facts_of
 from gateway.settings.installation import current_values
 from lib import clock

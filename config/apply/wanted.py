@@ -40,8 +40,8 @@ from gateway.channels.fields import (
 )
 from gateway.channels.overrides.condition_rules import normal
 from gateway.channels.overrides.rules import RequestOverrides, stored_overrides
+from gateway.channels.passthrough.rules import canonical, read_rules, stored_rules
 from gateway.channels.schemas import route_fields
-from gateway.passthrough.rules import canonical, read_rules, stored_rules
 
 Digest = Callable[[str], bytes]
 

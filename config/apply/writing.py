@@ -35,12 +35,13 @@ from config.apply.writing_access import (
     write_states,
 )
 from config.apply.yaml_source import FileInvalid, Source
+from gateway.aliases import aliases
 from gateway.channels import channels
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, ChannelFields
+from gateway.model_entries import entries as model_entries
 from gateway.models import Channel, ModelAlias, ModelEntry, ModelRule, OwnKeyOffer
 from gateway.own_keys import offers
-from gateway.public_models import entries as model_entries
-from gateway.routing import aliases, model_rules
+from gateway.routing import model_rules
 from gateway.settings import installation
 from lib.refusal import Refused
 from usage.limits import budget_simulation

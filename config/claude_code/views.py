@@ -16,10 +16,11 @@ from django.views.decorators.http import require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, key_actor, organisation_of
-from accounts.access.guards import public
+from accounts.guards.guards import public
 from billing.limits.budgets import BudgetUsage, caps_of_key
-from gateway.code_examples.examples import MODEL, example_models, is_text_model
-from gateway.public_models.shown_models import may_use, models_for
+from gateway.code_examples.example_models import MODEL
+from gateway.code_examples.examples import example_models, is_text_model
+from gateway.listed_models.shown_models import may_use, models_for
 from lib.database import tenancy
 from usage.keys.spending import spending_of
 

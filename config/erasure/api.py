@@ -10,14 +10,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from ninja import Status
 from pydantic import Field
 
-from accounts.access import access, api_auth
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
 from accounts.audit.audit import REASON_MAX
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_may_handle_personal_data
+from accounts.keys.departures import KeyFate
 from accounts.members import access as member_access
-from accounts.members.departures import KeyFate
 from accounts.models import Organisation, User
-from accounts.sign_in.reauthentication import check_may_handle_personal_data
 from config.erasure.views import operator_actor, remaining_copies
 from lib.api.openapi import RequestBody, Schema
 from lib.database.tenancy import use_tenant

@@ -18,16 +18,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.access import AccessDenied
-from accounts.access.account_guard import account_page, dangerous_page
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import operator_page, organisation_page, public
 from accounts.audit.audit import REASON_MAX
+from accounts.guards.account_guard import account_page, dangerous_page
+from accounts.guards.guards import operator_page, organisation_page, public
+from accounts.guards.reauthentication import recent_sign_in_required
+from accounts.keys import departures
+from accounts.keys.departures import KeyFate, Receiver
 from accounts.members import access as member_access
-from accounts.members import departures
-from accounts.members.departures import KeyFate, Receiver
 from accounts.models import Erasure, User
-from accounts.sign_in.reauthentication import recent_sign_in_required
-from accounts.sign_in.security_changes import oneself
+from accounts.sessions.security_changes import oneself
 from config.jobs.runs import last_backup
 from config.system.scheduled_backups import scheduled_keep_days
 from lib.database.tenancy import use_tenant

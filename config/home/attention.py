@@ -20,10 +20,10 @@ from config.jobs.runs import job_states
 from config.system.rows import system_rows
 from config.system.state import system_state
 from gateway.access import visible_channels, visible_proposals
-from gateway.channels.rows import failing_badge
+from gateway.channels.served_models import prices_in_force, unpriced_models
 from gateway.health.figures import ChannelFigures
 from gateway.health.reports import ChannelTroubles, unserved_models
-from gateway.public_models.served import prices_in_force, unpriced_models
+from gateway.health.rows import failing_badge
 from gateway.settings.installation import is_backup_decided
 from lib import clock
 from lib.database.tenancy import use_tenant

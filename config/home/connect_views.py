@@ -12,12 +12,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, person_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import KeyKind
 from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, Paste, System
-from gateway.code_examples.examples import MODEL, example_models, highlight_code, is_text_model
-from gateway.public_models.shown_models import ListedModel, models_for
+from gateway.code_examples.example_models import MODEL
+from gateway.code_examples.examples import example_models, is_text_model
+from gateway.code_examples.highlighting import highlight_code
+from gateway.listed_models.shown_models import ListedModel, models_for
 from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused

@@ -20,9 +20,9 @@ from billing.limits.budgets import BudgetUsage
 from billing.models import BudgetScope
 from config.home.attention import attention
 from gateway.access import visible_channels
-from gateway.channels.rows import state_of
 from gateway.health.figures import ChannelFigures
 from gateway.health.reports import ChannelTroubles
+from gateway.health.rows import state_of
 from gateway.health.uptime import uptime_by_channel
 from lib import clock
 from lib.database.tenancy import use_tenant

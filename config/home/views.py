@@ -22,23 +22,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, person_of, slug_of
-from accounts.access.guards import operator_page, organisation_page
+from accounts.guards.guards import operator_page, organisation_page
 from accounts.keys import keys
 from accounts.models import Key, KeyKind
-from accounts.organisations.names import NAME_MAX
+from accounts.names.names import NAME_MAX
 from accounts.roles.rules import HAS_KEYS
 from accounts.sign_up.first_run import create_first_organisation
 from config.home.overview import OVERVIEW
 from config.home.panels import PANELS, Panel, panels_for
-from gateway.code_examples.examples import (
-    MODEL,
-    codes_with_key,
-    example_models,
-    first_call,
-    is_text_model,
-)
+from gateway.code_examples.example_models import MODEL
+from gateway.code_examples.examples import codes_with_key, example_models, first_call, is_text_model
+from gateway.listed_models.shown_models import models_for
 from gateway.models import Channel
-from gateway.public_models.shown_models import models_for
 from lib import clock
 from lib.htmx import render_part, see_other
 from lib.ids import id_text

@@ -35,8 +35,8 @@ from config.models import ImportedRow
 from gateway.channels import bounds as channel_bounds
 from gateway.channels import channels
 from gateway.channels.products import unreachable_models
+from gateway.channels.served_models import price_of, prices_in_force
 from gateway.models import Channel
-from gateway.public_models.served import price_of, prices_in_force
 from gateway.settings.installation import egress_policy
 from lib import clock
 from lib.network.egress import host_and_port, literal_address

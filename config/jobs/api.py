@@ -7,9 +7,9 @@ from typing import Any, Literal
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from config.jobs.runs import JobState, job_states
 from lib.api import pagination
 from lib.api.openapi import Schema

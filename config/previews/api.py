@@ -7,9 +7,9 @@ import msgspec
 from django.http import HttpRequest
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.money import format_usd
 from config.previews.route_preview import preview_route
 from config.previews.sent_preview import preview_sent

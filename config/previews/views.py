@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access.access import any_key
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.models import Key
 from config.previews.route_preview import (
     PATHS,
@@ -28,12 +28,12 @@ from config.previews.route_preview import (
 )
 from config.previews.sent_preview import SentPreviewRefused, preview_sent
 from gateway.access import access_channel
+from gateway.channel_setup.override_forms import OverridesForm, PreviewForm
+from gateway.channel_setup.route_table import Change
 from gateway.channels import channels
-from gateway.channels.overrides.forms import OverridesForm, PreviewForm
 from gateway.channels.refusals import ChannelRefused, ChannelStale
+from gateway.listed_models.model_fields import pick_any_model
 from gateway.models import Channel
-from gateway.public_models.model_fields import pick_any_model
-from gateway.routing.route_table import Change
 from gateway.routing.views import CAUSE_WORDS
 from lib.forms.picker import Choice, PickText, answer_choices, typed_text
 from lib.htmx import render_part, see_other
@@ -267,7 +267,9 @@ def _page(
         "stale": stale,
     }
     part = (
-        "config/previews/_sent_preview.html" if preview else "gateway/channels/_channel_review.html"
+        "config/previews/_sent_preview.html"
+        if preview
+        else "gateway/channel_setup/_channel_review.html"
     )
     page = "config/previews/channel_overrides.html"
     return render_part(request, page, part, context, status=status)

@@ -15,8 +15,8 @@ from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
-from accounts.access.guards import redirect_to_sign_in
 from accounts.audit.origin import ORIGIN, origin_of
+from accounts.guards.guards import redirect_to_sign_in
 from config.server.request_limits import KNOWN
 from lib.database.tenancy import current_tenant, iterate_within, iterate_within_async, use_tenant
 from lib.ids import id_text, new_id

@@ -28,9 +28,9 @@ from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from accounts.sign_in.throttle import network_of
+from accounts.throttle.throttle import network_of
 from config.server.database_watch import LOOK_AFTER_S, DatabaseWatch
-from gateway.catalogue.model_facts import LIST_BYTES_MAX
+from gateway.model_entries.facts import LIST_BYTES_MAX
 from lib.ids import id_text, new_id
 from lib.process.asgi import Message, Receive, Scope, Send
 from playground.attachments import rules as files

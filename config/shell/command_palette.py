@@ -32,10 +32,10 @@ from accounts.access.access import (
     visible_teams,
 )
 from accounts.access.actors import Actor, slug_of
-from accounts.forms import OrganisationForm
 from accounts.mail_server.views import MailServerForm
 from accounts.members.access import named_members
 from accounts.models import Key
+from accounts.organisations.forms import OrganisationForm
 from accounts.roles.rules import Action
 from accounts.sign_up.views import SignUpSettingForm
 from billing.access import visible_invoices
@@ -44,7 +44,7 @@ from config.shell.navigation import Link, all_links
 from config.shell.palette_ranking import is_made_of, rank, split_words
 from config.shell.palette_words import ACTIONS, WORDS
 from gateway.access import visible_channels
-from gateway.public_models.shown_models import models_for
+from gateway.listed_models.shown_models import models_for
 from gateway.settings.views import InstallationSettingsForm
 from lib.ids import id_text, parse_id
 from playground.conversations.conversations import visible_conversations

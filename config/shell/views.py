@@ -12,9 +12,10 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import actors, guards
+from accounts.access import actors
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, organisation_page, public
+from accounts.guards import guards
+from accounts.guards.guards import operator_page, organisation_page, public
 from accounts.models import Organisation, User
 from accounts.preferences.appearance import set_appearance
 from accounts.sign_in.sign_in import is_own_path

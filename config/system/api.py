@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from config.system.state import serialize_state, system_state
 from lib.api.openapi import Schema
 

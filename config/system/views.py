@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, public
+from accounts.guards.guards import operator_page, public
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.sessions.sessions import client_address
-from accounts.sign_in.reauthentication import recent_sign_in_required
 from config.system.metrics import metrics_text
 from config.system.rows import backup_row
 from config.system.state import read_backup

@@ -12,24 +12,23 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import access, api_auth
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.idempotency import Answer, answer_idempotently
-from gateway.access import (
-    access_channel,
+from gateway.access import access_channel
+from gateway.catalogue import updates as catalogue_updates
+from gateway.catalogue.access import (
     access_ignore_rule,
     visible_ignore_rules,
     visible_model_proposals,
     visible_updates,
 )
-from gateway.catalogue import model_facts
-from gateway.catalogue import updates as catalogue_updates
 from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import changes_of, check_models, decide, listing_of
-from gateway.catalogue.model_lists import NAMES_MAX
 from gateway.catalogue.updates import (
     Choice,
     add_ignore_rule,
@@ -40,6 +39,8 @@ from gateway.catalogue.updates import (
 )
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.words import words_of
+from gateway.channels.model_lists import NAMES_MAX
+from gateway.model_entries import facts as model_facts
 from gateway.models import (
     CatalogueIgnoreRule,
     CatalogueUpdate,

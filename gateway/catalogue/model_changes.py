@@ -20,16 +20,16 @@ from gateway.catalogue.model_change_rules import (
     known_decided,
     model_changes,
 )
-from gateway.catalogue.model_lists import ModelList, list_models
+from gateway.channel_setup.channel_setup import ProposedModel, propose_models, set_new_prices
 from gateway.channels.channel_tests.channel_test import target_of
 from gateway.channels.channel_tests.schedule import claim_due
 from gateway.channels.channels import change_channel
 from gateway.channels.egress import address_of
 from gateway.channels.fields import provider_of
+from gateway.channels.model_lists import ModelList, list_models
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.setup.setup import ProposedModel, propose_models, set_new_prices
+from gateway.channels.served_models import prices_in_force
 from gateway.models import Channel, ModelListing
-from gateway.public_models.served import prices_in_force
 from lib import clock
 from lib.ids import id_text
 from lib.vault import VaultError

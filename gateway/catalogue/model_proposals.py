@@ -1,5 +1,5 @@
 """Proposed facts of models, from a list or a probe. Nothing applies by itself: when an operator
-accepts a proposal, it becomes part of the model's entry (gateway/public_models/entries.py)."""
+accepts a proposal, it becomes part of the model's entry (gateway/model_entries/entries.py)."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from gateway.catalogue.model_facts import FIELDS, Fact, Field, day_of
+from gateway.listed_models.public_models import PublicModel, effective_facts
+from gateway.model_entries.entries import EntryFields, save_entry
+from gateway.model_entries.facts import FIELDS, Fact, Field, day_of
 from gateway.models import FactState, ModelEntry, ModelProposal
-from gateway.public_models.entries import EntryFields, save_entry
-from gateway.public_models.public_models import PublicModel, effective_facts
 from lib import clock
 from lib.refusal import Refused
 

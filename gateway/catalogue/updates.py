@@ -16,11 +16,11 @@ from billing.prices.conditions import PriceKey
 from billing.prices.name_patterns import matches
 from billing.prices.price_list import ListInvalid, read_price_list
 from billing.prices.proposals import propose_list
-from gateway.catalogue.model_facts import FIELDS, LIST_BYTES_MAX, PRICE, read_facts
 from gateway.catalogue.model_proposals import propose_facts
+from gateway.channels.model_names import check_model_name
+from gateway.listed_models.public_models import PublicModel, public_models
+from gateway.model_entries.facts import FIELDS, LIST_BYTES_MAX, PRICE, read_facts
 from gateway.models import CatalogueIgnoreRule, CatalogueUpdate
-from gateway.public_models.public_models import PublicModel, public_models
-from gateway.routing.model_rules import check_model_name
 from gateway.settings.installation import egress_policy_users
 from lib.network.egress import EgressError, fetch_url
 from lib.refusal import Refused

@@ -18,16 +18,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.prices.prices import PriceRefused
-from gateway.access import (
-    access_channel,
+from gateway.access import access_channel
+from gateway.catalogue.access import (
     access_ignore_rule,
     visible_ignore_rules,
     visible_model_proposals,
     visible_updates,
 )
+from gateway.catalogue.forms import IgnoreForm, ListForm
 from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals, price_proposals
 from gateway.catalogue.model_change_rules import ChangeKind
 from gateway.catalogue.model_changes import (
@@ -45,13 +46,12 @@ from gateway.catalogue.updates import (
     source_of,
     update_catalogue,
 )
+from gateway.catalogue.words import IGNORE_WORDS, display_proposal
 from gateway.channels.channel_tests.words import words_of
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import CatalogueUpdate, Channel, ModelProposal
 from gateway.prices.forms import read_ids
 from gateway.prices.price_views import proposal_words
-from gateway.public_models.console_views import display_proposal
-from gateway.public_models.forms import IGNORE_WORDS, IgnoreForm, ListForm
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.numbers.formatting import group_digits

@@ -19,8 +19,6 @@ SEVERAL_MAX: Final = 500
 ROUTES_MAX: Final = 2000
 PRIORITY_MAX: Final = 1_000_000
 WEIGHT_MAX: Final = 1_000_000
-RETRIES: Final = 2
-"""The default number of further attempts after a channel fails."""
 RETRIES_MAX: Final = 10
 SECONDS_MAX: Final = 86_400
 FAILURES_MAX: Final = 1_000_000

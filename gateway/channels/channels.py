@@ -20,9 +20,11 @@ from django.utils.translation import gettext
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
-from accounts.organisations.names import first_free_name
+from accounts.names.names import first_free_name
 from accounts.secrets.sealing import open_sealed, pepper, seal
+from gateway.breaker.breaker import BreakerRule
 from gateway.channels import bounds as bounds
+from gateway.channels.brought_keys import forget_secrets_of
 from gateway.channels.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels.egress import address_of, check_route, copy_secrets, facts_of, set_secrets
 from gateway.channels.fields import (
@@ -38,13 +40,11 @@ from gateway.channels.fields import (
 )
 from gateway.channels.overrides.conditions import check_conditions
 from gateway.channels.overrides.overrides import check_overrides, check_rule_teams
+from gateway.channels.passthrough.passthrough import check_rules, price_rules, rules_of
 from gateway.channels.products import check_products
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
 from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
-from gateway.own_keys.own_keys import forget_secrets_of
-from gateway.passthrough.passthrough import check_rules, price_rules, rules_of
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.vault import VaultError

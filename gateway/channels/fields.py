@@ -8,16 +8,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 from pydantic import Field, Strict
 
+from accounts.limits.data_policy import REGION_MAX, is_region
 from accounts.limits.rules import LIMIT_MAX
-from accounts.organisations import names
-from accounts.organisations.data_policy import REGION_MAX, is_region
-from accounts.organisations.labels import LABEL_LENGTH, is_label
+from accounts.names import names
+from accounts.names.labels import LABEL_LENGTH, is_label
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.calls import STAGES
 from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ChannelKey, OnLeave
-from gateway.provider_accounts.balances.rules import Source
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress, Provider
@@ -32,6 +31,11 @@ Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
 Url = Annotated[str, Field(max_length=bounds.URL_MAX)]
 Label = Annotated[str, Field(max_length=LABEL_LENGTH)]
 Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
+BalanceSource = Literal[
+    "none", "openrouter", "openrouter_key", "deepseek", "moonshot", "siliconflow", "new_api",
+    "one_api",
+]  # fmt: skip
+"""How the balance of a key is read (gateway/provider_accounts/balances/rules.py)."""
 
 
 class ChannelSettings(TypedDict, total=False):
@@ -117,7 +121,7 @@ class ChannelSettings(TypedDict, total=False):
         ),
     ]
     balance_source: Annotated[
-        Source,
+        BalanceSource,
         Words(
             _("Balance"),
             _("Asked every 10 minutes with each key. Leave it off if the provider has none."),
@@ -164,8 +168,8 @@ class ChannelFields(ChannelSettings, total=False):
     `weights`: of names with their own values. `conditions`: all of them, in the form of
     gateway/channels/overrides/condition_rules.py. `overrides`: all of its changes to requests
     (gateway/channels/overrides/rules.py). `pass_through`: all of its paths that clients may call
-    (gateway/passthrough/rules.py). `model_timeouts`: the seconds of models with their own values.
-    `proxy_login` and `client_key`: "" for none.
+    (gateway/channels/passthrough/rules.py). `model_timeouts`: the seconds of models with
+    their own values. `proxy_login` and `client_key`: "" for none.
     """
 
     keys: Sequence[str | ChannelKey]

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from billing.currency.money import MoneyInvalid, parse_usd
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode
+from gateway.breaker.breaker import BreakerRule
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.calls import Variant
 from gateway.channels.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
@@ -37,10 +38,9 @@ from gateway.channels.overrides.rules import (
     FieldName,
     FieldRule,
 )
+from gateway.channels.passthrough.rules import PATH_MAX, POINTER_MAX, RULES_MAX
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
 from gateway.models import Channel
-from gateway.passthrough.rules import PATH_MAX, POINTER_MAX, RULES_MAX
 from gateway.providers.overrides import Capability
 from lib.api import pagination
 from lib.api.openapi import Part, RequestBody, Schema

@@ -6,11 +6,22 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.safestring import SafeString, mark_safe
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
 
+from gateway.code_examples.example_models import (
+    EMBEDDING_MODEL,
+    GEMINI_LIVE_PATH,
+    IMAGE_MODEL,
+    JIMENG_MODEL,
+    KLING_MODEL,
+    MODEL,
+    MODERATION_MODEL,
+    RERANK_MODEL,
+    SPEECH_MODEL,
+    TRANSCRIPTION_MODEL,
+    VEO_MODEL,
+    VIDEO_MODEL,
+)
+from gateway.code_examples.highlighting import highlight_code
 from gateway.code_examples.snippets import (
     KEY_NAME,
     LANGUAGES,
@@ -20,26 +31,7 @@ from gateway.code_examples.snippets import (
     convert_to_form,
     snippet,
 )
-from gateway.public_models.shown_models import ListedModel
-
-# Models in the examples. A page replaces them with available models of the same kind.
-MODEL: Final = "gpt-4o-mini"
-EMBEDDING_MODEL: Final = "text-embedding-3-small"
-MODERATION_MODEL: Final = "omni-moderation-latest"
-RERANK_MODEL: Final = "rerank-v3.5"
-IMAGE_MODEL: Final = "gpt-image-1"
-SPEECH_MODEL: Final = "gpt-4o-mini-tts"
-TRANSCRIPTION_MODEL: Final = "whisper-1"
-VIDEO_MODEL: Final = "sora-2"
-REALTIME_MODEL: Final = "gpt-realtime"
-LIVE_MODEL: Final = "gpt-live-1"
-GEMINI_LIVE_MODEL: Final = "gemini-3.8-live"
-GEMINI_LIVE_PATH: Final = (
-    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
-)
-KLING_MODEL: Final = "kling-v2-6"
-JIMENG_MODEL: Final = "jimeng_t2v_v30"
-VEO_MODEL: Final = "veo-3.1-generate-preview"
+from gateway.listed_models.shown_models import ListedModel
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -62,7 +54,6 @@ _KEY_PLACES: Final[Mapping[Language, str]] = {
     "python": f'os.environ["{KEY_NAME}"]',
     "javascript": f"process.env.{KEY_NAME}",
 }
-_FORMATTER: Final = HtmlFormatter(nowrap=True)
 
 
 def snippet_language(request: HttpRequest) -> Language:
@@ -72,7 +63,7 @@ def snippet_language(request: HttpRequest) -> Language:
 
 
 def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
-    """Build the context of `gateway/public_models/_code.html`."""
+    """Build the context of `gateway/code_examples/_code.html`."""
     return {
         "code": highlight_code(snippet(request, language, settings.PUBLIC_URL), _LEXERS[language]),
         "code_language": language,
@@ -93,13 +84,6 @@ def codes_with_key(request: SnippetRequest, key: str) -> list[dict[str, Any]]:
         html = highlight_code(code, _LEXERS[language])
         codes.append({"language": language, "name": name, "html": html})
     return codes
-
-
-def highlight_code(code: str, lexer_name: str) -> SafeString:
-    """Highlight code for a page. `lexer_name` is Pygments' name of its language."""
-    lexer = get_lexer_by_name(lexer_name, stripnl=False, ensurenl=False)
-    # The formatter escapes every token.
-    return mark_safe(highlight(code, lexer, _FORMATTER))  # noqa: S308
 
 
 def example_models(models: Sequence[ListedModel]) -> dict[str, str]:

@@ -6,15 +6,15 @@ from typing import Any, Literal
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
+from accounts.guards import api_auth
 from gateway.access import access_channel, visible_channels
-from gateway.channels.rows import model_statuses
+from gateway.breaker.state_names import KeyStatus, ModelStatus
 from gateway.health.figures import ChannelFigures, Figures, last_uses
 from gateway.health.reports import ChannelTroubles, Trouble
 from gateway.health.rests import last_rest
-from gateway.health.state_names import KeyStatus, ModelStatus
+from gateway.health.rows import model_statuses
 from gateway.models import Channel
 from lib.api import pagination
 from lib.api.openapi import Schema

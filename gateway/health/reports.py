@@ -8,7 +8,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Extract, Now
 
 from billing.prices.name_patterns import matches
-from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
+from gateway.breaker.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.models import Channel, ChannelReport
 
 LIVE: Final = dt.timedelta(seconds=12)

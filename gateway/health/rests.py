@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from gateway.health.breaker import BreakerRule
+from gateway.breaker.breaker import BreakerRule
 from gateway.health.reports import live_reports
 from gateway.health.traffic import CHANNEL_FAULTS
 from gateway.models import Channel, ChannelRest

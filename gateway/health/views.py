@@ -8,18 +8,18 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from gateway.access import access_channel, visible_channels
-from gateway.channels.rows import (
+from gateway.health.figures import ChannelFigures, Figures
+from gateway.health.reports import ChannelTroubles, Trouble
+from gateway.health.rests import last_rest
+from gateway.health.rows import (
     KEY_BADGES,
     channel_row,
     failing_badge,
     key_rows,
     model_badges,
 )
-from gateway.health.figures import ChannelFigures, Figures
-from gateway.health.reports import ChannelTroubles, Trouble
-from gateway.health.rests import last_rest
 from gateway.health.uptime import uptime_by_channel
 from gateway.models import Channel
 from lib import clock

@@ -10,13 +10,13 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.members.access import named_members
 from accounts.models import Key, KeyKind
-from accounts.organisations.labels import is_label
+from accounts.names.labels import is_label
 from accounts.roles.rules import Action
 from billing.models import BudgetScope
-from gateway.public_models.model_choices import offered_names
+from gateway.listed_models.model_choices import offered_names
 from lib.forms.picker import CHOICES_MAX, Choice, answer_choices, typed_text
 from lib.ids import id_text, parse_id
 

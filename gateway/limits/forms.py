@@ -9,17 +9,17 @@ from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy
 
 from accounts.access.actors import Actor, slug_of
-from accounts.forms import KeyForm, KeyPlaceForm
+from accounts.keys.forms import KeyForm, KeyPlaceForm
 from accounts.keys.keys import LIMITS
 from accounts.models import Key
-from accounts.organisations.labels import join_labels
+from accounts.names.labels import join_labels
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
 from billing.limits.budget_rules import Period, anchors_of, default_anchor
 from billing.models import Budget, BudgetScope
 from gateway.limits.budget_subjects import describe_subject
-from gateway.public_models.model_choices import offered_names
-from gateway.public_models.model_fields import ModelsField
+from gateway.listed_models.model_choices import offered_names
+from gateway.listed_models.model_fields import ModelsField
 from lib.forms.picker import PickText, split_words
 from lib.forms.places import ZoneField
 from usage.limits.budget_forms import SCOPE_NAMES, TermsForm, period_field

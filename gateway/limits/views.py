@@ -13,16 +13,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.keys import keys
 from accounts.models import Key, KeyKind
 from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget
 from billing.prices.name_patterns import matches
-from gateway.code_examples.examples import MODEL, example_models, is_text_model
+from gateway.code_examples.example_models import MODEL
+from gateway.code_examples.examples import example_models, is_text_model
 from gateway.limits.forms import BudgetForm, KeyEditForm, NewKeyForm
-from gateway.public_models.shown_models import models_for
+from gateway.listed_models.shown_models import models_for
 from lib.htmx import back_to, redirect_to, render_dialog, sent_next
 from lib.ids import id_text
 from lib.refusal import Refused

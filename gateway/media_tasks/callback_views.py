@@ -5,7 +5,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from accounts.access.guards import public
+from accounts.guards.guards import public
 from gateway.media_tasks import media_tasks
 
 

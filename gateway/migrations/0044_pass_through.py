@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 db_default=models.Value([], output_field=models.JSONField()),
                 default=list,
-                help_text="Which paths clients may call (gateway/passthrough/rules.py).",
+                help_text="Which paths clients may call (gateway/channels/passthrough/rules.py).",
             ),
         ),
     ]

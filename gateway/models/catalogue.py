@@ -8,7 +8,7 @@ from lib.ids import new_id
 
 
 class ModelEntry(models.Model):
-    """What operators state about one public model (gateway/public_models/entry_rules.py). `probe`
+    """What operators state about one public model (gateway/model_entries/rules.py). `probe`
     is the result of its last probe (gateway/public_models/probes.py)."""
 
     id = models.BigAutoField(primary_key=True)
@@ -54,7 +54,7 @@ class ModelProposal(models.Model):
     """A proposal: a fact of a model for which a list of models or a probe differs from the current
     value.
 
-    `field` is one of `gateway/catalogue/model_facts.py`; `before` is the current value, `after` the
+    `field` is one of `gateway/model_entries/facts.py`; `before` is the current value, `after` the
     proposed one, None means not stated. `source` is the list, named as in price proposals, or the
     probe.
     """

@@ -4,8 +4,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from accounts.organisations.labels import LABEL_LENGTH
-from gateway.channels.bounds import RETRIES
+from accounts.names.labels import LABEL_LENGTH
+from gateway.channel_order.bounds import RETRIES
 from lib.database.sealed_field import SealedField
 from lib.ids import new_id
 
@@ -75,7 +75,7 @@ class Channel(models.Model):
     pass_through = models.JSONField(
         default=list,
         db_default=models.Value([], output_field=models.JSONField()),
-        help_text="Which paths clients may call (gateway/passthrough/rules.py).",
+        help_text="Which paths clients may call (gateway/channels/passthrough/rules.py).",
     )
     proxy_url = models.CharField(max_length=500, blank=True, default="", db_default="")
     proxy_login = SealedField(null=True)

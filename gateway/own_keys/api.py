@@ -9,9 +9,10 @@ import datetime as dt
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import actors, api_auth
+from accounts.access import actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.money import format_usd, parse_usd
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.access import access_channel

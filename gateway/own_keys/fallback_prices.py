@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from accounts.access.actors import Actor
 from billing.prices.name_patterns import matches
 from gateway.models import Channel
-from gateway.prices.price_book import price_book
+from gateway.price_book.price_book import price_book
 from lib import clock
 
 MODELS_MAX: Final = 50

@@ -12,7 +12,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation
-from accounts.organisations.names import first_free_name
+from accounts.names.names import first_free_name
 from billing.currency.money import format_usd
 from billing.prices.own_key_fee import FEE_MAX_NANO, OwnKeyFee
 from gateway.channels.fields import provider_of

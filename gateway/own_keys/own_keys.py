@@ -10,9 +10,8 @@ import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
-from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
@@ -20,6 +19,7 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Organisation, Team
 from accounts.secrets.sealing import open_sealed, pepper, seal
+from gateway.channels.brought_keys import lock_address
 from gateway.channels.fields import check_secret, provider_of
 from gateway.models import Channel, OwnKey, OwnKeyOffer
 from gateway.own_keys.cloud_keys import names_source, own_base_url
@@ -50,7 +50,7 @@ def add_own_key(
     OwnKeyRefused, and ChannelRefused for a secret that cannot be sent in a header."""
     name = _checked_name(name, offer.title)
     with transaction.atomic():
-        _lock_address(offer.channel_id)
+        lock_address(offer.channel_id)
         channel = Channel.objects.get(id=offer.channel_id)
         same = OwnKey.objects.filter(organisation=organisation, team=team, channel=channel).first()
         if same is not None:
@@ -129,34 +129,10 @@ def open_own_secret(key: OwnKey) -> str:
     return open_sealed(key.sealed, _seal_context(key))
 
 
-def forget_secrets_of(actor: Actor, channel: Channel) -> None:
-    """Forget the secrets of all keys for a channel whose address changes, in the transaction that
-    changes it. The keys stay, so that what may only use them goes nowhere else."""
-    with transaction.atomic():
-        _lock_address(channel.id)
-        keys = list(OwnKey.objects.filter(channel=channel).exclude(sealed=None))
-        for key in keys:
-            key.sealed, key.digest, key.last4 = None, b"", ""
-            key.save(update_fields=["sealed", "digest", "last4"])
-            audit.record(actor, key.organisation, "own_key.forgotten", key, name=key.name)
-        if keys:
-            bump_epoch()
-
-
 def secret_digest(text: str) -> bytes:
     """Return a digest that tells whether a key differs from the stored one, and reveals nothing
     else."""
     return hmac.digest(pepper().encode(), b"gateway_ownkey|" + text.encode(), hashlib.sha256)
-
-
-def _lock_address(channel_id: UUID) -> None:
-    """Prevent that a key is added for a channel while its address changes. Tenants cannot lock the
-    channel's row."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtext('weir own keys'), hashtext(%s))",
-            [str(channel_id)],
-        )
 
 
 def _lock_own_key(key: OwnKey) -> OwnKey:

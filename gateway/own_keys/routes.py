@@ -11,7 +11,7 @@ from uuid import UUID
 
 from billing.prices.name_patterns import matches
 from billing.prices.own_key_fee import OwnKeyFee
-from gateway.routing.channel_order import Candidate
+from gateway.channel_order.channel_order import Candidate
 
 OPERATIONS = frozenset(
     {

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import operator_page, organisation_page
+from accounts.guards.guards import operator_page, organisation_page
 from accounts.preferences.table_preferences import read_table
 from billing.currency.money import format_usd
 from gateway.access import access_channel

@@ -34,13 +34,13 @@ from billing.prices.words import (
     rate_name,
 )
 from dialects.usage.price_conditions import KINDS, OF_VERSIONS, VALUE
-from gateway.prices.previews import DAYS
-from gateway.public_models.model_fields import (
+from gateway.listed_models.model_fields import (
     ModelsField,
     offer_installation_models,
     pick_any_channel,
     pick_any_model,
 )
+from gateway.prices.previews import DAYS
 from lib.ids import parse_id
 
 _NEW: Final = ("in_text", "in_cache_read", "out_text")

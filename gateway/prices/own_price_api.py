@@ -13,8 +13,8 @@ from accounts.access.operations import Router, requires
 from billing.currency.money import format_multiplier, format_scaled
 from billing.prices.meters import scale_digits
 from billing.prices.written_conditions import write_conditions
-from gateway.prices.price_book import BookEntry, price_book
-from gateway.public_models.shown_models import may_use
+from gateway.listed_models.shown_models import may_use
+from gateway.price_book.price_book import BookEntry, price_book
 from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant

@@ -10,12 +10,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor, organisation_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
-from gateway.prices import price_book
-from gateway.prices.calculator import calculated_context
-from gateway.prices.columns import PRICE_COLUMNS, linked_rows
-from gateway.prices.price_book import BookEntry
+from gateway.price_book import price_book
+from gateway.price_book.calculator import calculated_context
+from gateway.price_book.columns import PRICE_COLUMNS, linked_rows
+from gateway.price_book.price_book import BookEntry
 from lib import clock
 from lib.files.csv_file import csv_file
 from lib.tables.pages import answer_table

@@ -9,9 +9,9 @@ from django.utils.translation import gettext
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
+from accounts.guards import api_auth
 from accounts.models import Membership, Organisation, Team
 from billing.access import all_organisations
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier

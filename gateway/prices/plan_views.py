@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_organisations
@@ -33,9 +33,9 @@ from billing.prices.forms import markup_error
 from billing.prices.pricing import PPM
 from billing.prices.words import marked_up, markup_words
 from gateway.access import access_plan, visible_plans
+from gateway.listed_models.model_fields import ModelsField
 from gateway.prices.forms import PlanForm, PlanHolderForm
 from gateway.prices.price_views import count_waiting
-from gateway.public_models.model_fields import ModelsField
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table

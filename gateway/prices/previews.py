@@ -23,6 +23,7 @@ from accounts.models import Organisation
 from billing.models import PriceProposal
 from billing.models import PriceVersion as StoredVersion
 from billing.prices.conditions import PriceKey
+from billing.prices.lookup import Price, PriceList, PriceRow
 from billing.prices.prices import ListedPrice, key_of, list_prices
 from billing.prices.pricing import (
     PriceVersion,
@@ -34,7 +35,6 @@ from billing.prices.pricing import (
 )
 from billing.prices.proposals import WAITING
 from gateway.models import PreviewState, PricePreview
-from gateway.prices.lookup import Price, PriceList, PriceRow
 from gateway.prices.replay import COLUMNS, RowPriced, Sums
 from gateway.prices.replay_budgets import ReplayBudgets, crossed_windows
 from lib import clock

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.currency.money import MoneyInvalid, format_usd
 from billing.models import PriceProposal, PriceVersion

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.currency.display import TOTAL_PLACES
 from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
@@ -57,7 +57,8 @@ from gateway.access import (
     visible_proposals,
 )
 from gateway.models import PreviewState, PricePreview
-from gateway.prices.columns import PRICE_COLUMNS, add_cells
+from gateway.price_book.columns import PRICE_COLUMNS, add_cells
+from gateway.price_book.price_book import BookEntry
 from gateway.prices.forms import (
     DaysForm,
     PriceEdit,
@@ -70,7 +71,6 @@ from gateway.prices.forms import (
     read_ids,
 )
 from gateway.prices.previews import PreviewRefused, cancel_preview, start_preview
-from gateway.prices.price_book import BookEntry
 from lib import clock
 from lib.files.csv_file import csv_file
 from lib.htmx import redirect_to, render_dialog, render_part, see_other

@@ -12,9 +12,9 @@ about a task must go to the server that has it, with the same key.
 from typing import Final
 
 from dialects.media import midjourney
-from gateway.media_tasks.rules import PollRule, charged_call
 from gateway.providers.provider import Auth, Provider, Spoken
 from gateway.providers.task_form import TaskForm
+from gateway.providers.task_terms import PollRule, charged_call
 
 PROVIDER: Final = Provider(
     name="midjourney_proxy",

@@ -11,9 +11,9 @@ continue a clip of the same account.
 from typing import Final
 
 from dialects.media import suno
-from gateway.media_tasks.rules import PollRule, charged_call
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.task_form import TaskForm
+from gateway.providers.task_terms import PollRule, charged_call
 
 PROVIDER: Final = Provider(
     name="suno_api",

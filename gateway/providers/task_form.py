@@ -8,8 +8,8 @@ from dialects.chat.chat import Dialect
 from dialects.chat.operation import Operation
 from dialects.media.shown_task import ShownTask
 from dialects.media.videos import VideoStatus
-from gateway.media_tasks.rules import PollRule
 from gateway.providers.provider import write_segment
+from gateway.providers.task_terms import PollRule
 
 Charged = Callable[[Mapping[str, int], str, int, int | None], dict[str, int]]
 """Returns the charge meters of a task that has succeeded, from the rates of its price, the

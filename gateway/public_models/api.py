@@ -8,25 +8,26 @@ from django.http import Http404
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.money import format_usd
-from gateway.access import access_channel, access_model, visible_models
+from gateway.access import access_channel
 from gateway.channels import bounds as bounds
 from gateway.channels.channel_tests.calls import Variant
-from gateway.models import ModelEntry
-from gateway.providers.overrides import Capability
-from gateway.public_models.entries import EntryFields, facts_of, remove_entry, save_entry
-from gateway.public_models.entry_rules import PLANS_MAX, TOKENS_MAX, Role
-from gateway.public_models.probes import TRIES, Try, probe_model
-from gateway.public_models.public_models import (
+from gateway.listed_models.public_models import (
     PriceState,
     PublicModel,
     Standing,
     availability_of,
     effective_facts,
 )
+from gateway.model_entries.entries import EntryFields, facts_of, remove_entry, save_entry
+from gateway.model_entries.rules import PLANS_MAX, TOKENS_MAX, Role
+from gateway.models import ModelEntry
+from gateway.providers.overrides import Capability
+from gateway.public_models.access import access_model, visible_models
+from gateway.public_models.probes import TRIES, Try, probe_model
 from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import RequestBody, Schema

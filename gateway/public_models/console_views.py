@@ -15,30 +15,26 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import ROLE_NAMES, scope_of
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.prices.pricing import PPM
 from billing.prices.words import source_name
-from gateway.access import (
-    access_channel,
-    access_model,
-    visible_aliases,
-    visible_model_proposals,
-    visible_models,
-)
+from gateway.access import access_channel, visible_aliases
+from gateway.catalogue.access import visible_model_proposals
+from gateway.catalogue.words import display_proposal
 from gateway.channels.channel_tests.words import describe_check
-from gateway.models import ModelEntry, ModelProposal
-from gateway.prices.columns import PRICE_COLUMNS, add_cells
-from gateway.prices.price_book import BookEntry
-from gateway.public_models.entries import save_entry
-from gateway.public_models.forms import FIELD_WORDS, EntryForm, ProbeForm, initial_of
+from gateway.channels.served_models import Server
+from gateway.listed_models.public_models import PublicModel, Standing, availability_of
+from gateway.listed_models.shown_models import CAPABILITIES, capabilities_in
+from gateway.model_entries.entries import save_entry
+from gateway.models import ModelEntry
+from gateway.price_book.columns import PRICE_COLUMNS, add_cells
+from gateway.price_book.price_book import BookEntry
+from gateway.public_models.access import access_model, visible_models
+from gateway.public_models.forms import EntryForm, ProbeForm, initial_of
 from gateway.public_models.probes import probe_model
-from gateway.public_models.public_models import PublicModel, Standing, availability_of
-from gateway.public_models.served import Server
-from gateway.public_models.shown_models import CAPABILITIES, capabilities_in
 from gateway.settings.installation import installation_settings
 from lib.htmx import see_other
-from lib.ids import id_text
 from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 from lib.sentences import join_words
@@ -269,27 +265,6 @@ def _model_page(
         "rule": installation_settings().unpriced_models,
     }
     return render(request, "gateway/public_models/model_admin.html", context, status=status)
-
-
-def display_proposal(row: ModelProposal) -> dict[str, Any]:
-    """Return a proposed fact as a row of the list."""
-    return {
-        "id": id_text(row.id),
-        "model": row.model,
-        "field": FIELD_WORDS[row.field],
-        "before": fact_words(row.before),
-        "after": fact_words(row.after),
-        "source": row.source,
-    }
-
-
-def fact_words(fact: object) -> str:
-    """Return a fact as text."""
-    if fact is None:
-        return gettext("not known")
-    if isinstance(fact, bool):
-        return gettext("On") if fact else gettext("Off")
-    return group_digits(fact) if isinstance(fact, int) else str(fact)
 
 
 def _display_probe(entry: ModelEntry | None) -> dict[str, Any] | None:

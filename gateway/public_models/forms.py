@@ -1,42 +1,28 @@
-"""Forms of the models console: a model's entry, its probe, and lists of models."""
+"""Forms of the models console: a model's entry, and its probe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from django import forms
-from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access.access import ROLE_NAMES
 from billing.models import Plan
-from gateway.catalogue.model_facts import FIELDS, LIST_BYTES_MAX, PRICE
 from gateway.channels import bounds as bounds
-from gateway.channels.channel_tests.forms import CAPABILITY_WORDS
 from gateway.channels.channel_tests.words import VARIANT_NAMES
+from gateway.listed_models.public_models import PublicModel
+from gateway.listed_models.shown_models import CAPABILITY_WORDS
+from gateway.model_entries.entries import EntryFields
+from gateway.model_entries.rules import ROLES
 from gateway.models import ModelEntry
 from gateway.providers.overrides import CAPABILITIES
-from gateway.public_models.entries import EntryFields
-from gateway.public_models.entry_rules import ROLES
 from gateway.public_models.probes import TRIES, Try
-from gateway.public_models.public_models import PublicModel
-from lib.forms.native import FileInput, MomentInput
+from lib.forms.native import MomentInput
 from lib.numbers.whole_numbers import WholeNumberField
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
 ALIASES_MAX: Final = 10_000
-FIELD_WORDS: Final[Mapping[str, Promise]] = {
-    "context_max": _("Context"),
-    "output_max": _("Max output"),
-    "sunset_at": _("Retirement"),
-    **{name: word for name, word in CAPABILITY_WORDS.items() if name in FIELDS},
-}
-"""Display names of the facts of models."""
-IGNORE_WORDS: Final[Mapping[str, Promise]] = {
-    "": _("Everything"),
-    PRICE: _("Prices"),
-    **FIELD_WORDS,
-}
 _STATES: Final = [("", _("Use catalogue default")), ("on", _("On")), ("off", _("Off"))]
 
 
@@ -166,60 +152,3 @@ class ProbeForm(forms.Form):
     def tries_chosen(self) -> list[Try]:
         """Return what to probe."""
         return list(self.cleaned_data["tries"])
-
-
-class ListForm(forms.Form):
-    """A list of models, as a file or a URL."""
-
-    file = forms.FileField(
-        label=_("File"),
-        required=False,
-        widget=FileInput({"accept": "application/json, .json"}),
-    )
-    address = forms.CharField(
-        label=_("Address"),
-        help_text=_("Fetched once, now. A secret in its query is not kept."),
-        max_length=2000,
-        required=False,
-        widget=forms.TextInput(attrs={**_CODE, "type": "url", "placeholder": "https://"}),
-    )
-    only = forms.CharField(
-        label=_("Only these models"),
-        help_text=_("Names or patterns, separated by spaces."),
-        max_length=2000,
-        required=False,
-        widget=forms.TextInput(attrs=_CODE),
-    )
-    served = forms.BooleanField(
-        label=_("Only models that clients can call here"), required=False, initial=True
-    )
-
-    def clean_file(self) -> Any:
-        sent = self.cleaned_data["file"]
-        if sent and sent.size > LIST_BYTES_MAX:
-            text = gettext("The file is larger than %(n)s MiB.")
-            raise forms.ValidationError(text % {"n": LIST_BYTES_MAX >> 20})
-        return sent
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if not self.errors and bool(cleaned.get("file")) == bool(cleaned.get("address")):
-            self.add_error("address", gettext("Choose a file or enter an address."))
-        return cleaned
-
-
-class IgnoreForm(forms.Form):
-    """A rule about what lists may not propose."""
-
-    model = forms.CharField(
-        label=_("Model"),
-        help_text=_("A name, or a pattern such as gpt-*."),
-        max_length=bounds.MODEL_MAX,
-        widget=forms.TextInput(attrs=_CODE),
-    )
-    field = forms.ChoiceField(
-        label=_("Field"),
-        choices=list(IGNORE_WORDS.items()),
-        required=False,
-        widget=forms.Select(attrs={"class": "input"}),
-    )

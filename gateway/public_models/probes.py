@@ -18,7 +18,6 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from gateway.catalogue.model_facts import Field
 from gateway.catalogue.model_proposals import PROBE, propose_probed
 from gateway.channels.channel_tests.calls import ChannelCheck, Variant, call
 from gateway.channels.channel_tests.channel_test import (
@@ -29,8 +28,9 @@ from gateway.channels.channel_tests.channel_test import (
     target_of,
     upstream_name,
 )
+from gateway.listed_models.public_models import PublicModel
+from gateway.model_entries.facts import Field
 from gateway.models import Channel, ModelEntry
-from gateway.public_models.public_models import PublicModel
 from gateway.settings.installation import egress_policy
 from lib import clock
 from lib.refusal import Refused

@@ -13,20 +13,20 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import open_page, organisation_page, redirect_to_sign_in
+from accounts.guards.guards import open_page, organisation_page, redirect_to_sign_in
 from accounts.preferences.table_preferences import read_table
 from gateway.code_examples.examples import FORM_NAMES, call_of, code_context, snippet_language
 from gateway.code_examples.snippets import FORMS, Form
-from gateway.prices.calculator import calculated_context
-from gateway.prices.columns import PRICE_COLUMNS, linked_rows
-from gateway.prices.price_book import BookEntry, price_book
-from gateway.public_models.entries import ending_of
-from gateway.public_models.shown_models import (
+from gateway.listed_models.shown_models import (
     CAPABILITIES,
     ListedModel,
     capability_names,
     models_for,
 )
+from gateway.model_entries.entries import ending_of
+from gateway.price_book.calculator import calculated_context
+from gateway.price_book.columns import PRICE_COLUMNS, linked_rows
+from gateway.price_book.price_book import BookEntry, price_book
 from gateway.settings.installation import installation_settings
 from lib import clock
 from lib.numbers.formatting import compact, units_of

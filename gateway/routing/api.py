@@ -8,9 +8,9 @@ from django.utils.translation import gettext
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
 from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
@@ -21,14 +21,14 @@ from gateway.access import (
     visible_rules,
     visible_shadow_answers,
 )
+from gateway.aliases.aliases import remove_alias, save_alias
+from gateway.channel_order.tie_breaking import Pick
 from gateway.channels import bounds as bounds
 from gateway.models import ModelAlias, ModelRule
-from gateway.routing.aliases import remove_alias, save_alias
 from gateway.routing.model_rule_bounds import FALLBACKS_MAX, Cause
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.routing.shadow_answers import KEPT, shadow_figures, spent_by_day
 from gateway.routing.shadow_rules import NAME_MAX
-from gateway.routing.tie_breaking import Pick
 from lib import clock
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema

@@ -11,8 +11,8 @@ from typing import Final, Literal, get_args
 
 from billing.limits.charge_rule import ChargeRule
 from billing.prices.name_patterns import matches
+from gateway.channel_order.tie_breaking import Pick
 from gateway.routing.shadow_rules import ShadowRule
-from gateway.routing.tie_breaking import Pick
 
 Cause = Literal["error", "context_length", "content_policy", "budget"]
 """Why another model answers: no channel of the first model is available, or all attempts failed;

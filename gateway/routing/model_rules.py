@@ -1,7 +1,6 @@
 """Writes of operators' rules for models, each with validation, an audit event and a notification of
 the relays."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict, Unpack
 
@@ -13,11 +12,11 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from billing.limits.charge_rule import stored_rule
 from billing.limits.charge_rule_settings import read_rule_fields
-from gateway.channels import bounds as bounds
+from gateway.channel_order.tie_breaking import PICKS, Pick
+from gateway.channels.model_names import check_model_name
 from gateway.models import Channel, ModelRule
 from gateway.routing.model_rule_bounds import CAUSES, FAILURES, FALLBACKS_MAX, Cause
 from gateway.routing.shadow_rules import ShadowInvalid, ShadowRule, build_shadow_rule, stored_shadow
-from gateway.routing.tie_breaking import PICKS, Pick
 from lib.refusal import Refused
 
 
@@ -69,18 +68,6 @@ def remove_rule(actor: Actor, rule: ModelRule) -> None:
 def facts_of(rule: ModelRule) -> dict[str, object]:
     """Return the stored fields that a write may set."""
     return {name: getattr(rule, name) for name in FIELDS}
-
-
-def check_model_name(field: str, name: str, *, pattern: bool = True) -> None:
-    """Raise Refused for an invalid model name or, if allowed, an invalid pattern of names."""
-    # Postgres cannot store a zero byte in a text.
-    fits = len(name) <= bounds.MODEL_MAX and re.fullmatch(bounds.MODEL_PATTERN, name)
-    if not fits or "\0" in name:
-        text = gettext("%(name)s is not a model name: use at most %(n)s characters, no spaces.")
-        raise Refused(field, text % {"name": name[:60], "n": bounds.MODEL_MAX})
-    if "*" in name and not pattern:
-        text = gettext("%(name)s is a pattern. Enter the name of one model.")
-        raise Refused(field, text % {"name": name})
 
 
 def _read_shadow_rule(fields: Mapping[str, Any]) -> ShadowRule | None:

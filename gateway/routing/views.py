@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
@@ -30,17 +30,17 @@ from gateway.access import (
     visible_rules,
     visible_shadow_answers,
 )
+from gateway.aliases.aliases import remove_alias, save_alias
+from gateway.aliases.rules import resolve_aliases
 from gateway.channels import bounds as bounds
-from gateway.models import ModelRule, ShadowAnswer
-from gateway.public_models.model_choices import installation_names
-from gateway.public_models.model_fields import (
+from gateway.listed_models.model_choices import installation_names
+from gateway.listed_models.model_fields import (
     ModelsField,
     offer_installation_models,
     pick_any_channel,
     pick_any_model,
 )
-from gateway.routing.alias_rules import resolve_aliases
-from gateway.routing.aliases import remove_alias, save_alias
+from gateway.models import ModelRule, ShadowAnswer
 from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.routing.shadow_answers import shadow_figures, spent_today

@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.guards import api_auth
+from accounts.guards.reauthentication import check_signed_in_recently
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.settings.changes import (
     SettingChange,

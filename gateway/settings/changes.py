@@ -13,8 +13,8 @@ from django.utils.translation import gettext
 
 from accounts.access import access
 from accounts.access.actors import Actor
-from accounts.audit import log as audit_log
-from accounts.audit.log import Change, EventDisplay
+from accounts.audit_log import log as audit_log
+from accounts.audit_log.log import Change, EventDisplay
 from accounts.models import AuditEvent
 from accounts.roles.rules import Action
 from accounts.sign_up import sign_up

@@ -12,9 +12,9 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
-from accounts.audit.log import Change
-from accounts.sign_in.reauthentication import recent_sign_in_required
+from accounts.audit_log.log import Change
+from accounts.guards.guards import operator_page
+from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.sign_up import sign_up
 from accounts.sign_up.words import SIGN_UP_NAMES
 from gateway.settings.changes import access_setting_change, setting_changes, undo_setting_change

@@ -7,11 +7,11 @@ from typing import Any, Literal
 from ninja import Query, Status
 from pydantic import AwareDatetime, Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
-from gateway.access import access_announcement, visible_announcements
+from accounts.guards import api_auth
 from gateway.models import Announcement
+from gateway.status.access import access_announcement, visible_announcements
 from gateway.status.announcements import change_announcement, end_announcement, publish_announcement
 from gateway.status.usage_marks import Mark, MarkKind, marks_of
 from lib import clock

@@ -12,8 +12,8 @@ from accounts.access.actors import Actor
 from billing.prices.name_patterns import matches
 from gateway.health.reports import ChannelTroubles
 from gateway.health.uptime import Uptime, UptimeHour
+from gateway.listed_models.shown_models import models_for
 from gateway.models import Channel
-from gateway.public_models.shown_models import models_for
 from gateway.status.rules import ServedBy, State, TestResult, state_of
 from lib import clock
 from lib.database.tenancy import use_tenant

@@ -17,7 +17,7 @@ from accounts.access.actors import Actor
 from accounts.models import AuditEvent
 from billing.models import PriceKind, PriceVersion
 from gateway.models import Announcement
-from gateway.prices.price_book import price_book
+from gateway.price_book.price_book import price_book
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.ids import first_id_at, id_text

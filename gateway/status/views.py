@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import (
+from accounts.guards.guards import (
     open_page,
     operator_page,
     organisation_page,
@@ -24,13 +24,13 @@ from accounts.access.guards import (
 )
 from accounts.models import User
 from accounts.sign_in.sign_in import is_own_path
-from gateway.access import (
+from gateway.models import Announcement, AnnouncementTone
+from gateway.settings.installation import installation_settings
+from gateway.status.access import (
     access_announcement,
     access_current_announcement,
     visible_announcements,
 )
-from gateway.models import Announcement, AnnouncementTone
-from gateway.settings.installation import installation_settings
 from gateway.status.announcements import (
     change_announcement,
     check_times,

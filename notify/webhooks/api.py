@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor, organisation_of
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.ids import id_text

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page, public
+from accounts.guards.guards import organisation_page, public
 from accounts.models import User
 from lib.htmx import is_htmx, page_address, redirect_to, render_dialog, toast
 from lib.ids import id_text, parse_id

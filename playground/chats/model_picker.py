@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, person_of
-from accounts.access.guards import organisation_page
-from gateway.public_models.shown_models import ListedModel, models_for
+from accounts.guards.guards import organisation_page
+from gateway.listed_models.shown_models import ListedModel, models_for
 from playground.conversations.conversations import models_last_used
 from playground.models_offered.offered_models import chat_models
 from playground.preferences.preferences import choose_default_model, preference_of, toggle_favourite

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, organisation_of, person_of, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, see_other, toast

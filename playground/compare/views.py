@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
 from lib.database.async_database import run_in_database
 from lib.htmx import redirect_to, toast

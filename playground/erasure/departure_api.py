@@ -8,8 +8,8 @@ from pydantic import Field
 from accounts.access import actors
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
-from accounts.members import departures
-from accounts.members.departures import KeyFate, Receiver
+from accounts.keys import departures
+from accounts.keys.departures import KeyFate, Receiver
 from accounts.models import Membership
 from lib.api.openapi import RequestBody
 from lib.refusal import Refused

@@ -10,9 +10,9 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
-from accounts.members import departures
-from accounts.members.departures import KeyFate, Receiver
+from accounts.guards.guards import organisation_page
+from accounts.keys import departures
+from accounts.keys.departures import KeyFate, Receiver
 from accounts.models import Key, Membership
 from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text

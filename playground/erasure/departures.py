@@ -14,9 +14,9 @@ from django.utils.translation import gettext
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor
 from accounts.audit import audit
+from accounts.keys import departures
+from accounts.keys.departures import DISABLE, KeyFate
 from accounts.members import access as member_access
-from accounts.members import departures
-from accounts.members.departures import DISABLE, KeyFate
 from accounts.models import Invitation, Key, Membership, Organisation, User
 from billing.limits import budget_increases
 from lib import clock

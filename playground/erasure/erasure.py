@@ -34,9 +34,9 @@ from accounts.access.actors import (
 from accounts.audit import audit
 from accounts.audit.audit import REASON_MAX
 from accounts.audit.epoch import bump_epoch
-from accounts.keys import keys
-from accounts.members import departures, invitations, members
-from accounts.members.departures import KeyFate, Receiver
+from accounts.keys import departures, keys
+from accounts.keys.departures import KeyFate, Receiver
+from accounts.members import invitations, members
 from accounts.members.pseudonym import Traces
 from accounts.models import (
     Erasure,

@@ -18,7 +18,7 @@ from django.db.models import Model, QuerySet
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.audit.log import describe_events, serialize_event
+from accounts.audit_log.log import describe_events, serialize_event
 from accounts.models import (
     AuditEvent,
     Invitation,

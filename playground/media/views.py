@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from dialects.errors.errors import RequestFault
 from gateway.code_examples.examples import codes_with_key
 from gateway.code_examples.snippets import SnippetRequest

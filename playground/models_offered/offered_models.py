@@ -11,15 +11,15 @@ from billing.price_plans.price_plans import plan_of_actor
 from billing.prices.name_patterns import matches
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM, PriceVersion
+from gateway.channels.served_models import price_of, prices_in_force, served_models
+from gateway.model_entries.entries import absent_names, overrides_of
+from gateway.model_entries.rules import merge_entries
 from gateway.models import Channel, InstallationSetting, ModelEntry, Route
 from gateway.providers import provider_named
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
-from gateway.public_models.entries import absent_names, overrides_of
-from gateway.public_models.entry_rules import merge_entries
-from gateway.public_models.served import price_of, prices_in_force, served_models
 from lib import clock
 from playground.models_offered.media_model import MediaModel
 

@@ -15,7 +15,7 @@ from accounts.access.access import get_by_id, require, scope_of
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from accounts.models import Key, KeyKind
-from accounts.organisations.labels import LABEL_LENGTH, is_label
+from accounts.names.labels import LABEL_LENGTH, is_label
 from billing.models import Budget, BudgetScope
 from lib.ids import id_text
 from lib.refusal import Refused

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from accounts.keys.last_uses import PLAYGROUND
+from accounts.key_uses.last_uses import PLAYGROUND
 from relay.credentials.keys import Principal
 from relay.downstream.downstream import Head
 from relay.hold_sizes.bound import Bound

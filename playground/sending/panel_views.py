@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from billing.balances.balances import balance
 from billing.currency.money import format_usd
 from dialects.errors.errors import RequestFault

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.views.decorators.http import require_POST
 
 from accounts.access.actors import Actor, organisation_of, person_of
-from accounts.access.guards import session_page
-from accounts.access.stream_access import AccessEnded, MayRead, read_while, reader_of
+from accounts.guards.guards import session_page
+from accounts.guards.stream_access import AccessEnded, MayRead, read_while, reader_of
 from accounts.keys.keys import playground_key
 from billing.currency.money import format_usd
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault

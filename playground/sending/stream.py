@@ -10,7 +10,7 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
 
-from accounts.access.stream_access import CHECK_S, MayRead
+from accounts.guards.stream_access import CHECK_S, MayRead
 from lib.database.async_database import run_in_database
 from lib.process.server_sent import PING_S, server_sent
 from playground.answers.events import read_after

@@ -17,8 +17,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
-from accounts.access.stream_access import reader_of
+from accounts.guards.guards import organisation_page
+from accounts.guards.stream_access import reader_of
 from gateway.code_examples.snippets import LANGUAGES, Language
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, see_other

@@ -17,7 +17,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 
-from gateway.code_examples.examples import highlight_code
+from gateway.code_examples.highlighting import highlight_code
 
 Link = Callable[[str], str | None]
 """Returns the address that a link or a picture of a page leads to, or None if the manual does not

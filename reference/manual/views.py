@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import open_page, public
+from accounts.guards.guards import open_page, public
 from reference.manual.llms_txt import llms_txt
 from reference.manual.pages import PICTURE_TYPES, ManualPage, html_of, manual
 from reference.manual.search import QUERY_MAX, find

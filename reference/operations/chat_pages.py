@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.code_examples.examples import MODEL
+from gateway.code_examples.example_models import MODEL
 from reference.operations.page import (
     FALLBACKS,
     FREQUENCY,

@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.code_examples.examples import IMAGE_MODEL, SPEECH_MODEL, TRANSCRIPTION_MODEL
+from gateway.code_examples.example_models import IMAGE_MODEL, SPEECH_MODEL, TRANSCRIPTION_MODEL
 from reference.operations.page import (
     MAX_COST,
     MODEL_FIELD,

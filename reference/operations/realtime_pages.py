@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.code_examples.examples import GEMINI_LIVE_MODEL, GEMINI_LIVE_PATH, REALTIME_MODEL
+from gateway.code_examples.example_models import GEMINI_LIVE_MODEL, GEMINI_LIVE_PATH, REALTIME_MODEL
 from reference.operations.page import Field, ReferencePage
 
 REALTIME: Final = ReferencePage(

@@ -4,7 +4,12 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.code_examples.examples import EMBEDDING_MODEL, MODEL, MODERATION_MODEL, RERANK_MODEL
+from gateway.code_examples.example_models import (
+    EMBEDDING_MODEL,
+    MODEL,
+    MODERATION_MODEL,
+    RERANK_MODEL,
+)
 from reference.operations.page import (
     FREQUENCY,
     LOGIT_BIAS,

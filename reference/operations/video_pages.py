@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.code_examples.examples import JIMENG_MODEL, KLING_MODEL, VEO_MODEL, VIDEO_MODEL
+from gateway.code_examples.example_models import JIMENG_MODEL, KLING_MODEL, VEO_MODEL, VIDEO_MODEL
 from reference.operations.page import MAX_COST, MODEL_FIELD, PASSED, USER, Field, ReferencePage
 
 _ID: Final = Field("id", "string", _("The video ID, in the path."), True)

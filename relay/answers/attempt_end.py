@@ -13,7 +13,7 @@ from billing.prices.pricing import PriceVersion, saved_by_cache
 from billing.subscriptions.included_units import paid_by_units
 from dialects.chat.events import Event
 from dialects.chat.reasoning_seals import REMEMBERED, collect_reasoning
-from gateway.health.faults import FAULTS
+from gateway.breaker.faults import FAULTS
 from lib.id_types import CostVersionId, PriceVersionId
 from lib.ids import id_text
 from relay.answers.abandoned import DrainLimit, absorb_cost, drain_limit, rule_of

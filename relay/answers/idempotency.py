@@ -34,7 +34,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.organisations.data_policy import RETENTION_HOURS_MAX
+from accounts.limits.data_policy import RETENTION_HOURS_MAX
 from dialects.errors.errors import RequestFault, message_of
 from dialects.json.body import read_body
 from lib.id_types import RequestId

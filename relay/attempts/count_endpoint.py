@@ -17,11 +17,11 @@ from dialects.gemini import count_tokens as gemini_count
 from dialects.json.body import Body
 from dialects.responses import input_tokens as responses_count
 from dialects.responses.request import read as responses_request
-from gateway.health.faults import FAULTS
+from gateway.breaker.faults import FAULTS
+from gateway.channel_order.channel_order import Candidate
 from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress
-from gateway.routing.channel_order import Candidate
 from lib.ids import id_text, new_id
 from relay.context.context import RequestContext
 from relay.counting.estimates import estimate_tokens

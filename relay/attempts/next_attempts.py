@@ -14,10 +14,10 @@ import msgspec
 
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
-from gateway.health.channel_state import BAR_REASONS, Block
-from gateway.health.faults import FAULTS
+from gateway.breaker.channel_state import BAR_REASONS, Block
+from gateway.breaker.faults import FAULTS
+from gateway.channel_order.channel_order import Candidate, Skipped
 from gateway.providers.suffixes import RequestedModel
-from gateway.routing.channel_order import Candidate, Skipped
 from gateway.routing.model_rule_bounds import Cause
 from relay.attempts.rules import (
     ATTEMPTS_MAX,

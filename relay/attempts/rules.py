@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from dialects.errors.errors import ErrorKind
-from gateway.health.faults import FAULTS
-from gateway.routing.channel_order import Candidate
+from gateway.breaker.faults import FAULTS
+from gateway.channel_order.channel_order import Candidate
 from gateway.routing.model_rule_bounds import CAUSES, Cause
 
 ATTEMPTS_MAX: Final = 3

@@ -22,9 +22,9 @@ from uuid import UUID
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import check_nested_names
+from gateway.channel_order.channel_order import plan
+from gateway.channel_order.tie_breaking import order_keys
 from gateway.providers.suffixes import RequestedModel
-from gateway.routing.channel_order import plan
-from gateway.routing.tie_breaking import order_keys
 from relay.answers.attempt_end import final_end
 from relay.attempts.attempt import Attempt
 from relay.attempts.count_endpoint import COUNTERS, count_tokens

@@ -20,6 +20,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from billing.prices.lookup import Price
 from dialects.chat.events import (
     Broken,
     End,
@@ -32,9 +33,8 @@ from dialects.chat.events import (
 )
 from dialects.codec import Counting, Facts
 from dialects.errors.errors import RequestFault
-from gateway.prices.lookup import Price
+from gateway.channel_order.channel_order import Candidate
 from gateway.providers.suffixes import RequestedModel
-from gateway.routing.channel_order import Candidate
 from gateway.routing.shadow_rules import ShadowRule, likeness, storable_name
 from gateway.routing.shadow_sql import read_shadow_spend, write_shadow_answers
 from lib.id_types import UpstreamModelName

@@ -11,24 +11,24 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing.limits.channel_limits import ChannelLimits
+from billing.prices.lookup import Price, PriceList
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.name_patterns import matches
 from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM
 from dialects.chat.chat import Dialect
+from gateway.breaker.breaker import BreakerRule
+from gateway.channel_order.channel_order import Candidate, Route, plan
 from gateway.channels.overrides.condition_rules import Conditions
 from gateway.channels.overrides.rules import RequestOverrides
+from gateway.channels.passthrough.rules import PassThroughRule
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
+from gateway.model_entries.rules import ModelEntry, merge_entries
 from gateway.own_keys.routes import OwnKeyRoute
-from gateway.passthrough.rules import PassThroughRule
-from gateway.prices.lookup import Price, PriceList
 from gateway.providers.cloud_credentials.credentials import CredentialSource
 from gateway.providers.cloud_places import priced_in
 from gateway.providers.provider import Address, Provider
 from gateway.providers.signing import Signer
-from gateway.public_models.entry_rules import ModelEntry, merge_entries
-from gateway.routing.channel_order import Candidate, Route, plan
 from gateway.routing.model_rule_bounds import ModelRule, rule_of
 from lib.database.database_clock import DatabaseClock
 from lib.id_types import ChannelId, ChannelName

@@ -11,24 +11,24 @@ import msgspec
 
 from billing.limits.channel_limits import ChannelLimits
 from billing.limits.charge_rule import read_rule
+from billing.prices.lookup import PriceList, PriceRow
 from billing.prices.own_key_fee import OwnKeyFee
 from dialects.chat.chat import Dialect
+from gateway.aliases.rules import resolve_aliases
+from gateway.breaker.breaker import BreakerRule
+from gateway.channel_order.channel_order import Route
+from gateway.channel_order.tie_breaking import PICKS, Pick
 from gateway.channels.overrides.condition_rules import compile_conditions
 from gateway.channels.overrides.rules import read_overrides
+from gateway.channels.passthrough.rules import COST_KIND, PRICE_KIND, read_rules
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
+from gateway.model_entries.rules import ModelEntry, overrides_of
 from gateway.own_keys.cloud_keys import own_base_url
 from gateway.own_keys.routes import OwnKeyRoute
-from gateway.passthrough.rules import COST_KIND, PRICE_KIND, read_rules
-from gateway.prices.lookup import PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, BadAddress, Provider
-from gateway.public_models.entry_rules import ModelEntry, overrides_of
-from gateway.routing.alias_rules import resolve_aliases
-from gateway.routing.channel_order import Route
 from gateway.routing.model_rule_bounds import CAUSES, ModelRule
 from gateway.routing.shadow_rules import read_shadow
-from gateway.routing.tie_breaking import PICKS, Pick
 from lib.database.database_clock import DatabaseClock
 from lib.id_types import ChannelId
 from lib.network.egress import EgressPolicy

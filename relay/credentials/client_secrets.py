@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from accounts.secrets.key_format import AUTH_TOKEN_PREFIX, CLIENT_SECRET_PREFIX
 from dialects.errors.errors import RequestFault
 from relay.credentials.sealed_texts import open_text, seal_text

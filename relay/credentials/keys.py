@@ -15,14 +15,14 @@ from uuid import UUID
 import msgspec
 
 from accounts.keys.sql import holder_is_active
-from accounts.limits.rules import Network, is_address_in
-from accounts.organisations.data_policy import (
+from accounts.limits.data_policy import (
     NO_POLICY,
     RETENTION_HOURS,
     DataPolicy,
     combine_policies,
     policy_of,
 )
+from accounts.limits.rules import Network, is_address_in
 from accounts.secrets import key_format
 from accounts.secrets.key_format import AUTH_TOKEN_PREFIX
 from billing.limits.budget_rules import Scope

@@ -31,9 +31,9 @@ from dialects.codec import Target
 from dialects.errors import task_errors
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault, message_of
 from dialects.upstream_errors.upstream_errors import provider_limit_message
+from gateway.breaker.breaker import RETRY_AFTER_S_MAX
+from gateway.breaker.faults import final_kind
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import RETRY_AFTER_S_MAX
-from gateway.health.faults import final_kind
 from relay.credentials.revocation import EndReason
 from relay.downstream.deadline import Reason
 from relay.downstream.downstream import ErrorAnswer

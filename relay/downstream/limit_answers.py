@@ -10,7 +10,7 @@ from billing.currency.money import format_usd
 from billing.limits.budget_rules import WITHOUT_END
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault, message_of, quote_value, retry_after_s
-from gateway.health.channel_state import BarReason
+from gateway.breaker.channel_state import BarReason
 from lib.ids import id_text
 from relay.errors import RelayError
 from relay.requests.sessions import Session

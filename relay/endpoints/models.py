@@ -8,11 +8,11 @@ from billing.prices.meters import format_rate
 from dialects.endpoints import models_list
 from dialects.endpoints.models_list import ListForm, ModelRow
 from dialects.errors.errors import RequestFault
+from gateway.channel_order.channel_order import Candidate, plan
 from gateway.providers.lifecycle import shutdown_date
 from gateway.providers.models import Capabilities, find_row
 from gateway.providers.overrides import UNSAID, apply_overrides
 from gateway.providers.parameters import supported_parameters
-from gateway.routing.channel_order import Candidate, plan
 from relay.catalogue.snapshot import Snapshot
 from relay.credentials.keys import Principal
 from relay.front.request import Request

@@ -27,7 +27,7 @@ from dialects.gemini.vertex import VertexCountClientCodec
 from dialects.media import veo
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
-from gateway.passthrough.rules import METHODS, ROOT
+from gateway.channels.passthrough.rules import METHODS, ROOT
 from relay.config import BODY_BYTES_MAX as _BODY
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse, error_response

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from accounts.keys.last_uses import LAST_USES, write_last_uses
+from accounts.key_uses.last_uses import LAST_USES, write_last_uses
 from accounts.keys.sql import count_use
 from lib.ids import new_id
 from lib.vault import Vault

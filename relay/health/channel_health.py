@@ -2,7 +2,7 @@
 
 Every process detects problems itself and shares them (`health_sharing.py`). A channel's state is
 discarded when the channel is edited. The states and the effects of faults are in
-`gateway/health/channel_state.py`.
+`gateway/breaker/channel_state.py`.
 """
 
 import logging
@@ -14,11 +14,11 @@ from typing import Final
 from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
-from gateway.health.breaker import PANIC_PERCENT, Breaker, Rest, RetryBudget
-from gateway.health.channel_state import BarReason, Block, ChannelCondition, Fault, Sought
-from gateway.health.faults import FAULTS
-from gateway.health.state_names import ChannelStatus
-from gateway.routing.channel_order import Candidate, Skipped
+from gateway.breaker.breaker import PANIC_PERCENT, Breaker, Rest, RetryBudget
+from gateway.breaker.channel_state import BarReason, Block, ChannelCondition, Fault, Sought
+from gateway.breaker.faults import FAULTS
+from gateway.breaker.state_names import ChannelStatus
+from gateway.channel_order.channel_order import Candidate, Skipped
 from lib.ids import id_text
 from relay.catalogue.snapshot import Channel, Snapshot
 from relay.health.channel_measures import ChannelMeasures

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from billing.prices.name_patterns import matches
-from gateway.routing.tie_breaking import MEASURED, NOTHING, Measured, Pick, figures_of
+from gateway.channel_order.tie_breaking import MEASURED, NOTHING, Measured, Pick, figures_of
 from relay.catalogue.snapshot import Snapshot
 from relay.database.database import Row, Statement
 

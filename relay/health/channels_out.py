@@ -6,11 +6,11 @@ from math import inf
 from types import MappingProxyType
 from typing import Final
 
-from accounts.organisations.data_policy import DataPolicy
+from accounts.limits.data_policy import DataPolicy
 from dialects.errors.errors import ErrorKind, message_of, retry_after_s
-from gateway.health.breaker import RETRY_AFTER_S_MAX
-from gateway.health.channel_state import Block, BlockReason
-from gateway.routing.channel_order import Skipped
+from gateway.breaker.breaker import RETRY_AFTER_S_MAX
+from gateway.breaker.channel_state import Block, BlockReason
+from gateway.channel_order.channel_order import Skipped
 from relay.catalogue.off_channels import OffChannel, OffReason
 from relay.errors import RelayError
 

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.health.state_names import ChannelStatus, KeyReason, KeyStatus, ModelStatus
+from gateway.breaker.state_names import ChannelStatus, KeyReason, KeyStatus, ModelStatus
 from relay.catalogue.snapshot import Snapshot
 from relay.database.database import Row, Statement
 from relay.health.channel_health import ChannelState, Health

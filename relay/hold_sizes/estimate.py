@@ -6,11 +6,11 @@ from typing import Final, NamedTuple, cast
 import msgspec
 
 from billing.currency.money import format_usd
+from billing.prices.lookup import Price
 from billing.prices.meters import Bound, Way
 from billing.prices.pricing import PriceVersion, total_bound
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
-from gateway.prices.lookup import Price
 from relay.catalogue.snapshot import Channel
 from relay.errors import RelayError
 from relay.hold_sizes.rules import (

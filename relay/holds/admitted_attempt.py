@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from billing.prices.lookup import Price
 from billing.prices.own_key_fee import OwnKeyFee
 from dialects.codec import Facts
+from gateway.channel_order.channel_order import Candidate, Skipped
 from gateway.channels.timeouts import Timeouts
-from gateway.prices.lookup import Price
-from gateway.routing.channel_order import Candidate, Skipped
 from lib.id_types import AttemptId, UpstreamModelName
 from relay.catalogue.snapshot import Channel
 from relay.context.context import RequestContext

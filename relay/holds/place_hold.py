@@ -8,10 +8,10 @@ from typing import Final, NamedTuple, NoReturn
 import msgspec
 
 from billing.limits.channel_limits import ChannelLimits
+from billing.prices.lookup import Price, requested_tier
 from billing.prices.pricing import PPM
 from billing.subscriptions.included_units import Allowance, applicable, beyond_nano, wanted_units
 from dialects.errors.errors import RequestFault
-from gateway.prices.lookup import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
 from lib.id_types import AttemptId, CostVersionId, PriceVersionId
 from lib.ids import new_id

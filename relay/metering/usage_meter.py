@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from billing.prices.conditions import tier_name
+from billing.prices.lookup import Price
 from billing.prices.meters import TOKEN_METERS
 from billing.prices.pricing import PPM, PriceVersion, saved_by_cache, total_of, total_of_parts
 from dialects.chat.cloud_names import bare_names
@@ -28,7 +29,6 @@ from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.price_conditions import KINDS, TIER, condition_word
 from dialects.usage.usage import Quantities, UsagePart, storable
 from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
-from gateway.prices.lookup import Price
 from gateway.providers.models import find_row
 from relay.counting.estimates import input_tokens_min
 from relay.counting.own_count import NO_USAGE, UsageEvidence, count_own, estimate_tokens_of_text

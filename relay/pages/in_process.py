@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.keys.last_uses import LAST_USES, PLAYGROUND
+from accounts.key_uses.last_uses import LAST_USES, PLAYGROUND
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, RequestId, TeamId
 from lib.ids import new_id

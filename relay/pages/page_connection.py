@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.keys.last_uses import LAST_USES, PLAYGROUND
+from accounts.key_uses.last_uses import LAST_USES, PLAYGROUND
 from dialects.codec import Target
 from dialects.errors.errors import RequestFault
 from lib.id_types import RequestId

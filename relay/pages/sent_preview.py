@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from dialects.errors.errors import RequestFault
-from gateway.routing import channel_order
+from gateway.channel_order import channel_order
 from lib.ids import id_text, new_id
 from relay.attempts.request_reader import RequestReader
 from relay.catalogue.snapshot import Channel

@@ -38,6 +38,7 @@ from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
+from gateway.channel_order.channel_order import Candidate
 from gateway.channels.overrides.rules import RequestOverrides, is_header_value
 from gateway.providers.codecs import codec_for
 from gateway.providers.models import (
@@ -52,7 +53,6 @@ from gateway.providers.overrides import Overrides, apply_overrides, switched_off
 from gateway.providers.provider import BadModelName, NotOffered, Provider
 from gateway.providers.suffixes import RequestedModel
 from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
-from gateway.routing.channel_order import Candidate
 from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.catalogue.snapshot import Channel

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dialects.errors.errors import RequestFault
-from gateway.routing.channel_order import Candidate, Skipped, first_place_percent
+from gateway.channel_order.channel_order import Candidate, Skipped, first_place_percent
 from gateway.routing.model_rule_bounds import Cause
 from relay.attempts.next_attempts import RoutedModel, RoutedModels, Translator
 from relay.attempts.request_reader import RequestReader

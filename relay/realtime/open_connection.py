@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from accounts.organisations.data_policy import combine_policies
+from accounts.limits.data_policy import combine_policies
 from dialects.errors.errors import RequestFault
 from dialects.realtime.fixed_settings import FixedSettings
 from lib.process.asgi import Scope

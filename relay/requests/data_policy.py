@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from accounts.organisations.data_policy import REGIONS_MAX, DataPolicy, is_region, policy_of
+from accounts.limits.data_policy import REGIONS_MAX, DataPolicy, is_region, policy_of
 from dialects.errors.errors import RequestFault
 
 DATA_POLICY_HEADER: Final = "x-weir-data-policy"

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
+from accounts.limits.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.errors.errors import RequestFault
 from dialects.json.max_cost import read_amount
 from relay.requests.body import TooLarge

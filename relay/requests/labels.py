@@ -8,7 +8,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from accounts.organisations.labels import LABEL_LENGTH, TAGS_MAX, is_label
+from accounts.names.labels import LABEL_LENGTH, TAGS_MAX, is_label
 from dialects.errors.errors import RequestFault
 
 LABELS_HEADER: Final = "x-weir-labels"

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.sessions import Session
 

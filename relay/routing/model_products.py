@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from billing.prices.lookup import Price
 from dialects.errors.errors import RequestFault, quote_value
-from gateway.prices.lookup import Price
 from gateway.providers.models import Capabilities, Endpoint
 from gateway.providers.suffixes import RequestedModel
 

@@ -8,21 +8,21 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
+from accounts.limits.data_policy import NO_POLICY, DataPolicy, combine_policies
+from billing.prices.lookup import Price, asked_conditions, requested_tier
 from dialects.chat.hosted_tools import HostedTools
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
 from dialects.json.request_members import unpriced_members
+from gateway.breaker.breaker import RetryBudget
+from gateway.channel_order.channel_order import Candidate, Skipped, plan
+from gateway.channel_order.tie_breaking import MEASURED, Ordering
 from gateway.channels.overrides.condition_rules import Feature, ScreenedRequest
-from gateway.health.breaker import RetryBudget
 from gateway.own_keys.routes import OwnKeyRequired, plan_own
-from gateway.prices.lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
 from gateway.providers.suffixes import RequestedModel
-from gateway.routing.channel_order import Candidate, Skipped, plan
-from gateway.routing.tie_breaking import MEASURED, Ordering
 from relay.catalogue.snapshot import Channel
 from relay.context.context import RequestContext
 from relay.counting.estimates import estimate_tokens

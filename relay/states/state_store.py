@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
-from accounts.organisations.data_policy import RETENTION_HOURS_MAX
+from accounts.limits.data_policy import RETENTION_HOURS_MAX
 from dialects.json.body import Body
 from lib.vault import Vault, VaultError
 from relay.credentials.keys import Principal

@@ -6,7 +6,7 @@ from typing import Any
 
 from dialects.codec import Codec
 from dialects.errors.errors import KINDS, ErrorKind, message_of
-from gateway.health.faults import FAULTS
+from gateway.breaker.faults import FAULTS
 from relay.errors import RelayError
 
 _LOST = "the provider closed the connection behind the request, before it answered"

@@ -19,7 +19,7 @@ from websockets.http11 import Response
 from dialects.chat.chat import Dialect
 from dialects.codec import Codec
 from dialects.errors.errors import message_of
-from gateway.health.faults import FAULTS
+from gateway.breaker.faults import FAULTS
 from gateway.providers.provider import Quirk
 from gateway.providers.signing import Signer, secret_words
 from lib.network.egress import EgressPolicy

@@ -17,9 +17,9 @@ from accounts.members import members
 from accounts.models import OwnConnection, Role, SingleSignOn, User
 from accounts.second_factor import second_factor
 from accounts.sign_in import sign_in
+from accounts.sign_on_connections.connections import confirmed_domains, provider_id
 from accounts.sign_up.sign_up import may_found, save_sign_up
 from accounts.single_sign_on import single_sign_on
-from accounts.single_sign_on.connections import confirmed_domains, provider_id
 from tests.accounts.factors import with_app
 from tests.accounts.identity_provider import CLIENT, SECRET, IdentityProvider
 from tests.accounts.single_sign_on.test_single_sign_on import (

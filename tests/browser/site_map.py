@@ -26,13 +26,13 @@ from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
+from gateway.aliases.aliases import save_alias
 from gateway.channels import channels
 from gateway.models import Channel, ChannelTestRun, ModelListing, Route
 from gateway.own_keys.offers import set_offer
 from gateway.own_keys.own_keys import add_own_key
 from gateway.prices import previews
 from gateway.provider_accounts.balances.rules import Amount, Reading
-from gateway.routing.aliases import save_alias
 from gateway.routing.model_rules import save_rule
 from gateway.status.announcements import publish_announcement
 from lib import clock

@@ -17,8 +17,8 @@ from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.organisations import organisations, teams
 from accounts.sign_in import sign_in
+from accounts.sign_on_connections.connections import provider_id
 from accounts.single_sign_on import single_sign_on
-from accounts.single_sign_on.connections import provider_id
 from tests.browser.identity_provider import CLIENT, SECRET, RealProvider, real_provider
 from tests.browser.visitor import findings, too_wide
 from tests.runner.databases import own_database

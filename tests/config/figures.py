@@ -29,8 +29,8 @@ from billing.topups import topups
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
 from gateway.health.traffic import FIRST_TOKEN_MS
+from gateway.model_entries.entries import save_entry
 from gateway.models import ShadowAnswer, TrafficBucket
-from gateway.public_models.entries import save_entry
 from lib import clock
 from lib.ids import id_text, new_id
 from notify.endpoints import endpoints

@@ -23,15 +23,15 @@ import pytest
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
+from accounts.limits.data_policy import is_region
 from accounts.limits.rules import check_limits
 from accounts.members import invitations
 from accounts.members.invitations import Offer
 from accounts.members.pseudonym import Traces, replace_person
 from accounts.models import Role
-from accounts.organisations.data_policy import is_region
-from accounts.organisations.labels import is_label
+from accounts.names.email_domains import is_domain
+from accounts.names.labels import is_label
 from accounts.sign_up import sign_up
-from accounts.sign_up.email_domains import is_domain
 from accounts.single_sign_on.rules import is_subject
 from billing import idempotency
 from billing.credits import code_format, codes
@@ -57,11 +57,11 @@ from billing.wallets.pace import pace_of
 from dialects.endpoints import client_secrets
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
+from gateway.breaker.breaker import Breaker, BreakerRule
 from gateway.channels.channels import create_channel
-from gateway.health.breaker import Breaker, BreakerRule
+from gateway.channels.passthrough import passthrough
+from gateway.channels.passthrough.rules import is_pattern, is_pointer, normalise_path
 from gateway.own_keys import fallback_prices, offers
-from gateway.passthrough import passthrough
-from gateway.passthrough.rules import is_pattern, is_pointer, normalise_path
 from gateway.providers import PROVIDERS
 from lib import clock
 from relay.counting.estimates import input_tokens_min
@@ -262,19 +262,19 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda _, n: offers._check_fee(OwnKeyFee(million_nano=n)), 0, 10**15
     ),
     "gateway/own_keys/offers.py:set_offer:ORGANISATIONS_MAX": Bound(offer_to, None, 1_000),
-    "gateway/passthrough/passthrough.py:_check_amount:AMOUNT_NANO_MAX": Bound(
+    "gateway/channels/passthrough/passthrough.py:_check_amount:AMOUNT_NANO_MAX": Bound(
         lambda _, n: passthrough._check_amount(format_scaled(n, 9)), 0, 10**12
     ),
-    "gateway/passthrough/passthrough.py:check_rules:RULES_MAX": Bound(
+    "gateway/channels/passthrough/passthrough.py:check_rules:RULES_MAX": Bound(
         lambda _, n: pass_paths(n), None, 100
     ),
-    "gateway/passthrough/rules.py:is_pattern:PATH_MAX": Bound(
+    "gateway/channels/passthrough/rules.py:is_pattern:PATH_MAX": Bound(
         lambda _, n: is_pattern("/" * (n > 0) + "p" * (n - 1)), 1, 160
     ),
-    "gateway/passthrough/rules.py:is_pointer:POINTER_MAX": Bound(
+    "gateway/channels/passthrough/rules.py:is_pointer:POINTER_MAX": Bound(
         lambda _, n: is_pointer("/" * (n > 0) + "p" * (n - 1)), 1, 200
     ),
-    "gateway/passthrough/rules.py:normalise_path:_SEGMENTS_MAX": Bound(
+    "gateway/channels/passthrough/rules.py:normalise_path:_SEGMENTS_MAX": Bound(
         lambda _, n: normalise_path("/p" * n), 1, 60
     ),
     "relay/health/channel_health.py:budget:_BUDGETS_MAX": Bound(
@@ -308,18 +308,16 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda people, n: invite(people, addresses=n), None, 50
     ),
     "accounts/keys/keys.py:rotate_key:GRACE_HOURS_MAX": Bound(rotate, 0, 168),
-    "accounts/organisations/data_policy.py:is_region:REGION_MAX": Bound(
+    "accounts/limits/data_policy.py:is_region:REGION_MAX": Bound(
         lambda _, n: is_region("e" * n), 1, 40
     ),
     "accounts/single_sign_on/rules.py:is_subject:SUBJECT_MAX": Bound(
         lambda _, n: is_subject("s" * n), 1, 191
     ),
-    "accounts/sign_up/email_domains.py:is_domain:_LENGTH_MAX": Bound(
+    "accounts/names/email_domains.py:is_domain:_LENGTH_MAX": Bound(
         lambda _, n: is_domain(("d" * 50 + ".") * 4 + "e" * (n - 204)), None, 253
     ),
-    "accounts/organisations/labels.py:is_label:LABEL_LENGTH": Bound(
-        lambda _, n: is_label("l" * n), 1, 100
-    ),
+    "accounts/names/labels.py:is_label:LABEL_LENGTH": Bound(lambda _, n: is_label("l" * n), 1, 100),
     "accounts/limits/rules.py:check_limits:LIMIT_MAX": Bound(
         lambda _, n: check_limits({"rpm": n}), 1, 2_147_483_647
     ),
@@ -395,10 +393,10 @@ BOUNDS: Final[dict[str, Bound]] = {
     "billing/topups/topups.py:check_amount:TOP_UP_MAX_NANO": Bound(
         lambda _, n: topups.check_amount(n * NANO_PER_USD // 100), 5_00, 10_000_00
     ),
-    "gateway/health/breaker.py:_too_many:SAMPLE_MIN": Bound(
+    "gateway/breaker/breaker.py:_too_many:SAMPLE_MIN": Bound(
         lambda _, n: stays_closed(n, connect=False), None, 19
     ),
-    "gateway/health/breaker.py:bad:CONNECTS_MAX": Bound(
+    "gateway/breaker/breaker.py:bad:CONNECTS_MAX": Bound(
         lambda _, n: stays_closed(n, connect=True), None, 4
     ),
     "relay/counting/estimates.py:input_tokens_min:_READ_BYTES_MAX": Bound(

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from accounts.sign_in.password_hashing import PasswordHasher
+from accounts.secrets.password_hashing import PasswordHasher
 from tests.accounts.factors import App
 from tests.runner.databases import own_database
 from tests.support.hub import Answer, Hub
@@ -308,7 +308,7 @@ def quiet(door: Door) -> float:
 
 def _crowds() -> Iterator[Any]:
     """A small one of each kind, and a large one in the slow lane. Each sign-in costs a hash; how
-    many of these there are at once is proved in tests/accounts/sign_in/test_hashing.py."""
+    many of these there are at once is proved in tests/accounts/secrets/test_hashing.py."""
     for deed in DEEDS:
         yield pytest.param(deed, 4 if deed in (sign_in, sign_in_here) else 16)
         yield pytest.param(deed, 300, marks=pytest.mark.slow)

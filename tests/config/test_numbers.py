@@ -41,14 +41,14 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.members.pseudonym": {
         "_WORD_MIN": "3",
     },
-    "accounts.organisations.data_policy": {
+    "accounts.limits.data_policy": {
         "RETENTION_HOURS": "24",
         "RETENTION_HOURS_MAX": "24",
         "CLIENT_ADDRESS_DAYS_MAX": "365",
         "REGION_MAX": "40",
         "REGIONS_MAX": "20",
     },
-    "accounts.organisations.labels": {
+    "accounts.names.labels": {
         "LABEL_LENGTH": "100",
         "TAGS_MAX": "20",
     },
@@ -80,9 +80,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "PASSWORD_LENGTH_MIN": "10",
         "SIGN_IN_LINK": "0:30:00",
         "PASSWORD_RESET_LINK": "0:30:00",
+    },
+    "accounts.sign_up.first_run": {
         "SET_UP_LINK": "1 day, 0:00:00",
     },
-    "accounts.sign_in.throttle": {
+    "accounts.throttle.throttle": {
         "_PER_NETWORK": (
             "{'sign_in': 30, 'sign_up': 20, 'ask_reset': 20, 'reset': 20, 'change_password': 20, "
             "'second_factor': 30, 'passkey': 30, 'confirm': 20, 'device': 20, 'device_begin': 30, "
@@ -90,7 +92,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         ),
         "KNOWN_FOR": "180 days, 0:00:00",
     },
-    "accounts.sign_up.email_domains": {
+    "accounts.names.email_domains": {
         "_LENGTH_MAX": "253",
     },
     "accounts.sign_up.sign_up": {
@@ -299,7 +301,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "SECONDS_MAX": "7200",
         "SECONDS_DEFAULT": "600",
     },
-    "gateway.health.breaker": {
+    "gateway.breaker.breaker": {
         "RETRY_AFTER_S_MAX": "120.0",
         "SAMPLE_MIN": "20",
         "CONNECTS_MAX": "5",
@@ -336,10 +338,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "gateway.own_keys.own_keys": {
         "NAME_MAX": "120",
     },
-    "gateway.passthrough.passthrough": {
+    "gateway.channels.passthrough.passthrough": {
         "_WORDS": "(3, 6)",
     },
-    "gateway.passthrough.rules": {
+    "gateway.channels.passthrough.rules": {
         "RULES_MAX": "100",
         "PATH_MAX": "160",
         "POINTER_MAX": "200",
@@ -540,13 +542,13 @@ def numbers_in(file: str) -> Iterator[str]:
 
 # The defaults of fields and parameters that are neither 0 nor False, by their place.
 DEFAULTS: Final = {
-    "accounts/access/api_auth.py:ApiAuth.__init__.confined": "True",
+    "accounts/guards/api_auth.py:ApiAuth.__init__.confined": "True",
     "accounts/sign_in/sign_in.py:AccountAdapter.save_user.commit": "True",
     "billing/credits/codes.py:create_batch.max_uses": "1",
     "billing/ledger/statement.py:Line.count": "1",
     "billing/limits/budgets.py:restore_budget.enabled": "True",
     "billing/limits/enforcement.py:HoldRequest.counted": "True",
-    "gateway/health/breaker.py:BreakerRule.enabled": "True",
+    "gateway/breaker/breaker.py:BreakerRule.enabled": "True",
     "gateway/media_tasks/media_tasks.py:Poll.asked": "True",
     "relay/attempts/next_attempts.py:NextAttempt.avoid": "-1",
     "relay/health/channel_health.py:Health.begin.avoid": "-1",

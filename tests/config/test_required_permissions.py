@@ -32,10 +32,10 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "team_members.write": "team_to_staff",
         "keys.write": "writable_service_account keyed_teams keyed_team",
     },
-    "accounts.audit.log": {
+    "accounts.audit_log.log": {
         "audit.read": "visible_events all_events",
     },
-    "accounts.limits.limits": {
+    "accounts.keys.limited_subjects": {
         "budgets.write": "limited_subjects",
     },
     "accounts.members.access": {

@@ -17,8 +17,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.audit import log as audit_log
-from accounts.audit.words import OBJECTS
+from accounts.audit_log import log as audit_log
+from accounts.audit_log.words import OBJECTS
 from accounts.models import AuditEvent, Epoch, FormerSecret, Key
 from outbox.models import Fact
 from relay.catalogue import snapshot_sql as snapshot_statements
@@ -129,11 +129,11 @@ def _audited_and_silent() -> tuple[set[str], set[str]]:
 # These need more around them (a processor, a catalogue, an upstream, a clock): the tests of their
 # rooms make them, and look at the event that is named here.
 ELSEWHERE: Final = {
-    "accounts.sign_in.security_changes.record_change": "authenticator_app.added",
+    "accounts.sessions.security_changes.record_change": "authenticator_app.added",
     "accounts.sign_up.first_run.make_set_up_link": "set_up_link.made",
     "accounts.sign_up.first_run.set_up": "installation.set_up",
     "billing.trials.trials.create_organisation": "trial.given",
-    "accounts.sign_in.security_changes.record_use": "recovery_code.used",
+    "accounts.sessions.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.sessions.end": "sessions.ended",
     "accounts.sessions.sessions.end_one": "sessions.ended",
     "accounts.sessions.sessions.end_signed_in_by": "sessions.ended",

@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import Operation, PathView
 from pydantic import BaseModel
 
-from accounts.access.api_auth import api_auth, installation_auth
+from accounts.guards.api_auth import api_auth, installation_auth
 from accounts.roles import rules as roles
 from config.api.api import api
 

@@ -7,9 +7,10 @@ from typing import Final
 import pytest
 
 from accounts.keys import keys
-from accounts.organisations import labels
-from accounts.organisations.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
+from accounts.limits.data_policy import CLIENT_ADDRESS_DAYS_MAX, RETENTION_HOURS
+from accounts.names import labels
 from accounts.sign_in import rules as sign_in_rules
+from accounts.sign_up.first_run import SET_UP_LINK
 from billing import idempotency
 from billing.credits import codes
 from billing.safeguards.rules import TOGETHER
@@ -102,7 +103,7 @@ _SAYS: Final = [
     ("usage/overview/api.py", f"within {ERROR_PER_CENT} %"),
     ("docs/guides/usage.md", f"first {END_USER_LENGTH} characters"),
     ("reference/operations/page.py", f"first {END_USER_LENGTH} characters"),
-    ("accounts/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
+    ("accounts/organisations/forms.py", f"From 0 to {CLIENT_ADDRESS_DAYS_MAX}."),
     ("docs/guides/usage.md", f"{SHEET_ROWS:,} rows"),
     ("docs/guides/usage.md", f"more than {exports.DIRECT_ROWS:,} requests"),
     ("docs/guides/usage.md", f"for {exports.KEPT.days} days"),
@@ -111,13 +112,16 @@ _SAYS: Final = [
     ("usage/exports/api.py", f"At most {exports.WAITING_MAX} exports"),
     ("reference/operations/page.py", f"At most {FALLBACKS_MAX}."),
     ("docs/guides/routing.md", f"at most {FALLBACKS_MAX} of them"),
-    ("accounts/forms.py", f'GRACE_HOURS), gettext_lazy("{keys.GRACE_HOURS} hours")'),
-    ("accounts/forms.py", f'GRACE_HOURS_MAX), gettext_lazy("{keys.GRACE_HOURS_MAX // 24} days")'),
+    ("accounts/keys/forms.py", f'GRACE_HOURS), gettext_lazy("{keys.GRACE_HOURS} hours")'),
+    (
+        "accounts/keys/forms.py",
+        f'GRACE_HOURS_MAX), gettext_lazy("{keys.GRACE_HOURS_MAX // 24} days")',
+    ),
     ("docs/promises.md", f"works for at most {keys.GRACE_HOURS_MAX // 24} days"),
-    ("accounts/forms.py", f"A tag has {_LABEL}"),
+    ("accounts/limits/forms.py", f"A tag has {_LABEL}"),
     ("reference/answers/headers.py", f"each label has {_LABEL}"),
     ("reference/answers/headers.py", f"tags ({labels.TAGS_MAX} at most)"),
-    ("accounts/forms.py", _PASSWORD),
+    ("accounts/sign_in/forms.py", _PASSWORD),
     ("templates/account/password_change.html", _PASSWORD),
     ("templates/account/password_set.html", _PASSWORD),
     ("templates/account/password_reset_from_key.html", _PASSWORD),
@@ -129,10 +133,10 @@ _SAYS: Final = [
         _minutes(sign_in_rules.PASSWORD_RESET_LINK),
     ),
     ("accounts/management/commands/sign_in_link.py", _minutes(sign_in_rules.SIGN_IN_LINK)),
-    ("accounts/management/commands/set_up_link.py", _hours(sign_in_rules.SET_UP_LINK)),
+    ("accounts/management/commands/set_up_link.py", _hours(SET_UP_LINK)),
     ("docs/operate/start.md", f"once, within {_minutes(sign_in_rules.SIGN_IN_LINK)}"),
-    ("docs/operate/start.md", f"once, within {_hours(sign_in_rules.SET_UP_LINK)}"),
-    ("templates/accounts/sign_up/set_up.html", _hours(sign_in_rules.SET_UP_LINK)),
+    ("docs/operate/start.md", f"once, within {_hours(SET_UP_LINK)}"),
+    ("templates/accounts/sign_up/set_up.html", _hours(SET_UP_LINK)),
     ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
     ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
     ("templates/billing/credits/credits.html", _hours(TOGETHER)),
@@ -142,7 +146,7 @@ _SAYS: Final = [
         f"At most {_WORDS[payment.AUTOMATIC_A_DAY]} automatic top-ups",
     ),
     ("gateway/channels/fields.py", f"at most {URL_MAX} characters"),
-    ("gateway/channels/forms.py", _SHARE),
+    ("gateway/channel_setup/edit_forms.py", _SHARE),
     ("gateway/channels/schemas.py", f"requests of {WINDOW_MIN} minutes"),
     ("docs/guides/channels.md", _SHARE),
     ("templates/gateway/health/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),

@@ -18,19 +18,19 @@ from tests.house.test_style import ROOMS, ROOT
 from tests.support.cast import Cast
 
 ASKED: Final = {
-    "audit.read": "accounts.audit.log.all_events accounts.audit.log.visible_events",
+    "audit.read": "accounts.audit_log.log.all_events accounts.audit_log.log.visible_events",
     "budgets.ask": (
         "billing.limits.budget_increases.askable_budgets "
         "billing.limits.budget_increases.visible_raises"
     ),
     "budgets.read": "billing.limits.budgets.visible_budgets",
-    "budgets.write": "accounts.limits.limits.limited_subjects",
+    "budgets.write": "accounts.keys.limited_subjects.limited_subjects",
     "channels.read": """
-        gateway.access.access_channel_key gateway.access.access_model
+        gateway.access.access_channel_key gateway.public_models.access.access_model
         gateway.access.every_channel gateway.access.visible_test_runs
-        gateway.access.visible_aliases gateway.access.visible_announcements
-        gateway.access.visible_model_proposals
-        gateway.access.visible_models gateway.access.visible_rules
+        gateway.access.visible_aliases gateway.status.access.visible_announcements
+        gateway.catalogue.access.visible_model_proposals
+        gateway.public_models.access.visible_models gateway.access.visible_rules
         gateway.access.visible_shadow_answers notify.access.operator_endpoints
         gateway.own_keys.access.access_channel_offer usage.books.findings.all_findings
     """,
@@ -106,9 +106,9 @@ ASKED: Final = {
         playground.preferences.preferences.set_leaving_rule playground.prompts.prompts.owned_prompt
     """,
     "prices.write": """
-        gateway.access.access_price gateway.access.visible_ignore_rules
+        gateway.access.access_price gateway.catalogue.access.visible_ignore_rules
         gateway.access.visible_plans gateway.access.visible_previews
-        gateway.access.visible_proposals gateway.access.visible_updates
+        gateway.access.visible_proposals gateway.catalogue.access.visible_updates
         gateway.access.visible_versions
     """,
     "prompts.read": "playground.prompts.prompts.visible_prompts",

@@ -287,10 +287,10 @@ TASKS: Final[Mapping[str, Task]] = {
     "relay/upstream/http1.py:Connection.send_stream": Task(
         "with a body that still arrives", ("Connection.send_stream",), "with the body"
     ),
-    "accounts/access/stream_access.py:read_while": Task(
+    "accounts/guards/stream_access.py:read_while": Task(
         "with a page's stream", ("read_while",), "when its reader may not read any more"
     ),
-    "accounts/access/stream_access.py:_next": Task(
+    "accounts/guards/stream_access.py:_next": Task(
         "with each item", ("_next",), "with the item"
     ),
     "stack/processes/supervisor.py:Supervisor.supervise": Task(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from gateway.passthrough.rules import PassThroughRule, stored_rules
+from gateway.channels.passthrough.rules import PassThroughRule, stored_rules
 from tests.fakes.bedrock import ACCESS, SECRET, TOKEN, FakeBedrock
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.fakes.vertex import FakeVertex

@@ -15,8 +15,8 @@ from psycopg.types.json import Jsonb
 from websockets.sync.client import connect
 
 from gateway.channels.overrides.overrides import check_overrides
+from gateway.channels.passthrough.rules import PassThroughRule, stored_rules
 from gateway.channels.refusals import ChannelRefused
-from gateway.passthrough.rules import PassThroughRule, stored_rules
 from gateway.providers import PROVIDERS
 from gateway.providers.header_names import GUARDED_NAMES, NAMED, is_guarded
 from gateway.providers.signing import AwsSigner, TokenSigner, VolcengineSigner

@@ -14,9 +14,9 @@ from uuid import UUID
 import pytest
 
 from dialects.endpoints.codecs import CODECS
+from gateway.breaker.breaker import BreakerRule
 from gateway.channels.channel_tests import fetched_credentials
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
 from gateway.providers import provider_named
 from gateway.providers.cloud_credentials.credentials import (
     Ask,

@@ -6,9 +6,9 @@ from typing import Any
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.models import Key
 from billing.limits import budgets
 from lib.htmx import back_to, see_other

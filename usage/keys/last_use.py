@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from accounts.access import access
 from accounts.access.actors import Actor
-from accounts.keys.last_uses import PLAYGROUND
+from accounts.key_uses.last_uses import PLAYGROUND
 from accounts.models import Key
 from accounts.secrets.key_lookup import last_use
 from lib import clock

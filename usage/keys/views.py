@@ -17,9 +17,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
-from accounts.forms import RotationForm
+from accounts.guards.guards import organisation_page
 from accounts.keys import keys
+from accounts.keys.forms import RotationForm
 from accounts.models import Key, KeyKind
 from accounts.preferences.table_preferences import read_table
 from accounts.secrets import key_lookup

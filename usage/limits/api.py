@@ -310,6 +310,7 @@ def ask_for_more(actor: Actor, id: str, body: RaiseIn) -> Status[RaiseOut]:
     "/budget-requests/{id}/approve", response=RaiseOut, summary="Approve an increase request"
 )
 @requires("budgets.write")
+@requires("budgets.write")
 def approve_raise(actor: Actor, id: str, body: RaiseAnswer) -> RaiseOut:
     """The limit is higher from now on and returns to its old value automatically."""
     return _decide(
@@ -321,6 +322,7 @@ def approve_raise(actor: Actor, id: str, body: RaiseAnswer) -> RaiseOut:
 
 @router.post("/budget-requests/{id}/deny", response=RaiseOut, summary="Reject an increase request")
 @requires("budgets.write")
+@requires("budgets.write")
 def deny_raise(actor: Actor, id: str, body: RaiseAnswer) -> RaiseOut:
     """The budget stays unchanged. A reply is required."""
     return _decide(
@@ -331,6 +333,7 @@ def deny_raise(actor: Actor, id: str, body: RaiseAnswer) -> RaiseOut:
 
 
 @router.post("/budget-requests/{id}/end", response=RaiseOut, summary="End an increase")
+@requires("budgets.write")
 @requires("budgets.write")
 def end_raise(actor: Actor, id: str) -> RaiseOut:
     """End an increase early."""

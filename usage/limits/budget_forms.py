@@ -7,8 +7,8 @@ from typing import Any, cast
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts.forms import CountsForm
-from accounts.limits.limits import Subject
+from accounts.keys.limited_subjects import Subject
+from accounts.limits.forms import CountsForm
 from billing.currency.forms import MoneyField
 from billing.currency.money import format_usd
 from billing.limits.budget_rules import (

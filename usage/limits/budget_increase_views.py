@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page, signed_in_view
+from accounts.guards.guards import organisation_page, signed_in_view
 from accounts.models import Membership, Role
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_increases, budgets

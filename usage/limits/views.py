@@ -16,10 +16,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
-from accounts.forms import CountsForm
+from accounts.guards.guards import organisation_page
 from accounts.keys import keys
-from accounts.limits.limits import Subject, limited_subject, limited_subjects
+from accounts.keys.limited_subjects import Subject, limited_subject, limited_subjects
+from accounts.limits.forms import CountsForm
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budgets import BudgetRefused, BudgetUsage

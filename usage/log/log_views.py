@@ -36,8 +36,8 @@ from django.views.decorators.http import require_GET, require_safe
 from accounts.access import access
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor, person_of, slug_of
-from accounts.access.guards import organisation_page
-from accounts.access.stream_access import CHECK_S, present_actor
+from accounts.guards.guards import organisation_page
+from accounts.guards.stream_access import CHECK_S, present_actor
 from accounts.preferences.table_preferences import read_table
 from billing.currency.display import PLACES_MAX, TOTAL_PLACES
 from lib import clock

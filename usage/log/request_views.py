@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.models import Organisation
 from accounts.preferences.table_preferences import read_table
 from billing.access import access_wallet

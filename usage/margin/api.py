@@ -5,9 +5,9 @@ import datetime as dt
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from lib import clock
 from lib.api.openapi import Input, Schema

@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.access import all_invoices, any_invoice
 from billing.credits.api import amount_of
 from billing.currency.money import format_usd

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
 from accounts.access.entry_requirements import people_with_factor
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.members import access as member_access
 from accounts.members.forms import role_label
 from accounts.members.invitation_views import teams_text

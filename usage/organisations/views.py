@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import operator_page, organisation_page
+from accounts.guards.guards import operator_page, organisation_page
 from accounts.members import team_members
 from accounts.members.forms import role_label
 from accounts.members.members import member_counts

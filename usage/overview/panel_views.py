@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from lib import clock
 from lib.htmx import render_part
 from usage.breakdowns.changes import Part, parts_of

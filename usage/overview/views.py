@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access
 from accounts.access.access import visible_teams
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from billing.currency.money import round_half_even
 from billing.prices.meters import find_meter
 from lib import clock

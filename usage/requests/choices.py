@@ -15,7 +15,7 @@ Why = Literal[
     "fallback_rule",
     "budget_rule",
     # Reasons by the operators' choice for the model, or by the session:
-    # gateway/routing/tie_breaking.py.
+    # gateway/channel_order/tie_breaking.py.
     "latency",
     "ttft",
     "throughput",
@@ -38,7 +38,7 @@ SkipReason = Literal[
     "prepaid",
     "unsupported",
     "retry_budget",
-    # The channel cannot be used now: gateway/health/channel_state.py, BlockReason.
+    # The channel cannot be used now: gateway/breaker/channel_state.py, BlockReason.
     "key_refused",
     "no_credit",
     "misconfigured",
@@ -56,7 +56,7 @@ SkipReason = Literal[
     "label",
     "prompt_length",
     "content",
-    # The channel may not receive the request's data: accounts/organisations/data_policy.py.
+    # The channel may not receive the request's data: accounts/limits/data_policy.py.
     "retention",
     "region",
 ]

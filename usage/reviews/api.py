@@ -8,9 +8,9 @@ from django.utils.translation import gettext
 from ninja import Query
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 from billing.idempotency import Answer, answer_idempotently
 from lib import clock

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import organisation_page, public
+from accounts.guards.guards import organisation_page, public
 from accounts.preferences.table_preferences import read_table
 from billing.invoices.billing_details import zone_of
 from lib.forms.places import ZoneField

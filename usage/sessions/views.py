@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import access, actors
 from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor, organisation_of, slug_of
-from accounts.access.guards import organisation_page, signed_in_view
+from accounts.guards.guards import organisation_page, signed_in_view
 from accounts.models import User
 from accounts.preferences.table_preferences import read_table
 from billing.limits import ended_sessions

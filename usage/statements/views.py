@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.guards.guards import organisation_page
 from accounts.models import Organisation
 from accounts.preferences.table_preferences import read_table
 from billing.access import access_wallet

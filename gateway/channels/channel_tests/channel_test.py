@@ -13,9 +13,11 @@ from django.db import connection, transaction
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
+from billing.prices.lookup import Price, PriceList, PriceRow
 from billing.prices.name_patterns import matches
 from billing.prices.prices import list_prices
 from billing.prices.pricing import total_of
+from gateway.channel_order import channel_order
 from gateway.channels.channel_tests.calls import STAGES, ChannelCheck, Variant, call
 from gateway.channels.channel_tests.sessions import SESSION_VARIANTS
 from gateway.channels.channel_tests.staged_calls import Target
@@ -23,11 +25,9 @@ from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
 from gateway.channels.overrides.rules import NO_OVERRIDES, read_overrides
 from gateway.models import Channel, ChannelKey
-from gateway.prices.lookup import Price, PriceList, PriceRow
 from gateway.providers import PROVIDERS
 from gateway.providers.cloud_places import priced_in
 from gateway.providers.models import find_row
-from gateway.routing import channel_order
 from gateway.settings.installation import egress_policy
 from lib import clock
 from lib.vault import VaultError

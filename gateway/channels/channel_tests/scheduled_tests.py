@@ -23,8 +23,8 @@ from gateway.channels.channel_tests.rules import (
 )
 from gateway.channels.channel_tests.schedule import claim_due
 from gateway.channels.channels import take_in, take_out
+from gateway.channels.served_models import prices_in_force, testable_names
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
-from gateway.public_models.served import prices_in_force, testable_names
 from lib import clock
 
 _STEP_S: Final = 20.0

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from gateway.access import access_test_run
 from gateway.channels.channel_tests.scheduled_tests import start_run
 from gateway.channels.channel_tests.words import VARIANT_NAMES, words_of

@@ -8,9 +8,9 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from gateway.catalogue.model_lists import ListStage, ModelList
 from gateway.channels.channel_tests.calls import STAGES, Stage, Variant
 from gateway.channels.channel_tests.staged_calls import Fault
+from gateway.channels.model_lists import ListStage, ModelList
 
 STAGE_NAMES: Final[dict[Stage, Promise]] = {
     "address": gettext_lazy("Address resolved and allowed"),

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organisation, Team
-from accounts.organisations.labels import is_label, join_labels, split_labels
+from accounts.names.labels import is_label, join_labels, split_labels
 from billing.models import Plan
 from gateway.channels.overrides.condition_rules import (
     COUNTS,

@@ -6,9 +6,9 @@ import datetime as dt
 from ninja import Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from gateway.access import access_channel
 from gateway.channels.channel_tests.words import words_of

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from billing.currency.money import format_markup
 from billing.prices.forms import MarkupField
 from gateway.access import access_channel

@@ -34,10 +34,6 @@ import msgspec
 
 from billing.currency.money import INT64_MAX, INT64_MIN
 
-Source = Literal[
-    "none", "openrouter", "openrouter_key", "deepseek", "moonshot", "siliconflow", "new_api",
-    "one_api",
-]  # fmt: skip
 Verdict = Literal["rest", "serve", "keep"]
 
 _SUBSCRIPTION: Final = "/v1/dashboard/billing/subscription"

@@ -6,7 +6,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.guards.guards import operator_page
 from gateway.access import access_channel
 from gateway.provider_accounts.balances.balances import check_balance
 from gateway.provider_accounts.balances.rows import balance_rows

@@ -8,9 +8,9 @@ from typing import Final, Literal
 from ninja import Query, Status
 from pydantic import Field
 
-from accounts.access import api_auth
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
+from accounts.guards import api_auth
 from billing.currency.answers import answer_of
 from billing.currency.money import parse_usd
 from gateway.access import access_channel

@@ -7,8 +7,8 @@ from typing import Any
 from dialects.chat.chat import Encoded
 from dialects.codec import Codec
 from dialects.media.videos import VideoRequest
-from gateway.media_tasks.rules import charged_video
 from gateway.providers.task_form import Charged, TaskForm
+from gateway.providers.task_terms import charged_video
 
 
 def any_length(model: str) -> Collection[int]:

@@ -19,7 +19,7 @@ from dialects.media.videos import (
     task_error,
 )
 from dialects.openai.unary import answer_fault
-from gateway.media_tasks.rules import PollRule
+from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
 _NAMES: Final = {name: name for name in ("seed", "negative_prompt", "template_id")}

@@ -22,7 +22,7 @@ from dialects.media.videos import (
     task_error,
 )
 from dialects.openai.unary import answer_fault
-from gateway.media_tasks.rules import PollRule
+from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
 # Kling's members in addition to those of every form, without the members that set the price: length

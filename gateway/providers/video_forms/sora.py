@@ -7,7 +7,7 @@ Source: OpenAI's OpenAPI description 2.3.0, whose examples poll every 10 to 20 s
 from typing import Final
 
 from dialects.media import videos
-from gateway.media_tasks.rules import PollRule, charged_video
+from gateway.providers.task_terms import PollRule, charged_video
 from gateway.providers.video_forms.form import VideoForm
 
 FORM: Final = VideoForm(

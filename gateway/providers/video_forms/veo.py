@@ -12,7 +12,7 @@ from dialects.media.veo import FILTERED, OPTIONS, RATIOS, RESOLUTIONS
 from dialects.media.video_fit import aspect_ratio, require_base64, resolution, to_url, without_none
 from dialects.media.videos import VideoRequest, VideoStatus, check_id, check_url, task_error
 from dialects.openai.unary import answer_fault
-from gateway.media_tasks.rules import PollRule
+from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
 _UNASKED: Final = 720

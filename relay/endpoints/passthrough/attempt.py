@@ -25,7 +25,7 @@ import msgspec
 from billing.currency.money import format_usd
 from billing.prices.pricing import total_of
 from dialects.errors.errors import message_of
-from gateway.passthrough.rules import VALUE_METER, PassThroughRule
+from gateway.channels.passthrough.rules import VALUE_METER, PassThroughRule
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.attempt_end import AttemptEnd, AttemptParts

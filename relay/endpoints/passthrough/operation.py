@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
+from billing.prices.lookup import Price
 from dialects.chat.chat import Encoded
 from dialects.codec import Codec
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import read_body
-from gateway.own_keys.routes import requires_own_key
-from gateway.passthrough.rules import (
+from gateway.channel_order.channel_order import Candidate, Route, plan
+from gateway.channels.passthrough.rules import (
     ROOT,
     VALUE_METER,
     BadPath,
@@ -21,10 +22,9 @@ from gateway.passthrough.rules import (
     normalise_path,
     path_of,
 )
-from gateway.prices.lookup import Price
+from gateway.own_keys.routes import requires_own_key
 from gateway.providers.codecs import codec_for
 from gateway.providers.suffixes import RequestedModel
-from gateway.routing.channel_order import Candidate, Route, plan
 from lib.id_types import ModelName, UpstreamModelName
 from lib.process.asgi import Scope
 from relay.attempts.next_attempts import NO_FALLBACKS, NextAttempts, RoutedModel, RoutedModels

@@ -11,7 +11,7 @@ from django.test import RequestFactory
 
 from accounts.access import access, actors
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page, organisation_page, session_page
+from accounts.guards.guards import operator_page, organisation_page, session_page
 from accounts.members import members
 from accounts.models import Key, KeyKind, Role, User
 from accounts.organisations import organisations

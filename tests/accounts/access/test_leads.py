@@ -14,7 +14,7 @@ from accounts.access.actors import SYSTEM
 from accounts.custom_roles import custom_roles
 from accounts.keys import keys, service_accounts
 from accounts.keys.keys import KeyRefused
-from accounts.limits.limits import limited_subjects
+from accounts.keys.limited_subjects import limited_subjects
 from accounts.members import members, team_members
 from accounts.members.members import authority_of
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role, Team, User

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.access.actors import key_actor
-from accounts.audit import log as audit_log
+from accounts.audit_log import log as audit_log
 from accounts.device_sign_in import device_sign_in, rules
 from accounts.device_sign_in.device_sign_in import DeviceRefused
 from accounts.keys import keys

@@ -2,8 +2,9 @@ import pytest
 from django.http import QueryDict
 from django.utils import translation
 
-from accounts.forms import ChangePasswordForm, KeyForm, LoginForm, SetPasswordForm
+from accounts.keys.forms import KeyForm
 from accounts.models import User
+from accounts.sign_in.forms import ChangePasswordForm, LoginForm, SetPasswordForm
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from accounts.custom_roles import custom_roles
 from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role, SingleSignOn, Team, User
 from accounts.roles.rules import PERMISSIONS
+from accounts.sign_on_connections.connections import confirmed_domains, mark_own, provider_id
 from accounts.sign_up.sign_up import save_sign_up
 from accounts.single_sign_on import single_sign_on
-from accounts.single_sign_on.connections import confirmed_domains, mark_own, provider_id
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider

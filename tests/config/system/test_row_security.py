@@ -25,8 +25,8 @@ import playground.chats.history
 import usage.records.sql
 from accounts.access import access, actors
 from accounts.access.actors import SYSTEM, Actor
-from accounts.access.guards import operator_page, organisation_page, visitor
 from accounts.audit import audit
+from accounts.guards.guards import operator_page, organisation_page, visitor
 from accounts.models import AuditEvent, Key, KeyKind, Team, User
 from accounts.roles.rules import Action
 from billing.holds import resolve_holds

@@ -5,10 +5,10 @@ from typing import Final
 from accounts.access.actors import SYSTEM
 from accounts.audit.changes import change_row
 from accounts.custom_roles import custom_roles
-from accounts.keys import keys, service_accounts
+from accounts.keys import departures, keys, service_accounts
+from accounts.keys.departures import KeyFate
 from accounts.mail_server import mail_server
-from accounts.members import departures, invitations, members, team_members
-from accounts.members.departures import KeyFate
+from accounts.members import invitations, members, team_members
 from accounts.members.invitations import Offer
 from accounts.models import Role, SingleSignOn
 from accounts.organisations import organisations, projects, teams
@@ -98,10 +98,10 @@ WRITES: Final[Writes] = {
     "accounts.custom_roles.custom_roles.remove_role": lambda w: custom_roles.remove_role(
         w.role, actor=w.alice
     ),
-    "accounts.members.departures.end_membership": lambda w: departures.end_membership(
+    "accounts.keys.departures.end_membership": lambda w: departures.end_membership(
         w.alice, w.membership, {}, KeyFate("revoke")
     ),
-    "accounts.members.departures.transfer_key": lambda w: departures.transfer_key(
+    "accounts.keys.departures.transfer_key": lambda w: departures.transfer_key(
         w.alice, w.bobs, w.people.alice.memberships.get()
     ),
     "accounts.members.invitations.accept": lambda w: invitations.accept(

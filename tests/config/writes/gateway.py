@@ -6,16 +6,17 @@ from uuid import UUID
 
 from accounts.access.actors import SYSTEM
 from billing.prices.own_key_fee import OwnKeyFee
+from gateway.aliases import aliases
 from gateway.catalogue import model_proposals
 from gateway.catalogue import updates as catalogue_updates
-from gateway.channels import channels
+from gateway.channels import brought_keys, channels
 from gateway.channels.channel_tests import scheduled_tests
+from gateway.model_entries import entries as model_entries
 from gateway.models import Announcement, ModelProposal, OwnKey, OwnKeyOffer, PricePreview
 from gateway.own_keys import offers, own_keys
 from gateway.prices import previews
 from gateway.prices.upstream_prices import upstream_prices
-from gateway.public_models import entries as model_entries
-from gateway.routing import aliases, model_rules
+from gateway.routing import model_rules
 from gateway.settings import installation
 from gateway.status import announcements
 from tests.config.writes.world import CHANNEL, World, Writes
@@ -56,7 +57,7 @@ BEFORE: Final[Writes] = {
     "gateway.own_keys.offers.end_offer": offer,
     "gateway.own_keys.own_keys.add_own_key": offer,
     "gateway.own_keys.own_keys.change_own_key": own_key,
-    "gateway.own_keys.own_keys.forget_secrets_of": own_key,
+    "gateway.channels.brought_keys.forget_secrets_of": own_key,
     "gateway.own_keys.own_keys.remove_own_key": own_key,
     "gateway.own_keys.own_keys.rotate_own_key": own_key,
     "gateway.channels.channels.restore_channel": lambda w: channels.archive_channel(
@@ -77,12 +78,12 @@ WRITES: Final[Writes] = {
     "gateway.status.announcements.end_announcement": lambda w: announcements.end_announcement(
         w.dora, announce(w)
     ),
-    "gateway.routing.aliases.save_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
-    "gateway.routing.aliases.write_alias": lambda w: aliases.write_alias(w.dora, "fast", "m-1"),
-    "gateway.routing.aliases.remove_alias": lambda w: aliases.remove_alias(
+    "gateway.aliases.aliases.save_alias": lambda w: aliases.save_alias(w.dora, "fast", "m-1"),
+    "gateway.aliases.aliases.write_alias": lambda w: aliases.write_alias(w.dora, "fast", "m-1"),
+    "gateway.aliases.aliases.remove_alias": lambda w: aliases.remove_alias(
         w.dora, aliases.save_alias(w.dora, "fast", "m-1")
     ),
-    "gateway.routing.aliases.write_aliases": lambda w: aliases.write_aliases(
+    "gateway.aliases.aliases.write_aliases": lambda w: aliases.write_aliases(
         w.dora, "m-1", ["fast"]
     ),
     "gateway.catalogue.updates.update_catalogue": lambda w: catalogue_updates.update_catalogue(
@@ -97,13 +98,13 @@ WRITES: Final[Writes] = {
     "gateway.catalogue.updates.remove_ignore_rule": lambda w: catalogue_updates.remove_ignore_rule(
         w.dora, catalogue_updates.add_ignore_rule(w.dora, "m-*", "")
     ),
-    "gateway.public_models.entries.save_entry": lambda w: model_entries.save_entry(
+    "gateway.model_entries.entries.save_entry": lambda w: model_entries.save_entry(
         w.dora, "m-1", aliases=["fast"], context_max=7
     ),
-    "gateway.public_models.entries.write_entry": lambda w: model_entries.write_entry(
+    "gateway.model_entries.entries.write_entry": lambda w: model_entries.write_entry(
         w.dora, "m-1", roles=["owner"]
     ),
-    "gateway.public_models.entries.remove_entry": lambda w: model_entries.remove_entry(
+    "gateway.model_entries.entries.remove_entry": lambda w: model_entries.remove_entry(
         w.dora, model_entries.save_entry(w.dora, "m-1", output_max=7)
     ),
     "gateway.catalogue.model_proposals.accept_facts": lambda w: model_proposals.accept_facts(
@@ -138,7 +139,7 @@ WRITES: Final[Writes] = {
     "gateway.own_keys.own_keys.rotate_own_key": lambda w: own_keys.rotate_own_key(
         w.alice, own_key(w), "sk-another-secret"
     ),
-    "gateway.own_keys.own_keys.forget_secrets_of": lambda w: own_keys.forget_secrets_of(
+    "gateway.channels.brought_keys.forget_secrets_of": lambda w: brought_keys.forget_secrets_of(
         w.dora, w.channel
     ),
     "gateway.own_keys.own_keys.remove_own_key": lambda w: own_keys.remove_own_key(

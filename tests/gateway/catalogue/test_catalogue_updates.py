@@ -14,8 +14,8 @@ from billing.models import PriceProposal, PriceVersion
 from gateway.catalogue.list_proposals import accept_proposals, dismiss_proposals, price_proposals
 from gateway.catalogue.updates import add_ignore_rule, fetch_list, source_of, update_catalogue
 from gateway.channels.channels import create_channel
+from gateway.model_entries.entries import save_entry
 from gateway.models import CatalogueIgnoreRule, CatalogueUpdate, ModelEntry, ModelProposal
-from gateway.public_models.entries import save_entry
 from gateway.settings.installation import save_settings
 from lib.ids import id_text
 from lib.refusal import Refused

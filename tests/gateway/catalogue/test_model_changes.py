@@ -13,8 +13,8 @@ from accounts.models import AuditEvent
 from billing.models import Price
 from billing.prices.prices import set_price
 from gateway.catalogue.model_changes import changes_of, check_models, decide, work_off_schedule
-from gateway.catalogue.model_lists import is_model_name
 from gateway.channels.channels import change_channel, create_channel, remove_channel
+from gateway.channels.model_lists import is_model_name
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ModelListing
 from gateway.settings.installation import save_settings

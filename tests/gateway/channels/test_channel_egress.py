@@ -11,10 +11,10 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, Organisation
-from gateway.catalogue.model_lists import list_models
 from gateway.channels.channel_tests.channel_test import check_channel, target_of
 from gateway.channels.channels import change_channel, copy_channel, create_channel, version_of
 from gateway.channels.egress import open_egress, outbound_of
+from gateway.channels.model_lists import list_models
 from gateway.channels.overrides.rules import FIELD_NAMES
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel
@@ -22,7 +22,7 @@ from gateway.settings.installation import save_settings
 from tests.fakes.listeners import Authority
 from tests.fakes.proxies import FakeProxy, Kind
 from tests.fakes.upstream import FakeUpstream
-from tests.gateway.channels.test_channel_edit import path_of, settings
+from tests.gateway.channel_setup.test_channel_edit import path_of, settings
 from tests.support import cast
 from tests.support.cast import Cast
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from config.apply import file_format
+from gateway.channel_setup.edit_forms import SettingsForm
 from gateway.channels.fields import SETTINGS
-from gateway.channels.forms import SettingsForm
 from gateway.channels.schemas import ChannelIn, ChannelOut, ChannelPatch
 from gateway.models import Channel
 from relay.catalogue.snapshot_build import ChannelRow

@@ -4,10 +4,10 @@ for what the model makes."""
 import pytest
 
 from accounts.access.actors import SYSTEM
+from gateway.channel_setup.channel_setup import propose_models
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.channels.refusals import ChannelRefused
-from gateway.channels.setup.setup import propose_models
 from gateway.models import Channel, Route
 from gateway.providers import provider_named
 from gateway.providers.products import unreachable_product

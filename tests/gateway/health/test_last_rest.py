@@ -11,10 +11,10 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from config.jobs.waiting_work import waiting_jobs
+from gateway.breaker.state_names import ChannelStatus, KeyStatus
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.health.rests import note_rests
-from gateway.health.state_names import ChannelStatus, KeyStatus
 from gateway.health.traffic import count_new_records
 from gateway.models import Channel, ChannelReport, ChannelRest
 from lib import clock

@@ -1,4 +1,4 @@
-"""The life of a media task: what is a move, how often a provider is asked, what is charged."""
+"""The life of a media task: what is a move, and how often a provider is asked."""
 
 from itertools import pairwise
 
@@ -7,13 +7,11 @@ import pytest
 from gateway.media_tasks.rules import (
     MOVES,
     OPEN,
-    PollRule,
     TaskState,
-    charged_video,
     next_poll_s,
     next_state,
-    video_meters,
 )
+from gateway.providers.task_terms import PollRule
 from gateway.providers.video_forms import VIDEO_FORMS
 
 RULE = PollRule(min_s=10, max_s=60)
@@ -58,35 +56,3 @@ def test_a_provider_that_tells_nothing_is_asked_ever_less_often() -> None:
 
 def test_every_form_waits_between_two_questions() -> None:
     assert all(form.poll.min_s >= 10 for form in VIDEO_FORMS.values())
-
-
-@pytest.mark.parametrize(
-    ("size", "meters"),
-    [
-        ("1280x720", ("video_ms[1280x720]", "video_ms[720p]", "video_ms")),
-        ("1024x1792", ("video_ms[1024x1792]", "video_ms[1024p]", "video_ms")),
-    ],
-)
-def test_a_video_is_priced_by_its_size_its_resolution_or_its_length(
-    size: str, meters: tuple[str, ...]
-) -> None:
-    assert video_meters(size) == meters
-    for at, meter in enumerate(meters):
-        assert charged_video(dict.fromkeys(meters[at:], 1), size, 8000, None) == {meter: 8000}
-
-
-@pytest.mark.parametrize(
-    ("told_ms", "charged_ms"),
-    [
-        (None, 8000),
-        (8000, 8000),
-        (4000, 4000),
-        (100_000, 8000),
-        (0, 8000),
-        (-1, 8000),
-        (1, 1),
-        (8001, 8000),
-    ],
-)
-def test_no_more_is_charged_than_was_ordered(told_ms: int | None, charged_ms: int) -> None:
-    assert charged_video({"video_ms": 1}, "1280x720", 8000, told_ms) == {"video_ms": charged_ms}

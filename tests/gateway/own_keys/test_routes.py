@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from billing.prices.own_key_fee import OwnKeyFee
+from gateway.channel_order.channel_order import Candidate
 from gateway.own_keys.routes import OwnKeyRequired, OwnKeyRoute, plan_own, requires_own_key
-from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 
 ACME, OTHER, CORE, EDGE = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)

@@ -16,12 +16,12 @@ from billing.price_plans.price_plans import assign_plan, save_plan
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
 from billing.prices.proposals import draft_price
+from gateway.aliases.aliases import all_aliases, save_alias
 from gateway.channels.channels import create_channel, switch_capability
 from gateway.channels.fields import ChannelFields
+from gateway.listed_models.public_models import public_model
+from gateway.model_entries.entries import facts_of, save_entry
 from gateway.models import Channel, ModelEntry, ModelProposal
-from gateway.public_models.entries import facts_of, save_entry
-from gateway.public_models.public_models import public_model
-from gateway.routing.aliases import all_aliases, save_alias
 from gateway.settings.installation import save_settings
 from lib import clock
 from lib.ids import id_text

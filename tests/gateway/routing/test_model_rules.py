@@ -9,8 +9,8 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
+from gateway.aliases.aliases import all_aliases, save_alias
 from gateway.models import Channel, ModelAlias, ModelRule, Route
-from gateway.routing.aliases import all_aliases, save_alias
 from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import facts_of, save_rule
 from tests.config.applying import Installation

@@ -4,14 +4,14 @@ from typing import Final
 
 from accounts.access.actors import SYSTEM
 from billing.prices.own_key_fee import OwnKeyFee
+from gateway.aliases.aliases import save_alias
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
+from gateway.model_entries.entries import save_entry
 from gateway.models import OwnKeyOffer
 from gateway.own_keys import own_keys
 from gateway.own_keys.offers import set_offer
 from gateway.prices import previews
-from gateway.public_models.entries import save_entry
-from gateway.routing.aliases import save_alias
 from gateway.routing.model_rules import save_rule
 from gateway.status.announcements import publish_announcement
 from lib import clock

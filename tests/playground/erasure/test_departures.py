@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from accounts.access.actors import SYSTEM, key_actor
+from accounts.keys.departures import KeyFate
 from accounts.members import invitations, members
-from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
 from accounts.members.members import LastOwner
 from accounts.models import AuditEvent, Membership, Role, ServiceAccount

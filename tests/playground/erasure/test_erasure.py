@@ -12,8 +12,8 @@ from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, key_actor
 from accounts.audit import audit
 from accounts.keys import keys
+from accounts.keys.departures import KeyFate
 from accounts.members import invitations, members
-from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
 from accounts.models import (
     AuditEvent,

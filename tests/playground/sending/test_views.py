@@ -17,8 +17,8 @@ from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
-from accounts.access.stream_access import CHECK_S, reader_of
-from accounts.keys.last_uses import PLAYGROUND
+from accounts.guards.stream_access import CHECK_S, reader_of
+from accounts.key_uses.last_uses import PLAYGROUND
 from accounts.members import members
 from accounts.models import CustomRole, Organisation, Role, User
 from accounts.organisations import organisations

@@ -1,4 +1,4 @@
-from gateway.routing.channel_order import Candidate
+from gateway.channel_order.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from relay.attempts.rules import AttemptsLeft, attempt_order, next_candidate
 

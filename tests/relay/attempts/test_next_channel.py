@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from dialects.errors.errors import RequestFault
-from gateway.health.channel_state import Block
-from gateway.routing.channel_order import Candidate, Skipped
+from gateway.breaker.channel_state import Block
+from gateway.channel_order.channel_order import Candidate, Skipped
 from lib.id_types import UpstreamModelName
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.downstream.limit_answers import ChannelFull

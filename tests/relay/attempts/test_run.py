@@ -12,7 +12,7 @@ import pytest
 
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
-from gateway.routing.channel_order import Candidate
+from gateway.channel_order.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from relay.attempts import attempt
 from relay.attempts import run as run_module

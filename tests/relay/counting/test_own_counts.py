@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from billing.prices.lookup import Price
 from billing.prices.pricing import PriceVersion
 from dialects.codec import Target
-from gateway.prices.lookup import Price
 from relay.counting.own_count import UsageEvidence
 from relay.counting.tokenizer import count_request, count_text, count_texts
 from relay.counting.vocabularies import UNKNOWN, family_of

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from accounts.organisations.data_policy import DataPolicy
+from accounts.limits.data_policy import DataPolicy
 from accounts.secrets import key_format
 from dialects.errors.errors import RequestFault
 from relay.credentials import client_secrets, sealed_texts

@@ -15,8 +15,8 @@ from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys as account_keys
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from accounts.models import Key, Membership, Organisation, Team
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from billing.models import Account
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId

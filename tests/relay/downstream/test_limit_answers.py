@@ -10,7 +10,7 @@ from dialects.chat.chat import Dialect
 from dialects.endpoints.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind
 from dialects.upstream_errors.upstream_errors import UpstreamFault, describe
-from gateway.routing.channel_order import Candidate
+from gateway.channel_order.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import answer_to, answer_to_failures, error_response

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from gateway.health.breaker import PANIC_PERCENT, BreakerRule, RetryBudget
-from gateway.health.channel_state import DOUBTED_MAX, OFF_S, Block
-from gateway.health.state_names import ChannelStatus
-from gateway.routing.channel_order import Candidate
+from gateway.breaker.breaker import PANIC_PERCENT, BreakerRule, RetryBudget
+from gateway.breaker.channel_state import DOUBTED_MAX, OFF_S, Block
+from gateway.breaker.state_names import ChannelStatus
+from gateway.channel_order.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from lib.ids import id_text
 from relay.catalogue.snapshot import EMPTY, Channel, OwnKeyTerms

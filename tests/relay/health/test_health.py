@@ -13,12 +13,12 @@ from uuid import UUID
 
 import pytest
 
+from gateway.breaker.breaker import BreakerRule
+from gateway.breaker.channel_state import Block
+from gateway.breaker.faults import FAULTS
+from gateway.channel_order.channel_order import Candidate
 from gateway.channels.timeouts import Timeouts
-from gateway.health.breaker import BreakerRule
-from gateway.health.channel_state import Block
-from gateway.health.faults import FAULTS
 from gateway.providers import provider_named
-from gateway.routing.channel_order import Candidate
 from lib.id_types import ChannelId, ChannelName, UpstreamModelName
 from relay.catalogue.snapshot import EMPTY, Channel
 from relay.health.channel_health import Health

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.health.breaker import BreakerRule
-from gateway.health.channel_state import DOUBTED_MAX
-from gateway.health.state_names import ModelStatus
+from gateway.breaker.breaker import BreakerRule
+from gateway.breaker.channel_state import DOUBTED_MAX
+from gateway.breaker.state_names import ModelStatus
 from lib.id_types import UpstreamModelName
 from relay.catalogue.snapshot import EMPTY
 from relay.health.channel_health import Health

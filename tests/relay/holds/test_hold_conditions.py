@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
+from billing.prices.lookup import Price, PriceList, PriceRow
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM, PriceVersion
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.usage.cache_lifetime import UNREPORTED, with_lifetime
 from dialects.usage.usage import Quantities, UsagePart
-from gateway.prices.lookup import Price, PriceList, PriceRow
 from lib.clock import now
 from relay.counting.own_count import UsageEvidence
 from relay.hold_sizes.estimate import HoldEstimate, Step, Unpriced

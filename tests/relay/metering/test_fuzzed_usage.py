@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from billing.prices.lookup import Price
 from billing.prices.pricing import PriceVersion
 from dialects.anthropic import usage as anthropic
 from dialects.converse import usage as converse
@@ -21,7 +22,6 @@ from dialects.responses import usage as responses
 from dialects.usage.session_time import session_minutes
 from dialects.usage.usage import Quantities
 from dialects.usage.usage_members import TABLES
-from gateway.prices.lookup import Price
 from relay.counting.own_count import UsageEvidence
 from relay.metering.usage_meter import count
 

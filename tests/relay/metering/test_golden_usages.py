@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from billing.prices.catalogue.catalogue import CatalogueRow
+from billing.prices.lookup import Price, PriceList, PriceRow
 from dialects.anthropic import usage as anthropic
 from dialects.converse import usage as converse
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
 from dialects.realtime import realtime
 from dialects.responses import usage as responses
-from gateway.prices.lookup import Price, PriceList, PriceRow
 from lib.clock import now
 from relay.counting.own_count import UsageEvidence
 from relay.metering.usage_meter import OtherPrices, TierPrices, count

@@ -7,10 +7,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from billing.prices.lookup import Price
 from billing.prices.pricing import PriceVersion
 from dialects.chat.events import Event, Start, TextDelta, Usage
 from dialects.usage.usage import Quantities
-from gateway.prices.lookup import Price
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import NO_TEMPLATE
 from lib.ids import new_id

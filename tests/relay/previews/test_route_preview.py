@@ -14,10 +14,10 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, policy_of
-from gateway.health.channel_state import BarReason, Sought
+from accounts.limits.data_policy import NO_POLICY, DataPolicy, policy_of
+from gateway.breaker.channel_state import BarReason, Sought
+from gateway.channel_order.tie_breaking import MEASURED, PICKS, STICKY
 from gateway.routing.model_rule_bounds import CAUSES
-from gateway.routing.tie_breaking import MEASURED, PICKS, STICKY
 from lib.ids import new_id
 from relay.asgi import Relay
 from relay.health.channel_health import Health

@@ -6,7 +6,7 @@ import pytest
 
 from dialects.errors.errors import KINDS, RequestFault
 from relay.requests.labels import Labels, read_labels
-from tests.accounts.organisations.test_labels import BAD, GOOD
+from tests.accounts.names.test_labels import BAD, GOOD
 
 # Half of a character is no text that JSON can hold.
 SAYABLE = [label for label in BAD if label != "\ud83d"]

@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 
 import pytest
 
-from gateway.prices.lookup import Price
+from billing.prices.lookup import Price
 from gateway.providers.models import Endpoint, find_row
 from gateway.providers.suffixes import RequestedModel
 from lib.id_types import ModelName

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from dialects.chat.hosted_tools import HostedTool
 from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
+from gateway.channel_order.channel_order import Candidate, Route, Skipped
 from gateway.own_keys.routes import OwnKeyRequired
 from gateway.providers.models import Capabilities
-from gateway.routing.channel_order import Candidate, Route, Skipped
 from lib.id_types import UpstreamModelName
 from relay.health.channels_out import ChannelsOut
 from relay.health.operator_alerts import Alert

@@ -13,9 +13,9 @@ from uuid import UUID
 
 import pytest
 
-from gateway.health.breaker import BreakerRule
-from gateway.health.faults import FAULTS
-from gateway.routing.channel_order import Candidate
+from gateway.breaker.breaker import BreakerRule
+from gateway.breaker.faults import FAULTS
+from gateway.channel_order.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 from relay.health.channel_health import Health, HealthProbe
 from relay.upstream.failures import UpstreamFailed

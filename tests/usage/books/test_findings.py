@@ -173,8 +173,11 @@ CHANGED = {
             "every row has its organisation",
         )
         for table in (
-            "usage_attempt", "usage_usagerecord",
-            "usage_rollup", "usage_hourrollup", "usage_dayrollup",
+            "usage_attempt",
+            "usage_usagerecord",
+            "usage_rollup",
+            "usage_hourrollup",
+            "usage_dayrollup",
         )
     },
 }

@@ -13,7 +13,7 @@ from django.test import Client
 
 from accounts.models import Key, Role
 from billing.models import Account
-from gateway.health.faults import FAULTS
+from gateway.breaker.faults import FAULTS
 from lib import clock
 from lib.ids import id_text, new_id
 from tests.support import cast

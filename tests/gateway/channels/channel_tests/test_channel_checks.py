@@ -11,11 +11,11 @@ from accounts.models import AuditEvent
 from billing.models import Posting
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
-from gateway.catalogue.model_lists import list_models
 from gateway.channels.channel_tests.calls import _SCHEMA, STAGES, ChannelCheck, matches_schema
 from gateway.channels.channel_tests.channel_test import check_channel, target_of, upstream_name
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
+from gateway.channels.model_lists import list_models
 from gateway.models import Channel, Route
 from gateway.settings.installation import save_settings
 from lib import clock

@@ -9,8 +9,8 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from billing.models import Plan
 from billing.price_plans.price_plans import remove_plan, save_plan
+from gateway.channel_setup.edit_forms import SettingsForm
 from gateway.channels.channels import create_channel
-from gateway.channels.forms import SettingsForm
 from gateway.models import Channel
 from lib.ids import id_text
 from tests.config.applying import Installation

@@ -15,7 +15,7 @@ from gateway.provider_accounts.balances.balances import check_balance
 from gateway.settings.installation import save_settings
 from lib.ids import id_text
 from tests.fakes.balances import FakeBalances
-from tests.gateway.channels.test_channel_edit import settings
+from tests.gateway.channel_setup.test_channel_edit import settings
 from tests.support import cast
 from tests.support.cast import Cast
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from gateway.passthrough.rules import PassThroughRule, stored_rules
+from gateway.channels.passthrough.rules import PassThroughRule, stored_rules
 from tests.relay.endpoints.passthrough.provider import Provider
 from tests.support.hub import RATES, Hub, Tenant
 

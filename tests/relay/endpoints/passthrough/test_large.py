@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from gateway.passthrough.rules import PassThroughRule
+from gateway.channels.passthrough.rules import PassThroughRule
 from lib.ids import id_text
 from tests.relay.endpoints.passthrough.passing import channel_of
 from tests.relay.endpoints.passthrough.provider import PIECE, Handler, Provider, running_provider

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gateway.passthrough.rules import PassThroughRule
+from gateway.channels.passthrough.rules import PassThroughRule
 from tests.relay.endpoints.passthrough.passing import channel_of, send_raw
 from tests.relay.endpoints.passthrough.provider import Provider, running_provider
 from tests.support.hub import Hub, Tenant

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy
+from accounts.limits.data_policy import NO_POLICY, DataPolicy
 from billing.prices.pricing import PriceVersion
 from dialects.errors.errors import RequestFault
-from gateway.passthrough.rules import PassThroughRule
+from gateway.channels.passthrough.rules import PassThroughRule
 from gateway.providers import provider_named
 from relay.endpoints.passthrough import operation
 from relay.endpoints.passthrough.operation import PassThrough, _Unchanged, _Unit, read_target

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.passthrough.rules import PassThroughRule
+from gateway.channels.passthrough.rules import PassThroughRule
 from lib.ids import id_text
 from tests.relay.endpoints.passthrough.passing import channel_of
 from tests.relay.endpoints.passthrough.provider import KEY, Handler, Provider, running_provider
