@@ -1,7 +1,7 @@
 # The image of every process of the product: web, worker, beat, prepare.
 # Nothing secret is needed or kept; what is built here is read-only when it runs.
 
-FROM python:3.11.16-slim-trixie AS build
+FROM python:3.11.17-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 RUN python -m venv /venv
@@ -40,7 +40,7 @@ RUN python manage.py collectstatic --noinput --verbosity=0
 RUN python -m config.api.description /app > /dev/null
 RUN python -m compileall -q /app
 
-FROM python:3.11.16-slim-trixie
+FROM python:3.11.17-slim-trixie
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
