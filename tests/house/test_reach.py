@@ -16,9 +16,9 @@ from tests.house.test_style import ROOMS, ROOT
 MEDIAN_MAX = {
     "config": 8_800,
     "playground": 9_800,
-    "reference": 25_600,
-    "relay": 14_500,
-    "gateway": 5_500,
+    "reference": 400,
+    "relay": 14_400,
+    "gateway": 4_700,
     "usage": 5_100,
     "billing": 1_200,
     "notify": 3_000,
