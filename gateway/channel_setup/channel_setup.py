@@ -145,7 +145,9 @@ def _propose_model(
     same = price_of(upstream, prices) or price_of(upstream.rpartition("/")[2], prices)
     can = capabilities_of(upstream, provider, name)
     known = find_row(upstream) is not None
-    model = ListedModel(name, "", known, can, None, (), ())
+    model = ListedModel(
+        name=name, owner="", known=known, can=can, entry=None, entries=(), aliases=()
+    )
     words = list(model.capabilities.values())
     return ProposedModel(
         upstream, name, False, words, own or same, own is None and same is not None

@@ -10,8 +10,8 @@ class PollRule:
     """How often a provider may be polled for one task, in seconds: first after `min_s`, and
     eventually every `max_s`."""
 
-    min_s: float
-    max_s: float
+    min_s: int
+    max_s: int
 
 
 def video_meters(size: str) -> tuple[str, ...]:

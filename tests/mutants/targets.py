@@ -41,6 +41,7 @@ PATTERNS: Final = (
     "accounts/second_factor/second_factor.py",
     "accounts/sessions/store.py",
     "accounts/sessions/sessions.py",
+    "accounts/sign_up/first_run.py",
     "accounts/sign_up/sign_up.py",
     "accounts/sign_on_connections/connections.py",
     "accounts/sign_in/sign_in.py",
