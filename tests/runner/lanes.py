@@ -22,12 +22,13 @@ import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
+from _pytest.python import CallSpec, FunctionDefinition
 
 ROOT: Final = Path(__file__).parents[2]
 TIMES: Final = Path(__file__).with_name("times.txt")
@@ -82,6 +83,10 @@ ONE_ROW: Final[Mapping[str, str]] = {
         "what a phone shows is pressed"
     ),
 }
+# Their marks; what they are run by asks for no lane.
+OTHER_LANES: Final = ("slow", "agents")
+# The functions of which no row runs.
+_WITHOUT: Final = pytest.StashKey[set[str]]()
 _PROMISE: Final = re.compile(r"\b[FIPW]\d+[a-z]?\b")
 _PROOF: Final = re.compile(r"`(tests/[\w/.]+\.py::\w+)`")
 
@@ -210,30 +215,64 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_WITHOUT] = set()
     if config.getoption("record_times"):
         config.pluginmanager.register(_Recorder())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, None]:
+    """Make no tests of rows that do not run: all of them would be half of what is collected. Of a
+    function without any, one is left, which is deselected."""
+    yield
+    definition, calls = metafunc.definition, metafunc._calls
+    if calls and metafunc.config.getoption("quick") and not _is_named(definition):
+        kept = [] if _is_of_other_lane(definition.iter_markers()) else _kept(metafunc)
+        metafunc._calls = kept or calls[:1]
+        if not kept:
+            metafunc.config.stash[_WITHOUT].add(definition.nodeid)
+
+
+def _kept(metafunc: pytest.Metafunc) -> list[CallSpec]:
+    """The rows that run. What a row has of each parameter is not known later: pytest counts rows
+    then."""
+    name = metafunc.definition.nodeid
+    rows = {
+        f"{name}[{call.id}]": (call, Row(f"{name}[{call.id}]", frozenset(call.indices.items())))
+        for call in metafunc._calls
+        if not _is_of_other_lane(call.marks)
+    }
+    return [rows[id][0] for id in quick_rows([row for _, row in rows.values()], times(), proofs())]
+
+
+def _is_of_other_lane(marks: Iterable[pytest.Mark]) -> bool:
+    return any(mark.name in OTHER_LANES for mark in marks)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("quick"):
         return
-    named = [argument.partition("::")[0] for argument in config.args]
-    whole = {(config.invocation_params.dir / name).resolve() for name in named}
-    rows = [
-        Row(item.nodeid, frozenset(_indices(item).items()))
+    without = config.stash[_WITHOUT]
+    others = {
+        item.nodeid
         for item in items
-        if item.path not in whole
-    ]
-    kept = {*quick_rows(rows, times(), proofs())}
-    if others := [item for item in items if item.path not in whole and item.nodeid not in kept]:
-        config.hook.pytest_deselected(items=others)
-        gone = set(map(id, others))
-        items[:] = [item for item in items if id(item) not in gone]
+        if function_of(item.nodeid) in without
+        or (
+            not hasattr(item, "callspec")
+            and not _is_named(item)
+            and not count_of(item.nodeid, 1, times(), proofs())
+        )
+    }
+    if others:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in others])
+        items[:] = [item for item in items if item.nodeid not in others]
 
 
-def _indices(item: pytest.Item) -> Mapping[str, int]:
-    called = getattr(item, "callspec", None)
-    return called.indices if called is not None else {}
+def _is_named(node: pytest.Item | FunctionDefinition) -> bool:
+    """Whether whoever runs the tests has named its file, or a test of it."""
+    config = node.config
+    named = [argument.partition("::")[0] for argument in config.args]
+    return node.path in {(config.invocation_params.dir / name).resolve() for name in named}
 
 
 # Recording ---------------------------------------------------------------------------------------
