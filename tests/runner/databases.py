@@ -53,7 +53,7 @@ def template() -> str:
 
 def begin_template() -> None:
     """Begin to migrate it beside what this process does; whoever needs it waits for it."""
-    command = [sys.executable, "-c", "from tests import databases; databases.template()"]
+    command = [sys.executable, "-c", f"from {__name__} import template; template()"]
     # Whoever needs it fails with the reason, where it cannot be migrated.
     migrating = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     atexit.register(migrating.wait)
