@@ -47,6 +47,7 @@ DECIDING: Final = (
 # What each of these proves, nothing cheaper does.
 WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_no_page_part_form_or_list_fails": "every page and list",
+    "tests/house/test_answers.py::test_answers_show_nobody_what_is_not_theirs": "every answer",
     "tests/house/test_answers.py::test_each_part_stands_in_its_page": "every part",
     "tests/house/test_answers.py::test_what_htmx_asks_for_is_a_page": "every address of htmx",
     "tests/house/test_answers.py::test_every_table_is_asked": "every list",
@@ -79,6 +80,29 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/usage/months/test_invoice_pages.py"
     "::test_list_page_pdf_and_api_say_what_the_ledger_moved": "W42",
     "tests/relay/test_interactions.py::test_official_client": "a client of Google",
+    # Nothing else of its noun would run.
+    "tests/config/apply/test_apply_access.py"
+    "::test_what_cannot_be_is_told_with_its_line_and_writes_nothing": "access in a file",
+    "tests/config/apply/test_apply_money.py::test_a_price_or_plan_that_cannot_be_names_its_line": (
+        "money in a file"
+    ),
+    "tests/playground/turns/test_summaries.py::test_nobody_else_has_a_chat_summarised": "P12",
+    "tests/relay/requests/test_bound_covers.py::test_bound_covers_the_charge": "what is held",
+    "tests/relay/routing/test_session_affinity.py"
+    "::test_requests_without_a_session_take_turns_with_the_keys": "sessions and keys",
+    "tests/relay/test_isolation.py::test_no_row_answers_a_key_that_opens_nothing": (
+        "isolation of the model API"
+    ),
+    "tests/relay/upstream/test_wrong_keys.py"
+    "::test_wrong_key_leads_to_the_next_channel_and_rests": "wrong keys of channels",
+    "tests/usage/keys/test_key_page.py::test_each_limit_stands_under_its_own_name": (
+        "the page of a key"
+    ),
+    "tests/usage/margin/test_margin.py::test_requests_without_a_model_are_named": "margin",
+    "tests/usage/organisations/test_member_pages.py::test_filters_and_order": "members' usage",
+    "tests/usage/organisations/test_team_views.py"
+    "::test_a_team_shows_its_projects_members_and_what_holds": "a team's usage",
+    "tests/usage/reports/test_sums_alone.py::test_pages_show_the_sums_without_the_rows": "sums",
     "tests/browser/test_pages.py::test_controls_are_pressed_in_their_middle_and_apart": (
         "what a phone shows is pressed"
     ),
