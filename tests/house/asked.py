@@ -91,16 +91,16 @@ class Asker:
     def ask(self, cell: Cell, *, htmx: bool = False, path: str = "") -> Answer:
         """Ask, and take back whatever it changed."""
         path = path or _path_of(self.world, cell, _id_of(self.world, cell))
-        status, text, fault, wrong, self.looked = 500, "", "", (), False
+        status, text, fault, wrong, self.looked = 500, "", "", list[str](), False
         try:
             came = ask(self.world, cell, path=path, headers=HTMX if htmx else None)
-            status, text, wrong = came.status, came.body, (*faults_in(cell, came),)
+            status, text, wrong = came.status, came.body, [*faults_in(cell, came)]
         except pytest.fail.Exception as missing:
             fault = str(missing)
         except Exception as error:  # a file that breaks off
             fault = repr(error)
         fault = fault or "; ".join(FAULTS)
-        answer = Answer(cell, path, htmx, status, text, fault, self.looked, wrong)
+        answer = Answer(cell, path, htmx, status, text, fault, self.looked, (*wrong,))
         self.answers.append(answer)
         return answer
 

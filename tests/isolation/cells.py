@@ -177,9 +177,9 @@ def page_routes() -> Mapping[str, tuple[str, Any]]:
 
 
 @cache
-def ways_in() -> Mapping[str, object]:
+def ways_in() -> Mapping[str, str]:
     """What looks at who asks for each operation."""
-    return {name: (one.auth_callbacks or api.auth or [None])[0] for name, one in operations()}
+    return {name: repr(one.auth_callbacks or api.auth) for name, one in operations()}
 
 
 def methods(name: str) -> Sequence[str]:

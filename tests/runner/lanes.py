@@ -294,9 +294,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_named(node: pytest.Item | FunctionDefinition) -> bool:
     """Whether whoever runs the tests has named its file, or a test of it."""
-    config = node.config
-    named = [argument.partition("::")[0] for argument in config.args]
-    return node.path in {(config.invocation_params.dir / name).resolve() for name in named}
+    return node.path in _named(node.config)
+
+
+@cache
+def _named(config: pytest.Config) -> frozenset[Path]:
+    names = [argument.partition("::")[0] for argument in config.args]
+    return frozenset((config.invocation_params.dir / name).resolve() for name in names)
 
 
 # Recording ---------------------------------------------------------------------------------------
