@@ -5,11 +5,10 @@ import inspect
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import unescape
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -26,12 +25,14 @@ from tests.isolation.cells import (
     Cell,
     _id_of,
     _path_of,
-    _taken_back,
+    ask,
     cells,
     expected,
+    faults_in,
+    methods,
     page_routes,
 )
-from tests.isolation.table import PAGES
+from tests.isolation.table import OPERATIONS, PAGES
 from tests.isolation.world import Where, World
 from tests.usage.rows import price_version
 from usage.rollups.rollups import replace_all
@@ -56,6 +57,8 @@ class Answer:
     text: str
     fault: str
     looked: bool
+    # What it says or does that it must not (P12).
+    wrong: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         asked = "part" if self.htmx else "page"
@@ -87,27 +90,17 @@ class Asker:
 
     def ask(self, cell: Cell, *, htmx: bool = False, path: str = "") -> Answer:
         """Ask, and take back whatever it changed."""
-        id = _id_of(self.world, cell)
-        path = path or _path_of(self.world, cell, id)
-        client = self.world.clients[cell.who]
-        kept, headers = deepcopy(client.cookies), HTMX if htmx else {}
-        FAULTS.clear()
-        status, text, fault, self.looked = 500, "", "", False
-        with _taken_back():
-            try:
-                if cell.method == "GET":
-                    response: Any = client.get(path, headers=headers)
-                else:
-                    response = client.post(path, cell.route.body(id), headers=headers)
-                status = response.status_code
-                read = b"".join(response) if response.streaming else response.content
-                text = read.decode(errors="replace")
-            except pytest.fail.Exception as missing:
-                fault = str(missing)
-            except Exception as error:  # a file that breaks off
-                fault = repr(error)
-        client.cookies = kept
-        answer = Answer(cell, path, htmx, status, text, fault or "; ".join(FAULTS), self.looked)
+        path = path or _path_of(self.world, cell, _id_of(self.world, cell))
+        status, text, fault, wrong, self.looked = 500, "", "", list[str](), False
+        try:
+            came = ask(self.world, cell, path=path, headers=HTMX if htmx else None)
+            status, text, wrong = came.status, came.body, [*faults_in(cell, came)]
+        except pytest.fail.Exception as missing:
+            fault = str(missing)
+        except Exception as error:  # a file that breaks off
+            fault = repr(error)
+        fault = fault or "; ".join(FAULTS)
+        answer = Answer(cell, path, htmx, status, text, fault, self.looked, (*wrong,))
         self.answers.append(answer)
         return answer
 
@@ -153,6 +146,18 @@ def granted(name: str, method: str, carrier: str = "session") -> dict[str, Cell]
 
 def first_of(found: dict[str, Cell]) -> Cell:
     return next((found[role] for role in _FIRST if role in found), next(iter(found.values())))
+
+
+def first_cells() -> Iterator[Cell]:
+    """What `test_answers.py` asks for first: each page and form, and each operation that reads, as
+    the first who is let in. The matrix asks for no more of what these show (`cells.draw`)."""
+    for name in plain_pages():
+        for method in methods(name):
+            if found := granted(name, method):
+                yield first_of(found)
+    for name in OPERATIONS:
+        if "GET" in methods(name):
+            yield first_of(granted(name, "GET", "management key") or granted(name, "GET"))
 
 
 def plain_pages() -> list[str]:

@@ -13,11 +13,19 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from lib.tables.exports import FORMATS
 from lib.tables.table import REGISTERED
-from tests.house.asked import Answer, Asker, asking, first_of, granted, plain_pages, shape_of
+from tests.house.asked import (
+    Answer,
+    Asker,
+    asking,
+    first_cells,
+    granted,
+    plain_pages,
+    shape_of,
+)
 from tests.house.request_states import COLUMNS, nullable_columns
 from tests.house.test_lists import shared
 from tests.isolation.cells import methods
-from tests.isolation.table import OPERATIONS, PAGES
+from tests.isolation.table import PAGES
 from tests.isolation.who import ROLES
 
 pytestmark = pytest.mark.django_db
@@ -45,15 +53,16 @@ def asker(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Asker:
 
 
 def _ask_pages(asker: Asker) -> None:
-    """Each page and each form, as the first who is let in."""
-    for name in plain_pages():
-        for method in methods(name):
-            if found := granted(name, method):
-                asker.ask_both_ways(first_of(found))
+    """Each page and each form, and each operation that reads."""
+    for cell in first_cells():
+        if cell.is_page:
+            asker.ask_both_ways(cell)
+        else:
+            asker.ask(cell)
 
 
 def _ask_lists(asker: Asker, forms: Collection[str] = ("csv",)) -> None:
-    """Each table of a page with all its columns, and once as a file; each operation that reads."""
+    """Each table of a page with all its columns, and once as a file."""
     filed = set[str]()
     for answer in list(asker.answers):
         if answer.htmx or answer.cell.method != "GET" or not answer.table:
@@ -63,10 +72,6 @@ def _ask_lists(asker: Asker, forms: Collection[str] = ("csv",)) -> None:
         for form in forms if answer.table not in filed else ():
             asker.ask(answer.cell, path=f"{answer.path}?cols={columns}&export={form}")
         filed.add(answer.table)
-    for name in OPERATIONS:
-        if "GET" in methods(name):
-            found = granted(name, "GET", "management key") or granted(name, "GET")
-            asker.ask(first_of(found))
 
 
 def _ask_by_htmx(asker: Asker) -> None:
@@ -97,6 +102,11 @@ def failed(answers: Collection[Answer]) -> list[str]:
 def test_no_page_part_form_or_list_fails(asker: Asker) -> None:
     assert failed(asker.answers) == []
     assert len(asker.answers) > 1_000
+
+
+def test_answers_show_nobody_what_is_not_theirs(asker: Asker) -> None:
+    """P12, of parts, lists and files too: who is let in, what it shows and what it changes."""
+    assert [wrong for answer in asker.answers for wrong in answer.wrong] == []
 
 
 def test_each_part_stands_in_its_page(asker: Asker) -> None:

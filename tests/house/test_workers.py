@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.runner import databases
 from tests.runner.lanes import ROOT
 
 _PASSES: Final = """
@@ -41,6 +42,34 @@ def test_dies():
     os._exit(7)
 """
 
+_OF_LANES: Final = """
+import pytest
+
+# Every other row is for the slow lane.
+@pytest.mark.parametrize("n", [
+    pytest.param(n, id=f"F{n}", marks=[pytest.mark.slow] if n % 2 == 0 else []) for n in range(40)
+])
+def test_faults(n):
+    assert n % 2
+
+@pytest.mark.parametrize("one", "abc")
+@pytest.mark.parametrize("other", range(30))
+def test_pairs(one, other):
+    print(f"<{one}>")
+    assert False
+
+@pytest.mark.parametrize("n", range(10))
+def test_not_in_time(n):
+    assert False
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", range(10))
+def test_slow(n):
+    assert False
+"""
+_LANES_TIMES: Final = {
+    "test_faults": (50.0, 0.01), "test_pairs": (0.0, 0.06), "test_not_in_time": (50.0, 0.01),
+}  # fmt: skip
 
 _BREAKS: Final = """
 import pytest
@@ -127,3 +156,25 @@ def test_what_breaks_at_the_end_is_a_failure(folder: Path) -> None:
     code, output = run(folder)
     assert code == pytest.ExitCode.TESTS_FAILED
     assert "this does not end well" in output
+
+
+def test_quick_rows_are_of_the_suite_and_of_each_value(folder: Path) -> None:
+    """Rows of the slow lane are none to choose from, and pytest's own numbers of rows, which say
+    nothing of their values, are not there yet."""
+    (folder / "test_passes.py").write_text(_OF_LANES)
+    known = {f"test_passes.py::{name}": takes for name, takes in _LANES_TIMES.items()}
+    (folder / "conftest.py").write_text(
+        "from tests.runner import lanes\n"
+        f"lanes.times = lambda: {{n: lanes.Takes(*t) for n, t in {known!r}.items()}}\n"
+        "lanes.ONE_ROW = {'test_passes.py::test_faults': 'each fault'}\n"
+        "def pytest_configure(config):\n"
+        "    config.addinivalue_line('markers', 'slow: for another lane')\n"
+    )
+    _, output = run(folder, "--quick", "-m", "not slow")
+    assert re.search(r"3 failed, 20 passed, 2 deselected in ", output), output
+    assert {f"<{one}>" for one in "abc"} <= set(re.findall(r"<\w>", output))
+
+
+def test_the_template_is_migrated_beside_collecting() -> None:
+    """Nobody would hear of it but by the time: whoever needs the template makes it then."""
+    assert databases.begin_template().wait(timeout=120) == 0

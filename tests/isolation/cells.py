@@ -23,9 +23,10 @@ from django.urls import get_resolver
 from ninja.operation import PathView
 
 from accounts.models import Organisation, User
+from config.api.api import api
 from lib import clock
 from tests.config.test_every_write import methods_of
-from tests.house.test_access import addresses
+from tests.house.test_access import addresses, operations
 from tests.isolation.statements import read_by_person_alone
 from tests.isolation.table import OPERATIONS, PAGES, Route
 from tests.isolation.who import FREE, Who, everybody
@@ -95,7 +96,9 @@ class Cell:
         """What the suite tries of it: the values that an answer hangs on together.
 
         - any two of role, carrier and standing
-        - each operation: who is unknown, and who may not; pages, whose guard is one, once
+        - who is unknown at each of the two ways to be let into the API (which one an operation
+          has says `tests/house/test_access.py`), and each operation to who may not; pages, whose
+          guard is one, once
         - another organisation's address: each way to be answered there
         - each route: what is granted, what is withheld, and what is another organisation's
         - each kind of object: each place, by each scope; each scope within teams and beyond
@@ -108,7 +111,7 @@ class Cell:
             return frozenset({(*guard, "viewing")})
         reach = who.scope_at(route.guard)
         if not who.is_known or (self.is_page and who.carrier != "session"):
-            facts.add((*guard, "unknown"))
+            facts.add((guard[0] if self.is_page else ways_in()[self.name], "unknown"))
         elif self.where in ("elsewhere", "nowhere"):
             facts.add((self.where, who.operates, expected(self)))
         elif reach is None:
@@ -123,10 +126,11 @@ class Cell:
         return frozenset(facts)
 
 
-def draw(everything: Sequence[Cell]) -> Sequence[Cell]:
-    """Some of the cells, always the same: each fact of any cell is one of a drawn cell too. Those
-    that bring most come first."""
-    shuffled, seen, drawn = list(everything), set[object](), list[Cell]()
+def draw(everything: Sequence[Cell], asked: Iterable[Cell] = ()) -> Sequence[Cell]:
+    """Some of the cells, always the same: each fact of any cell is one of a drawn cell too, or of
+    one that is `asked` elsewhere. Those that bring most come first."""
+    shuffled, drawn = list(everything), list[Cell]()
+    seen = {fact for cell in asked for fact in cell.facts}
     random.Random(_SEED).shuffle(shuffled)
     left = [(cell, cell.facts) for cell in shuffled]
     for least in (2, 1):
@@ -140,7 +144,8 @@ def draw(everything: Sequence[Cell]) -> Sequence[Cell]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, without what changes from one answer to the next.
+    """What came back, as it is (`body`) and without what changes from one answer to the next
+    (`text`).
 
     `written` are the tables that were written, `alone` those that were read by person without an
     organisation, and `abroad` those in which another organisation's rows are not what they were.
@@ -149,6 +154,7 @@ class Answer:
     outcome: Outcome
     status: int
     text: str
+    body: str
     written: tuple[str, ...]
     alone: tuple[str, ...] = ()
     abroad: tuple[str, ...] = ()
@@ -168,6 +174,12 @@ def page_routes() -> Mapping[str, tuple[str, Any]]:
         if not of_api and not name.startswith("api:"):
             results[name] = ("/" + where, view)
     return results
+
+
+@cache
+def ways_in() -> Mapping[str, str]:
+    """What looks at who asks for each operation."""
+    return {name: repr(one.auth_callbacks or api.auth) for name, one in operations()}
 
 
 def methods(name: str) -> Sequence[str]:
@@ -283,11 +295,13 @@ def _behind_it(cell: Cell) -> Outcome:
 # What comes back --------------------------------------------------------------------------------
 
 
-def ask(world: World, cell: Cell) -> Answer:
-    """Ask, and take back whatever it changed."""
+def ask(
+    world: World, cell: Cell, *, path: str = "", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Ask, and take back whatever it changed; at that address, if one is given."""
     id = _id_of(world, cell)
     with _taken_back():
-        answer = _ask(world, cell, id)
+        answer = _ask(world, cell, id, path, headers)
         touched = _of_organisations(answer.written)
         after = {table: _rows_of(table, world.stranger) for table in touched}
     before = {table: _rows_of(table, world.stranger) for table in touched}
@@ -330,11 +344,13 @@ def _taken_back() -> Iterator[None]:
             connection.connection.execute("SAVEPOINT cell")
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(begin):
-        yield
-    if begun:
-        connection.connection.execute("ROLLBACK TO SAVEPOINT cell; RELEASE SAVEPOINT cell")
-        connection.needs_rollback = False
+    try:
+        with connection.execute_wrapper(begin):
+            yield
+    finally:
+        if begun:
+            connection.connection.execute("ROLLBACK TO SAVEPOINT cell; RELEASE SAVEPOINT cell")
+            connection.needs_rollback = False
 
 
 def stay(world: World, cell: Cell) -> Answer:
@@ -347,15 +363,17 @@ def _id_of(world: World, cell: Cell) -> str:
     return world.id_of(kind, cell.where, cell.who) if kind else ""
 
 
-def _ask(world: World, cell: Cell, id: str) -> Answer:
+def _ask(
+    world: World, cell: Cell, id: str, path: str = "", headers: Mapping[str, str] | None = None
+) -> Answer:
     FAULTS.clear()
-    path, written, alone = _path_of(world, cell, id), list[str](), list[str]()
+    path, written, alone = path or _path_of(world, cell, id), list[str](), list[str]()
     asker = world.asker(cell.who)
     if cell.who.standing == "suspended":
         Organisation.objects.filter(pk=world.acme.pk).update(suspended_at=clock.now())
     body = cell.route.body(id)
     with connection.execute_wrapper(_noting(written, alone, asker)):
-        response = _send(world, cell, path, body)
+        response = _send(world, cell, path, body, headers)
         content = _content_of(response)
     return _answer(cell, response, content, path, id, tuple(written), tuple(alone))
 
@@ -395,15 +413,20 @@ def _organisation_of(world: World, cell: Cell) -> str:
     return slugs.get(cell.where, world.acme.slug)
 
 
-def _send(world: World, cell: Cell, path: str, body: Mapping[str, Any]) -> HttpResponseBase:
+def _send(
+    world: World, cell: Cell, path: str, body: Mapping[str, Any],
+    headers: Mapping[str, str] | None,
+) -> HttpResponseBase:  # fmt: skip
     client = world.clients[cell.who]
     # What this answer says to the browser is no part of the next one.
     kept = deepcopy(client.cookies)
     try:
         if cell.is_page:
-            return client.generic("GET", path) if cell.method == "GET" else client.post(path, body)
+            if cell.method == "GET":
+                return client.generic("GET", path, headers=headers)
+            return client.post(path, body, headers=headers)
         content = "" if cell.method in ("GET", "DELETE") else json.dumps(body)
-        return client.generic(cell.method, path, content, "application/json")
+        return client.generic(cell.method, path, content, "application/json", headers=headers)
     finally:
         client.cookies = kept
 
@@ -422,7 +445,7 @@ def _noting(written: list[str], alone: list[str], asker: User) -> Any:
 
 
 def _answer(
-    cell: Cell, response: Any, text: str, path: str, id: str, written: tuple[str, ...],
+    cell: Cell, response: Any, body: str, path: str, id: str, written: tuple[str, ...],
     alone: tuple[str, ...],
 ) -> Answer:  # fmt: skip
     status: int = response.status_code
@@ -434,9 +457,10 @@ def _answer(
         outcome = status  # type: ignore[assignment]
     # A number may stand for other things too.
     names = [part for part in id.split("/") if not part.isdecimal()]
+    text = body
     for part in filter(None, (path, response.get("x-request-id", ""), *names)):
         text = text.replace(part, "§")
-    return Answer(outcome, status, _CHANGING.sub("§", text), written, alone)
+    return Answer(outcome, status, _CHANGING.sub("§", text), body, written, alone)
 
 
 # What is wrong with it --------------------------------------------------------------------------
@@ -449,6 +473,20 @@ _asked = lru_cache(maxsize=4)(ask)
 def faults_of(world: World, cell: Cell) -> Iterator[str]:
     """What an answer says that it must not, in words; nothing when all is well."""
     answer, wanted = _asked(world, cell), expected(cell)
+    yield from faults_in(cell, answer)
+    outside = cell.where in ("elsewhere", "nowhere")
+    there = replace(cell, where="nowhere" if outside else "missing")
+    if wanted == 404 and cell.where != "none" and there != cell:
+        missing = _asked(world, there)
+        if (missing.status, missing.text) != (answer.status, answer.text):
+            lines = zip(answer.text.splitlines(), missing.text.splitlines(), strict=False)
+            differing = [pair for pair in lines if len({*pair}) > 1]
+            yield f"{cell}: unlike what is missing, {differing[:2]}"
+
+
+def faults_in(cell: Cell, answer: Answer) -> Iterator[str]:
+    """The same of an answer by itself."""
+    wanted = expected(cell)
     if answer.status >= 500:
         yield f"{cell}: {answer.status} {FAULTS}"
     elif answer.outcome != wanted and cell.route.guard != "public":
@@ -460,14 +498,6 @@ def faults_of(world: World, cell: Cell) -> Iterator[str]:
     if cell.route.guard not in FREE and not cell.acts_as.operates:
         yield from (f"{cell}: it reads by person alone {one}" for one in answer.alone)
         yield from (f"{cell}: it changed {table} elsewhere" for table in answer.abroad)
-    outside = cell.where in ("elsewhere", "nowhere")
-    there = replace(cell, where="nowhere" if outside else "missing")
-    if wanted == 404 and cell.where != "none" and there != cell:
-        missing = _asked(world, there)
-        if (missing.status, missing.text) != (answer.status, answer.text):
-            lines = zip(answer.text.splitlines(), missing.text.splitlines(), strict=False)
-            differing = [pair for pair in lines if len({*pair}) > 1]
-            yield f"{cell}: unlike what is missing, {differing[:2]}"
 
 
 def faults_of_all(world: World, asked: Iterable[Cell]) -> Iterator[str]:

@@ -4,7 +4,8 @@ import inspect
 
 import pytest
 
-from tests.isolation.cells import PARTS, cells, draw, faults_of_all, page_routes
+from tests.house.asked import first_cells
+from tests.isolation.cells import PARTS, Cell, cells, draw, expected, faults_of_all, page_routes
 from tests.isolation.table import PAGES
 from tests.isolation.world import World
 
@@ -14,6 +15,11 @@ pytestmark = pytest.mark.django_db
 def plain_pages() -> list[str]:
     """The pages whose view is no coroutine: those are tried in `test_streams.py`."""
     return [name for name in PAGES if not inspect.iscoroutinefunction(page_routes()[name][1])]
+
+
+def granted_pages() -> list[Cell]:
+    """What is asked of them elsewhere."""
+    return [cell for cell in first_cells() if cell.is_page and expected(cell) == "in"]
 
 
 def test_every_page_has_a_line_in_the_table() -> None:
@@ -32,15 +38,15 @@ def test_the_table_says_what_the_guards_say() -> None:
 
 @pytest.mark.usefixtures("bare_errors")
 def test_pages_show_nobody_what_is_not_theirs(world: World) -> None:
-    """In the suite a draw of the cells, see `Cell.facts`. No page looks at a key: those who come
-    by one are tried at one page."""
+    """In the suite a draw of the cells, see `Cell.facts`, beside those that `test_answers.py` asks
+    the same of. No page looks at a key: those who come by one are tried at one page."""
     everything = [
         cell
         for name in plain_pages()
         for cell in cells(name)
         if cell.who.carrier == "session" or name == "home"
     ]
-    faults = list(faults_of_all(world, draw(everything)))
+    faults = list(faults_of_all(world, draw(everything, granted_pages())))
     assert not faults, "\n".join(faults)
 
 

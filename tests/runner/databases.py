@@ -54,14 +54,15 @@ def template() -> str:
     return name
 
 
-def begin_template() -> None:
+def begin_template() -> subprocess.Popen[bytes]:
     """Begin to migrate it beside what this process does; whoever needs it waits for it."""
-    command = [sys.executable, "-c", "from tests.runner import databases; databases.template()"]
+    command = [sys.executable, "-c", f"from {__name__} import template; template()"]
     # Whoever needs it fails with the reason, where it cannot be migrated.
     migrating = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     _begun.append(migrating)
     atexit.register(migrating.wait)
     atexit.register(migrating.terminate)
+    return migrating
 
 
 def address(name: str) -> str:

@@ -22,12 +22,13 @@ import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
+from _pytest.python import CallSpec, FunctionDefinition
 
 ROOT: Final = Path(__file__).parents[2]
 TIMES: Final = Path(__file__).with_name("times.txt")
@@ -47,6 +48,7 @@ DECIDING: Final = (
 # What each of these proves, nothing cheaper does.
 WHOLE: Final[Mapping[str, str]] = {
     "tests/house/test_answers.py::test_no_page_part_form_or_list_fails": "every page and list",
+    "tests/house/test_answers.py::test_answers_show_nobody_what_is_not_theirs": "every answer",
     "tests/house/test_answers.py::test_each_part_stands_in_its_page": "every part",
     "tests/house/test_answers.py::test_what_htmx_asks_for_is_a_page": "every address of htmx",
     "tests/house/test_answers.py::test_every_table_is_asked": "every list",
@@ -79,10 +81,37 @@ ONE_ROW: Final[Mapping[str, str]] = {
     "tests/usage/months/test_invoice_pages.py"
     "::test_list_page_pdf_and_api_say_what_the_ledger_moved": "W42",
     "tests/relay/test_interactions.py::test_official_client": "a client of Google",
+    # Nothing else of its noun would run.
+    "tests/config/apply/test_apply_access.py"
+    "::test_what_cannot_be_is_told_with_its_line_and_writes_nothing": "access in a file",
+    "tests/config/apply/test_apply_money.py::test_a_price_or_plan_that_cannot_be_names_its_line": (
+        "money in a file"
+    ),
+    "tests/playground/turns/test_summaries.py::test_nobody_else_has_a_chat_summarised": "P12",
+    "tests/relay/previews/test_bound_covers.py::test_bound_covers_the_charge": "what is held",
+    "tests/relay/routing/test_session_affinity.py"
+    "::test_requests_without_a_session_take_turns_with_the_keys": "sessions and keys",
+    "tests/relay/test_isolation.py::test_no_row_answers_a_key_that_opens_nothing": (
+        "isolation of the model API"
+    ),
+    "tests/relay/upstream/test_wrong_keys.py"
+    "::test_wrong_key_leads_to_the_next_channel_and_rests": "wrong keys of channels",
+    "tests/usage/keys/test_key_page.py::test_each_limit_stands_under_its_own_name": (
+        "the page of a key"
+    ),
+    "tests/usage/margin/test_margin.py::test_requests_without_a_model_are_named": "margin",
+    "tests/usage/organisations/test_member_pages.py::test_filters_and_order": "members' usage",
+    "tests/usage/organisations/test_team_views.py"
+    "::test_a_team_shows_its_projects_members_and_what_holds": "a team's usage",
+    "tests/usage/reports/test_sums_alone.py::test_pages_show_the_sums_without_the_rows": "sums",
     "tests/browser/test_pages.py::test_controls_are_pressed_in_their_middle_and_apart": (
         "what a phone shows is pressed"
     ),
 }
+# Their marks; what they are run by asks for no lane.
+OTHER_LANES: Final = ("slow", "agents")
+# The functions of which no row runs.
+_WITHOUT: Final = pytest.StashKey[set[str]]()
 _PROMISE: Final = re.compile(r"\b[FIPW]\d+[a-z]?\b")
 _PROOF: Final = re.compile(r"`(tests/[\w/.]+\.py::\w+)`")
 
@@ -211,30 +240,68 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_WITHOUT] = set()
     if config.getoption("record_times"):
         config.pluginmanager.register(_Recorder())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, None]:
+    """Make no tests of rows that do not run: all of them would be half of what is collected. Of a
+    function without any, one is left, which is deselected."""
+    yield
+    definition, calls = metafunc.definition, metafunc._calls
+    if calls and metafunc.config.getoption("quick") and not _is_named(definition):
+        kept = [] if _is_of_other_lane(definition.iter_markers()) else _kept(metafunc)
+        metafunc._calls = kept or calls[:1]
+        if not kept:
+            metafunc.config.stash[_WITHOUT].add(definition.nodeid)
+
+
+def _kept(metafunc: pytest.Metafunc) -> list[CallSpec]:
+    """The rows that run. What a row has of each parameter is not known later: pytest counts rows
+    then."""
+    name = metafunc.definition.nodeid
+    rows = {
+        f"{name}[{call.id}]": (call, Row(f"{name}[{call.id}]", frozenset(call.indices.items())))
+        for call in metafunc._calls
+        if not _is_of_other_lane(call.marks)
+    }
+    return [rows[id][0] for id in quick_rows([row for _, row in rows.values()], times(), proofs())]
+
+
+def _is_of_other_lane(marks: Iterable[pytest.Mark]) -> bool:
+    return any(mark.name in OTHER_LANES for mark in marks)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("quick"):
         return
-    named = [argument.partition("::")[0] for argument in config.args]
-    whole = {(config.invocation_params.dir / name).resolve() for name in named}
-    rows = [
-        Row(item.nodeid, frozenset(_indices(item).items()))
+    without = config.stash[_WITHOUT]
+    others = {
+        item.nodeid
         for item in items
-        if item.path not in whole
-    ]
-    kept = {*quick_rows(rows, times(), proofs())}
-    if others := [item for item in items if item.path not in whole and item.nodeid not in kept]:
-        config.hook.pytest_deselected(items=others)
-        gone = set(map(id, others))
-        items[:] = [item for item in items if id(item) not in gone]
+        if function_of(item.nodeid) in without
+        or (
+            not hasattr(item, "callspec")
+            and not _is_named(item)
+            and not count_of(item.nodeid, 1, times(), proofs())
+        )
+    }
+    if others:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in others])
+        items[:] = [item for item in items if item.nodeid not in others]
 
 
-def _indices(item: pytest.Item) -> Mapping[str, int]:
-    called = getattr(item, "callspec", None)
-    return called.indices if called is not None else {}
+def _is_named(node: pytest.Item | FunctionDefinition) -> bool:
+    """Whether whoever runs the tests has named its file, or a test of it."""
+    return node.path in _named(node.config)
+
+
+@cache
+def _named(config: pytest.Config) -> frozenset[Path]:
+    names = [argument.partition("::")[0] for argument in config.args]
+    return frozenset((config.invocation_params.dir / name).resolve() for name in names)
 
 
 # Recording ---------------------------------------------------------------------------------------
