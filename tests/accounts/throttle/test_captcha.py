@@ -149,7 +149,7 @@ def test_the_answer_of_another_installation_is_refused(settings: Any) -> None:
 def test_the_challenge_of_another_process_is_known() -> None:
     # A challenge is stored nowhere: its signature is all that another process knows of it.
     program = (
-        "import django; django.setup(); from accounts.sign_in import captcha;"
+        "import django; django.setup(); from accounts.throttle import captcha;"
         "captcha._COST = 16; captcha._COUNTER_MIN = captcha._COUNTER_MAX = 1;"
         "print(captcha.new_challenge())"
     )
