@@ -54,7 +54,7 @@ def all_organisations(actor: Actor) -> QuerySet[Organisation]:
 def visible_credits(actor: Actor) -> QuerySet[Credit]:
     """Return every correction of a balance, newest first, for operators."""
     require(actor, "credits.read")
-    return Credit.objects.select_related("organisation", "asked_by", "decided_by").order_by("-id")
+    return Credit.objects.select_related("organisation", "asked_by").order_by("-id")
 
 
 def access_credit(actor: Actor, id: str) -> Credit:

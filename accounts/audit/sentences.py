@@ -266,9 +266,11 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "codes.killed": _of("removed", _("%(who)s disabled the codes of batch %(name)s")),
     "trial.given": _of("created", _("%(who)s got %(amount)s of trial credit")),
     "trial_setting.changed": _of("changed", _("%(who)s changed trial credit")),
-    "credit.asked": _of("decided", _("%(who)s proposed a correction of %(amount)s")),
-    "credit.posted": _of("decided", _("%(who)s approved a correction of %(amount)s")),
-    "credit.refused": _of("decided", _("%(who)s rejected a correction of %(amount)s")),
+    "credit.posted": _of("changed", _("%(who)s corrected the balance by %(amount)s")),
+    "approval.asked": _of("decided", _("%(who)s requested a change: %(about)s")),
+    "approval.approved": _of("decided", _("%(who)s approved a change: %(about)s")),
+    "approval.rejected": _of("decided", _("%(who)s rejected a change: %(about)s")),
+    "approval.withdrawn": _of("decided", _("%(who)s withdrew a change: %(about)s")),
     # Billing: invoices, subscriptions.
     "invoice.drafted": _of("created", _("%(who)s drafted the invoice for %(month)s")),
     "invoice.proposed": _of(

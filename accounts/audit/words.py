@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 OBJECTS: Final[Mapping[str, Promise]] = {
     "account": _("Credit line"),
+    "approval": _("Approval by two"),
     "announcement": _("Announcement"),
     "billdifference": _("Bill difference"),
     "catalogueignorerule": _("Catalogue update"),

@@ -253,6 +253,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "accounts.OwnConnection": "Signing in.",
     "accounts.SignInNetwork": "From where people sign in.",
     "accounts.SignUpSetting": "Who may make an account.",
+    "billing.Approval": "What needs a second operator.",
     "billing.Safeguard": "What needs a second operator.",
     "billing.TrialSetting": "What new organisations get.",
     "accounts.MailServer": "Sends the installation's emails.",

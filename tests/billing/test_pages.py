@@ -20,6 +20,7 @@ from lib import clock
 from lib.ids import id_text
 from tests.fakes.processor import FakeProcessor
 from tests.support import cast
+from tests.support.approving import waiting_approval
 from tests.support.lists import file_of, rows_of
 from tests.support.markup import squeezed
 from tests.usage.rows import admit, credit, happen
@@ -284,13 +285,13 @@ def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     for _ in range(2):
         assert dora.post("/admin/credits/new", form).status_code == 303
     credit = Credit.objects.get()
-    assert "Withdraw" in text_of(dora.get("/admin/credits"))
-    dora.post(f"/admin/credits/{id_text(credit.id)}/approve")
+    url = f"/admin/approvals/{waiting_approval(credits.CORRECTION, credit).outer_id}"
+    assert "Withdraw" in text_of(dora.get(url))
+    dora.post(f"{url}/decide", {"act": "approve"})
     assert balance(people.acme).available_nano == 0
-    url = f"/admin/credits/{id_text(credit.id)}/approve"
     assert f'href="{url}"' in otto.get("/admin/credits").content.decode()
-    assert "$0.00 → $500.00" in text_of(otto.get(url))
-    otto.post(f"/admin/credits/{id_text(credit.id)}/approve")
+    assert "Available $0.00 $500.00" in text_of(otto.get(url))
+    otto.post(f"{url}/decide", {"act": "approve"})
     assert balance(people.acme).available_nano == 500 * USD
     alice = cast.signed_in(people.alice)
     [row] = rows_of(alice, "/o/acme/billing?cols=type,reason,by")
@@ -313,13 +314,14 @@ def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) ->
     assert "→ −$1,001.00" in text_of(other)
     assert not Credit.objects.exists()
     assert dora.post("/admin/credits/new", {**form, "seen": seen_of(response)}).status_code == 303
-    url = f"/admin/credits/{id_text(Credit.objects.get().id)}/approve"
+    url = f"/admin/approvals/{waiting_approval(credits.CORRECTION, Credit.objects.get()).outer_id}"
     page = text_of(otto.get(url))
-    assert "$108.00 → −$1,000.00" in page
+    assert "$108.00 −$1,000.00" in page
     assert "$1,000.00 debt allowed" in page
-    assert "Confirm that this is intended" in text_of(otto.post(url, follow=True))
+    sent = {"act": "approve"}
+    assert "Confirm that this is intended" in text_of(otto.post(f"{url}/decide", sent))
     assert balance(people.acme).debt_nano == 0
-    otto.post(url, {"debt": "on"})
+    otto.post(f"{url}/decide", {**sent, "confirmed": "on"})
     assert balance(people.acme) == (0, 0, 1_000 * USD)
     overview = text_of(cast.signed_in(people.alice).get("/o/acme/billing"))
     assert "Balance −$1,000.00" in overview  # the chip of the header

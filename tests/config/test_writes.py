@@ -144,7 +144,7 @@ ELSEWHERE: Final = {
     "accounts.device_sign_in.device_sign_in.allow": "device.allowed",
     "accounts.device_sign_in.device_sign_in.deny": "device.denied",
     "accounts.keys.keys.mint_numbered_key": "key.created",
-    "billing.credits.credits.request_reversal": "credit.asked",
+    "billing.credits.credits.request_reversal": "approval.asked",
     "billing.invoices.invoices.close_document": "invoice.closed",
     "billing.invoices.invoices.draft_invoice": "invoice.drafted",
     "billing.invoices.invoices.propose_invoice": "invoice.proposed",
@@ -193,7 +193,8 @@ ELSEWHERE: Final = {
 TOLD: Final = {
     "billing.credits.codes.redeem": ["code.redeemed"],
     "billing.credits.codes.try_code": ["code.redeemed"],
-    "billing.credits.credits.approve_credit": ["credit.posted"],
+    "billing.approvals.approvals.ask": ["approval.asked"],
+    "billing.approvals.approvals.decide": ["credit.posted"],
     "billing.credits.credits.request_credit": ["credit.posted"],
     "billing.limits.budget_alerts.send_test": ["budget.tested"],
     "billing.limits.budget_increases.approve": ["raise.decided"],

@@ -126,6 +126,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "accounts.TablePreference": "it has no text",
     "notify.WebhookEndpoint": _OF_THE_ORGANISATION,
     "notify.Delivery": "a letter to one person, which no list shows",
+    "billing.Approval": _OF_THE_INSTALLATION,
     "billing.Credit": _OF_THE_INSTALLATION,
     "billing.CodeBatch": _OF_THE_INSTALLATION,
     "billing.Redemption": _OF_THE_ORGANISATION,

@@ -5,6 +5,7 @@ from typing import Final
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
+from billing.approvals import approvals
 from billing.balances import balances
 from billing.credits import codes, credits
 from billing.currency import exchange_rates
@@ -30,6 +31,7 @@ from billing.wallets import low_balance
 from lib import clock
 from tests.config.writes.world import NANO, RATES, Writes
 from tests.support import cast
+from tests.support.approving import waiting_approval
 from usage.limits import budget_simulation
 
 SOURCE: Final = f"{prices.CATALOGUE} test"
@@ -115,11 +117,18 @@ WRITES: Final[Writes] = {
     "billing.credits.codes.try_code": lambda w: codes.try_code(
         w.alice, w.people.acme, w.code, "127.0.0.1"
     ),
-    "billing.credits.credits.approve_credit": lambda w: credits.approve_credit(w.otto, w.credit),
+    "billing.approvals.approvals.ask": lambda w: approvals.ask(
+        w.dora, credits.CORRECTION, "none", [], about="Acme"
+    ),
+    "billing.approvals.approvals.decide": lambda w: approvals.decide(
+        w.otto, waiting_approval(credits.CORRECTION, w.credit), approve=True
+    ),
+    "billing.approvals.approvals.withdraw": lambda w: approvals.withdraw(
+        w.otto, credits.CORRECTION, w.credit.outer_id
+    ),
     "billing.credits.credits.request_credit": lambda w: credits.request_credit(
         w.dora, w.people.acme, NANO, reason="r"
     ),
-    "billing.credits.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),
     "billing.price_plans.price_plans.assign_plan": lambda w: price_plans.assign_plan(
         w.dora, w.people.acme, "retail"
     ),

@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.isolation.kinds.accounts import ORGANISATION
 from tests.isolation.kinds.billing import (
+    APPROVAL,
     CODE_BATCH,
     CREDIT,
     INVOICE,
@@ -44,8 +45,9 @@ PAGES: Final[dict[str, Route]] = {
     "subscription_plan_archive": at("credits.write", SUBSCRIPTION_PLAN),
     "credits": at("credits.read"),
     "credit_create": at("credits.write"),
-    "credit_approve": at("credits.write", CREDIT),
-    "credit_refuse": at("credits.write", CREDIT),
+    "approvals": at("credits.read"),
+    "approval": at("credits.read", APPROVAL),
+    "approval_decide": at("credits.read", APPROVAL),
     "safeguards": at("credits.write"),
     "own_organisation": at("signed in"),
     "trial_credit": at("credits.write"),
@@ -125,8 +127,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /safeguards": at("credits.write", body=sends(name="credit_limit", value="50")),
     "POST /safeguards/{id}/approve": at("credits.write", rest={"id": "none"}, nothing=True),
     "POST /safeguards/{id}/reject": at("credits.write", rest={"id": "none"}, nothing=True),
-    "POST /credits/{id}/approve": at("credits.write", CREDIT),
-    "POST /credits/{id}/refuse": at("credits.write", CREDIT),
+    "GET /approvals": at("credits.read"),
+    "GET /approvals/{id}": at("credits.read", APPROVAL),
+    "POST /approvals/{id}/approve": at("credits.read", APPROVAL),
+    "POST /approvals/{id}/reject": at("credits.read", APPROVAL),
     "POST /postings/{id}/reverse": at("credits.write", POSTING, body=sends(reason="r")),
     "GET /code-batches": at("codes.read"),
     "POST /code-batches": at("codes.write", body=sends(name="made", value="5", count=2)),
