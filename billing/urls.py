@@ -77,16 +77,6 @@ urlpatterns = [
     path("admin/exchange-rates", exchange_rate_views.exchange_rate_list, name="exchange_rates"),
     path("admin/safeguards", safeguard_views.safeguard_list, name="safeguards"),
     path(
-        "admin/safeguards/<str:id>/approve",
-        safeguard_views.safeguard_approve,
-        name="safeguard_approve",
-    ),
-    path(
-        "admin/safeguards/<str:id>/reject",
-        safeguard_views.safeguard_reject,
-        name="safeguard_reject",
-    ),
-    path(
         "admin/exchange-rates/new", exchange_rate_views.exchange_rate_add, name="exchange_rate_add"
     ),
     path("admin/approvals", approval_views.approval_list, name="approvals"),

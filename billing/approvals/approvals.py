@@ -7,7 +7,8 @@ for approves it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -20,7 +21,6 @@ from accounts.audit import audit
 from accounts.models import Organisation
 from accounts.roles.rules import Action
 from billing.approvals.rules import Change, Objection, Waiting, objection
-from billing.ledger.ledger import lock_wallet
 from billing.models import Approval, ApprovalState
 from lib import clock
 from lib.refusal import Refused, check_text
@@ -44,9 +44,10 @@ class Kind:
 
     `action` is the permission to decide. `changes` returns what would change now, and raises
     Refused if nothing can. `apply` and `end` carry out the decision, in its transaction, which
-    begins with the wallet's lock if they need it (`locks_wallet`). `show` returns a change in
-    words, `effects` what else a page shows while it waits, and `warn` what must be confirmed before
-    an approval. `page` is the URL name of the subject's own page, and `subject_of` its argument.
+    begins with `lock`: it locks what the noun locks before it asks. `show` returns a change in
+    words, `name_of` what changes, `effects` what else a page shows while it waits, and `warn` what
+    must be confirmed before an approval. `page` is the URL name of the subject's own page, and
+    `subject_of` its argument.
     """
 
     name: str
@@ -57,8 +58,9 @@ class Kind:
     show: Callable[[Change], Line]
     page: str
     subject_of: Callable[[Approval], str] = lambda approval: ""
+    name_of: Callable[[Approval], str] = lambda approval: approval.about
     end: Callable[[Actor, Approval], None] = lambda actor, approval: None
-    locks_wallet: bool = False
+    lock: Callable[[Approval], object] = lambda approval: None
     effects: Callable[[Approval], list[Line]] = lambda approval: []
     warn: Callable[[Approval], str] = lambda approval: ""
 
@@ -94,6 +96,11 @@ def visible_approvals(actor: Actor) -> QuerySet[Approval]:
 def access_approval(actor: Actor, id: str) -> Approval:
     """Return one change. Raises Http404."""
     return get_by_id(visible_approvals(actor), id)
+
+
+def organisation_id_of(approval: Approval) -> UUID:
+    """Return whom an approval is about, where it is about an organisation."""
+    return cast(UUID, approval.organisation_id)
 
 
 def count_for(actor: Actor) -> int:
@@ -159,9 +166,7 @@ def decide(actor: Actor, approval: Approval, *, approve: bool, reason: str = "")
     require(actor, kind.action)
     reason = check_text("reason", reason, REASON_MAX)
     with transaction.atomic():
-        if kind.locks_wallet and approval.organisation_id is not None:
-            # Lock the accounts before anything else: all transactions lock in this order.
-            lock_wallet(approval.organisation_id)
+        kind.lock(approval)
         rows = Approval.objects.select_for_update(of=("self",)).select_related(*_PEOPLE)
         locked = rows.get(id=approval.id)
         own = actor.user is not None and actor.user.id == locked.asked_by_id

@@ -23,6 +23,7 @@ from billing.approvals.words import APPROVAL_BADGES, change_text, lines_of
 from billing.models import Approval, ApprovalState
 from lib.htmx import see_other
 from lib.refusal import Refused
+from lib.sentences import named_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Column, Filter, Table
@@ -32,7 +33,8 @@ APPROVALS = Table(
     _("Waiting for you"),
     (
         Column("time", _("Requested"), "ago", value="asked_at", sort="id", card="last"),
-        Column("about", _("Change"), sort=True, href="href", card="title"),
+        Column("about", _("Change"), value=lambda row: KINDS[row.kind].name_of(row), sort="about",
+               href="href", card="title"),
         Column("kind", _("Type"), value=lambda row: KINDS[row.kind].title, sort="kind"),
         Column("changes", pgettext_lazy("approval", "Before → after"), value=change_text,
                card="second"),
@@ -120,7 +122,7 @@ def approval_decide(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
                 refused.add_to(form)
             else:
                 badge = APPROVAL_BADGES[ApprovalState(decided.state)]
-                messages.success(request, f"{row.about}: {badge.text}")
+                messages.success(request, named_text(KINDS[row.kind].name_of(row), badge.text))
                 return see_other("approvals")
     return _page(request, actor, row, form)
 
@@ -133,6 +135,7 @@ def _page(
         "approval": row,
         "id": row.outer_id,
         "title": kind.title,
+        "name": kind.name_of(row),
         "lines": lines_of(row) + (kind.effects(row) if waits else []),
         "href": reverse(kind.page, args=[subject] if (subject := kind.subject_of(row)) else []),
         "badge": APPROVAL_BADGES[ApprovalState(row.state)],

@@ -13,7 +13,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
-from billing.approvals.approvals import Kind, Line, ask, register
+from billing.approvals.approvals import Kind, Line, ask, organisation_id_of, register
 from billing.approvals.rules import Change
 from billing.balances import balances
 from billing.credits import promo
@@ -176,7 +176,8 @@ CORRECTION: Final = register(
         end=_end,
         show=show_correction,
         page="credits",
-        locks_wallet=True,
+        # Lock the accounts before anything else: all transactions lock in this order.
+        lock=lambda approval: lock_wallet(organisation_id_of(approval)),
         effects=_effects,
         warn=_warn,
     )

@@ -18,7 +18,6 @@ from billing.limits import (
     ended_sessions,
 )
 from billing.limits.charge_rule import MEASURED
-from billing.models import Safeguard
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.catalogue.catalogue import CatalogueRow
@@ -30,19 +29,12 @@ from billing.trials import trials
 from billing.wallets import low_balance
 from lib import clock
 from tests.config.writes.world import NANO, RATES, Writes
-from tests.support import cast
 from tests.support.approving import waiting_approval
 from usage.limits import budget_simulation
 
 SOURCE: Final = f"{prices.CATALOGUE} test"
 ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
 BEFORE: Final[Writes] = {
-    "billing.safeguards.safeguards.approve_safeguard": lambda w: safeguards.set_safeguard(
-        w.dora, "credit_limit", 200 * NANO
-    ),
-    "billing.safeguards.safeguards.reject_safeguard": lambda w: safeguards.set_safeguard(
-        w.dora, "credit_limit", 200 * NANO
-    ),
     "billing.limits.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
     "billing.limits.ended_sessions.reopen_session": lambda w: ended_sessions.end_session(
         w.alice, w.people.acme, w.key.id, "Fix the parser"
@@ -64,12 +56,6 @@ WRITES: Final[Writes] = {
     ),
     "billing.safeguards.safeguards.set_safeguard": lambda w: safeguards.set_safeguard(
         w.dora, "credit_limit", 50 * NANO
-    ),
-    "billing.safeguards.safeguards.approve_safeguard": lambda w: safeguards.approve_safeguard(
-        cast.actor(cast.person("otto", operator=True)), Safeguard.objects.get()
-    ),
-    "billing.safeguards.safeguards.reject_safeguard": lambda w: safeguards.reject_safeguard(
-        w.dora, Safeguard.objects.get()
     ),
     "billing.limits.ended_sessions.end_session": lambda w: ended_sessions.end_session(
         w.alice, w.people.acme, w.key.id, "Fix the parser"
