@@ -311,9 +311,6 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     ),
     "plan.saved": _of("changed", _("%(who)s saved price plan %(name)s")),
     "plan.removed": _of("removed", _("%(who)s deleted price plan %(name)s")),
-    "plan.cut_asked": _of(
-        "decided", _("%(who)s proposed a lower multiplier, which needs a second operator")
-    ),
     "catalogue.loaded": _of("ran", _("%(who)s loaded the prices of %(source)s")),
     "catalogue.proposed": _of("created", _("%(who)s drafted price changes from %(source)s")),
     "upstream.prices_proposed": _of("created", _("%(who)s drafted price changes from %(source)s")),

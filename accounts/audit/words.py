@@ -20,7 +20,6 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     "modelentry": _("Model"),
     "modelproposal": _("Model"),
     "modelrule": _("Model rule"),
-    "plancut": _("Price plan"),
     "providerbill": _("Provider bill"),
     "redemption": _("Code"),
     "setuplink": _("Set-up link"),

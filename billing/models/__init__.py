@@ -68,7 +68,6 @@ from billing.models.plans import (
     OrganisationChargeRule,
     OrganisationPlan,
     Plan,
-    PlanCut,
     TeamPlan,
 )
 from billing.models.prices import (

@@ -131,7 +131,6 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.OrganisationChargeRule": Own(),
     "billing.TeamPlan": Through("team_id", "accounts.Team"),
     "billing.MemberPlan": Through("membership_id", "accounts.Membership"),
-    "billing.PlanCut": Own(),
     "billing.PromoGrant": Own(),
     "billing.PromoMark": Own(),
     "billing.SpendingCount": Own(),

@@ -132,7 +132,6 @@ OTHERS: Final[Mapping[str, str]] = {
     "billing.Redemption": _OF_THE_ORGANISATION,
     "billing.Invoice": _OF_THE_ORGANISATION,
     "billing.InvoicePayment": _OF_THE_ORGANISATION,
-    "billing.PlanCut": _OF_THE_ORGANISATION,
     "billing.PriceProposal": _OF_THE_INSTALLATION,
     "billing.Safeguard": _OF_THE_INSTALLATION,
     "billing.SubscriptionPlan": _OF_THE_INSTALLATION,
