@@ -306,9 +306,6 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "price.removed": _of("removed", _("%(who)s removed a price of %(name)s")),
     "price.drafted": _of("created", _("%(who)s drafted a price of %(name)s")),
     "price.proposal_ignored": _of("decided", _("%(who)s ignored a price draft of %(name)s")),
-    "price.accepted_first": _of(
-        "decided", _("%(who)s accepted a price draft of %(name)s as the first of two operators")
-    ),
     "plan.saved": _of("changed", _("%(who)s saved price plan %(name)s")),
     "plan.removed": _of("removed", _("%(who)s deleted price plan %(name)s")),
     "catalogue.loaded": _of("ran", _("%(who)s loaded the prices of %(source)s")),

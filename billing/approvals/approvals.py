@@ -27,6 +27,7 @@ from lib.refusal import Refused, check_text
 from outbox.facts import put
 
 REASON_MAX: Final = 500
+_ABOUT_MAX: Final = 200
 _PEOPLE: Final = ("organisation", "asked_by", "decided_by")
 
 
@@ -121,6 +122,12 @@ def waiting(kind: Kind, subject: str) -> Approval | None:
     return row if row is not None and row.state == ApprovalState.WAITING else None
 
 
+def all_waiting(kind: Kind) -> dict[str, Approval]:
+    """Return every change of this kind that waits, by its subject."""
+    rows = Approval.objects.filter(kind=kind.name, state=ApprovalState.WAITING)
+    return {row.subject: row for row in rows.select_related("asked_by")}
+
+
 def ask(
     actor: Actor,
     kind: Kind,
@@ -139,13 +146,13 @@ def ask(
     if actor.user is None:
         raise Refused("approval", gettext("Only a person can request this."))
     with transaction.atomic():
-        there = waiting(kind, subject)
+        there = _lock_waiting(kind, [subject]).first()
         if there is not None and there.changes == list(changes):
             return there if there.asked_by == actor.user else decide(actor, there, approve=True)
         if there is not None:
             _finish(actor, there, ApprovalState.WITHDRAWN)
         approval = Approval.objects.create(
-            kind=kind.name, subject=subject, organisation=organisation, about=about,
+            kind=kind.name, subject=subject, organisation=organisation, about=about[:_ABOUT_MAX],
             changes=list(changes), reason=reason, asked_by=actor.user,
         )  # fmt: skip
         _record(actor, "approval.asked", approval, reason)
@@ -190,12 +197,16 @@ def decide(actor: Actor, approval: Approval, *, approve: bool, reason: str = "")
     return locked
 
 
-def withdraw(actor: Actor, kind: Kind, subject: str) -> None:
-    """Take back the change of this subject that waits, because it was decided in another way. Call
-    it where the subject is locked."""
-    there = waiting(kind, subject)
-    if there is not None:
-        _finish(actor, there, ApprovalState.WITHDRAWN)
+def withdraw_waiting(actor: Actor, kind: Kind, *subjects: str) -> None:
+    """Take back the changes of these subjects that wait, because they were decided in another way.
+    Call it where the subjects are locked."""
+    for approval in _lock_waiting(kind, subjects):
+        _finish(actor, approval, ApprovalState.WITHDRAWN)
+
+
+def _lock_waiting(kind: Kind, subjects: Sequence[str]) -> QuerySet[Approval]:
+    rows = Approval.objects.select_for_update(of=("self",)).select_related("asked_by")
+    return rows.filter(kind=kind.name, subject__in=subjects, state=ApprovalState.WAITING)
 
 
 def _finish(actor: Actor, approval: Approval, state: ApprovalState, reason: str = "") -> None:

@@ -23,7 +23,7 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Team
 from accounts.organisations.names import check_name
-from billing.approvals.approvals import Kind, ask, register, withdraw
+from billing.approvals.approvals import Kind, ask, register, withdraw_waiting
 from billing.approvals.rules import Change
 from billing.currency.money import format_multiplier, parse_multiplier
 from billing.models import (
@@ -125,7 +125,7 @@ def save_plan(
             plan.refresh_from_db()
             after_ppm = plan.multiplier_ppm
         elif after_ppm != plan.multiplier_ppm:
-            withdraw(actor, PLAN, f"plan:{plan.id}")
+            withdraw_waiting(actor, PLAN, f"plan:{plan.id}")
         _save(actor, plan, after_ppm, models)
     if waits:
         raise SecondPersonNeeded
@@ -158,7 +158,7 @@ def remove_plan(actor: Actor, plan: Plan) -> None:
                 "The plan %(plan)s is in use. Move everyone on it to another plan first."
             )
             raise PlanRefused(text % {"plan": plan.name})
-        withdraw(actor, PLAN, f"plan:{plan.id}")
+        withdraw_waiting(actor, PLAN, f"plan:{plan.id}")
         audit.record(actor, None, "plan.removed", plan, name=plan.name)
         plan.delete()
         bump_epoch()
@@ -184,7 +184,7 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
             )  # fmt: skip
             waits = approval.state == ApprovalState.WAITING
         else:
-            withdraw(actor, PLAN, subject)
+            withdraw_waiting(actor, PLAN, subject)
             _assign(actor, holder, plan)
     if waits:
         raise SecondPersonNeeded

@@ -17,7 +17,7 @@ from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
-from billing.approvals.approvals import Kind, ask, register, withdraw
+from billing.approvals.approvals import Kind, ask, register, withdraw_waiting
 from billing.approvals.rules import Change
 from billing.currency.money import format_usd, parse_usd
 from billing.models import Approval, Safeguard, SafeguardName
@@ -84,7 +84,7 @@ def set_safeguard(
             )  # fmt: skip
             row.refresh_from_db(fields=["value"])
         else:
-            withdraw(actor, SAFEGUARD, str(row.pk))
+            withdraw_waiting(actor, SAFEGUARD, str(row.pk))
             _set(actor, row, value)
     return row
 

@@ -109,7 +109,7 @@ WRITES: Final[Writes] = {
     "billing.approvals.approvals.decide": lambda w: approvals.decide(
         w.otto, waiting_approval(credits.CORRECTION, w.credit), approve=True
     ),
-    "billing.approvals.approvals.withdraw": lambda w: approvals.withdraw(
+    "billing.approvals.approvals.withdraw_waiting": lambda w: approvals.withdraw_waiting(
         w.otto, credits.CORRECTION, w.credit.outer_id
     ),
     "billing.credits.credits.request_credit": lambda w: credits.request_credit(

@@ -31,7 +31,7 @@ from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import METERS
 from billing.prices.prices import CATALOGUE, list_prices, load_catalogue, set_price
-from billing.prices.proposals import draft_price, propose_catalogue
+from billing.prices.proposals import PRICE, draft_price, propose_catalogue
 from gateway.models import Channel, PricePreview, Route
 from gateway.prices.previews import work_off
 from lib import clock
@@ -169,7 +169,7 @@ def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
     # The search that ended needs another operator.
     response = post(client, "price_decide", id=[id], back="/", act="accept")
     assert (response.status_code, response["location"]) == (303, sent["location"])
-    assert PriceProposal.objects.get().state == "second"
+    assert waiting(PRICE, id) is not None
     eve = signed_in(person("eve", operator=True))
     post(eve, "price_decide", id=[id], act="accept")
     assert list_prices(["gpt-4o"])[-1].rates == draft.rates
@@ -356,7 +356,8 @@ def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -
     assert PriceProposal.objects.filter(state="accepted").count() == 1
     post(client, "price_decide", act="accept", everything="all")
     states = dict(PriceProposal.objects.values_list("model", "state"))
-    assert states == {"one": "accepted", "two": "accepted", "six": "second"}
+    assert states == {"one": "accepted", "two": "accepted", "six": "open"}
+    assert "Waits for approval" in text_of(client, reverse("price_proposals"))
 
 
 FAST = {
@@ -646,12 +647,12 @@ def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -
     assert "requested a change of bob@example.org (Acme)" in text_of(otto, page)
     post(otto, "plan_member", half.id, **sent)
     assert plan_in_force(served.acme, member=bob).plan.name == "half"
-    assert "wants to" not in text_of(otto, page)
+    assert "requested a change" not in text_of(otto, page)
     save_plan(SYSTEM, "dear", multiplier_ppm=4_000_000)
     post(dora, "plan_member", dear.id, slug=served.acme.slug, who="core", off="1")
     assert plan_in_force(served.acme, team=served.core).plan.name == "dear"
-    confirm = "wants to remove core from this plan"
-    assert confirm in text_of(otto, reverse("price_plan", args=[dear.id]))
+    page = reverse("price_plan", args=[dear.id])
+    assert "requested a change of core (Acme)" in text_of(otto, page)
 
 
 def test_a_markup_that_is_none_is_refused_in_words(served: Cast) -> None:
