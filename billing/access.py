@@ -84,9 +84,7 @@ def access_top_up(actor: Actor, id: str) -> TopUp:
 def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
     """Return the top-ups of every organisation, newest first, for operators."""
     require(actor, "credits.read")
-    return TopUp.objects.select_related("organisation", "created_by", "confirmed_by").order_by(
-        "-id"
-    )
+    return TopUp.objects.select_related("organisation", "created_by").order_by("-id")
 
 
 def any_top_up(actor: Actor, id: str) -> TopUp:

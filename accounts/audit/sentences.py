@@ -273,10 +273,6 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "approval.withdrawn": _of("decided", _("%(who)s withdrew a change: %(about)s")),
     # Billing: invoices, subscriptions.
     "invoice.drafted": _of("created", _("%(who)s drafted the invoice for %(month)s")),
-    "invoice.proposed": _of(
-        "decided", _("%(who)s proposed %(document)s for %(month)s of %(total)s")
-    ),
-    "invoice.withdrawn": _of("decided", _("%(who)s withdrew %(document)s for %(month)s")),
     "invoice.closed": _of("decided", _("%(who)s closed invoice %(number)s of %(total)s")),
     "invoice.payment_recorded": _of(
         "created", _("%(who)s recorded a payment of %(amount)s on invoice %(number)s")

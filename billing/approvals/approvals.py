@@ -67,7 +67,7 @@ class Kind:
 
 
 KINDS: Final[dict[str, Kind]] = {}
-"""Every kind by its name, in the order of their registration."""
+"""Every kind by its name. The noun that knows everything that a decision changes registers it."""
 
 _OBJECTIONS: Final[Mapping[Objection, Promise]] = {
     "no_person": gettext_lazy("Only a person can decide this."),
@@ -82,10 +82,9 @@ _OBJECTIONS: Final[Mapping[Objection, Promise]] = {
 }
 
 
-def register(kind: Kind) -> Kind:
+def register(kind: Kind) -> None:
     """Add a kind of change, once, when its module is loaded."""
     KINDS[kind.name] = kind
-    return kind
 
 
 def visible_approvals(actor: Actor) -> QuerySet[Approval]:
@@ -110,27 +109,27 @@ def count_for(actor: Actor) -> int:
     return waiting.exclude(asked_by=actor.user).count()
 
 
-def latest(kind: Kind, subjects: Sequence[str]) -> dict[str, Approval]:
+def latest(kind: str, subjects: Sequence[str]) -> dict[str, Approval]:
     """Return the latest approval of each subject, waiting or decided."""
-    rows = Approval.objects.filter(kind=kind.name, subject__in=subjects).select_related(*_PEOPLE)
+    rows = Approval.objects.filter(kind=kind, subject__in=subjects).select_related(*_PEOPLE)
     return {row.subject: row for row in rows.order_by("id")}
 
 
-def waiting(kind: Kind, subject: str) -> Approval | None:
+def waiting(kind: str, subject: str) -> Approval | None:
     """Return the change of this subject that waits, if there is one."""
     row = latest(kind, [subject]).get(subject)
     return row if row is not None and row.state == ApprovalState.WAITING else None
 
 
-def all_waiting(kind: Kind) -> dict[str, Approval]:
+def all_waiting(kind: str) -> dict[str, Approval]:
     """Return every change of this kind that waits, by its subject."""
-    rows = Approval.objects.filter(kind=kind.name, state=ApprovalState.WAITING)
+    rows = Approval.objects.filter(kind=kind, state=ApprovalState.WAITING)
     return {row.subject: row for row in rows.select_related("asked_by")}
 
 
-def ask(
+def request_approval(
     actor: Actor,
-    kind: Kind,
+    kind: str,
     subject: str,
     changes: Sequence[Change],
     *,
@@ -152,12 +151,12 @@ def ask(
         if there is not None:
             _finish(actor, there, ApprovalState.WITHDRAWN)
         approval = Approval.objects.create(
-            kind=kind.name, subject=subject, organisation=organisation, about=about[:_ABOUT_MAX],
+            kind=kind, subject=subject, organisation=organisation, about=about[:_ABOUT_MAX],
             changes=list(changes), reason=reason, asked_by=actor.user,
         )  # fmt: skip
         _record(actor, "approval.asked", approval, reason)
         put(
-            "approval.asked", None, approval=approval.outer_id, type=kind.name, about=about,
+            "approval.asked", None, approval=approval.outer_id, type=kind, about=about,
             changes=list(changes), reason=reason, asked_by=actor.user.email,
         )  # fmt: skip
     return approval
@@ -197,16 +196,16 @@ def decide(actor: Actor, approval: Approval, *, approve: bool, reason: str = "")
     return locked
 
 
-def withdraw_waiting(actor: Actor, kind: Kind, *subjects: str) -> None:
+def withdraw_waiting(actor: Actor, kind: str, *subjects: str) -> None:
     """Take back the changes of these subjects that wait, because they were decided in another way.
     Call it where the subjects are locked."""
     for approval in _lock_waiting(kind, subjects):
         _finish(actor, approval, ApprovalState.WITHDRAWN)
 
 
-def _lock_waiting(kind: Kind, subjects: Sequence[str]) -> QuerySet[Approval]:
+def _lock_waiting(kind: str, subjects: Sequence[str]) -> QuerySet[Approval]:
     rows = Approval.objects.select_for_update(of=("self",)).select_related("asked_by")
-    return rows.filter(kind=kind.name, subject__in=subjects, state=ApprovalState.WAITING)
+    return rows.filter(kind=kind, subject__in=subjects, state=ApprovalState.WAITING)
 
 
 def _finish(actor: Actor, approval: Approval, state: ApprovalState, reason: str = "") -> None:

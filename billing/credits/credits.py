@@ -13,7 +13,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
-from billing.approvals.approvals import Kind, Line, ask, organisation_id_of, register
+from billing.approvals.approvals import Kind, Line, organisation_id_of, register, request_approval
 from billing.approvals.rules import Change
 from billing.balances import balances
 from billing.credits import promo
@@ -34,6 +34,8 @@ from outbox.facts import put
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
 # An invoice is corrected by a note, a subscription by changing it.
 _NOT_HERE: Final = ("invoice:", "subscription:", "included:")
+CORRECTION: Final = "correction"
+"""The kind of its approvals."""
 
 
 class CreditRefused(Refused):
@@ -101,7 +103,7 @@ def request_credit(
         if alone:
             _post(actor, credit)
         else:
-            ask(
+            request_approval(
                 actor, CORRECTION, id_text(credit.id), _changes(credit),
                 about=organisation.name, organisation=organisation, reason=credit.reason,
             )  # fmt: skip
@@ -166,9 +168,9 @@ def _warn(approval: Approval) -> str:
     return text if owed_nano else ""
 
 
-CORRECTION: Final = register(
+register(
     Kind(
-        "correction",
+        CORRECTION,
         gettext_lazy("Correction"),
         "credits.write",
         changes=lambda approval: _changes(_credit_of(approval)),
@@ -228,7 +230,7 @@ def _effect(posting: Posting) -> tuple[int, AccountKind]:
 def _credited_alone_nano(user: User, organisation: Organisation) -> int:
     since = clock.now() - TOGETHER
     approved = Approval.objects.filter(
-        kind=CORRECTION.name, organisation=organisation, asked_by=user, asked_at__gt=since,
+        kind=CORRECTION, organisation=organisation, asked_by=user, asked_at__gt=since,
     ).values_list("subject", flat=True)  # fmt: skip
     recent_credits = (
         Credit.objects.filter(

@@ -25,7 +25,7 @@ from billing.access import (
     visible_batches,
     visible_credits,
 )
-from billing.approvals.approvals import latest
+from billing.approvals.approvals import all_waiting, latest
 from billing.credits import codes, credits
 from billing.credits.codes import CodeRefused
 from billing.credits.codes_file import codes_file
@@ -33,7 +33,7 @@ from billing.credits.credits import Effect
 from billing.credits.forms import BatchForm, CreditForm
 from billing.credits.words import CREDIT_KINDS
 from billing.idempotency import Answer, FormSent, form_answered
-from billing.models import CodeBatch, Credit, CreditKind, CreditState
+from billing.models import CodeBatch, Credit, CreditKind, CreditState, TopUp
 from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups import topups
 from billing.topups.topups import TopUpRefused
@@ -341,7 +341,6 @@ PAYMENTS = Table(
         ),
         Column("payment", _("Payment"), "code", value="payment_id", priority=2),
         Column("by", _("By"), value="created_by.email", priority=4),
-        Column("confirmed_by", _("Confirmed by"), value="confirmed_by.email", chosen=False),
         Column("paid", _("Paid"), "time", value="paid_at", chosen=False),
         Column(
             "live",
@@ -373,8 +372,15 @@ def payment_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if text := state.value("q"):
         rows = rows.filter(_organisation_query(text) | Q(payment_id=text) | Q(id=parse_id(text)))
     context = {"events": list(unmatched_events(actor)[:_EVENTS])}
+
+    def make(page: list[TopUp]) -> list[TopUp]:
+        asked = all_waiting(topups.TOP_UP)
+        for row in page:
+            row.approval = asked.get(row.outer_id)  # type: ignore[attr-defined]
+        return page
+
     templates = ("billing/credits/payments.html", "billing/credits/_payments.html")
-    return answer_table(request, state, QuerySource(rows), templates, context)
+    return answer_table(request, state, QuerySource(rows), templates, context, make)
 
 
 @operator_page("credits.write")
@@ -386,7 +392,7 @@ def payment_confirm(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
         return render_dialog(request, "billing/credits/payment_confirm.html", context)
     try:
         top_up = topups.confirm_transfer(actor, top_up, request.POST.get("document", "")[:110])
-    except TopUpRefused as refused:
+    except Refused as refused:
         messages.error(request, refused.message)
     else:
         if top_up.state == "paid":

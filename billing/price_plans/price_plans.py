@@ -23,7 +23,7 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Team
 from accounts.organisations.names import check_name
-from billing.approvals.approvals import Kind, ask, register, withdraw_waiting
+from billing.approvals.approvals import Kind, register, request_approval, withdraw_waiting
 from billing.approvals.rules import Change
 from billing.currency.money import format_multiplier, parse_multiplier
 from billing.models import (
@@ -42,6 +42,9 @@ from billing.prices.pricing import PPM
 from billing.subscriptions.plans import multipliers_of_plan
 from lib.ids import parse_number
 from lib.refusal import Refused
+
+PLAN: Final = "plan"
+"""The kind of its approvals."""
 
 
 class PlanRefused(ValueError):
@@ -120,7 +123,7 @@ def save_plan(
         after_ppm = plan.multiplier_ppm if multiplier_ppm is None else multiplier_ppm
         if is_used(plan) and _needs_two(actor, plan.multiplier_ppm, after_ppm):
             changes = _multiplier_changes(plan, after_ppm)
-            approval = ask(actor, PLAN, f"plan:{plan.id}", changes, about=plan.name)
+            approval = request_approval(actor, PLAN, f"plan:{plan.id}", changes, about=plan.name)
             waits = approval.state == ApprovalState.WAITING
             plan.refresh_from_db()
             after_ppm = plan.multiplier_ppm
@@ -178,7 +181,7 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
         change = _plan_change(holder, plan)
         subject = f"{_KINDS[type(holder)].level}:{holder.pk}"
         if _needs_two(actor, change.before_ppm, change.after_ppm):
-            approval = ask(
+            approval = request_approval(
                 actor, PLAN, subject, change.changes,
                 about=_name_of(holder), organisation=organisation,
             )  # fmt: skip
@@ -239,7 +242,7 @@ def waiting_cuts(plan: Plan) -> list[Approval]:
     about_it = Q(subject=f"plan:{plan.id}")
     for side in ("before", "after"):
         about_it |= Q(changes__contains=[{"name": "plan", side: plan.name}])
-    rows = Approval.objects.filter(about_it, kind=PLAN.name, state=ApprovalState.WAITING)
+    rows = Approval.objects.filter(about_it, kind=PLAN, state=ApprovalState.WAITING)
     return list(rows.select_related("asked_by").order_by("id"))
 
 
@@ -331,9 +334,9 @@ def _name_of(holder: Holder) -> str:
     return f"{name} ({holder.organisation.name})"
 
 
-PLAN: Final = register(
+register(
     Kind(
-        "plan",
+        PLAN,
         gettext_lazy("Price plan"),
         "prices.write",
         changes=_changes_now,

@@ -18,7 +18,13 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from billing.approvals.approvals import Kind, all_waiting, ask, register, withdraw_waiting
+from billing.approvals.approvals import (
+    Kind,
+    all_waiting,
+    register,
+    request_approval,
+    withdraw_waiting,
+)
 from billing.approvals.rules import Change
 from billing.currency.money import format_multiplier
 from billing.models import (
@@ -62,6 +68,8 @@ DRAFT = "draft"
 """The source of a proposal that a person wrote."""
 Charges = Mapping[str, Sequence[ListedPrice]]
 """Present and past prices for customers, by name or pattern."""
+PRICE: Final = "price"
+"""The kind of its approvals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,7 +487,9 @@ def _drop(actor: Actor, rows: QuerySet[PriceProposal]) -> None:
 
 def _ask(actor: Actor, row: PriceProposal) -> Approval:
     about = " ".join(filter(None, (*key_of(row)._replace(kind=""),)))
-    return ask(actor, PRICE, id_text(row.id), _changes(row), about=about, reason=row.note)
+    return request_approval(
+        actor, PRICE, id_text(row.id), _changes(row), about=about, reason=row.note
+    )
 
 
 def _changes(row: PriceProposal) -> list[Change]:
@@ -539,9 +549,9 @@ def _approve(actor: Actor, approval: Approval) -> None:
         raise Refused("approval", str(error)) from error
 
 
-PRICE: Final = register(
+register(
     Kind(
-        "price",
+        PRICE,
         gettext_lazy("Price"),
         "prices.write",
         changes=_changes_now,

@@ -17,7 +17,7 @@ from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
-from billing.approvals.approvals import Kind, ask, register, withdraw_waiting
+from billing.approvals.approvals import Kind, register, request_approval, withdraw_waiting
 from billing.approvals.rules import Change
 from billing.currency.money import format_usd, parse_usd
 from billing.models import Approval, Safeguard, SafeguardName
@@ -31,6 +31,8 @@ VARIABLES: Final = {
     SafeguardName.CREDIT_LIMIT: "CREDIT_LIMIT_USD",
     SafeguardName.AUDIT_RETENTION: "AUDIT_RETENTION_DAYS",
 }
+SAFEGUARD: Final = "safeguard"
+"""The kind of its approvals."""
 
 
 def credit_limit_nano(organisation: Organisation | None = None) -> int:
@@ -78,7 +80,7 @@ def set_safeguard(
         )
         before = _value_in_force(name, organisation)
         if is_relaxed(name, before, value):
-            ask(
+            request_approval(
                 actor, SAFEGUARD, str(row.pk), [_change(row, value)],
                 about=name, organisation=organisation,
             )  # fmt: skip
@@ -116,9 +118,9 @@ def _proposed(approval: Approval) -> int:
     return parse_usd(after) if name == SafeguardName.CREDIT_LIMIT else int(after)
 
 
-SAFEGUARD: Final = register(
+register(
     Kind(
-        "safeguard",
+        SAFEGUARD,
         gettext_lazy("Safeguard"),
         "credits.write",
         changes=lambda approval: [_change(_safeguard_of(approval), _proposed(approval))],

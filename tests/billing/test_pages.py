@@ -14,6 +14,7 @@ from billing.balances.balances import add_opening_credit, balance
 from billing.credits import codes, credits, promo
 from billing.ledger import statement
 from billing.models import Credit, Hold, TopUp, WalletSetting
+from billing.topups import topups
 from billing.topups.forms import TopUpForm
 from billing.wallets.views import LEDGER
 from lib import clock
@@ -22,7 +23,6 @@ from tests.fakes.processor import FakeProcessor
 from tests.support import cast
 from tests.support.approving import waiting_approval
 from tests.support.lists import file_of, rows_of
-from tests.support.markup import squeezed
 from tests.usage.rows import admit, credit, happen
 
 USD = 10**9
@@ -342,14 +342,13 @@ def test_the_second_operator_approves_the_reference_of_the_first(people: cast.Ca
     assert "1250.50" in text_of(alice.get(state))
     id = id_text(TopUp.objects.get().id)
     dora.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
-    assert "Waiting for another operator" in text_of(dora.get("/admin/payments"))
     assert "A second one has to confirm it" in text_of(alice.get(state))
-    page = otto.get(f"/admin/payments/{id}/confirm")
-    assert "BANK-1 · dora@example.org" in text_of(page)
-    assert '<input type="hidden" name="document" value="BANK-1">' in squeezed(page.content.decode())
+    page = f"/admin/approvals/{waiting_approval(topups.TOP_UP, TopUp.objects.get()).outer_id}"
+    assert f'href="{page}"' in otto.get("/admin/payments").content.decode()
+    assert "Bank reference – BANK-1" in text_of(otto.get(page))
     otto.post(f"/admin/payments/{id}/confirm", {"document": "OTHER"})
     assert balance(people.acme).available_nano == 0
-    otto.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
+    otto.post(f"{page}/decide", {"act": "approve"})
     assert "BANK-1" in text_of(alice.get("/o/acme/billing"))
     assert file_of(alice, LEDGER_FILE)[0]["document"] == "BANK-1"
 

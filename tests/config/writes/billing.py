@@ -103,7 +103,7 @@ WRITES: Final[Writes] = {
     "billing.credits.codes.try_code": lambda w: codes.try_code(
         w.alice, w.people.acme, w.code, "127.0.0.1"
     ),
-    "billing.approvals.approvals.ask": lambda w: approvals.ask(
+    "billing.approvals.approvals.request_approval": lambda w: approvals.request_approval(
         w.dora, credits.CORRECTION, "none", [], about="Acme"
     ),
     "billing.approvals.approvals.decide": lambda w: approvals.decide(
