@@ -23,6 +23,7 @@ from accounts.roles.rules import Action
 from billing.approvals.rules import Change, Objection, Waiting, objection
 from billing.models import Approval, ApprovalState
 from lib import clock
+from lib.ids import parse_id
 from lib.refusal import Refused, check_text
 from outbox.facts import put
 
@@ -96,6 +97,11 @@ def visible_approvals(actor: Actor) -> QuerySet[Approval]:
 def access_approval(actor: Actor, id: str) -> Approval:
     """Return one change. Raises Http404."""
     return get_by_id(visible_approvals(actor), id)
+
+
+def id_of(approval: Approval) -> UUID:
+    """Return the id of what changes, where it is one of our ids."""
+    return cast(UUID, parse_id(approval.subject))
 
 
 def organisation_id_of(approval: Approval) -> UUID:

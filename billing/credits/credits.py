@@ -13,7 +13,14 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
-from billing.approvals.approvals import Kind, Line, organisation_id_of, register, request_approval
+from billing.approvals.approvals import (
+    Kind,
+    Line,
+    id_of,
+    organisation_id_of,
+    register,
+    request_approval,
+)
 from billing.approvals.rules import Change
 from billing.balances import balances
 from billing.credits import promo
@@ -130,7 +137,7 @@ def request_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
 def _credit_of(approval: Approval) -> Credit:
     """Return the correction that an approval is about."""
     rows = Credit.objects.select_related("organisation", "asked_by", "reverses")
-    return rows.get(id=parse_id(approval.subject))
+    return rows.get(id=id_of(approval))
 
 
 def _changes(credit: Credit) -> list[Change]:
@@ -150,7 +157,7 @@ def _apply(actor: Actor, approval: Approval) -> None:
 
 
 def _end(actor: Actor, approval: Approval) -> None:
-    Credit.objects.filter(id=parse_id(approval.subject)).update(state=CreditState.REFUSED)
+    Credit.objects.filter(id=id_of(approval)).update(state=CreditState.REFUSED)
 
 
 def _effects(approval: Approval) -> list[Line]:

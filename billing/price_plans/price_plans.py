@@ -23,7 +23,13 @@ from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Team
 from accounts.organisations.names import check_name
-from billing.approvals.approvals import Kind, register, request_approval, withdraw_waiting
+from billing.approvals.approvals import (
+    Kind,
+    organisation_id_of,
+    register,
+    request_approval,
+    withdraw_waiting,
+)
 from billing.approvals.rules import Change
 from billing.currency.money import format_multiplier, parse_multiplier
 from billing.models import (
@@ -40,7 +46,6 @@ from billing.price_plans.words import show_plan_change
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM
 from billing.subscriptions.plans import multipliers_of_plan
-from lib.ids import parse_number
 from lib.refusal import Refused
 
 PLAN: Final = "plan"
@@ -274,8 +279,7 @@ def _plan_change(holder: Holder, plan: Plan | None) -> _PlanChange:
 
 def _plan_of(approval: Approval) -> Plan:
     """Lock and return the plan whose multiplier would change. Raises Refused."""
-    id = parse_number(approval.subject.partition(":")[2])
-    plan = Plan.objects.select_for_update().filter(id=id).first()
+    plan = Plan.objects.select_for_update().filter(id=approval.subject.partition(":")[2]).first()
     if plan is None:
         raise Refused("approval", gettext("This plan no longer exists."))
     return plan
@@ -285,10 +289,7 @@ def _holder_of(approval: Approval) -> Holder:
     """Return the holder whose plan would change. Raises Refused."""
     level, _, id = approval.subject.partition(":")
     model = next(model for model, kind in _KINDS.items() if kind.level == level)
-    rows = model._default_manager.filter(pk=id)
-    holder: Holder | None = (
-        rows.first() if model is Organisation else rows.select_related("organisation").first()
-    )
+    holder: Holder | None = model._default_manager.filter(pk=id).first()
     if holder is None:
         raise Refused("approval", gettext("Whoever would be on this plan no longer exists."))
     return holder
@@ -324,7 +325,7 @@ def _apply(actor: Actor, approval: Approval) -> None:
 def _lock(approval: Approval) -> object:
     if _is_of_plan(approval):
         return Plan.objects.select_for_update().filter(pk=approval.subject[5:]).first()
-    return Organisation.objects.select_for_update().filter(id=approval.organisation_id).first()
+    return Organisation.objects.select_for_update().get(id=organisation_id_of(approval))
 
 
 def _name_of(holder: Holder) -> str:

@@ -21,6 +21,7 @@ from accounts.audit import audit
 from billing.approvals.approvals import (
     Kind,
     all_waiting,
+    id_of,
     register,
     request_approval,
     withdraw_waiting,
@@ -58,7 +59,7 @@ from billing.prices.prices import (
 from billing.prices.rate_changes import RateChange, fell_by_more_than_half, rate_changes
 from billing.prices.words import show_price_change
 from lib import clock
-from lib.ids import id_text, parse_id
+from lib.ids import id_text
 from lib.refusal import Refused
 
 _TOGETHER = dt.timedelta(hours=24)
@@ -236,8 +237,10 @@ def propose_upstream(
     current = _prices_in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
     with transaction.atomic():
         rows = PriceProposal.objects.select_for_update().filter(source=source)
-        there = rows.filter(state=ProposalState.OPEN)
-        waiting = {(key_of(row), _canonical(row.rates)): row for row in there}
+        waiting = {
+            (key_of(row), _canonical(row.rates)): row
+            for row in rows.filter(state=ProposalState.OPEN)
+        }
         put_away = {
             (key_of(row), _canonical(row.rates)) for row in rows.filter(state=ProposalState.IGNORED)
         }
@@ -525,7 +528,7 @@ def _rate(meter: str, rate: int | None) -> str | None:
 
 def _proposal_of(approval: Approval) -> PriceProposal:
     """Lock and return the proposal of an approval. Raises Refused if it is no longer open."""
-    rows = PriceProposal.objects.select_for_update().filter(id=parse_id(approval.subject))
+    rows = PriceProposal.objects.select_for_update().filter(id=id_of(approval))
     row = rows.filter(state=ProposalState.OPEN).first()
     if row is None:
         raise Refused("approval", gettext("This was already decided."), already_exists=True)
@@ -559,7 +562,7 @@ register(
         show=show_price_change,
         page="price_proposal",
         lock=lambda approval: (
-            PriceProposal.objects.select_for_update().filter(id=parse_id(approval.subject)).first()
+            PriceProposal.objects.select_for_update().filter(id=id_of(approval)).first()
         ),
         subject_of=lambda approval: approval.subject,
     )

@@ -21,6 +21,7 @@ from accounts.audit import audit
 from accounts.models import AuditEvent, Organisation, User
 from billing.approvals.approvals import (
     Kind,
+    id_of,
     organisation_id_of,
     register,
     request_approval,
@@ -214,7 +215,7 @@ def _changes(top_up: TopUp) -> list[Change]:
 
 def _transfer_of(approval: Approval) -> TopUp:
     """Lock and return the transfer of an approval. Raises Refused if it is not to be confirmed."""
-    locked = _lock_top_up(parse_id(approval.subject))
+    locked = _lock_top_up(id_of(approval))
     if locked.state not in _UNPAID:
         raise Refused("approval", gettext("There is no transfer to confirm."))
     return locked
@@ -228,7 +229,7 @@ def _approve(actor: Actor, approval: Approval) -> None:
 
 def _end(actor: Actor, approval: Approval) -> None:
     # The order stays: the transfer may arrive with another reference.
-    TopUp.objects.filter(id=parse_id(approval.subject), state=TopUpState.PENDING).update(
+    TopUp.objects.filter(id=id_of(approval), state=TopUpState.PENDING).update(
         state=TopUpState.ORDERED, payment_id=""
     )
 

@@ -21,6 +21,7 @@ from billing.approvals.approvals import (
     Kind,
     Line,
     decide,
+    id_of,
     organisation_id_of,
     register,
     waiting,
@@ -48,7 +49,7 @@ from billing.models import (
 from billing.periods.months import last_month, month_after, month_span
 from billing.periods.period_starts import Span
 from lib import clock
-from lib.ids import first_id_at, id_text, parse_id
+from lib.ids import first_id_at, id_text
 from usage.models import BooksCheck
 from usage.months.invoice_lines import CHARGED, FEES, SETTLED, gather
 
@@ -146,7 +147,7 @@ def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
 
 
 def _proposed(approval: Approval) -> Invoice:
-    invoice = Invoice.objects.filter(id=parse_id(approval.subject)).first()
+    invoice = Invoice.objects.filter(id=id_of(approval)).first()
     if invoice is None:
         raise InvoiceRefused("invoice", gettext("Someone else has already acted on this."))
     return invoice

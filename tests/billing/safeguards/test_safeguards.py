@@ -152,7 +152,7 @@ def test_the_api_proposes_and_decides(people: Cast, otto: Actor) -> None:
     row = dora.post("/api/v1/safeguards", body, "application/json").json()
     assert (row["value"], row["proposed"]) == (None, "250.00")
     path = f"/api/v1/approvals/{row['approval']}"
-    sent = ({}, "application/json")
+    sent: Any = ({}, "application/json")
     assert dora.post(f"{path}/approve", *sent).status_code == 422
     assert dora.get("/api/v1/safeguards").json()["items"] == [row]
     assert dora.post(f"{path}/reject", *sent).json()["state"] == "withdrawn"
