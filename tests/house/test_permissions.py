@@ -48,6 +48,7 @@ ASKED: Final = {
         usage.reviews.reviews.open_reviews usage.reviews.reviews.unknown_kinds
         usage.reviews.accepted_members.accepted_members
         billing.safeguards.safeguards.all_safeguards
+        billing.approvals.approvals.visible_approvals
     """,
     "credits.write": """
         billing.invoices.invoices._person usage.margin.provider_bills.reconcile

@@ -108,7 +108,7 @@ def test_the_page_counts_and_filters_what_waits(
     page = browser.get(PAGE).content.decode()
     assert f"{PAGE}/{asked.outer_id}" in page
     assert "Amount: +$500.00" in page
-    assert "1 change is waiting for you" in browser.get("/admin").content.decode()
+    assert "1 change is waiting for you" in browser.get("/admin/").content.decode()
     for query, shown in (
         ("kind=correction", True), ("kind=price", False), ("state=approved", False),
         ("state=any", True), ("q=contract", True), ("q=otto", False),
