@@ -17,7 +17,7 @@ from accounts.audit.sentences import ACTS, SENTENCES, kinds_of, sentence_html, s
 from accounts.audit.words import OBJECTS
 from accounts.keys import keys
 from accounts.models import AuditEvent, Team
-from billing.models import BudgetScope
+from billing.models import ApprovalState, BudgetScope
 from billing.topups.rules import EventKind
 from gateway.models.catalogue import FactState
 from lib.ids import id_text
@@ -33,9 +33,6 @@ MACHINE: Final = re.compile(r"[a-z]+[._][a-z]+|[0-9A-HJKMNP-TV-Z]{26}|[{}<>]")
 COMPOSED: Final = {
     "f'approval.{state}'": [
         f"approval.{one}" for one in ApprovalState if one != ApprovalState.WAITING
-    ],
-    "f\"safeguard.{('approved' if approve else 'rejected')}\"": [
-        "safeguard.approved", "safeguard.rejected",
     ],
     "f'raise.{state}'": ["raise.approved", "raise.denied"],
     "f'payment.{event.kind}'": [f"payment.{kind}" for kind in get_args(EventKind)],
