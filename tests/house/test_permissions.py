@@ -134,7 +134,8 @@ ASKED: Final = {
 }
 # They ask for one that they are given, or that follows from what they are about.
 GIVEN: Final = {
-    "billing.access.access_wallet", "gateway.settings.changes.undo_setting_change",
+    "billing.access.access_wallet", "billing.approvals.approvals.decide",
+    "gateway.settings.changes.undo_setting_change",
     "usage.exports.views._describe_focus", "usage.exports.exports.start_export",
     "usage.filters.visibility.seen_by",
 }  # fmt: skip
