@@ -54,7 +54,7 @@ def all_organisations(actor: Actor) -> QuerySet[Organisation]:
 def visible_credits(actor: Actor) -> QuerySet[Credit]:
     """Return every correction of a balance, newest first, for operators."""
     require(actor, "credits.read")
-    return Credit.objects.select_related("organisation", "asked_by", "decided_by").order_by("-id")
+    return Credit.objects.select_related("organisation", "asked_by").order_by("-id")
 
 
 def access_credit(actor: Actor, id: str) -> Credit:
@@ -84,9 +84,7 @@ def access_top_up(actor: Actor, id: str) -> TopUp:
 def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
     """Return the top-ups of every organisation, newest first, for operators."""
     require(actor, "credits.read")
-    return TopUp.objects.select_related("organisation", "created_by", "confirmed_by").order_by(
-        "-id"
-    )
+    return TopUp.objects.select_related("organisation", "created_by").order_by("-id")
 
 
 def any_top_up(actor: Actor, id: str) -> TopUp:

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from billing.approvals import views as approval_views
 from billing.credits import views as operator_views
 from billing.currency import views as exchange_rate_views
 from billing.invoices import views as invoice_views
@@ -76,22 +77,13 @@ urlpatterns = [
     path("admin/exchange-rates", exchange_rate_views.exchange_rate_list, name="exchange_rates"),
     path("admin/safeguards", safeguard_views.safeguard_list, name="safeguards"),
     path(
-        "admin/safeguards/<str:id>/approve",
-        safeguard_views.safeguard_approve,
-        name="safeguard_approve",
-    ),
-    path(
-        "admin/safeguards/<str:id>/reject",
-        safeguard_views.safeguard_reject,
-        name="safeguard_reject",
-    ),
-    path(
         "admin/exchange-rates/new", exchange_rate_views.exchange_rate_add, name="exchange_rate_add"
     ),
+    path("admin/approvals", approval_views.approval_list, name="approvals"),
+    path("admin/approvals/<str:id>", approval_views.approval, name="approval"),
+    path("admin/approvals/<str:id>/decide", approval_views.approval_decide, name="approval_decide"),
     path("admin/credits", operator_views.credit_list, name="credits"),
     path("admin/credits/new", operator_views.credit_create, name="credit_create"),
-    path("admin/credits/<str:id>/approve", operator_views.credit_approve, name="credit_approve"),
-    path("admin/credits/<str:id>/refuse", operator_views.credit_refuse, name="credit_refuse"),
     path("admin/codes", operator_views.code_list, name="codes"),
     path("admin/codes/new", operator_views.code_batch_create, name="code_batch_create"),
     path("admin/codes/<str:id>/download", operator_views.code_download, name="code_download"),

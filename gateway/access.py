@@ -105,7 +105,7 @@ def access_proposal(actor: Actor, id: str) -> PriceProposal:
 def visible_proposals(actor: Actor) -> QuerySet[PriceProposal]:
     """Return the proposals, decided or not, newest first."""
     require(actor, "prices.write")
-    rows = PriceProposal.objects.select_related("made_by", "first_by", "decided_by")
+    rows = PriceProposal.objects.select_related("made_by", "decided_by")
     return rows.order_by("-id")
 
 

@@ -96,11 +96,13 @@ A client gets the form of the API that it speaks: OpenAI's `error.type` and `err
 # Events -------------------------------------------------------------------------------------------
 
 _EVENT_FIELDS: Final[Mapping[str, str]] = {
+    "about": "name of what would change",
     "action": "what the budget does at its limit: `block`, `warn`, `slow`",
     "added": "the first names of new models",
     "added_count": "how many models are new",
     "amount": "money",
     "answer": "what was written with the decision; empty before it",
+    "approval": "ID of the approval",
     "approved": "whether the increase was approved",
     "asked_by": "email address",
     "available": "the available balance afterwards; of `balance.low`, when it was checked",
@@ -109,6 +111,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "billed": "money that the provider billed",
     "budget": "ID of the budget",
     "cause": "why, in one word",
+    "changes": "the values that would change, each with `name`, `before` and `after`",
     "channel": "name of the channel",
     "channel_id": "ID of the channel",
     "count": "how many there are; the list may be shorter",
@@ -174,6 +177,7 @@ _EVENT_FIELDS: Final[Mapping[str, str]] = {
     "threshold": "the percentage that was reached, or `null`; of `balance.low`, money",
     "top_up": "ID of the top-up",
     "total": "money",
+    "type": "kind of change, such as `correction`",
     "unknown": "the members of usage that are not known",
     "unpaid": "whether it ended because the renewal was not paid",
     "until": "time",

@@ -139,12 +139,6 @@ urlpatterns = [
         close_views.document_propose,
         name="document_propose",
     ),
-    path("admin/invoices/<str:id>/close", close_views.document_close, name="document_close"),
-    path(
-        "admin/invoices/<str:id>/withdraw",
-        close_views.document_withdraw,
-        name="document_withdraw",
-    ),
     path(
         "admin/invoices/<str:id>/payment",
         close_views.document_payment,

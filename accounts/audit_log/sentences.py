@@ -266,15 +266,13 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "codes.killed": _of("removed", _("%(who)s disabled the codes of batch %(name)s")),
     "trial.given": _of("created", _("%(who)s got %(amount)s of trial credit")),
     "trial_setting.changed": _of("changed", _("%(who)s changed trial credit")),
-    "credit.asked": _of("decided", _("%(who)s proposed a correction of %(amount)s")),
-    "credit.posted": _of("decided", _("%(who)s approved a correction of %(amount)s")),
-    "credit.refused": _of("decided", _("%(who)s rejected a correction of %(amount)s")),
+    "credit.posted": _of("changed", _("%(who)s corrected the balance by %(amount)s")),
+    "approval.asked": _of("decided", _("%(who)s requested a change: %(about)s")),
+    "approval.approved": _of("decided", _("%(who)s approved a change: %(about)s")),
+    "approval.rejected": _of("decided", _("%(who)s rejected a change: %(about)s")),
+    "approval.withdrawn": _of("decided", _("%(who)s withdrew a change: %(about)s")),
     # Billing: invoices, subscriptions.
     "invoice.drafted": _of("created", _("%(who)s drafted the invoice for %(month)s")),
-    "invoice.proposed": _of(
-        "decided", _("%(who)s proposed %(document)s for %(month)s of %(total)s")
-    ),
-    "invoice.withdrawn": _of("decided", _("%(who)s withdrew %(document)s for %(month)s")),
     "invoice.closed": _of("decided", _("%(who)s closed invoice %(number)s of %(total)s")),
     "invoice.payment_recorded": _of(
         "created", _("%(who)s recorded a payment of %(amount)s on invoice %(number)s")
@@ -304,14 +302,8 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "price.removed": _of("removed", _("%(who)s removed a price of %(name)s")),
     "price.drafted": _of("created", _("%(who)s drafted a price of %(name)s")),
     "price.proposal_ignored": _of("decided", _("%(who)s ignored a price draft of %(name)s")),
-    "price.accepted_first": _of(
-        "decided", _("%(who)s accepted a price draft of %(name)s as the first of two operators")
-    ),
     "plan.saved": _of("changed", _("%(who)s saved price plan %(name)s")),
     "plan.removed": _of("removed", _("%(who)s deleted price plan %(name)s")),
-    "plan.cut_asked": _of(
-        "decided", _("%(who)s proposed a lower multiplier, which needs a second operator")
-    ),
     "catalogue.loaded": _of("ran", _("%(who)s loaded the prices of %(source)s")),
     "catalogue.proposed": _of("created", _("%(who)s drafted price changes from %(source)s")),
     "upstream.prices_proposed": _of("created", _("%(who)s drafted price changes from %(source)s")),
@@ -389,9 +381,6 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "mail_server.changed": _of("changed", _("%(who)s changed the mail server")),
     "mail_server.removed": _of("removed", _("%(who)s removed the mail server")),
     "safeguard.changed": _of("changed", _("%(who)s set the safeguard %(name)s to %(after)s")),
-    "safeguard.proposed": _of("decided", _("%(who)s proposed %(after)s for safeguard %(name)s")),
-    "safeguard.approved": _of("decided", _("%(who)s approved %(after)s for safeguard %(name)s")),
-    "safeguard.rejected": _of("decided", _("%(who)s rejected %(after)s for safeguard %(name)s")),
     "settings.changed": _of("changed", _("%(who)s changed the installation settings")),
     "announcement.published": _of("created", _("%(who)s published an announcement")),
     "announcement.changed": _of("changed", _("%(who)s changed an announcement")),

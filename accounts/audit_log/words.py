@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 OBJECTS: Final[Mapping[str, Promise]] = {
     "account": _("Credit line"),
+    "approval": _("Approval by two"),
     "announcement": _("Announcement"),
     "billdifference": _("Bill difference"),
     "catalogueignorerule": _("Catalogue update"),
@@ -19,7 +20,6 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     "modelentry": _("Model"),
     "modelproposal": _("Model"),
     "modelrule": _("Model rule"),
-    "plancut": _("Price plan"),
     "providerbill": _("Provider bill"),
     "redemption": _("Code"),
     "setuplink": _("Set-up link"),

@@ -19,6 +19,7 @@ from billing.access import (
     visible_batches,
     visible_credits,
 )
+from billing.approvals.approvals import latest
 from billing.credits import codes, credits
 from billing.credits.codes_file import codes_file
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
@@ -26,7 +27,7 @@ from billing.idempotency import Answer, answer_idempotently
 from billing.limits.charge_rule import stored_rule
 from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
 from billing.limits.charge_rule_settings import charge_rule_of, read_rule_fields, set_charge_rule
-from billing.models import CodeBatch, Credit, CreditKind
+from billing.models import Approval, CodeBatch, Credit, CreditKind
 from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant
@@ -68,6 +69,7 @@ class CreditOut(Schema):
     state: str = Field(description="`waiting` until another operator approves it.")
     asked_by: str
     asked_at: dt.datetime
+    approval: str | None = Field(description="ID of the approval by two, if it needs one.")
     decided_by: str | None
     decided_at: dt.datetime | None
 
@@ -137,15 +139,16 @@ def list_credits(actor: Actor, query: Query[pagination.PageQuery]) -> CreditPage
     """Balance corrections of all organisations, newest first."""
     rows = visible_credits(actor)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return CreditPage(
-        items=[CreditOut(**serialize_credit(row)) for row in page.items], next=page.next
-    )
+    decided = latest(credits.CORRECTION, [id_text(row.id) for row in page.items])
+    items = [CreditOut(**serialize_credit(row, decided.get(id_text(row.id)))) for row in page.items]
+    return CreditPage(items=items, next=page.next)
 
 
 @router.get("/credits/{id}", response=CreditOut, summary="Show a correction")
 def show_credit(actor: Actor, id: str) -> CreditOut:
     """One correction, waiting or decided."""
-    return CreditOut(**serialize_credit(access_credit(actor, id)))
+    credit = access_credit(actor, id)
+    return CreditOut(**serialize_credit(credit, _approval_of(credit)))
 
 
 @router.post(
@@ -169,39 +172,9 @@ def create_credit(request: HttpRequest, actor: Actor, body: CreditIn) -> HttpRes
             reason=body.reason,
             document=body.document,
         )
-        return Answer(201, serialize_credit(credit))
+        return Answer(201, serialize_credit(credit, _approval_of(credit)))
 
     return answer_idempotently(request, actor, act)
-
-
-@router.post(
-    "/credits/{id}/approve",
-    response=CreditOut,
-    summary="Approve a correction",
-    openapi_extra=also_answers(409),
-)
-@requires("credits.write")
-def approve_credit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Approves as the second operator. Supports `Idempotency-Key`."""
-    credit = access_credit(actor, id)
-    return answer_idempotently(
-        request, actor, lambda: Answer(200, serialize_credit(credits.approve_credit(actor, credit)))
-    )
-
-
-@router.post(
-    "/credits/{id}/refuse",
-    response=CreditOut,
-    summary="Reject a correction",
-    openapi_extra=also_answers(409),
-)
-@requires("credits.write")
-def refuse_credit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Nothing is posted. Whoever requested it can withdraw it this way."""
-    credit = access_credit(actor, id)
-    return answer_idempotently(
-        request, actor, lambda: Answer(200, serialize_credit(credits.refuse_credit(actor, credit)))
-    )
 
 
 @router.post(
@@ -215,13 +188,12 @@ def reverse_posting(request: HttpRequest, actor: Actor, id: str, body: ReversalI
     """Creates a new posting that refers to the old one. Only for corrections and opening
     credits."""
     posting = access_posting(actor, id)
-    return answer_idempotently(
-        request,
-        actor,
-        lambda: Answer(
-            201, serialize_credit(credits.request_reversal(actor, posting, reason=body.reason))
-        ),
-    )
+
+    def act() -> Answer:
+        credit = credits.request_reversal(actor, posting, reason=body.reason)
+        return Answer(201, serialize_credit(credit, _approval_of(credit)))
+
+    return answer_idempotently(request, actor, act)
 
 
 @router.get("/code-batches", response=BatchPage, summary="List batches of codes")
@@ -285,8 +257,13 @@ def amount_of(text: str, field: str = "amount") -> int:
         raise credits.CreditRefused(field, str(error)) from error
 
 
-def serialize_credit(credit: Credit) -> dict[str, Any]:
+def _approval_of(credit: Credit) -> Approval | None:
+    return latest(credits.CORRECTION, [id_text(credit.id)]).get(id_text(credit.id))
+
+
+def serialize_credit(credit: Credit, approval: Approval | None) -> dict[str, Any]:
     """Return a correction as a JSON object of the API."""
+    decided_by = approval.decided_by if approval else None
     return {
         "id": id_text(credit.id),
         "organisation": credit.organisation.slug,
@@ -299,8 +276,9 @@ def serialize_credit(credit: Credit) -> dict[str, Any]:
         "state": str(credit.state),
         "asked_by": credit.asked_by.email,
         "asked_at": _time(credit.asked_at),
-        "decided_by": credit.decided_by.email if credit.decided_by else None,
-        "decided_at": _time(credit.decided_at),
+        "approval": approval.outer_id if approval else None,
+        "decided_by": decided_by.email if decided_by else None,
+        "decided_at": _time(approval.decided_at) if approval else None,
     }
 
 

@@ -8,28 +8,41 @@ from typing import Final, NamedTuple
 from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Abs
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
+from billing.approvals.approvals import (
+    Kind,
+    Line,
+    id_of,
+    organisation_id_of,
+    register,
+    request_approval,
+)
+from billing.approvals.rules import Change
 from billing.balances import balances
 from billing.credits import promo
+from billing.credits.words import show_correction
 from billing.currency.money import format_usd
+from billing.currency.words import total_text
 from billing.ledger.funding import adjust, reverse
 from billing.ledger.ledger import lock_wallet, post
 from billing.ledger.posting import AccountKind
-from billing.models import Credit, CreditKind, CreditState, LedgerEntry, Posting
+from billing.models import Approval, Credit, CreditKind, CreditState, LedgerEntry, Posting
 from billing.safeguards.rules import TOGETHER
 from billing.safeguards.safeguards import credit_limit_nano
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from outbox.facts import put
 
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
 # An invoice is corrected by a note, a subscription by changing it.
 _NOT_HERE: Final = ("invoice:", "subscription:", "included:")
+CORRECTION: Final = "correction"
+"""The kind of its approvals."""
 
 
 class CreditRefused(Refused):
@@ -94,17 +107,12 @@ def request_credit(
             state=CreditState.POSTED if alone else CreditState.WAITING,
             asked_by=user,
         )
-        audit.record(
-            actor, organisation, "credit.asked", credit, amount=format_usd(amount_nano),
-            kind=str(kind), reason=credit.reason, document=credit.document, alone=alone,
-        )  # fmt: skip
         if alone:
             _post(actor, credit)
         else:
-            put(
-                "credit.asked", None, credit=id_text(credit.id), name=organisation.name,
-                amount=format_usd(amount_nano), currency="USD", reason=credit.reason,
-                asked_by=user.email,
+            request_approval(
+                actor, CORRECTION, id_text(credit.id), _changes(credit),
+                about=organisation.name, organisation=organisation, reason=credit.reason,
             )  # fmt: skip
     return credit
 
@@ -126,47 +134,72 @@ def request_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
         return request_credit(actor, organisation, -amount_nano, reason=reason, reverses=posting)
 
 
-def approve_credit(actor: Actor, credit: Credit) -> Credit:
-    """Post a waiting credit. Raises CreditRefused for the person who requested it."""
-    return _decide(actor, credit, CreditState.POSTED)
+def _credit_of(approval: Approval) -> Credit:
+    """Return the correction that an approval is about."""
+    rows = Credit.objects.select_related("organisation", "asked_by", "reverses")
+    return rows.get(id=id_of(approval))
 
 
-def refuse_credit(actor: Actor, credit: Credit) -> Credit:
-    """End a waiting credit without a posting. The person who requested it may withdraw it this
-    way."""
-    return _decide(actor, credit, CreditState.REFUSED)
+def _changes(credit: Credit) -> list[Change]:
+    expires = clock.rfc3339(credit.expires_at) if credit.expires_at else ""
+    values = {
+        "amount": format_usd(credit.amount_nano), "kind": str(credit.kind), "expires_at": expires,
+        "document": credit.document,
+    }  # fmt: skip
+    return [Change(name=name, before=None, after=after) for name, after in values.items() if after]
 
 
-def _decide(actor: Actor, credit: Credit, state: CreditState) -> Credit:
-    user = _person(actor)
-    with transaction.atomic():
+def _apply(actor: Actor, approval: Approval) -> None:
+    credit = _credit_of(approval)
+    credit.state = CreditState.POSTED
+    credit.save(update_fields=["state"])
+    _post(actor, credit)
+
+
+def _end(actor: Actor, approval: Approval) -> None:
+    Credit.objects.filter(id=id_of(approval)).update(state=CreditState.REFUSED)
+
+
+def _effects(approval: Approval) -> list[Line]:
+    credit = _credit_of(approval)
+    effect = effect_of(credit.organisation, credit.amount_nano)
+    return [
+        Line(gettext("Available"), total_text(effect.before_nano), total_text(effect.after_nano))
+    ]
+
+
+def _warn(approval: Approval) -> str:
+    credit = _credit_of(approval)
+    owed_nano = effect_of(credit.organisation, credit.amount_nano).owed_nano
+    text = gettext("%(amount)s debt allowed") % {"amount": total_text(owed_nano)}
+    return text if owed_nano else ""
+
+
+register(
+    Kind(
+        CORRECTION,
+        gettext_lazy("Correction"),
+        "credits.write",
+        changes=lambda approval: _changes(_credit_of(approval)),
+        apply=_apply,
+        end=_end,
+        show=show_correction,
+        page="credits",
         # Lock the accounts before anything else: all transactions lock in this order.
-        lock_wallet(credit.organisation_id)
-        locked = (
-            Credit.objects.select_for_update(of=("self",))
-            .select_related("organisation", "asked_by", "reverses")
-            .get(id=credit.id)
-        )
-        if locked.state != CreditState.WAITING:
-            raise CreditRefused("credit", gettext("This was already decided."))
-        own = locked.asked_by_id == user.id
-        if own and state == CreditState.POSTED:
-            text = gettext("You requested this yourself. Another operator has to approve it.")
-            raise CreditRefused("credit", text)
-        locked.state, locked.decided_at = state, clock.now()
-        locked.decided_by = None if own else user
-        locked.save(update_fields=["state", "decided_at", "decided_by"])
-        audit.record(
-            actor, locked.organisation, f"credit.{state}", locked,
-            amount=format_usd(locked.amount_nano), asked_by=locked.asked_by.email,
-        )  # fmt: skip
-        if state == CreditState.POSTED:
-            _post(actor, locked)
-    return locked
+        lock=lambda approval: lock_wallet(organisation_id_of(approval)),
+        effects=_effects,
+        warn=_warn,
+    )
+)
 
 
 def _post(actor: Actor, credit: Credit) -> None:
     by = actor.user.email if actor.user else ""
+    audit.record(
+        actor, credit.organisation, "credit.posted", credit, reason=credit.reason,
+        amount=format_usd(credit.amount_nano), kind=str(credit.kind), document=credit.document,
+        asked_by=credit.asked_by.email,
+    )  # fmt: skip
     cause: dict[str, object] = {"credit": id_text(credit.id), "reason": credit.reason}
     if credit.document:
         cause["document"] = credit.document
@@ -202,13 +235,17 @@ def _effect(posting: Posting) -> tuple[int, AccountKind]:
 
 
 def _credited_alone_nano(user: User, organisation: Organisation) -> int:
-    recent_credits = Credit.objects.filter(
-        organisation=organisation,
-        asked_by=user,
-        decided_by=None,
-        state=CreditState.POSTED,
-        asked_at__gt=clock.now() - TOGETHER,
-    ).aggregate(nano=Sum(Abs("amount_nano")))
+    since = clock.now() - TOGETHER
+    approved = Approval.objects.filter(
+        kind=CORRECTION, organisation=organisation, asked_by=user, asked_at__gt=since,
+    ).values_list("subject", flat=True)  # fmt: skip
+    recent_credits = (
+        Credit.objects.filter(
+            organisation=organisation, asked_by=user, state=CreditState.POSTED, asked_at__gt=since
+        )
+        .exclude(id__in=[parse_id(subject) for subject in approved])
+        .aggregate(nano=Sum(Abs("amount_nano")))
+    )
     return recent_credits["nano"] or 0
 
 

@@ -18,7 +18,6 @@ from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.access import (
     access_batch,
-    access_credit,
     all_top_ups,
     any_top_up,
     organisation_named,
@@ -26,14 +25,15 @@ from billing.access import (
     visible_batches,
     visible_credits,
 )
+from billing.approvals.approvals import all_waiting, latest
 from billing.credits import codes, credits
 from billing.credits.codes import CodeRefused
 from billing.credits.codes_file import codes_file
-from billing.credits.credits import CreditRefused, Effect
+from billing.credits.credits import Effect
 from billing.credits.forms import BatchForm, CreditForm
 from billing.credits.words import CREDIT_KINDS
 from billing.idempotency import Answer, FormSent, form_answered
-from billing.models import CodeBatch, CreditKind, CreditState
+from billing.models import CodeBatch, Credit, CreditKind, CreditState, TopUp
 from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups import topups
 from billing.topups.topups import TopUpRefused
@@ -83,8 +83,6 @@ CREDITS = Table(
         Column("reason", _("Reason"), sort=True, priority=2, card="second"),
         Column("document", _("Document"), sort=True, chosen=False),
         Column("by", _("By"), value="asked_by.email", sort="asked_by__email", priority=3),
-        Column("decided_by", _("Decided by"), value="decided_by.email", chosen=False),
-        Column("decided", _("Decided"), "time", value="decided_at", sort=True, chosen=False),
     ),
     default_sort="-time",
     filters=(
@@ -109,8 +107,15 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "limit_nano": credit_limit_nano(),
         "may_write": access.scope_of(actor, "credits.write") is not None,
     }
+
+    def make(page: list[Credit]) -> list[Credit]:
+        asked = latest(credits.CORRECTION, [row.outer_id for row in page])
+        for row in page:
+            row.approval = asked.get(row.outer_id)  # type: ignore[attr-defined]
+        return page
+
     templates = ("billing/credits/credits.html", "billing/credits/_credits.html")
-    return answer_table(request, state, QuerySource(rows), templates, context)
+    return answer_table(request, state, QuerySource(rows), templates, context, make)
 
 
 @operator_page("credits.write")
@@ -171,38 +176,6 @@ def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
     elif state:
         messages.success(request, gettext("Balance corrected."))
     return bool(state)
-
-
-@operator_page("credits.write")
-@require_http_methods(["GET", "HEAD", "POST"])
-def credit_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    credit = access_credit(actor, id)
-    effect = credits.effect_of(credit.organisation, credit.amount_nano)
-    if request.method != "POST":
-        context = {"credit": credit, "id": id, "effect": effect}
-        return render_dialog(request, "billing/credits/credit_approve.html", context)
-    try:
-        if effect.owed_nano and not request.POST.get("debt"):
-            raise CreditRefused(
-                "debt",
-                gettext("This leaves the customer in debt. Confirm that this is intended."),
-            )
-        credits.approve_credit(actor, credit)
-        messages.success(request, gettext("Balance corrected."))
-    except CreditRefused as refused:
-        messages.error(request, refused.message)
-    return see_other("credits")
-
-
-@operator_page("credits.write")
-@require_POST
-def credit_refuse(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    try:
-        credits.refuse_credit(actor, access_credit(actor, id))
-        messages.success(request, gettext("Correction rejected."))
-    except CreditRefused as refused:
-        messages.error(request, refused.message)
-    return see_other(back_to(request, reverse("credits")))
 
 
 # Codes ------------------------------------------------------------------------------------------
@@ -368,7 +341,6 @@ PAYMENTS = Table(
         ),
         Column("payment", _("Payment"), "code", value="payment_id", priority=2),
         Column("by", _("By"), value="created_by.email", priority=4),
-        Column("confirmed_by", _("Confirmed by"), value="confirmed_by.email", chosen=False),
         Column("paid", _("Paid"), "time", value="paid_at", chosen=False),
         Column(
             "live",
@@ -400,8 +372,15 @@ def payment_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if text := state.value("q"):
         rows = rows.filter(_organisation_query(text) | Q(payment_id=text) | Q(id=parse_id(text)))
     context = {"events": list(unmatched_events(actor)[:_EVENTS])}
+
+    def make(page: list[TopUp]) -> list[TopUp]:
+        asked = all_waiting(topups.TOP_UP)
+        for row in page:
+            row.approval = asked.get(row.outer_id)  # type: ignore[attr-defined]
+        return page
+
     templates = ("billing/credits/payments.html", "billing/credits/_payments.html")
-    return answer_table(request, state, QuerySource(rows), templates, context)
+    return answer_table(request, state, QuerySource(rows), templates, context, make)
 
 
 @operator_page("credits.write")
@@ -413,7 +392,7 @@ def payment_confirm(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
         return render_dialog(request, "billing/credits/payment_confirm.html", context)
     try:
         top_up = topups.confirm_transfer(actor, top_up, request.POST.get("document", "")[:110])
-    except TopUpRefused as refused:
+    except Refused as refused:
         messages.error(request, refused.message)
     else:
         if top_up.state == "paid":

@@ -20,6 +20,8 @@ from accounts.access import access
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
+from billing.approvals.approvals import request_approval
+from billing.approvals.rules import Change
 from billing.currency.money import format_usd
 from billing.invoices.billing_details import buyer_of, seller
 from billing.invoices.rules import Line, Tax, TaxRow, add_totals, format_document_number, taxes_of
@@ -37,10 +39,13 @@ from billing.models import (
 from billing.periods.months import month_after
 from billing.periods.period_starts import Span
 from lib import clock
+from lib.ids import id_text
 from lib.refusal import Refused, check_text
 from outbox.facts import put
 
 REASON_MAX: Final = 500
+INVOICE: Final = "invoice"
+"""The kind of its approvals."""
 _SERIES: Final[Mapping[str, str]] = {
     InvoiceKind.INVOICE: "INV",
     InvoiceKind.CREDIT_NOTE: "CN",
@@ -95,9 +100,7 @@ def propose_invoice(actor: Actor, invoice: Invoice) -> Invoice:
         locked.state, locked.proposed_by = InvoiceState.PROPOSED, user
         locked.proposed_at = clock.now()
         locked.save()
-        audit.record(
-            actor, locked.organisation, "invoice.proposed", locked, **_invoice_facts(locked)
-        )
+        _ask(actor, locked)
     return locked
 
 
@@ -137,7 +140,7 @@ def propose_note(
         amount_nano = -net_nano if kind == InvoiceKind.CREDIT_NOTE else net_nano
         _write_lines(note, [Line("note", amount_nano, text=reason)], 0)
         _compose(note)
-        audit.record(actor, locked.organisation, "invoice.proposed", note, **_invoice_facts(note))
+        _ask(actor, note)
     return note
 
 
@@ -146,15 +149,11 @@ def creditable_nano(invoice: Invoice) -> int:
     return max(invoice.net_nano + sum(note.net_nano for note in invoice.notes.all()), 0)
 
 
-def withdraw_invoice(actor: Actor, invoice: Invoice) -> None:
+def unpropose(invoice: Invoice) -> None:
     """Turn a proposed invoice into a draft again, or delete a proposed note. Raises
     InvoiceRefused."""
-    _person(actor)
     with transaction.atomic():
         locked = _lock(invoice, InvoiceState.PROPOSED)
-        audit.record(
-            actor, locked.organisation, "invoice.withdrawn", locked, **_invoice_facts(locked)
-        )
         if locked.kind != InvoiceKind.INVOICE:
             locked.delete()
             return
@@ -162,24 +161,37 @@ def withdraw_invoice(actor: Actor, invoice: Invoice) -> None:
         locked.save()
 
 
-def close_document(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
-    """Close the document with this checksum as the second operator. It gets its number and never
+def changes_of(invoice: Invoice) -> list[Change]:
+    """Compose a proposed document again, and return what its closing changes. Raises
+    InvoiceRefused."""
+    locked = _lock(invoice, InvoiceState.PROPOSED)
+    _compose(locked)
+    return _changes(locked)
+
+
+def _changes(invoice: Invoice) -> list[Change]:
+    values = {
+        "document": str(invoice.kind), "month": f"{invoice.month:%Y-%m}",
+        "total": format_usd(invoice.total_nano), "checksum": invoice.checksum,
+    }  # fmt: skip
+    return [Change(name=name, before=None, after=after) for name, after in values.items()]
+
+
+def _ask(actor: Actor, invoice: Invoice) -> None:
+    organisation = invoice.organisation
+    request_approval(
+        actor, INVOICE, id_text(invoice.id), _changes(invoice), reason=invoice.reason,
+        about=f"{organisation.name} {invoice.month:%Y-%m}", organisation=organisation,
+    )  # fmt: skip
+
+
+def close_document(actor: Actor, invoice: Invoice) -> Invoice:
+    """Close a document whose closing another operator has approved. It gets its number and never
     changes again. Raises InvoiceRefused."""
     user = _person(actor)
     with transaction.atomic():
         wallet = lock_wallet(invoice.organisation_id)
         locked = _lock(invoice, InvoiceState.PROPOSED)
-        if locked.proposed_by_id == user.id:
-            raise InvoiceRefused(
-                "invoice", gettext("You proposed this yourself. Another operator has to close it.")
-            )
-        proposed = locked.checksum
-        _compose(locked)
-        if locked.checksum != proposed or checksum != proposed:
-            raise InvoiceRefused(
-                "invoice",
-                gettext("The document has changed since it was proposed. Propose it again."),
-            )
         if locked.kind == InvoiceKind.INVOICE and locked.movement != movement_of(
             locked.organisation_id, Span(locked.from_at, locked.until_at)
         ):

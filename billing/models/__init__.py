@@ -1,5 +1,6 @@
 """The models of billing, one file per noun. All amounts are int64 nano units."""
 
+from billing.models.approvals import Approval, ApprovalState
 from billing.models.budgets import (
     Budget,
     BudgetAction,
@@ -67,7 +68,6 @@ from billing.models.plans import (
     OrganisationChargeRule,
     OrganisationPlan,
     Plan,
-    PlanCut,
     TeamPlan,
 )
 from billing.models.prices import (

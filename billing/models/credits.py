@@ -39,23 +39,13 @@ class Credit(models.Model):
     state = models.CharField(max_length=7, choices=CreditState.choices)
     asked_by = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
     asked_at = models.DateTimeField(db_default=Now())
-    decided_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
-    decided_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=~models.Q(decided_by=models.F("asked_by")), name="second_person"
-            ),
             models.CheckConstraint(condition=~models.Q(amount_nano=0), name="credit_not_zero"),
             models.UniqueConstraint(
                 fields=["reverses"], condition=~models.Q(state="refused"), name="reversed_once"
             ),
-        ]
-        indexes = [
-            models.Index(
-                fields=["-id"], condition=models.Q(state="waiting"), name="credits_waiting"
-            )
         ]
 
     def __str__(self) -> str:

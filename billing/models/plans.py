@@ -2,7 +2,6 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
 
 
 class Plan(models.Model):
@@ -73,34 +72,3 @@ class MemberPlan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.membership_id} on {self.plan_id}"
-
-
-class PlanCut(models.Model):
-    """A plan change that lowers prices by more than half: requested by one operator, it waits for
-    another (docs/promises.md, "Operators and audit"). Without an organisation, the plan's
-    multiplier changes; else the organisation, or the named team or member of it, is assigned to the
-    plan, or to none."""
-
-    plan = models.ForeignKey(Plan, models.CASCADE, null=True, related_name="+")
-    organisation = models.ForeignKey(
-        "accounts.Organisation", models.CASCADE, null=True, related_name="+"
-    )
-    team = models.ForeignKey("accounts.Team", models.CASCADE, null=True, related_name="+")
-    membership = models.ForeignKey(
-        "accounts.Membership", models.CASCADE, null=True, related_name="+"
-    )
-    multiplier_ppm = models.BigIntegerField()
-    asked_by = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
-    asked_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["plan", "organisation", "team", "membership"],
-                nulls_distinct=False,
-                name="plan_cut_waits_once",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.plan_id} to {self.multiplier_ppm}"

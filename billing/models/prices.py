@@ -72,7 +72,6 @@ class PriceVersion(models.Model):
 
 class ProposalState(models.TextChoices):
     OPEN = "open"
-    SECOND = "second"
     ACCEPTED = "accepted"
     IGNORED = "ignored"
 
@@ -82,8 +81,8 @@ class PriceProposal(models.Model):
     catalogue or price list. An accepted proposal becomes a version.
 
     `replaces` are the rates that it was compared with, null if there were none. A proposal without
-    `rates` ends the price at `valid_from`. In state `second` one person has accepted it and another
-    one must, because a rate falls by more than half.
+    `rates` ends the price at `valid_from`. If a rate falls by more than half, the acceptance waits
+    for the approval of another person.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -102,7 +101,6 @@ class PriceProposal(models.Model):
         max_length=8, choices=ProposalState.choices, default=ProposalState.OPEN
     )
     made_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
-    first_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
     decided_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     decided_at = models.DateTimeField(null=True)
@@ -112,7 +110,7 @@ class PriceProposal(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["model", "kind", "channel", "service_tier", "hours", "region", "source"],
-                condition=models.Q(state__in=["open", "second"]) & ~models.Q(source="draft"),
+                condition=models.Q(state="open") & ~models.Q(source="draft"),
                 name="proposal_open_once",
             )
         ]

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from accounts.models import Organisation, User
+from accounts.models import Organisation
 
 
 class SafeguardName(models.TextChoices):
@@ -20,8 +20,6 @@ class Safeguard(models.Model):
     name = models.CharField(max_length=20, choices=SafeguardName.choices)
     organisation = models.ForeignKey(Organisation, models.CASCADE, null=True)
     value = models.BigIntegerField(null=True)
-    proposed = models.BigIntegerField(null=True)
-    proposed_by = models.ForeignKey(User, models.PROTECT, null=True)
 
     class Meta:
         constraints = [
@@ -31,10 +29,6 @@ class Safeguard(models.Model):
             models.CheckConstraint(
                 condition=models.Q(organisation=None) | models.Q(name=SafeguardName.CREDIT_LIMIT),
                 name="safeguard_of_organisation",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(proposed=None) | models.Q(proposed_by__isnull=False),
-                name="safeguard_proposer",
             ),
         ]
 

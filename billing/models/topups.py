@@ -38,7 +38,6 @@ class TopUp(models.Model):
     payment_id = models.CharField(max_length=120, blank=True, default="")
     refunded_nano = models.BigIntegerField(default=0)
     disputed_nano = models.BigIntegerField(default=0)
-    confirmed_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     paid_at = models.DateTimeField(null=True)

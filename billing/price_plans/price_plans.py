@@ -6,7 +6,7 @@ subscription may multiply the prices of some models in place of the organisation
 applies to requests admitted after it: each attempt carries its multiplier (I11).
 
 A change that lowers somebody's prices by more than half needs two operators, like such a price
-change: the first operator requests it, another one makes the same change.
+change: the first operator requests it, another one approves it or makes the same change.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,25 +16,40 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Team
 from accounts.names.names import check_name
+from billing.approvals.approvals import (
+    Kind,
+    organisation_id_of,
+    register,
+    request_approval,
+    withdraw_waiting,
+)
+from billing.approvals.rules import Change
+from billing.currency.money import format_multiplier, parse_multiplier
 from billing.models import (
+    Approval,
+    ApprovalState,
     MemberPlan,
     OrganisationPlan,
     Plan,
-    PlanCut,
     Subscription,
     SubscriptionState,
     TeamPlan,
 )
+from billing.price_plans.words import show_plan_change
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM
 from billing.subscriptions.plans import multipliers_of_plan
+from lib.refusal import Refused
+
+PLAN: Final = "plan"
+"""The kind of its approvals."""
 
 
 class PlanRefused(ValueError):
@@ -42,7 +57,7 @@ class PlanRefused(ValueError):
 
 
 class SecondPersonNeeded(PlanRefused):
-    """The change was requested. It takes effect when another operator requests the same change."""
+    """The change was requested. It takes effect when another operator approves it."""
 
     def __init__(self) -> None:
         super().__init__("This cuts prices by more than half. Another operator must confirm it.")
@@ -110,29 +125,33 @@ def save_plan(
     waits = False
     with transaction.atomic():
         plan, _ = Plan.objects.select_for_update().get_or_create(name=name)
-        before = _audit_details(plan)
-        if multiplier_ppm is not None:
-            before_ppm = plan.multiplier_ppm if is_used(plan) else 0
-            waits = _has_to_wait(actor, plan, None, before_ppm, multiplier_ppm)
-            if not waits:
-                plan.multiplier_ppm = multiplier_ppm
-        if models is not None:
-            plan.model_patterns = list(models)
-        plan.full_clean()
-        plan.save()
-        audit.record(
-            actor,
-            None,
-            "plan.saved",
-            plan,
-            name=name,
-            before=before,
-            after=_audit_details(plan),
-        )
-        bump_epoch()
+        after_ppm = plan.multiplier_ppm if multiplier_ppm is None else multiplier_ppm
+        if is_used(plan) and _needs_two(actor, plan.multiplier_ppm, after_ppm):
+            changes = _multiplier_changes(plan, after_ppm)
+            approval = request_approval(actor, PLAN, f"plan:{plan.id}", changes, about=plan.name)
+            waits = approval.state == ApprovalState.WAITING
+            plan.refresh_from_db()
+            after_ppm = plan.multiplier_ppm
+        elif after_ppm != plan.multiplier_ppm:
+            withdraw_waiting(actor, PLAN, f"plan:{plan.id}")
+        _save(actor, plan, after_ppm, models)
     if waits:
         raise SecondPersonNeeded
     return plan
+
+
+def _save(actor: Actor, plan: Plan, multiplier_ppm: int, models: Sequence[str] | None) -> None:
+    before = _audit_details(plan)
+    plan.multiplier_ppm = multiplier_ppm
+    if models is not None:
+        plan.model_patterns = list(models)
+    plan.full_clean()
+    plan.save()
+    audit.record(
+        actor, None, "plan.saved", plan,
+        name=plan.name, before=before, after=_audit_details(plan),
+    )  # fmt: skip
+    bump_epoch()
 
 
 def _audit_details(plan: Plan) -> dict[str, object]:
@@ -147,6 +166,7 @@ def remove_plan(actor: Actor, plan: Plan) -> None:
                 "The plan %(plan)s is in use. Move everyone on it to another plan first."
             )
             raise PlanRefused(text % {"plan": plan.name})
+        withdraw_waiting(actor, PLAN, f"plan:{plan.id}")
         audit.record(actor, None, "plan.removed", plan, name=plan.name)
         plan.delete()
         bump_epoch()
@@ -160,24 +180,32 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
     if name and plan is None:
         raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
     organisation = _organisation_of(holder)
-    kind = _KINDS[type(holder)]
+    waits = False
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
-        own = _rows_of(holder).select_related("plan").first()
-        before = [_list_plan(own.plan, 0)] if own else _plans_above(holder)
-        after = [_list_plan(plan, 0)] if plan else _plans_above(holder)
-        before_ppm = max(row.multiplier_ppm for row in before)
-        waits = _has_to_wait(
-            actor, plan, holder, before_ppm, min(row.multiplier_ppm for row in after)
-        )
-        if not waits:
-            _rows_of(holder).delete()
-            if plan is not None:
-                kind.model.objects.create(**{kind.field: holder, "plan": plan})
-            audit.record(actor, organisation, f"{kind.level}.plan", holder, plan=name)
-            bump_epoch()
+        change = _plan_change(holder, plan)
+        subject = f"{_KINDS[type(holder)].level}:{holder.pk}"
+        if _needs_two(actor, change.before_ppm, change.after_ppm):
+            approval = request_approval(
+                actor, PLAN, subject, change.changes,
+                about=_name_of(holder), organisation=organisation,
+            )  # fmt: skip
+            waits = approval.state == ApprovalState.WAITING
+        else:
+            withdraw_waiting(actor, PLAN, subject)
+            _assign(actor, holder, plan)
     if waits:
         raise SecondPersonNeeded
+
+
+def _assign(actor: Actor, holder: Holder, plan: Plan | None) -> None:
+    kind = _KINDS[type(holder)]
+    _rows_of(holder).delete()
+    if plan is not None:
+        kind.model.objects.create(**{kind.field: holder, "plan": plan})
+    name = plan.name if plan else ""
+    audit.record(actor, _organisation_of(holder), f"{kind.level}.plan", holder, plan=name)
+    bump_epoch()
 
 
 def is_used(plan: Plan) -> bool:
@@ -203,46 +231,122 @@ def holders_of(plan: Plan) -> list[Holder]:
     ]
 
 
-def waiting_cuts(plan: Plan) -> list[PlanCut]:
-    """Return the changes of this plan and of its holders that wait for another operator."""
-    of_those = (
-        Q(organisation__in=plan.organisations.values("organisation"), team=None, membership=None)
-        | Q(team__in=plan.teams.values("team"))
-        | Q(membership__in=plan.members.values("membership"))
-    )
-    rows = PlanCut.objects.select_related(
-        "plan", "organisation", "team", "membership__user", "asked_by"
-    )
-    return list(rows.filter(Q(plan=plan) | Q(of_those, plan=None)).order_by("id"))
+# Changes that need two operators ---------------------------------------------------------------
 
 
-def _has_to_wait(
-    actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int
-) -> bool:
-    """Return whether a change of multiplier must wait for a second operator, and record the change
-    if so. A change by the installation's file never waits, because the file was reviewed before."""
-    organisation = _organisation_of(holder) if holder else None
-    where = {
-        "plan": plan,
-        "organisation": organisation,
-        "team": holder if isinstance(holder, Team) else None,
-        "membership": holder if isinstance(holder, Membership) else None,
-    }
-    cuts = PlanCut.objects.filter(**where)
-    first = cuts.select_related("asked_by").first()
-    if actor.user is None or 2 * after >= before:
-        cuts.delete()
-        return False
-    if first is not None and first.multiplier_ppm == after and first.asked_by != actor.user:
-        cuts.delete()
-        return False
-    cuts.delete()
-    cut = PlanCut.objects.create(**where, multiplier_ppm=after, asked_by=actor.user)
-    audit.record(
-        actor, organisation, "plan.cut_asked", cut, plan=plan.name if plan else "",
-        before_ppm=before, after_ppm=after,
-    )  # fmt: skip
-    return True
+class _PlanChange(NamedTuple):
+    """A change of a holder's plan, with the multipliers before and after it."""
+
+    changes: list[Change]
+    before_ppm: int
+    after_ppm: int
+
+
+def waiting_cuts(plan: Plan) -> list[Approval]:
+    """Return the changes of this plan, and of who is on it, that wait for another operator."""
+    about_it = Q(subject=f"plan:{plan.id}")
+    for side in ("before", "after"):
+        about_it |= Q(changes__contains=[{"name": "plan", side: plan.name}])
+    rows = Approval.objects.filter(about_it, kind=PLAN, state=ApprovalState.WAITING)
+    return list(rows.select_related("asked_by").order_by("id"))
+
+
+def _needs_two(actor: Actor, before_ppm: int, after_ppm: int) -> bool:
+    """Return whether a change of multiplier needs a second operator. A change by the installation's
+    file never does, because the file was reviewed before."""
+    return actor.user is not None and 2 * after_ppm < before_ppm
+
+
+def _multiplier_changes(plan: Plan, after_ppm: int) -> list[Change]:
+    before, after = format_multiplier(plan.multiplier_ppm), format_multiplier(after_ppm)
+    return [Change(name="multiplier", before=before, after=after)]
+
+
+def _plan_change(holder: Holder, plan: Plan | None) -> _PlanChange:
+    own = _rows_of(holder).select_related("plan").first()
+    before = [_list_plan(own.plan, 0)] if own else _plans_above(holder)
+    after = [_list_plan(plan, 0)] if plan else _plans_above(holder)
+    before_ppm = max(row.multiplier_ppm for row in before)
+    after_ppm = min(row.multiplier_ppm for row in after)
+    names = (own.plan.name if own else None, plan.name if plan else None)
+    multipliers = (format_multiplier(before_ppm), format_multiplier(after_ppm))
+    changes = [
+        Change(name=name, before=values[0], after=values[1])
+        for name, values in (("plan", names), ("multiplier", multipliers))
+    ]
+    return _PlanChange(changes, before_ppm, after_ppm)
+
+
+def _plan_of(approval: Approval) -> Plan:
+    """Lock and return the plan whose multiplier would change. Raises Refused."""
+    plan = Plan.objects.select_for_update().filter(id=approval.subject.partition(":")[2]).first()
+    if plan is None:
+        raise Refused("approval", gettext("This plan no longer exists."))
+    return plan
+
+
+def _holder_of(approval: Approval) -> Holder:
+    """Return the holder whose plan would change. Raises Refused."""
+    level, _, id = approval.subject.partition(":")
+    model = next(model for model, kind in _KINDS.items() if kind.level == level)
+    holder: Holder | None = model._default_manager.filter(pk=id).first()
+    if holder is None:
+        raise Refused("approval", gettext("Whoever would be on this plan no longer exists."))
+    return holder
+
+
+def _is_of_plan(approval: Approval) -> bool:
+    return approval.subject.startswith("plan:")
+
+
+def _wanted_plan(approval: Approval) -> Plan | None:
+    name = approval.changes[0]["after"]
+    plan = Plan.objects.filter(name=name).first() if name else None
+    if name and plan is None:
+        raise Refused("approval", gettext("There is no plan named %(plan)s.") % {"plan": name})
+    return plan
+
+
+def _changes_now(approval: Approval) -> list[Change]:
+    if _is_of_plan(approval):
+        after_ppm = parse_multiplier(approval.changes[0]["after"])
+        return _multiplier_changes(_plan_of(approval), after_ppm)
+    return _plan_change(_holder_of(approval), _wanted_plan(approval)).changes
+
+
+def _apply(actor: Actor, approval: Approval) -> None:
+    if _is_of_plan(approval):
+        after_ppm = parse_multiplier(approval.changes[0]["after"])
+        _save(actor, _plan_of(approval), after_ppm, None)
+    else:
+        _assign(actor, _holder_of(approval), _wanted_plan(approval))
+
+
+def _lock(approval: Approval) -> object:
+    if _is_of_plan(approval):
+        return Plan.objects.select_for_update().filter(pk=approval.subject[5:]).first()
+    return Organisation.objects.select_for_update().get(id=organisation_id_of(approval))
+
+
+def _name_of(holder: Holder) -> str:
+    if isinstance(holder, Organisation):
+        return holder.name
+    name = holder.name if isinstance(holder, Team) else holder.user.email
+    return f"{name} ({holder.organisation.name})"
+
+
+register(
+    Kind(
+        PLAN,
+        gettext_lazy("Price plan"),
+        "prices.write",
+        changes=_changes_now,
+        apply=_apply,
+        show=show_plan_change,
+        page="price_plans",
+        lock=_lock,
+    )
+)
 
 
 # The plan of an organisation -------------------------------------------------------------------

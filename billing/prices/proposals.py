@@ -9,20 +9,38 @@ import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from billing.models import Price, PriceKind, PriceProposal, PriceVersion, ProposalState
+from billing.approvals.approvals import (
+    Kind,
+    all_waiting,
+    id_of,
+    register,
+    request_approval,
+    withdraw_waiting,
+)
+from billing.approvals.rules import Change
+from billing.currency.money import format_multiplier
+from billing.models import (
+    Approval,
+    ApprovalState,
+    Price,
+    PriceKind,
+    PriceProposal,
+    PriceVersion,
+    ProposalState,
+)
 from billing.prices import pricing
 from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
-from billing.prices.meters import MeterUnknown
+from billing.prices.meters import MeterUnknown, format_rate
 from billing.prices.name_patterns import matches
 from billing.prices.prices import (
     CATALOGUE,
@@ -39,9 +57,11 @@ from billing.prices.prices import (
     source_of,
 )
 from billing.prices.rate_changes import RateChange, fell_by_more_than_half, rate_changes
+from billing.prices.words import show_price_change
 from lib import clock
+from lib.ids import id_text
+from lib.refusal import Refused
 
-WAITING = (ProposalState.OPEN, ProposalState.SECOND)
 _TOGETHER = dt.timedelta(hours=24)
 # A process with a fast clock, or with an old snapshot, may charge by it already.
 _BEFORE_START = dt.timedelta(minutes=1)
@@ -49,21 +69,20 @@ DRAFT = "draft"
 """The source of a proposal that a person wrote."""
 Charges = Mapping[str, Sequence[ListedPrice]]
 """Present and past prices for customers, by name or pattern."""
-
-
-class SecondPersonNeeded(PriceRefused):
-    """The proposal was accepted, and waits for a second person."""
+PRICE: Final = "price"
+"""The kind of its approvals."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedProposal:
     """One proposal as a list shows it. `changes` has the changed rates; `needs_two` is true if a
-    second person must accept it."""
+    second person must approve it, and `approval` is what waits for that person."""
 
     row: PriceProposal
     key: PriceKey
     changes: tuple[RateChange, ...]
     needs_two: bool
+    approval: Approval | None = None
 
     @property
     def what(self) -> str:
@@ -104,7 +123,7 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
             wanted[catalogue_key(row)] = row
     sources = {source, *(source_of(row, source) for row in wanted.values())}
     with transaction.atomic():
-        PriceProposal.objects.filter(source__startswith=CATALOGUE, state__in=WAITING).delete()
+        _drop(actor, PriceProposal.objects.filter(source__startswith=CATALOGUE))
         ignored = {
             (key_of(row), _canonical(row.rates))
             for row in PriceProposal.objects.filter(source__in=sources, state=ProposalState.IGNORED)
@@ -157,7 +176,7 @@ def propose_list(
         if not price.from_catalogue and price.source != source
     }
     with transaction.atomic():
-        PriceProposal.objects.filter(source=source, state__in=WAITING).delete()
+        _drop(actor, PriceProposal.objects.filter(source=source))
         put_away = {
             (key_of(row), _canonical(row.rates))
             for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
@@ -219,7 +238,8 @@ def propose_upstream(
     with transaction.atomic():
         rows = PriceProposal.objects.select_for_update().filter(source=source)
         waiting = {
-            (key_of(row), _canonical(row.rates)): row for row in rows.filter(state__in=WAITING)
+            (key_of(row), _canonical(row.rates)): row
+            for row in rows.filter(state=ProposalState.OPEN)
         }
         put_away = {
             (key_of(row), _canonical(row.rates)) for row in rows.filter(state=ProposalState.IGNORED)
@@ -235,7 +255,7 @@ def propose_upstream(
         named = {(key, _canonical(listed_rates)): key for key, listed_rates in wanted.items()}
         named = {name: key for name, key in named.items() if name not in put_away}
         gone = [row.id for name, row in waiting.items() if name not in named]
-        PriceProposal.objects.filter(id__in=gone).delete()
+        _drop(actor, PriceProposal.objects.filter(id__in=gone))
         new_proposals = [
             _proposal(key, wanted[key], current.get(key), source)
             for name, key in named.items()
@@ -304,7 +324,7 @@ def accept(
     with transaction.atomic():
         rows = PriceProposal.objects.select_for_update().filter(id__in=list(proposal_ids))
         for row in rows.order_by("model", "service_tier", "hours", "region"):
-            if row.state not in WAITING:
+            if row.state != ProposalState.OPEN:
                 text = gettext("The proposal for %(model)s was already decided.")
                 raise PriceRefused(text % {"model": row.model})
             _refuse_past(key_of(row), row.valid_from, now)
@@ -312,11 +332,10 @@ def accept(
             if replaces is None:
                 _refuse_unseen(row, replacing)
             _recheck_proposal(row, now)
-            if needs_two(row) and not _second_of(actor, row):
-                _wait_for_second(actor, row)
+            if not needs_two(row):
+                _apply(actor, row, now)
+            elif _ask(actor, row).state == ApprovalState.WAITING:
                 waiting.append(row)
-                continue
-            _apply(actor, row, now)
     return waiting
 
 
@@ -325,7 +344,7 @@ def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
     with transaction.atomic():
         rows = list(
             PriceProposal.objects.select_for_update().filter(
-                id__in=list(proposal_ids), state__in=WAITING
+                id__in=list(proposal_ids), state=ProposalState.OPEN
             )
         )
         for row in rows:
@@ -375,17 +394,19 @@ def withdraw(actor: Actor, version: PriceVersion) -> None:
 def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
     """Return the waiting proposals, by price. `drafts` True returns only drafts, False only the
     others."""
-    rows = PriceProposal.objects.filter(state__in=WAITING).select_related("made_by", "first_by")
+    rows = PriceProposal.objects.filter(state=ProposalState.OPEN).select_related("made_by")
     if drafts is not None:
         rows = rows.filter(source=DRAFT) if drafts else rows.exclude(source=DRAFT)
-    charges = _charges_by_name(list_prices())
-    return [list_proposal(row, charges) for row in rows]
+    charges, asked = _charges_by_name(list_prices()), all_waiting(PRICE)
+    return [list_proposal(row, charges, asked.get(id_text(row.id))) for row in rows]
 
 
-def list_proposal(row: PriceProposal, charges: Charges | None = None) -> ListedProposal:
+def list_proposal(
+    row: PriceProposal, charges: Charges | None = None, approval: Approval | None = None
+) -> ListedProposal:
     """Return a proposal with its changes. See `needs_two` for `charges`."""
     changes = rate_changes(row.replaces, row.rates)
-    return ListedProposal(row, key_of(row), changes, needs_two(row, charges))
+    return ListedProposal(row, key_of(row), changes, needs_two(row, charges), approval)
 
 
 def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
@@ -459,20 +480,93 @@ def _recheck_proposal(row: PriceProposal, now: dt.datetime) -> None:
         row.save(update_fields=["replaces"])
 
 
-def _second_of(actor: Actor, row: PriceProposal) -> bool:
-    if row.state != ProposalState.SECOND or actor.user is None:
-        return False
-    if row.first_by_id == actor.user.id:
-        raise SecondPersonNeeded(
-            f"You already accepted the price of {row.model}. Another operator must accept it too."
+def _drop(actor: Actor, rows: QuerySet[PriceProposal]) -> None:
+    """Delete those of the proposals that are open, and what waits for approval of them."""
+    there = rows.filter(state=ProposalState.OPEN)
+    ids = list(there.select_for_update().order_by("id").values_list("id", flat=True))
+    withdraw_waiting(actor, PRICE, *map(id_text, ids))
+    PriceProposal.objects.filter(id__in=ids).delete()
+
+
+def _ask(actor: Actor, row: PriceProposal) -> Approval:
+    about = " ".join(filter(None, (*key_of(row)._replace(kind=""),)))
+    return request_approval(
+        actor, PRICE, id_text(row.id), _changes(row), about=about, reason=row.note
+    )
+
+
+def _changes(row: PriceProposal) -> list[Change]:
+    """Return every rate that would change, and which planned version would be replaced."""
+    changes = [
+        Change(
+            name=_rate_place(change),
+            before=_rate(change.meter, change.before),
+            after=_rate(change.meter, change.after),
         )
-    return True
+        for change in rate_changes(row.replaces, row.rates)
+    ]
+    if row.valid_from is not None:
+        at = clock.rfc3339(row.valid_from)
+        changes.append(Change(name="valid_from", before=None, after=at))
+    if (replaced := planned_at(row)) is not None:
+        changes.append(Change(name="replaces", before=f"#{replaced.id}", after=None))
+    return changes
 
 
-def _wait_for_second(actor: Actor, row: PriceProposal) -> None:
-    row.state, row.first_by = ProposalState.SECOND, actor.user
-    row.save(update_fields=["state", "first_by"])
-    audit.record(actor, None, "price.accepted_first", row, **key_of(row)._asdict())
+def _rate_place(change: RateChange) -> str:
+    """Return where a rate stands: `in_text`, `in_text >200000`, `speed=fast in_text`."""
+    condition = "=".join(change.condition) if change.condition else ""
+    tier = "" if change.input_over is None else f">{change.input_over}"
+    return " ".join(filter(None, (condition, change.meter or "multiplier", tier)))
+
+
+def _rate(meter: str, rate: int | None) -> str | None:
+    if rate is None:
+        return None
+    return format_rate(meter, rate) if meter else format_multiplier(rate)
+
+
+def _proposal_of(approval: Approval) -> PriceProposal:
+    """Lock and return the proposal of an approval. Raises Refused if it is no longer open."""
+    rows = PriceProposal.objects.select_for_update().filter(id=id_of(approval))
+    row = rows.filter(state=ProposalState.OPEN).first()
+    if row is None:
+        raise Refused("approval", gettext("This was already decided."), already_exists=True)
+    return row
+
+
+def _changes_now(approval: Approval) -> list[Change]:
+    row, now = _proposal_of(approval), clock.now()
+    try:
+        _refuse_past(key_of(row), row.valid_from, now)
+    except PriceRefused as error:
+        raise Refused("approval", str(error)) from error
+    _recheck_proposal(row, now)
+    return _changes(row)
+
+
+def _approve(actor: Actor, approval: Approval) -> None:
+    try:
+        _apply(actor, _proposal_of(approval), clock.now())
+    except PriceRefused as error:
+        raise Refused("approval", str(error)) from error
+
+
+register(
+    Kind(
+        PRICE,
+        gettext_lazy("Price"),
+        "prices.write",
+        changes=_changes_now,
+        apply=_approve,
+        show=show_price_change,
+        page="price_proposal",
+        lock=lambda approval: (
+            PriceProposal.objects.select_for_update().filter(id=id_of(approval)).first()
+        ),
+        subject_of=lambda approval: approval.subject,
+    )
+)
 
 
 def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
@@ -573,6 +667,7 @@ def _version_source(row: PriceProposal) -> str:
 
 
 def _decide(actor: Actor, row: PriceProposal, state: ProposalState) -> None:
+    withdraw_waiting(actor, PRICE, id_text(row.id))
     row.state, row.decided_by, row.decided_at = state, actor.user, clock.now()
     row.save(update_fields=["state", "decided_by", "decided_at"])
 

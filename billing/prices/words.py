@@ -1,13 +1,17 @@
 """Meters and rates as people read them: names, and exact decimals with their unit."""
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from billing.approvals.approvals import Line
+from billing.approvals.rules import Change
 from billing.currency.money import (
     format_markup,
     format_multiplier,
@@ -16,10 +20,11 @@ from billing.currency.money import (
 )
 from billing.currency.words import money_symbol
 from billing.prices.conditions import PriceKey
-from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter, written_ms
+from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter, parse_rate, written_ms
 from billing.prices.multipliers import Multiplier
 from billing.prices.prices import ListedPrice
 from billing.prices.pricing import PPM
+from lib.numbers.formatting import group_digits
 
 METER_NAMES: Final[Mapping[str, Promise]] = {
     "in_text": _("Input"),
@@ -253,6 +258,32 @@ def display_conditions(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> 
             rates = display_rates(one, multiplier_ppm)
             condition_rates += [replace(rate, condition=held) for rate in rates]
     return condition_rates
+
+
+def show_price_change(change: Change) -> Line:
+    """Return one value of a price that waits for a second operator."""
+    place, before, after = change["name"], change["before"], change["after"]
+    if place == "valid_from":
+        at = dt.datetime.fromisoformat(after or "")
+        return Line(gettext("Starts"), "", f"{date_format(at, 'DATETIME_FORMAT')} UTC")
+    if place == "replaces":
+        return Line(gettext("Scheduled version"), before or "", "")
+    condition = meter = tier = ""
+    for part in place.split(" "):
+        if part.startswith(">"):
+            tier = gettext("above %(n)s") % {"n": group_digits(int(part[1:]))}
+        elif "=" in part:
+            condition = condition_words(*part.split("=", 1))
+        elif part != "multiplier":
+            meter = part
+    name = " · ".join(filter(None, (rate_name(meter) if meter else "", condition, tier)))
+    return Line(name, *(_written_rate(meter, text) for text in (before, after)))
+
+
+def _written_rate(meter: str, text: str | None) -> str:
+    if text is None:
+        return ""
+    return rate_text(meter, parse_rate(meter, text)) if meter else f"× {text}"
 
 
 def condition_words(kind: str, value: str) -> str:

@@ -12,6 +12,7 @@ from accounts.access.operations import Router, requires
 from accounts.guards import api_auth
 from accounts.guards.reauthentication import check_signed_in_recently
 from billing.access import organisation_named
+from billing.approvals.approvals import waiting
 from billing.currency.money import MoneyInvalid, parse_usd
 from billing.models import Safeguard
 from billing.safeguards import safeguards
@@ -38,6 +39,7 @@ class SafeguardOut(Schema):
     name: str
     organisation: str | None
     value: str | None = Field(description="`null` while it was only proposed.")
+    approval: str | None = Field(description="ID of the approval that waits.")
     proposed: str | None
     proposed_by: str | None
 
@@ -58,29 +60,11 @@ def list_safeguards(actor: Actor, query: Query[pagination.NamedPageQuery]) -> di
 @router.post("/safeguards", response=SafeguardOut, summary="Set a safeguard")
 @requires("credits.write")
 def set_safeguard(request: HttpRequest, actor: Actor, body: SafeguardIn) -> dict[str, Any]:
-    """Sets a stricter value. Another one is proposed, and holds when another operator approves."""
+    """Sets a stricter value. Another one waits for the approval of another operator."""
     organisation = organisation_named(actor, body.organisation) if body.organisation else None
     check_signed_in_recently(request)
     value = _parse(body)
     return _serialize(safeguards.set_safeguard(actor, body.name, value, organisation))
-
-
-@router.post("/safeguards/{id}/approve", response=SafeguardOut, summary="Approve a safeguard")
-@requires("credits.write")
-def approve_safeguard(request: HttpRequest, actor: Actor, id: str) -> dict[str, Any]:
-    """Sets the proposed value. Rejected for the operator who proposed it."""
-    row = safeguards.access_safeguard(actor, id)
-    check_signed_in_recently(request)
-    return _serialize(safeguards.approve_safeguard(actor, row))
-
-
-@router.post("/safeguards/{id}/reject", response=SafeguardOut, summary="Reject a safeguard")
-@requires("credits.write")
-def reject_safeguard(request: HttpRequest, actor: Actor, id: str) -> dict[str, Any]:
-    """Drops the proposed value. Whoever proposed it withdraws it this way."""
-    row = safeguards.access_safeguard(actor, id)
-    check_signed_in_recently(request)
-    return _serialize(safeguards.reject_safeguard(actor, row))
 
 
 def _parse(body: SafeguardIn) -> int:
@@ -95,14 +79,13 @@ def _parse(body: SafeguardIn) -> int:
 
 
 def _serialize(row: Safeguard) -> dict[str, Any]:
-    def text(value: int | None) -> str | None:
-        return None if value is None else safeguards.format_value(row.name, value)
-
+    waits = waiting(safeguards.SAFEGUARD, str(row.pk))
     return {
         "id": str(row.pk),
         "name": row.name,
         "organisation": row.organisation.slug if row.organisation else None,
-        "value": text(row.value),
-        "proposed": text(row.proposed),
-        "proposed_by": row.proposed_by.email if row.proposed_by else None,
+        "value": None if row.value is None else safeguards.format_value(row.name, row.value),
+        "approval": waits.outer_id if waits else None,
+        "proposed": waits.changes[0]["after"] if waits else None,
+        "proposed_by": waits.asked_by.email if waits else None,
     }

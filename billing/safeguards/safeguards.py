@@ -11,15 +11,18 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
+from billing.approvals.approvals import Kind, register, request_approval, withdraw_waiting
+from billing.approvals.rules import Change
 from billing.currency.money import format_usd, parse_usd
-from billing.models import Safeguard, SafeguardName
+from billing.models import Approval, Safeguard, SafeguardName
 from billing.safeguards.rules import DEFAULTS, is_relaxed, is_valid
+from billing.safeguards.words import name_safeguard, show_safeguard
 from lib.database.tenancy import use_tenant
 from lib.ids import parse_number
 from lib.refusal import Refused
@@ -28,6 +31,8 @@ VARIABLES: Final = {
     SafeguardName.CREDIT_LIMIT: "CREDIT_LIMIT_USD",
     SafeguardName.AUDIT_RETENTION: "AUDIT_RETENTION_DAYS",
 }
+SAFEGUARD: Final = "safeguard"
+"""The kind of its approvals."""
 
 
 def credit_limit_nano(organisation: Organisation | None = None) -> int:
@@ -46,9 +51,9 @@ def set_by_environment(name: str) -> bool:
 
 
 def all_safeguards(actor: Actor) -> QuerySet[Safeguard]:
-    """Return every safeguard with a set or proposed value, for operators."""
+    """Return every safeguard that was set or requested, for operators."""
     require(actor, "credits.read")
-    rows = Safeguard.objects.select_related("organisation", "proposed_by")
+    rows = Safeguard.objects.select_related("organisation")
     return rows.order_by("name", "organisation__name")
 
 
@@ -60,7 +65,7 @@ def access_safeguard(actor: Actor, id: str) -> Safeguard:
 def set_safeguard(
     actor: Actor, name: str, value: int, organisation: Organisation | None = None
 ) -> Safeguard:
-    """Set a stricter value, or propose another value for a second operator to approve. Raises
+    """Set a stricter value, or ask a second operator for another value. Raises
     Refused."""
     if organisation is None and set_by_environment(name):
         text = gettext("Set by %(variable)s in the environment.")
@@ -75,56 +80,62 @@ def set_safeguard(
         )
         before = _value_in_force(name, organisation)
         if is_relaxed(name, before, value):
-            if actor.user is None:
-                raise Refused("value", gettext("Only a person can propose this."))
-            row.proposed, row.proposed_by = value, actor.user
-            action = "safeguard.proposed"
+            request_approval(
+                actor, SAFEGUARD, str(row.pk), [_change(row, value)],
+                about=name, organisation=organisation,
+            )  # fmt: skip
+            row.refresh_from_db(fields=["value"])
         else:
-            row.value, row.proposed, row.proposed_by = value, None, None
-            action = "safeguard.changed"
-        row.save()
-        _audit(actor, action, row, before, value)
+            withdraw_waiting(actor, SAFEGUARD, str(row.pk))
+            _set(actor, row, value)
     return row
 
 
-def approve_safeguard(actor: Actor, row: Safeguard) -> Safeguard:
-    """Set the value that another operator has proposed. Raises Refused."""
-    return _decide(actor, row, approve=True)
+def _change(row: Safeguard, value: int) -> Change:
+    before = _value_in_force(row.name, row.organisation)
+    return Change(
+        name=row.name, before=format_value(row.name, before), after=format_value(row.name, value)
+    )
 
 
-def reject_safeguard(actor: Actor, row: Safeguard) -> Safeguard:
-    """Reject a proposal; the operator who made it may withdraw it this way. Raises Refused."""
-    return _decide(actor, row, approve=False)
+def _set(actor: Actor, row: Safeguard, value: int) -> None:
+    change = _change(row, value)
+    row.value = value
+    row.save(update_fields=["value"])
+    audit.record(
+        actor, row.organisation, "safeguard.changed", row, name=row.name,
+        before=change["before"], after=change["after"],
+    )  # fmt: skip
 
 
-def _decide(actor: Actor, row: Safeguard, *, approve: bool) -> Safeguard:
-    with transaction.atomic():
-        locked = Safeguard.objects.select_for_update(of=("self",)).get(pk=row.pk)
-        # The approver has seen this value; a value that was proposed since is not approved.
-        if locked.proposed is None or locked.proposed != row.proposed:
-            raise Refused("value", gettext("This was already decided."))
-        if approve and (actor.user is None or actor.user.pk == locked.proposed_by_id):
-            text = gettext("You proposed this yourself. Another operator has to approve it.")
-            raise Refused("value", text)
-        before, value = _value_in_force(locked.name, locked.organisation), locked.proposed
-        if approve:
-            locked.value = value
-        locked.proposed, locked.proposed_by = None, None
-        locked.save()
-        _audit(actor, f"safeguard.{'approved' if approve else 'rejected'}", locked, before, value)
-    return locked
+def _safeguard_of(approval: Approval) -> Safeguard:
+    rows = Safeguard.objects.select_for_update(of=("self",)).select_related("organisation")
+    return rows.get(pk=approval.subject)
+
+
+def _proposed(approval: Approval) -> int:
+    name, after = approval.changes[0]["name"], approval.changes[0]["after"]
+    return parse_usd(after) if name == SafeguardName.CREDIT_LIMIT else int(after)
+
+
+register(
+    Kind(
+        SAFEGUARD,
+        gettext_lazy("Safeguard"),
+        "credits.write",
+        changes=lambda approval: [_change(_safeguard_of(approval), _proposed(approval))],
+        apply=lambda actor, approval: _set(actor, _safeguard_of(approval), _proposed(approval)),
+        show=show_safeguard,
+        page="safeguards",
+        lock=_safeguard_of,
+        name_of=name_safeguard,
+    )
+)
 
 
 def format_value(name: str, value: int) -> str:
     """Return a value as in the API and the audit log: USD, or days."""
     return format_usd(value) if name == SafeguardName.CREDIT_LIMIT else str(value)
-
-
-def _audit(actor: Actor, action: str, row: Safeguard, before: int, value: int) -> None:
-    audit.record(
-        actor, row.organisation, action, row, name=row.name,
-        before=format_value(row.name, before), after=format_value(row.name, value),
-    )  # fmt: skip
 
 
 def _value_in_force(name: str, organisation: Organisation | None) -> int:

@@ -1,6 +1,5 @@
 """The page of safeguards, for operators."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -8,17 +7,19 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext, gettext_lazy
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts.access.actors import Actor
 from accounts.guards.guards import operator_page
 from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.models import Organisation
 from billing.access import all_organisations
+from billing.approvals.approvals import waiting
 from billing.currency.forms import MoneyField
 from billing.models import Safeguard, SafeguardName
 from billing.safeguards import safeguards
 from billing.safeguards.rules import DAYS_MAX
+from billing.safeguards.words import SAFEGUARDS, show_safeguard, value_text
 from lib.forms.fields import lock_fields
 from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
@@ -77,11 +78,10 @@ def safeguard_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "credit_form": limit,
         "audit_form": audit,
-        "rows": list(safeguards.all_safeguards(actor)),
+        "rows": [_row(row) for row in safeguards.all_safeguards(actor)],
         "limit_nano": safeguards.credit_limit_nano(),
         "days": safeguards.audit_retention_days(),
         "limit_locked": safeguards.set_by_environment(_CREDIT_LIMIT),
-        "user": actor.user,
     }
     status = 422 if form.errors else 200
     return render(request, "billing/safeguards/safeguards.html", context, status=status)
@@ -94,35 +94,18 @@ def _save(request: HttpRequest, actor: Actor, name: str, form: forms.Form) -> bo
     except Refused as refused:
         refused.add_to(form)
         return False
-    waits = row.proposed is not None
+    waits = waiting(safeguards.SAFEGUARD, str(row.pk)) is not None
     text = gettext("Another operator has to approve it.") if waits else gettext("Settings saved.")
     messages.success(request, text)
     return True
 
 
-@operator_page("credits.write")
-@require_POST
-@_recent_sign_in_required
-def safeguard_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _decide(request, actor, id, safeguards.approve_safeguard)
-
-
-@operator_page("credits.write")
-@require_POST
-@_recent_sign_in_required
-def safeguard_reject(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _decide(request, actor, id, safeguards.reject_safeguard)
-
-
-def _decide(
-    request: HttpRequest, actor: Actor, id: str, decide: Callable[[Actor, Safeguard], Safeguard]
-) -> HttpResponseBase:
-    row = safeguards.access_safeguard(actor, id)
-    if str(row.proposed) != request.POST.get("proposed"):
-        messages.error(request, gettext("This was already decided."))
-        return see_other("safeguards")
-    try:
-        decide(actor, row)
-    except Refused as refused:
-        messages.error(request, refused.message)
-    return see_other("safeguards")
+def _row(row: Safeguard) -> dict[str, Any]:
+    waits = waiting(safeguards.SAFEGUARD, str(row.pk))
+    return {
+        "name": SAFEGUARDS[row.name],
+        "organisation": row.organisation,
+        "value": "–" if row.value is None else value_text(row.name, row.value),
+        "approval": waits,
+        "proposed": show_safeguard(waits.changes[0]).after if waits else "",
+    }

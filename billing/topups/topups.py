@@ -14,16 +14,26 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, Sum
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.models import AuditEvent, Organisation, User
+from billing.approvals.approvals import (
+    Kind,
+    id_of,
+    organisation_id_of,
+    register,
+    request_approval,
+    withdraw_waiting,
+)
+from billing.approvals.rules import Change
 from billing.balances.balances import balance
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger import funding
 from billing.ledger.ledger import lock_wallet, post
 from billing.models import (
+    Approval,
     EventVerdict,
     Posting,
     ProcessorEvent,
@@ -43,12 +53,15 @@ from billing.topups.rules import (
     PaymentEvent,
     mismatch,
 )
+from billing.topups.words import show_transfer
 from lib import clock
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from outbox.facts import put
 
 _UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
+TOP_UP: Final = "top_up"
+"""The kind of its approvals."""
 
 
 class TopUpRefused(Refused):
@@ -135,11 +148,11 @@ def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
 
 def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
     """Confirm as an operator that a transfer has arrived. Above the limit, a second operator must
-    confirm it too; all amounts that one operator confirms alone for one organisation within 24
-    hours count together.
+    approve it; all amounts that one operator confirms alone for one organisation within 24 hours
+    count together.
 
-    `document` is the bank's reference. One transfer pays one order, and a second operator must
-    confirm the same reference. Raises TopUpRefused.
+    `document` is the bank's reference. One transfer pays one order, and the second operator
+    approves the same reference, here or in the list of approvals. Raises Refused.
     """
     document = document.replace("\x00", "").strip()
     if not document:
@@ -149,11 +162,8 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
         locked = _lock_top_up(top_up.id)
         if locked.processor != "manual" or locked.state not in _UNPAID:
             raise TopUpRefused("top_up", gettext("There is no transfer to confirm."))
-        if actor.user is None or locked.confirmed_by == actor.user:
-            text = gettext(
-                "You already confirmed this transfer. Another operator has to confirm it too."
-            )
-            raise TopUpRefused("top_up", text)
+        if actor.user is None:
+            raise TopUpRefused("top_up", gettext("Only a person can confirm a transfer."))
         if locked.payment_id and locked.payment_id != document:
             text = gettext(
                 "The first confirmation used %(reference)s. Use the same reference, or reject "
@@ -164,31 +174,80 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
         claims = TopUp.objects.filter(processor="manual", payment_id=document)
         if claims.exclude(id=locked.id).exists():
             raise TopUpRefused("document", gettext("Another top-up already uses this transfer."))
-        audit.record(
-            actor, locked.organisation, "topup.confirmed", locked,
-            amount=format_usd(locked.amount_nano), document=document,
-        )  # fmt: skip
         together_nano = locked.amount_nano + _confirmed_alone_nano(actor.user, locked.organisation)
-        if together_nano > credit_limit_nano(locked.organisation) and not locked.confirmed_by:
-            locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
-            locked.payment_id = document
-            locked.save(update_fields=["confirmed_by", "state", "payment_id"])
-            return locked
-        apply_event(
-            PaymentEvent(
-                processor="manual",
-                event_id=f"transfer:{document}",
-                kind="paid",
-                object_id=locked.checkout_id,
-                payment_id=document,
-                order_id=locked.outer_id,
-                owner_id=id_text(locked.organisation_id),
-                amount_minor=locked.amount_nano // NANO_PER_MINOR,
-                currency=locked.currency,
-                live=True,
-            )
-        )
+        if locked.payment_id or together_nano > credit_limit_nano(locked.organisation):
+            locked.state, locked.payment_id = TopUpState.PENDING, document
+            locked.save(update_fields=["state", "payment_id"])
+            request_approval(
+                actor, TOP_UP, locked.outer_id, _changes(locked),
+                about=locked.organisation.name, organisation=locked.organisation,
+            )  # fmt: skip
+        else:
+            _credit(actor, locked, document)
     return TopUp.objects.get(id=top_up.id)
+
+
+def _credit(actor: Actor, top_up: TopUp, document: str) -> None:
+    audit.record(
+        actor, top_up.organisation, "topup.confirmed", top_up,
+        amount=format_usd(top_up.amount_nano), document=document,
+    )  # fmt: skip
+    apply_event(
+        PaymentEvent(
+            processor="manual",
+            event_id=f"transfer:{document}",
+            kind="paid",
+            object_id=top_up.checkout_id,
+            payment_id=document,
+            order_id=top_up.outer_id,
+            owner_id=id_text(top_up.organisation_id),
+            amount_minor=top_up.amount_nano // NANO_PER_MINOR,
+            currency=top_up.currency,
+            live=True,
+        )
+    )
+
+
+def _changes(top_up: TopUp) -> list[Change]:
+    values = {"amount": format_usd(top_up.amount_nano), "document": top_up.payment_id}
+    return [Change(name=name, before=None, after=after) for name, after in values.items()]
+
+
+def _transfer_of(approval: Approval) -> TopUp:
+    """Lock and return the transfer of an approval. Raises Refused if it is not to be confirmed."""
+    locked = _lock_top_up(id_of(approval))
+    if locked.state not in _UNPAID:
+        raise Refused("approval", gettext("There is no transfer to confirm."))
+    return locked
+
+
+def _approve(actor: Actor, approval: Approval) -> None:
+    top_up = _transfer_of(approval)
+    _lock_payment("manual", top_up.payment_id)
+    _credit(actor, top_up, top_up.payment_id)
+
+
+def _end(actor: Actor, approval: Approval) -> None:
+    # The order stays: the transfer may arrive with another reference.
+    TopUp.objects.filter(id=id_of(approval), state=TopUpState.PENDING).update(
+        state=TopUpState.ORDERED, payment_id=""
+    )
+
+
+register(
+    Kind(
+        TOP_UP,
+        gettext_lazy("Transfer"),
+        "credits.write",
+        changes=lambda approval: _changes(_transfer_of(approval)),
+        apply=_approve,
+        end=_end,
+        show=show_transfer,
+        page="payments",
+        # Lock the accounts before anything else: all transactions lock in this order.
+        lock=lambda approval: lock_wallet(organisation_id_of(approval)),
+    )
+)
 
 
 def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
@@ -199,7 +258,7 @@ def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
         locked = _lock_top_up(top_up.id)
         if locked.processor != "manual" or locked.state not in _UNPAID:
             raise TopUpRefused("top_up", gettext("There is no transfer to cancel."))
-        if locked.confirmed_by is not None and not by_operator:
+        if locked.payment_id and not by_operator:
             text = gettext("An operator has already confirmed this transfer.")
             raise TopUpRefused("top_up", text)
         audit.record(
@@ -209,17 +268,21 @@ def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
         locked.state, locked.payment_id = TopUpState.CANCELLED, ""
         locked.save(update_fields=["state", "payment_id"])
         if by_operator:
+            withdraw_waiting(actor, TOP_UP, locked.outer_id)
             _publish_top_up("topup.failed", locked, locked.amount_nano)
     return locked
 
 
 def _confirmed_alone_nano(user: User, organisation: Organisation) -> int:
+    since = clock.now() - TOGETHER
     confirmed = AuditEvent.objects.filter(
-        actor_user=user, organisation=organisation, action="topup.confirmed",
-        at__gt=clock.now() - TOGETHER,
+        actor_user=user, organisation=organisation, action="topup.confirmed", at__gt=since
     ).values_list("object_id", flat=True)  # fmt: skip
+    approved = Approval.objects.filter(
+        kind=TOP_UP, organisation=organisation, decided_at__gt=since
+    ).values_list("subject", flat=True)
     alone = TopUp.objects.filter(
-        id__in=map(parse_id, confirmed), state=TopUpState.PAID, confirmed_by=None
+        id__in=map(parse_id, set(confirmed) - set(approved)), state=TopUpState.PAID
     )
     return alone.aggregate(nano=Sum("amount_nano"))["nano"] or 0
 
@@ -475,11 +538,7 @@ def _lock_payment(processor: str, payment_id: str) -> None:
 
 
 def _lock_top_up(id: UUID) -> TopUp:
-    return (
-        TopUp.objects.select_for_update(of=("self",))
-        .select_related("organisation", "confirmed_by")
-        .get(id=id)
-    )
+    return TopUp.objects.select_for_update(of=("self",)).select_related("organisation").get(id=id)
 
 
 def _order(top_up: TopUp) -> Order:

@@ -3,8 +3,12 @@
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
+from billing.approvals.approvals import Line
+from billing.approvals.rules import Change
+from billing.currency.money import parse_usd
+from billing.currency.words import total_text
 from billing.models import TopUp, TopUpState
 from lib.tables.table import Badge
 
@@ -32,3 +36,11 @@ def top_up_badge(top_up: TopUp) -> Badge:
         text = gettext_lazy("Refunded") if whole else gettext_lazy("Partially refunded")
         return Badge(text, icon="rotate-ccw")
     return _TOP_UPS[top_up.state]
+
+
+def show_transfer(change: Change) -> Line:
+    """Return one value of a transfer that a second operator approves."""
+    after = change["after"] or ""
+    if change["name"] == "amount":
+        return Line(gettext("Amount"), "", total_text(parse_usd(after)))
+    return Line(gettext("Bank reference"), "", after)

@@ -332,8 +332,7 @@ def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "waits": top_up.state in ("ordered", "pending"),
         "amount": format_usd(top_up.amount_nano),
         "account": "\n".join(line.strip() for line in settings.BANK_ACCOUNT.split("|")).strip(),
-        "may_cancel": top_up.confirmed_by is None
-        and access.scope_of(actor, "topups.write") is not None,
+        "may_cancel": not top_up.payment_id and access.scope_of(actor, "topups.write") is not None,
         "cancelled": request.GET.get("return") == "cancelled",
         "available_nano": max(balances.balance(top_up.organisation).free_nano, 0),
     }

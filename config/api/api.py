@@ -32,6 +32,7 @@ from accounts.organisations.operator_api import router as people_router
 from accounts.sign_up.api import router as sign_up_router
 from accounts.single_sign_on.api import operator_router as organisation_sign_on_router
 from accounts.single_sign_on.api import router as single_sign_on_router
+from billing.approvals.api import router as approval_router
 from billing.credits.api import router as operator_router
 from billing.credits.codes import TooManyTries
 from billing.currency.api import router as exchange_rate_router
@@ -290,6 +291,7 @@ api.add_router("", subscription_plan_router)
 api.add_router("", statement_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
+api.add_router("", approval_router)
 api.add_router("", exchange_rate_router)
 api.add_router("", review_router)
 api.add_router("", finding_router)

@@ -12,10 +12,11 @@ from django.utils.translation import gettext, ngettext
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
+from billing.approvals.approvals import count_for
 from billing.balances import balances
 from billing.currency.words import beside_text, limit_text, total_text
 from billing.limits import budget_increases, budgets
-from billing.models import Credit, CreditState, RaiseState
+from billing.models import RaiseState
 from config.jobs.runs import job_states
 from config.system.rows import system_rows
 from config.system.state import system_state
@@ -77,7 +78,7 @@ def installation_attention(actor: Actor) -> list[Matter]:
             *_backups(actor),
             *_proposals(actor),
             *_reviews(actor),
-            *_credits(actor),
+            *_approvals(actor),
         ]
     )
 
@@ -260,12 +261,12 @@ def _reviews(actor: Actor) -> Iterator[Matter]:
         yield Matter("info", "inbox", text, gettext("Waiting for a decision"), reverse("reviews"))
 
 
-def _credits(actor: Actor) -> Iterator[Matter]:
-    """Report corrections that wait for a second operator."""
-    waiting = Credit.objects.filter(state=CreditState.WAITING).count()
-    if _may(actor, "credits.read") and waiting:
-        text = ngettext("%(n)s correction", "%(n)s corrections", waiting) % {"n": waiting}
-        yield Matter("info", "wallet", text, gettext("Waiting for approval"), reverse("credits"))
+def _approvals(actor: Actor) -> Iterator[Matter]:
+    """Report changes of others that wait for a second operator."""
+    if _may(actor, "credits.read") and (n := count_for(actor)):
+        text = ngettext("%(n)s change is waiting for you", "%(n)s changes are waiting for you", n)
+        detail = gettext("Another operator requested it")
+        yield Matter("info", "inbox", text % {"n": n}, detail, reverse("approvals"))
 
 
 def _backups(actor: Actor) -> Iterator[Matter]:

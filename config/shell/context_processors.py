@@ -12,6 +12,7 @@ from accounts.access.actors import Actor
 from accounts.models import Organisation
 from accounts.preferences.appearance import THEME_COOKIE, THEMES
 from accounts.sessions.view_as import Viewing, viewing_of
+from billing.approvals.approvals import count_for
 from billing.balances.balances import balance
 from config.shell.help import help_url
 from config.shell.navigation import menu
@@ -37,6 +38,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "menu": cache(lambda: menu(actor, request.path)),
         "help_url": cache(lambda: _help_url(request, actor)),
         "reviews_open": cache(lambda: _reviews_open(actor)),
+        "approvals_open": cache(lambda: _approvals_open(actor)),
         "viewing": cache(lambda: _viewing(request, actor)),
         "announcements": cache(lambda: _announcements(actor)),
         "letter_keys": lambda: _letter_keys(actor),
@@ -62,6 +64,14 @@ def _reviews_open(actor: Actor | None) -> str:
     with use_tenant(None):
         count = count_open(actor)
     return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
+
+
+def _approvals_open(actor: Actor | None) -> str:
+    """Return the number of changes that wait for this operator; "" for none."""
+    if actor is None or not actor.operator:
+        return ""
+    with use_tenant(None):
+        return str(count_for(actor) or "")
 
 
 def _announcements(actor: Actor | None) -> list[Announcement]:

@@ -85,6 +85,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType({
     "sign_up_settings": "secure#signing-in",
     "trial_credit": "configuration",
     "payments": "configure#payments-by-card",
+    "approvals": "approvals",
     "credits": "billing#corrections",
     "codes": "billing#redemption-codes",
     "reviews": "routing#abandoned-and-failed-requests",

@@ -180,6 +180,7 @@ _NO_ORGANISATION: Final[_Sections] = (
 _INSTALLATION: Final[_Sections] = (
     ("", (
         _entry("house", _OVERVIEW, "H"),
+        _entry("inbox", _Common("approvals", _("Waiting for you"), "credits.read")),
         _entry("cable", _CHANNELS, "C"),
         Entry("box", _("Model catalogue"), (
             _Common("models_admin", _("Models and routes"), "channels.read"),

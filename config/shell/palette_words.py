@@ -59,6 +59,7 @@ WORDS: Final[Mapping[str, Promise]] = {
     "sign_up_settings": pgettext_lazy("search words", "registration register signup open"),
     "trial_credit": pgettext_lazy("search words", "free welcome promo new organisation"),
     "payments": pgettext_lazy("search words", "top-ups stripe bank transfer"),
+    "approvals": pgettext_lazy("search words", "inbox approve second operator two persons"),
     "credits": pgettext_lazy("search words", "add credit adjust refund balance grant"),
     "codes": pgettext_lazy("search words", "vouchers coupons promo gift"),
     "reviews": pgettext_lazy("search words", "unknown usage unclear charge"),

@@ -14,9 +14,11 @@ from accounts.access.operations import Router
 from accounts.guards import api_auth
 from accounts.models import Membership, Organisation, Team
 from billing.access import all_organisations
+from billing.approvals.approvals import waiting
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from billing.models import Plan
 from billing.price_plans.price_plans import (
+    PLAN,
     Holder,
     PlanRefused,
     SecondPersonNeeded,
@@ -24,7 +26,6 @@ from billing.price_plans.price_plans import (
     holders_of,
     remove_plan,
     save_plan,
-    waiting_cuts,
 )
 from gateway.access import access_plan, visible_plans
 from lib.api import pagination
@@ -80,13 +81,13 @@ class PlanOut(Schema):
     teams: int
     members: int
     waiting_multiplier: str | None = Field(
-        description="A cut of more than half that a second operator must make too."
+        description="A cut of more than half that a second operator must approve."
     )
 
 
 class HolderState(HolderOut):
     on: bool = Field(description="Whether it is on this plan now.")
-    waiting: bool = Field(description="Whether a second operator must make the change too.")
+    waiting: bool = Field(description="Whether a second operator must approve the change.")
 
 
 class PlanPage(Schema):
@@ -127,7 +128,7 @@ def show_plan(actor: Actor, id: str) -> PlanOut:
 @router.patch("/plans/{id}", response=PlanOut, summary="Change a plan")
 def change_plan(actor: Actor, id: str, body: PlanChange) -> PlanOut:
     """Applies to new requests. A cut of a multiplier that is in use by more than half waits until a
-    second operator makes the same change."""
+    second operator approves it, or makes the same change."""
     plan = access_plan(actor, id)
     ppm = _multiplier(body.multiplier) if body.multiplier else None
     with suppress(SecondPersonNeeded):  # reported by `waiting_multiplier`
@@ -159,19 +160,19 @@ def list_holders(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> H
 @router.put("/plans/{id}/holders", response=HolderState, summary="Change who is on a plan")
 def change_holder(actor: Actor, id: str, body: HolderIn) -> HolderState:
     """Puts an organisation, a team or a member on this plan instead of the one before, or takes it
-    off. Applies to new requests. If prices fall by more than half, a second operator must make the
-    same change."""
+    off. Applies to new requests. If prices fall by more than half, a second operator must approve
+    it, or make the same change."""
     plan = access_plan(actor, id)
     holder = _find_holder(actor, body)
     if not body.on and holder not in holders_of(plan):
         raise Refused("on", gettext("The organisation, team or member is not on this plan."))
-    waiting = False
+    waits = False
     try:
         assign_plan(actor, holder, plan.name if body.on else "")
     except SecondPersonNeeded:
-        waiting = True
-    on = body.on is not waiting
-    return HolderState(**_holder(holder).dict(), on=on, waiting=waiting)
+        waits = True
+    on = body.on is not waits
+    return HolderState(**_holder(holder).dict(), on=on, waiting=waits)
 
 
 def _find_holder(actor: Actor, named: HolderIn) -> Holder:
@@ -207,7 +208,7 @@ def _holder(holder: Holder) -> HolderOut:
 
 
 def _plan(plan: Plan) -> PlanOut:
-    cuts = [cut.multiplier_ppm for cut in waiting_cuts(plan) if cut.organisation is None]
+    waits = waiting(PLAN, f"plan:{plan.id}")
     return PlanOut(
         id=str(plan.id),
         name=plan.name,
@@ -216,5 +217,5 @@ def _plan(plan: Plan) -> PlanOut:
         organisations=plan.organisations.count(),
         teams=plan.teams.count(),
         members=plan.members.count(),
-        waiting_multiplier=format_multiplier(cuts[0]) if cuts else None,
+        waiting_multiplier=waits.changes[0]["after"] if waits else None,
     )

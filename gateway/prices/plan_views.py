@@ -18,6 +18,7 @@ from accounts.guards.guards import operator_page
 from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_organisations
+from billing.approvals.words import change_text
 from billing.currency.money import MoneyInvalid, format_markup, parse_markup
 from billing.price_plans.price_plans import (
     Holder,
@@ -146,18 +147,7 @@ def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
         "plan": stored,
         "markup": markup_words(stored.multiplier_ppm),
         "may_write": _may_write(actor),
-        "cuts": [
-            {
-                "cut": cut,
-                "markup": markup_words(cut.multiplier_ppm),
-                "typed": format_markup(cut.multiplier_ppm),
-                "own": actor.user is not None and cut.asked_by_id == actor.user.id,
-                "holder": _holder_row(cut.membership or cut.team or cut.organisation)
-                if cut.organisation
-                else None,
-            }
-            for cut in waiting_cuts(stored)
-        ],
+        "cuts": [(cut, change_text(cut)) for cut in waiting_cuts(stored)],
         "holders": [_holder_row(holder) for holder in holders_of(stored)],
     }
     return render(request, "gateway/prices/plan.html", context)
@@ -199,7 +189,7 @@ def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase
 
 
 def _second_person() -> str:
-    return gettext("This cuts prices by more than half. Another operator must confirm it.")
+    return gettext("This cuts prices by more than half. Another operator must approve it.")
 
 
 @operator_page("prices.write")

@@ -20,7 +20,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
-from billing.models import PriceProposal
+from billing.models import PriceProposal, ProposalState
 from billing.models import PriceVersion as StoredVersion
 from billing.prices.conditions import PriceKey
 from billing.prices.lookup import Price, PriceList, PriceRow
@@ -33,7 +33,6 @@ from billing.prices.pricing import (
     total_of,
     total_of_parts,
 )
-from billing.prices.proposals import WAITING
 from gateway.models import PreviewState, PricePreview
 from gateway.prices.replay import COLUMNS, RowPriced, Sums
 from gateway.prices.replay_budgets import ReplayBudgets, crossed_windows
@@ -57,7 +56,7 @@ class PreviewRefused(ValueError):
 
 def start_preview(actor: Actor, proposal_ids: Sequence[UUID], days: int) -> PricePreview:
     """Queue a preview of these proposals over the last days."""
-    rows = PriceProposal.objects.filter(id__in=list(proposal_ids), state__in=WAITING)
+    rows = PriceProposal.objects.filter(id__in=list(proposal_ids), state=ProposalState.OPEN)
     drafts = [
         {"id": id_text(row.id), **key_of(row)._asdict(), "rates": row.rates}
         for row in rows

@@ -15,13 +15,14 @@ from pydantic import Field
 from accounts.access.actors import Actor
 from accounts.access.operations import Router, requires
 from accounts.guards import api_auth
+from billing.approvals.approvals import waiting
 from billing.currency.answers import answer_of
 from billing.currency.money import MoneyInvalid, format_usd
 from billing.models import PriceProposal, PriceVersion
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import MeterUnknown, format_rate, parse_rate
 from billing.prices.prices import PriceRefused, key_of
-from billing.prices.proposals import accept, draft_price, ignore, needs_two, withdraw
+from billing.prices.proposals import PRICE, accept, draft_price, ignore, needs_two, withdraw
 from billing.prices.written_conditions import read_conditions, write_conditions
 from dialects.usage.price_conditions import OF_VERSIONS
 from gateway.access import (
@@ -37,6 +38,7 @@ from gateway.prices.previews import cancel_preview, start_preview
 from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import RequestBody, Schema, also_answers
+from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -170,11 +172,11 @@ class ProposalOut(Schema):
     conditions: list[ConditionOut]
     replaced_meters: Rates | None = Field(description="The rates it was compared with.")
     needs_two: bool = Field(description="Whether a second operator must accept it.")
-    state: str = Field(description="`open`, `second`, `accepted` or `ignored`.")
+    state: str = Field(description="`open`, `accepted` or `ignored`.")
+    approval: str | None = Field(description="ID of the approval that waits.")
     source: str
     note: str
     made_by: str | None
-    first_by: str | None
     decided_by: str | None
 
 
@@ -184,7 +186,7 @@ class ProposalPage(Schema):
 
 
 class ProposalQuery(pagination.ModelPageQuery):
-    state: Literal["open", "second", "accepted", "ignored"] | None = None
+    state: Literal["open", "accepted", "ignored"] | None = None
     source: str | None = Field(
         None, max_length=60, description="Only those of this source, such as a provider's prices."
     )
@@ -293,7 +295,7 @@ def show_proposal(actor: Actor, id: str) -> ProposalOut:
 )
 def accept_proposal(actor: Actor, id: str, body: AcceptIn) -> ProposalOut:
     """Creates a version that applies until the next scheduled one. If a rate falls by more than
-    half, a second operator must accept it too. A version scheduled for the same time is only
+    half, a second operator must approve it. A version scheduled for the same time is only
     replaced if it is named."""
     named = _version_id(body.replaces)
     accept(actor, [access_proposal(actor, id).id], replaces=named)
@@ -394,8 +396,8 @@ def _proposal(proposal: PriceProposal) -> ProposalOut:
             None if proposal.replaces is None else _rates_out(proposal.replaces["meters"])
         ),
         needs_two=needs_two(proposal),
+        approval=waits.outer_id if (waits := waiting(PRICE, id_text(proposal.id))) else None,
         made_by=proposal.made_by.email if proposal.made_by else None,
-        first_by=proposal.first_by.email if proposal.first_by else None,
         decided_by=proposal.decided_by.email if proposal.decided_by else None,
     )
 

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access.actors import Actor
 from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
+from billing.approvals.approvals import waiting
 from billing.currency.display import TOTAL_PLACES
 from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
 from billing.models import PriceProposal, ProposalState
@@ -26,6 +27,7 @@ from billing.prices.conditions import PriceKey
 from billing.prices.prices import ListedPrice, PriceRefused, key_of, list_prices
 from billing.prices.pricing import PPM
 from billing.prices.proposals import (
+    PRICE,
     ListedProposal,
     accept,
     draft_price,
@@ -381,8 +383,8 @@ def _change_words(change: Mapping[str, Any]) -> str:
 
 
 def _approval_of(proposal: ListedProposal) -> Badge | None:
-    if proposal.row.state == ProposalState.SECOND:
-        return Badge(_("Second approval"), "warn")
+    if proposal.approval is not None:
+        return Badge(_("Waits for approval"), "warn")
     return Badge(_("Two operators"), icon="lock") if proposal.needs_two else None
 
 
@@ -396,7 +398,7 @@ def _proposal_page(
     request: HttpRequest, actor: Actor, id: str, *, refused: str = "", status: int = 200
 ) -> HttpResponse:
     proposal = list_proposal(access_proposal(actor, id))
-    waits = proposal.row.state in (ProposalState.OPEN, ProposalState.SECOND)
+    waits = proposal.row.state == ProposalState.OPEN
     context = {
         "waiting": count_waiting(),
         **_proposal_row(proposal),
@@ -409,7 +411,7 @@ def _proposal_page(
         if waits
         else None,
         "refused": refused,
-        "mine": actor.user is not None and proposal.row.first_by_id == actor.user.id,
+        "approval": waiting(PRICE, id_text(proposal.row.id)),
         "days": DaysForm(),
     }
     return render(request, "gateway/prices/proposal.html", context, status=status)
@@ -450,8 +452,8 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
     _show_accepted(request, actor, chosen)
     if waiting:
         message = ngettext(
-            "%(n)s price drops by more than half. Another operator must accept it too.",
-            "%(n)s prices drop by more than half. Another operator must accept them too.",
+            "%(n)s price drops by more than half. Another operator must approve it.",
+            "%(n)s prices drop by more than half. Another operator must approve them.",
             len(waiting),
         )
         messages.warning(request, message % {"n": len(waiting)})
@@ -639,5 +641,4 @@ def _preview_line(line: Sequence[Any], places: int) -> dict[str, Any]:
 
 def count_waiting() -> int:
     """Count the drafts and proposals that wait for an operator."""
-    waiting = (ProposalState.OPEN, ProposalState.SECOND)
-    return PriceProposal.objects.filter(state__in=waiting).count()
+    return PriceProposal.objects.filter(state=ProposalState.OPEN).count()

@@ -129,10 +129,10 @@ KINDS: Final = {
         Kind("task.failed", gettext_lazy("Media task failed"), data=f"task {_TASK} error"),
         Kind("webhook.tested", gettext_lazy("Webhook test")),
         Kind(
-            "credit.asked",
-            gettext_lazy("Balance correction waiting for a second operator"),
+            "approval.asked",
+            gettext_lazy("Change waiting for a second operator"),
             operators=True,
-            data="credit name amount currency reason asked_by",
+            data="approval type about changes reason asked_by",
         ),
         Kind(
             "payment.unmatched",

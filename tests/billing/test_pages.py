@@ -14,14 +14,15 @@ from billing.balances.balances import add_opening_credit, balance
 from billing.credits import codes, credits, promo
 from billing.ledger import statement
 from billing.models import Credit, Hold, TopUp, WalletSetting
+from billing.topups import topups
 from billing.topups.forms import TopUpForm
 from billing.wallets.views import LEDGER
 from lib import clock
 from lib.ids import id_text
 from tests.fakes.processor import FakeProcessor
 from tests.support import cast
+from tests.support.approving import waiting_approval
 from tests.support.lists import file_of, rows_of
-from tests.support.markup import squeezed
 from tests.usage.rows import admit, credit, happen
 
 USD = 10**9
@@ -284,13 +285,13 @@ def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     for _ in range(2):
         assert dora.post("/admin/credits/new", form).status_code == 303
     credit = Credit.objects.get()
-    assert "Withdraw" in text_of(dora.get("/admin/credits"))
-    dora.post(f"/admin/credits/{id_text(credit.id)}/approve")
+    url = f"/admin/approvals/{waiting_approval(credits.CORRECTION, credit).outer_id}"
+    assert "Withdraw" in text_of(dora.get(url))
+    dora.post(f"{url}/decide", {"act": "approve"})
     assert balance(people.acme).available_nano == 0
-    url = f"/admin/credits/{id_text(credit.id)}/approve"
     assert f'href="{url}"' in otto.get("/admin/credits").content.decode()
-    assert "$0.00 → $500.00" in text_of(otto.get(url))
-    otto.post(f"/admin/credits/{id_text(credit.id)}/approve")
+    assert "Available $0.00 $500.00" in text_of(otto.get(url))
+    otto.post(f"{url}/decide", {"act": "approve"})
     assert balance(people.acme).available_nano == 500 * USD
     alice = cast.signed_in(people.alice)
     [row] = rows_of(alice, "/o/acme/billing?cols=type,reason,by")
@@ -313,13 +314,14 @@ def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) ->
     assert "→ −$1,001.00" in text_of(other)
     assert not Credit.objects.exists()
     assert dora.post("/admin/credits/new", {**form, "seen": seen_of(response)}).status_code == 303
-    url = f"/admin/credits/{id_text(Credit.objects.get().id)}/approve"
+    url = f"/admin/approvals/{waiting_approval(credits.CORRECTION, Credit.objects.get()).outer_id}"
     page = text_of(otto.get(url))
-    assert "$108.00 → −$1,000.00" in page
+    assert "$108.00 −$1,000.00" in page
     assert "$1,000.00 debt allowed" in page
-    assert "Confirm that this is intended" in text_of(otto.post(url, follow=True))
+    sent = {"act": "approve"}
+    assert "Confirm that this is intended" in text_of(otto.post(f"{url}/decide", sent))
     assert balance(people.acme).debt_nano == 0
-    otto.post(url, {"debt": "on"})
+    otto.post(f"{url}/decide", {**sent, "confirmed": "on"})
     assert balance(people.acme) == (0, 0, 1_000 * USD)
     overview = text_of(cast.signed_in(people.alice).get("/o/acme/billing"))
     assert "Balance −$1,000.00" in overview  # the chip of the header
@@ -340,14 +342,13 @@ def test_the_second_operator_approves_the_reference_of_the_first(people: cast.Ca
     assert "1250.50" in text_of(alice.get(state))
     id = id_text(TopUp.objects.get().id)
     dora.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
-    assert "Waiting for another operator" in text_of(dora.get("/admin/payments"))
     assert "A second one has to confirm it" in text_of(alice.get(state))
-    page = otto.get(f"/admin/payments/{id}/confirm")
-    assert "BANK-1 · dora@example.org" in text_of(page)
-    assert '<input type="hidden" name="document" value="BANK-1">' in squeezed(page.content.decode())
+    page = f"/admin/approvals/{waiting_approval(topups.TOP_UP, TopUp.objects.get()).outer_id}"
+    assert f'href="{page}"' in otto.get("/admin/payments").content.decode()
+    assert "Bank reference – BANK-1" in text_of(otto.get(page))
     otto.post(f"/admin/payments/{id}/confirm", {"document": "OTHER"})
     assert balance(people.acme).available_nano == 0
-    otto.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
+    otto.post(f"{page}/decide", {"act": "approve"})
     assert "BANK-1" in text_of(alice.get("/o/acme/billing"))
     assert file_of(alice, LEDGER_FILE)[0]["document"] == "BANK-1"
 

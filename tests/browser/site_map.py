@@ -45,6 +45,7 @@ from playground.prompts import prompts
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.support import cast
+from tests.support.approving import waiting_approval
 from tests.support.invoicing import empty_invoice
 from tests.usage.rows import happen
 from usage.exports import exports
@@ -183,6 +184,7 @@ def furnish() -> dict[str, str]:
     subscriptions.choose_plan(actor, organisation, offered)
     alerts, _ = endpoints.create_endpoint(actor, None, "https://example.org/operators")
     credit = credits.request_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
+    approval = waiting_approval(credits.CORRECTION, credit)
     batch = codes.create_batch(actor, _LONG, 10**9, 1)
     codes.download_codes(actor, batch)
     budget = budget_simulation.create_budget(
@@ -325,7 +327,7 @@ def furnish() -> dict[str, str]:
         "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",
         "receipt of a payment": f"{ours}/billing/top-ups/{id_text(paid.id)}/receipt",
         "confirm a payment": f"/admin/payments/{id_text(top_up.id)}/confirm",
-        "approve a correction": f"/admin/credits/{id_text(credit.id)}/approve",
+        "approval": f"/admin/approvals/{approval.outer_id}",
         "disable a batch": f"/admin/codes/{id_text(batch.id)}/kill",
         "budget": f"{ours}/budgets/{budget.id}",
         "edit a budget": f"{ours}/budgets/{budget.id}/edit",

@@ -99,7 +99,7 @@ def _called(function: ast.FunctionDef) -> Sequence[str]:
 
 
 def _audits(text: str) -> bool:
-    return text in ("audit.record", "change_row")
+    return text in ("audit.record", "change_row", "request_approval")
 
 
 def _writes(text: str) -> bool:
@@ -144,12 +144,11 @@ ELSEWHERE: Final = {
     "accounts.device_sign_in.device_sign_in.allow": "device.allowed",
     "accounts.device_sign_in.device_sign_in.deny": "device.denied",
     "accounts.keys.keys.mint_numbered_key": "key.created",
-    "billing.credits.credits.request_reversal": "credit.asked",
+    "billing.credits.credits.request_reversal": "approval.asked",
     "billing.invoices.invoices.close_document": "invoice.closed",
     "billing.invoices.invoices.draft_invoice": "invoice.drafted",
-    "billing.invoices.invoices.propose_invoice": "invoice.proposed",
-    "billing.invoices.invoices.propose_note": "invoice.proposed",
-    "billing.invoices.invoices.withdraw_invoice": "invoice.withdrawn",
+    "billing.invoices.invoices.propose_invoice": "approval.asked",
+    "billing.invoices.invoices.propose_note": "approval.asked",
     "billing.invoices.payments.record_payment": "invoice.payment_recorded",
     "billing.subscriptions.plans.archive_plan": "subscription_plan.archived",
     "billing.subscriptions.plans.offer_plan": "subscription_plan.offered",
@@ -193,7 +192,8 @@ ELSEWHERE: Final = {
 TOLD: Final = {
     "billing.credits.codes.redeem": ["code.redeemed"],
     "billing.credits.codes.try_code": ["code.redeemed"],
-    "billing.credits.credits.approve_credit": ["credit.posted"],
+    "billing.approvals.approvals.request_approval": ["approval.asked"],
+    "billing.approvals.approvals.decide": ["credit.posted"],
     "billing.credits.credits.request_credit": ["credit.posted"],
     "billing.limits.budget_alerts.send_test": ["budget.tested"],
     "billing.limits.budget_increases.approve": ["raise.decided"],

@@ -48,6 +48,7 @@ ASKED: Final = {
         usage.reviews.reviews.open_reviews usage.reviews.reviews.unknown_kinds
         usage.reviews.accepted_members.accepted_members
         billing.safeguards.safeguards.all_safeguards
+        billing.approvals.approvals.visible_approvals
     """,
     "credits.write": """
         billing.invoices.invoices._person usage.margin.provider_bills.reconcile
@@ -133,7 +134,8 @@ ASKED: Final = {
 }
 # They ask for one that they are given, or that follows from what they are about.
 GIVEN: Final = {
-    "billing.access.access_wallet", "gateway.settings.changes.undo_setting_change",
+    "billing.access.access_wallet", "billing.approvals.approvals.decide",
+    "gateway.settings.changes.undo_setting_change",
     "usage.exports.views._describe_focus", "usage.exports.exports.start_export",
     "usage.filters.visibility.seen_by",
 }  # fmt: skip

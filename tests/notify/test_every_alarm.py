@@ -246,7 +246,7 @@ def _low(at: Installation) -> None:
     at.run("billing.tasks.watch_balances")
 
 
-@causes("credit.asked")
+@causes("approval.asked")
 def _asked(at: Installation) -> None:
     credits.request_credit(at.dora, at.people.acme, 5_000 * USD, reason="r")
 
@@ -610,7 +610,7 @@ def test_what_nobody_can_send_is_not_taken_for_sent(
         load_queues(dsn)
         people = cast.assemble()
         credits.request_credit(cast.actor(people.dora), people.acme, 5_000 * USD, reason="r")
-        letters = Delivery.objects.filter(fact__kind="credit.asked", user=people.dora)
+        letters = Delivery.objects.filter(fact__kind="approval.asked", user=people.dora)
         with worker(dsn, None, bank, tmp_path / "worker.log") as app:
             app.send_task("notify.tasks.tell")
             until = time.monotonic() + WAIT_S

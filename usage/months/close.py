@@ -10,23 +10,46 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Max
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import Actor
 from accounts.models import Organisation
+from billing.approvals.approvals import (
+    Kind,
+    Line,
+    decide,
+    id_of,
+    organisation_id_of,
+    register,
+    waiting,
+)
+from billing.approvals.rules import Change
+from billing.currency.money import parse_usd
+from billing.currency.words import total_text
 from billing.invoices import invoices
 from billing.invoices.billing_details import seller, zone_of
+from billing.invoices.document import KINDS, month_word
 from billing.invoices.invoices import InvoiceRefused
 from billing.invoices.payments import note_closed
+from billing.ledger.ledger import lock_wallet
 from billing.ledger.movements import moved_nano
-from billing.models import Hold, HoldState, Invoice, InvoiceKind, InvoiceState, Seal, SealKind
+from billing.models import (
+    Approval,
+    Hold,
+    HoldState,
+    Invoice,
+    InvoiceKind,
+    InvoiceState,
+    Seal,
+    SealKind,
+)
 from billing.periods.months import last_month, month_after, month_span
 from billing.periods.period_starts import Span
 from lib import clock
-from lib.ids import first_id_at
+from lib.ids import first_id_at, id_text
 from usage.models import BooksCheck
 from usage.months.invoice_lines import CHARGED, FEES, SETTLED, gather
 
@@ -111,13 +134,61 @@ def propose(actor: Actor, invoice: Invoice) -> Invoice:
 
 
 def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
-    """Close a document that another operator proposed, if its checklist is still complete. Raises
-    InvoiceRefused."""
+    """Approve as another operator that a document with this checksum is closed. Raises Refused."""
+    approval = waiting(invoices.INVOICE, id_text(invoice.id))
+    if approval is None:
+        raise InvoiceRefused("invoice", gettext("Someone else has already acted on this."))
+    if checksum not in [change["after"] for change in approval.changes]:
+        raise InvoiceRefused(
+            "invoice", gettext("The document has changed since it was proposed. Propose it again.")
+        )
+    decide(actor, approval, approve=True)
+    return Invoice.objects.get(id=invoice.id)
+
+
+def _proposed(approval: Approval) -> Invoice:
+    invoice = Invoice.objects.filter(id=id_of(approval)).first()
+    if invoice is None:
+        raise InvoiceRefused("invoice", gettext("Someone else has already acted on this."))
+    return invoice
+
+
+def _changes(approval: Approval) -> list[Change]:
+    invoice = _proposed(approval)
     _refuse_unchecked(invoice)
-    with transaction.atomic():
-        closed = invoices.close_document(actor, invoice, checksum)
-        note_closed(closed)
-    return closed
+    return invoices.changes_of(invoice)
+
+
+def _apply(actor: Actor, approval: Approval) -> None:
+    note_closed(invoices.close_document(actor, _proposed(approval)))
+
+
+def _show(change: Change) -> Line:
+    after = change["after"] or ""
+    if change["name"] == "document":
+        return Line(gettext("Type"), "", str(KINDS[after]))
+    if change["name"] == "month":
+        return Line(gettext("Month"), "", month_word(dt.date.fromisoformat(f"{after}-01")))
+    if change["name"] == "total":
+        return Line(gettext("Total"), "", total_text(parse_usd(after)))
+    return Line(gettext("Checksum"), "", f"{after[:16]}…")
+
+
+register(
+    Kind(
+        invoices.INVOICE,
+        gettext_lazy("Invoice"),
+        "credits.write",
+        changes=_changes,
+        apply=_apply,
+        end=lambda actor, approval: invoices.unpropose(_proposed(approval)),
+        show=_show,
+        page="document",
+        # Lock the accounts before anything else: all transactions lock in this order.
+        lock=lambda approval: lock_wallet(organisation_id_of(approval)),
+        subject_of=lambda approval: approval.subject,
+    )
+)
 
 
 def find_unclosed(from_at: dt.datetime, until_at: dt.datetime) -> Iterator[Organisation]:

@@ -1,8 +1,5 @@
 """Pages of operators: all documents, the close of a month, and the settings of seller and taxes."""
 
-from collections.abc import Callable
-from typing import Any
-
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponseBase
@@ -17,6 +14,7 @@ from accounts.access.actors import Actor
 from accounts.guards.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_invoices, any_invoice, tax_rates
+from billing.approvals.approvals import waiting
 from billing.invoices import invoices
 from billing.invoices import payments as invoice_payments
 from billing.invoices.billing_details import add_tax_rate, seller, set_seller
@@ -93,7 +91,7 @@ def document(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         "badge": _BADGES[InvoiceState(invoice.state)],
         "checks": checks,
         "ready": all(check.ok for check in checks),
-        "own": invoice.proposed_by == actor.user,
+        "approval": waiting(invoices.INVOICE, id_text(invoice.id)),
         "notes": [
             (note, id_text(note.id)) for note in all_invoices(actor).filter(corrects=invoice)
         ],
@@ -146,31 +144,12 @@ def document_payment(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
 @require_POST
 def document_propose(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     invoice = any_invoice(actor, id)
-    text = gettext("Waiting for another operator to close it.")
-    return _decide_invoice(request, invoice, lambda: month_close.propose(actor, invoice), text)
-
-
-@operator_page("credits.write")
-@require_POST
-def document_close(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    invoice = any_invoice(actor, id)
-    checksum = request.POST.get("checksum", "")
-    text = gettext("%(month)s closed. Totals cannot change. Corrections appear in later months.")
-    return _decide_invoice(
-        request, invoice, lambda: month_close.close(actor, invoice, checksum),
-        text % {"month": month_word(invoice.month)},
-    )  # fmt: skip
-
-
-@operator_page("credits.write")
-@require_POST
-def document_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    invoice = any_invoice(actor, id)
-    response = _decide_invoice(
-        request, invoice, lambda: invoices.withdraw_invoice(actor, invoice), gettext("Withdrawn.")
-    )
-    # A withdrawn note no longer exists.
-    return response if invoice.kind == InvoiceKind.INVOICE else see_other("documents")
+    try:
+        month_close.propose(actor, invoice)
+        messages.success(request, gettext("Waiting for another operator to close it."))
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return see_other("document", id_text(invoice.id))
 
 
 @operator_page("credits.write")
@@ -213,14 +192,3 @@ def _document_dialog(
 ) -> HttpResponseBase:
     context = {"form": form, "id": id_text(invoice.id)}
     return render_dialog(request, f"usage/months/{template}.html", context, refused=form.is_bound)
-
-
-def _decide_invoice(
-    request: HttpRequest, invoice: Invoice, act: Callable[[], Any], done: str
-) -> HttpResponseBase:
-    try:
-        act()
-        messages.success(request, done)
-    except Refused as refused:
-        messages.error(request, refused.message)
-    return see_other("document", id_text(invoice.id))

@@ -21,11 +21,11 @@ from django.utils.translation import gettext
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
-from billing.models import PriceProposal
+from billing.models import PriceProposal, ProposalState
 from billing.prices.conditions import PriceKey
 from billing.prices.name_patterns import matches
 from billing.prices.pricing import PPM
-from billing.prices.proposals import WAITING, UpstreamProposed, propose_upstream
+from billing.prices.proposals import UpstreamProposed, propose_upstream
 from billing.prices.upstream_prices import (
     GroupNeeded,
     PricesInvalid,
@@ -101,7 +101,7 @@ def publishes_prices(channel: Channel) -> bool:
 
 def open_proposals(channel: Channel) -> int:
     """Return how many proposals of the provider's prices are waiting."""
-    rows = PriceProposal.objects.filter(source=source_of(channel), state__in=WAITING)
+    rows = PriceProposal.objects.filter(source=source_of(channel), state=ProposalState.OPEN)
     return rows.count()
 
 

@@ -17,7 +17,7 @@ from accounts.audit_log.sentences import ACTS, SENTENCES, kinds_of, sentence_htm
 from accounts.audit_log.words import OBJECTS
 from accounts.keys import keys
 from accounts.models import AuditEvent, Team
-from billing.models import BudgetScope, CreditState
+from billing.models import ApprovalState, BudgetScope
 from billing.topups.rules import EventKind
 from gateway.models.catalogue import FactState
 from lib.ids import id_text
@@ -31,9 +31,8 @@ KIND: Final = re.compile(r"[a-z_]+\.[a-z_]+")
 MACHINE: Final = re.compile(r"[a-z]+[._][a-z]+|[0-9A-HJKMNP-TV-Z]{26}|[{}<>]")
 # The kinds that are made of two parts, as they are written in the code.
 COMPOSED: Final = {
-    "f'credit.{state}'": [f"credit.{one}" for one in CreditState if one != CreditState.WAITING],
-    "f\"safeguard.{('approved' if approve else 'rejected')}\"": [
-        "safeguard.approved", "safeguard.rejected",
+    "f'approval.{state}'": [
+        f"approval.{one}" for one in ApprovalState if one != ApprovalState.WAITING
     ],
     "f'raise.{state}'": ["raise.approved", "raise.denied"],
     "f'payment.{event.kind}'": [f"payment.{kind}" for kind in get_args(EventKind)],

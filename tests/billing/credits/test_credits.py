@@ -8,19 +8,21 @@ from django.db import IntegrityError, transaction
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.models import AuditEvent
+from billing.approvals.approvals import decide
 from billing.balances.balances import add_opening_credit, balance
 from billing.credits.credits import (
+    CORRECTION,
     CreditRefused,
-    approve_credit,
-    refuse_credit,
     request_credit,
     request_reversal,
 )
-from billing.models import Credit, CreditKind, Posting, PromoGrant
+from billing.models import Approval, Credit, CreditKind, Posting, PromoGrant
 from lib import clock
 from lib.ids import id_text
+from lib.refusal import Refused
 from outbox.models import Fact
 from tests.support import cast
+from tests.support.approving import approve, reject, waiting_approval
 from tests.support.books import assert_books_balance
 
 USD = 10**9
@@ -38,7 +40,7 @@ def test_up_to_the_limit_one_person_is_enough(people: cast.Cast, dora: Actor) ->
     posting = Posting.objects.get(idempotency_id=f"adjust:{credit.id}")
     assert posting.actor == "dora@example.org"
     assert posting.cause == {"credit": id_text(credit.id), "reason": "Outage", "document": "INC-7"}
-    event = AuditEvent.objects.get(action="credit.asked")
+    event = AuditEvent.objects.get(action="credit.posted")
     assert (event.actor_user, event.organisation) == (people.dora, people.acme)
     assert event.reason == "Outage"
     assert Fact.objects.get(kind="credit.posted").body["amount"] == "100.00"
@@ -51,13 +53,13 @@ def test_above_it_nothing_moves_until_another_approves(
     credit = request_credit(dora, people.acme, 100 * USD + 1, reason="Contract")
     assert credit.state == "waiting"
     assert balance(people.acme).available_nano == 0
-    assert Fact.objects.get(kind="credit.asked").organisation_id is None
-    with pytest.raises(CreditRefused):
-        approve_credit(dora, credit)
-    assert approve_credit(otto, credit).state == "posted"
+    assert Fact.objects.get(kind="approval.asked").organisation_id is None
+    approval = waiting_approval(CORRECTION, credit)
+    with pytest.raises(Refused):
+        decide(dora, approval, approve=True)
+    assert decide(otto, approval, approve=True).state == "approved"
     assert balance(people.acme).available_nano == 100 * USD + 1
-    with pytest.raises(CreditRefused):
-        approve_credit(otto, credit)
+    decide(otto, approval, approve=True)
     assert balance(people.acme).available_nano == 100 * USD + 1
     assert_books_balance()
 
@@ -65,7 +67,9 @@ def test_above_it_nothing_moves_until_another_approves(
 def test_the_database_itself_wants_a_second_person(people: cast.Cast, dora: Actor) -> None:
     credit = request_credit(dora, people.acme, 200 * USD, reason="x")
     with pytest.raises(IntegrityError), transaction.atomic():
-        Credit.objects.filter(id=credit.id).update(decided_by=people.dora)
+        Approval.objects.filter(subject=credit.outer_id).update(
+            state="approved", decided_by=people.dora
+        )
 
 
 def test_many_small_ones_count_together(people: cast.Cast, dora: Actor, otto: Actor) -> None:
@@ -74,16 +78,18 @@ def test_many_small_ones_count_together(people: cast.Cast, dora: Actor, otto: Ac
     assert request_credit(dora, people.acme, 11 * USD, reason="c").state == "waiting"
     assert request_credit(dora, people.stranger, 100 * USD, reason="d").state == "posted"
     assert request_credit(otto, people.acme, 100 * USD, reason="e").state == "posted"
+    approve(otto, CORRECTION, Credit.objects.get(state="waiting"))
+    # What two persons decided does not count for one.
+    assert request_credit(dora, people.acme, 10 * USD, reason="g").state == "posted"
     Credit.objects.update(asked_at=clock.now() - dt.timedelta(hours=25))
     assert request_credit(dora, people.acme, 100 * USD, reason="f").state == "posted"
 
 
 def test_refused_or_withdrawn_moves_nothing(people: cast.Cast, dora: Actor, otto: Actor) -> None:
     credits_ = [request_credit(dora, people.acme, 500 * USD, reason="x") for _ in range(2)]
-    assert refuse_credit(otto, credits_[0]).decided_by == people.dora.__class__.objects.get(
-        email="otto@example.org"
-    )
-    assert refuse_credit(dora, credits_[1]).decided_by is None
+    assert reject(otto, CORRECTION, credits_[0]).state == "rejected"
+    assert reject(dora, CORRECTION, credits_[1]).state == "withdrawn"
+    assert set(Credit.objects.values_list("state", flat=True)) == {"refused"}
     assert balance(people.acme).available_nano == 0
     assert not Posting.objects.exists()
 
@@ -119,7 +125,7 @@ def test_a_reversal_above_the_limit_waits_too(people: cast.Cast, dora: Actor, ot
     with pytest.raises(CreditRefused, match=id_text(credit.id)) as again:
         request_reversal(otto, opening, reason="Me too")
     assert again.value.already_exists
-    approve_credit(otto, credit)
+    approve(otto, CORRECTION, credit)
     assert balance(people.acme).available_nano == 0
     assert_books_balance()
 
@@ -129,8 +135,8 @@ def test_a_reversal_that_was_refused_may_be_asked_for_again(
 ) -> None:
     add_opening_credit(people.acme, 1_000 * USD)
     opening = Posting.objects.get(kind="opening")
-    refuse_credit(otto, request_reversal(dora, opening, reason="Never paid"))
-    approve_credit(otto, request_reversal(dora, opening, reason="Really never"))
+    reject(otto, CORRECTION, request_reversal(dora, opening, reason="Never paid"))
+    approve(otto, CORRECTION, request_reversal(dora, opening, reason="Really never"))
     assert balance(people.acme).available_nano == 0
     with pytest.raises(CreditRefused):
         request_reversal(dora, opening, reason="Once more")

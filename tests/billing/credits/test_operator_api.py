@@ -49,9 +49,12 @@ def test_two_operators_credit_a_large_sum_once(people: cast.Cast) -> None:
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_mismatch")
     credit = first.json()["id"]
     assert first.json()["state"] == "waiting"
-    own = post(dora, f"/credits/{credit}/approve")
-    assert own.status_code == 422
-    assert post(otto, f"/credits/{credit}/approve").json()["decided_by"] == "otto@example.org"
+    path = f"/approvals/{first.json()['approval']}"
+    assert post(dora, f"{path}/approve").status_code == 422
+    assert post(otto, f"{path}/approve").json()["decided_by"] == "otto@example.org"
+    assert post(otto, f"{path}/approve").status_code == 200
+    assert post(otto, f"{path}/reject", {"reason": "No"}).status_code == 409
+    assert dora.get(f"/api/v1/credits/{credit}").json()["decided_by"] == "otto@example.org"
     assert balance(people.acme).available_nano == 500 * USD
     assert Credit.objects.count() == 1
     assert_books_balance()

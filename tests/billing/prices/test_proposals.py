@@ -8,7 +8,8 @@ from django.db import IntegrityError, transaction
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from billing.models import PriceProposal, PriceVersion, ProposalState
+from billing.approvals.approvals import decide, waiting
+from billing.models import Approval, PriceProposal, PriceVersion, ProposalState
 from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.catalogue.shipped import load_shipped_catalogue
 from billing.prices.conditions import PriceKey
@@ -21,8 +22,8 @@ from billing.prices.prices import (
     set_price,
 )
 from billing.prices.proposals import (
+    PRICE,
     Proposed,
-    SecondPersonNeeded,
     accept,
     draft_price,
     ignore,
@@ -32,6 +33,8 @@ from billing.prices.proposals import (
     withdraw,
 )
 from lib import clock
+from lib.ids import id_text
+from lib.refusal import Refused
 from tests.support.cast import Cast, actor, person
 
 pytestmark = pytest.mark.django_db
@@ -116,8 +119,7 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
         assert in_force("a") == [rates(after)]
         return
     assert in_force("a") == [rates(100)]
-    with pytest.raises(SecondPersonNeeded):
-        accept(dora, [draft.id])
+    assert [one.id for one in accept(dora, [draft.id])] == [draft.id]
     assert in_force("a") == [rates(100)]
     assert accept(second, [draft.id]) == []
     assert in_force("a") == [rates(after)]
@@ -126,7 +128,36 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
         .order_by("id")
         .values_list("action", flat=True)
     )
-    assert actions == ["price.drafted", "price.accepted_first", "price.set"]
+    assert actions == ["price.drafted", "price.set"]
+    assert Approval.objects.get().decided_by == second.user
+
+
+def test_a_cut_is_approved_only_from_the_price_that_was_seen(loaded: Cast) -> None:
+    """If the price changes meanwhile, so does the cut."""
+    dora, second = actor(loaded.dora), actor(person("eve", operator=True))
+    draft = draft_price(dora, PriceKey("a"), rates(40), valid_from=None)
+    accept(dora, [draft.id])
+    asked = waiting(PRICE, id_text(draft.id))
+    assert asked is not None
+    accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=None).id])
+    with pytest.raises(Refused, match="no longer what was requested"):
+        decide(second, asked, approve=True)
+    assert in_force("a") == [rates(90)]
+
+
+def test_a_rejected_cut_stays_a_proposal_and_a_dismissed_one_waits_no_more(loaded: Cast) -> None:
+    dora, second = actor(loaded.dora), actor(person("eve", operator=True))
+    draft = draft_price(dora, PriceKey("a"), rates(40), valid_from=None)
+    for _ in range(2):
+        accept(dora, [draft.id])
+        asked = waiting(PRICE, id_text(draft.id))
+        assert asked is not None
+        decide(second, asked, approve=False, reason="Too low")
+        draft.refresh_from_db()
+        assert draft.state == ProposalState.OPEN
+    accept(dora, [draft.id])
+    ignore(dora, [draft.id])
+    assert waiting(PRICE, id_text(draft.id)) is None
 
 
 @pytest.mark.parametrize(
@@ -380,7 +411,7 @@ def test_drafts_of_one_price_stand_beside_each_other(loaded: Cast) -> None:
     assert [price.rates["meters"]["in_text"] for price in list_prices(["a"])] == [100, 90, 80]
     PriceProposal.objects.create(model="a", source=NEW)
     with pytest.raises(IntegrityError), transaction.atomic():
-        PriceProposal.objects.create(model="a", source=NEW, state=ProposalState.SECOND)
+        PriceProposal.objects.create(model="a", source=NEW, state=ProposalState.OPEN)
 
 
 @pytest.mark.slow

@@ -6,17 +6,19 @@ import pytest
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent
+from billing.approvals.approvals import decide
 from billing.credits.credits import request_credit
-from billing.models import Safeguard
+from billing.models import Approval, Safeguard
 from billing.safeguards.rules import is_relaxed
 from billing.safeguards.safeguards import (
-    approve_safeguard,
+    SAFEGUARD,
     audit_retention_days,
     credit_limit_nano,
     set_safeguard,
 )
 from lib.refusal import Refused
 from tests.support import cast
+from tests.support.approving import approve, waiting_approval
 from tests.support.cast import Cast, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -57,19 +59,19 @@ def test_one_operator_lowers_the_credit_limit_at_once(people: Cast, dora: Actor)
 
 
 def test_two_operators_raise_it(people: Cast, dora: Actor, otto: Actor) -> None:
-    row = set_safeguard(dora, "credit_limit", 500 * USD)
+    approval = waiting_approval(SAFEGUARD, set_safeguard(dora, "credit_limit", 500 * USD))
     assert credit_limit_nano() == 100 * USD
     with pytest.raises(Refused, match="Another operator"):
-        approve_safeguard(dora, row)
-    approve_safeguard(otto, row)
+        decide(dora, approval, approve=True)
+    decide(otto, approval, approve=True)
     assert credit_limit_nano() == 500 * USD
     assert request_credit(dora, people.acme, 500 * USD, reason="r").state == "posted"
     with pytest.raises(Refused, match="already decided"):
-        approve_safeguard(otto, row)
+        decide(otto, approval, approve=False, reason="No")
 
 
 def test_an_organisation_has_a_limit_of_its_own(people: Cast, dora: Actor, otto: Actor) -> None:
-    approve_safeguard(otto, set_safeguard(dora, "credit_limit", 900 * USD, people.acme))
+    approve(otto, SAFEGUARD, set_safeguard(dora, "credit_limit", 900 * USD, people.acme))
     assert credit_limit_nano(people.acme) == 900 * USD
     assert credit_limit_nano(people.stranger) == credit_limit_nano() == 100 * USD
     assert request_credit(dora, people.acme, 900 * USD, reason="r").state == "posted"
@@ -81,26 +83,53 @@ def test_an_organisation_has_a_limit_of_its_own(people: Cast, dora: Actor, otto:
 def test_the_value_that_was_seen_is_approved_and_no_other(
     people: Cast, dora: Actor, otto: Actor
 ) -> None:
-    seen = set_safeguard(dora, "credit_limit", 200 * USD)
+    seen = waiting_approval(SAFEGUARD, set_safeguard(dora, "credit_limit", 200 * USD))
     set_safeguard(dora, "credit_limit", 999 * USD)
     with pytest.raises(Refused, match="already decided"):
-        approve_safeguard(otto, seen)
+        decide(otto, seen, approve=True)
     assert credit_limit_nano() == 100 * USD
+
+
+def test_a_change_that_is_no_longer_the_same_is_refused(
+    people: Cast, dora: Actor, otto: Actor, settings: Any
+) -> None:
+    """What is approved is the step that was requested, from the value to the value."""
+    asked = waiting_approval(SAFEGUARD, set_safeguard(dora, "credit_limit", 200 * USD))
+    settings.CREDIT_LIMIT_USD = "50"
+    with pytest.raises(Refused, match="no longer what was requested"):
+        decide(otto, asked, approve=True)
+    settings.CREDIT_LIMIT_USD = ""
+    assert credit_limit_nano() == 100 * USD
+
+
+def test_two_who_set_the_same_value_have_agreed(people: Cast, dora: Actor, otto: Actor) -> None:
+    for _ in range(2):
+        set_safeguard(dora, "credit_limit", 200 * USD)
+    assert credit_limit_nano() == 100 * USD
+    set_safeguard(otto, "credit_limit", 200 * USD)
+    assert credit_limit_nano() == 200 * USD
+    assert Approval.objects.get().decided_by == otto.user
+
+
+def test_a_stricter_value_ends_what_waits(people: Cast, dora: Actor, otto: Actor) -> None:
+    asked = waiting_approval(SAFEGUARD, set_safeguard(dora, "credit_limit", 200 * USD))
+    set_safeguard(otto, "credit_limit", 50 * USD)
+    with pytest.raises(Refused, match="already decided"):
+        decide(otto, asked, approve=True)
+    assert credit_limit_nano() == 50 * USD
 
 
 def test_evidence_is_not_shortened_by_one(people: Cast, otto: Actor) -> None:
     dora = signed_in(people.dora)
     assert dora.post(PAGE, {"name": "audit_retention", "value": "1"}).status_code == 303
     assert audit_retention_days() == 0
-    assert "Withdraw" in dora.get(PAGE).content.decode()
-    row = Safeguard.objects.get()
-    sent = {"proposed": str(row.proposed)}
-    assert dora.post(f"{PAGE}/{row.pk}/approve", sent).status_code == 303
+    page = f"/admin/approvals/{waiting_approval(SAFEGUARD, Safeguard.objects.get()).outer_id}"
+    assert page in dora.get(PAGE).content.decode()
+    assert "Withdraw" in dora.get(page).content.decode()
+    assert dora.post(f"{page}/decide", {"act": "approve"}).status_code == 422
     assert audit_retention_days() == 0
     assert otto.user is not None
-    assert signed_in(otto.user).post(f"{PAGE}/{row.pk}/approve", {"proposed": "2"}).status_code
-    assert audit_retention_days() == 0
-    signed_in(otto.user).post(f"{PAGE}/{row.pk}/approve", sent)
+    assert signed_in(otto.user).post(f"{page}/decide", {"act": "approve"}).status_code == 303
     assert audit_retention_days() == 1
 
 
@@ -122,10 +151,12 @@ def test_the_api_proposes_and_decides(people: Cast, otto: Actor) -> None:
     body = {"name": "credit_limit", "organisation": "acme", "value": "250"}
     row = dora.post("/api/v1/safeguards", body, "application/json").json()
     assert (row["value"], row["proposed"]) == (None, "250.00")
-    path = f"/api/v1/safeguards/{row['id']}"
-    assert dora.post(f"{path}/approve").status_code == 422
+    path = f"/api/v1/approvals/{row['approval']}"
+    sent: Any = ({}, "application/json")
+    assert dora.post(f"{path}/approve", *sent).status_code == 422
     assert dora.get("/api/v1/safeguards").json()["items"] == [row]
-    assert dora.post(f"{path}/reject").json()["proposed"] is None
+    assert dora.post(f"{path}/reject", *sent).json()["state"] == "withdrawn"
+    assert dora.get("/api/v1/safeguards").json()["items"][0]["proposed"] is None
     assert credit_limit_nano(people.acme) == 100 * USD
     for name in ("audit_retention", "credit_limit"):
         for value in ("x", "-1", "9" * 20):

@@ -14,16 +14,19 @@ from django.test import Client
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Organisation, Role, User
+from billing.approvals.approvals import decide
 from billing.balances.balances import balance
 from billing.models import Account, Posting, ProcessorEvent, TopUp, WalletSetting
 from billing.topups import topups
 from billing.topups.processors.processor import ProcessorUnavailable
 from billing.topups.rules import PaymentEvent
 from billing.topups.topups import TopUpRefused
+from lib.refusal import Refused
 from outbox.models import Fact
 from tests.billing.failing import fail_each_statement
 from tests.fakes.processor import FakeProcessor
 from tests.support import cast
+from tests.support.approving import approve, reject, waiting_approval
 from tests.support.books import assert_books_balance
 from usage.books.invariants import broken_invariants
 
@@ -517,8 +520,9 @@ def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     assert topups.confirm_transfer(dora, small, "BANK-1").state == "paid"
     assert balance_of(alice) == (100, 0)
     assert topups.confirm_transfer(dora, large, "BANK-2").state == "pending"
-    with pytest.raises(TopUpRefused):
-        topups.confirm_transfer(dora, large, "BANK-2")
+    assert topups.confirm_transfer(dora, large, "BANK-2").state == "pending"
+    with pytest.raises(Refused, match="Another operator"):
+        approve(dora, topups.TOP_UP, large)
     assert balance_of(alice) == (100, 0)
     for other in ("BANK-1", "BANK-9"):
         with pytest.raises(TopUpRefused, match="used BANK-2"):
@@ -530,7 +534,32 @@ def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     assert balance_of(alice) == (201, 0)
     with pytest.raises(TopUpRefused):
         topups.confirm_transfer(otto, large, "BANK-3")
-    assert AuditEvent.objects.filter(action="topup.confirmed").count() == 3
+    assert AuditEvent.objects.filter(action="topup.confirmed").count() == 2
+    assert_books_balance()
+
+
+def test_a_transfer_is_approved_or_sent_back_in_the_one_list(
+    people: cast.Cast, alice: Actor
+) -> None:
+    """A rejected confirmation leaves the order: the reference may have been wrong."""
+    dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
+    large = ordered(alice, 101, processor="manual")
+    topups.confirm_transfer(dora, large, "BANK-1")
+    assert reject(otto, topups.TOP_UP, large).state == "rejected"
+    large.refresh_from_db()
+    assert (large.state, large.payment_id) == ("ordered", "")
+    topups.confirm_transfer(dora, large, "BANK-2")
+    asked = waiting_approval(topups.TOP_UP, large)
+    decide(otto, asked, approve=True)
+    decide(otto, asked, approve=True)
+    assert balance_of(alice) == (101, 0)
+    cancelled = ordered(alice, 101, processor="manual")
+    topups.confirm_transfer(dora, cancelled, "BANK-3")
+    asked = waiting_approval(topups.TOP_UP, cancelled)
+    topups.cancel_transfer(otto, cancelled, by_operator=True)
+    with pytest.raises(Refused, match="already decided"):
+        decide(otto, asked, approve=True)
+    assert balance_of(alice) == (101, 0)
     assert_books_balance()
 
 

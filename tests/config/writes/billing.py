@@ -5,6 +5,7 @@ from typing import Final
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
+from billing.approvals import approvals
 from billing.balances import balances
 from billing.credits import codes, credits
 from billing.currency import exchange_rates
@@ -17,7 +18,6 @@ from billing.limits import (
     ended_sessions,
 )
 from billing.limits.charge_rule import MEASURED
-from billing.models import Safeguard
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.catalogue.catalogue import CatalogueRow
@@ -29,18 +29,12 @@ from billing.trials import trials
 from billing.wallets import low_balance
 from lib import clock
 from tests.config.writes.world import NANO, RATES, Writes
-from tests.support import cast
+from tests.support.approving import waiting_approval
 from usage.limits import budget_simulation
 
 SOURCE: Final = f"{prices.CATALOGUE} test"
 ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
 BEFORE: Final[Writes] = {
-    "billing.safeguards.safeguards.approve_safeguard": lambda w: safeguards.set_safeguard(
-        w.dora, "credit_limit", 200 * NANO
-    ),
-    "billing.safeguards.safeguards.reject_safeguard": lambda w: safeguards.set_safeguard(
-        w.dora, "credit_limit", 200 * NANO
-    ),
     "billing.limits.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
     "billing.limits.ended_sessions.reopen_session": lambda w: ended_sessions.end_session(
         w.alice, w.people.acme, w.key.id, "Fix the parser"
@@ -62,12 +56,6 @@ WRITES: Final[Writes] = {
     ),
     "billing.safeguards.safeguards.set_safeguard": lambda w: safeguards.set_safeguard(
         w.dora, "credit_limit", 50 * NANO
-    ),
-    "billing.safeguards.safeguards.approve_safeguard": lambda w: safeguards.approve_safeguard(
-        cast.actor(cast.person("otto", operator=True)), Safeguard.objects.get()
-    ),
-    "billing.safeguards.safeguards.reject_safeguard": lambda w: safeguards.reject_safeguard(
-        w.dora, Safeguard.objects.get()
     ),
     "billing.limits.ended_sessions.end_session": lambda w: ended_sessions.end_session(
         w.alice, w.people.acme, w.key.id, "Fix the parser"
@@ -115,11 +103,18 @@ WRITES: Final[Writes] = {
     "billing.credits.codes.try_code": lambda w: codes.try_code(
         w.alice, w.people.acme, w.code, "127.0.0.1"
     ),
-    "billing.credits.credits.approve_credit": lambda w: credits.approve_credit(w.otto, w.credit),
+    "billing.approvals.approvals.request_approval": lambda w: approvals.request_approval(
+        w.dora, credits.CORRECTION, "none", [], about="Acme"
+    ),
+    "billing.approvals.approvals.decide": lambda w: approvals.decide(
+        w.otto, waiting_approval(credits.CORRECTION, w.credit), approve=True
+    ),
+    "billing.approvals.approvals.withdraw_waiting": lambda w: approvals.withdraw_waiting(
+        w.otto, credits.CORRECTION, w.credit.outer_id
+    ),
     "billing.credits.credits.request_credit": lambda w: credits.request_credit(
         w.dora, w.people.acme, NANO, reason="r"
     ),
-    "billing.credits.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),
     "billing.price_plans.price_plans.assign_plan": lambda w: price_plans.assign_plan(
         w.dora, w.people.acme, "retail"
     ),

@@ -70,13 +70,17 @@ def test_a_cut_by_more_than_half_waits_for_another_operator(
     cut = propose(dora, meters={"in_text": "0.15", "out_text": "0.29"})
     assert cut["needs_two"] is True
     waiting = post(dora, f"/price-proposals/{cut['id']}/accept").json()
-    assert (waiting["state"], waiting["first_by"]) == ("second", "dora@example.org")
-    again = post(dora, f"/price-proposals/{cut['id']}/accept")
-    assert again.status_code == 422
-    assert "Another operator must accept it too" in again.json()["error"]["message"]
+    assert waiting["state"] == "open"
+    path = f"/approvals/{waiting['approval']}"
+    asked = dora.get(f"/api/v1{path}").json()
+    assert asked["changes"] == [{"name": "out_text", "before": "0.6", "after": "0.29"}]
+    assert post(dora, f"/price-proposals/{cut['id']}/accept").json() == waiting
+    assert post(dora, f"{path}/approve").status_code == 422
     assert len(versions(dora)) == 1
     otto = api_of(people, "otto")
-    assert post(otto, f"/price-proposals/{cut['id']}/accept").json()["state"] == "accepted"
+    assert post(otto, f"{path}/approve").json()["state"] == "approved"
+    accepted = dora.get(f"/api/v1/price-proposals/{cut['id']}").json()
+    assert (accepted["state"], accepted["decided_by"]) == ("accepted", "otto@example.org")
     assert len(versions(dora)) == 2
 
 

@@ -14,24 +14,29 @@ from django.urls import reverse
 from accounts.access.actors import SYSTEM
 from accounts.members import members
 from accounts.models import AuditEvent, Membership, Role
+from billing.approvals.approvals import decide, waiting
 from billing.balances.balances import add_opening_credit
 from billing.models import MemberPlan, Plan, PriceProposal
 from billing.price_plans.price_plans import (
+    PLAN,
     PlanInForce,
+    SecondPersonNeeded,
     assign_plan,
     plan_in_force,
     plan_of,
+    remove_plan,
     save_plan,
 )
 from billing.prices.catalogue.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import METERS
 from billing.prices.prices import CATALOGUE, list_prices, load_catalogue, set_price
-from billing.prices.proposals import draft_price, propose_catalogue
+from billing.prices.proposals import PRICE, draft_price, propose_catalogue
 from gateway.models import Channel, PricePreview, Route
 from gateway.prices.previews import work_off
 from lib import clock
 from lib.ids import id_text
+from lib.refusal import Refused
 from tests.support.cast import Cast, actor, make_key, member, person, signed_in, with_key
 from tests.usage.rows import happen
 
@@ -164,7 +169,7 @@ def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
     # The search that ended needs another operator.
     response = post(client, "price_decide", id=[id], back="/", act="accept")
     assert (response.status_code, response["location"]) == (303, sent["location"])
-    assert PriceProposal.objects.get().state == "second"
+    assert waiting(PRICE, id) is not None
     eve = signed_in(person("eve", operator=True))
     post(eve, "price_decide", id=[id], act="accept")
     assert list_prices(["gpt-4o"])[-1].rates == draft.rates
@@ -351,7 +356,8 @@ def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -
     assert PriceProposal.objects.filter(state="accepted").count() == 1
     post(client, "price_decide", act="accept", everything="all")
     states = dict(PriceProposal.objects.values_list("model", "state"))
-    assert states == {"one": "accepted", "two": "accepted", "six": "second"}
+    assert states == {"one": "accepted", "two": "accepted", "six": "open"}
+    assert "Waits for approval" in text_of(client, reverse("price_proposals"))
 
 
 FAST = {
@@ -530,11 +536,10 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
             post(dora, name, *args, **data)
             assert plan_of(served.acme).multiplier_ppm == before.multiplier_ppm
         page = reverse("price_plan", args=[plan.id])
-        assert "dora@example.org wants" in text_of(otto, page)
-        assert "Confirm" not in text_of(dora, page)
+        assert "dora@example.org requested a change" in text_of(otto, page)
         post(otto, name, *args, **data)
         assert plan_of(served.acme).multiplier_ppm == after
-        assert "dora@example.org wants" not in text_of(otto, page)
+        assert "dora@example.org requested a change" not in text_of(otto, page)
     # What was not part of the cut was set at once, and stays.
     assert Plan.objects.get(name="dear").model_patterns == ["m-1"]
     # Nobody is on it: nobody pays less.
@@ -546,15 +551,31 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
     save_plan(SYSTEM, "cheap", multiplier_ppm=2_100_000)
     post(dora, "plan_member", cheap.id, slug=slug, off="1")
     assert plan_of(served.acme).name == "cheap"
-    assert "wants to remove Acme from this plan" in text_of(
-        otto, reverse("price_plan", args=[cheap.id])
-    )
-    post(otto, "plan_member", cheap.id, slug=slug, off="1")
+    waits = waiting(PLAN, f"organisation:{served.acme.id}")
+    assert waits is not None
+    shown = text_of(otto, reverse("price_plan", args=[cheap.id]))
+    assert "Price plan: cheap → Standard · Markup: +110% → 0%" in shown
+    post(otto, "approval_decide", waits.outer_id, act="approve")
     assert plan_of(served.acme).name == ""
-    asked = AuditEvent.objects.filter(action="plan.cut_asked")
-    assert [event.detail["after_ppm"] for event in asked.order_by("id")] == [
-        1_400_000, 1_400_000, 400_000, 400_000, 1_000_000,
-    ]  # fmt: skip
+    asked = AuditEvent.objects.filter(action="approval.asked").order_by("id")
+    assert [event.detail["changes"][-1]["after"] for event in asked] == ["1.4", "0.4", "1"]
+
+
+def test_an_approved_plan_is_the_one_that_was_requested(served: Cast) -> None:
+    """What has changed since is not approved with it, and a plan that is gone is not assigned."""
+    dora, otto = actor(served.dora), actor(person("otto", operator=True))
+    cheap = save_plan(SYSTEM, "cheap", multiplier_ppm=400_000)
+    with pytest.raises(SecondPersonNeeded):
+        assign_plan(dora, served.acme, "cheap")
+    waits = waiting(PLAN, f"organisation:{served.acme.id}")
+    assert waits is not None
+    save_plan(SYSTEM, "cheap", multiplier_ppm=10_000)
+    with pytest.raises(Refused, match="no longer what was requested"):
+        decide(otto, waits, approve=True)
+    remove_plan(SYSTEM, cheap)
+    with pytest.raises(Refused, match="no plan named cheap"):
+        decide(otto, waits, approve=True)
+    assert plan_of(served.acme).name == ""
 
 
 def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None:
@@ -623,15 +644,15 @@ def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -
     post(dora, "plan_member", half.id, **sent)
     assert plan_in_force(served.acme, member=bob).plan.name == ""
     page = reverse("price_plan", args=[half.id])
-    assert "wants to add Bob to this plan" in text_of(otto, page)
+    assert "requested a change of bob@example.org (Acme)" in text_of(otto, page)
     post(otto, "plan_member", half.id, **sent)
     assert plan_in_force(served.acme, member=bob).plan.name == "half"
-    assert "wants to" not in text_of(otto, page)
+    assert "requested a change" not in text_of(otto, page)
     save_plan(SYSTEM, "dear", multiplier_ppm=4_000_000)
     post(dora, "plan_member", dear.id, slug=served.acme.slug, who="core", off="1")
     assert plan_in_force(served.acme, team=served.core).plan.name == "dear"
-    confirm = "wants to remove core from this plan"
-    assert confirm in text_of(otto, reverse("price_plan", args=[dear.id]))
+    page = reverse("price_plan", args=[dear.id])
+    assert "requested a change of core (Acme)" in text_of(otto, page)
 
 
 def test_a_markup_that_is_none_is_refused_in_words(served: Cast) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from accounts.access.actors import SYSTEM
 from billing.credits import codes, credits
 from billing.limits import budgets
-from billing.models import Budget, BudgetRaise, Posting, PriceProposal
+from billing.models import Budget, BudgetRaise, Credit, Posting, PriceProposal
 from billing.price_plans import price_plans
 from billing.prices import prices, proposals
 from billing.prices.conditions import PriceKey
@@ -27,6 +27,7 @@ from tests.isolation.world import (
     personal,
 )
 from tests.support import cast
+from tests.support.approving import waiting_approval
 from tests.support.invoicing import empty_invoice
 from usage.limits import budget_simulation
 
@@ -76,6 +77,12 @@ def _document(world: World, at: Place) -> str:
 def _credit(world: World, at: Place) -> str:
     created = credits.request_credit(cast.actor(world.dora), world.acme, 5_000 * NANO, reason="r")
     return id_text(created.id)
+
+
+def _approval(world: World, at: Place) -> str:
+    _credit(world, at)
+    asked_for = Credit.objects.latest("id")
+    return waiting_approval(credits.CORRECTION, asked_for).outer_id
 
 
 def _posting(world: World, at: Place) -> str:
@@ -128,6 +135,7 @@ REMOVED_BUDGET: Final = personal(
 RAISE: Final = personal("raise", "budgets.ask", _raise, reach="budgets.write", by_role=True)
 # Of the installation.
 SUBSCRIPTION_PLAN: Final = of_installation("subscription plan", "credits.read", _subscription_plan)
+APPROVAL: Final = of_installation("approval", "credits.read", _approval)
 CREDIT: Final = of_installation("credit", "credits.read", _credit)
 POSTING: Final = of_installation("posting", "credits.read", _posting)
 DOCUMENT: Final = of_installation("document", "credits.read", _document)

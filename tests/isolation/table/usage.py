@@ -96,8 +96,6 @@ PAGES: Final[dict[str, Route]] = {
     "documents": at("credits.read"),
     "document": at("credits.read", DOCUMENT),
     "document_propose": at("credits.write", DOCUMENT),
-    "document_close": at("credits.write", DOCUMENT),
-    "document_withdraw": at("credits.write", DOCUMENT),
     "margin": at("credits.read"),
     "document_note": at("credits.write", DOCUMENT),
     "document_payment": at("credits.write", DOCUMENT),

@@ -12,6 +12,7 @@ import typst
 from accounts.access.actors import Actor
 from accounts.models import Key, KeyKind
 from billing.currency.money import format_usd
+from billing.invoices import invoices
 from billing.invoices import pdf as invoice_pdf
 from billing.invoices.billing_details import add_tax_rate
 from billing.invoices.document import amount
@@ -19,6 +20,7 @@ from billing.invoices.invoices import lines_of
 from billing.models import Invoice, InvoiceKind, Posting
 from lib.ids import id_text
 from tests.support import cast
+from tests.support.approving import waiting_approval
 from tests.support.hostile import LONG, NUL, STORABLE
 from tests.support.invoicing import charged, closed, drafted, mid_month
 from tests.usage.rows import price_version
@@ -189,9 +191,11 @@ def test_the_operators_close_a_month_on_its_page(
     url = f"/admin/invoices/{id_text(draft.id)}"
     assert b"Checklist" in first.get(url).content
     assert b"Waiting for another operator" in first.post(f"{url}/propose", follow=True).content
-    sent = {"checksum": draft.checksum}
-    assert b"proposed this yourself" in first.post(f"{url}/close", sent, follow=True).content
-    assert b"Totals cannot change" in second.post(f"{url}/close", sent, follow=True).content
+    page = f"/admin/approvals/{waiting_approval(invoices.INVOICE, draft).outer_id}"
+    assert page.encode() in second.get(url).content
+    sent = {"act": "approve"}
+    assert b"requested this yourself" in first.post(f"{page}/decide", sent).content
+    assert second.post(f"{page}/decide", sent).status_code == 303
     note = {"kind": "credit_note", "amount": "2.00", "reason": "Outage"}
     assert first.post(f"{url}/note", {**note, "amount": "9"}).status_code == 422
     assert first.post(f"{url}/note", note).status_code in (302, 303)
@@ -199,9 +203,8 @@ def test_the_operators_close_a_month_on_its_page(
     # What is not closed is nobody's but the operators'.
     alice = cast.signed_in(people.alice)
     assert alice.get(f"/o/acme/billing/invoices/{id_text(invoice_row.id)}").status_code == 404
-    second.post(
-        f"/admin/invoices/{id_text(invoice_row.id)}/close", {"checksum": invoice_row.checksum}
-    )
+    page = f"/admin/approvals/{waiting_approval(invoices.INVOICE, invoice_row).outer_id}"
+    second.post(f"{page}/decide", sent)
     invoice_row.refresh_from_db()
     draft.refresh_from_db()
     page = alice.get(f"/o/acme/billing/invoices/{draft.number}").content.decode()
