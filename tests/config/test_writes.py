@@ -134,6 +134,7 @@ ELSEWHERE: Final = {
     "accounts.sign_up.first_run.set_up": "installation.set_up",
     "billing.trials.trials.create_organisation": "trial.given",
     "accounts.sessions.security_changes.record_use": "recovery_code.used",
+    "accounts.sessions.security_changes.replace_password": "password.changed",
     "accounts.sessions.sessions.end": "sessions.ended",
     "accounts.sessions.sessions.end_one": "sessions.ended",
     "accounts.sessions.sessions.end_signed_in_by": "sessions.ended",

@@ -175,7 +175,7 @@ def test_only_a_transfer_that_is_open_is_confirmed_or_cancelled(
 
 
 def test_only_a_person_confirms_a_transfer(alice: Actor) -> None:
-    with pytest.raises(TopUpRefused, match="Another operator"):
+    with pytest.raises(TopUpRefused, match="Only a person"):
         topups.confirm_transfer(SYSTEM, ordered(alice, 50, processor="manual"), "BANK-1")
     assert balance_of(alice) == (0, 0)
 
