@@ -67,6 +67,7 @@ class NewLedgerWriter(Protocol):
         journal: Journal | None,
         *,
         is_shared: Callable[[], bool],
+        of_few: PipelinedConnection,
     ) -> LedgerWriter: ...
 
 
@@ -96,6 +97,7 @@ class Lifespan:
             self._connections.ledger,
             *_kept_files(config, self._connections.ledger),
             is_shared=self.load.is_shared,
+            of_few=self._connections.of_few,
         )
         self.parts = Parts(
             loop=asyncio.get_running_loop(),
@@ -144,7 +146,7 @@ class Lifespan:
             asyncio.create_task(self._keep_alive()),
             asyncio.create_task(self._write_uses_each()),
             asyncio.create_task(self._share_health()),
-            asyncio.create_task(self.load.watch()),
+            asyncio.create_task(self.load.watch(self.ledger.serve_apart)),
         ]
         self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
@@ -339,6 +341,10 @@ class _Connections:
     def __init__(self, config: RelayConfig) -> None:
         self.look_ups = PipelinedConnection(config.dsn, config.database_wait_s)
         self.ledger = PipelinedConnection(config.dsn, config.database_wait_s, new_id())
+        # For organisations with few requests beside a crowd; opened for the first of them (P35).
+        self.of_few = PipelinedConnection(
+            config.dsn, config.database_wait_s, self.ledger.process_id
+        )
         self.states = PipelinedConnection(config.dsn, config.database_wait_s)
 
     async def open(self) -> None:
@@ -350,7 +356,7 @@ class _Connections:
                 connection.open_later()
 
     async def close(self) -> None:
-        for connection in (self.look_ups, self.ledger, self.states):
+        for connection in (self.look_ups, self.ledger, self.of_few, self.states):
             await connection.close()
 
 

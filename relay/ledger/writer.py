@@ -19,6 +19,10 @@ How a settlement becomes durable (P1, P18), and the module of each step:
 
 The journal, spool and marks (`queue.py`) of a process that is killed anywhere on this way are
 adopted by the next process. No new work is accepted while a settlement waits on the disk.
+
+Beside a crowd, organisations with few requests have a writer and a connection of their own, so that
+they wait for no transaction of the crowd (P35). The two writers are to each other as those of two
+processes.
 """
 
 import asyncio
@@ -27,8 +31,10 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import Context
 from typing import Final
+from uuid import UUID
 
 from relay.database.database import PipelinedConnection
 from relay.errors import DatabaseAway, DatabaseFailed
@@ -37,7 +43,7 @@ from relay.ledger.batch import BatchWriter
 from relay.ledger.journal import Journal
 from relay.ledger.queue import Batch, LedgerMarks, LedgerQueue
 from relay.ledger.recovery import LedgerRecovery
-from relay.ledger.settlement import AnySettlement
+from relay.ledger.settlement import AnySettlement, Settlement
 from relay.ledger.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -62,9 +68,10 @@ class LedgerWriter:
         *,
         recovery: LedgerRecovery | None = None,
         is_shared: Callable[[], bool] = lambda: False,
+        of_few: PipelinedConnection | None = None,
     ) -> None:
         """`recovery` replaces `spool` and `journal`. `is_shared` tells whether requests of several
-        keys are running."""
+        keys are running. `of_few` is a closed connection for organisations with few requests."""
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._recovery = LedgerRecovery(spool, journal) if recovery is None else recovery
@@ -72,6 +79,9 @@ class LedgerWriter:
         self.marks = LedgerMarks(self._recovery, self._wake)
         self._batches = BatchWriter(connection, self._queue, self.marks, self._recovery)
         self._worker: asyncio.Task[None] | None = None
+        self._of_few = None if of_few is None else _WriterOfFew(of_few, journal, self._take_over)
+        # The organisations with few requests.
+        self._few: AbstractSet[UUID] = frozenset()
         # Above 0 while the database is away; set when there is something new to try.
         self._retry_s = 0.0
         self._wakeup = asyncio.Event()
@@ -110,6 +120,8 @@ class LedgerWriter:
             raise DatabaseAway("no connection to the database")
         if not self._recovery.usable:
             raise DatabaseAway("the spool can take no more")
+        if self._few and (apart := self._writer_apart(request.attempt.organisation_id)):
+            return await apart.admit(request)
         future: asyncio.Future[Verdict] = self._loop.create_future()
         self._queue.admissions.append((request, future))
         self._wake()
@@ -127,8 +139,28 @@ class LedgerWriter:
         """Queue a settlement. Return before it is written, but only once a kill cannot lose it. Use
         `at_once` if others may need what it holds: a limit on concurrent requests, or money that is
         about to run out."""
+        if self._few and (apart := self._writer_apart(item.organisation_id)):
+            apart.settle(item, at_once=at_once)
+            return
         self._recovery.note(item)
         self._queue.put(item, at_once=at_once or self._retry_s > 0)
+
+    def serve_apart(self, few: AbstractSet[UUID]) -> None:
+        """Write for these organisations from now on without waiting for what the others write."""
+        if self._of_few is not None:
+            self._few = few
+            if few:
+                self._of_few.open()
+
+    def _writer_apart(self, organisation_id: UUID) -> "_WriterOfFew | None":
+        """Return the writer of an organisation with few requests; None if it is this one."""
+        of_few = self._of_few
+        apart = of_few is not None and of_few.usable and organisation_id in self._few
+        return of_few if apart else None
+
+    def _take_over(self, settlements: Sequence[AnySettlement]) -> None:
+        self._queue.settlements += settlements
+        self._write_now()
 
     def renew(self) -> None:
         """Write a heartbeat of this process, immediately or with the next transaction."""
@@ -137,6 +169,8 @@ class LedgerWriter:
 
     async def join(self) -> None:
         """Wait until all admissions and settlements are written."""
+        if self._of_few is not None:
+            await self._of_few.join()
         while self._queue.has_settlements or self._worker is not None:
             self._write_now()
             if self._worker is not None:
@@ -238,3 +272,41 @@ class LedgerWriter:
         with contextlib.suppress(TimeoutError):
             # An admission must not wait for the retry of what failed before it.
             await asyncio.wait_for(self._wakeup.wait(), self._retry_s * random.uniform(0.5, 1))
+
+
+class _WriterOfFew(LedgerWriter):
+    """Writes for organisations with few requests beside a crowd. It has no spool: settlements that
+    it cannot write are given to `take_over`."""
+
+    def __init__(
+        self,
+        connection: PipelinedConnection,
+        journal: Journal | None,
+        take_over: Callable[[Sequence[AnySettlement]], None],
+    ) -> None:
+        super().__init__(connection, None, journal)
+        self._hand_over = take_over
+
+    @property
+    def usable(self) -> bool:
+        """Whether its connection is open."""
+        return self._connection.usable
+
+    def open(self) -> None:
+        """Open its connection in the background, if it is not open."""
+        if not self._connection.usable:
+            self._connection.open_later()
+
+    async def _spool(self) -> None:
+        """Hand over what waits for the database. What undoes an admission stays: the transaction of
+        that admission may still be running, until this connection is opened again."""
+        stays: list[AnySettlement] = []
+        given: list[AnySettlement] = []
+        for item in self._queue.settlements:
+            voids = isinstance(item, Settlement) and item.state == "voided"
+            (stays if voids else given).append(item)
+        self._queue.settlements = stays
+        self._hand_over(given)
+
+    async def _yield_to_loop(self, turns: int) -> None:
+        """Begin the next batch immediately: few requests would join it."""

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from random import uniform
 from uuid import UUID
 
@@ -14,7 +15,14 @@ from gateway.health.sql import add_to_total
 from relay.credentials.keys import Principal
 from relay.database.database import Statement
 from relay.load.load_shedding import MEASURED_EACH_S, UNDER_WAY_MIN, LoadShedding, is_within_share
-from relay.load.turn_order import AHEAD_MAX, BEGUN_MAX, TURNS_EACH, TurnQueue, next_allowance
+from relay.load.turn_order import (
+    AHEAD_MAX,
+    BEGUN_MAX,
+    TURNS_EACH,
+    TurnQueue,
+    find_few,
+    next_allowance,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,14 +102,16 @@ class Load:
         that clients do not return together."""
         return int(1000 * self._shedding.come_again_s() * uniform(0.5, 1.5))
 
-    async def watch(self) -> None:
-        """Measure repeatedly how long ready callbacks wait for the event loop. Measure only while
+    async def watch(self, serve_apart: Callable[[AbstractSet[UUID]], None]) -> None:
+        """Measure repeatedly how long ready callbacks wait for the event loop, and tell
+        `serve_apart` which organisations have few requests beside the others. Measure only while
         many requests are running, so that an idle process is not woken."""
         while self._watched:
             await self._crowded.wait()
-            await self._watch_crowd()
+            await self._watch_crowd(serve_apart)
+            serve_apart(frozenset())
 
-    async def _watch_crowd(self) -> None:
+    async def _watch_crowd(self, serve_apart: Callable[[AbstractSet[UUID]], None]) -> None:
         shedding, now, cpu = self._shedding, time.monotonic(), time.thread_time()
         while self._crowded.is_set():
             due, cpu_before = now + MEASURED_EACH_S, cpu
@@ -113,10 +123,14 @@ class Load:
             busy = (cpu - cpu_before) / (now - before)
             wait_s = now - due + self._turn_wait_s() / TURNS_EACH
             shedding.measured(wait_s, under_way, busy, now)
+            serve_apart(self._find_few())
             if limited != (shedding.limit is not None):
                 self._log_limit()
             if under_way < UNDER_WAY_MIN and shedding.limit is None:
                 self._crowded.clear()
+
+    def _find_few(self) -> AbstractSet[UUID]:
+        return find_few({id: sum(keys.values()) for id, keys in self._organisations.items() if id})
 
     def _log_limit(self) -> None:
         if self._shedding.limit is None:

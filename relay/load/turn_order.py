@@ -9,8 +9,9 @@ without a wait, so that the queue costs nothing to those who send little.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
+from uuid import UUID
 
 T = TypeVar("T")
 
@@ -20,6 +21,8 @@ AHEAD_MAX: Final = 4
 """The maximum number of requests of an organisation that begin ahead of waiting ones in a turn."""
 TURN_S_MAX: Final = 0.002
 """The CPU time of a turn above which fewer requests begin in the next one."""
+FEW_SHARE: Final = 0.25
+"""The share of the mean of all organisations up to which an organisation has few requests."""
 TURNS_EACH: Final = 5
 """The approximate number of loop turns for each wait of a request: a request takes about ten turns,
 and waits twice.
@@ -79,3 +82,12 @@ def next_allowance(allowance: int, turn_s: float) -> int:
     if turn_s < TURN_S_MAX / 2:
         return min(BEGUN_MAX, allowance + 1)
     return allowance
+
+
+def find_few(under_way: Mapping[UUID, int]) -> frozenset[UUID]:
+    """Return the organisations with few running requests beside the others. Together they have at
+    most that share of all."""
+    if len(under_way) < 2:
+        return frozenset()
+    most = FEW_SHARE * sum(under_way.values()) / len(under_way)
+    return frozenset([id for id, count in under_way.items() if count <= most])

@@ -226,9 +226,10 @@ async def test_the_ledger_knows_when_keys_share_the_process() -> None:
         journal: Journal | None,
         *,
         is_shared: Callable[[], bool],
+        of_few: PipelinedConnection,
     ) -> LedgerWriter:
         taken.append(is_shared)
-        return LedgerWriter(connection, spool, journal, is_shared=is_shared)
+        return LedgerWriter(connection, spool, journal, is_shared=is_shared, of_few=of_few)
 
     config = RelayConfig(dsn="", kek="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", pepper="p")
     life = Lifespan(config, ledger_writer=new_writer, upstreams=Upstreams())

@@ -103,7 +103,7 @@ async def test_the_wait_is_measured_while_the_loop_runs(
     many = 2 * load_shedding.UNDER_WAY_MIN
     load = Load(1e-9, lambda: many, float)
     assert all(load.enter(None) for _ in range(many))
-    watching = asyncio.create_task(load.watch())
+    watching = asyncio.create_task(load.watch(lambda few: None))
     await asyncio.wait_for(too_busy.wait(), 30)
     watching.cancel()
     assert not load.enter(None)
@@ -122,7 +122,7 @@ async def test_a_wait_for_a_turn_is_a_wait(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(LoadShedding, "measured", hear)
     load = Load(1.0, lambda: 2 * load_shedding.UNDER_WAY_MIN, lambda: 1000.0)
     assert load.enter(None)
-    watching = asyncio.create_task(load.watch())
+    watching = asyncio.create_task(load.watch(lambda few: None))
     assert await measured >= 1000.0 / TURNS_EACH
     watching.cancel()
 
@@ -197,7 +197,27 @@ def test_a_process_is_shared_while_two_keys_have_requests_under_way() -> None:
 
 
 async def test_nothing_is_measured_where_nobody_is_refused() -> None:
-    await Load(0.0, lambda: 10_000, float).watch()
+    await Load(0.0, lambda: 10_000, float).watch(lambda few: None)
+
+
+async def test_who_has_few_beside_a_crowd_is_served_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P35: while the crowd is there."""
+    monkeypatch.setattr("relay.front.load.MEASURED_EACH_S", 0.0)
+    under_way, heard = 505, list[frozenset[UUID]]()
+    load, large, small = Load(1.0, lambda: under_way, float), key_of(new_id()), key_of(new_id())
+    assert all(load.enter(large) for _ in range(500))
+    assert all(load.enter(small) for _ in range(5))
+    assert load.enter(None)
+    watching = asyncio.create_task(load.watch(lambda few: heard.append(frozenset(few))))
+    while not heard:
+        await asyncio.sleep(0)
+    under_way = 0
+    while heard[-1]:
+        await asyncio.sleep(0)
+    assert set(heard) == {frozenset([small.organisation_id]), frozenset()}
+    watching.cancel()
 
 
 def test_those_that_could_not_be_counted_are_counted_later() -> None:
@@ -214,7 +234,7 @@ async def test_a_process_that_rests_is_not_woken_to_be_measured(
     under_way, measured = 0, asyncio.Event()
     load = Load(1.0, lambda: under_way, float)
     monkeypatch.setattr(LoadShedding, "measured", lambda *_: measured.set())
-    watching = asyncio.create_task(load.watch())
+    watching = asyncio.create_task(load.watch(lambda few: None))
     for crowd in (0, load_shedding.UNDER_WAY_MIN + 1, 0):
         under_way = crowd
         load.enter(None)

@@ -3,6 +3,7 @@
 from collections import Counter
 from functools import partial
 from random import Random
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,39 @@ from hypothesis import strategies as st
 
 from relay.config import WAIT_S_MAX
 from relay.load.load_shedding import LoadShedding, is_within_share
-from relay.load.turn_order import BEGUN_MAX, TURN_S_MAX, TurnQueue, next_allowance, order_by_turns
+from relay.load.turn_order import (
+    BEGUN_MAX,
+    FEW_SHARE,
+    TURN_S_MAX,
+    TurnQueue,
+    find_few,
+    next_allowance,
+    order_by_turns,
+)
 
 Waiting = list[tuple[str, str, int]]
+
+
+@pytest.mark.parametrize(
+    ("under_way", "few"),
+    [
+        pytest.param([], [], id="nobody"),
+        pytest.param([500], [], id="one alone"),
+        pytest.param([5, 500], [5], id="few beside a crowd"),
+        pytest.param([5, 20], [], id="few beside some"),
+        pytest.param([25] * 20, [], id="twenty that ask as much"),
+        pytest.param([1] * 50 + [500], [1] * 50, id="fifty beside a crowd"),
+    ],
+)
+def test_few_are_a_quarter_of_the_mean(under_way: list[int], few: list[int]) -> None:
+    running = {UUID(int=n): count for n, count in enumerate(under_way)}
+    assert sorted(running[id] for id in find_few(running)) == few
+
+
+@given(st.lists(st.integers(1, 1000), max_size=60))
+def test_few_have_their_share_of_all_together(under_way: list[int]) -> None:
+    running = {UUID(int=n): count for n, count in enumerate(under_way)}
+    assert sum(running[id] for id in find_few(running)) <= FEW_SHARE * sum(under_way)
 
 
 @pytest.mark.parametrize(
