@@ -79,7 +79,9 @@ class LedgerWriter:
         self.marks = LedgerMarks(self._recovery, self._wake)
         self._batches = BatchWriter(connection, self._queue, self.marks, self._recovery)
         self._worker: asyncio.Task[None] | None = None
-        self._of_few = None if of_few is None else _WriterOfFew(of_few, journal, self._take_over)
+        self._of_few = (
+            None if of_few is None else _WriterOfFew(of_few, self._recovery, self._take_over)
+        )
         # The organisations with few requests.
         self._few: AbstractSet[UUID] = frozenset()
         # Above 0 while the database is away; set when there is something new to try.
@@ -275,16 +277,16 @@ class LedgerWriter:
 
 
 class _WriterOfFew(LedgerWriter):
-    """Writes for organisations with few requests beside a crowd. It has no spool: settlements that
-    it cannot write are given to `take_over`."""
+    """Writes for organisations with few requests beside a crowd. It leaves the spool to the other
+    writer: settlements that it cannot write are given to `take_over`."""
 
     def __init__(
         self,
         connection: PipelinedConnection,
-        journal: Journal | None,
+        recovery: LedgerRecovery,
         take_over: Callable[[Sequence[AnySettlement]], None],
     ) -> None:
-        super().__init__(connection, None, journal)
+        super().__init__(connection, recovery=recovery)
         self._hand_over = take_over
 
     @property
@@ -307,6 +309,9 @@ class _WriterOfFew(LedgerWriter):
             (stays if voids else given).append(item)
         self._queue.settlements = stays
         self._hand_over(given)
+
+    async def _unspool(self, written: int) -> None:
+        """Leave the spool as it is."""
 
     async def _yield_to_loop(self, turns: int) -> None:
         """Begin the next batch immediately: few requests would join it."""

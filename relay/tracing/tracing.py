@@ -168,9 +168,10 @@ class TracedRelay(Relay):
             journal: Journal | None,
             *,
             is_shared: Callable[[], bool],
+            of_few: PipelinedConnection,
         ) -> LedgerWriter:
             recovery = _TracedRecovery(spool, journal, spans)
-            return _TracedLedger(connection, recovery, is_shared, spans)
+            return _TracedLedger(connection, recovery, is_shared, of_few, spans)
 
         return Lifespan(
             self._config,
@@ -367,9 +368,10 @@ class _TracedLedger(LedgerWriter):
         connection: PipelinedConnection,
         recovery: LedgerRecovery,
         is_shared: Callable[[], bool],
+        of_few: PipelinedConnection,
         spans: _Spans,
     ) -> None:
-        super().__init__(connection, recovery=recovery, is_shared=is_shared)
+        super().__init__(connection, recovery=recovery, is_shared=is_shared, of_few=of_few)
         self._spans = spans
 
     async def admit(self, request: AdmissionRequest) -> Verdict:

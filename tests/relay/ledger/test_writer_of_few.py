@@ -11,6 +11,7 @@ import pytest_asyncio
 from lib.ids import new_id
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.journal import Journal
+from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
 from tests.hub import Hub
 from tests.relay.ledger.test_ledger_writer import asked, ended, is_open, record_of
@@ -36,18 +37,13 @@ async def of_few(hub: Hub) -> AsyncIterator[PipelinedConnection]:
     await connection.close()
 
 
-async def usable(connection: PipelinedConnection) -> None:
-    while not connection.usable:
-        await asyncio.sleep(0.001)
-
-
 async def test_few_do_not_wait_for_a_transaction_of_a_crowd(
     hub: Hub, crowded: Lingering, of_few: PipelinedConnection
 ) -> None:
     ledger = LedgerWriter(crowded, of_few=of_few)
     many, few = asked(hub.tenant()), asked(hub.tenant())
     ledger.serve_apart(frozenset([few.attempt.organisation_id]))
-    await usable(of_few)
+    await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
     with psycopg.connect(hub.dsn, autocommit=True) as gate:
         gate.execute(f"SELECT pg_advisory_lock({GATE})")
         crowded.shut = True
@@ -86,7 +82,7 @@ async def test_ends_that_few_cannot_write_are_written_with_the_others(
     ledger = LedgerWriter(crowded, journal=journal, of_few=of_few)
     few = asked(hub.tenant())
     ledger.serve_apart(frozenset([few.attempt.organisation_id]))
-    await usable(of_few)
+    await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
     assert (await ledger.admit(few)).word == "admitted"
     ledger.settle(ended(few))
     assert journal._used
@@ -114,7 +110,7 @@ async def test_the_last_money_of_an_organisation_goes_once(
         asking = [asyncio.create_task(ledger.admit(first))]
         await asyncio.to_thread(hub.wait, lambda: waiting(hub) == 1, "the first is not asked")
         ledger.serve_apart(frozenset([tenant.organisation_id]))
-        await usable(of_few)
+        await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
         asking.append(asyncio.create_task(ledger.admit(second)))
         await asyncio.to_thread(hub.wait, lambda: waiting(hub) == 2, "the second is not asked")
     words = [verdict.word for verdict in await asyncio.gather(*asking)]
@@ -122,3 +118,24 @@ async def test_the_last_money_of_an_organisation_goes_once(
     crowded.shut = False
     ledger.settle(ended(first))
     await ledger.join()
+
+
+async def test_few_leave_the_spool_to_the_writer_that_fills_it(
+    hub: Hub, crowded: Lingering, of_few: PipelinedConnection, tmp_path: Path
+) -> None:
+    """P18: what the crowd's writer has there stays, whatever few write meanwhile."""
+    spool = Spool(tmp_path, new_id(), 2**20)
+    ledger = LedgerWriter(crowded, spool, of_few=of_few)
+    await ledger.open_spool()
+    many, few = asked(hub.tenant()), asked(hub.tenant())
+    assert (await ledger.admit(many)).word == "admitted"
+    ledger.serve_apart(frozenset([few.attempt.organisation_id]))
+    await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
+    assert (await ledger._recovery.spool([ended(many)], {many.attempt.id: "{}"})) is True
+    assert (await ledger.admit(few)).word == "admitted"
+    ledger.settle(ended(few), at_once=True)
+    await asyncio.to_thread(hub.wait, lambda: not is_open(hub, few), "few are not settled")
+    assert spool._size
+    ledger.settle(ended(many))
+    await ledger.join()
+    spool.close()

@@ -3,6 +3,7 @@ who that is."""
 
 import asyncio
 import json
+from collections.abc import Set as AbstractSet
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -205,18 +206,16 @@ async def test_who_has_few_beside_a_crowd_is_served_apart(
 ) -> None:
     """P35: while the crowd is there."""
     monkeypatch.setattr("relay.front.load.MEASURED_EACH_S", 0.0)
-    under_way, heard = 505, list[frozenset[UUID]]()
+    under_way, heard = 505, asyncio.Queue[AbstractSet[UUID]]()
     load, large, small = Load(1.0, lambda: under_way, float), key_of(new_id()), key_of(new_id())
     assert all(load.enter(large) for _ in range(500))
     assert all(load.enter(small) for _ in range(5))
     assert load.enter(None)
-    watching = asyncio.create_task(load.watch(lambda few: heard.append(frozenset(few))))
-    while not heard:
-        await asyncio.sleep(0)
+    watching = asyncio.create_task(load.watch(heard.put_nowait))
+    assert await heard.get() == {small.organisation_id}
     under_way = 0
-    while heard[-1]:
-        await asyncio.sleep(0)
-    assert set(heard) == {frozenset([small.organisation_id]), frozenset()}
+    while few := await heard.get():
+        assert few == {small.organisation_id}
     watching.cancel()
 
 
