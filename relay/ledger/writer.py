@@ -303,12 +303,12 @@ class _WriterOfFew(LedgerWriter):
         """Hand over what waits for the database. What undoes an admission stays: the transaction of
         that admission may still be running, until this connection is opened again."""
         stays: list[AnySettlement] = []
-        given: list[AnySettlement] = []
+        ends: list[AnySettlement] = []
         for item in self._queue.settlements:
             voids = isinstance(item, Settlement) and item.state == "voided"
-            (stays if voids else given).append(item)
+            (stays if voids else ends).append(item)
         self._queue.settlements = stays
-        self._hand_over(given)
+        self._hand_over(ends)
 
     async def _unspool(self, written: int) -> None:
         """Leave the spool as it is."""

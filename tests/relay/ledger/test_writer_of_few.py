@@ -60,7 +60,7 @@ async def test_few_do_not_wait_for_a_transaction_of_a_crowd(
     assert record_of(hub, few)["charge_nano"] == record_of(hub, many)["charge_nano"] == 10
 
 
-async def test_without_their_connection_few_are_written_with_the_others(
+async def test_few_without_their_connection_write_with_the_others(
     hub: Hub, crowded: Lingering
 ) -> None:
     """It is opened behind them, and again when it is lost."""
