@@ -9,13 +9,13 @@ import pytest
 import pytest_asyncio
 
 from lib.ids import new_id
-from relay.ledger.database import PipelinedConnection
+from relay.database.database import PipelinedConnection
 from relay.ledger.journal import Journal
 from relay.ledger.spool import Spool
 from relay.ledger.writer import LedgerWriter
-from tests.hub import Hub
 from tests.relay.ledger.test_ledger_writer import asked, ended, is_open, record_of
 from tests.relay.ledger.test_two_writers import GATE, Lingering, waiting
+from tests.support.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
