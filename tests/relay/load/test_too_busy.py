@@ -205,7 +205,7 @@ async def test_who_has_few_beside_a_crowd_is_served_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """P35: while the crowd is there."""
-    monkeypatch.setattr("relay.front.load.MEASURED_EACH_S", 0.0)
+    monkeypatch.setattr("relay.load.load.MEASURED_EACH_S", 0.0)
     under_way, heard = 505, asyncio.Queue[AbstractSet[UUID]]()
     load, large, small = Load(1.0, lambda: under_way, float), key_of(new_id()), key_of(new_id())
     assert all(load.enter(large) for _ in range(500))
