@@ -79,7 +79,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         ),
         "prices.write": (
             "visible_updates visible_ignore_rules access_price visible_proposals "
-            "visible_versions visible_previews visible_plans"
+            "visible_versions visible_previews visible_price_plans"
         ),
     },
     "gateway.settings.changes": {
