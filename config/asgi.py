@@ -19,7 +19,6 @@ from config.server.database_watch import DatabaseWatch
 from config.server.log_handler import close_log, log_uncaught
 from config.server.protocol import leave_open_while_stopping, open_files
 from config.server.request_limits import RequestLimits
-from config.system.health import Health
 from config.version import VERSION
 from lib import env, extras
 from lib.database.code_migrations import code_migrations
@@ -33,6 +32,7 @@ from relay.endpoints.table import is_claimed
 # A collection takes the longer the more requests run: 25 ms for 500. A wave of requests must not
 # start one, because everybody waits for it (P35).
 _GARBAGE_THRESHOLD = 50_000
+_HEALTH_PATHS = ("/healthz", "/readyz")
 
 _django = get_asgi_application()
 log_uncaught()
@@ -75,8 +75,35 @@ def _relay() -> Relay:
     )
 
 
+class _Health:
+    """Answers the two health checks of a supervisor, without Django.
+
+    /healthz   200 when the event loop answers
+    /readyz    200 when a paid request can be accepted, else 503 (relay/front/readiness.py)
+    """
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    @staticmethod
+    def claims(path: str) -> bool:
+        return path in _HEALTH_PATHS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fine = scope["path"] == "/healthz" or self._relay.ready
+        body = b"ok\n" if fine else b"not ready\n"
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        ]
+        status = 200 if fine else 503
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 relay = _relay()
-health = Health(relay)
+health = _Health(relay)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,7 +1,8 @@
 from django.urls import URLPattern, URLResolver, include, path
+from django.urls.resolvers import RoutePattern
+from django.utils.functional import cached_property
 
 from config.api import reference_views
-from config.api.paths import ManagementPaths
 from config.claude_code import views as claude_code_views
 from config.erasure import views as erasure_views
 from config.home import connect_views
@@ -9,6 +10,27 @@ from config.home import views as home_views
 from config.previews import views as preview_views
 from config.shell import views
 from config.system import views as system_views
+
+
+class ManagementPaths(URLResolver):
+    """Resolves the management API's paths below `route`, and names in the namespace `api`.
+    Its schemas are half of what a web process would load at its start, so they are loaded with the
+    first request for one of these paths."""
+
+    def __init__(self, route: str) -> None:
+        super().__init__(RoutePattern(route), "config.api.api", app_name="ninja", namespace="api")
+
+    @cached_property
+    def url_patterns(self) -> list[URLPattern | URLResolver]:
+        from config.api.api import api
+
+        patterns, _, _ = api.urls
+        return patterns
+
+    def _populate(self) -> None:
+        """Read no names. Django looks up names of a namespace in a separate resolver by
+        `url_patterns`; reading them here would load all operations for the name of any page."""
+
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),

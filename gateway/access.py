@@ -131,12 +131,12 @@ def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
     return PricePreview.objects.select_related("made_by").order_by("-id")
 
 
-def access_plan(actor: Actor, id: str | int) -> Plan:
+def access_price_plan(actor: Actor, id: str | int) -> Plan:
     """Return a plan. Raises Http404."""
-    return get_by_id(visible_plans(actor), parse_number(id) if isinstance(id, str) else id)
+    return get_by_id(visible_price_plans(actor), parse_number(id) if isinstance(id, str) else id)
 
 
-def visible_plans(actor: Actor) -> QuerySet[Plan]:
+def visible_price_plans(actor: Actor) -> QuerySet[Plan]:
     """Return the plans, by name."""
     require(actor, "prices.write")
     return Plan.objects.order_by("name")

@@ -11,7 +11,7 @@ from gateway.limits import views as limit_views
 from gateway.listed_models import model_choices
 from gateway.media_tasks import callback_views
 from gateway.own_keys import views as own_key_views
-from gateway.prices import own_price_views, plan_views, price_views
+from gateway.prices import own_price_views, price_plan_views, price_views
 from gateway.prices.upstream_prices import views as upstream_price_views
 from gateway.provider_accounts.balances import views as balance_views
 from gateway.provider_accounts.reconciliation import bill_views
@@ -168,13 +168,13 @@ urlpatterns = [
         price_views.price_withdraw,
         name="price_withdraw",
     ),
-    path("admin/plans", plan_views.plans, name="price_plans"),
-    path("admin/plans/new", plan_views.plan_create, name="plan_create"),
-    path("admin/plans/_f/markup", plan_views.markup_checked, name="markup_checked"),
-    path("admin/plans/<int:id>", plan_views.plan, name="price_plan"),
-    path("admin/plans/<int:id>/edit", plan_views.plan_edit, name="plan_edit"),
-    path("admin/plans/<int:id>/member", plan_views.plan_member, name="plan_member"),
-    path("admin/plans/<int:id>/remove", plan_views.plan_remove, name="plan_remove"),
+    path("admin/plans", price_plan_views.plans, name="price_plans"),
+    path("admin/plans/new", price_plan_views.plan_create, name="plan_create"),
+    path("admin/plans/_f/markup", price_plan_views.markup_checked, name="markup_checked"),
+    path("admin/plans/<int:id>", price_plan_views.plan, name="price_plan"),
+    path("admin/plans/<int:id>/edit", price_plan_views.plan_edit, name="plan_edit"),
+    path("admin/plans/<int:id>/member", price_plan_views.plan_member, name="plan_member"),
+    path("admin/plans/<int:id>/remove", price_plan_views.plan_remove, name="plan_remove"),
     path("o/<slug:o>/prices", own_price_views.organisation_prices, name="organisation_prices"),
     path(
         "o/<slug:o>/prices.csv",

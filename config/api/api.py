@@ -61,9 +61,9 @@ from gateway.health.api import router as health_router
 from gateway.own_keys.api import operator_router as own_key_offer_router
 from gateway.own_keys.api import router as own_key_router
 from gateway.prices.own_price_api import router as gateway_router
-from gateway.prices.plan_api import router as plan_router
 from gateway.prices.previews import PreviewRefused
 from gateway.prices.price_api import router as price_router
+from gateway.prices.price_plan_api import router as price_plan_router
 from gateway.prices.upstream_prices.api import router as upstream_price_router
 from gateway.provider_accounts.reconciliation.bill_api import router as bill_router
 from gateway.public_models.api import router as model_router
@@ -303,7 +303,7 @@ api.add_router("", own_key_router)
 api.add_router("", own_key_offer_router)
 api.add_router("", usage_mark_router)
 api.add_router("", price_router)
-api.add_router("", plan_router)
+api.add_router("", price_plan_router)
 api.add_router("", channel_router)
 api.add_router("", model_change_router)
 api.add_router("", upstream_price_router)

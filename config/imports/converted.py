@@ -61,7 +61,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PricePlan:
     origin: Origin
     name: str
     multiplier_ppm: int
@@ -174,7 +174,7 @@ class Code:
 class Converted:
     """The result of a conversion, and remarks on what was left out."""
 
-    plans: tuple[Plan, ...]
+    plans: tuple[PricePlan, ...]
     channels: tuple[Channel, ...]
     prices: tuple[Price, ...]
     organisations: tuple[Organisation, ...]

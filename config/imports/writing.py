@@ -77,7 +77,7 @@ def write_converted(source: str, converted: converted.Converted) -> None:
     OtherInstallation."""
     writer = _Writer(source, converted.report)
     for plan in converted.plans:
-        writer.write_plan(plan)
+        writer.write_price_plan(plan)
     for organisation in converted.organisations:
         writer.write_organisation(organisation)
     for channel in converted.channels:
@@ -155,15 +155,15 @@ class _Writer:
     # Objects that refer to no others
     # ---------------------------------------------------------------
 
-    def write_plan(self, plan: converted.Plan) -> None:
-        plan_id = self.write(plan.origin, plan, plan.name, self.make_plan)
+    def write_price_plan(self, plan: converted.PricePlan) -> None:
+        plan_id = self.write(plan.origin, plan, plan.name, self.make_price_plan)
         stored = Plan.objects.filter(id=plan_id).first() if plan_id else None
         missing = set(plan.models) - set(stored.model_patterns if stored else plan.models)
         if missing:
             text = f"models that are new there are not on it yet: {', '.join(sorted(missing))}"
             self._report.note(*plan.origin, plan.name, text)
 
-    def make_plan(self, plan: converted.Plan) -> int:
+    def make_price_plan(self, plan: converted.PricePlan) -> int:
         _check_models(plan.models)
         taken = set(Plan.objects.values_list("name", flat=True))
         name = self._free_name(plan.name, taken)
@@ -365,7 +365,7 @@ class _Writer:
     def _make_team(self, organisation: Organisation, wanted: converted.Team) -> object:
         team = teams.create_team(organisation, wanted.name, actor=SYSTEM)
         if wanted.closed:
-            price_plans.assign_plan(SYSTEM, team, self._locked_plan())
+            price_plans.assign_plan(SYSTEM, team, self._locked_price_plan())
             plan = wanted.plan or self._plans_of.get(organisation.id)
             name = Plan.objects.get(id=self._made[plan]).name if plan else _NO_PLAN
             if wanted.origin is not None:
@@ -442,7 +442,7 @@ class _Writer:
         self._close(wanted.origin, wanted.name, closed, _OPENS_KEY)
         return key.id
 
-    def _locked_plan(self) -> str:
+    def _locked_price_plan(self) -> str:
         """Return the plan of locked teams, which has no models."""
         if not self._plan_of_none:
             name, none = f"{self._source}: closed", [converted.NO_MODEL]

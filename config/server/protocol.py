@@ -44,7 +44,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from config.server.websocket import RealtimeProtocol, is_session
+from config.server.websocket import RealtimeProtocol, accepts_web_socket
 from dialects.errors.errors import message_of
 from lib.ids import id_text, new_id
 from lib.process.asgi import HEED, RESPOND, Fields, Scope
@@ -137,7 +137,7 @@ def open_files() -> None:
 
 class Connections(NamedTuple):
     """The numbers of connections. `in_flight` are connections on which a response is awaited or
-    being sent, and sessions."""
+    being sent, and realtime connections."""
 
     open: int
     in_flight: int
@@ -334,8 +334,8 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _should_upgrade_to_ws(self) -> bool:
-        """Upgrade only sessions; other upgrade requests get an HTTP response."""
-        return not self.answering and is_session(self._path)
+        """Upgrade only realtime connections; other upgrade requests get an HTTP response."""
+        return not self.answering and accepts_web_socket(self._path)
 
     def handle_websocket_upgrade(self) -> None:
         self._changed_over = True

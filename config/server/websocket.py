@@ -1,9 +1,9 @@
-"""The web server's WebSocket, for realtime sessions and responses: uvicorn's protocol with changes.
-An event that is too large gets an error before the close. There is no compression. When the server
-stops, it does not close the connection: the session is told and closes it.
+"""The web server's WebSocket, for realtime connections and responses: uvicorn's protocol with
+changes. An event that is too large gets an error before the close. There is no compression. When
+the server stops, it does not close the connection: its endpoint is told and closes it.
 
     the size of an event        15 MiB (relay/config.py)
-    a client that reads slowly  the session waits, as any stream
+    a client that reads slowly  its endpoint waits, as any stream
     a client that is gone       a ping every 20 s, whose pong must arrive within 20 s
 """
 
@@ -27,7 +27,7 @@ from relay.realtime.sink import STOPPING_EXTENSION
 _LINGER_S: Final = 2.0
 
 
-def is_session(path: str) -> bool:
+def accepts_web_socket(path: str) -> bool:
     """Return whether this path accepts a WebSocket."""
     endpoint = find_endpoint(path)
     return endpoint is not None and endpoint.socket is not None

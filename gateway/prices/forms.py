@@ -451,7 +451,7 @@ class DaysForm(forms.Form):
     )
 
 
-class PlanForm(forms.Form):
+class PricePlanForm(forms.Form):
     """A plan: its markup on list prices, and its visible models."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
@@ -472,7 +472,7 @@ class PlanForm(forms.Form):
         offer_installation_models(self.fields["models"])
 
 
-class PlanHolderForm(forms.Form):
+class PricePlanHolderForm(forms.Form):
     """Assigns an organisation, a team or a member to a plan."""
 
     slug = forms.ModelChoiceField(

@@ -1,9 +1,9 @@
-"""Realtime sessions of a page: each is opened by a ticket that works once.
+"""Realtime connections of a page: each is opened by a ticket that works once.
 
     POST (session cookie, CSRF token) --> a ticket for one model and payer, for 30 s
-    WebSocket with the ticket, from a page of this site --> a session, metered as over the API
+    WebSocket with the ticket, from a page of this site --> a connection, metered as over the API
 
-The cookie alone opens no session, because a page of another site could make a browser send it.
+The cookie alone opens no connection, because a page of another site could make a browser send it.
 """
 
 import datetime as dt
@@ -48,7 +48,7 @@ def issue_ticket(actor: Actor, payer: Payer, model: str) -> str:
 
 
 def claim_ticket(token: str) -> tuple[Actor, Payer, str] | None:
-    """Use a ticket. Return who opens a session, who pays, and the model. Return None for an
+    """Use a ticket. Return who opens a connection, who pays, and the model. Return None for an
     unknown, used or expired ticket, and if the person may no longer use the playground or the key
     no longer pay."""
     with transaction.atomic():

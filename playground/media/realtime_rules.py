@@ -1,4 +1,4 @@
-"""The initial settings of a realtime session, from the fields of the page's form.
+"""The initial settings of a realtime connection, from the fields of the page's form.
 
     voice          one of VOICES
     output         "audio" with a transcript, or "text"
@@ -35,7 +35,7 @@ def kept_settings(form: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def session_of(settings: Mapping[str, str]) -> dict[str, Any]:
+def update_payload(settings: Mapping[str, str]) -> dict[str, Any]:
     """Return the `session` of a `session.update` for settings from `kept_settings`."""
     by_itself = settings["turns"] == "auto"
     audio_input: dict[str, Any] = {
@@ -44,11 +44,11 @@ def session_of(settings: Mapping[str, str]) -> dict[str, Any]:
     }
     if settings["transcription"]:
         audio_input["transcription"] = {"model": settings["transcription"]}
-    session: dict[str, Any] = {"type": "realtime", "output_modalities": [settings["output"]]}
+    payload: dict[str, Any] = {"type": "realtime", "output_modalities": [settings["output"]]}
     if settings["instructions"]:
-        session["instructions"] = settings["instructions"]
-    session["audio"] = {
+        payload["instructions"] = settings["instructions"]
+    payload["audio"] = {
         "input": audio_input,
         "output": {"format": dict(_PCM), "voice": settings["voice"]},
     }
-    return session
+    return payload

@@ -4,7 +4,7 @@ own report holds and charges:
     {"type": "weir.hold", "request": id, "amount": "$0.21", "held": "$0.21", "spent": "$0.00"}
     {"type": "weir.charge", "request": id, "amount": "$0.0012", "held": "$0.00", "spent": "$0.0012"}
 
-`held` and `spent` are the totals of the session so far.
+`held` and `spent` are the totals of the connection so far.
 """
 
 import json
@@ -27,9 +27,9 @@ _POLICY: Final = 1008
 
 class _Relay(Protocol):
     async def converse(
-        self, session: PageConnection, scope: Scope, receive: Receive, send: Send
+        self, connection: PageConnection, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Run a session to its end."""
+        """Run a connection to its end."""
 
 
 def shows_ticket(scope: Scope) -> bool:
@@ -38,7 +38,7 @@ def shows_ticket(scope: Scope) -> bool:
 
 
 async def serve(relay: _Relay, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run the session of a ticket. Refuse the handshake with 403 without a valid ticket, or from
+    """Run the connection of a ticket. Refuse the handshake with 403 without a valid ticket, or from
     another site."""
     ticket = _ticket_of(scope)
     claimed = None
@@ -50,12 +50,12 @@ async def serve(relay: _Relay, scope: Scope, receive: Receive, send: Send) -> No
         return
     actor, payer, model = claimed
     sender = _HoldReporter(send)
-    session = PageConnection(payer.key.id, person_of(actor).id, model, payer.labels, sender)
-    await relay.converse(session, scope, receive, sender.send)
+    connection = PageConnection(payer.key.id, person_of(actor).id, model, payer.labels, sender)
+    await relay.converse(connection, scope, receive, sender.send)
 
 
 class _HoldReporter:
-    """Inserts holds and charges into the events of a session, before the next event."""
+    """Inserts holds and charges into the events of a connection, before the next event."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

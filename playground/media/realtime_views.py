@@ -27,11 +27,15 @@ from playground.media.realtime_rules import (
     TURNS,
     VOICES,
     kept_settings,
-    session_of,
+    update_payload,
 )
 from playground.media.realtime_socket import TICKET_PROTOCOL
 from playground.media.tabs import tabs_context
-from playground.models_offered.offered_models import media_models, realtime_models, session_models
+from playground.models_offered.offered_models import (
+    connection_models,
+    media_models,
+    realtime_models,
+)
 from playground.payers.paying import Payer, payers_context
 from playground.relaying.relaying import relay_of
 from playground.turns.form import form_values
@@ -48,7 +52,7 @@ _PERMISSIONS: Final = "microphone=(self), camera=(), display-capture=(), geoloca
 @require_safe
 def realtime_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     form = form_values(request.GET)
-    models, by_code = session_models(actor)
+    models, by_code = connection_models(actor)
     may_send = scope_of(actor, "playground.use") is not None
     context: dict[str, Any] = {
         "slug": slug_of(actor),
@@ -76,7 +80,7 @@ def realtime_page(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def realtime_ticket(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Issue the ticket with which the page's script opens a session."""
+    """Issue the ticket with which the page's script opens a connection."""
     form = form_values(request.POST)
     try:
         model, payer = _read_request(actor, form)
@@ -87,7 +91,7 @@ def realtime_ticket(request: HttpRequest, actor: Actor) -> HttpResponse:
         {
             "protocols": ["realtime", f"{TICKET_PROTOCOL}{ticket}"],
             "path": f"{_PATH}?model={quote(model, safe='')}",
-            "session": session_of(kept_settings(form)),
+            "session": update_payload(kept_settings(form)),
         }
     )
 
@@ -114,13 +118,13 @@ async def realtime_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase
 @organisation_page("playground.use")
 @require_POST
 def realtime_code(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Show the session as code."""
+    """Show the connection as code."""
     form = form_values(request.POST)
     model = form.get("model", "")
     call = SnippetRequest(
         "realtime",
         f"{_PATH}?model={quote(model, safe='')}",
-        session_of(kept_settings(form)),
+        update_payload(kept_settings(form)),
         "GET",
         model,
     )
@@ -131,7 +135,7 @@ def realtime_code(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def realtime_charges(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Show the charges of the responses of an ended session."""
+    """Show the charges of the responses of an ended connection."""
     asked = [parse_id(id) for id in request.POST.getlist("request")[:_REQUESTS_MAX]]
     charged = charges_of(actor, [id for id in asked if id is not None])
     context = {

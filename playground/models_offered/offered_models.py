@@ -23,7 +23,7 @@ from gateway.providers.overrides import apply_overrides
 from lib import clock
 from playground.models_offered.media_model import MediaModel
 
-_SESSIONS: Final = frozenset({"realtime", "live"})
+_CONNECTIONS: Final = frozenset({"realtime", "live"})
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def offered_kinds(actor: Actor) -> set[str]:
     kinds: set[str] = set()
     for model in offered_models(actor):
         known = find_row(_upstream_name(model.name, channels)) or find_row(model.name)
-        if known is not None and known.endpoint in _SESSIONS:
+        if known is not None and known.endpoint in _CONNECTIONS:
             kinds.add("realtime")
         elif kind := media_kind(known, model.meters):
             kinds.add(kind)
@@ -170,33 +170,33 @@ def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-class SessionModels(NamedTuple):
-    """The models that answer in sessions, by name: those that the realtime page holds sessions
-    with, and those whose sessions are in a form for applications only.
+class ConnectionModels(NamedTuple):
+    """The models that answer over a connection, by name: those that the realtime page talks to,
+    and those whose connections are in a form for applications only.
     """
 
     here: list[str]
     by_code: list[str]
 
 
-def session_models(actor: Actor) -> SessionModels:
-    """Return the models that answer in sessions."""
+def connection_models(actor: Actor) -> ConnectionModels:
+    """Return the models that answer over a connection."""
     channels = _enabled_channels()
-    models = SessionModels([], [])
+    models = ConnectionModels([], [])
     for model in offered_models(actor):
         known = find_row(_upstream_name(model.name, channels)) or find_row(model.name)
-        if known is not None and known.endpoint in _SESSIONS:
+        if known is not None and known.endpoint in _CONNECTIONS:
             (models.here if _speaks_events(known) else models.by_code).append(model.name)
     return models
 
 
 def realtime_models(actor: Actor) -> list[str]:
-    """Return the models with realtime sessions on the page, by name."""
-    return session_models(actor).here
+    """Return the models that the realtime page talks to, by name."""
+    return connection_models(actor).here
 
 
 def _speaks_events(known: Capabilities) -> bool:
-    """Return whether a model's sessions are in OpenAI's realtime form, which the page uses."""
+    """Return whether a model's connections are in OpenAI's realtime form, which the page uses."""
     return known.endpoint == "realtime" and known.owner != "google"
 
 

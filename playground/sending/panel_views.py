@@ -51,7 +51,7 @@ from playground.runs.runs import request_of_run
 from playground.turns.context_window import Context
 from playground.turns.form import form_values, panel_settings, read_form
 from playground.turns.request import build_request, context_for, shorten_request
-from playground.turns.summaries import most_nano, plan_summary
+from playground.turns.summaries import excerpt_to_summarise, most_nano
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
 from relay.errors import DatabaseAway
 from relay.hold_sizes.bound import Bound
@@ -108,8 +108,8 @@ async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         turn_form, drafts, usage = await run_in_database(_drafts, request, actor)
         context["bound"] = await _bound(request, actor, turn_form.payer, drafts, usage)
         if usage.too_much and turn_form.conversation and not turn_form.compare:
-            plan = await run_in_database(plan_summary, turn_form)
-            context["summary_nano"] = await most_nano(actor, relay_of(request), plan)
+            excerpt = await run_in_database(excerpt_to_summarise, turn_form)
+            context["summary_nano"] = await most_nano(actor, relay_of(request), excerpt)
     except TurnRefused as refused:
         context["blocked"] = refused.message
     except RequestFault as fault:

@@ -23,7 +23,7 @@ from playground.turns.turns import TurnForm, draft_of, messages_before
 from usage.requests.words import CHAT_SUMMARY
 
 
-class Plan(NamedTuple):
+class Excerpt(NamedTuple):
     """What to summarise of the path that a form continues: its messages from `begin` to `end`,
     equal if everything fits. `before` is the existing summary."""
 
@@ -43,7 +43,7 @@ class Summarised(NamedTuple):
     charge_nano: int
 
 
-def plan_summary(form: TurnForm) -> Plan:
+def excerpt_to_summarise(form: TurnForm) -> Excerpt:
     """Return what must be summarised so that the form's turn fits."""
     column, path = form.columns[0], draft_of(form)
     settings, can = Settings.from_stored(column.settings), capabilities_of_model(column.model)
@@ -53,7 +53,7 @@ def plan_summary(form: TurnForm) -> Plan:
         fixed = fixed_tokens(settings, path) + SUMMARY_TOKENS_MAX
         cap = settings.params.get("max_output")
         end += messages_left_out(path[begin:], fixed, can.context_max, cap)
-    return Plan(
+    return Excerpt(
         model=column.model,
         path=path,
         begin=begin,
@@ -64,33 +64,38 @@ def plan_summary(form: TurnForm) -> Plan:
     )
 
 
-def _portions(plan: Plan) -> list[str]:
-    return list(portions(plan.path[plan.begin : plan.end], plan.can.context_max or 0))
+def _portions(excerpt: Excerpt) -> list[str]:
+    return list(portions(excerpt.path[excerpt.begin : excerpt.end], excerpt.can.context_max or 0))
 
 
-async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
+async def most_nano(actor: Actor, relay: ChatRelay, excerpt: Excerpt) -> int:
     """Return the maximum cost of the summary. Raises RequestFault, DatabaseAway."""
     longest = "x" * 4 * SUMMARY_TOKENS_MAX
     bodies = [
-        summary_request(plan.model, longest, portion, plan.can) for portion in _portions(plan)
+        summary_request(excerpt.model, longest, portion, excerpt.can)
+        for portion in _portions(excerpt)
     ]
-    return sum([await side_requests.most_nano(actor, relay, plan.payer, body) for body in bodies])
+    return sum(
+        [await side_requests.most_nano(actor, relay, excerpt.payer, body) for body in bodies]
+    )
 
 
 async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarised:
     """Summarise what does not fit, and store the summary with the last message that it covers.
     Raises what `ask_aside` raises; portions answered before that are still charged."""
-    plan = await run_in_database(plan_summary, form)
-    text, charge_nano = plan.before, 0
-    for portion in _portions(plan):
-        body = summary_request(plan.model, text, portion, plan.can)
-        answered = await ask_aside(actor, relay, plan.payer, body, new_id(), purpose=CHAT_SUMMARY)
+    excerpt = await run_in_database(excerpt_to_summarise, form)
+    text, charge_nano = excerpt.before, 0
+    for portion in _portions(excerpt):
+        body = summary_request(excerpt.model, text, portion, excerpt.can)
+        answered = await ask_aside(
+            actor, relay, excerpt.payer, body, new_id(), purpose=CHAT_SUMMARY
+        )
         text, charge_nano = answered.text.strip(), charge_nano + answered.charge_nano
         if not text:
             raise LookupError("an empty summary")
-    if plan.end > plan.begin:
-        await run_in_database(_keep, form, plan.end, text)
-    turns = sum(message.role == "user" for message in plan.path[plan.begin : plan.end])
+    if excerpt.end > excerpt.begin:
+        await run_in_database(_keep, form, excerpt.end, text)
+    turns = sum(message.role == "user" for message in excerpt.path[excerpt.begin : excerpt.end])
     return Summarised(turns, charge_nano)
 
 

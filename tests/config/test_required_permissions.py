@@ -74,16 +74,24 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "gateway.access": {
         "channels.read": (
             "every_channel access_channel_key visible_rules visible_shadow_answers "
-            "visible_aliases visible_models access_model "
-            "visible_model_proposals visible_test_runs visible_announcements"
+            "visible_aliases visible_test_runs"
         ),
         "prices.write": (
-            "visible_updates visible_ignore_rules access_price visible_proposals "
-            "visible_versions visible_previews visible_plans"
+            "access_price visible_proposals visible_versions visible_previews visible_price_plans"
         ),
+    },
+    "gateway.catalogue.access": {
+        "channels.read": "visible_model_proposals",
+        "prices.write": "visible_updates visible_ignore_rules",
+    },
+    "gateway.public_models.access": {
+        "channels.read": "visible_models access_model",
     },
     "gateway.settings.changes": {
         "channels.write": "_events",
+    },
+    "gateway.status.access": {
+        "channels.read": "visible_announcements",
     },
     "notify.access": {
         "webhooks.read": "visible_endpoints visible_deliveries",

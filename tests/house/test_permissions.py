@@ -108,7 +108,7 @@ ASKED: Final = {
     """,
     "prices.write": """
         gateway.access.access_price gateway.catalogue.access.visible_ignore_rules
-        gateway.access.visible_plans gateway.access.visible_previews
+        gateway.access.visible_price_plans gateway.access.visible_previews
         gateway.access.visible_proposals gateway.catalogue.access.visible_updates
         gateway.access.visible_versions
     """,

@@ -31,7 +31,7 @@ from config.imports.converted import (
     Member,
     Organisation,
     Origin,
-    Plan,
+    PricePlan,
     Team,
 )
 from config.imports.databases import Database
@@ -159,12 +159,12 @@ class _Converter:
         self._keys_of: dict[str, list[Row]] = {}
         for row in reader.database.rows[KEYS]:
             self._keys_of.setdefault(values.text(row.get("user_id")), []).append(row)
-        self.plans: dict[str, Plan] = {}
+        self.plans: dict[str, PricePlan] = {}
 
     def organisations(self) -> list[Organisation]:
         each = self._reader.each
         self._closed = tuple(self._whole_hub())
-        self._add_plan("everybody", _LABEL, self._catalogue.every(""))
+        self._add_price_plan("everybody", _LABEL, self._catalogue.every(""))
         each(ORGANIZATIONS, self._organization, id="organization_id", name="organization_alias")
         # Each organisation has a first team here, so a team of the same name needs another name.
         self._team_names = {
@@ -262,9 +262,9 @@ class _Converter:
             }
         )
 
-    def _add_plan(self, id: str, name: str, models: tuple[str, ...]) -> Origin:
+    def _add_price_plan(self, id: str, name: str, models: tuple[str, ...]) -> Origin:
         origin = Origin(_PLANS, id)
-        self.plans[id] = Plan(origin, name[:_NAME_MAX], PPM, models or (NO_MODEL,))
+        self.plans[id] = PricePlan(origin, name[:_NAME_MAX], PPM, models or (NO_MODEL,))
         self._report.table(_PLANS).read += 1
         return origin
 
@@ -287,7 +287,7 @@ class _Converter:
         models = self._catalogue.resolved(listed, "") if listed else ()
         plan = Origin(_PLANS, "everybody")
         if listed:
-            plan = self._add_plan(f"organization {id}", f"{_LABEL}: {name}", models)
+            plan = self._add_price_plan(f"organization {id}", f"{_LABEL}: {name}", models)
         organisation = Organisation(
             Origin(ORGANIZATIONS, id),
             name,
@@ -334,7 +334,7 @@ class _Converter:
         if listed or every != self._catalogue.every(""):
             models = self._catalogue.resolved(listed, id) if listed else every
             models = _narrow_models(models, [place.models])
-            plan = self._add_plan(f"team {id}", f"{_LABEL}: {name}", models)
+            plan = self._add_price_plan(f"team {id}", f"{_LABEL}: {name}", models)
         place.teams[name] = Team(
             name, Origin(TEAMS, id), plan, counts=terms.counts, budgets=terms.budgets, closed=closed
         )

@@ -10,7 +10,7 @@ from typing import Final
 
 from billing.currency.money import round_half_even
 from billing.prices.pricing import PPM
-from config.imports.converted import NO_MODEL, Origin, Plan
+from config.imports.converted import NO_MODEL, Origin, PricePlan
 from config.imports.new_api.channels import GroupedChannel
 from config.imports.new_api.people import AUTO
 from config.imports.reading import Reader
@@ -20,13 +20,13 @@ _TABLE: Final = "groups"
 _USABLE: Final = ("default", "vip")
 
 
-def plans_of(
+def price_plans_of(
     reader: Reader,
     ratios: Mapping[str, Fraction],
     channels: list[GroupedChannel],
     used: Collection[str],
     auto: Collection[str],
-) -> dict[str, Plan]:
+) -> dict[str, PricePlan]:
     """Build a plan for each group that a user or a channel is in. `auto` are the groups available
     to a token without a group."""
     models = {group: _models_of(group, channels) for group in groups_of_channels(channels)}
@@ -36,7 +36,7 @@ def plans_of(
             **ratios,
             AUTO: max((ratios.get(g, Fraction(1)) for g in auto), default=Fraction(1)),
         }
-    plans: dict[str, Plan] = {}
+    plans: dict[str, PricePlan] = {}
     for group in sorted({*used, *models, *ratios}):
         reader.report.table(_TABLE).read += 1
         if group not in used and group not in models:
@@ -44,7 +44,9 @@ def plans_of(
             continue
         if group not in ratios:
             reader.report.note(_TABLE, group, "", "has no ratio: taken as 1")
-        plans[group] = _plan(reader, group, ratios.get(group, Fraction(1)), models.get(group, ()))
+        plans[group] = _price_plan(
+            reader, group, ratios.get(group, Fraction(1)), models.get(group, ())
+        )
     return plans
 
 
@@ -62,18 +64,18 @@ def _models_of(group: str, channels: list[GroupedChannel]) -> set[str]:
     }
 
 
-def _plan(reader: Reader, group: str, ratio: Fraction, models: Collection[str]) -> Plan:
+def _price_plan(reader: Reader, group: str, ratio: Fraction, models: Collection[str]) -> PricePlan:
     scaled = ratio * PPM
     if scaled.denominator != 1:
         reader.report.note(_TABLE, group, "", "its ratio is rounded to 6 decimals")
     if not models:
         reader.report.note(_TABLE, group, "", "has no channel: its plan has no model")
     multiplier = round_half_even(scaled.numerator, scaled.denominator)
-    return Plan(Origin(_TABLE, group), group, multiplier, tuple(sorted(models)) or (NO_MODEL,))
+    return PricePlan(Origin(_TABLE, group), group, multiplier, tuple(sorted(models)) or (NO_MODEL,))
 
 
-def plans_of_channel(
-    grouped: GroupedChannel, plans: Mapping[str, Plan], auto: Collection[str]
+def price_plans_of_channel(
+    grouped: GroupedChannel, plans: Mapping[str, PricePlan], auto: Collection[str]
 ) -> tuple[Origin, ...]:
     """Return the plans that a channel serves; () = everybody."""
     groups = set(grouped.groups)

@@ -15,7 +15,7 @@ from config.imports.new_api.channel_types import Peer
 from config.imports.new_api.channels import read_channels
 from config.imports.new_api.codes import read_codes, report_subscriptions
 from config.imports.new_api.columns import COLUMNS, OTHER_TABLES
-from config.imports.new_api.groups import plans_of, plans_of_channel, usable_groups
+from config.imports.new_api.groups import price_plans_of, price_plans_of_channel, usable_groups
 from config.imports.new_api.people import Terms, groups_of, read_users
 from config.imports.new_api.ratios import RatioTables, rates_of, written_rates
 from config.imports.reading import Reader, Skipped
@@ -66,7 +66,7 @@ def convert(
     prices = _read_prices(reader, peer, options, [each.channel for each in grouped], quota_per_usd)
     used, auto = groups_of(reader), _auto_groups(options)
     ratios = _ratios(options, "GroupRatio") if "GroupRatio" in options else _GROUP_RATIO
-    plans = plans_of(reader, ratios, grouped, used, auto)
+    plans = price_plans_of(reader, ratios, grouped, used, auto)
     rate_of, closed = quota_options.rates_by_group(options)
     terms = Terms(
         label=LABELS[peer],
@@ -91,7 +91,10 @@ def convert(
     )
     return Converted(
         tuple(plans.values()),
-        tuple(replace(each.channel, plans=plans_of_channel(each, plans, auto)) for each in grouped),
+        tuple(
+            replace(each.channel, plans=price_plans_of_channel(each, plans, auto))
+            for each in grouped
+        ),
         tuple(prices),
         tuple(organisations),
         reader.report,

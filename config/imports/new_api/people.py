@@ -19,7 +19,7 @@ from config.imports.converted import (
     Member,
     Organisation,
     Origin,
-    Plan,
+    PricePlan,
     Team,
 )
 from config.imports.new_api.options import RateOf
@@ -46,7 +46,7 @@ class Terms:
 
     label: str
     quota_per_usd: Fraction
-    plans: Mapping[str, Plan]
+    plans: Mapping[str, PricePlan]
     usable: Callable[[str], Collection[str]]
     auto: Collection[str] = ()
     rate_of: RateOf = lambda group: Counts()

@@ -1,11 +1,14 @@
 """Bring over what another hub has (docs/start/coming-from-another-hub.md)."""
 
+import datetime as dt
 import json
 import os
 import re
 from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
@@ -13,8 +16,11 @@ from django.db import OperationalError, transaction
 from billing.prices.price_list import ListInvalid, PriceListRead, read_price_list
 from config.apply.present import lock_installation
 from config.imports.converted import Converted
-from config.imports.databases import DatabaseUnreadable, open_database
-from config.imports.peers import PEERS, Peer, Settings, WrongPeer
+from config.imports.databases import Database, DatabaseUnreadable, open_database
+from config.imports.litellm import litellm
+from config.imports.new_api import hubs as quota_hubs
+from config.imports.new_api.channel_types import Peer as QuotaPeer
+from config.imports.new_api.hubs import WrongPeer
 from config.imports.report import Report, report_text, serialize_report
 from config.imports.values import ValueUnreadable
 from config.imports.writing import OtherInstallation, write_converted
@@ -25,6 +31,42 @@ from lib.vault import VaultError
 
 _ENV = "env:"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+
+
+class Settings(NamedTuple):
+    """An operator's settings for an import: the key to LiteLLM's secrets and its price list, and
+    the restrictions that may be dropped (`columns.py`)."""
+
+    now: dt.datetime
+    salt_key: str = ""
+    price_map: PriceListRead = PriceListRead({}, {}, {})
+    accepted: frozenset[str] = frozenset()
+
+
+class Peer(NamedTuple):
+    """A hub: the tables to read, and their conversion. Only a `litellm` peer seals secrets and has
+    a price list."""
+
+    tables: tuple[str, ...]
+    convert: Callable[[Database, Settings], Converted]
+    litellm: bool = False
+
+
+def _quota_hub(peer: QuotaPeer, database: Database, settings: Settings) -> Converted:
+    return quota_hubs.convert(peer, database, settings.accepted, settings.now)
+
+
+def _litellm(database: Database, settings: Settings) -> Converted:
+    return litellm.convert(
+        database, settings.salt_key, settings.price_map, settings.accepted, settings.now
+    )
+
+
+PEERS: Final[Mapping[str, Peer]] = {
+    "new-api": Peer(quota_hubs.TABLES, partial(_quota_hub, "new-api")),
+    "one-api": Peer(quota_hubs.TABLES, partial(_quota_hub, "one-api")),
+    "litellm": Peer(litellm.TABLES, _litellm, litellm=True),
+}
 
 
 class Command(BaseCommand):

@@ -2,20 +2,24 @@
 
 Another provider may have written parts of the history. Its reasoning is marked or has no seal. This
 provider verifies seals, so that reasoning is removed. If the last tool calls lose theirs, thinking
-is disabled. System messages between the turns are rewritten for models that do not accept them.
+is disabled. System messages between the turns are rewritten for models that do not accept them:
+Claude accepts them from Opus 4.8 and version 5 on
+(platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages). Claude Code sends
+them to every model whose name it does not know, including unknown names of older models.
 """
 
+import re
 from typing import Any, Final
 
 import msgspec
 
-from dialects.anthropic.request import system_turns
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.json.raw_json import members_of
 
 _MARKS: Final = ("openai:", "gemini:")
 _THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
 _ON: Final = frozenset({"enabled", "adaptive"})
+_ACCEPTING: Final = re.compile(r"claude-(?:opus-4[-.](?:[89]|\d\d)|[a-z]+-(?:[5-9]|\d\d))(?!\d)")
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -31,8 +35,8 @@ def quirks_for(body: Body, model: str) -> Quirks:
     """Return the edits that remove what the model would refuse from the history."""
     before = _items(body.value("messages"))
     fitted = [_without_foreign(message) for message in before]
-    if not system_turns.are_accepted(model):
-        fitted = [message and system_turns.as_user(message) for message in fitted]
+    if not accepts_system_turns(model):
+        fitted = [message and _as_user(message) for message in fitted]
     if all(message_after is message for message_after, message in zip(fitted, before, strict=True)):
         return NO_QUIRKS
     after = [message_after for message_after in fitted if message_after is not None]
@@ -40,6 +44,38 @@ def quirks_for(body: Body, model: str) -> Quirks:
     if members_of(body.value("thinking")).get("type") not in _ON or not _lack_thoughts(after):
         return Quirks(edits, ())
     return Quirks({**edits, "thinking": b'{"type":"disabled"}'}, ("thinking",))
+
+
+def accepts_system_turns(model: str) -> bool:
+    """Return whether a model, by the provider's name, accepts system messages between the turns."""
+    return _ACCEPTING.search(model) is not None
+
+
+def _as_user(message: msgspec.Raw) -> msgspec.Raw | None:
+    """Return a system message as a user message whose text is marked as the system's; None if it
+    has no text. Any other message is unchanged."""
+    value = members_of(message)
+    if value.get("role") != "system":
+        return message
+    content = value.get("content")
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(blocks, list):
+        return message
+    marked = [_mark(block) for block in blocks]
+    if not marked:
+        return None
+    members = _members.decode(message) | {
+        "role": msgspec.Raw(b'"user"'),
+        "content": msgspec.Raw(_encode(marked)),
+    }
+    return msgspec.Raw(_encode(members))
+
+
+def _mark(block: Any) -> Any:
+    """Return a block with its text marked as Claude Code marks it for older models."""
+    if not isinstance(block, dict) or not isinstance(block.get("text"), str):
+        return block
+    return block | {"text": f"<system-reminder>\n{block['text']}\n</system-reminder>"}
 
 
 def _without_foreign(message: msgspec.Raw) -> msgspec.Raw | None:

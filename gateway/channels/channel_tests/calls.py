@@ -56,9 +56,8 @@ from dialects.codec import Codec
 from dialects.codec import Target as CodecTarget
 from dialects.errors.errors import RequestFault
 from dialects.usage.usage import Quantities
+from gateway.channels.channel_tests.connections import CONNECTION_VARIANTS, hold_turn
 from gateway.channels.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
-from gateway.channels.channel_tests.session_turns import SHORT
-from gateway.channels.channel_tests.sessions import SESSION_VARIANTS, hold_session
 from gateway.channels.channel_tests.staged_calls import (
     CallFailed,
     CallResult,
@@ -68,6 +67,7 @@ from gateway.channels.channel_tests.staged_calls import (
     fault_of_answer,
     first_text,
 )
+from gateway.channels.channel_tests.turns import SHORT
 from gateway.channels.products import PRODUCT_NAMES
 from gateway.providers.codecs import codec_for
 from gateway.providers.models import capabilities_of
@@ -107,7 +107,7 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "audio": (*_BEGIN, "stream", "heard", "usage"),
     "reasoning": (*_BEGIN, "stream", "thought", "usage"),
     "cancel": (*_BEGIN, "cancel"),
-    # One turn of a session.
+    # One turn of a connection.
     "realtime": (*_BEGIN, "usage"),
     "live": (*_BEGIN, "usage"),
 }
@@ -143,16 +143,16 @@ def call(
 ) -> None:
     """Run the test and fill `result`. The `assumed` features are requested as if the catalogue
     listed them."""
-    if result.variant in SESSION_VARIANTS:
-        _hold_session(target, policy, result)
+    if result.variant in CONNECTION_VARIANTS:
+        _hold_turn(target, policy, result)
     else:
         _Check(target, policy, result, assumed).run()
 
 
-def _hold_session(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
+def _hold_turn(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
     staged = StagedCall(target, policy, STAGES[result.variant], result)
     with staged.recorded():
-        used = hold_session(staged, result.variant, result.model, result.upstream_model)
+        used = hold_turn(staged, result.variant, result.model, result.upstream_model)
         _count(staged, result, used)
 
 

@@ -19,7 +19,7 @@ from billing.prices.prices import list_prices
 from billing.prices.pricing import total_of
 from gateway.channel_order import channel_order
 from gateway.channels.channel_tests.calls import STAGES, ChannelCheck, Variant, call
-from gateway.channels.channel_tests.sessions import SESSION_VARIANTS
+from gateway.channels.channel_tests.connections import CONNECTION_VARIANTS
 from gateway.channels.channel_tests.staged_calls import Target
 from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
@@ -44,10 +44,10 @@ def upstream_name(channel: Channel, model: str) -> str | None:
 
 
 def usual_variant(upstream_model: str, wanted: Variant) -> Variant:
-    """Return the variant in which to test a model that nobody chose: that of its sessions in place
-    of `streamed`, if it answers in sessions only."""
+    """Return the variant in which to test a model that nobody chose: that of its connections in
+    place of `streamed`, if it answers over connections only."""
     row = find_row(upstream_model)
-    if wanted != "streamed" or row is None or row.endpoint not in SESSION_VARIANTS:
+    if wanted != "streamed" or row is None or row.endpoint not in CONNECTION_VARIANTS:
         return wanted
     return cast(Variant, row.endpoint)
 

@@ -48,7 +48,7 @@ def check_conditions(fields: Mapping[str, Any]) -> dict[str, Any]:
         if len(conditions.get(name, ())) > VALUES_MAX:
             text = gettext("Enter at most %(n)s values.")
             raise ChannelRefused(_field_path(name), text % {"n": VALUES_MAX})
-    _check_known("plans", conditions, gettext("There is no plan named %(name)s."), _plans)
+    _check_known("plans", conditions, gettext("There is no plan named %(name)s."), _price_plans)
     check_teams(_field_path("teams"), conditions.get("teams", ()))
     for name in _LABELS:
         bad = [label for label in conditions.get(name, ()) if not is_label(label)]
@@ -78,7 +78,7 @@ def _check_known(name: str, conditions: Mapping[str, Any], text: str, find: Any)
         raise ChannelRefused(_field_path(name), text % {"name": min(missing)})
 
 
-def _plans(names: Iterable[str]) -> set[str]:
+def _price_plans(names: Iterable[str]) -> set[str]:
     return set(Plan.objects.filter(name__in=names).values_list("name", flat=True))
 
 

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from nacl.secret import SecretBox
 
 from config.imports.databases import Database, open_database
-from config.imports.peers import PEERS
+from config.management.commands.import_from import PEERS
 
 FOLDER = Path(__file__).parent
 LITELLM_KEY = "sk-litellm-key-0123456789abcdef"

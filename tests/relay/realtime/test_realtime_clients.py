@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.code_examples.snippets import Language, SnippetRequest, snippet
-from playground.media.realtime_rules import kept_settings, session_of
+from playground.media.realtime_rules import kept_settings, update_payload
 from stack.test_programs import javascript
 from tests.fakes import listeners
 from tests.fakes.realtime import FakeRealtime
@@ -64,7 +64,7 @@ def test_the_javascript_client(
 
 
 # As the playground has it, with all that its form can say.
-CUSTOM = session_of(
+CUSTOM = update_payload(
     kept_settings({"output": "text", "instructions": HARD, "voice": "cedar", "turns": "manual"})
 )
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic.request.foreign_thoughts import quirks_for
+from dialects.anthropic.request.foreign_thoughts import accepts_system_turns, quirks_for
 from dialects.anthropic.request.read import read
-from dialects.anthropic.request.system_turns import are_accepted
 from dialects.json.body import NO_QUIRKS, Quirks
 
 ASKED = {"role": "user", "content": "hi"}
@@ -78,4 +77,4 @@ def test_what_has_no_blocks_is_left_to_the_provider(content: Any) -> None:
     ],
 )
 def test_models_that_accept_them(model: str, accepted: bool) -> None:
-    assert are_accepted(model) == accepted
+    assert accepts_system_turns(model) == accepted

@@ -27,7 +27,7 @@ from billing.price_plans.price_plans import (
     remove_plan,
     save_plan,
 )
-from gateway.access import access_plan, visible_plans
+from gateway.access import access_price_plan, visible_price_plans
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
 from lib.refusal import Refused
@@ -103,7 +103,7 @@ class HolderPage(Schema):
 @router.get("/plans", response=PlanPage, summary="List plans")
 def list_plans(actor: Actor, query: Query[pagination.NamedPageQuery]) -> PlanPage:
     """All plans, oldest first."""
-    rows: QuerySet[Plan] = visible_plans(actor).order_by("id")
+    rows: QuerySet[Plan] = visible_price_plans(actor).order_by("id")
     page = pagination.page_by_number(query.filter_by_name(rows), query.limit, query.cursor)
     return PlanPage(items=[_plan(plan) for plan in page.items], next=page.next)
 
@@ -111,7 +111,7 @@ def list_plans(actor: Actor, query: Query[pagination.NamedPageQuery]) -> PlanPag
 @router.post("/plans", response={201: PlanOut}, summary="Create a plan")
 def create_plan(actor: Actor, body: PlanIn) -> Status[PlanOut]:
     """No one is on it yet."""
-    if visible_plans(actor).filter(name=body.name).exists():
+    if visible_price_plans(actor).filter(name=body.name).exists():
         text = gettext("Another plan is already named %(plan)s.")
         raise Refused("name", text % {"plan": body.name}, already_exists=True)
     ppm = _multiplier(body.multiplier)
@@ -122,25 +122,25 @@ def create_plan(actor: Actor, body: PlanIn) -> Status[PlanOut]:
 @router.get("/plans/{id}", response=PlanOut, summary="Show a plan")
 def show_plan(actor: Actor, id: str) -> PlanOut:
     """One plan."""
-    return _plan(access_plan(actor, id))
+    return _plan(access_price_plan(actor, id))
 
 
 @router.patch("/plans/{id}", response=PlanOut, summary="Change a plan")
 def change_plan(actor: Actor, id: str, body: PlanChange) -> PlanOut:
     """Applies to new requests. A cut of a multiplier that is in use by more than half waits until a
     second operator approves it, or makes the same change."""
-    plan = access_plan(actor, id)
+    plan = access_price_plan(actor, id)
     ppm = _multiplier(body.multiplier) if body.multiplier else None
     with suppress(SecondPersonNeeded):  # reported by `waiting_multiplier`
         save_plan(actor, plan.name, multiplier_ppm=ppm, models=body.models)
-    return _plan(access_plan(actor, id))
+    return _plan(access_price_plan(actor, id))
 
 
 @router.delete("/plans/{id}", response={204: None}, summary="Delete a plan")
 def delete_plan(actor: Actor, id: str) -> Status[None]:
     """Only possible when no one is on it."""
     try:
-        remove_plan(actor, access_plan(actor, id))
+        remove_plan(actor, access_price_plan(actor, id))
     except PlanRefused as error:
         raise Refused("id", str(error)) from error
     return Status(204, None)
@@ -150,7 +150,7 @@ def delete_plan(actor: Actor, id: str) -> Status[None]:
 def list_holders(actor: Actor, id: str, query: Query[pagination.PageQuery]) -> HolderPage:
     """Organisations, then teams, then members. The plan of a member applies before that of a team,
     and that before the organisation's."""
-    holders = holders_of(access_plan(actor, id))
+    holders = holders_of(access_price_plan(actor, id))
     page = pagination.page_by_key(
         holders, query.limit, query.cursor, lambda holder: f"{type(holder).__name__}:{holder.pk}"
     )
@@ -162,7 +162,7 @@ def change_holder(actor: Actor, id: str, body: HolderIn) -> HolderState:
     """Puts an organisation, a team or a member on this plan instead of the one before, or takes it
     off. Applies to new requests. If prices fall by more than half, a second operator must approve
     it, or make the same change."""
-    plan = access_plan(actor, id)
+    plan = access_price_plan(actor, id)
     holder = _find_holder(actor, body)
     if not body.on and holder not in holders_of(plan):
         raise Refused("on", gettext("The organisation, team or member is not on this plan."))

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from dialects.realtime.realtime import read_settings
-from playground.media.realtime_rules import INSTRUCTIONS_MAX, RATE, kept_settings, session_of
+from playground.media.realtime_rules import INSTRUCTIONS_MAX, RATE, kept_settings, update_payload
 from tests.support.hostile import EVERYTHING
 
 PCM = {"type": "audio/pcm", "rate": RATE}
 
 
 def test_a_form_without_choices_speaks_and_answers_by_itself() -> None:
-    assert session_of(kept_settings({})) == {
+    assert update_payload(kept_settings({})) == {
         "type": "realtime",
         "output_modalities": ["audio"],
         "audio": {
@@ -28,7 +28,7 @@ def test_what_was_chosen_is_told_in_the_form_that_the_relay_reads() -> None:
         "voice": "cedar", "output": "text", "turns": "manual", "transcription": "whisper-1",
         "instructions": f"  {EVERYTHING}",
     }  # fmt: skip
-    session = session_of(kept_settings(form))
+    session = update_payload(kept_settings(form))
     assert session["output_modalities"] == ["text"]
     assert session["instructions"] == EVERYTHING.strip()[:INSTRUCTIONS_MAX]
     assert session["audio"]["input"]["turn_detection"] is None

@@ -1,16 +1,11 @@
-"""The test of a session: its WebSocket is opened, one turn is asked for, and its usage awaited."""
+"""The test of a realtime or Live connection: opens its WebSocket, asks for one turn, and awaits the
+usage."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from dialects.codec import Codec
 from dialects.usage.usage import Quantities
-from gateway.channels.channel_tests.session_turns import (
-    GeminiLiveTurn,
-    LiveTurn,
-    RealtimeTurn,
-    SessionTurn,
-)
 from gateway.channels.channel_tests.staged_calls import (
     CALL_S_MAX,
     CallFailed,
@@ -18,19 +13,25 @@ from gateway.channels.channel_tests.staged_calls import (
     fault_of_answer,
     first_text,
 )
+from gateway.channels.channel_tests.turns import (
+    GeminiLiveTurn,
+    LiveTurn,
+    RealtimeTurn,
+    Turn,
+)
 from gateway.channels.timeouts import Timeouts
 from gateway.providers.codecs import codec_for
 from gateway.providers.provider import Address, BadAddress
 from lib.network.egress import Answer, EgressFailed
 from lib.network.web_socket import SocketClosed, WebSocket, handshake_headers, is_accepted
 
-SESSION_VARIANTS: Final = frozenset({"realtime", "live"})
+CONNECTION_VARIANTS: Final = frozenset({"realtime", "live"})
 _MESSAGE_BYTES_MAX: Final = 4 << 20
 # How long the usage may come after the end of its turn.
 _USAGE_S: Final = 5.0
 
 
-def hold_session(staged: StagedCall, variant: str, model: str, upstream_model: str) -> Quantities:
+def hold_turn(staged: StagedCall, variant: str, model: str, upstream_model: str) -> Quantities:
     """Hold one turn, and return its usage. Raises CallFailed."""
     provider = staged.provider()
     try:
@@ -43,13 +44,13 @@ def hold_session(staged: StagedCall, variant: str, model: str, upstream_model: s
     headers |= handshake_headers()
     with staged.send("GET", url, headers) as answer:
         _check_open(answer, headers, codec_for(provider, turn.dialect))
-        return _Held(staged, answer, turn).run()
+        return _Open(staged, answer, turn).run()
 
 
-def _turn_of(variant: str, address: Address, model: str) -> SessionTurn:
+def _turn_of(variant: str, address: Address, model: str) -> Turn:
     if variant == "live":
         return LiveTurn(model)
-    # Google's sessions are of models that others have in realtime sessions.
+    # Google's models speak over its Live API what others speak over OpenAI's Realtime API.
     if "realtime" not in address.urls and "bidi_generate_content" in address.urls:
         return GeminiLiveTurn(model)
     return RealtimeTurn(model)
@@ -65,10 +66,10 @@ def _check_open(answer: Answer, headers: dict[str, str], codec: Codec[Any]) -> N
     raise CallFailed(fault_of_answer(answer, body, codec), status=status, body=body)
 
 
-class _Held:
-    """A session that is open."""
+class _Open:
+    """A connection that is open."""
 
-    def __init__(self, staged: StagedCall, answer: Answer, turn: SessionTurn) -> None:
+    def __init__(self, staged: StagedCall, answer: Answer, turn: Turn) -> None:
         self._staged = staged
         self._turn = turn
         self._wait_s = min(Timeouts.of(staged.target.timeouts).first_content, CALL_S_MAX)

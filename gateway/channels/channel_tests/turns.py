@@ -1,4 +1,4 @@
-"""One turn of a session, by its messages: what is sent, and what they say about the provider.
+"""One turn of a connection, by its messages: what is sent, and what they say about the provider.
 
 realtime         OpenAI's Realtime API: a text, a response, its usage
 live             GPT-Live: a second of silence, a text to speak, the time until its close
@@ -27,8 +27,8 @@ _SPOKEN: Final = frozenset({"session.output_audio.delta", "session.output_transc
 _SECOND_BYTES: Final = 48_000
 
 
-class SessionTurn(ABC):
-    """A turn. `accepted`: the session has begun; `answered`: content has arrived; `over`: only
+class Turn(ABC):
+    """A turn. `accepted`: the provider has begun; `answered`: content has arrived; `over`: only
     usage may follow; `used` is the provider's count so far, None before it tells any.
     """
 
@@ -55,7 +55,7 @@ class SessionTurn(ABC):
         return CallFailed("broken", f"closed with {code} {reason}".strip())
 
 
-class RealtimeTurn(SessionTurn):
+class RealtimeTurn(Turn):
     """A turn of OpenAI's Realtime API, in the members that its beta has too."""
 
     operation = "realtime"
@@ -89,8 +89,8 @@ class RealtimeTurn(SessionTurn):
         self.used = realtime.quantities(response.raw_usage)
 
 
-class LiveTurn(SessionTurn):
-    """A turn of GPT-Live: the session is closed once its model speaks."""
+class LiveTurn(Turn):
+    """A turn of GPT-Live: the connection is closed once its model speaks."""
 
     operation = "live"
     dialect = "openai"
@@ -123,7 +123,7 @@ class LiveTurn(SessionTurn):
         return ()
 
 
-class GeminiLiveTurn(SessionTurn):
+class GeminiLiveTurn(Turn):
     """A turn of Google's Live API."""
 
     operation = "bidi_generate_content"

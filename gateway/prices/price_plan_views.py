@@ -33,9 +33,9 @@ from billing.price_plans.price_plans import (
 from billing.prices.forms import markup_error
 from billing.prices.pricing import PPM
 from billing.prices.words import marked_up, markup_words
-from gateway.access import access_plan, visible_plans
+from gateway.access import access_price_plan, visible_price_plans
 from gateway.listed_models.model_fields import ModelsField
-from gateway.prices.forms import PlanForm, PlanHolderForm
+from gateway.prices.forms import PricePlanForm, PricePlanHolderForm
 from gateway.prices.price_views import count_waiting
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
@@ -72,13 +72,13 @@ def plans(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("prices.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = PlanForm(request.POST or None)
+    form = PricePlanForm(request.POST or None)
     if form.is_valid():
         name = form.cleaned_data["name"]
-        if visible_plans(actor).filter(name=name).exists():
+        if visible_price_plans(actor).filter(name=name).exists():
             form.add_error("name", gettext("There is already a plan with this name."))
         elif _save(request, actor, name, form):
-            return redirect_to(request, "price_plan", visible_plans(actor).get(name=name).id)
+            return redirect_to(request, "price_plan", visible_price_plans(actor).get(name=name).id)
     verb = gettext("Create plan")
     return _dialog(request, form, verb, verb, reverse("price_plans"), gettext("Price plans"))
 
@@ -98,13 +98,13 @@ def markup_checked(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("prices.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_edit(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    stored = access_plan(actor, id)
+    stored = access_price_plan(actor, id)
     initial = {
         "name": stored.name,
         "markup": format_markup(stored.multiplier_ppm),
         "models": ", ".join(stored.model_patterns),
     }
-    form = PlanForm(request.POST or None, initial=initial)
+    form = PricePlanForm(request.POST or None, initial=initial)
     form.fields["name"].disabled = True
     # A plan keeps the name of a model that no longer exists.
     cast(ModelsField, form.fields["models"]).kept = stored.model_patterns
@@ -115,7 +115,7 @@ def plan_edit(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     return _dialog(request, form, title, gettext("Save"), back, stored.name)
 
 
-def _save(request: HttpRequest, actor: Actor, name: str, form: PlanForm) -> bool:
+def _save(request: HttpRequest, actor: Actor, name: str, form: PricePlanForm) -> bool:
     sent = form.cleaned_data
     try:
         save_plan(actor, name, multiplier_ppm=sent["markup"], models=sent["models"])
@@ -141,7 +141,7 @@ def _dialog(
 @operator_page("models.read")
 @require_safe
 def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    stored = access_plan(actor, id)
+    stored = access_price_plan(actor, id)
     context = {
         "waiting": count_waiting(),
         "plan": stored,
@@ -173,8 +173,8 @@ def _holder_row(holder: Holder) -> dict[str, str]:
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     """Put an organisation, a team or a member on this plan, or remove it from the plan."""
-    stored = access_plan(actor, id)
-    form = PlanHolderForm(request.POST or None, organisations=all_organisations(actor))
+    stored = access_price_plan(actor, id)
+    form = PricePlanHolderForm(request.POST or None, organisations=all_organisations(actor))
     if not form.is_valid():
         title = gettext("Add to plan %(name)s") % {"name": stored.name}
         back = reverse("price_plan", args=[stored.id])
@@ -195,7 +195,7 @@ def _second_person() -> str:
 @operator_page("prices.write")
 @require_POST
 def plan_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    stored = access_plan(actor, id)
+    stored = access_price_plan(actor, id)
     try:
         remove_plan(actor, stored)
     except PlanRefused as error:
@@ -222,7 +222,7 @@ def _plan_rows(actor: Actor) -> list[dict[str, Any]]:
             reverse("price_plan", args=[plan.id]),
         )
         | {"plan_id": plan.id, "teams": plan.teams.count(), "members": plan.members.count()}
-        for plan in visible_plans(actor)
+        for plan in visible_price_plans(actor)
     ]
     for row in rows:
         row["in_use"] = bool(row["organisations"] or row["teams"] or row["members"])
