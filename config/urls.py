@@ -1,7 +1,9 @@
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, path
 from django.urls.resolvers import RoutePattern
 from django.utils.functional import cached_property
 
+from accounts import urls as accounts_urls
+from billing import urls as billing_urls
 from config.api import reference_views
 from config.claude_code import views as claude_code_views
 from config.erasure import views as erasure_views
@@ -9,7 +11,13 @@ from config.home import connect_views
 from config.home import views as home_views
 from config.previews import views as preview_views
 from config.shell import views
+from config.shell.page_paths import PagePaths
 from config.system import views as system_views
+from gateway import urls as gateway_urls
+from notify import urls as notify_urls
+from playground import urls as playground_urls
+from reference import urls as reference_urls
+from usage import urls as usage_urls
 
 
 class ManagementPaths(URLResolver):
@@ -32,15 +40,15 @@ class ManagementPaths(URLResolver):
         `url_patterns`; reading them here would load all operations for the name of any page."""
 
 
-urlpatterns: list[URLPattern | URLResolver] = [
+_PATTERNS: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
-    path("", include("accounts.urls")),
-    path("", include("billing.urls")),
-    path("", include("notify.urls")),
-    path("", include("gateway.urls")),
-    path("", include("playground.urls")),
-    path("", include("reference.urls")),
-    path("", include("usage.urls")),
+    *accounts_urls.urlpatterns,
+    *billing_urls.urlpatterns,
+    *notify_urls.urlpatterns,
+    *gateway_urls.urlpatterns,
+    *playground_urls.urlpatterns,
+    *reference_urls.urlpatterns,
+    *usage_urls.urlpatterns,
     path("o/<slug:o>/", home_views.home, name="home"),
     path("o/<slug:o>/_f/home/<slug:name>", home_views.home_panel, name="home_panel"),
     path("o/<slug:o>/start", home_views.start, name="start"),
@@ -84,6 +92,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", reference_views.api_description, name="api_description"),
     ManagementPaths("api/v1/"),
 ]
+urlpatterns = [PagePaths(_PATTERNS)]
 
 handler403 = "config.shell.views.answer_denied"
 handler404 = "config.shell.views.missing"

@@ -302,22 +302,21 @@ def ask(
     id = _id_of(world, cell)
     with _taken_back():
         answer = _ask(world, cell, id, path, headers)
-        touched = _of_organisations(answer.written)
+        touched = sorted(_organisation_tables().intersection(answer.written))
         after = {table: _rows_of(table, world.stranger) for table in touched}
     before = {table: _rows_of(table, world.stranger) for table in touched}
     abroad = tuple(table for table in touched if before[table] != after[table])
     return replace(answer, abroad=abroad)
 
 
-def _of_organisations(tables: Iterable[str]) -> list[str]:
-    """Those of the tables whose rows are an organisation's."""
-    models = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
-    return [
-        table
-        for table in sorted({*tables})
-        if table in models
-        and "organisation_id" in {field.column for field in models[table]._meta.concrete_fields}
-    ]
+@cache
+def _organisation_tables() -> frozenset[str]:
+    """The tables whose rows are an organisation's."""
+    return frozenset(
+        model._meta.db_table
+        for model in apps.get_models(include_auto_created=True)
+        if "organisation_id" in {field.column for field in model._meta.concrete_fields}
+    )
 
 
 def _rows_of(table: str, organisation: Organisation) -> str:

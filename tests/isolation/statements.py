@@ -6,6 +6,7 @@ hand; what joins two tables names neither a person nor an organisation.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
@@ -84,12 +85,13 @@ def _conditions(sql: str) -> Sequence[_Condition]:
         if alias:
             sources[alias] = table
     found = []
+    placeholders = [one.start() for one in _PLACEHOLDER.finditer(sql) if one[0] == "%s"]
     for match in _CONDITION.finditer(sql):
         alias, column, values = match.groups()
         tables = {sources.get(alias, alias)} if alias else set(sources.values())
-        before = [one for one in _PLACEHOLDER.findall(sql[: match.start(3)]) if one == "%s"]
+        before = bisect_left(placeholders, match.start(3))
         places = tuple(
-            len(before) + n if value == "%s" else value[2:-2]
+            before + n if value == "%s" else value[2:-2]
             for n, value in enumerate(_PLACEHOLDER.findall(values))
         )
         found.append(_Condition(frozenset(tables), column.lower(), places))

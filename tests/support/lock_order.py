@@ -9,8 +9,9 @@ after it, fails the test.
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from django.db import connection
@@ -34,6 +35,26 @@ _WRITTEN: Final = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(billing_\w+
 _READ: Final = re.compile(r'(?:FROM|JOIN) "?(billing_\w+)')
 
 
+class _Statement(NamedTuple):
+    """Whether a statement writes or reads the books, and what it locks."""
+
+    writes: bool
+    reads: bool
+    locks_wallet: bool
+    locks: bool
+
+
+# Tests send the same statements again and again.
+@lru_cache(maxsize=5_000)
+def _statement(text: str) -> _Statement:
+    return _Statement(
+        writes=bool(GUARDED.intersection(_WRITTEN.findall(text)) - {"billing_account"}),
+        reads=not GUARDED.isdisjoint(_READ.findall(text)),
+        locks_wallet=bool(_WALLET.search(text)),
+        locks=bool(_LOCKED.search(text)) and "FROM" not in text,
+    )
+
+
 class _Transaction:
     """What one transaction has done so far."""
 
@@ -43,15 +64,15 @@ class _Transaction:
 
     def problem_of(self, text: str) -> str:
         """What is wrong with its next statement; "" of a right one."""
-        written = GUARDED.intersection(_WRITTEN.findall(text)) - {"billing_account"}
-        if _WALLET.search(text):
+        statement = _statement(text)
+        if statement.locks_wallet:
             self.locked = True
             return f"{self.read} comes before the lock of the wallet" if self.read else ""
-        if _LOCKED.search(text) and "FROM" not in text:
+        if statement.locks:
             self.locked = True  # an advisory lock of what has no wallet yet
-        if written:
+        if statement.writes:
             return f"{self.read} comes before {text}" if self.read and not self.locked else ""
-        if GUARDED.intersection(_READ.findall(text)) and not self.locked:
+        if statement.reads and not self.locked:
             self.read = self.read or text
         return ""
 
