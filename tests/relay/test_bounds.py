@@ -404,7 +404,7 @@ UNSEEN: Final = {
     ),
     "relay/previews/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
     "relay/catalogue/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
-    "relay/upstream/http1.py:_hand_over:_BUFFER_BYTES_MAX": _SLOWER,
+    "relay/upstream/http1.py:buffer_updated:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:_take_pieces:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:first_pieces:_PIECES_BYTES_MAX": "it is passed in more pieces",
     "relay/upstream/http1.py:send:_JOINED_BYTES_MAX": "it is sent in one write or two",
