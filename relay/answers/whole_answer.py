@@ -79,7 +79,8 @@ class WholeRelay:
 
     def _read_chat(self, raw: bytes) -> WholeAnswer:
         prepared = self._admitted.prepared
-        self._usage_meter.prices.set_reported_tier(tier_of_answer(raw))
+        if tier := tier_of_answer(raw):
+            self._usage_meter.prices.set_reported_tier(tier)
         if prepared.request is not None:
             return prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
         return prepared.codec.read_answer(raw)

@@ -26,7 +26,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Generator, Sequence
 from contextvars import Context
 from typing import Final
 
@@ -191,15 +192,17 @@ class LedgerWriter:
         high-water marks."""
         return self._batches.lease_due or bool(self.marks.waiting)
 
-    async def _yield_to_loop(self, turns: int) -> None:
+    @types.coroutine
+    def _yield_to_loop(self, turns: int) -> Generator[None, None, None]:
         """Let other callbacks run first: requests that were admitted are sent, and requests that
         are about to be admitted join the next batch. A larger batch costs each request less, and
-        only callbacks that are ready are waited for."""
+        only callbacks that are ready are waited for. Each `yield` is a turn, as in
+        `asyncio.sleep(0)`, which would be entered anew for each."""
         until, most = time.monotonic() + _TURNS_S, self._queue.batch_max
         for _ in range(turns):
             if len(self._queue.admissions) >= most or time.monotonic() > until:
                 return
-            await asyncio.sleep(0)
+            yield
 
     async def _write_singly(self, settlements: Sequence[AnySettlement]) -> int:
         """Write each settlement of a batch that failed because of a bug on its own. Drop a

@@ -157,7 +157,8 @@ class TierPrices:
 
     def read_tier_header(self, headers: Mapping[str, str]) -> None:
         """Read the service tier from the response headers, where Google may report it."""
-        self.set_reported_tier(headers.get("x-gemini-service-tier", ""))
+        if tier := headers.get("x-gemini-service-tier"):
+            self.set_reported_tier(tier)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -464,8 +465,8 @@ class UsageMeter:
             evidence = msgspec.structs.replace(evidence, reported=reported)
         if evidence.reported.conditions:
             prices.set_reported_tier(evidence.reported.conditions.get(TIER, ""))
-        accepted = self._accepted_of(evidence.reported)
-        if accepted:
+        accepted: tuple[str, ...] = ()
+        if evidence.reported.unknown and (accepted := self._accepted_of(evidence.reported)):
             unknown = tuple(name for name in evidence.reported.unknown if name not in accepted)
             reported = msgspec.structs.replace(evidence.reported, unknown=unknown)
             evidence = msgspec.structs.replace(evidence, reported=reported)
@@ -499,8 +500,12 @@ class UsageMeter:
     def cost_nano(self, bill: Bill) -> int | None:
         """Return our cost for a bill, or None if no cost price covers it."""
         cost = self.prices.cost
-        special = {kind: word for kind, word in bill.told.items() if word not in KINDS[kind].plain}
-        special.pop(TIER, None)
+        special: dict[str, str] = {}
+        if bill.told:
+            special = {kind: word for kind, word in bill.told.items() if kind != TIER}
+            special = {
+                kind: word for kind, word in special.items() if word not in KINDS[kind].plain
+            }
         if cost is None or bill.cut_from is not None or not (special or bill.reported):
             return cost_of(bill.cut_from or bill.meters, cost)
         total = 0
