@@ -78,9 +78,10 @@ class Journal:
             raw = line(msgspec.structs.replace(item, ending=short))
         self._write(item.attempt_id, raw)
 
-    def mark(self, attempt_id: UUID, meters: str) -> None:
-        """Store the high-water mark of a stream until its settlement is stored, or forgotten."""
-        self._write(attempt_id, line(Marked(attempt_id, meters)))
+    def mark(self, attempt_id: UUID, meters: str) -> bool:
+        """Store the high-water mark of a stream until its settlement is stored, or forgotten.
+        Return False if there is no room for it."""
+        return self._write(attempt_id, line(Marked(attempt_id, meters)))
 
     def forget(self, attempt_ids: Iterable[UUID]) -> None:
         """Free the slots of settlements that are committed."""
@@ -117,16 +118,17 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def _write(self, attempt_id: UUID, raw: bytes) -> None:
+    def _write(self, attempt_id: UUID, raw: bytes) -> bool:
         if self._map is None or len(raw) > _SLOT_BYTES:
-            return
+            return False
         number = attempt_id.int
         at = self._used.get(number)
         if at is None:
             if not self._free:
-                return
+                return False
             at = self._used[number] = self._free.pop()
         self._map[at : at + len(raw)] = raw
+        return True
 
     def _release(self, attempt_id: UUID) -> None:
         at = self._used.pop(attempt_id.int, None)

@@ -190,7 +190,7 @@ class LedgerWriter:
     def _has_deferrable_data(self) -> bool:
         """Return whether there is data that may wait for another transaction: the lease, or
         high-water marks."""
-        return self._batches.lease_due or bool(self.marks.waiting)
+        return self._batches.lease_due or self.marks.due
 
     @types.coroutine
     def _yield_to_loop(self, turns: int) -> Generator[None, None, None]:
