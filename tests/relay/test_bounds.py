@@ -390,7 +390,7 @@ UNSEEN: Final = {
     "relay/counting/tokenizer.py:count_request:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_text:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_texts:_CHARACTERS_MAX": _SAMPLED,
-    "relay/metering/usage_meter.py:_join:_BLOCKS_MAX": "a sample has half as many blocks",
+    "relay/metering/usage_meter.py:join:_BLOCKS_MAX": "a sample has half as many blocks",
     "relay/endpoints/responses_socket/outbox.py:put:_QUEUED_MAX": _SLOWER,
     "relay/endpoints/responses_socket/outbox.py:send_each:_QUEUED_MAX": _SLOWER,
     "relay/pages/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
