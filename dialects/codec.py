@@ -90,6 +90,15 @@ class Target(msgspec.Struct, frozen=True):
     task: str = ""
 
 
+class Progress(Protocol):
+    """The size of an answer that is being read, in UTF-8 bytes, as plain attributes."""
+
+    text_bytes: int
+
+    @property
+    def reasoning_bytes(self) -> int: ...
+
+
 class Counting(Protocol):
     """The size of an answer, whole or up to now."""
 
@@ -163,6 +172,13 @@ class Decoder(Counting, Protocol):
     def complete(self) -> bool: ...
     @property
     def waits_for_usage(self) -> bool: ...
+    @property
+    def progress(self) -> "Progress":
+        """The size so far; the same object for the whole answer."""
+
+    def report_tier(self, on_tier: Callable[[str], None]) -> None:
+        """Call `on_tier` with each service tier that a later frame names."""
+
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
         """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
         change the frame's texts."""

@@ -8,7 +8,9 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from operator import attrgetter
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
@@ -19,6 +21,8 @@ _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _RANDOM_62 = (1 << 62) - 1
+_number_of = attrgetter("int")
+_octets_of: Callable[[int, int, str], bytes] = int.to_bytes  # type: ignore[assignment]
 _new, _set, _IS_SAFE = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 
@@ -116,7 +120,7 @@ def id_bounds(values: Iterable[uuid.UUID]) -> dict[str, str]:
     """Return the parameters `first` and `last` of a statement on rows with these ids, by which the
     executor skips the partitions of other months.
     """
-    numbers = [value.int for value in values]
+    numbers = [*map(_number_of, values)]
     return {"first": f"{min(numbers):032x}", "last": f"{max(numbers):032x}"}
 
 
@@ -127,6 +131,8 @@ def parse_number(text: str) -> int | None:
 
 def id_array(values: Iterable[uuid.UUID]) -> str:
     """Return an array literal of ids, without hyphens, which takes half as long to write."""
-    # Format all digits in one call, with `bytes`: a format specification takes twice as long.
-    octets = b"".join([value.int.to_bytes(16, "big") for value in values])
+    # Format all digits in one call, with `bytes`: a format specification takes twice as long. This
+    # runs ten times for every request, so it calls nothing of Python's for each value.
+    numbers = map(_number_of, values)
+    octets = b"".join(map(_octets_of, numbers, repeat(16), repeat("big")))
     return "{" + octets.hex(",", 16) + "}"

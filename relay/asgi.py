@@ -111,14 +111,33 @@ class Relay:
         elif (life := self._life) is None or life.snapshot.epoch < 0:
             await sink.overloaded()
         else:
-            await self._guard(Request(life, endpoint, sink, scope, receive))
+            await self._answer(Request(life, endpoint, sink, scope, receive))
 
-    async def _guard(self, request: Request) -> None:
-        """Answer the request, and turn every exception into an answer."""
-        sink, open_requests = request.sink, request.life.open_requests
-        open_requests.enter()
+    async def _answer(self, request: Request) -> None:
+        """Authenticate, wait for the request's turn, and call its endpoint's handler. A busy
+        process refuses instead. Every exception becomes an answer.
+        """
+        life, sink, endpoint = request.life, request.sink, request.endpoint
+        life.open_requests.enter()
         try:
-            await self._answer(request)
+            signed = endpoint.opens_by_link and self._has_signed_link(request)
+            if not (signed or endpoint.is_sealed_link):
+                await request.authenticate()
+            caller = request.caller
+            if not life.load.enter(caller):
+                await sink.refuse(too_busy(life.load.come_again_ms()))
+                return
+            try:
+                await life.turns.begin(caller)
+                await request.refresh()
+                if caller is not None:
+                    request.check_use()
+                    request.endpoint = endpoint.by_action(request.scope["query_string"])
+                    principal, user_agent = request.principal, request.user_agent
+                    LAST_USES.note(principal.key_id, principal.digest, request.address, user_agent)
+                await _handler(request)(request)
+            finally:
+                life.load.leave(caller)
         except (RequestFault, ChannelsOut) as fault:
             await sink.fault(fault)
         except DatabaseFailed:
@@ -129,31 +148,7 @@ class Relay:
             log.exception("request %s failed by a defect", id_text(sink.request_id))
             await sink.fault(RequestFault("internal", None, ""))
         finally:
-            open_requests.leave()
-
-    async def _answer(self, request: Request) -> None:
-        """Authenticate, wait for the request's turn, and call its endpoint's handler. A busy
-        process refuses instead. Raises the same exceptions as a handler.
-        """
-        life, endpoint = request.life, request.endpoint
-        signed = endpoint.opens_by_link and self._has_signed_link(request)
-        if not (signed or endpoint.is_sealed_link):
-            await request.authenticate()
-        caller = request.caller
-        if not life.load.enter(caller):
-            await request.sink.refuse(too_busy(life.load.come_again_ms()))
-            return
-        try:
-            await life.turns.begin(caller)
-            await request.refresh()
-            if caller is not None:
-                request.check_use()
-                request.endpoint = endpoint.by_action(request.scope["query_string"])
-                digest, user_agent = request.principal.digest, request.user_agent
-                LAST_USES.note(request.principal.key_id, digest, request.address, user_agent)
-            await _handler(request)(request)
-        finally:
-            life.load.leave(caller)
+            life.open_requests.leave()
 
     def _has_signed_link(self, request: Request) -> bool:
         query, now = request.scope["query_string"], request.snapshot.now()

@@ -13,7 +13,6 @@ import hmac
 import re
 from collections.abc import Sequence
 from enum import Enum
-from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Literal
 from zlib import crc32
@@ -98,25 +97,14 @@ def digest(pepper: str, text: str) -> bytes:
     A key has 190 random bits, so a fast hash is enough (ASVS 6.5.2). The pepper is kept outside the
     database, so a stolen table cannot be used to test imported keys.
     """
-    begun = _start_hmac(pepper).copy()
-    begun.update(text.encode())
-    return begun.digest()
+    return hmac.digest(pepper.encode(), text.encode(), "sha256")
 
 
 def digest_of_hash(pepper: str, sha256_digest: bytes) -> bytes:
     """Return the stored digest of a key of which only the SHA-256 is known, as for keys imported
     from a system that stores only that. The digested text begins with a space, which a presented
     key never does, so a person who knows the hash cannot use it as a key."""
-    begun = _start_hmac(pepper).copy()
-    begun.update(b" sha256 " + sha256_digest)
-    return begun.digest()
-
-
-@lru_cache(4)
-def _start_hmac(pepper: str) -> hmac.HMAC:
-    """Return the HMAC state shared by all digests under a pepper. Creating it takes as long as the
-    digest itself."""
-    return hmac.new(pepper.encode(), digestmod="sha256")
+    return hmac.digest(pepper.encode(), b" sha256 " + sha256_digest, "sha256")
 
 
 def digests_of(pepper: str, text: str) -> Sequence[bytes]:

@@ -47,7 +47,7 @@ from uvicorn.server import ServerState
 from config.server.websocket import RealtimeProtocol, accepts_web_socket
 from dialects.errors.errors import message_of
 from lib.ids import id_text, new_id
-from lib.process.asgi import HEED, RESPOND, Fields, Scope
+from lib.process.asgi import HEED, RESPOND, WRITE_PIECE, Fields, Scope
 from relay.downstream.downstream import ErrorAnswer
 from relay.downstream.error_answers import ErrorResponse
 from relay.endpoints.table import response_at
@@ -250,8 +250,8 @@ class Protocol(HttpToolsProtocol):
         del self._unsent
         self._leave = None
         if self._running is not None:
-            self._running.scope.pop(RESPOND, None)
-            self._running.scope.pop(HEED, None)
+            for key in (RESPOND, WRITE_PIECE, HEED):
+                self._running.scope.pop(key, None)
             self._running.transport = self.transport
         super().connection_lost(exc)
 
@@ -381,6 +381,26 @@ class Protocol(HttpToolsProtocol):
         cycle.on_response()
         return True
 
+    def write_piece(self, scope: Scope, piece: bytes) -> bool:
+        """Write a piece of the current response, for a fifth of the cost of uvicorn's message.
+        Return False if it must be sent that way (`lib.process.asgi.WritePiece`)."""
+        cycle = self._running
+        if (
+            cycle.scope is not scope
+            or not cycle.response_started
+            or cycle.response_complete
+            or cycle.disconnected
+            # Leave these to uvicorn: a response of known length, and one that ends with its
+            # connection.
+            or not cycle.chunked_encoding
+            or scope["method"] == "HEAD"
+            or self.flow.write_paused
+            or not piece
+        ):
+            return False
+        cycle.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return True
+
     def heed(self, scope: Scope, leave: Callable[[], None]) -> bool:
         """Call `leave` when the running request's client disconnects. Awaiting the disconnect as a
         message would need a task (`lib.process.asgi.Heed`)."""
@@ -495,6 +515,7 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = _HeadJoined(self.loop, cycle)
         cycle.scope[RESPOND] = self.respond
+        cycle.scope[WRITE_PIECE] = self.write_piece
         cycle.scope[HEED] = self.heed
         self._running = cycle
         if not self.timeout_keep_alive or _linger_s():

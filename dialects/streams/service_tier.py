@@ -12,11 +12,8 @@ A value that is not a text is returned as JSON, and is an unknown tier (P28).
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
-
-from dialects.chat.events import Step
 
 _NOTHING = msgspec.Raw()
 
@@ -78,39 +75,21 @@ def _word(raw: msgspec.Raw) -> str:
         return text[:_WORD_MAX].decode(errors="replace")
 
 
-class Source(Protocol):
-    """Turns received chunks into steps: a decoder, or a wrapper around one."""
-
-    def feed(self, chunk: bytes) -> list[Step]: ...
-    def end(self) -> list[Step]: ...
-
-
 class TierReader:
-    """Wraps a source and reports the tier that its frames name."""
+    """Reports the tier that the frames of a stream name."""
 
-    __slots__ = ("_known", "_on_tier", "_source")
+    __slots__ = ("_known", "_on_tier")
 
-    def __init__(self, source: Source, on_tier: Callable[[str], None]) -> None:
-        self._source = source
+    def __init__(self, on_tier: Callable[[str], None]) -> None:
         self._on_tier = on_tier
         # The last tier member. Chunks repeat it, and are not parsed again for the same one.
         self._known = b""
 
-    def feed(self, chunk: bytes) -> list[Step]:
-        """Return the complete steps."""
-        return self._report_tiers(self._source.feed(chunk))
-
-    def end(self) -> list[Step]:
-        """Return the steps that the last bytes complete, after the upstream has closed."""
-        return self._report_tiers(self._source.end())
-
-    def _report_tiers(self, steps: list[Step]) -> list[Step]:
-        for step in steps:
-            raw = step.raw
-            if NAME not in raw or (self._known and raw.count(NAME) == raw.count(self._known)):
-                continue
-            tier = tier_of_frames(raw)
-            if tier:
-                self._known = b'%b:"%b"' % (NAME, tier.encode(errors="replace"))
-                self._on_tier(tier)
-        return steps
+    def read(self, raw: bytes) -> None:
+        """Read the next frames."""
+        if NAME not in raw or (self._known and raw.count(NAME) == raw.count(self._known)):
+            return
+        tier = tier_of_frames(raw)
+        if tier:
+            self._known = b'%b:"%b"' % (NAME, tier.encode(errors="replace"))
+            self._on_tier(tier)

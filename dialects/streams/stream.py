@@ -14,6 +14,7 @@ from dialects.chat.events import Broken, BrokenFault, End, Event, Step, TextDelt
 from dialects.errors.errors import mask_members
 from dialects.json.raw_json import size
 from dialects.streams.json_repair import repair_frame
+from dialects.streams.service_tier import TierReader
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.upstream_errors.upstream_errors import UpstreamFault
 
@@ -84,11 +85,15 @@ class FrameDecoder(ABC):
 
     def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
         self._splitter: Splitter = FrameSplitter(frame_bytes_max)
+        self._bytes_max = frame_bytes_max
         self._closed = False
+        # While set, the splitter stands at the beginning of a frame.
         self._template: _Template | None = None
         self._misses = 0 if forwarded else _MISSES_MAX
         # Rewrites frames for the client, if set.
         self._rewriter: Callable[[bytes], bytes] | None = None
+        # Reads the tier that the frames name, if set.
+        self._tiers: TierReader | None = None
         self.usage: bytes | None = None
         self.complete = False
         self.waits_for_usage = False
@@ -103,6 +108,15 @@ class FrameDecoder(ABC):
         """Return the UTF-8 bytes of reasoning so far."""
         return self._reader.reasoning_bytes
 
+    @property
+    def progress(self) -> Reader:
+        """Return what has been read so far: its counts are plain attributes."""
+        return self._reader
+
+    def report_tier(self, on_tier: Callable[[str], None]) -> None:
+        """Call `on_tier` with each tier that a later frame names."""
+        self._tiers = TierReader(on_tier)
+
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
         """Pass every later frame through `rewrite` before it goes to the client. `rewrite` must not
         change the frame's texts."""
@@ -114,9 +128,18 @@ class FrameDecoder(ABC):
         if self._closed:
             return []
         steps: list[Step] = []
+        if self._template is not None and len(chunk) <= self._bytes_max:
+            # Nearly every chunk of a long answer ends here.
+            at = self._skip_alike(self._template, chunk, 0, steps)
+            if at == len(chunk):
+                return steps
+            chunk = chunk[at:]
         if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
             chunk = self._feed_alike(chunk, steps)
-        for frame in self._splitter.feed(chunk) if chunk and not self._closed else ():
+        if not chunk or self._closed:
+            return steps
+        self._template = None
+        for frame in self._splitter.feed(chunk):
             steps.append(self._rewrite(self._read(frame)))
             if self._closed:
                 return steps
@@ -125,6 +148,10 @@ class FrameDecoder(ABC):
         return steps
 
     def _rewrite(self, step: Step) -> Step:
+        """Report the tier of a step, and return it as it goes to the client. A frame that differs
+        from this one in its text alone names the same tier."""
+        if self._tiers is not None:
+            self._tiers.read(step.raw)
         if self._rewriter is None or not step.raw:
             return step
         return Step(self._rewriter(step.raw), step.events)

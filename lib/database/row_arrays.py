@@ -14,7 +14,6 @@ from typing import (
     NamedTuple,
     TypeVar,
     Union,
-    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -41,7 +40,8 @@ class _Column(NamedTuple):
     name: str
     array_type: str
     value: str
-    write: Callable[[Sequence[Any]], str]
+    # The expression that writes the array of `values`.
+    written: str
     # The value of most rows: None or "". `unnest` returns null for missing items at the end of an
     # array, so a column in which no row has another value is sent as an empty array.
     absent: Any
@@ -63,6 +63,7 @@ class RowArrays(Generic[Row]):
             for place, field in enumerate(fields)
             if (field.name in only if only else field.name not in without)
         )
+        self._write: Final = _compile(self._columns)
 
     @property
     def names(self) -> str:
@@ -81,17 +82,24 @@ class RowArrays(Generic[Row]):
 
     def parameters(self, rows: Iterable[Row]) -> dict[str, str]:
         """Return the arrays of these rows, by column name."""
-        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
-        count = len(columns[0])
-        arrays = {}
-        # Unrolled, and without a call for absent values, because this runs for every request.
-        for place, name, _, _, write, absent in self._columns:
-            values = columns[place]
-            if absent is not _ALWAYS_SENT and values.count(absent) == count:
-                arrays[name] = "{}"
-            else:
-                arrays[name] = write(values)
-        return arrays
+        return self._write(tuple(zip(*map(msgspec.structs.astuple, rows), strict=True)))
+
+
+def _compile(columns: Sequence[_Column]) -> Callable[[Sequence[Sequence[Any]]], dict[str, str]]:
+    """Return a function from the values of all fields to the arrays of these columns. It is one
+    expression for each column, because it runs for every request: neither a step of a loop nor,
+    for most of them, a call."""
+    lines = []
+    for place, name, _, _, written, absent in columns:
+        if absent is not _ALWAYS_SENT:
+            written = f"'{{}}' if values.count({absent!r}) == len(values) else {written}"
+        lines += [f" values = fields[{place}]", f" arrays[{name!r}] = {written}"]
+    source = "\n".join(["def write(fields):", " arrays = {}", *lines, " return arrays"])
+    written_here: dict[str, Any] = {}
+    # The source holds names of fields and the expressions below, and nothing else.
+    exec(source, _USED, written_here)  # noqa: S102
+    write: Callable[[Sequence[Sequence[Any]]], dict[str, str]] = written_here["write"]
+    return write
 
 
 def _check_known(names: Iterable[str], known: Collection[str]) -> None:
@@ -110,27 +118,22 @@ def array(values: Sequence[object]) -> str:
 def quoted_array(texts: Sequence[str | None]) -> str:
     """Return an array literal of any texts, without NUL, which the database cannot store."""
     if None in texts:
-        quoted = ["null" if text is None else _quote([text]) for text in texts]
+        quoted = ["null" if text is None else quoted_array([text])[1:-1] for text in texts]
         return "{" + ",".join(quoted) + "}"
-    return "{" + _quote(cast(Sequence[str], texts)) + "}"
-
-
-def _quote(texts: Sequence[str]) -> str:
-    """Quote the items of an array literal together, joined by NUL, because most need nothing but
-    quotes."""
-    joined = "\0".join(texts)
+    # Quote them together, joined by NUL, because most need nothing but quotes.
+    joined = "\0".join(texts)  # type: ignore[arg-type]
     if joined.count("\0") >= len(texts):
-        joined = "\0".join([text.replace("\0", "") for text in texts])
+        joined = "\0".join([(text or "").replace("\0", "") for text in texts])
     if "\\" in joined:
         joined = joined.replace("\\", "\\\\")
     if '"' in joined:
         joined = joined.replace('"', '\\"')
-    return '"' + joined.replace("\0", '","') + '"' if texts else ""
+    return '{"' + joined.replace("\0", '","') + '"}' if texts else "{}"
 
 
 def optional_id_array(ids: Sequence[UUID | None]) -> str:
     """Return an array literal of ids; None is null."""
-    return array([None if id_ is None else id_.hex for id_ in ids])
+    return "{" + ",".join(["null" if id_ is None else id_.hex for id_ in ids]) + "}"
 
 
 def numbers_array(rows: Sequence[Sequence[int]]) -> str:
@@ -145,9 +148,9 @@ def _words_array(words: Sequence[Sequence[str]]) -> str:
 
 def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
     plain, stored_as, nullable = _read_type(hint)
-    write, database_type = _WRITERS[plain]
-    if plain is UUID and nullable:
-        write = optional_id_array
+    written, database_type = _WRITTEN[plain]
+    if nullable and plain in _OPTIONAL:
+        written = _OPTIONAL[plain]
     value = f"t.{name}"
     if stored_as == "text[]":
         # The words of a row are sent as one text.
@@ -157,7 +160,7 @@ def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
     if default == "":
         value = f"coalesce({value}, '')"
     absent = default if default is None or default == "" else _ALWAYS_SENT
-    return _Column(place, name, f"{database_type}[]", value, write, absent)
+    return _Column(place, name, f"{database_type}[]", value, written, absent)
 
 
 def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
@@ -174,11 +177,26 @@ def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
     return getattr(hint, "__supertype__", hint), None, False
 
 
-_WRITERS: Final[dict[Any, tuple[Callable[[Sequence[Any]], str], str]]] = {
-    UUID: (id_array, "uuid"),
-    bool: (array, "boolean"),
-    int: (array, "bigint"),
-    str: (quoted_array, "text"),
-    Sequence[str]: (_words_array, "text"),
-    tuple[int, ...]: (numbers_array, "text"),
+# For each type of a field: how the array of `values` is written, and the type of its column.
+_NUMBERS: Final = "'{' + ','.join(map(str, values)) + '}'"
+_WRITTEN: Final[dict[Any, tuple[str, str]]] = {
+    UUID: ("id_array(values)", "uuid"),
+    bool: (_NUMBERS, "boolean"),
+    int: (_NUMBERS, "bigint"),
+    str: ("quoted_array(values)", "text"),
+    Sequence[str]: ("words_array(values)", "text"),
+    tuple[int, ...]: ("numbers_array(values)", "text"),
+}
+_OPTIONAL: Final = {
+    UUID: "optional_id_array(values)",
+    bool: "array(values)",
+    int: "array(values)",
+}
+_USED: Final[dict[str, Any]] = {
+    "array": array,
+    "id_array": id_array,
+    "numbers_array": numbers_array,
+    "optional_id_array": optional_id_array,
+    "quoted_array": quoted_array,
+    "words_array": _words_array,
 }

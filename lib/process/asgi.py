@@ -20,6 +20,13 @@ written nothing, and the response must be sent as messages.
 RESPOND: Final = "weir.respond"
 """The scope key of the server's `Respond` function, if it has one."""
 
+WritePiece = Callable[[Scope, bytes], bool]
+"""Writes a piece of the response that was begun to the request of a scope. Returns False if it has
+written nothing, and the piece must be sent as a message.
+"""
+
+WRITE_PIECE: Final = "weir.write_piece"
+"""The scope key of the server's `WritePiece` function, if it has one."""
 
 HEED: Final = "weir.heed"
 """The scope key of the server's `Heed` function, if it has one."""

@@ -18,7 +18,7 @@ from dialects.codec import Codec, Decoder, Facts, Target
 from dialects.errors.errors import ErrorKind
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.streams.model_alias import FrameNaming, name_answer
-from dialects.streams.service_tier import Source, TierReader
+from dialects.streams.stream import StepDecoder
 from dialects.translation import StreamTranslator
 from lib.ids import id_text
 from lib.process.waiting import timeout
@@ -56,7 +56,8 @@ class Forwarding:
         codec = prepared.codec
         # Knows whether the answer is complete.
         self.decoder: Decoder = codec.decoder(facts, target)
-        reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), on_tier)
+        self.decoder.report_tier(on_tier)
+        reader: StepDecoder = prepared.untagging(self.decoder, facts.choices)
         if prepared.traits.normalises_usage:
             reader = InsideDecoder(reader)
         self._naming: FrameNaming | None = None
@@ -128,6 +129,7 @@ class StreamChunks:
         self._end = end
         # Forwarded data is counted, and collected if any of it is stored.
         self._usage_meter = usage_meter
+        usage_meter.on_mark_due = context.parts.ledger.marks.mark
         self._state = state
         # Knows whether the answer is complete.
         self._decoder = decoder
@@ -147,11 +149,9 @@ class StreamChunks:
 
     def note(self, events: Sequence[Event]) -> None:
         """Count the content, and collect what a later request may refer to."""
-        mark_due = self._usage_meter.note(events)
+        self._usage_meter.note(events)
         if self._state is not None:
             self._state.note(events)
-        if mark_due:
-            self._context.parts.ledger.marks.mark(self._usage_meter)
 
     def is_above_cap(self) -> bool:
         """Return whether the answer exceeds its output cap (F18)."""
@@ -204,8 +204,9 @@ class StreamChunks:
         dominate the cost of a chunk. The function is not stored here, so that a stream leaves no
         reference cycle."""
         feed, end, decoder = reader.feed, reader.end, self._decoder
-        pieces, events = self.pieces, self.events
-        note, meter = self.note, self._usage_meter
+        pieces, events, read = self.pieces, self.events, self._decoder.progress
+        meter = self._usage_meter
+        note = meter.note if self._state is None else self.note
         context, downstream = self._context, self._context.downstream
         time, deadline, keep_alive = context.time, context.deadline, downstream.keep_alive
         write_now, include_cost = downstream.sink.write_now, context.options.include_cost
@@ -216,7 +217,8 @@ class StreamChunks:
                 deadline.limit("idle", USAGE_AFTER_TEXT_S)
             if not steps:
                 return not gathering.more(len(chunk))
-            gathering.whole()
+            if gathering.size:
+                gathering.whole()
             for step in steps:
                 if step.raw:
                     pieces.append(step.raw)
@@ -225,7 +227,7 @@ class StreamChunks:
             if (
                 not self.committed
                 or (events and isinstance(events[-1], _LAST))
-                or decoder.text_bytes + decoder.reasoning_bytes > meter.counted_at
+                or read.text_bytes + read.reasoning_bytes > meter.counted_at
             ):
                 return True
             if events:
@@ -241,7 +243,7 @@ class StreamChunks:
                     self._blocked = write_now(raw)
                     if self._blocked is not None:
                         return True
-                elif self._end.is_drained_out(decoder.text_bytes + decoder.reasoning_bytes):
+                elif self._end.is_drained_out(read.text_bytes + read.reasoning_bytes):
                     deadline.interrupt("drain")
             return False
 
@@ -338,7 +340,8 @@ class StreamRelay:
                 prepared, facts, invocation.target, id_text(context.request_id), on_tier
             )
         decoder = prepared.translating_decoder(prepared.request)
-        source = TierReader(prepared.untagging(decoder, facts.choices), on_tier)
+        decoder.report_tier(on_tier)
+        source = prepared.untagging(decoder, facts.choices)
         encoder = invocation.codec.encoder(prepared.request, invocation.target)
         model = prepared.traits.requested_model
         return StreamTranslator(decoder, encoder, facts.choices, model, source, prepared.tool_names)

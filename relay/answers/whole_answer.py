@@ -17,7 +17,7 @@ from dialects.openai.think_tags import untag_answer
 from dialects.openai.unary import PlainAnswer
 from dialects.streams.json_repair import repair
 from dialects.streams.model_alias import name_answer
-from dialects.streams.service_tier import TierReader, tier_of_answer
+from dialects.streams.service_tier import tier_of_answer
 from dialects.streams.surrogate_pairs import Pairs
 from relay.answers.accepted_video import begin_task
 from relay.answers.attempt_end import AttemptParts
@@ -79,7 +79,8 @@ class WholeRelay:
 
     def _read_chat(self, raw: bytes) -> WholeAnswer:
         prepared = self._admitted.prepared
-        self._usage_meter.prices.set_reported_tier(tier_of_answer(raw))
+        if tier := tier_of_answer(raw):
+            self._usage_meter.prices.set_reported_tier(tier)
         if prepared.request is not None:
             return prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
         return prepared.codec.read_answer(raw)
@@ -138,10 +139,8 @@ class WholeRelay:
         """Collect a stream for a client that wants a whole answer, if the upstream only streams."""
         admitted, prepared = self._admitted, self._admitted.prepared
         decoder = self._usage_meter.decoder = prepared.translating_decoder(request)
-        reader = TierReader(
-            prepared.untagging(decoder, admitted.facts.choices),
-            self._usage_meter.prices.set_reported_tier,
-        )
+        decoder.report_tier(self._usage_meter.prices.set_reported_tier)
+        reader = prepared.untagging(decoder, admitted.facts.choices)
         events, pairs, meter = list[Event](), Pairs(), self._usage_meter
         while True:
             chunk = await _next_chunk(answer)

@@ -133,9 +133,9 @@ class Run:
         if self._attempt is not None:
             self._attempt.revoke(reason)
 
-    async def answer(self, raw: bytes) -> Outcome:
+    def answer(self, raw: bytes) -> Awaitable[Outcome]:
         """Answer the request with this body. No input of a client makes it raise."""
-        return await self._answered(partial(self._answer, raw))
+        return self._answered(partial(self._answer, raw))
 
     async def _answer(self, raw: bytes) -> Outcome:
         """Raises RequestFault, ChannelsOut, DatabaseFailed."""

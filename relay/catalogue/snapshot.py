@@ -194,26 +194,27 @@ class Snapshot:
 
     def routes_of(self, model: str) -> Sequence[Route]:
         """Return every route that may serve a model; `routing.plan` orders them."""
-        return self._match(model).routes
+        return (self._known.get(model) or self._match(model)).routes
 
     def only_candidate(self, model: str) -> list[Candidate]:
         """Return the plan for a model with a single route, which needs no random order; else []."""
-        return self._match(model).only
+        return (self._known.get(model) or self._match(model)).only
 
     def off_channels(self, model: str) -> Sequence[OffChannel]:
         """Return the channels that would serve a model if they were on; () for a model that another
         channel serves now."""
-        return self._match(model).off
+        return (self._known.get(model) or self._match(model)).off
 
     def rule_of(self, model: str) -> ModelRule:
         """Return the operators' rule for a model."""
-        return self._match(model).rule
+        return (self._known.get(model) or self._match(model)).rule
 
     def price_of(self, model: str, multiplier_ppm: int = PPM) -> Price | None:
         """Return the price in force, multiplied; an exact name takes precedence over the longest
         pattern.
         """
-        price = self.charges.find(self._match(model).price_names, self.now())
+        known = self._known.get(model) or self._match(model)
+        price = self.charges.find(known.price_names, self.now())
         return None if price is None else price.multiplied(multiplier_ppm)
 
     def price_on(
@@ -322,31 +323,29 @@ class Snapshot:
         return self.unpriced_models == "reject" and self.price_of(model) is None
 
     def _match(self, model: str) -> "_Matched":
-        """Return the entry for a model; cached, because a catalogue may have hundreds of
-        patterns.
+        """Find the entry for a model, and keep it in `_known`, because a catalogue may have
+        hundreds of patterns.
         """
-        known = self._known.get(model)
-        if known is None:
-            if len(self._known) >= _KNOWN_MAX:
-                self._known.clear()
-            requested, model = model, self.served_name(model)
-            routes = (
-                *self.exact_routes.get(model, ()),
-                *(route for route in self.pattern_routes if matches(route.model, model)),
+        if len(self._known) >= _KNOWN_MAX:
+            self._known.clear()
+        requested, model = model, self.served_name(model)
+        routes = (
+            *self.exact_routes.get(model, ()),
+            *(route for route in self.pattern_routes if matches(route.model, model)),
+        )
+        entry = self.entries.get(model)
+        if entry is not None and entry.overrides:
+            routes = tuple(
+                replace(route, overrides=merge_entries(entry.overrides, route.overrides))
+                for route in routes
             )
-            entry = self.entries.get(model)
-            if entry is not None and entry.overrides:
-                routes = tuple(
-                    replace(route, overrides=merge_entries(entry.overrides, route.overrides))
-                    for route in routes
-                )
-            known = self._known[requested] = _Matched(
-                routes,
-                plan(model, routes, seed=0) if len(routes) == 1 else [],
-                self.charges.names_for(model),
-                rule_of(model, self.rules),
-                () if routes else self._find_off(model),
-            )
+        known = self._known[requested] = _Matched(
+            routes,
+            plan(model, routes, seed=0) if len(routes) == 1 else [],
+            self.charges.names_for(model),
+            rule_of(model, self.rules),
+            () if routes else self._find_off(model),
+        )
         return known
 
     def _find_off(self, model: str) -> tuple[OffChannel, ...]:

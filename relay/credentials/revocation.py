@@ -52,11 +52,12 @@ class Running:
         self._expect(run, principal.expires_at)
 
     def _expect(self, run: Revocable, key_ends_at: float | None) -> None:
-        ends = [at for at in (key_ends_at, self._own_ends.get(run)) if at is not None]
-        if ends:
-            self._ends[run] = min(ends)
-        else:
+        own_end = self._own_ends.get(run)
+        ends_at = own_end if key_ends_at is None else key_ends_at
+        if ends_at is None:
             self._ends.pop(run, None)
+        else:
+            self._ends[run] = ends_at if own_end is None else min(ends_at, own_end)
 
     def leave(self, run: Revocable) -> None:
         del self._principals[run]

@@ -17,7 +17,7 @@ from dialects.codec import Framing
 from dialects.errors.errors import RequestFault, message_of, quote_value
 from lib.id_types import RequestId
 from lib.ids import id_text
-from lib.process.asgi import RESPOND, Fields, Respond, Scope, Send
+from lib.process.asgi import RESPOND, WRITE_PIECE, Fields, Respond, Scope, Send, WritePiece
 from relay.downstream.downstream import ErrorAnswer, Head
 from relay.downstream.error_answers import OVERLOADED, answer_to, error_response
 from relay.downstream.limit_answers import limit_headers
@@ -59,6 +59,7 @@ class HttpSink:
         "_respond",
         "_scope",
         "_send",
+        "_write_piece",
         "begun",
         "invocation",
         "request_id",
@@ -71,6 +72,7 @@ class HttpSink:
         self._scope = scope
         self._send = send
         self._respond: Respond | None = scope.get(RESPOND)
+        self._write_piece: WritePiece | None = scope.get(WRITE_PIECE)
         # Only a web page needs the list of readable headers.
         self._from_page = b"origin" in map(_name_of, scope["headers"])
         self.request_id = request_id
@@ -144,6 +146,8 @@ class HttpSink:
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         if self._framing is not None:
             raw = self._framing.feed(raw)
+        if self._write_piece is not None and self._write_piece(self._scope, raw):
+            return None
         sending = self._send(
             {"type": "http.response.body", "body": raw, "more_body": True}
         ).__await__()

@@ -35,47 +35,13 @@ handler.
 """
 
 
-async def generate(request: Request) -> None:
-    """Answer a request to a model or to a service of media tasks."""
-    await _generate(request, _find_source)
-
-
-async def estimate(request: Request, endpoint: Endpoint, invocation: Invocation) -> None:
-    """Answer what a request to another endpoint with this body would hold. Raises RequestFault like
-    sending it, except for lack of money."""
-    request.check_use(endpoint)
-    await _generate(request, _find_source, (endpoint, invocation))
-
-
-async def remix_video(request: Request) -> None:
-    """Remix the video that the path names."""
-    await _generate(request, _find_remix_source)
-
-
-async def count_tokens(request: Request) -> None:
-    """Answer with the number of tokens of the request in the body."""
-    headers = request.read_headers()
-    raw = await request.read_body(headers)
-    invocation, raw = _in_usual_form(request.invocation, raw)
-    context = request.make_context(invocation, request.options_of(headers))
-    run = Run(context)
-    with Registration(request, run, run.leave):
-        await run.count_tokens(raw)
-
-
-async def refuse_not_implemented(request: Request) -> None:
-    """Record a request to an endpoint that is not implemented, and raise RequestFault."""
-    fault = RequestFault("not_implemented", None, "")
-    record_refusal(request.make_context(request.invocation), answer_to(fault), "", stream=False)
-    raise fault
-
-
-async def _generate(
+async def generate(
     request: Request,
-    find_source: _FindSource,
+    find_source: _FindSource | None = None,
     estimated: tuple[Endpoint, Invocation] | None = None,
 ) -> None:
-    """Read the request and answer it; with `estimated`, only answer what it would hold there."""
+    """Answer a request to a model or to a service of media tasks; with `estimated`, only answer
+    what it would hold there. `find_source` finds the earlier task that the path names."""
     endpoint, invocation = estimated or (request.endpoint, request.invocation)
     bytes_max = FORM_BYTES_MAX if endpoint.takes_form else endpoint.body_bytes_max
     lines = request.scope["headers"]
@@ -89,7 +55,10 @@ async def _generate(
             await read_form(request.receive, headers.form_type, headers.length, config, form)
             invocation, raw = _with_form(invocation, form, endpoint.body_bytes_max)
             await request.refresh()
-        invocation = await find_source(request, invocation, raw)
+        if find_source is not None:
+            invocation = await find_source(request, invocation, raw)
+        elif isinstance(invocation.unary, SourcedOperation):
+            invocation = await _find_source(request, invocation, invocation.unary, raw)
         context = request.make_context(invocation, request.options_of(headers))
         if estimated is not None:
             await answer_estimate(request, context, raw)
@@ -111,6 +80,36 @@ async def _generate(
             form.close()
 
 
+async def estimate(request: Request, endpoint: Endpoint, invocation: Invocation) -> None:
+    """Answer what a request to another endpoint with this body would hold. Raises RequestFault like
+    sending it, except for lack of money."""
+    request.check_use(endpoint)
+    await generate(request, estimated=(endpoint, invocation))
+
+
+async def remix_video(request: Request) -> None:
+    """Remix the video that the path names."""
+    await generate(request, _find_remix_source)
+
+
+async def count_tokens(request: Request) -> None:
+    """Answer with the number of tokens of the request in the body."""
+    headers = request.read_headers()
+    raw = await request.read_body(headers)
+    invocation, raw = _in_usual_form(request.invocation, raw)
+    context = request.make_context(invocation, request.options_of(headers))
+    run = Run(context)
+    with Registration(request, run, run.leave):
+        await run.count_tokens(raw)
+
+
+async def refuse_not_implemented(request: Request) -> None:
+    """Record a request to an endpoint that is not implemented, and raise RequestFault."""
+    fault = RequestFault("not_implemented", None, "")
+    record_refusal(request.make_context(request.invocation), answer_to(fault), "", stream=False)
+    raise fault
+
+
 def _in_usual_form(invocation: Invocation, raw: bytes) -> tuple[Invocation, bytes]:
     """Return the request of a cloud's client as others send it. Raises RequestFault."""
     raw, lines = invocation.codec.standard_request(raw, invocation.target)
@@ -120,12 +119,12 @@ def _in_usual_form(invocation: Invocation, raw: bytes) -> tuple[Invocation, byte
     return invocation, raw
 
 
-async def _find_source(request: Request, invocation: Invocation, raw: bytes) -> Invocation:
-    if not isinstance(invocation.unary, SourcedOperation):
-        return invocation
+async def _find_source(
+    request: Request, invocation: Invocation, sourced: SourcedOperation, raw: bytes
+) -> Invocation:
     life = request.life
     unary = await about_its_source(
-        invocation.unary,
+        sourced,
         life.parts.states,
         request.principal,
         raw,

@@ -121,9 +121,10 @@ class Endpoint:
 class Request:
     """One request and its caller. `caller` is None until the caller is authenticated, and for a
     signed link. `client_secret` is the secret that was sent in place of the caller's key, if any.
-    `began` is the arrival time by the event loop's clock."""
+    `address` is the client's. `began` is the arrival time by the event loop's clock."""
 
     __slots__ = (
+        "address",
         "began",
         "caller",
         "client_secret",
@@ -150,6 +151,9 @@ class Request:
         self.credentials = NO_CREDENTIALS
         self.caller: Principal | None = None
         self.client_secret: ClientSecret | None = None
+        # Headers from untrusted clients are ignored: the server sets the address from trusted
+        # proxies only.
+        self.address: str = (scope.get("client") or ("", 0))[0]
         self.user_agent = dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")
 
     # ---- the caller
@@ -160,14 +164,6 @@ class Request:
         if self.caller is None:
             raise TypeError("whoever opens a signed link is no principal")
         return self.caller
-
-    @property
-    def address(self) -> str:
-        """The client's address. Headers from untrusted clients are ignored: the server sets the
-        address from trusted proxies only.
-        """
-        address: str = (self.scope.get("client") or ("", 0))[0]
-        return address
 
     async def authenticate(self) -> None:
         """Authenticate the caller. Raises RequestFault, DatabaseAway."""

@@ -60,7 +60,7 @@ class BatchWriter:
         """Commit a batch, and give the verdicts to the callers. An admission is tried again with
         the next batch if a settlement in that batch may release the money that it lacked. Raises
         DatabaseFailed if a retry may succeed."""
-        releasing = {item.organisation_id for item in batch.behind}
+        behind, releasing = tuple(batch.behind), None
         try:
             verdicts = await self._commit(
                 [request for request, _ in batch.admissions], batch.settlements
@@ -75,7 +75,11 @@ class BatchWriter:
             return
         again = []
         for (request, future), verdict in zip(batch.admissions, verdicts, strict=True):
-            question = None if future.done() else admission.ask_again(request, verdict, releasing)
+            question = None
+            if verdict.word != "admitted" and not future.done():
+                if releasing is None:
+                    releasing = {item.organisation_id for item in behind}
+                question = admission.ask_again(request, verdict, releasing)
             if question is not None:
                 again.append((question, verdict, future))
             elif future.done():
@@ -126,11 +130,11 @@ class BatchWriter:
     ) -> Sequence[Verdict]:
         """Run one transaction. Settlements come first, so that the admissions after them can hold
         the money that the settlements release."""
-        settlements = [
-            *settlements,
-            *(request.replaces for request in requests if request.replaces),
-        ]
-        organisations = {request.attempt.organisation_id for request in requests}
+        settlements, organisations = list(settlements), set[UUID]()
+        for request in requests:
+            organisations.add(request.attempt.organisation_id)
+            if request.replaces:
+                settlements.append(request.replaces)
         organisations.update([item.organisation_id for item in settlements if _moves_money(item)])
         statements, locks = settlement.statements(settlements), list[Statement]()
         if organisations:
@@ -230,9 +234,14 @@ def _limited_channels(
     requests: Sequence[AdmissionRequest], settlements: Sequence[AnySettlement]
 ) -> set[UUID]:
     """Return the channels whose counts this transaction reads and writes."""
-    channels = {_limited_channel(request) for request in requests}
-    channels.update(item.limited_channel_id for item in settlements if type(item) is Settlement)
-    return {channel_id for channel_id in channels if channel_id is not None}
+    channels = set[UUID]()
+    for request in requests:
+        if (channel_id := _limited_channel(request)) is not None:
+            channels.add(channel_id)
+    for item in settlements:
+        if type(item) is Settlement and item.limited_channel_id is not None:
+            channels.add(item.limited_channel_id)
+    return channels
 
 
 def _limited_channel(request: AdmissionRequest) -> ChannelId | None:

@@ -46,7 +46,8 @@ class Journal:
         self._map: mmap.mmap | None = None
         # The last freed slot is used next, so that few pages are ever touched.
         self._free = list(range(0, _BYTES, _SLOT_BYTES))[::-1]
-        self._used: dict[UUID, int] = {}
+        # By the number of the attempt's id, because a UUID's hash is computed in Python each time.
+        self._used: dict[int, int] = {}
         # Marks of attempts whose process died, until they are committed.
         self._left: set[UUID] = set()
         # Slots of dead processes that could not be read.
@@ -77,9 +78,10 @@ class Journal:
             raw = line(msgspec.structs.replace(item, ending=short))
         self._write(item.attempt_id, raw)
 
-    def mark(self, attempt_id: UUID, meters: str) -> None:
-        """Store the high-water mark of a stream until its settlement is stored, or forgotten."""
-        self._write(attempt_id, line(Marked(attempt_id, meters)))
+    def mark(self, attempt_id: UUID, meters: str) -> bool:
+        """Store the high-water mark of a stream until its settlement is stored, or forgotten.
+        Return False if there is no room for it."""
+        return self._write(attempt_id, line(Marked(attempt_id, meters)))
 
     def forget(self, attempt_ids: Iterable[UUID]) -> None:
         """Free the slots of settlements that are committed."""
@@ -116,18 +118,20 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def _write(self, attempt_id: UUID, raw: bytes) -> None:
+    def _write(self, attempt_id: UUID, raw: bytes) -> bool:
         if self._map is None or len(raw) > _SLOT_BYTES:
-            return
-        at = self._used.get(attempt_id)
+            return False
+        number = attempt_id.int
+        at = self._used.get(number)
         if at is None:
             if not self._free:
-                return
-            at = self._used[attempt_id] = self._free.pop()
+                return False
+            at = self._used[number] = self._free.pop()
         self._map[at : at + len(raw)] = raw
+        return True
 
     def _release(self, attempt_id: UUID) -> None:
-        at = self._used.pop(attempt_id, None)
+        at = self._used.pop(attempt_id.int, None)
         if at is not None and self._map is not None:
             self._map[at : at + 1] = _FREE
             self._free.append(at)

@@ -34,11 +34,14 @@ _MANY: Final = 64
 _FEW: Final = 4
 
 Waiting = tuple[AdmissionRequest, "asyncio.Future[Verdict]"]
-# A stream is checked this often, and its mark is written at the third check; the rest of the
-# promised 250 ms is for its commit. A stream that has grown by half of the 64 tokens is marked
-# immediately: the other half is for what arrives while we are late.
+# Streams are checked this often. At every second check all of them are marked in the journal, and
+# at every fourth the marks of all are written together; the rest of the promised 250 ms is for the
+# commit. A stream that has grown by half of the 64 tokens is marked immediately, in the journal:
+# the other half is for what arrives while we are late. A mark that the journal cannot keep is
+# written at the next check.
 _CHECK_S: Final = 0.05
-_CHECKS: Final = 3
+_CHECKS_TO_MARK: Final = 2
+_CHECKS_TO_WRITE: Final = 4
 
 
 class Batch(NamedTuple):
@@ -145,13 +148,17 @@ class Watched(Protocol):
 
 
 class LedgerMarks:
-    """The high-water marks of one process. `write` is called when marks are due."""
+    """The high-water marks of one process. `write` is called when marks are `due`."""
 
     def __init__(self, recovery: LedgerRecovery, write: Callable[[], None]) -> None:
         self._recovery = recovery
         self._write = write
         self._watched: set[Watched] = set()
         self.waiting: dict[UUID, str] = {}
+        # Whether marks are worth a transaction now. Any other transaction takes them along.
+        self.due = False
+        # Whether a mark waits that the journal does not keep.
+        self._only_here = False
         self._timer: asyncio.TimerHandle | None = None
         self._checks = 0
 
@@ -164,6 +171,7 @@ class LedgerMarks:
     def unwatch(self, stream: Watched) -> None:
         self._watched.discard(stream)
         self.waiting.pop(stream.id, None)
+        self.due = self.due and bool(self.waiting)
 
     def mark(self, stream: Watched) -> None:
         """Store the high-water mark of a stream so that it survives a kill. It is written to the
@@ -171,16 +179,19 @@ class LedgerMarks:
         meters = stream.mark()
         if meters is not None:
             self.waiting[stream.id] = meters
-            self._recovery.mark(stream.id, meters)
+            if not self._recovery.mark(stream.id, meters):
+                self._only_here = True
 
     def take(self) -> Mapping[UUID, str]:
         """Return and clear the marks to write now."""
         taken, self.waiting = self.waiting, {}
+        self.due = self._only_here = False
         return taken
 
     def put_back(self, marks: Mapping[UUID, str]) -> None:
         """Add back marks that could not be written. Newer marks take precedence."""
         self.waiting = {**marks, **self.waiting}
+        self.due = bool(self.waiting)
 
     def _check(self) -> None:
         self._timer = None
@@ -188,8 +199,9 @@ class LedgerMarks:
             return
         self._timer = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
         self._checks += 1
-        if self._checks % _CHECKS == 0:
+        if self._checks % _CHECKS_TO_MARK == 0:
             for stream in self._watched:
                 self.mark(stream)
-        if self.waiting:
+        if self.waiting and (self._only_here or self._checks % _CHECKS_TO_WRITE == 0):
+            self.due = True
             self._write()

@@ -116,10 +116,10 @@ class LedgerRecovery:
         if self._journal is not None:
             self._journal.note(item)
 
-    def mark(self, attempt_id: UUID, meters: str) -> None:
-        """Store the high-water mark of a stream in the journal."""
-        if self._journal is not None:
-            self._journal.mark(attempt_id, meters)
+    def mark(self, attempt_id: UUID, meters: str) -> bool:
+        """Store the high-water mark of a stream in the journal. Return False if nothing keeps it
+        there, so that only the database can."""
+        return self._journal is not None and self._journal.mark(attempt_id, meters)
 
     def late(self, settlements: Sequence[LateSettlement]) -> None:
         """Keep settlements that came too late in the journal until they are written as late

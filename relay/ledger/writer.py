@@ -30,7 +30,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Generator, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import Context
 from typing import Final
@@ -60,6 +61,9 @@ _TURNS_S: Final = 0.005
 class LedgerWriter:
     """Writes the holds, attempts, postings and records of one process."""
 
+    # Whether a batch waits for callbacks that are ready, whose requests join it.
+    _gathers = True
+
     def __init__(
         self,
         connection: PipelinedConnection,
@@ -82,8 +86,8 @@ class LedgerWriter:
         self._of_few = (
             None if of_few is None else _WriterOfFew(of_few, self._recovery, self._take_over)
         )
-        # The organisations with few requests.
-        self._few: AbstractSet[UUID] = frozenset()
+        # The organisations with few requests, by `UUID.int`.
+        self._few: AbstractSet[int] = frozenset()
         # Above 0 while the database is away; set when there is something new to try.
         self._retry_s = 0.0
         self._wakeup = asyncio.Event()
@@ -147,8 +151,8 @@ class LedgerWriter:
         self._recovery.note(item)
         self._queue.put(item, at_once=at_once or self._retry_s > 0)
 
-    def serve_apart(self, few: AbstractSet[UUID]) -> None:
-        """Write for these organisations from now on without waiting for what the others write."""
+    def serve_apart(self, few: AbstractSet[int]) -> None:
+        """Write for these organisations (`UUID.int`) from now on without waiting for what the others write."""
         if self._of_few is not None:
             self._few = few
             if few:
@@ -157,7 +161,7 @@ class LedgerWriter:
     def _writer_apart(self, organisation_id: UUID) -> "_WriterOfFew | None":
         """Return the writer of an organisation with few requests; None if it is this one."""
         of_few = self._of_few
-        apart = of_few is not None and of_few.usable and organisation_id in self._few
+        apart = of_few is not None and of_few.usable and organisation_id.int in self._few
         return of_few if apart else None
 
     def _take_over(self, settlements: Sequence[AnySettlement]) -> None:
@@ -215,7 +219,7 @@ class LedgerWriter:
                 if queue.spooled or self._recovery.spooled_marks:
                     await self._unspool(len(batch.settlements))
                 admissions = len(batch.admissions) + len(queue.admissions)
-                if admissions:
+                if admissions and self._gathers:
                     await self._yield_to_loop(_TURNS if admissions > 1 else _TURNS_ALONE)
             queue.due = queue.has_settlements and (queue.due or failed)
             queue.start_timer()
@@ -225,17 +229,19 @@ class LedgerWriter:
     def _has_deferrable_data(self) -> bool:
         """Return whether there is data that may wait for another transaction: the lease, or
         high-water marks."""
-        return self._batches.lease_due or bool(self.marks.waiting)
+        return self._batches.lease_due or self.marks.due
 
-    async def _yield_to_loop(self, turns: int) -> None:
+    @types.coroutine
+    def _yield_to_loop(self, turns: int) -> Generator[None, None, None]:
         """Let other callbacks run first: requests that were admitted are sent, and requests that
         are about to be admitted join the next batch. A larger batch costs each request less, and
-        only callbacks that are ready are waited for."""
+        only callbacks that are ready are waited for. Each `yield` is a turn, as in
+        `asyncio.sleep(0)`, which would be entered anew for each."""
         until, most = time.monotonic() + _TURNS_S, self._queue.batch_max
         for _ in range(turns):
             if len(self._queue.admissions) >= most or time.monotonic() > until:
                 return
-            await asyncio.sleep(0)
+            yield
 
     async def _write_singly(self, settlements: Sequence[AnySettlement]) -> int:
         """Write each settlement of a batch that failed because of a bug on its own. Drop a
@@ -280,6 +286,8 @@ class _WriterOfFew(LedgerWriter):
     """Writes for organisations with few requests beside a crowd. It leaves the spool to the other
     writer: settlements that it cannot write are given to `take_over`."""
 
+    _gathers = False
+
     def __init__(
         self,
         connection: PipelinedConnection,
@@ -312,6 +320,3 @@ class _WriterOfFew(LedgerWriter):
 
     async def _unspool(self, written: int) -> None:
         """Leave the spool as it is."""
-
-    async def _yield_to_loop(self, turns: int) -> None:
-        """Begin the next batch immediately: few requests would join it."""

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from random import uniform
-from uuid import UUID
 
 from gateway.health.sql import add_to_total
 from relay.credentials.keys import Principal
@@ -43,7 +42,7 @@ class Load:
         self._turn_wait_s = turn_wait_s
         # The running requests of each key, by its organisation. Callers without a key count as one
         # organisation.
-        self._organisations: dict[UUID | None, dict[UUID | None, int]] = {}
+        self._organisations: dict[int, dict[int, int]] = {}
         self._keys = 0
         # The number of running requests from which refusals are possible.
         self._crowded = asyncio.Event()
@@ -69,14 +68,16 @@ class Load:
 
         taken = self._shedding.admits(beside, within_share)
         if taken:
-            self.count(principal)
+            self._count(organisation_id, key_id)
         else:
             self._refused += 1
         return taken
 
     def count(self, principal: Principal | None) -> None:
         """Count what runs on after the request that `enter` permitted, until `leave`."""
-        organisation_id, key_id = _payer(principal)
+        self._count(*_payer(principal))
+
+    def _count(self, organisation_id: int, key_id: int) -> None:
         keys = self._organisations.setdefault(organisation_id, {})
         of_key = keys.get(key_id, 0)
         self._keys += not of_key
@@ -102,16 +103,16 @@ class Load:
         that clients do not return together."""
         return int(1000 * self._shedding.come_again_s() * uniform(0.5, 1.5))
 
-    async def watch(self, serve_apart: Callable[[AbstractSet[UUID]], None]) -> None:
+    async def watch(self, serve_apart: Callable[[AbstractSet[int]], None]) -> None:
         """Measure repeatedly how long ready callbacks wait for the event loop, and tell
-        `serve_apart` which organisations have few requests beside the others. Measure only while
+        `serve_apart` which organisations (`UUID.int`) have few requests beside the others. Measure only while
         many requests are running, so that an idle process is not woken."""
         while self._watched:
             await self._crowded.wait()
             await self._watch_crowd(serve_apart)
             serve_apart(frozenset())
 
-    async def _watch_crowd(self, serve_apart: Callable[[AbstractSet[UUID]], None]) -> None:
+    async def _watch_crowd(self, serve_apart: Callable[[AbstractSet[int]], None]) -> None:
         shedding, now, cpu = self._shedding, time.monotonic(), time.thread_time()
         while self._crowded.is_set():
             due, cpu_before = now + MEASURED_EACH_S, cpu
@@ -129,7 +130,7 @@ class Load:
             if under_way < UNDER_WAY_MIN and shedding.limit is None:
                 self._crowded.clear()
 
-    def _find_few(self) -> AbstractSet[UUID]:
+    def _find_few(self) -> AbstractSet[int]:
         return find_few({id: sum(keys.values()) for id, keys in self._organisations.items() if id})
 
     def _log_limit(self) -> None:
@@ -153,8 +154,12 @@ class Load:
         self._refused += refused
 
 
-def _payer(principal: Principal | None) -> tuple[UUID | None, UUID | None]:
-    return (None, None) if principal is None else (principal.organisation_id, principal.key_id)
+def _payer(principal: Principal | None) -> tuple[int, int]:
+    """Return the organisation and the key, by the numbers of their ids: a UUID's hash is computed
+    in Python each time."""
+    if principal is None:
+        return 0, 0
+    return principal.organisation_id.int, principal.key_id.int
 
 
 def count_refused(refused: int) -> Statement:
@@ -181,7 +186,7 @@ class Turns:
         # How many requests may begin in a turn of the event loop, and in the rest of this turn.
         self._allowance = self._left = BEGUN_MAX
         # How many requests of each organisation have begun ahead of the queue in this turn.
-        self._ahead: Counter[UUID | None] = Counter()
+        self._ahead: Counter[int] = Counter()
         # Whether the end of this turn will be noticed, and the CPU time at its beginning.
         self.counting = False
         self._cpu_s = 0.0
@@ -209,7 +214,7 @@ class Turns:
         self._queue.put(organisation_id, key_id, (self._loop.time(), waiting))
         await waiting
 
-    def _may_go_ahead(self, organisation_id: UUID | None, key_id: UUID | None) -> bool:
+    def _may_go_ahead(self, organisation_id: int, key_id: int) -> bool:
         """Return whether a request need not wait behind others: none of its key waits, and few have
         gone ahead in this turn. If it waited, it would begin two turns of the event loop later,
         even as the next one."""

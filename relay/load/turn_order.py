@@ -11,7 +11,6 @@ without a wait, so that the queue costs nothing to those who send little.
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
-from uuid import UUID
 
 T = TypeVar("T")
 
@@ -84,7 +83,7 @@ def next_allowance(allowance: int, turn_s: float) -> int:
     return allowance
 
 
-def find_few(under_way: Mapping[UUID, int]) -> frozenset[UUID]:
+def find_few(under_way: Mapping[int, int]) -> frozenset[int]:
     """Return the organisations with few running requests beside the others. Together they have at
     most that share of all."""
     if len(under_way) < 2:

@@ -43,6 +43,7 @@ _MARK_PIECES: Final = 32
 _PIECES: Final = 64
 _BLOCK_CHARACTERS: Final = 2 * 1024
 _BLOCKS_MAX: Final = 64
+_TEXTS: Final = frozenset({TextDelta, ToolArgumentsDelta, RefusalDelta})
 _PLAIN_TIERS: Final = KINDS[TIER].plain
 _NOTHING_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {}
 
@@ -156,7 +157,8 @@ class TierPrices:
 
     def read_tier_header(self, headers: Mapping[str, str]) -> None:
         """Read the service tier from the response headers, where Google may report it."""
-        self.set_reported_tier(headers.get("x-gemini-service-tier", ""))
+        if tier := headers.get("x-gemini-service-tier"):
+            self.set_reported_tier(tier)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -180,28 +182,25 @@ class TierPrices:
 class Sample(msgspec.Struct):
     """A sample of a text that arrives in pieces: the whole text while it is short, then blocks
     spread over the text. Most streams report their usage and discard the sample, so pieces are only
-    collected. `pieces` is their number."""
+    collected: `last` are those since the last `join`, the longest of `longest` characters. `pieces`
+    is the number of all."""
 
     pieces: int = 0
-    _last: list[str] = []
+    last: list[str] = []
+    longest: int = 0
     _blocks: Sequence[str] = ()
     _seen: int = 0
     _stride: int = 1
 
-    def add(self, pieces: Sequence[str]) -> None:
-        """Add the next pieces."""
-        self.pieces += len(pieces)
-        self._last += pieces
-        if len(self._last) >= _PIECES or max(map(len, pieces)) > _BLOCK_CHARACTERS:
-            self._join()
-
     def text(self) -> str:
         """Return the sample's text."""
-        return "".join((*self._blocks, *self._last))
+        return "".join((*self._blocks, *self.last))
 
-    def _join(self) -> None:
-        joined = "".join(self._last)
-        self._last = []
+    def join(self) -> None:
+        """Keep of the last pieces what belongs to the sample."""
+        joined = "".join(self.last)
+        self.last = []
+        self.longest = 0
         for at in range(0, len(joined), _BLOCK_CHARACTERS):
             if self._seen % self._stride == 0:
                 self._blocks = (*self._blocks, joined[at : at + _BLOCK_CHARACTERS])
@@ -228,6 +227,7 @@ class UsageMeter:
         "decoder",
         "finish_reason",
         "id",
+        "on_mark_due",
         "passed",
         "prices",
         "refused",
@@ -253,6 +253,8 @@ class UsageMeter:
         self.passed: PassedAnswer | None = None
         # The last tier that the upstream named.
         self.finish_reason = ""
+        # Called when a high-water mark of a stream is due.
+        self.on_mark_due: Callable[[UsageMeter], None] | None = None
         # The bytes of the answer that the last usage covers.
         self._counted_bytes = 0
         # Counts of the passing answer: each piece has at least one token, and a sample of the
@@ -298,28 +300,31 @@ class UsageMeter:
         self.counted_at = next_count(allowed, tokens, self.text_bytes)
         return tokens > allowed
 
-    def note(self, events: Sequence[Event]) -> bool:
+    def note(self, events: Sequence[Event]) -> None:
         """Record the content of an answer: how it finishes, a sample of its text, and how much of
-        it the last usage covers. Return whether a high-water mark is due."""
-        texts: list[str] = []
-        thoughts: list[str] = []
+        it the last usage covers. This runs for every chunk, so it adds to the samples itself."""
+        text, reasoning = self._text, self._reasoning
         for event in events:
             kind = type(event)
-            if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
-                texts.append(event.text)  # type: ignore[attr-defined]
-            elif kind is ReasoningDelta:
-                thoughts.append(event.text)  # type: ignore[attr-defined]
+            if kind is ReasoningDelta or kind in _TEXTS:
+                sample = reasoning if kind is ReasoningDelta else text
+                piece = event.text  # type: ignore[attr-defined]
+                sample.last.append(piece)
+                sample.pieces += 1
+                if len(piece) > sample.longest:
+                    sample.longest = len(piece)
             elif kind is Finish:
                 self.finish_reason = event.reason  # type: ignore[attr-defined]
             elif kind is Usage and self.decoder is not None:
                 text_bytes = self.decoder.text_bytes + self.decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
                 self._counted_bytes = text_bytes - sum(map(_text_bytes, since))
-        if texts:
-            self._text.add(texts)
-        if thoughts:
-            self._reasoning.add(thoughts)
-        return self._text.pieces + self._reasoning.pieces - self._marked >= _MARK_PIECES
+        for sample in (text, reasoning):
+            if len(sample.last) >= _PIECES or sample.longest > _BLOCK_CHARACTERS:
+                sample.join()
+        is_due = text.pieces + reasoning.pieces - self._marked >= _MARK_PIECES
+        if is_due and self.on_mark_due is not None:
+            self.on_mark_due(self)
 
     def leave_unmarked(self) -> None:
         """Disable high-water marks, so that nothing is charged if the process dies."""
@@ -460,8 +465,8 @@ class UsageMeter:
             evidence = msgspec.structs.replace(evidence, reported=reported)
         if evidence.reported.conditions:
             prices.set_reported_tier(evidence.reported.conditions.get(TIER, ""))
-        accepted = self._accepted_of(evidence.reported)
-        if accepted:
+        accepted: tuple[str, ...] = ()
+        if evidence.reported.unknown and (accepted := self._accepted_of(evidence.reported)):
             unknown = tuple(name for name in evidence.reported.unknown if name not in accepted)
             reported = msgspec.structs.replace(evidence.reported, unknown=unknown)
             evidence = msgspec.structs.replace(evidence, reported=reported)
@@ -495,8 +500,12 @@ class UsageMeter:
     def cost_nano(self, bill: Bill) -> int | None:
         """Return our cost for a bill, or None if no cost price covers it."""
         cost = self.prices.cost
-        special = {kind: word for kind, word in bill.told.items() if word not in KINDS[kind].plain}
-        special.pop(TIER, None)
+        special: dict[str, str] = {}
+        if bill.told:
+            special = {kind: word for kind, word in bill.told.items() if kind != TIER}
+            special = {
+                kind: word for kind, word in special.items() if word not in KINDS[kind].plain
+            }
         if cost is None or bill.cut_from is not None or not (special or bill.reported):
             return cost_of(bill.cut_from or bill.meters, cost)
         total = 0

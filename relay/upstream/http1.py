@@ -435,12 +435,7 @@ class Connection(asyncio.BufferedProtocol):
     def _take_pieces(self) -> bytes:
         """Return the received part of the body. Reading resumes when little is left."""
         response = self._response
-        pieces = response.pieces
-        if len(pieces) == 1:
-            raw = pieces.pop()
-            response.size = 0
-        else:
-            raw = response.first_pieces()
+        raw = response.first_pieces()
         if self._paused and response.size <= _BUFFER_BYTES_MAX:
             self._paused = False
             if self._transport is not None:
@@ -518,7 +513,7 @@ class Connection(asyncio.BufferedProtocol):
         except Unreadable as error:
             self._fail("head" if response.state in BEFORE_BODY else "body", str(error))
             return
-        state = response.state
+        state, waiter = response.state, self._waiter
         if state is _HEADERS:
             if self._head_timer is None:
                 # Header sections rarely arrive in pieces (F12).
@@ -526,12 +521,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._head_timer is not None:
             self._stop_head_timer()
-        if state is not _AWAITING:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Pass a piece of the body, or its end, to the waiting reader."""
-        response, waiter = self._response, self._waiter
+        if state is _AWAITING:
+            return
+        # Pass a piece of the body, or its end, to the waiting reader.
         if response.size > _BUFFER_BYTES_MAX and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
@@ -543,7 +535,13 @@ class Connection(asyncio.BufferedProtocol):
             return
         try:
             while pieces:
-                if take(self._take_pieces()):
+                if len(pieces) == 1 and not self._paused:
+                    # Nearly always, nothing else waits.
+                    response.size = 0
+                    raw = pieces.pop()
+                else:
+                    raw = self._take_pieces()
+                if take(raw):
                     waiter.set_result(True)
                     return
         except Exception as error:

@@ -34,18 +34,18 @@ class LargeEvents:
 
 
 class Gathering:
-    """Counts the bytes of a stream's current event, which is incomplete."""
+    """Counts the bytes of a stream's current event, which is incomplete: `size`."""
 
-    __slots__ = ("_events", "_size", "_taken")
+    __slots__ = ("_events", "_taken", "size")
 
     def __init__(self, events: LargeEvents) -> None:
         self._events = events
-        self._size = self._taken = 0
+        self.size = self._taken = 0
 
     def more(self, size: int) -> bool:
         """Count more bytes of an incomplete event. Return False if there is no room."""
-        self._size += size
-        beyond = self._size - _FREE_BYTES - self._taken
+        self.size += size
+        beyond = self.size - _FREE_BYTES - self._taken
         if beyond <= 0:
             return True
         if not self._events.take(beyond):
@@ -57,4 +57,4 @@ class Gathering:
         """Release the event's memory, because the event is complete or no longer wanted."""
         if self._taken:
             self._events.give_back(self._taken)
-        self._size = self._taken = 0
+        self.size = self._taken = 0

@@ -143,7 +143,7 @@ def goes_ahead(of_organisation: int, of_all: int) -> bool:
     """Whether a request goes ahead after so many have in this turn."""
     ahead = Counter(payer=of_organisation, others=of_all - of_organisation)
     around = it(_queue=it(has=lambda *_: False), _ahead=ahead)
-    return Turns._may_go_ahead(around, cast(Any, "payer"), None)
+    return Turns._may_go_ahead(around, cast(Any, "payer"), 0)
 
 
 def is_in_step(skew_s: int) -> bool:
@@ -390,7 +390,7 @@ UNSEEN: Final = {
     "relay/counting/tokenizer.py:count_request:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_text:_CHARACTERS_MAX": _SAMPLED,
     "relay/counting/tokenizer.py:count_texts:_CHARACTERS_MAX": _SAMPLED,
-    "relay/metering/usage_meter.py:_join:_BLOCKS_MAX": "a sample has half as many blocks",
+    "relay/metering/usage_meter.py:join:_BLOCKS_MAX": "a sample has half as many blocks",
     "relay/endpoints/responses_socket/outbox.py:put:_QUEUED_MAX": _SLOWER,
     "relay/endpoints/responses_socket/outbox.py:send_each:_QUEUED_MAX": _SLOWER,
     "relay/pages/queue_sink.py:get:_QUEUED_MAX": _SLOWER,
@@ -404,7 +404,7 @@ UNSEEN: Final = {
     ),
     "relay/previews/route_preview.py:_preview:ATTEMPTS_MAX": "it shows what the relay would do",
     "relay/catalogue/snapshot.py:_match:_KNOWN_MAX": _FORGOTTEN,
-    "relay/upstream/http1.py:_hand_over:_BUFFER_BYTES_MAX": _SLOWER,
+    "relay/upstream/http1.py:buffer_updated:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:_take_pieces:_BUFFER_BYTES_MAX": _SLOWER,
     "relay/upstream/http1.py:first_pieces:_PIECES_BYTES_MAX": "it is passed in more pieces",
     "relay/upstream/http1.py:send:_JOINED_BYTES_MAX": "it is sent in one write or two",

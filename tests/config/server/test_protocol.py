@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from config.server import protocol as module
 from config.server.protocol import Protocol
-from lib.process.asgi import HEED, RESPOND
+from lib.process.asgi import HEED, RESPOND, WRITE_PIECE
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -166,6 +166,79 @@ async def test_what_is_out_of_the_ordinary_is_sent_in_messages(
     request_: bytes, field: tuple[bytes, bytes], paused: bool
 ) -> None:
     assert await responded(request_, field, paused=paused) == b""
+
+
+async def written_in_pieces(
+    *fields: tuple[bytes, bytes], request: bytes, direct: bool, paused: bool = False
+) -> tuple[bytes, list[bool]]:
+    """What is written for a response in pieces, and which of its pieces the server wrote itself."""
+
+    async def app(scope: Any, receive: object, send: Any) -> None:
+        async def pass_on(piece: bytes) -> None:
+            before = len(transport.written)
+            done = direct and scope[WRITE_PIECE](scope, piece)
+            assert not done or len(transport.written) == before + 1
+            taken.append(done)
+            if not done:
+                protocol.resume_writing()
+                await body(send, piece, more=True)
+
+        assert not scope[WRITE_PIECE](scope, b"before its head")
+        await start(send, *fields)
+        assert not scope[WRITE_PIECE](dict(scope), b"of another request")
+        # The head waits for the first of them.
+        await body(send, b"first", more=True)
+        if paused:
+            protocol.pause_writing()
+        for piece in (b"a", b"", b"x" * 300):
+            await pass_on(piece)
+        await body(send, b"")
+        assert not scope[WRITE_PIECE](scope, b"behind its end")
+
+    taken: list[bool] = []
+    protocol, transport = connect(app)
+    protocol.data_received(request)
+    await finish(protocol)
+    scope = protocol.scope
+    protocol.connection_lost(None)
+    assert WRITE_PIECE not in scope
+    return b"".join(transport.written), taken
+
+
+_GET = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields", "paused", "taken"),
+    [
+        (_GET, [], False, [True, False, True]),
+        (_GET, [], True, [False, False, True]),
+        (_GET, [(b"content-length", b"306")], False, [False] * 3),
+        (_GET.replace(b"GET", b"HEAD"), [], False, [False] * 3),
+        (b"GET / HTTP/1.0\r\n\r\n", [], False, [False] * 3),
+    ],
+)
+async def test_a_piece_is_as_if_sent_in_a_message(
+    request_: bytes, fields: list[tuple[bytes, bytes]], paused: bool, taken: list[bool]
+) -> None:
+    """One that is out of the ordinary is sent in one."""
+    pieces = await written_in_pieces(*fields, request=request_, direct=True, paused=paused)
+    messages = await written_in_pieces(*fields, request=request_, direct=False, paused=paused)
+    assert pieces == (messages[0], taken)
+
+
+async def test_no_piece_is_written_to_a_client_that_left() -> None:
+    async def app(scope: Any, receive: object, send: Any) -> None:
+        write_piece = scope[WRITE_PIECE]
+        await start(send)
+        await body(send, b"first", more=True)
+        protocol.connection_lost(None)
+        assert not write_piece(scope, b"second")
+
+    protocol, transport = connect(app)
+    protocol.data_received(_GET)
+    await finish(protocol)
+    assert b"second" not in b"".join(transport.written)
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.openai import usage as module
 from dialects.openai.usage import encode, quantities
 from dialects.usage.usage import Counts, storable
 from tests.dialects.neutral import counts
@@ -12,6 +13,49 @@ from tests.dialects.neutral import counts
 def of(**usage: object) -> tuple[dict[str, int], tuple[str, ...]]:
     got = quantities(json.dumps(usage).encode())
     return got.meters, got.flags
+
+
+_COUNTS = st.sampled_from([0, 1, 2, 3, 5, -1, 20_000_001, None, 1.0, True, "2"])
+_PARTS = st.dictionaries(
+    st.sampled_from(
+        ["cached_tokens", "text_tokens", "audio_tokens", "image_tokens", "cache_write_tokens",
+         "reasoning_tokens", "accepted_prediction_tokens", "unheard_of"]
+    ),
+    _COUNTS,
+    max_size=3,
+)  # fmt: skip
+
+
+@given(
+    st.fixed_dictionaries(
+        {"prompt_tokens": _COUNTS, "completion_tokens": _COUNTS},
+        optional={
+            "total_tokens": st.integers(0, 8),
+            "prompt_tokens_details": st.none() | _PARTS,
+            "completion_tokens_details": st.none() | _PARTS,
+            "cached_tokens": _COUNTS,
+        },
+    )
+)
+def test_the_usual_usage_is_read_like_any_other(usage: dict[str, object]) -> None:
+    """And in the same order, for it is stored as text."""
+    raw = json.dumps(usage).encode()
+    if (plain := module._plain_quantities(raw)) is not None:
+        expected = module._any_quantities(raw)
+        assert plain == expected
+        assert [*plain.meters] == [*expected.meters]
+
+
+def test_the_usual_usage_has_cached_and_reasoning_tokens() -> None:
+    raw = (
+        b'{"prompt_tokens":5,"completion_tokens":4,"total_tokens":9,'
+        b'"prompt_tokens_details":{"cached_tokens":2,"audio_tokens":0},'
+        b'"completion_tokens_details":{"reasoning_tokens":3}}'
+    )
+    plain = module._plain_quantities(raw)
+    assert plain is not None
+    assert plain.meters == {"in_text": 3, "in_cache_read": 2, "out_text": 1, "out_reasoning": 3}
+    assert module._plain_quantities(raw.replace(b"9", b"8")) is None
 
 
 def test_cached_reasoning_and_audio_are_split_out() -> None:

@@ -5,19 +5,8 @@ from typing import Any
 
 import pytest
 
-from dialects.chat.events import Step
 from dialects.streams import service_tier
 from dialects.streams.service_tier import TierReader, tier_of_frames
-
-
-class Frames:
-    """A source whose chunks are its frames."""
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        return [Step(chunk, [])]
-
-    def end(self) -> list[Step]:
-        return []
 
 
 def frame(value: Any, **how: Any) -> bytes:
@@ -36,10 +25,10 @@ def test_the_last_tier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(service_tier, "tier_of_frames", reading)
     messages: list[str] = []
-    reader = TierReader(Frames(), messages.append)
+    reader = TierReader(messages.append)
     plain = frame({"service_tier": "default", "choices": []}, **COMPACT)
     for raw in (plain, plain, frame({"choices": []}), plain):
-        reader.feed(raw)
+        reader.read(raw)
     assert (messages, len(read)) == (["default"], 1)
     # Another tier in the place that counts, whatever else is in the frame.
     text = json.dumps({"service_tier": "default"})
@@ -48,6 +37,5 @@ def test_the_last_tier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         {"service_tier": 7},
         {"x": {"service_tier": "default"}, "service_tier": "flex"},
     ):
-        reader.feed(frame(value, **COMPACT))
+        reader.read(frame(value, **COMPACT))
     assert messages == ["default", "hyper", "7", "flex"]
-    reader.end()

@@ -5,6 +5,9 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lib.database.row_arrays import JoinedWords, Json, RowArrays, Words
 
@@ -67,6 +70,54 @@ def test_what_no_row_has_is_not_sent() -> None:
     parameters = ROWS.parameters([_Row(_TeamId(_ONE), 0, False, "")])
     assert [parameters[name] for name in ("dropped", "label", "other_id")] == ["{}"] * 3
     assert [parameters[name] for name in ("number", "ready", "name")] == ["{0}", "{False}", '{""}']
+
+
+_NUMBERS = st.integers(-(2**63), 2**63 - 1)
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
+
+
+@pytest.mark.django_db
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.builds(
+            _Row,
+            team_id=st.uuids(),
+            number=_NUMBERS,
+            ready=st.booleans(),
+            name=_TEXTS,
+            dropped=st.none() | _TEXTS,
+            label=_TEXTS,
+            other_id=st.none() | st.uuids(),
+            meters=_TEXTS,
+            numbers=st.lists(_NUMBERS, max_size=2).map(tuple),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_the_database_reads_what_the_rows_hold(rows: list[_Row]) -> None:
+    """Whatever the texts hold, except NUL, which no column can store."""
+    written = ROWS.parameters(rows)
+    types = {"team_id": "uuid", "number": "bigint", "ready": "boolean", "other_id": "uuid"}
+    arrays = ", ".join(f"%({name})s::{types.get(name, 'text')}[]" for name in written)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM unnest({arrays})", written)
+        read = cursor.fetchall()
+    for row, values in zip(rows, read, strict=True):
+        expected = {
+            **msgspec.structs.asdict(row),
+            "name": row.name.replace("\0", ""),
+            "words": "",
+            "dropped": None if row.dropped is None else row.dropped.replace("\0", ""),
+            "label": row.label.replace("\0", ""),
+            "meters": row.meters.replace("\0", ""),
+            "numbers": "{" + ",".join(map(str, row.numbers)) + "}",
+        }
+        # A column in which no row has a value is not sent.
+        kept = dict(zip(written, values, strict=True))
+        kept["label"] = kept["label"] or ""
+        assert kept == expected
 
 
 def test_some_columns_can_be_left_out() -> None:

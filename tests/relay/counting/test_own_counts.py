@@ -5,19 +5,20 @@ import statistics
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
 
 from billing.prices.lookup import Price
 from billing.prices.pricing import PriceVersion
+from dialects.chat.events import TextDelta
 from dialects.codec import Target
 from relay.counting.own_count import UsageEvidence
 from relay.counting.tokenizer import count_request, count_text, count_texts
 from relay.counting.vocabularies import UNKNOWN, family_of
-from relay.metering.usage_meter import Sample, count
+from relay.metering.usage_meter import UsageMeter, count
 from relay.operations.unary import EMBEDDINGS, RERANK_JINA
 
 GOLDEN: Final = Path(__file__).parents[2] / "golden" / "counting"
@@ -82,19 +83,28 @@ def request_of(item: dict[str, Any]) -> dict[str, Any]:
     return {"model": "m", "messages": messages, **tools}
 
 
+def meter() -> UsageMeter:
+    """The meter of an answer that nobody pays."""
+    hold = SimpleNamespace(attempt_id=None, price=None, cost=None)
+    return UsageMeter(cast(Any, SimpleNamespace(hold=hold, cut_above=None)))
+
+
 def billed(item: dict[str, Any], model: str) -> dict[str, int]:
     """What a stream without usage is billed: input, text with the calls, reasoning."""
     raw = json.dumps(request_of(item)).encode()
-    output, thought = Sample(), Sample()
+    output, thought = meter(), meter()
     calls = [call["function"]["arguments"] for call in item.get("calls", [])]
     for text in (item.get("answer", ""), *calls):
         for at in range(0, len(text), 4):
-            output.add([text[at : at + 4]])
-    thought.add([item.get("reasoning", "")])
-    sizes = [len(sample.text().encode()) for sample in (output, thought)]
+            output.note([TextDelta(0, text[at : at + 4])])
+    thought.note([TextDelta(0, item.get("reasoning", ""))])
+    sizes = [len(sample.answer_text.encode()) for sample in (output, thought)]
     evidence = UsageEvidence(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
     evidence = msgspec.structs.replace(
-        evidence, family=family_of(model), answer_text=output.text(), thought=thought.text()
+        evidence,
+        family=family_of(model),
+        answer_text=output.answer_text,
+        thought=thought.answer_text,
     )
     return dict(count(evidence, PRICE, 10**15, "measured").meters)
 
@@ -158,11 +168,11 @@ def test_a_long_answer_is_counted_by_a_sample_of_all_of_it() -> None:
     english = next(item["answer"] for item in CORPUS if item["name"] == "long english") * 200
     chinese = next(item["answer"] for item in CORPUS if item["name"] == "long chinese") * 900
     for size in (4, 100_000):
-        sample = Sample()
+        sample = meter()
         for text in (english, chinese):
             for at in range(0, len(text), size):
-                sample.add([text[at : at + size]])
-        kept = sample.text()
+                sample.note([TextDelta(0, text[at : at + size])])
+        kept = sample.answer_text
         assert len(kept) < 150_000
         whole = (english + chinese).encode()
         scaled = count_text(kept, UNKNOWN) * len(whole) / len(kept.encode())

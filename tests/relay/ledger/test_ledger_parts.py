@@ -80,8 +80,8 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
     return timers
 
 
-def marks_of() -> LedgerMarks:
-    return LedgerMarks(LedgerRecovery(None, None), lambda: None)
+def marks_of(write: Callable[[], None] = lambda: None) -> LedgerMarks:
+    return LedgerMarks(LedgerRecovery(None, None), write)
 
 
 def test_all_streams_of_a_process_are_looked_at_by_one_timer(timers: Timers) -> None:
@@ -91,14 +91,41 @@ def test_all_streams_of_a_process_are_looked_at_by_one_timer(timers: Timers) -> 
     for _ in range(6):
         assert len(timers.set) == 1
         timers.pass_on()
-    # At every third look, once.
-    assert [stream.tokens for stream in streams] == [2] * 5
+    # At every second look, once.
+    assert [stream.tokens for stream in streams] == [3] * 5
     for stream in streams:
         marks.unwatch(stream)
     timers.pass_on()
     assert timers.set == []
     marks.watch(streams[0])
     assert len(timers.set) == 1
+
+
+@pytest.mark.parametrize(("slots", "written_at"), [(3, [4, 8]), (1, [2, 4, 6, 8])])
+def test_the_marks_of_all_streams_are_written_in_one_beat(
+    slots: int, written_at: list[int], timers: Timers, tmp_path: Path
+) -> None:
+    """A kill loses no more: the journal has each mark at once, and one that it has no room for does
+    not wait for the beat."""
+    journal = Journal(tmp_path, new_id())
+    journal.open()
+    journal._free = journal._free[:slots]
+    looks, writes = 0, list[int]()
+
+    def write() -> None:
+        assert marks.due
+        assert len(marks.take()) == 3
+        assert not marks.due
+        writes.append(looks)
+
+    marks = LedgerMarks(LedgerRecovery(None, journal), write)
+    for _ in range(3):
+        marks.watch(Stream())
+    for look in range(1, 9):
+        looks = look
+        timers.pass_on()
+    journal.close()
+    assert writes == written_at
 
 
 def test_a_mark_that_could_not_be_written_stands_behind_a_later_one() -> None:

@@ -42,7 +42,7 @@ async def test_few_do_not_wait_for_a_transaction_of_a_crowd(
 ) -> None:
     ledger = LedgerWriter(crowded, of_few=of_few)
     many, few = asked(hub.tenant()), asked(hub.tenant())
-    ledger.serve_apart(frozenset([few.attempt.organisation_id]))
+    ledger.serve_apart(frozenset([few.attempt.organisation_id.int]))
     await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
     with psycopg.connect(hub.dsn, autocommit=True) as gate:
         gate.execute(f"SELECT pg_advisory_lock({GATE})")
@@ -66,7 +66,7 @@ async def test_few_without_their_connection_write_with_the_others(
     """It is opened behind them, and again when it is lost."""
     ledger = LedgerWriter(crowded, of_few=PipelinedConnection("host=/nowhere", 1.0))
     few = asked(hub.tenant())
-    ledger.serve_apart(frozenset([few.attempt.organisation_id]))
+    ledger.serve_apart(frozenset([few.attempt.organisation_id.int]))
     assert (await ledger.admit(few)).word == "admitted"
     ledger.settle(ended(few))
     await ledger.join()
@@ -81,7 +81,7 @@ async def test_ends_that_few_cannot_write_are_written_with_the_others(
     journal.open()
     ledger = LedgerWriter(crowded, journal=journal, of_few=of_few)
     few = asked(hub.tenant())
-    ledger.serve_apart(frozenset([few.attempt.organisation_id]))
+    ledger.serve_apart(frozenset([few.attempt.organisation_id.int]))
     await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
     assert (await ledger.admit(few)).word == "admitted"
     ledger.settle(ended(few))
@@ -109,7 +109,7 @@ async def test_the_last_money_of_an_organisation_goes_once(
         crowded.shut = True
         asking = [asyncio.create_task(ledger.admit(first))]
         await asyncio.to_thread(hub.wait, lambda: waiting(hub) == 1, "the first is not asked")
-        ledger.serve_apart(frozenset([tenant.organisation_id]))
+        ledger.serve_apart(frozenset([tenant.organisation_id.int]))
         await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
         asking.append(asyncio.create_task(ledger.admit(second)))
         await asyncio.to_thread(hub.wait, lambda: waiting(hub) == 2, "the second is not asked")
@@ -129,7 +129,7 @@ async def test_few_leave_the_spool_to_the_writer_that_fills_it(
     await ledger.open_spool()
     many, few = asked(hub.tenant()), asked(hub.tenant())
     assert (await ledger.admit(many)).word == "admitted"
-    ledger.serve_apart(frozenset([few.attempt.organisation_id]))
+    ledger.serve_apart(frozenset([few.attempt.organisation_id.int]))
     await asyncio.to_thread(hub.wait, lambda: of_few.usable, "it is not opened")
     assert (await ledger._recovery.spool([ended(many)], {many.attempt.id: "{}"})) is True
     assert (await ledger.admit(few)).word == "admitted"

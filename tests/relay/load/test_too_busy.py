@@ -206,16 +206,16 @@ async def test_who_has_few_beside_a_crowd_is_served_apart(
 ) -> None:
     """P35: while the crowd is there."""
     monkeypatch.setattr("relay.load.load.MEASURED_EACH_S", 0.0)
-    under_way, heard = 505, asyncio.Queue[AbstractSet[UUID]]()
+    under_way, heard = 505, asyncio.Queue[AbstractSet[int]]()
     load, large, small = Load(1.0, lambda: under_way, float), key_of(new_id()), key_of(new_id())
     assert all(load.enter(large) for _ in range(500))
     assert all(load.enter(small) for _ in range(5))
     assert load.enter(None)
     watching = asyncio.create_task(load.watch(heard.put_nowait))
-    assert await heard.get() == {small.organisation_id}
+    assert await heard.get() == {small.organisation_id.int}
     under_way = 0
     while few := await heard.get():
-        assert few == {small.organisation_id}
+        assert few == {small.organisation_id.int}
     watching.cancel()
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from functools import partial
 from random import Random
-from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -36,13 +35,13 @@ Waiting = list[tuple[str, str, int]]
     ],
 )
 def test_few_are_a_quarter_of_the_mean(under_way: list[int], few: list[int]) -> None:
-    running = {UUID(int=n): count for n, count in enumerate(under_way)}
+    running = dict(enumerate(under_way))
     assert sorted(running[id] for id in find_few(running)) == few
 
 
 @given(st.lists(st.integers(1, 1000), max_size=60))
 def test_few_have_their_share_of_all_together(under_way: list[int]) -> None:
-    running = {UUID(int=n): count for n, count in enumerate(under_way)}
+    running = dict(enumerate(under_way))
     assert sum(running[id] for id in find_few(running)) <= FEW_SHARE * sum(under_way)
 
 

@@ -345,13 +345,20 @@ _PIECES = st.sampled_from(
 
 
 @given(
-    st.lists(st.tuples(_PIECES, st.sampled_from(["", "null", "length"]), st.integers(0, 1))),
+    st.lists(
+        st.tuples(
+            _PIECES,
+            st.sampled_from(["", "null", "length"]),
+            st.integers(0, 1),
+            st.sampled_from(["default", "flex"]),
+        )
+    ),
     st.sampled_from(["as it is", "ascii", "ASCII"]),
     st.sampled_from(["", "word", "other"]),
     st.data(),
 )
 def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
-    frames: list[tuple[str, str, int]],
+    frames: list[tuple[str, str, int, str]],
     letters: str,
     alias: str,
     data: st.DataObject,
@@ -362,6 +369,7 @@ def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
         % json.dumps(
             {
                 "model": "m",
+                "service_tier": tier,
                 "choices": [{"index": index, "delta": {"content": text}, "finish_reason": reason}],
             },
             ensure_ascii=letters != "as it is",
@@ -369,13 +377,16 @@ def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
         .replace('"null"', "null")
         .replace(', "finish_reason": ""', "")
         .encode(errors="surrogatepass")
-        for text, reason, index in frames
+        for text, reason, index, tier in frames
     )
     if letters == "ASCII":
         raw = re.sub(rb"(?<=\\u)[0-9a-f]{4}", lambda digits: digits[0].upper(), raw)
     at = data.draw(st.integers(0, len(raw)))
     quick, plain = Decoder(include_usage=True), Decoder(include_usage=True)
     plain._misses = 1_000_000
+    tiers, plain_tiers = list[str](), list[str]()
+    quick.report_tier(tiers.append)
+    plain.report_tier(plain_tiers.append)
     if alias:
         quick.show(FrameNaming(("model",), alias).rename)
         plain.show(FrameNaming(("model",), alias).rename)
@@ -384,6 +395,7 @@ def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
     assert raw_of(steps) == raw_of(expected)
     assert events_of(steps) == events_of(expected)
     assert (quick.text_bytes, quick.complete) == (plain.text_bytes, plain.complete)
+    assert tiers == plain_tiers
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])
