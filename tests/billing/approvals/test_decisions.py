@@ -10,16 +10,19 @@ import config.urls  # noqa: F401 - every noun registers its kind
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, Actor, actor_of_member
 from accounts.models import AuditEvent, Key, KeyKind
-from billing.approvals.approvals import KINDS, count_for, decide
+from billing.approvals.approvals import KINDS, count_for, decide, waiting
 from billing.balances.balances import balance
 from billing.credits.credits import CORRECTION, request_credit
-from billing.models import Approval, Credit
+from billing.models import Approval, Credit, Plan
+from billing.price_plans import price_plans
+from billing.price_plans.price_plans import SecondPersonNeeded
 from config.home.attention import installation_attention
 from lib.refusal import Refused
 from outbox.models import Fact
 from tests.support import cast
 from tests.support.approving import waiting_approval
 from tests.support.books import assert_books_balance
+from tests.support.waiting_locks import await_waiting
 
 USD = 10**9
 API = "/api/v1/approvals"
@@ -137,3 +140,38 @@ def test_the_api_lists_what_waits(people: cast.Cast, asked: Approval, otto: Acto
     assert api.get(f"{API}?kind=gift").json()["error"]["param"] == "kind"
     refused = api.post(f"{API}/{asked.outer_id}/reject", {}, "application/json")
     assert (refused.status_code, refused.json()["error"]["param"]) == (422, "reason")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_plan_keeps_its_multiplier_while_it_is_approved(
+    people: cast.Cast, dora: Actor, otto: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody lowers it alone, as that of a plan nobody is on, before the approval is committed."""
+    price_plans.save_plan(dora, "sale", multiplier_ppm=400_000)
+    with pytest.raises(SecondPersonNeeded):
+        price_plans.assign_plan(dora, people.acme, "sale")
+    refused: list[bool] = []
+
+    def lower() -> None:
+        try:
+            price_plans.save_plan(dora, "sale", multiplier_ppm=1_000)
+        except SecondPersonNeeded:
+            refused.append(True)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=lower)
+
+    def assign(*arguments: Any) -> None:
+        other.start()
+        await_waiting()
+        real(*arguments)
+
+    real = price_plans._assign
+    monkeypatch.setattr(price_plans, "_assign", assign)
+    asked = waiting("plan", f"organisation:{people.acme.id}")
+    assert asked is not None
+    decide(otto, asked, approve=True)
+    other.join()
+    assert refused == [True]
+    assert Plan.objects.get().multiplier_ppm == 400_000
