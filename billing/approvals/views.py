@@ -32,7 +32,7 @@ APPROVALS = Table(
     "approvals",
     _("Waiting for you"),
     (
-        Column("time", _("Requested"), "ago", value="asked_at", sort="id", card="last"),
+        Column("time", _("Requested"), "ago", value="asked_at", sort="asked_at", card="last"),
         Column("about", _("Change"), value=lambda row: KINDS[row.kind].name_of(row), sort="about",
                href="href", card="title"),
         Column("kind", _("Type"), value=lambda row: KINDS[row.kind].title, sort="kind"),
@@ -62,8 +62,9 @@ APPROVALS = Table(
 
 
 class DecisionForm(forms.Form):
-    """Why a change is approved or rejected; `confirmed` if it needs a confirmation."""
+    """Whether a change is approved or rejected, and why; `confirmed` if it needs a confirmation."""
 
+    act = forms.ChoiceField(choices=[(name, name) for name in ("approve", "reject")])
     reason = forms.CharField(
         label=_("Your reply"),
         max_length=REASON_MAX,
@@ -109,8 +110,8 @@ def approval(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 def approval_decide(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     row = approvals.access_approval(actor, id)
     form = DecisionForm(request.POST)
-    approve = request.POST.get("act") == "approve"
     if form.is_valid():
+        approve = form.cleaned_data["act"] == "approve"
         if approve and KINDS[row.kind].warn(row) and not form.cleaned_data["confirmed"]:
             form.add_error("confirmed", gettext("Confirm that this is intended."))
         else:
@@ -127,6 +128,14 @@ def approval_decide(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
     return _page(request, actor, row, form)
 
 
+def _subject_page(row: Approval) -> str:
+    """Return the page of what changes; "" where its rejection may have deleted it."""
+    if row.state not in (ApprovalState.WAITING, ApprovalState.APPROVED):
+        return ""
+    subject = KINDS[row.kind].subject_of(row)
+    return reverse(KINDS[row.kind].page, args=[subject] if subject else [])
+
+
 def _page(
     request: HttpRequest, actor: Actor, row: Approval, form: DecisionForm
 ) -> HttpResponseBase:
@@ -137,7 +146,7 @@ def _page(
         "title": kind.title,
         "name": kind.name_of(row),
         "lines": lines_of(row) + (kind.effects(row) if waits else []),
-        "href": reverse(kind.page, args=[subject] if (subject := kind.subject_of(row)) else []),
+        "href": _subject_page(row),
         "badge": APPROVAL_BADGES[ApprovalState(row.state)],
         "waits": waits,
         "own": row.asked_by == actor.user,

@@ -18,7 +18,7 @@ def _move_proposals(apps: Any, editor: Any) -> None:
             kind="price",
             subject=id_text(row.id),
             about=" ".join(filter(None, parts))[:200],
-            changes=_changes(row),
+            changes=[*_changes(row), *_replaced(apps, row)],
             reason=row.note,
             asked_by_id=row.first_by_id,
         )
@@ -37,6 +37,19 @@ def _changes(row: Any) -> list[dict[str, str | None]]:
     if row.valid_from is not None:
         changes.append({"name": "valid_from", "before": None, "after": rfc3339(row.valid_from)})
     return changes
+
+
+def _replaced(apps: Any, row: Any) -> list[dict[str, str | None]]:
+    """Return the planned version that begins at the same time and would be replaced."""
+    if row.valid_from is None:
+        return []
+    names = ("model", "kind", "channel", "service_tier", "hours", "region")
+    place = {f"price__{name}": getattr(row, name) for name in names}
+    versions = apps.get_model("billing", "PriceVersion").objects.filter(
+        **place, valid_from=row.valid_from
+    )
+    planned = versions.exclude(source__startswith="genai-prices").first()
+    return [{"name": "replaces", "before": f"#{planned.id}", "after": None}] if planned else []
 
 
 def _place(change: RateChange) -> str:

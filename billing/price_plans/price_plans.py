@@ -176,12 +176,12 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
     """Put an organisation, a team or a member on the plan with this name; "" removes the holder
     from its plan. Raises PlanRefused for an unknown name, and SecondPersonNeeded if the change must
     wait."""
-    plan = Plan.objects.filter(name=name).first() if name else None
-    if name and plan is None:
-        raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
     organisation = _organisation_of(holder)
     waits = False
     with transaction.atomic():
+        plan = _lock_plan(name)
+        if name and plan is None:
+            raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
         Organisation.objects.select_for_update().get(id=organisation.id)
         change = _plan_change(holder, plan)
         subject = f"{_KINDS[type(holder)].level}:{holder.pk}"
@@ -196,6 +196,12 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
             _assign(actor, holder, plan)
     if waits:
         raise SecondPersonNeeded
+
+
+def _lock_plan(name: str | None) -> Plan | None:
+    """Lock a plan by its name, before the organisation that gets it: meanwhile nobody changes its
+    multiplier alone, as if it were not in use."""
+    return Plan.objects.select_for_update().filter(name=name).first() if name else None
 
 
 def _assign(actor: Actor, holder: Holder, plan: Plan | None) -> None:
@@ -301,7 +307,7 @@ def _is_of_plan(approval: Approval) -> bool:
 
 def _wanted_plan(approval: Approval) -> Plan | None:
     name = approval.changes[0]["after"]
-    plan = Plan.objects.filter(name=name).first() if name else None
+    plan = _lock_plan(name)
     if name and plan is None:
         raise Refused("approval", gettext("There is no plan named %(plan)s.") % {"plan": name})
     return plan
@@ -325,6 +331,7 @@ def _apply(actor: Actor, approval: Approval) -> None:
 def _lock(approval: Approval) -> object:
     if _is_of_plan(approval):
         return Plan.objects.select_for_update().filter(pk=approval.subject[5:]).first()
+    _lock_plan(approval.changes[0]["after"])
     return Organisation.objects.select_for_update().get(id=organisation_id_of(approval))
 
 

@@ -12,9 +12,9 @@ from accounts.access.operations import Router, requires
 from accounts.guards import api_auth
 from accounts.guards.reauthentication import check_signed_in_recently
 from billing.access import organisation_named
-from billing.approvals.approvals import waiting
+from billing.approvals.approvals import all_waiting, waiting
 from billing.currency.money import MoneyInvalid, parse_usd
-from billing.models import Safeguard
+from billing.models import Approval, Safeguard
 from billing.safeguards import safeguards
 from lib.api import pagination
 from lib.api.openapi import RequestBody, Schema
@@ -54,7 +54,9 @@ def list_safeguards(actor: Actor, query: Query[pagination.NamedPageQuery]) -> di
     """The values that operators have set or proposed."""
     rows = list(query.filter_by_name(safeguards.all_safeguards(actor)))
     page = pagination.page_by_key(rows, query.limit, query.cursor, lambda row: str(row.pk))
-    return {"items": [_serialize(row) for row in page.items], "next": page.next}
+    asked = all_waiting(safeguards.SAFEGUARD)
+    items = [_serialize(row, asked.get(str(row.pk))) for row in page.items]
+    return {"items": items, "next": page.next}
 
 
 @router.post("/safeguards", response=SafeguardOut, summary="Set a safeguard")
@@ -64,7 +66,8 @@ def set_safeguard(request: HttpRequest, actor: Actor, body: SafeguardIn) -> dict
     organisation = organisation_named(actor, body.organisation) if body.organisation else None
     check_signed_in_recently(request)
     value = _parse(body)
-    return _serialize(safeguards.set_safeguard(actor, body.name, value, organisation))
+    row = safeguards.set_safeguard(actor, body.name, value, organisation)
+    return _serialize(row, waiting(safeguards.SAFEGUARD, str(row.pk)))
 
 
 def _parse(body: SafeguardIn) -> int:
@@ -78,8 +81,7 @@ def _parse(body: SafeguardIn) -> int:
     return int(body.value)
 
 
-def _serialize(row: Safeguard) -> dict[str, Any]:
-    waits = waiting(safeguards.SAFEGUARD, str(row.pk))
+def _serialize(row: Safeguard, waits: Approval | None) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "name": row.name,

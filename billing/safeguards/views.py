@@ -14,9 +14,9 @@ from accounts.guards.guards import operator_page
 from accounts.guards.reauthentication import recent_sign_in_required
 from accounts.models import Organisation
 from billing.access import all_organisations
-from billing.approvals.approvals import waiting
+from billing.approvals.approvals import all_waiting, waiting
 from billing.currency.forms import MoneyField
-from billing.models import Safeguard, SafeguardName
+from billing.models import Approval, Safeguard, SafeguardName
 from billing.safeguards import safeguards
 from billing.safeguards.rules import DAYS_MAX
 from billing.safeguards.words import SAFEGUARDS, show_safeguard, value_text
@@ -75,10 +75,11 @@ def safeguard_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = limit if name == _CREDIT_LIMIT else audit
     if form.is_bound and form.is_valid() and name and _save(request, actor, name, form):
         return see_other("safeguards")
+    asked = all_waiting(safeguards.SAFEGUARD)
     context = {
         "credit_form": limit,
         "audit_form": audit,
-        "rows": [_row(row) for row in safeguards.all_safeguards(actor)],
+        "rows": [_row(row, asked.get(str(row.pk))) for row in safeguards.all_safeguards(actor)],
         "limit_nano": safeguards.credit_limit_nano(),
         "days": safeguards.audit_retention_days(),
         "limit_locked": safeguards.set_by_environment(_CREDIT_LIMIT),
@@ -100,8 +101,7 @@ def _save(request: HttpRequest, actor: Actor, name: str, form: forms.Form) -> bo
     return True
 
 
-def _row(row: Safeguard) -> dict[str, Any]:
-    waits = waiting(safeguards.SAFEGUARD, str(row.pk))
+def _row(row: Safeguard, waits: Approval | None) -> dict[str, Any]:
     return {
         "name": SAFEGUARDS[row.name],
         "organisation": row.organisation,

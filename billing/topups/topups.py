@@ -34,6 +34,7 @@ from billing.ledger import funding
 from billing.ledger.ledger import lock_wallet, post
 from billing.models import (
     Approval,
+    ApprovalState,
     EventVerdict,
     Posting,
     ProcessorEvent,
@@ -279,7 +280,7 @@ def _confirmed_alone_nano(user: User, organisation: Organisation) -> int:
         actor_user=user, organisation=organisation, action="topup.confirmed", at__gt=since
     ).values_list("object_id", flat=True)  # fmt: skip
     approved = Approval.objects.filter(
-        kind=TOP_UP, organisation=organisation, decided_at__gt=since
+        kind=TOP_UP, organisation=organisation, state=ApprovalState.APPROVED, decided_at__gt=since
     ).values_list("subject", flat=True)
     alone = TopUp.objects.filter(
         id__in=map(parse_id, set(confirmed) - set(approved)), state=TopUpState.PAID

@@ -1,5 +1,6 @@
 """Decisions on changes that wait: once, by another person, and only what was requested."""
 
+import datetime as dt
 import threading
 from typing import Any
 
@@ -10,16 +11,23 @@ import config.urls  # noqa: F401 - every noun registers its kind
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM, Actor, actor_of_member
 from accounts.models import AuditEvent, Key, KeyKind
-from billing.approvals.approvals import KINDS, count_for, decide
+from billing.approvals.approvals import KINDS, count_for, decide, waiting
 from billing.balances.balances import balance
 from billing.credits.credits import CORRECTION, request_credit
-from billing.models import Approval, Credit
+from billing.invoices.invoices import propose_note
+from billing.models import Approval, Credit, InvoiceKind, Plan
+from billing.price_plans import price_plans
+from billing.price_plans.price_plans import SecondPersonNeeded
 from config.home.attention import installation_attention
+from lib import clock
+from lib.ids import id_text
 from lib.refusal import Refused
 from outbox.models import Fact
 from tests.support import cast
-from tests.support.approving import waiting_approval
+from tests.support.approving import reject, waiting_approval
 from tests.support.books import assert_books_balance
+from tests.support.invoicing import empty_invoice
+from tests.support.waiting_locks import await_waiting
 
 USD = 10**9
 API = "/api/v1/approvals"
@@ -137,3 +145,75 @@ def test_the_api_lists_what_waits(people: cast.Cast, asked: Approval, otto: Acto
     assert api.get(f"{API}?kind=gift").json()["error"]["param"] == "kind"
     refused = api.post(f"{API}/{asked.outer_id}/reject", {}, "application/json")
     assert (refused.status_code, refused.json()["error"]["param"]) == (422, "reason")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_plan_keeps_its_multiplier_while_it_is_approved(
+    people: cast.Cast, dora: Actor, otto: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody lowers it alone, as that of a plan nobody is on, before the approval is committed."""
+    price_plans.save_plan(dora, "sale", multiplier_ppm=400_000)
+    with pytest.raises(SecondPersonNeeded):
+        price_plans.assign_plan(dora, people.acme, "sale")
+    refused: list[bool] = []
+
+    def lower() -> None:
+        try:
+            price_plans.save_plan(dora, "sale", multiplier_ppm=1_000)
+        except SecondPersonNeeded:
+            refused.append(True)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=lower)
+
+    def assign(*arguments: Any) -> None:
+        other.start()
+        await_waiting()
+        real(*arguments)
+
+    real = price_plans._assign
+    monkeypatch.setattr(price_plans, "_assign", assign)
+    asked = waiting("plan", f"organisation:{people.acme.id}")
+    assert asked is not None
+    decide(otto, asked, approve=True)
+    other.join()
+    assert refused == [True]
+    assert Plan.objects.get().multiplier_ppm == 400_000
+
+
+def test_only_approve_and_reject_decide(people: cast.Cast, asked: Approval, otto: Actor) -> None:
+    assert otto.user is not None
+    browser = cast.signed_in(otto.user)
+    for act in ("", "Approve", "withdraw"):
+        page = browser.post(f"{PAGE}/{asked.outer_id}/decide", {"act": act, "reason": "No"})
+        assert page.status_code == 422, act
+    asked.refresh_from_db()
+    assert asked.state == "waiting"
+
+
+def test_a_withdrawn_note_is_not_linked(people: cast.Cast, dora: Actor, otto: Actor) -> None:
+    """It no longer exists. While it waits, its page is linked."""
+    assert dora.user is not None
+    assert otto.user is not None
+    invoice = empty_invoice(people.acme, dora.user, otto.user)
+    note = propose_note(dora, invoice, InvoiceKind.DEBIT_NOTE, USD, "Missed")
+    browser, link = cast.signed_in(otto.user), f'href="/admin/invoices/{id_text(note.id)}"'
+    page = f"{PAGE}/{waiting_approval('invoice', note).outer_id}"
+    assert link in browser.get(page).content.decode()
+    reject(otto, "invoice", note)
+    assert link not in browser.get(page).content.decode()
+
+
+def test_the_list_begins_with_what_was_requested_last(
+    people: cast.Cast, dora: Actor, otto: Actor
+) -> None:
+    """By the time of the request: a moved one is older than its row."""
+    assert otto.user is not None
+    for days in (1, 2):
+        credit = request_credit(dora, people.acme, 500 * USD, reason=f"Of {days} days ago")
+        Approval.objects.filter(subject=credit.outer_id).update(
+            asked_at=clock.now() - dt.timedelta(days=days)
+        )
+    page = cast.signed_in(otto.user).get(PAGE).content.decode()
+    assert page.index("Of 1 days ago") < page.index("Of 2 days ago")

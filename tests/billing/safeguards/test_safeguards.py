@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.access.actors import Actor
 from accounts.models import AuditEvent
@@ -162,3 +164,19 @@ def test_the_api_proposes_and_decides(people: Cast, otto: Actor) -> None:
         for value in ("x", "-1", "9" * 20):
             body = {"name": name, "value": value}
             assert dora.post("/api/v1/safeguards", body, "application/json").status_code == 422
+
+
+def test_one_query_finds_what_waits_for_every_safeguard(people: Cast, dora: Actor) -> None:
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as made:
+            assert browser.get(PAGE).status_code == 200
+            assert browser.get("/api/v1/safeguards").status_code == 200
+        return len(made)
+
+    browser = signed_in(people.dora)
+    set_safeguard(dora, "credit_limit", 200 * USD)
+    statements()
+    few = statements()
+    for organisation in (people.acme, people.stranger):
+        set_safeguard(dora, "credit_limit", 900 * USD, organisation)
+    assert statements() == few

@@ -16,7 +16,7 @@ from accounts.access.actors import Actor
 from accounts.models import AuditEvent, Organisation, Role, User
 from billing.approvals.approvals import decide
 from billing.balances.balances import balance
-from billing.models import Account, Posting, ProcessorEvent, TopUp, WalletSetting
+from billing.models import Account, Posting, ProcessorEvent, Safeguard, TopUp, WalletSetting
 from billing.topups import topups
 from billing.topups.processors.processor import ProcessorUnavailable
 from billing.topups.rules import PaymentEvent
@@ -672,3 +672,15 @@ def test_who_may_top_up(people: cast.Cast, role: Role, read: int, write: int) ->
     body = {"amount": "25.00", "processor": "manual"}
     answer = api.post("/api/v1/top-ups", json.dumps(body), content_type="application/json")
     assert answer.status_code == write
+
+
+def test_a_transfer_taken_back_counts_once_confirmed_alone(people: cast.Cast, alice: Actor) -> None:
+    """Only what two operators approved is left out of what one confirms alone."""
+    dora = cast.actor(people.dora)
+    first, second, third = (ordered(alice, usd, processor="manual") for usd in (60, 60, 90))
+    assert topups.confirm_transfer(dora, first, "BANK-1").state == "paid"
+    assert topups.confirm_transfer(dora, second, "BANK-2").state == "pending"
+    decide(dora, waiting_approval(topups.TOP_UP, second), approve=False)
+    Safeguard.objects.create(name="credit_limit", organisation=people.acme, value=200 * USD)
+    assert topups.confirm_transfer(dora, second, "BANK-2").state == "paid"
+    assert topups.confirm_transfer(dora, third, "BANK-3").state == "pending"
